@@ -1,0 +1,1 @@
+"""Benchmark suites. Installed as `ssl_zoo.benchmarks`."""

@@ -1,0 +1,1 @@
+"""The YAML groups: method, data, recipe, experiment. Installed as `ssl_zoo.configs`."""

@@ -1,0 +1,34 @@
+"""MoCo v2: queries against the keys of a momentum encoder, negatives from a queue of earlier keys.
+
+    q = f_q(x_q),  k = f_k(x_k)
+    L = - log  exp(q.k / tau) / (exp(q.k / tau) + sum over queue k' of exp(q.k' / tau))
+    theta_k <- m theta_k + (1 - m) theta_q;   then k enters the queue, the oldest leave it
+
+In the grid's terms: InfoNCE with a queue and a momentum encoder, asymmetric (the first view is the query).
+`method.symmetric=true` is the SimSiam paper's "+": both orders against the same queue, which both views'
+keys enter only after both terms.
+
+Deviation: no shuffling BN, which needs several devices to mean anything.
+
+- [0] MoCo, 2019, https://arxiv.org/abs/1911.05722 (Algorithm 1, Eq. 1 and 2)
+- [1] MoCo v2, 2020, https://arxiv.org/abs/2003.04297 (MLP head, stronger augmentation, cosine schedule)
+- [2] official code, https://github.com/facebookresearch/moco
+"""
+
+from ssl_zoo.equation import GridPoint, Siamese
+from ssl_zoo.registry import register
+
+
+@register("moco")
+class MoCo(Siamese):
+    """MoCo v2 (Chen et al., 2020): contrasts with a queue of a momentum encoder's keys."""
+
+    paper = GridPoint(
+        stop_gradient=True,
+        predictor="identity",
+        momentum_encoder=True,
+        similarity="info_nce",
+        negatives="queue",
+        assignment="identity",
+        symmetric=False,
+    )

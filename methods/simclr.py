@@ -1,0 +1,35 @@
+"""SimCLR: the two views of an image attract, all other images of the batch repel.
+
+    z_i = g(f(x_i)),  2N views of N images
+    l(i, j) = - log  exp(cos(z_i, z_j) / tau) / sum over k != i of exp(cos(z_i, z_k) / tau)
+    L = mean of l(i, j) over both orders of all positive pairs            (NT-Xent)
+
+In the grid's terms: InfoNCE with the batch as negatives, no predictor, no stop-gradient. With a predictor
+and stop-gradient (SimSiam paper, Sec. 6.2) the anchor is h(z_i), and its keys are sg(z_j) of the other view
+for all images and sg(z_i) of its own view for all other images; with h = identity and sg off that is
+NT-Xent to the last digit.
+
+Deviation from the official code: each view is one batch to the BN layers, as in the SimSiam paper's
+reproduction; the official code normalises both views together.
+
+- [0] SimCLR, 2020, https://arxiv.org/abs/2002.05709 (Algorithm 1, Eq. 1)
+- [1] official code, https://github.com/google-research/simclr
+"""
+
+from ssl_zoo.equation import GridPoint, Siamese
+from ssl_zoo.registry import register
+
+
+@register("simclr")
+class SimCLR(Siamese):
+    """SimCLR (Chen et al., 2020): contrasts with the other images of the batch."""
+
+    paper = GridPoint(
+        stop_gradient=False,
+        predictor="identity",
+        momentum_encoder=False,
+        similarity="info_nce",
+        negatives="batch",
+        assignment="identity",
+        symmetric=True,
+    )

@@ -1,0 +1,107 @@
+"""The command line. Nothing heavy is imported before a verb needs it.
+
+Exit status: 0 done (a collapsed run is a result, not an error), 2 the user's input is wrong, 1 anything else.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from ssl_zoo.errors import UserError, unknown_name
+
+__all__ = ["entry", "main"]
+
+HELP = """\
+ssl-zoo: what does each part of a Siamese self-supervised method do?
+
+  ssl-zoo train  [key=value ...]   train, measure, judge; writes a run directory
+  ssl-zoo config [key=value ...]   print the configuration that would run
+  ssl-zoo list   [WHAT] [PATTERN]  methods, data, recipes, experiments, backbones; all but the last if not said
+  ssl-zoo doctor                   versions, devices, and what `auto` picks here and why
+
+  ssl-zoo train method=simsiam                                the paper's method, on embedded data
+  ssl-zoo train method=simsiam method.stop_gradient=false     without stop-gradient: it collapses
+  ssl-zoo train method=simclr method.predictor.kind=mlp       a predictor added to SimCLR
+  ssl-zoo train data=imagefolder data.train=FOLDER augment.size=96 run_dir=runs/mine
+  ssl-zoo train run_dir=runs/mine resume=auto                 continue (with the words it was begun with)
+
+Keys that are often set: method, data, recipe, experiment, epochs, batch_size, seed, precision, run_dir,
+resume; groups method.*, backbone.*, augment.*, optimizer.*, data.*, trainer.*, monitor.*. `ssl-zoo config`
+prints them all with their values.
+
+Exit status: 0 done (also for a collapsed run), 2 the input is wrong, 1 anything else.
+"""
+
+
+def _train(words: Sequence[str]) -> None:
+    from ssl_zoo.config import compose
+
+    config = compose(words)
+    from ssl_zoo.training.run import run
+
+    run(config)
+
+
+def _config(words: Sequence[str]) -> None:
+    from ssl_zoo.config import compose, to_yaml
+
+    sys.stdout.write(to_yaml(compose(words)))
+
+
+def _list(words: Sequence[str]) -> None:
+    from ssl_zoo.listing import show
+
+    show(words)
+
+
+def _doctor(words: Sequence[str]) -> None:
+    from ssl_zoo.doctor import show
+
+    if words:
+        raise UserError(f"doctor takes no options; received '{words[0]}'")
+    show()
+
+
+VERBS: dict[str, Callable[[Sequence[str]], None]] = {
+    "train": _train,
+    "config": _config,
+    "list": _list,
+    "doctor": _doctor,
+}
+
+
+def main(words: Sequence[str]) -> int:
+    """Runs a verb; returns the exit status."""
+    if not words or words[0] in ("-h", "--help", "help") or set(words[1:]) & {"-h", "--help"}:
+        sys.stdout.write(HELP)
+        return 0
+    if words[0] == "--version":
+        from ssl_zoo import __version__
+
+        sys.stdout.write(f"ssl-zoo {__version__}\n")
+        return 0
+    try:
+        if words[0] not in VERBS:
+            raise unknown_name("verb", words[0], VERBS)
+        VERBS[words[0]](words[1:])
+    except UserError as error:
+        sys.stderr.write(f"ssl-zoo: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("ssl-zoo: stopped\n")
+        return 1
+    except BrokenPipeError:  # `ssl-zoo list backbones | head`
+        sys.stderr.close()
+        return 0
+    except BaseException as error:
+        if type(error).__name__ != "Interrupted":  # known without importing the trainer
+            raise
+        sys.stderr.write(f"ssl-zoo: {error}\n")
+        return 1
+    return 0
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main(sys.argv[1:]))

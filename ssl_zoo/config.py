@@ -1,0 +1,186 @@
+"""From `key=value` words and YAML files to one typed `RunConfig`.
+
+Hydra's compose API merges the YAML groups and parses the words; `ssl_zoo.schema` says what may stand there.
+Own YAML is found in the `configs/` folder of an installed plugin, in the folders that the environment
+variable SSL_ZOO_CONFIGS names, and through Hydra's own `hydra.searchpath=[FOLDER]`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ssl_zoo import registry
+from ssl_zoo.errors import UserError, unknown_name
+from ssl_zoo.schema import RunConfig, RunSettings
+from ssl_zoo.validation import validate
+
+__all__ = ["compose", "config_hash", "from_mapping", "group_dirs", "group_names", "to_mapping", "to_yaml"]
+
+GROUPS = ("method", "data", "recipe", "experiment")
+OPTIONAL = ("recipe", "experiment")
+# Where a run is written and how fast it goes; everything else is what it computes.
+NOT_HASHED = ("run_dir", "resume")
+
+
+def group_dirs() -> list[Path]:
+    """The folders that hold YAML groups: this package's first, then the plugins' and the user's."""
+    own = [Path(folder) for folder in os.environ.get("SSL_ZOO_CONFIGS", "").split(os.pathsep) if folder]
+    for folder in own:
+        if not folder.is_dir():
+            raise UserError(
+                f"SSL_ZOO_CONFIGS must name folders; received '{folder}', which is none; create it"
+            )
+    from ssl_zoo import configs
+
+    return [Path(configs.__file__).parent, *registry.config_dirs(), *[folder.resolve() for folder in own]]
+
+
+def group_names(group: str, folders: Sequence[Path] | None = None) -> list[str]:
+    """The names that `group=` accepts, for instance `digits/simsiam` for the group `recipe`."""
+    roots = [folder / group for folder in folders or group_dirs()]
+    files = [(root, file) for root in roots for file in sorted(root.rglob("*.yaml"))]
+    names = dict.fromkeys(file.relative_to(root).with_suffix("").as_posix() for root, file in files)
+    return [name for name in names if name != "none"]
+
+
+def compose(words: Sequence[str] = ()) -> RunConfig:
+    """Builds the configuration of a run from `key=value` words.
+
+    Raises:
+        UserError: a word cannot be read, a name or key is unknown, a value is of the wrong type or out of
+            range, or the values contradict one another.
+    """
+    folders = group_dirs()
+    overrides, choices, extra = _parse(words)
+    folders += [Path(folder.removeprefix("file://")) for folder in extra]
+    for group, name in choices.items():
+        names = group_names(group, folders)
+        if name not in names and not (group in OPTIONAL and name == "none"):
+            raise unknown_name(group, name, names)
+    overrides += [f"{group}={name}" for group, name in choices.items()]
+    overrides.append(f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in folders[1:])}]")
+    try:
+        with initialize_config_dir(str(folders[0]), version_base="1.3"):
+            composed = hydra_compose("config", overrides, return_hydra_config=True)
+            chosen = OmegaConf.to_container(composed.hydra.runtime.choices)
+        return from_mapping({**_plain(composed), **_found(chosen, folders)})
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(f"the configuration cannot be composed: {str(error).splitlines()[0]}") from error
+
+
+def from_mapping(values: Mapping[str, Any]) -> RunConfig:
+    """Validates a plain mapping, for instance one read back from a run's `config.yaml`."""
+    rest = dict(values)
+    block = rest.pop("method", None)
+    if not isinstance(block, Mapping) or "name" not in block:
+        raise UserError(f"method must be a block with a name; received {block!r}; say method=NAME")
+    entry = registry.get(str(block["name"]))
+    # Unknown keys of the method are looked up among all keys, so that the suggestion is the nearest of all.
+    rest["augment"] = _resolve_views(rest.get("augment") or {})
+    method = validate(entry.config, block, "method", siblings=RunSettings)
+    settings = validate(RunSettings, rest, "", siblings=entry.config)
+    fields = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+    return RunConfig(method=method, **fields)
+
+
+def to_mapping(config: RunConfig) -> dict[str, Any]:
+    """The configuration as plain values, `method` first."""
+    values = json.loads(json.dumps(dataclasses.asdict(config)))
+    common = values["augment"]
+    common["views"] = {name: _differences(common, view) for name, view in common["views"].items()}
+    return {"method": values.pop("method"), **values}
+
+
+def to_yaml(config: RunConfig) -> str:
+    """The configuration as YAML that `from_mapping` reads back."""
+    return str(yaml.safe_dump(to_mapping(config), sort_keys=False, default_flow_style=None, width=110))
+
+
+def config_hash(config: RunConfig) -> str:
+    """Twelve hex digits that two runs share when they compute the same thing."""
+    values = {key: value for key, value in to_mapping(config).items() if key not in NOT_HASHED}
+    values["trainer"] = {k: v for k, v in values["trainer"].items() if k not in ("progress", "log_every")}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _parse(words: Sequence[str]) -> tuple[list[str], dict[str, str], list[str]]:
+    """Splits the words into overrides of values, choices of groups and folders to search."""
+    overrides, choices, folders = [], {}, []
+    for word in words:
+        if "=" not in word or word.startswith("-"):
+            raise UserError(f"options are written key=value, for instance epochs=100; received '{word}'")
+        try:
+            parsed = OverridesParser.create().parse_override(word)
+        except HydraException as error:
+            raise UserError(
+                f"'{word}' cannot be read as key=value: {str(error).splitlines()[0]}; put values with spaces, "
+                f"commas or brackets in quotes, for instance \"data.train='my folder'\""
+            ) from error
+        key, value = parsed.key_or_group, parsed.value()
+        if parsed.is_delete() or parsed.is_sweep_override():
+            raise UserError(f"options set one value each, key=value; received '{word}'")
+        if key == "hydra.searchpath":
+            folders += [str(folder) for folder in (value if isinstance(value, list) else [value])]
+        elif key in GROUPS:
+            if not isinstance(value, str) and not (value is None and key in OPTIONAL):
+                raise UserError(f"{key} takes a name; received '{word}'; see ssl-zoo list")
+            choices[key] = value or "none"
+        else:
+            overrides.append("++" + word.lstrip("+"))
+    return overrides, choices, folders
+
+
+def _plain(composed: DictConfig) -> dict[str, Any]:
+    without = {key: composed._get_node(key) for key in composed if key != "hydra"}
+    plain = OmegaConf.to_container(OmegaConf.create(without), resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def _found(chosen: Any, folders: Sequence[Path]) -> dict[str, str | None]:
+    """The recipe and the experiment that took part; Hydra passes an absent optional recipe over."""
+    return {
+        group: chosen[group] if chosen[group] in group_names(group, folders) else None for group in OPTIONAL
+    }
+
+
+def _resolve_views(augment: Mapping[str, Any]) -> dict[str, Any]:
+    """Fills each named view in with what holds for all views; no names: two views alike."""
+    common = {key: value for key, value in augment.items() if key != "views"}
+    views = augment.get("views")
+    if views is None:
+        views = {"both": {"count": 2}}
+    if not isinstance(views, Mapping):
+        raise UserError(
+            f"augment.views must map names to settings; received {views!r}; set e.g. {{one: {{}}, two: {{}}}}"
+        )
+    return {**common, "views": {name: _merge(common, view or {}) for name, view in views.items()}}
+
+
+def _merge(base: Any, over: Any) -> Any:
+    if isinstance(base, Mapping) and isinstance(over, Mapping):
+        return {**base, **{key: _merge(base.get(key), value) for key, value in over.items()}}
+    return over
+
+
+def _differences(base: Mapping[str, Any], view: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `_merge`: what a view sets apart from what holds for all views."""
+    return {
+        key: _differences(base[key], value) if isinstance(value, Mapping) else value
+        for key, value in view.items()
+        if key not in base or base[key] != value
+    }

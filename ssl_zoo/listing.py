@@ -1,0 +1,115 @@
+"""`ssl-zoo list`: what there is to choose from."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from ssl_zoo import registry
+from ssl_zoo.config import group_dirs, group_names
+from ssl_zoo.errors import UserError, unknown_name
+
+__all__ = ["show"]
+
+GROUPS = {"methods": "method", "data": "data", "recipes": "recipe", "experiments": "experiment"}
+AXES = (
+    "stop_gradient",
+    "predictor",
+    "momentum_encoder",
+    "similarity",
+    "negatives",
+    "assignment",
+    "symmetric",
+)
+
+
+def show(words: Sequence[str]) -> None:
+    """Prints what `list` was asked for.
+
+    Raises:
+        UserError: there is no such list, or nothing in it matches the pattern.
+    """
+    known = [*GROUPS, "backbones"]
+    what = words[0] if words else None
+    pattern = words[1] if len(words) > 1 else None
+    if len(words) > 2:
+        raise UserError(f"list takes one kind and one pattern; received '{' '.join(words)}'")
+    if what is not None and what not in known:
+        raise unknown_name("list", what, known)
+    console = Console(highlight=False, soft_wrap=True)
+    for kind in GROUPS if what is None else [what]:
+        if kind == "backbones":
+            _names(console, kind, _backbones(), pattern)
+        elif kind == "methods":
+            _methods(console, pattern)
+        else:
+            names = [name for name in group_names(GROUPS[kind]) if pattern is None or _match(name, pattern)]
+            if what is None and not names:
+                continue
+            _names(console, kind, names, pattern, {name: _summary(GROUPS[kind], name) for name in names})
+
+
+def _match(name: str, pattern: str) -> bool:
+    return fnmatch.fnmatch(name, pattern if set(pattern) & set("*?[") else f"*{pattern}*")
+
+
+def _names(
+    console: Console,
+    kind: str,
+    names: Iterable[str],
+    pattern: str | None,
+    notes: dict[str, str] | None = None,
+) -> None:
+    chosen = [name for name in names if pattern is None or _match(name, pattern)]
+    if not chosen:
+        raise UserError(
+            f"no {kind} match '{pattern}'; see ssl-zoo list {kind}" if pattern else f"there are no {kind}"
+        )
+    if notes is None:
+        console.print("\n".join(chosen))
+        return
+    table = Table(
+        title=kind, title_justify="left", title_style="bold", box=None, show_header=False, padding=(0, 2)
+    )
+    for name in chosen:
+        table.add_row(name, notes[name])
+    console.print(table)
+
+
+def _methods(console: Console, pattern: str | None) -> None:
+    names = [name for name in group_names("method") if pattern is None or _match(name, pattern)]
+    if not names:
+        raise UserError(f"no methods match '{pattern}'; see ssl-zoo list methods")
+    table = Table(title="methods", title_justify="left", title_style="bold", box=None, padding=(0, 2))
+    for column in ("", *AXES, "from"):
+        table.add_column(column, no_wrap=True)
+    plugins = registry.plugins()
+    for name in names:
+        paper = getattr(registry.get(name).method, "paper", None)
+        words = {True: "yes", False: "-"}
+        values = (
+            [str(words.get(getattr(paper, axis), getattr(paper, axis))) for axis in AXES] if paper else []
+        )
+        origin = plugins[name].module if name in plugins else "ssl_zoo"
+        table.add_row(name, *(values or ["own loss", *[""] * (len(AXES) - 1)]), origin)
+    console.print(table)
+
+
+def _backbones() -> list[str]:
+    import timm
+
+    return list(timm.list_models())
+
+
+def _summary(group: str, name: str) -> str:
+    """The first line of comment in a YAML file."""
+    for folder in group_dirs():
+        file: Path = folder / group / f"{name}.yaml"
+        if file.is_file():
+            comments = [line[1:].strip() for line in file.read_text().splitlines() if line.startswith("# ")]
+            return next((line for line in comments if not line.startswith("@")), "")
+    return ""

@@ -1,0 +1,86 @@
+"""What a method is: an encoder and a loss over views. It knows nothing of trainers or command lines."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from ssl_zoo.parts.heads import build_projector
+from ssl_zoo.schema import MethodConfig
+
+__all__ = ["Encoder", "LossOutput", "Method", "Progress"]
+
+
+@dataclass(frozen=True)
+class LossOutput:
+    """What `Method.loss` returns: the scalar to minimise, in float32."""
+
+    loss: Tensor
+
+
+class Progress(NamedTuple):
+    """Where the training stands, for schedules inside a method."""
+
+    step: int  # optimizer steps done
+    total_steps: int
+    steps_per_epoch: int
+
+
+class Encoder(nn.Module):
+    """Backbone and projector: z = g(f(x)).
+
+    Args:
+        backbone: maps images (N, C, H, W) to features (N, num_features).
+        projector: maps features (N, num_features) to embeddings (N, D).
+    """
+
+    def __init__(self, backbone: nn.Module, projector: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.projector = projector
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images (N, C, H, W) to embeddings (N, D)."""
+        z: Tensor = self.projector(self.backbone(x))
+        return z
+
+
+class Method(nn.Module, ABC):
+    """Base of all methods. A method outside the grid implements `loss` alone.
+
+    Args:
+        config: the method's own configuration.
+        backbone: maps images (N, C, H, W) to features (N, num_features).
+        num_features: width of the backbone's output.
+    """
+
+    def __init__(self, config: MethodConfig, backbone: nn.Module, num_features: int) -> None:
+        super().__init__()
+        self.encoder = Encoder(backbone, build_projector(config.projector, num_features))
+        self.embedding_dim = config.projector.output_dim if config.projector.layers else num_features
+
+    @abstractmethod
+    def loss(self, views: Sequence[Tensor], index: Tensor) -> LossOutput:
+        """The loss of a batch.
+
+        Args:
+            views: one tensor (N, C, H, W) per view; the n-th images of all views show the same image.
+            index: (N,), which image of the training set each is.
+        """
+
+    def constant_lr_parameters(self) -> Iterable[nn.Parameter]:
+        """The parameters whose learning rate the schedule leaves at its peak."""
+        return ()
+
+    def before_step(self, progress: Progress) -> None:
+        """Called before the first forward pass of each optimizer step."""
+
+    def after_backward(self, progress: Progress) -> None:
+        """Called when the gradients of an optimizer step are complete, before they are applied."""
+
+    def after_step(self, progress: Progress) -> None:
+        """Called after each optimizer step, once however many batches were accumulated."""

@@ -1,0 +1,73 @@
+"""D, the similarity between a prediction and its target; smaller is more alike.
+
+- [0] SimSiam, 2020, https://arxiv.org/abs/2011.10566 (cosine: Eq. 1; cross-entropy over channels: Sec. 4.5)
+- [1] CPC, 2018, https://arxiv.org/abs/1807.03748 (InfoNCE)
+- [2] SwAV, 2020, https://arxiv.org/abs/2006.09882 (cross-entropy with codes: Eq. 2)
+"""
+
+from __future__ import annotations
+
+import torch
+from lightly.loss import NegativeCosineSimilarity
+from torch import Tensor, nn
+from torch.nn.functional import log_softmax, normalize, softmax
+
+from ssl_zoo.parts.negatives import Keys
+from ssl_zoo.schema import SiameseConfig
+
+__all__ = ["Cosine", "CrossEntropy", "InfoNCE", "build_similarity"]
+
+
+class Cosine(nn.Module):
+    """D(p, t) = - p/|p| . t/|t|, by lightly."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.criterion = NegativeCosineSimilarity()
+
+    def forward(self, p: Tensor, t: Tensor, negatives: Keys | None) -> Tensor:
+        """Prediction (N, D) and target (N, D) to a scalar."""
+        loss: Tensor = self.criterion(p, t)
+        return loss
+
+
+class CrossEntropy(nn.Module):
+    """D(p, t) = - q . log softmax(p / tau); q = t where t are codes, else softmax(t / tau)."""
+
+    def __init__(self, temperature: float, codes: bool) -> None:
+        super().__init__()
+        self.temperature = temperature
+        self.codes = codes
+
+    def forward(self, p: Tensor, t: Tensor, negatives: Keys | None) -> Tensor:
+        """Scores (N, K) and codes or scores (N, K) to a scalar."""
+        q = t if self.codes else softmax(t / self.temperature, dim=1)  # (N, K)
+        return -(q * log_softmax(p / self.temperature, dim=1)).sum(dim=1).mean()
+
+
+class InfoNCE(nn.Module):
+    """D(p, t) = - log( exp(p.t / tau) / (exp(p.t / tau) + sum over negatives k of exp(p.k / tau)) )."""
+
+    def __init__(self, temperature: float) -> None:
+        super().__init__()
+        self.temperature = temperature
+
+    def forward(self, p: Tensor, t: Tensor, negatives: Keys | None) -> Tensor:
+        """Prediction (N, D), positive (N, D) and negatives (M, D) to a scalar."""
+        assert negatives is not None
+        p, t = normalize(p, dim=1), normalize(t, dim=1)
+        positive = (p * t).sum(dim=1, keepdim=True) / self.temperature  # (N, 1)
+        negative = p @ negatives.keys.T / self.temperature  # (N, M)
+        if negatives.own is not None:
+            negative = negative.masked_fill(negatives.own, -torch.inf)
+        logits = torch.cat([positive, negative], dim=1)  # (N, 1 + M)
+        return (logits.logsumexp(dim=1) - positive[:, 0]).mean()
+
+
+def build_similarity(config: SiameseConfig) -> nn.Module:
+    """The similarity that `method.similarity` names."""
+    if config.similarity == "cosine":
+        return Cosine()
+    if config.similarity == "info_nce":
+        return InfoNCE(config.temperature)
+    return CrossEntropy(config.temperature, codes=config.assignment == "sinkhorn")

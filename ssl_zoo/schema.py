@@ -1,0 +1,395 @@
+"""The typed configuration of a run: frozen dataclasses, their defaults and their ranges.
+
+Every key that a user can set stands here once, with its unit and its range. YAML files and the command
+line (`ssl_zoo.config`) only fill these classes in; nothing downstream sees an untyped mapping. Values are
+checked strictly: an unknown key, a string where a number belongs or a value out of range is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar, cast
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+from typing_extensions import dataclass_transform
+
+T = TypeVar("T")
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Index = Annotated[int, Field(ge=0)]
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(Field,))
+def section(cls: type[T]) -> type[T]:
+    """Class decorator: a frozen, keyword-only dataclass whose values are validated strictly."""
+    config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    return cast("type[T]", dataclass(frozen=True, kw_only=True, config=config)(cls))
+
+
+def _ascending(name: str, pair: tuple[float, float]) -> None:
+    if pair[0] > pair[1]:
+        raise ValueError(f"{name} must be [low, high] with low <= high; received {list(pair)}; swap the two")
+
+
+# --------------------------------------------------------------------------------------------- views
+@section
+class CropConfig:
+    """Random resized crop: a box of random area and aspect ratio, resized to the view's size."""
+
+    scale: tuple[Share, Share] = (0.2, 1.0)  # share of the image's area
+    ratio: tuple[Positive, Positive] = (3 / 4, 4 / 3)  # width / height
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+
+    def __post_init__(self) -> None:
+        _ascending("crop.scale", self.scale)
+        _ascending("crop.ratio", self.ratio)
+        if self.scale[1] <= 0:
+            raise ValueError(f"crop.scale must reach above 0; received {list(self.scale)}")
+
+
+@section
+class JitterConfig:
+    """Colour jitter: brightness, contrast, saturation and hue in an order drawn per image."""
+
+    p: Share = 0.8
+    strength: NonNegative = 1.0  # multiplies the four below (SimCLR's s)
+    brightness: NonNegative = 0.4
+    contrast: NonNegative = 0.4
+    saturation: NonNegative = 0.4
+    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+
+    def __post_init__(self) -> None:
+        if self.hue * self.strength > 0.5:
+            raise ValueError(
+                f"jitter.hue * jitter.strength must be at most 0.5 (half the colour circle); "
+                f"received {self.hue} * {self.strength}; lower one of them"
+            )
+
+
+@section
+class BlurConfig:
+    """Gaussian blur with a standard deviation drawn per image."""
+
+    p: Share = 0.5
+    sigma: tuple[Positive, Positive] = (0.1, 2.0)  # pixels
+    kernel: Annotated[float, Field(gt=0, le=1)] = 0.1  # side of the kernel as a share of the view's side
+
+    def __post_init__(self) -> None:
+        _ascending("blur.sigma", self.sigma)
+
+
+@section
+class SolarizeConfig:
+    """Inverts every value at or above the threshold."""
+
+    p: Share = 0.0
+    threshold: Share = 0.5
+
+
+@section
+class AffineConfig:
+    """Rotation, translation, scaling and shear about the centre, for data without a natural crop."""
+
+    p: Share = 0.0
+    degrees: Annotated[float, Field(ge=0, le=180)] = 0.0  # rotation in [-degrees, degrees]
+    translate: Share = 0.0  # share of the side, in each direction
+    scale: tuple[Positive, Positive] = (1.0, 1.0)
+    shear: Annotated[float, Field(ge=0, lt=90)] = 0.0  # degrees, along x and along y
+
+    def __post_init__(self) -> None:
+        _ascending("affine.scale", self.scale)
+
+
+@section
+class ViewConfig:
+    """How one view is made: crop, flip, affine, jitter, grayscale, blur, solarize, in this order."""
+
+    size: Count = 224  # pixels, of the square view
+    crop: CropConfig = CropConfig()
+    flip: Share = 0.5  # probability of a horizontal flip
+    affine: AffineConfig = AffineConfig()
+    jitter: JitterConfig = JitterConfig()
+    grayscale: Share = 0.2  # probability
+    blur: BlurConfig = BlurConfig()
+    solarize: SolarizeConfig = SolarizeConfig()
+
+
+@section
+class NamedViewConfig(ViewConfig):
+    """A view under `augment.views.NAME`: what is not set there is as in `augment`."""
+
+    count: Count = 1  # how many views are made this way
+
+
+@section
+class AugmentConfig(ViewConfig):
+    """The views of an image. The keys of a view hold for all; `views` says what differs, by name."""
+
+    views: dict[str, NamedViewConfig] = Field(default_factory=dict)  # filled in by ssl_zoo.config
+
+    def __post_init__(self) -> None:
+        total = sum(view.count for view in self.views.values())
+        if total < 2:
+            raise ValueError(f"augment.views must make at least 2 views of an image; received {total}")
+
+    @property
+    def flat(self) -> tuple[ViewConfig, ...]:
+        """One entry per view, in order."""
+        return tuple(view for view in self.views.values() for _ in range(view.count))
+
+
+# ---------------------------------------------------------------------------------------------- data
+@section
+class DataConfig:
+    """Where the images come from. `train` and `test` are folders for `source: imagefolder`."""
+
+    name: str
+    source: Literal["digits", "cifar10", "cifar100", "stl10", "imagefolder"]
+    train: str | None = None
+    test: str | None = None  # null: no test set, unless `holdout` makes one
+    root: str = "~/.cache/ssl-zoo"  # where downloads are kept
+    limit: Count | None = None  # a fixed, class-balanced part of the training images
+    holdout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of the training images tested on instead
+    channels: Literal[1, 3] = 3
+    on_error: Literal["raise", "skip"] = "raise"  # what an unreadable image does
+    cache_mb: NonNegative = 2048.0  # decoded images up to this size are kept in memory
+    workers: Index = 2  # processes that decode images which are not kept in memory
+    mean: tuple[Share, ...] = (0.485, 0.456, 0.406)  # per channel, of values in [0, 1]
+    std: tuple[Positive, ...] = (0.229, 0.224, 0.225)
+
+    def __post_init__(self) -> None:
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise ValueError(
+                f"data.mean and data.std need one value per channel; received {len(self.mean)} and "
+                f"{len(self.std)} for data.channels={self.channels}"
+            )
+
+
+# --------------------------------------------------------------------------------------------- model
+@section
+class BackboneConfig:
+    """A timm model without its classifier."""
+
+    name: str = "resnet50"
+    stem: Literal["standard", "small"] = "standard"  # small: 3x3 stride 1, no max-pool
+    pretrained: bool = False
+    zero_init_last: bool = True  # last BN of each residual block starts at 0, where the model has one
+
+
+@section
+class ProjectorConfig:
+    """The projector: an MLP of `layers` linear layers. 0 layers: the backbone's output itself."""
+
+    layers: Annotated[int, Field(ge=0, le=8)] = 2
+    hidden_dim: Count = 2048
+    output_dim: Count = 128
+    bn_hidden: bool = True
+    bn_output: bool = False
+    bn_output_affine: bool = True
+    bias_output: bool = True  # a bias in the last linear layer where no BN follows it
+
+
+@section
+class PredictorConfig:
+    """The predictor h, from the projector's output to the same dimension."""
+
+    kind: Literal["mlp", "linear", "identity"] = "identity"
+    hidden_dim: Count = 512
+    bn_hidden: bool = True
+    bn_output: bool = False
+    bias_output: bool = True
+    trainable: bool = True  # false: fixed at its random initialisation
+    lr: Literal["decay", "constant"] = "decay"  # constant: the base learning rate throughout
+
+
+@section
+class MomentumConfig:
+    """The momentum encoder: an exponential moving average of backbone and projector."""
+
+    enabled: bool = False
+    decay: Share = 0.99
+    schedule: Literal["constant", "cosine"] = "constant"  # cosine: from `decay` to 1 (BYOL)
+
+
+@section
+class QueueConfig:
+    """MoCo's queue of negatives."""
+
+    size: Count = 65536
+
+
+@section
+class PrototypesConfig:
+    """SwAV's prototypes. 0: none."""
+
+    number: Index = 0
+    frozen_epochs: NonNegative = 0.0  # how long their gradient is dropped at the start
+
+
+@section
+class SinkhornConfig:
+    """Sinkhorn-Knopp: `exp(scores / epsilon)` made doubly stochastic."""
+
+    epsilon: Positive = 0.05
+    iterations: Count = 3
+
+
+@section
+class MethodConfig:
+    """What every method has: a name and the projector of the shared encoder."""
+
+    name: str
+    projector: ProjectorConfig = ProjectorConfig()
+
+
+@section
+class SiameseConfig(MethodConfig):
+    """A point of the grid. A contradictory combination is refused here, with the reason."""
+
+    stop_gradient: bool
+    predictor: PredictorConfig
+    momentum_encoder: MomentumConfig
+    similarity: Literal["cosine", "cross_entropy", "info_nce"]
+    negatives: Literal["none", "batch", "queue"]
+    assignment: Literal["identity", "sinkhorn"]
+    symmetric: bool
+    temperature: Positive = 0.1  # of info_nce and cross_entropy
+    queue: QueueConfig = QueueConfig()
+    prototypes: PrototypesConfig = PrototypesConfig()
+    sinkhorn: SinkhornConfig = SinkhornConfig()
+    target_views: Annotated[int, Field(ge=2)] = 2  # the first views are targets; more (small crops) are not
+    loss_scale: Positive = 1.0  # BYOL sums 2 - 2 cos over both orders: 4 times our mean
+
+    def __post_init__(self) -> None:
+        for refused, reason in (
+            (
+                not self.stop_gradient and self.momentum_encoder.enabled,
+                "stop_gradient=false contradicts momentum_encoder.enabled=true: no gradient may reach the "
+                "weights of a momentum encoder; set momentum_encoder.enabled=false as well",
+            ),
+            (
+                self.similarity == "info_nce" and self.negatives == "none",
+                "similarity=info_nce needs negatives, and negatives=none; set negatives=batch or queue, or "
+                "similarity=cosine",
+            ),
+            (
+                self.similarity != "info_nce" and self.negatives != "none",
+                f"similarity={self.similarity} never reads negatives, and negatives={self.negatives}; set "
+                "negatives=none or similarity=info_nce",
+            ),
+            (
+                self.assignment == "sinkhorn" and self.prototypes.number == 0,
+                "assignment=sinkhorn needs prototypes, and prototypes.number=0; set prototypes.number",
+            ),
+            (
+                self.assignment == "sinkhorn" and self.similarity != "cross_entropy",
+                f"assignment=sinkhorn makes codes that similarity={self.similarity} cannot compare; set "
+                "similarity=cross_entropy",
+            ),
+            (
+                self.prototypes.number > 0 and self.similarity != "cross_entropy",
+                f"similarity={self.similarity} never reads prototypes, and prototypes.number="
+                f"{self.prototypes.number}; set prototypes.number=0 or similarity=cross_entropy",
+            ),
+            (
+                self.predictor.kind == "identity" and not self.predictor.trainable,
+                "predictor.trainable=false contradicts predictor.kind=identity, which has no weights; set "
+                "predictor.kind=mlp or linear",
+            ),
+        ):
+            if refused:
+                raise ValueError(reason)
+
+
+# ------------------------------------------------------------------------------------------ training
+@section
+class OptimizerConfig:
+    """The optimizer and its schedule. `lr` is the base rate; see `lr_scaling`."""
+
+    name: Literal["sgd", "lars", "adamw"] = "sgd"
+    lr: Positive = 0.05
+    lr_scaling: Literal["linear", "sqrt", "none"] = "linear"  # lr * batch / 256, lr * sqrt(batch), lr
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9  # of sgd and lars
+    weight_decay: NonNegative = 1e-4
+    exclude_norm_and_bias: bool = False  # from weight decay, and from LARS's adaptation
+    schedule: Literal["cosine", "constant"] = "cosine"
+    interval: Literal["step", "epoch"] = "step"  # how often the schedule moves
+    warmup_epochs: NonNegative = 0.0
+    warmup_start: Share = 0.0  # share of the peak rate that the warmup starts from
+    final: Share = 0.0  # share of the peak rate that the cosine ends at
+    clip_grad_norm: Positive | None = None
+
+
+@section
+class TrainerConfig:
+    """How the training loop runs; nothing here changes what is computed, but for `accumulate`."""
+
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    accumulate: Count = 1  # batches per optimizer step
+    channels_last: bool = True
+    threads: Count | None = None  # CPU threads; null: torch's choice
+    progress: bool = True
+    log_every: Count = 50  # steps between TensorBoard points
+    checkpoint_every: Count = 1  # epochs between checkpoints
+
+
+@section
+class KnnConfig:
+    """The weighted kNN classifier of InstDisc, on the backbone's features."""
+
+    k: Count = 200
+    temperature: Positive = 0.1
+
+
+@section
+class ProbeConfig:
+    """The linear probe: logistic regression on a few labels, repeated over draws of the labels."""
+
+    labels_per_class: Count = 10
+    draws: Count = 10
+
+
+@section
+class MonitorConfig:
+    """What is measured while and after training."""
+
+    every: Count = 5  # epochs between measurements
+    samples: Annotated[int, Field(ge=2)] = 1024  # training images that the collapse diagnostics see
+    bank: Count = 20000  # labelled training images that the classifiers see at most
+    knn: KnnConfig = KnnConfig()
+    probe: ProbeConfig = ProbeConfig()
+    baselines: bool = True  # raw pixels and the untrained encoder
+
+
+@section
+class RunSettings:
+    """Everything but the method."""
+
+    data: DataConfig
+    backbone: BackboneConfig = BackboneConfig()
+    augment: AugmentConfig
+    optimizer: OptimizerConfig = OptimizerConfig()
+    trainer: TrainerConfig = TrainerConfig()
+    monitor: MonitorConfig = MonitorConfig()
+    epochs: Count = 100
+    batch_size: Annotated[int, Field(ge=2)] = 256  # images per step, before accumulation
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    compile: bool = False
+    run_dir: str | None = None  # null: runs/DATE-DATA-METHOD-sSEED
+    resume: str | None = None  # auto, a checkpoint's path, or null
+    recipe: str | None = None  # the recipe that was found for this data and method
+    experiment: str | None = None
+
+
+@section
+class RunConfig(RunSettings):
+    """A run, complete."""
+
+    method: Any  # a MethodConfig, validated by the method's own class
+
+
+__all__ = [name for name in dir() if name.endswith("Config")] + ["RunSettings", "section"]

@@ -1,0 +1,1 @@
+"""The common trainer: one loop, on Lightning, for every method."""

@@ -1,0 +1,161 @@
+"""Measures an encoder: kNN and collapse diagnostics during training, the linear probe at its end.
+
+Always in evaluation mode and in float32, whatever the training precision, so that rounding neither hides
+nor makes a collapse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ssl_zoo.augment import Augment, normalize
+from ssl_zoo.data import Data, Split
+from ssl_zoo.errors import UserError
+from ssl_zoo.method import Method
+from ssl_zoo.monitors.collapse import Diagnostics, diagnose
+from ssl_zoo.monitors.knn import knn_top1
+from ssl_zoo.monitors.probe import ProbeResult, few_label_top1
+from ssl_zoo.schema import RunConfig
+
+__all__ = ["Evaluator", "Measurement", "Scores"]
+
+BATCH = 256  # images per forward pass
+PIXEL_SIDE = 32  # the pixel baseline sees images of at most this side
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What is measured during training; kNN is None without labels or test images."""
+
+    knn_top1: float | None
+    diagnostics: Diagnostics
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a classifier on frozen features reaches."""
+
+    knn_top1: float
+    probe: ProbeResult
+
+
+class Evaluator:
+    """Measures encoders on fixed images.
+
+    Args:
+        config: the run's configuration.
+        data: its images.
+        device: where the encoder is.
+
+    Raises:
+        UserError: `monitor.knn.k` is larger than the bank.
+    """
+
+    def __init__(self, config: RunConfig, data: Data, device: torch.device) -> None:
+        self.config = config
+        self.device = device
+        self.test = data.test
+        self.bank = None if data.bank is None else _part(data.bank, config.monitor.bank)
+        self.scored = self.bank is not None and self.test is not None
+        if self.scored and self.bank is not None and config.monitor.knn.k > len(self.bank):
+            raise UserError(
+                f"monitor.knn.k must be at most the number of labelled training images, {len(self.bank)}; received "
+                f"{config.monitor.knn.k}; set monitor.knn.k={max(1, len(self.bank) // 10)}"
+            )
+        seen = _part(data.train, config.monitor.samples)
+        views = config.augment.flat[:2]
+        self.loader = seen.train_loader(min(BATCH, len(seen)), views, seed=0)
+        self.augment = Augment(views, config.data.mean, config.data.std).to(device)
+
+    def measure(self, method: Method) -> Measurement:
+        """kNN on the backbone's features, diagnostics on the embeddings of two views."""
+        with _evaluating(method):
+            diagnostics = diagnose(*self._embed_two_views(method))
+            knn = self._knn(*self._features(method.encoder.backbone)) if self.scored else None
+        return Measurement(knn, diagnostics)
+
+    def scores(self, backbone: nn.Module) -> Scores | None:
+        """kNN and linear probe on the backbone's features; None without labels."""
+        if not self.scored:
+            return None
+        with _evaluating(backbone):
+            return self._scores(*self._features(backbone))
+
+    def pixel_scores(self) -> Scores | None:
+        """The same on raw pixels, at most 32 x 32 of them."""
+        if not self.scored:
+            return None
+        side = min(self.config.augment.size, PIXEL_SIDE)
+        return self._scores(
+            *(torch.cat([x.flatten(1) for x in self._plain(split, side)]) for split in self._splits())
+        )
+
+    def _splits(self) -> tuple[Split, Split]:
+        assert self.bank is not None
+        assert self.test is not None
+        return self.bank, self.test
+
+    def _plain(self, split: Split, size: int) -> Iterator[Tensor]:
+        for images in split.plain_batches(size, BATCH):
+            yield normalize(images.to(self.device), self.config.data.mean, self.config.data.std)
+
+    def _features(self, backbone: nn.Module) -> tuple[Tensor, Tensor]:
+        size = self.config.augment.size
+        bank, test = ([backbone(x).float() for x in self._plain(split, size)] for split in self._splits())
+        return torch.cat(bank), torch.cat(test)  # (M, F), (N, F)
+
+    def _embed_two_views(self, method: Method) -> tuple[Tensor, Tensor]:
+        generator = torch.Generator(self.device).manual_seed(0)  # the same views at each measurement
+        self.loader.set_position(epoch=0)
+        embedded: tuple[list[Tensor], list[Tensor]] = ([], [])
+        for images, _ in self.loader:
+            views = self.augment(_to(images, self.device), generator)
+            for z, view in zip(embedded, views, strict=True):
+                z.append(method.encoder(view).float())
+        return torch.cat(embedded[0]), torch.cat(embedded[1])  # (N, D) each
+
+    def _labels(self) -> tuple[Tensor, Tensor]:
+        bank, test = (split.labels for split in self._splits())
+        assert bank is not None
+        assert test is not None
+        return bank, test
+
+    def _knn(self, bank: Tensor, test: Tensor) -> float:
+        labels, test_labels = self._labels()
+        knn = self.config.monitor.knn
+        return knn_top1(bank, labels, test, test_labels, k=knn.k, temperature=knn.temperature)
+
+    def _scores(self, bank: Tensor, test: Tensor) -> Scores:
+        labels, test_labels = self._labels()
+        probe = self.config.monitor.probe
+        linear = few_label_top1(bank, labels, test, test_labels, probe.labels_per_class, probe.draws)
+        return Scores(self._knn(bank, test), linear)
+
+
+def _to(images: Tensor | tuple[Tensor, ...], device: torch.device) -> Tensor | list[Tensor]:
+    return images.to(device) if isinstance(images, Tensor) else [view.to(device) for view in images]
+
+
+def _part(split: Split, number: int) -> Split:
+    """A fixed random part of a split, or all of it."""
+    if len(split) <= number:
+        return split
+    chosen = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:number]
+    return split.select(chosen.sort().values)
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    modes = {child: child.training for child in module.modules()}
+    module.eval()
+    try:
+        with torch.inference_mode(), torch.autocast(next(module.parameters()).device.type, enabled=False):
+            yield
+    finally:
+        for child, mode in modes.items():
+            child.training = mode

@@ -1,0 +1,71 @@
+"""What the machine can do, and what `auto` makes of it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from ssl_zoo.errors import UserError
+from ssl_zoo.schema import RunConfig
+
+__all__ = ["Plan", "cpu_has_bf16", "pick_device", "plan"]
+
+LIGHTNING = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+
+
+class Plan(NamedTuple):
+    """Where and in which precision a run computes, and why in that precision."""
+
+    device: torch.device
+    precision: str  # fp32, bf16 or fp16
+    reason: str
+
+    @property
+    def lightning(self) -> str:
+        """The precision as Lightning spells it."""
+        return LIGHTNING[self.precision]
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the CPU multiplies bf16 natively (AMX or AVX512-BF16)."""
+    checks = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(bool(getattr(torch.cpu, check, bool)()) for check in checks)
+
+
+def pick_device(accelerator: str) -> torch.device:
+    """The device that `trainer.accelerator` names; `auto` takes a GPU where there is one.
+
+    Raises:
+        UserError: this machine has no such device.
+    """
+    there = {"gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    kind = next(name for name, usable in there.items() if usable) if accelerator == "auto" else accelerator
+    if not there[kind]:
+        have = ", ".join(name for name, usable in there.items() if usable)
+        raise UserError(
+            f"trainer.accelerator={kind} is not on this machine, which has {have}; use auto or one of them"
+        )
+    return torch.device({"gpu": "cuda", "mps": "mps", "cpu": "cpu"}[kind])
+
+
+def plan(config: RunConfig) -> Plan:
+    """Decides device and precision.
+
+    Raises:
+        UserError: the device or the precision asked for is not there.
+    """
+    device = pick_device(config.trainer.accelerator)
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        why = "this GPU computes bf16 natively" if native else "this GPU has no native bf16"
+    else:
+        native = device.type == "cpu" and cpu_has_bf16()
+        why = "this CPU multiplies bf16 natively (AMX or AVX512-BF16)" if native else "no native bf16 here"
+    if config.precision == "auto":
+        return Plan(device, "bf16" if native else "fp32", why)
+    if config.precision == "fp16" and device.type != "cuda":
+        raise UserError(
+            f"precision=fp16 needs a GPU, and the run is on {device.type}; use precision=bf16 or fp32"
+        )
+    return Plan(device, config.precision, "asked for")

@@ -1,0 +1,97 @@
+"""The Lightning module: views from a uint8 batch, the method's loss, and the method's hooks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from ssl_zoo.augment import Augment
+from ssl_zoo.config import to_mapping
+from ssl_zoo.data import Batch
+from ssl_zoo.method import Method, Progress
+from ssl_zoo.schema import RunConfig
+from ssl_zoo.training.optim import build_optimizer, build_schedule
+from ssl_zoo.training.resume import STAMP, Position
+
+__all__ = ["TrainingModule"]
+
+
+class TrainingModule(pl.LightningModule):
+    """Trains a method.
+
+    All randomness of a step follows from the seed and the number of the step, so that a resumed run
+    continues exactly.
+
+    Args:
+        config: the run's configuration.
+        method: the method, with its weights.
+        augment: makes the views.
+        batches: number of batches in an epoch.
+    """
+
+    def __init__(self, config: RunConfig, method: Method, augment: Augment, batches: int) -> None:
+        super().__init__()
+        self.config = config
+        self.method = method
+        self.augment = augment
+        self.batches = batches
+        self.views = len(config.augment.flat)
+        self.steps_per_epoch = -(-batches // config.trainer.accumulate)  # Lightning steps at an epoch's end
+        self.total_steps = self.steps_per_epoch * config.epochs
+        self.losses: list[Tensor] = []  # of this epoch, left on the device
+        self.batches_done = 0  # counted by the recorder
+
+    @property
+    def progress(self) -> Progress:
+        """Where the training stands."""
+        return Progress(self.global_step, self.total_steps, self.steps_per_epoch)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """One batch: uint8 images (N, C, H, W) to a scalar loss."""
+        images, index = batch
+        views = self.augment(images, self._generator(self.current_epoch * self.batches + batch_idx))
+        if self.config.trainer.channels_last:
+            views = [view.contiguous(memory_format=torch.channels_last) for view in views]
+        if batch_idx % self.config.trainer.accumulate == 0:
+            self.method.before_step(self.progress)
+        loss = self.method.loss(views, index).loss
+        self.losses.append(loss.detach())
+        return loss
+
+    def _generator(self, batch: int) -> torch.Generator:
+        # 2**32 batches per seed before two seeds could share a stream.
+        return torch.Generator(self.device).manual_seed(self.config.seed * 2**32 + batch)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds what a continuation needs to know, as plain values and tensors."""
+        checkpoint[STAMP] = {
+            "config": to_mapping(self.config),
+            "position": list(divmod(self.batches_done, self.batches)),
+            "losses": [loss.item() for loss in self.losses],
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes the position up."""
+        position = Position(*checkpoint[STAMP]["position"])
+        self.batches_done = position.epoch * self.batches + position.batch
+        self.losses = [torch.tensor(loss) for loss in checkpoint[STAMP]["losses"]]
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Gradients are complete."""
+        self.method.after_backward(self.progress)
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Steps the optimizer, then the method: once per optimizer step, under accumulation too."""
+        progress = self.progress
+        super().optimizer_step(*args, **kwargs)
+        self.method.after_step(progress)
+
+    def configure_optimizers(self) -> Any:
+        """Optimizer and schedule, the latter stepped per optimizer step."""
+        batch = self.config.batch_size * self.config.trainer.accumulate
+        optimizer = build_optimizer(self.config.optimizer, self.method, batch)
+        schedule = build_schedule(self.config.optimizer, optimizer, self.total_steps, self.steps_per_epoch)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

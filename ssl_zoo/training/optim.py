@@ -1,0 +1,83 @@
+"""Optimizers with their parameter groups, and the learning rate over time.
+
+- [0] linear scaling and warmup: Goyal et al., 2017, https://arxiv.org/abs/1706.02677
+- [1] LARS: You et al., 2017, https://arxiv.org/abs/1708.03888. Taken from timm: lightly's version becomes
+  plain SGD wherever weight decay is 0 and waits for the GPU at each parameter.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from timm.optim.lars import Lars
+from torch.optim.lr_scheduler import LambdaLR
+
+from ssl_zoo.method import Method
+from ssl_zoo.schema import OptimizerConfig
+
+__all__ = ["build_optimizer", "build_schedule", "peak_lr", "schedule_factor"]
+
+
+def peak_lr(config: OptimizerConfig, batch: int) -> float:
+    """The learning rate at its highest, for `batch` images per optimizer step."""
+    scale = {"linear": batch / 256, "sqrt": math.sqrt(batch), "none": 1.0}[config.lr_scaling]
+    return config.lr * scale
+
+
+def build_optimizer(config: OptimizerConfig, method: Method, batch: int) -> torch.optim.Optimizer:
+    """The optimizer over all trainable parameters of a method.
+
+    The groups carry `constant`, whether the schedule leaves their rate alone. With
+    `exclude_norm_and_bias` vectors and scalars (BN and biases) have no weight decay, and LARS leaves their
+    rate unadapted, as in the official code of SimCLR and BYOL.
+    """
+    constant = {id(parameter) for parameter in method.constant_lr_parameters()}
+    groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
+    for parameter in method.parameters():
+        if parameter.requires_grad:
+            plain = config.exclude_norm_and_bias and parameter.ndim <= 1
+            groups.setdefault((plain, id(parameter) in constant), []).append(parameter)
+    settings = [
+        {
+            "params": parameters,
+            "weight_decay": 0.0 if plain else config.weight_decay,
+            "constant": fixed,
+            **({"always_adapt": not plain} if config.name == "lars" else {}),
+        }
+        for (plain, fixed), parameters in sorted(groups.items())
+    ]
+    lr = peak_lr(config, batch)
+    if config.name == "lars":
+        return Lars(settings, lr=lr, momentum=config.momentum, trust_coeff=0.001)
+    fused = all(parameter.device.type in ("cpu", "cuda") for parameter in method.parameters())
+    if config.name == "adamw":
+        return torch.optim.AdamW(settings, lr=lr, fused=fused)
+    return torch.optim.SGD(settings, lr=lr, momentum=config.momentum, fused=fused)
+
+
+def schedule_factor(config: OptimizerConfig, step: int, total_steps: int, steps_per_epoch: int) -> float:
+    """The share of the peak learning rate in optimizer step `step` (from 0) of `total_steps`."""
+    warmup = round(config.warmup_epochs * steps_per_epoch)
+    if config.interval == "epoch":
+        step = step // steps_per_epoch * steps_per_epoch
+    if step < warmup:
+        return config.warmup_start + (1 - config.warmup_start) * step / warmup
+    if config.schedule == "constant":
+        return 1.0
+    done = min(1.0, (step - warmup) / max(1, total_steps - warmup))
+    return config.final + (1 - config.final) * (1 + math.cos(math.pi * done)) / 2
+
+
+def build_schedule(
+    config: OptimizerConfig, optimizer: torch.optim.Optimizer, total_steps: int, steps_per_epoch: int
+) -> LambdaLR:
+    """The schedule, stepped once per optimizer step; groups marked `constant` keep the peak rate."""
+
+    def factor(constant: bool) -> Callable[[int], float]:
+        if constant:
+            return lambda step: 1.0
+        return lambda step: schedule_factor(config, step, total_steps, steps_per_epoch)
+
+    return LambdaLR(optimizer, [factor(bool(group["constant"])) for group in optimizer.param_groups])

@@ -1,0 +1,125 @@
+"""Plain values to a frozen dataclass, by pydantic; its errors become one message in our words."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from ssl_zoo.errors import UserError, suggest
+
+__all__ = ["keys", "validate"]
+
+T = TypeVar("T")
+
+# What pydantic calls an error, and the rule that was broken, in words.
+RULES = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "tuple_type": "a list, for instance [0.2, 1.0]",
+    "list_type": "a list",
+    "dict_type": "a block of keys",
+    "dataclass_type": "a block of keys",
+    "greater_than": "greater than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+    "literal_error": "one of {expected}",
+}
+
+
+def validate(cls: type[T], values: Mapping[str, Any], prefix: str, siblings: type | None = None) -> T:
+    """Builds `cls` from plain values, strictly: nothing is converted and no key is passed over.
+
+    Args:
+        cls: a dataclass made with `ssl_zoo.schema.section`.
+        values: what a YAML file or the command line gave.
+        prefix: where `cls` stands, for the messages: "method" for `method.stop_gradient`.
+        siblings: another class whose keys a misspelt key may have meant.
+
+    Raises:
+        UserError: with one line for each value that is wrong.
+    """
+    try:
+        # JSON mode is strict and still takes lists for tuples and objects for dataclasses.
+        return TypeAdapter(cls).validate_json(json.dumps(values), strict=True)
+    except ValidationError as error:
+        others = [] if siblings is None else list(keys(siblings, "" if prefix else "method"))
+        known = [*keys(cls, prefix), *others]
+        items: list[dict[str, Any]] = [{**item} for item in error.errors()]
+        places = {item["loc"] for item in items}
+        # What is wrong for all views (augment.X) is wrong for each (augment.views.NAME.X): said once.
+        items = [
+            i for i in items if i["loc"][1:2] != ("views",) or (i["loc"][0], *i["loc"][3:]) not in places
+        ]
+        problems = [_explain(item, cls, prefix, known) for item in items]
+        raise UserError("\n".join(dict.fromkeys(problems))) from None
+
+
+def keys(cls: type, prefix: str = "") -> Iterator[str]:
+    """All dotted keys of a configuration class, nested ones included."""
+    for name, hint in get_type_hints(cls).items():
+        path = f"{prefix}.{name}" if prefix else name
+        yield path
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+            yield from keys(hint, path)
+
+
+def _explain(item: dict[str, Any], cls: type, prefix: str, known: list[str]) -> str:
+    loc = [str(part) for part in item["loc"]]
+    key = ".".join(([prefix] if prefix else []) + loc)
+    kind, received, context = item["type"], item["input"], item.get("ctx", {})
+    if kind == "unexpected_keyword_argument":
+        return f"unknown key '{key}'{_nearest(key, known)}"
+    if kind == "missing":
+        example = ", for instance [0.2, 1.0]" if loc and loc[-1].isdigit() else ""
+        return f"'{key}' is missing and has no default; set {key}=VALUE{example}"
+    if kind == "value_error":
+        message = str(item["msg"]).removeprefix("Value error, ")
+        return f"{key}: {message}" if key else message
+    if kind == "literal_error":
+        choices = [choice.strip(" '") for choice in str(context["expected"]).replace(" or ", ", ").split(",")]
+        rule = f"one of {', '.join(choices)}"
+        fix = suggest(str(received), choices) if isinstance(received, str) else ""
+    else:
+        rule = RULES.get(kind, f"valid ({item['msg']})").format(**context)
+        fix = ""
+    return f"{key} must be {rule}; received {received!r}{fix or _default(cls, loc)}"
+
+
+def _nearest(key: str, known: list[str]) -> str:
+    """The key that was meant: the nearest path, or the same last word elsewhere."""
+    by_path = suggest(key, known)
+    if by_path:
+        return by_path
+    last = {path.rpartition(".")[2]: path for path in reversed(known)}
+    nearest = difflib.get_close_matches(key.rpartition(".")[2], list(last), n=1, cutoff=0.7)
+    section = key.rpartition(".")[0]
+    there = [path for path in known if path.rpartition(".")[0] == section]
+    return f"; did you mean '{last[nearest[0]]}'?" if nearest else f"; there are {', '.join(there)}"
+
+
+def _default(cls: type, loc: list[str]) -> str:
+    """`; the default is X`, where the key has one."""
+    for depth, name in enumerate(loc):
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        if name not in fields:
+            return ""
+        if depth == len(loc) - 1:
+            default = fields[name].default
+            simple = default is not dataclasses.MISSING and not dataclasses.is_dataclass(default)
+            return f"; the default is {'null' if default is None else default}" if simple else ""
+        hint = get_type_hints(cls)[name]
+        nested = [kind for kind in (hint, *get_args(hint)) if dataclasses.is_dataclass(kind)]
+        if not nested:
+            return ""
+        cls = nested[0]  # type: ignore[assignment]
+    return ""
