@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from ssl_zoo.registry import register
     from ssl_zoo.result import Result
     from ssl_zoo.schema import MethodConfig, ProjectorConfig, RunConfig, SiameseConfig, section
-    from ssl_zoo.training.run import build_method, run, train
+    from ssl_zoo.training.prepare import build_method
+    from ssl_zoo.training.run import run, train
 
 __version__ = "0.1.0"
 
@@ -39,7 +40,7 @@ _HOMES = {
     "RunConfig": "schema",
     "SiameseConfig": "schema",
     "section": "schema",
-    "build_method": "training.run",
+    "build_method": "training.prepare",
     "run": "training.run",
     "train": "training.run",
 }

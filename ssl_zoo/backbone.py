@@ -24,6 +24,7 @@ class Backbone(NamedTuple):
 
     model: nn.Module
     num_features: int
+    strides_single_pixels: bool  # a convolution with stride > 1 sees 1 x 1 maps: see `training.hardware`
 
 
 def build_backbone(config: BackboneConfig, channels: int, size: int) -> Backbone:
@@ -50,7 +51,7 @@ def build_backbone(config: BackboneConfig, channels: int, size: int) -> Backbone
         _make_stem_small(model, config.name, channels)
     if not config.pretrained:
         _set_last_bn(model, 0.0 if config.zero_init_last else 1.0)
-    return Backbone(model, _width(model, config.name, channels, size))
+    return Backbone(model, *_look_at(model, config.name, channels, size))
 
 
 def _create(config: BackboneConfig, architecture: str, channels: int, size: int) -> nn.Module:
@@ -97,8 +98,17 @@ def _set_last_bn(model: nn.Module, value: float) -> None:
                 nn.init.constant_(last.weight, value)
 
 
-def _width(model: nn.Module, name: str, channels: int, size: int) -> int:
-    """The width of the features, seen rather than trusted: some models widen after `num_features`."""
+def _look_at(model: nn.Module, name: str, channels: int, size: int) -> tuple[int, bool]:
+    """The width of the features, seen rather than trusted (some models widen after `num_features`), and
+    whether a strided convolution sees single pixels."""
+    single: list[bool] = []
+
+    def look(convolution: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        assert isinstance(convolution, nn.Conv2d)
+        strided = max(convolution.stride) > 1 and max(convolution.kernel_size) > 1
+        single.append(strided and max(inputs[0].shape[2:]) == 1)
+
+    hooks = [m.register_forward_pre_hook(look) for m in model.modules() if isinstance(m, nn.Conv2d)]
     was_training = model.training
     try:
         with torch.no_grad():
@@ -110,4 +120,6 @@ def _width(model: nn.Module, name: str, channels: int, size: int) -> int:
         ) from error
     finally:
         model.train(was_training)
-    return int(features.shape[1])
+        for hook in hooks:
+            hook.remove()
+    return int(features.shape[1]), any(single)

@@ -19,7 +19,7 @@ __all__ = ["show"]
 def show() -> None:
     """Prints what a report of a problem should contain."""
     chosen = plan(compose())
-    found = environment(chosen.device, chosen.precision, chosen.reason)
+    found = environment(chosen)
     table = Table(box=None, show_header=False, padding=(0, 2))
     rows = {
         "processor": f"{found['processor']}, {found['cpu_cores']} cores, {found['cpu_threads']} threads used",

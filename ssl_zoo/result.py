@@ -11,9 +11,12 @@ import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+
+if TYPE_CHECKING:
+    from ssl_zoo.training.hardware import Plan
 
 __all__ = ["Baselines", "Result", "environment", "git_commit", "versions", "write_json"]
 
@@ -127,8 +130,9 @@ def git_commit() -> str | None:
     return commit + ("+changes" if changes.stdout.strip() else "")
 
 
-def environment(device: torch.device, precision: str, reason: str) -> dict[str, Any]:
+def environment(plan: Plan) -> dict[str, Any]:
     """What `environment.json` says of the machine."""
+    device = plan.device
     cuda = device.type == "cuda"
     return {
         "command": sys.argv,
@@ -137,8 +141,8 @@ def environment(device: torch.device, precision: str, reason: str) -> dict[str, 
         "cpu_cores": os.cpu_count(),
         "cpu_threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if cuda else device.type,
-        "precision": precision,
-        "precision_reason": reason,
+        "precision": plan.precision,
+        "precision_reason": plan.reason,
         "git_commit": git_commit(),
         "versions": versions(),
     }

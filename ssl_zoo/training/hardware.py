@@ -49,11 +49,16 @@ def pick_device(accelerator: str) -> torch.device:
     return torch.device({"gpu": "cuda", "mps": "mps", "cpu": "cpu"}[kind])
 
 
-def plan(config: RunConfig) -> Plan:
+def plan(config: RunConfig, *, strides_single_pixels: bool = False) -> Plan:
     """Decides device and precision.
 
+    Args:
+        config: of the run.
+        strides_single_pixels: whether the backbone has a strided convolution over 1 x 1 maps. On a CPU the
+            bf16 weight gradient of such a convolution is uninitialised memory (seen in torch 2.15).
+
     Raises:
-        UserError: the device or the precision asked for is not there.
+        UserError: the device or the precision asked for is not there, or would compute garbage.
     """
     device = pick_device(config.trainer.accelerator)
     if device.type == "cuda":
@@ -62,6 +67,17 @@ def plan(config: RunConfig) -> Plan:
     else:
         native = device.type == "cpu" and cpu_has_bf16()
         why = "this CPU multiplies bf16 natively (AMX or AVX512-BF16)" if native else "no native bf16 here"
+    if strides_single_pixels and device.type == "cpu":
+        if config.precision == "bf16":
+            raise UserError(
+                f"precision=bf16 computes wrong gradients on a CPU where '{config.backbone.name}' strides over single "
+                f"pixels, as it does for augment.size={config.augment.size}; use precision=fp32, a larger augment.size "
+                "or backbone.stem=small"
+            )
+        native, why = (
+            False,
+            "bf16 gradients are wrong on a CPU where a convolution strides over single pixels",
+        )
     if config.precision == "auto":
         return Plan(device, "bf16" if native else "fp32", why)
     if config.precision == "fp16" and device.type != "cuda":

@@ -1,0 +1,73 @@
+"""The boxes of random resized crops, for a whole batch at once."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+__all__ = ["sample_boxes"]
+
+ATTEMPTS = 10
+
+
+def sample_boxes(
+    n: int,
+    height: int,
+    width: int,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+    generator: torch.Generator,
+    device: torch.device | None = None,
+) -> Tensor:
+    """Draws crop boxes with the distribution of torchvision's ``RandomResizedCrop.get_params``.
+
+    Area and aspect ratio are drawn up to ten times until the box fits into the image; then the largest
+    central box within the ratios is taken. Here all ten attempts of all images are drawn together, and
+    the first that fits is used.
+
+    Args:
+        n: number of boxes.
+        height: of the images, in pixels.
+        width: of the images, in pixels.
+        scale: smallest and largest share of the image's area.
+        ratio: smallest and largest width / height.
+        generator: source of the draws.
+        device: where they are drawn; the generator's own device by default.
+
+    Returns:
+        (n, 4) int64, the rows being (top, left, height, width) in pixels.
+
+    - [0] Going Deeper with Convolutions, 2014, https://arxiv.org/abs/1409.4842
+    """
+    u = torch.rand(2 * ATTEMPTS + 2, n, generator=generator, device=device or generator.device)
+    area = u[:ATTEMPTS].mul(scale[1] - scale[0]).add_(scale[0]).mul_(height * width)
+    low, high = math.log(ratio[0]), math.log(ratio[1])
+    aspect = u[ATTEMPTS:-2].mul(high - low).add_(low).exp_()
+    w = (area * aspect).sqrt_().round_()
+    h = (area / aspect).sqrt_().round_()  # (10, n)
+
+    fits = (w > 0) & (w <= width) & (h > 0) & (h <= height)
+    found, first = fits.max(dim=0, keepdim=True)  # the first maximum: the first attempt that fits
+    h_fallback, w_fallback = _central(height, width, ratio)
+    h = torch.where(found, h.gather(0, first), h_fallback)
+    w = torch.where(found, w.gather(0, first), w_fallback)
+    top = _offset(height - h, u[-2], found)
+    left = _offset(width - w, u[-1], found)
+    return torch.cat((top, left, h, w)).T.to(torch.int64)  # (n, 4)
+
+
+def _offset(room: Tensor, u: Tensor, found: Tensor) -> Tensor:
+    """A whole number in 0..room where a box was found, else the middle."""
+    drawn = torch.minimum((u * (room + 1)).floor_(), room)  # u just below 1 may round up to room + 1
+    return torch.where(found, drawn, (room / 2).floor_())
+
+
+def _central(height: int, width: int, ratio: tuple[float, float]) -> tuple[int, int]:
+    """Height and width of the largest box within the ratios."""
+    if width / height < ratio[0]:
+        return round(width / ratio[0]), width
+    if width / height > ratio[1]:
+        return height, round(height * ratio[1])
+    return height, width

@@ -1,0 +1,25 @@
+"""What `load_data` returns: the splits of a data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ssl_zoo.data.split import Split
+
+__all__ = ["Data"]
+
+
+@dataclass(frozen=True)
+class Data:
+    """The images of a run.
+
+    The bank is `train` itself, or the labelled first part of it (STL-10, whose other training images have
+    no labels).
+    """
+
+    train: Split  # what is trained on; its labels are never looked at
+    bank: Split | None  # labelled training images, for kNN and probe; None without labels
+    test: Split | None  # labelled, but for a holdout of unlabelled images; None where there is none
+    classes: tuple[str, ...] | None  # names, in the order of the labels; None without labels
+    channels: int
+    skipped: tuple[str, ...] = ()  # paths of the files that `on_error=skip` left out

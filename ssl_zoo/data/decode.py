@@ -1,0 +1,87 @@
+"""Reading one image file with Pillow."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+__all__ = ["SUFFIXES", "Unreadable", "check_image", "read_image", "to_array"]
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
+
+# Whatever its suffix says, a file is taken for one of these only: Pillow hands EPS to an external program.
+_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM", "MPO")
+
+
+class Unreadable(Exception):
+    """A file cannot be read as an image.
+
+    Attributes:
+        path: of the file.
+        reason: in a few words.
+    """
+
+    def __init__(self, path: str, error: Exception) -> None:
+        unknown = isinstance(error, UnidentifiedImageError)
+        self.path = path
+        self.reason = "cannot be identified as an image" if unknown else str(error).rstrip(".") or repr(error)
+        super().__init__(f"'{path}': {self.reason}")
+
+
+def check_image(path: str) -> None:
+    """Checks a file without decoding it: its header, and the checksums where the format has some (PNG).
+
+    Raises:
+        Unreadable: the check failed.
+    """
+    try:
+        with _quiet(), Image.open(path, formats=_FORMATS) as image:
+            _check_mode(image)
+            image.verify()
+    except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
+        raise Unreadable(path, error) from error
+
+
+def read_image(path: str, channels: int) -> Image.Image:
+    """Returns the image upright (EXIF orientation applied), in mode L for 1 channel and RGB for 3.
+
+    16-bit gray becomes 8-bit by its upper byte, transparency is dropped, of an animation the first frame is
+    taken.
+
+    Raises:
+        Unreadable: the file is damaged, cut off, of another format, or of 32 bits per channel.
+    """
+    try:
+        with _quiet(), Image.open(path, formats=_FORMATS) as image:
+            _check_mode(image)
+            ImageOps.exif_transpose(image, in_place=True)
+            if image.mode.startswith("I;16"):  # Pillow's own conversion clips at 255
+                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+            converted: Image.Image = image.convert("L" if channels == 1 else "RGB")
+            return converted
+    except Exception as error:
+        raise Unreadable(path, error) from error
+
+
+def to_array(image: Image.Image) -> NDArray[np.uint8]:
+    """Returns the pixels of an image in mode L or RGB, uint8 (C, H, W)."""
+    pixels: NDArray[np.uint8] = np.asarray(image)  # (H, W) or (H, W, 3)
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Pillow warns of a broken EXIF entry, a large image or a transparent palette, none of which matters here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _check_mode(image: Image.Image) -> None:
+    if image.mode in ("I", "F"):
+        raise ValueError("32 bits per channel have no fixed range; save it with 8 or 16")

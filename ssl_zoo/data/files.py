@@ -1,0 +1,104 @@
+"""Images of any size, as files that worker processes decode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ssl_zoo.data.crop import crop_and_resize
+from ssl_zoo.data.decode import read_image, to_array
+from ssl_zoo.data.loader import Batch, TrainLoader
+from ssl_zoo.data.rng import stream
+from ssl_zoo.data.split import Split, plain_view
+from ssl_zoo.data.workers import FileWork, results, work_loader
+from ssl_zoo.schema import ViewConfig
+
+__all__ = ["FileSplit"]
+
+
+class FileSplit(Split):
+    """Images as files; a file that turns out to be unreadable raises a UserError that names it.
+
+    Args:
+        root: the folder.
+        names: N paths relative to it, with forward slashes.
+        labels: (N,) int64, or None.
+        channels: 1 or 3.
+        workers: processes that decode; 0 decodes in this one.
+    """
+
+    names: tuple[str, ...]
+
+    def __init__(
+        self, root: Path, names: tuple[str, ...], labels: Tensor | None, channels: int, workers: int
+    ) -> None:
+        self.root, self.names, self.labels = root, names, labels
+        self.channels, self.workers = channels, workers
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def select(self, indices: Tensor | Sequence[int]) -> FileSplit:
+        index = torch.as_tensor(indices, dtype=torch.int64)
+        names = tuple(self.names[i] for i in index.tolist())
+        labels = None if self.labels is None else self.labels[index]
+        return FileSplit(self.root, names, labels, self.channels, self.workers)
+
+    def plain_batches(self, size: int, batch_size: int) -> Iterator[Tensor]:
+        work = _PlainWork(self.root, self.names, self.channels, size)
+        batches = torch.split(torch.arange(len(self)), batch_size)
+        return results(work_loader(work, batches, self.workers, pin=True))
+
+    def train_loader(self, batch_size: int, views: Sequence[ViewConfig], seed: int) -> TrainLoader:
+        return _FileLoader(self, batch_size, views, seed)
+
+
+class _PlainWork(FileWork[Tensor, Tensor]):
+    """Positions (n,) -> the evaluation view, uint8 (n, C, size, size)."""
+
+    def __init__(self, root: Path, names: Sequence[str], channels: int, size: int) -> None:
+        super().__init__(root, names)
+        self._channels, self._size = channels, size
+
+    def do(self, task: Tensor) -> Tensor:
+        images = (read_image(self.path(i), self._channels) for i in task.tolist())
+        return torch.from_numpy(np.stack([to_array(plain_view(image, self._size)) for image in images]))
+
+
+class _CropWork(FileWork[tuple[int, Tensor], Batch]):
+    """(epoch, positions (n,)) -> one uint8 (n, C, size, size) per view, each image decoded once."""
+
+    def __init__(
+        self, root: Path, names: Sequence[str], channels: int, views: Sequence[ViewConfig], seed: int
+    ) -> None:
+        super().__init__(root, names)
+        self._channels, self._views, self._seed = channels, tuple(views), seed
+
+    def do(self, task: tuple[int, Tensor]) -> Batch:
+        epoch, index = task
+        crops = [self._crops(epoch, i) for i in index.tolist()]
+        return Batch(tuple(torch.from_numpy(np.stack(view)) for view in zip(*crops, strict=True)), index)
+
+    def _crops(self, epoch: int, position: int) -> list[NDArray[np.uint8]]:
+        image = read_image(self.path(position), self._channels)
+        crops = []
+        for number, view in enumerate(self._views):
+            random = stream(self._seed, "crop", epoch, position, number)
+            crops.append(to_array(crop_and_resize(image, view.size, view.crop, random)))
+        return crops
+
+
+class _FileLoader(TrainLoader):
+    def __init__(self, split: FileSplit, batch_size: int, views: Sequence[ViewConfig], seed: int) -> None:
+        super().__init__(len(split), batch_size, seed)
+        self._work = _CropWork(split.root, split.names, split.channels, views, seed)
+        self._workers = split.workers
+
+    def _fetch(self, epoch: int, batches: tuple[Tensor, ...]) -> Iterator[Batch]:
+        tasks = [(epoch, index) for index in batches]
+        return results(work_loader(self._work, tasks, self._workers, pin=True))

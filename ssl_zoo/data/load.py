@@ -1,0 +1,67 @@
+"""From the config to the data: one function per source, then what is held out and what is left out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ssl_zoo.data.dataset import Data
+from ssl_zoo.data.digits import digits
+from ssl_zoo.data.imagefolder import imagefolder
+from ssl_zoo.data.partition import partition
+from ssl_zoo.data.published import cifar10, cifar100, stl10
+from ssl_zoo.errors import UserError
+from ssl_zoo.schema import DataConfig
+
+__all__ = ["load_data"]
+
+_SOURCES = {
+    "digits": digits,
+    "cifar10": cifar10,
+    "cifar100": cifar100,
+    "stl10": stl10,
+    "imagefolder": imagefolder,
+}
+
+
+def load_data(config: DataConfig) -> Data:
+    """Loads the images that the config names; CIFAR and STL-10 are downloaded where they are missing.
+
+    `data.holdout` is split off first and becomes the test set instead of the real one; `data.limit` then
+    takes a part of the rest.
+
+    Raises:
+        UserError: a key that the source doesn't read is set, or one that it needs is not; a folder, a file, the
+            holdout or the limit is wrong; a download failed. Nothing has been created then.
+    """
+    _check_folders(config)
+    data = _SOURCES[config.source](config)
+    if not config.holdout and config.limit is None:
+        return data
+    labelled = data.bank or data.train  # labelled images come first in train
+    parts = partition(
+        len(data.train),
+        None if data.bank is None else data.bank.labels,
+        data.classes or (),
+        config.holdout,
+        config.limit,
+    )
+    train = data.train.select(parts.train)
+    bank = train if data.bank is data.train else data.bank and data.bank.select(parts.bank)
+    test = data.test if parts.held is None else labelled.select(parts.held)
+    return replace(data, train=train, bank=bank, test=test)
+
+
+def _check_folders(config: DataConfig) -> None:
+    if config.source == "imagefolder":
+        if config.train is None:
+            raise UserError(
+                "data.source=imagefolder needs a folder of training images; data.train is not set; set "
+                "data.train=FOLDER"
+            )
+        return
+    for key, value in (("data.train", config.train), ("data.test", config.test)):
+        if value is not None:
+            raise UserError(
+                f"{key} is read with data.source=imagefolder only; received '{value}' with "
+                f"data.source={config.source}; leave it out, or set data.source=imagefolder"
+            )

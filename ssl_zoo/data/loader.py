@@ -1,0 +1,84 @@
+"""The order in which images are trained on, and where in it a resumed run goes on."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ssl_zoo.data.rng import permutation
+from ssl_zoo.errors import UserError
+
+__all__ = ["Batch", "TrainLoader"]
+
+
+class Batch(NamedTuple):
+    """Images to train on."""
+
+    images: Tensor | tuple[Tensor, ...]  # uint8 (n, C, H, W); from files one (n, C, size, size) per view
+    index: Tensor  # type: ignore[assignment]  # (n,) int64 positions in the split; hides tuple.index
+
+
+class TrainLoader(ABC):
+    """Batches of a split, endlessly many epochs of them; an incomplete last batch is dropped.
+
+    The permutation is a pure function of (seed, epoch). Each `iter()` is one epoch, the next one unless
+    `set_position` says another. `state_dict` holds the position of the next batch; Lightning saves and
+    loads it with its checkpoints, and a resumed run sees exactly the batches that it would have seen.
+
+    Args:
+        count: number of images.
+        batch_size: images per batch.
+        seed: at least 0.
+
+    Raises:
+        UserError: the batch size exceeds the number of images.
+    """
+
+    def __init__(self, count: int, batch_size: int, seed: int) -> None:
+        if batch_size > count:
+            raise UserError(
+                f"batch_size must be at most the number of training images; received {batch_size} for {count}; "
+                f"set batch_size={count} or less"
+            )
+        self._count, self._batch_size, self._seed = count, batch_size, seed
+        self._start = (0, 0)  # where the next iter() starts: epoch, batch
+        self._reached = (0, 0)  # the next batch to be yielded
+
+    def __len__(self) -> int:
+        """Returns the number of batches of a whole epoch, wherever the next one starts."""
+        return self._count // self._batch_size
+
+    def set_position(self, epoch: int, batch: int = 0) -> None:
+        """Says which epoch the next `iter()` is and at which batch it starts."""
+        assert epoch >= 0
+        assert 0 <= batch <= len(self)
+        self._start = self._reached = (epoch, batch)
+
+    def state_dict(self) -> dict[str, int]:
+        """Returns the position of the next batch."""
+        epoch, batch = self._reached
+        return {"epoch": epoch, "batch": batch} if batch < len(self) else {"epoch": epoch + 1, "batch": 0}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Goes to a position that `state_dict` returned."""
+        self.set_position(**state)
+
+    def __iter__(self) -> Iterator[Batch]:
+        epoch, start = self._start
+        self._start = (epoch + 1, 0)
+        order = permutation(self._count, self._seed, "order", epoch)  # (N,)
+        batches = torch.split(order[: len(self) * self._batch_size], self._batch_size)[start:]
+        return self._counted(epoch, start, batches)
+
+    def _counted(self, epoch: int, start: int, batches: tuple[Tensor, ...]) -> Iterator[Batch]:
+        for number, batch in enumerate(self._fetch(epoch, batches), start + 1):
+            self._reached = (epoch, number)
+            yield batch
+
+    @abstractmethod
+    def _fetch(self, epoch: int, batches: tuple[Tensor, ...]) -> Iterator[Batch]:
+        """Yields the images of each (n,) tensor of positions, in order."""

@@ -1,0 +1,78 @@
+"""Images of one size, in memory as one uint8 tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from ssl_zoo.data.loader import Batch, TrainLoader
+from ssl_zoo.data.split import Split, plain_view
+from ssl_zoo.schema import ViewConfig
+
+__all__ = ["MemorySplit", "to_channels"]
+
+
+class MemorySplit(Split):
+    """Images of one size, in memory.
+
+    Args:
+        images: uint8 (N, C, H, W).
+        labels: (N,) int64, or None.
+        names: N paths relative to the folder, or None.
+    """
+
+    def __init__(
+        self, images: Tensor, labels: Tensor | None = None, names: tuple[str, ...] | None = None
+    ) -> None:
+        assert images.dtype == torch.uint8
+        assert images.ndim == 4
+        assert labels is None or labels.shape == images.shape[:1]
+        assert names is None or len(names) == len(images)
+        self.images, self.labels, self.names = images.contiguous(), labels, names
+        self.channels = images.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def select(self, indices: Tensor | Sequence[int]) -> MemorySplit:
+        index = torch.as_tensor(indices, dtype=torch.int64)
+        labels = None if self.labels is None else self.labels[index]
+        names = None if self.names is None else tuple(self.names[i] for i in index.tolist())
+        return MemorySplit(self.images.index_select(0, index), labels, names)
+
+    def plain_batches(self, size: int, batch_size: int) -> Iterator[Tensor]:
+        for images in torch.split(self.images, batch_size):  # (n, C, H, W)
+            yield plain_view(images, size)
+
+    def train_loader(self, batch_size: int, views: Sequence[ViewConfig], seed: int) -> TrainLoader:
+        return _MemoryLoader(self.images, batch_size, seed)
+
+
+class _MemoryLoader(TrainLoader):
+    def __init__(self, images: Tensor, batch_size: int, seed: int) -> None:
+        super().__init__(len(images), batch_size, seed)
+        self._images = images  # (N, C, H, W)
+
+    def _fetch(self, epoch: int, batches: tuple[Tensor, ...]) -> Iterator[Batch]:
+        for index in batches:
+            yield Batch(self._images.index_select(0, index), index)
+
+
+def to_channels(images: Tensor, channels: int) -> Tensor:
+    """Returns uint8 (N, channels, H, W) from (N, 1 or 3, H, W): gray is repeated, colour becomes luma.
+
+    The luma is that of Pillow's mode L (ITU-R 601 in 16-bit fixed point), to the last bit.
+    """
+    if images.shape[1] == channels:
+        return images
+    if channels == 3:
+        return images.expand(-1, 3, -1, -1)
+    gray = torch.empty_like(images[:, :1])
+    for out, part in zip(
+        torch.split(gray, 4096), torch.split(images, 4096), strict=True
+    ):  # int32 takes four times the space
+        red, green, blue = part.to(torch.int32).unbind(1)  # (n, H, W) each
+        out[:, 0] = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
+    return gray

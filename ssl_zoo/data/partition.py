@@ -1,0 +1,96 @@
+"""Which images are held out and which are trained on: `data.holdout`, then `data.limit`.
+
+Both are fixed: they depend on the labels alone, never on the run's seed, so that runs are comparable.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from sklearn.model_selection import train_test_split
+from torch import Tensor
+
+from ssl_zoo.data.rng import permutation
+from ssl_zoo.errors import UserError
+
+__all__ = ["Parts", "partition"]
+
+
+class Parts(NamedTuple):
+    """Positions among the training images, ascending."""
+
+    train: Tensor  # (n,) int64
+    bank: Tensor  # (b,) int64: labelled ones
+    held: Tensor | None  # (h,) int64: what is tested on instead
+
+
+def partition(
+    count: int, labels: Tensor | None, classes: tuple[str, ...], holdout: float, limit: int | None
+) -> Parts:
+    """Splits off the holdout, stratified, and takes a class-balanced part of the rest.
+
+    Args:
+        count: number of training images.
+        labels: (L,) int64, of the first L <= count images; None without labels. The holdout is taken from
+            the labelled images; a limit leaves the bank alone where not all images are labelled.
+        classes: the names of the classes.
+        holdout: share of the labelled images (of all, without labels), in [0, 1).
+        limit: number of images to train on. Each of the C classes gives limit // C, the first limit % C of
+            them one more; without labels for all images it is a random subset.
+
+    Raises:
+        UserError: the holdout cannot be stratified, or the limit exceeds what there is.
+    """
+    train = torch.arange(count)
+    held = None
+    if holdout:
+        held = _hold_out(count, labels, holdout)
+        train = train[~torch.isin(train, held)]
+    labelled = 0 if labels is None else len(labels)
+    bank = train[train < labelled]
+    if limit is None:
+        return Parts(train, bank, held)
+    if limit > len(train):
+        after = f" (after data.holdout={holdout})" if holdout else ""
+        raise UserError(
+            f"data.limit must be at most the number of training images; received {limit} for "
+            f"{len(train)}{after}; lower it or leave it out"
+        )
+    if labels is None or labelled < count:
+        chosen = permutation(len(train), 0, "limit")[:limit]
+        return Parts(train[chosen.sort().values], bank, held)
+    train = train[_balanced(labels[train], classes, limit)]
+    return Parts(train, train, held)
+
+
+def _hold_out(count: int, labels: Tensor | None, holdout: float) -> Tensor:
+    candidates = count if labels is None else len(labels)
+    strata = None if labels is None else labels.numpy()
+    try:
+        _, held = train_test_split(range(candidates), test_size=holdout, stratify=strata, random_state=0)
+    except ValueError as error:
+        raise UserError(
+            f"data.holdout must leave images to train on and to test on, one per class at least; received "
+            f"{holdout} of {candidates} images ({str(error).rstrip('.')}); choose another share or leave it out"
+        ) from error
+    return torch.tensor(held, dtype=torch.int64).sort().values
+
+
+def _balanced(labels: Tensor, classes: tuple[str, ...], limit: int) -> Tensor:
+    """Returns (limit,) ascending positions: the same number of each class, drawn at random once."""
+    number = len(classes)
+    sizes = torch.bincount(labels, minlength=number).tolist()
+    chosen = []
+    for index, name in enumerate(classes):
+        quota = limit // number + (index < limit % number)
+        if quota > sizes[index]:
+            # The first of the smallest classes is the first that runs out as the limit grows.
+            most = min(sizes) * number + sizes.index(min(sizes))
+            raise UserError(
+                f"data.limit takes the same number of images of each class; received {limit}, which is {quota} "
+                f"of class '{name}', and there are {sizes[index]}; set data.limit={most} or less, or leave it out"
+            )
+        positions = (labels == index).nonzero().flatten()
+        chosen.append(positions[permutation(len(positions), 0, "limit", index)[:quota]])
+    return torch.cat(chosen).sort().values

@@ -1,0 +1,78 @@
+"""One set of images behind one interface, in memory or as files."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+from torch import Tensor
+from torchvision.transforms.v2 import functional as F
+
+from ssl_zoo.data.loader import TrainLoader
+from ssl_zoo.schema import ViewConfig
+
+__all__ = ["SMALL_SIDE", "Split", "plain_view"]
+
+SMALL_SIDE = 96  # pixels; images whose shorter side is at most this are small (digits, CIFAR, STL-10)
+
+Image = TypeVar("Image", bound=Any)  # a uint8 tensor (..., C, H, W) or a PIL image
+
+
+class Split(ABC):
+    """One set of images.
+
+    Attributes:
+        labels: (N,) int64, or None.
+        names: paths relative to the folder they are in, or None.
+        channels: 1 or 3.
+    """
+
+    labels: Tensor | None
+    names: tuple[str, ...] | None
+    channels: int
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Returns the number of images."""
+
+    @abstractmethod
+    def select(self, indices: Tensor | Sequence[int]) -> Split:
+        """Returns the images at these positions, in this order."""
+
+    @abstractmethod
+    def plain_batches(self, size: int, batch_size: int) -> Iterator[Tensor]:
+        """Yields the images in order, in the evaluation view: uint8 (n, C, size, size); see `plain_view`.
+
+        They may share memory with the split: don't write to them.
+
+        Raises:
+            UserError: an image cannot be read.
+        """
+
+    @abstractmethod
+    def train_loader(self, batch_size: int, views: Sequence[ViewConfig], seed: int) -> TrainLoader:
+        """Returns the loader of shuffled batches.
+
+        Args:
+            batch_size: images per batch.
+            views: the views of an image, one entry each. Files are cropped to them in the worker processes;
+                images in memory are cropped on the device, and the views are not looked at.
+            seed: of the order and of the crops.
+
+        Raises:
+            UserError: the batch size exceeds the number of images; while iterating, an image cannot be read.
+        """
+
+
+def plain_view(image: Image, size: int) -> Image:
+    """Returns the evaluation view, size x size pixels: bilinear resize with antialias, then centre crop.
+
+    The shorter side becomes `size` for small images (at most 96 pixels), whose rim is needed, and
+    round(size * 256 / 224) for larger ones, as ImageNet models are evaluated.
+    """
+    height, width = F.get_size(image)
+    side = size if min(height, width) <= SMALL_SIDE else round(size * 256 / 224)
+    resized = F.resize(image, [side], interpolation=F.InterpolationMode.BILINEAR, antialias=True)
+    view: Image = F.center_crop(resized, [size, size])
+    return view

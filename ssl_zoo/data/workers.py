@@ -1,0 +1,104 @@
+"""Work on image files in the worker processes of a DataLoader.
+
+Processes, not threads: Pillow holds the interpreter's lock for most of the time that a small file takes.
+Measured on 4 shared cores with 32-pixel JPEGs: 3,200 images/s in one thread, 2,800 in 4 threads, 6,100 in
+2 processes.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from ssl_zoo.data.decode import Unreadable
+from ssl_zoo.errors import UserError
+
+__all__ = ["FileWork", "results", "work_loader"]
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+class _Fault(NamedTuple):
+    path: str
+    reason: str
+
+
+class FileWork(Dataset[Any], Generic[Task, Result]):
+    """Something done with files, `do(task) -> result`, where a task holds positions among them.
+
+    Args:
+        root: the folder.
+        names: paths relative to it.
+    """
+
+    def __init__(self, root: Path, names: Sequence[str]) -> None:
+        self._root = os.fspath(root)
+        # One array: workers that read a million strings would copy each by touching its reference count.
+        self._names = np.array([os.fsencode(name) for name in names])
+
+    def path(self, position: int) -> str:
+        """Returns the path of a file."""
+        return os.path.join(self._root, os.fsdecode(self._names[position]))
+
+    @abstractmethod
+    def do(self, task: Task) -> Result:
+        """Does the work; may raise Unreadable."""
+
+    def __getitem__(self, task: Task) -> Result | _Fault:
+        # A fault is returned, not raised: DataLoader would bury its message in a traceback.
+        try:
+            return self.do(task)
+        except Unreadable as error:
+            return _Fault(error.path, error.reason)
+
+
+def work_loader(
+    work: FileWork[Task, Result],
+    tasks: Iterable[Task],
+    workers: int,
+    pin: bool = False,
+) -> DataLoader[Any]:
+    """Returns a DataLoader that does the tasks in order, `workers` processes wide.
+
+    `pin` puts results into page-locked memory where there is a GPU. The processes live for one pass: torch's
+    persistent ones take 5 s each to stop when they end in a reference cycle, as in Lightning's trainer they
+    do. More processes than the machine has cores are not started. Nothing is drawn from torch's global
+    generator, whose state a resumed run restores.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processes = min(workers, cores)
+    return DataLoader(
+        work,
+        batch_size=None,  # a task is a whole batch
+        sampler=tasks,
+        num_workers=processes,
+        collate_fn=_as_it_is,
+        pin_memory=pin and torch.cuda.is_available(),
+        generator=torch.Generator(),
+    )
+
+
+def results(loader: DataLoader[Any]) -> Iterator[Any]:
+    """Yields the results of one pass.
+
+    Raises:
+        UserError: a file was unreadable.
+    """
+    for result in loader:
+        if isinstance(result, _Fault):
+            raise UserError(
+                f"every image must be readable; '{result.path}' is not: {result.reason}; replace or remove the file"
+            )
+        yield result
+
+
+def _as_it_is(result: Any) -> Any:
+    return result

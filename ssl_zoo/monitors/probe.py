@@ -1,0 +1,124 @@
+"""The few-label linear probe: how well does a linear classifier do with a handful of labels?
+
+For each draw, `labels_per_class` images of each class are picked from the bank, a logistic regression is
+fitted to their features, and its top-1 accuracy on all queries is taken. Which images are picked decides much
+of the accuracy, hence several draws. They depend on the bank's labels and the seed alone: raw pixels, the
+untrained encoder and the trained one are probed with the same picks, so that their accuracies differ by the
+features only and may be subtracted draw by draw. A draw with fewer labels is a part of that with more.
+
+The features are standardised by mean and standard deviation of the whole bank, which needs no labels. The
+classifier is scikit-learn's, L2-regularised with C = 1 and nothing tuned: there is no validation set to tune
+on with ten labels a class.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+
+from ssl_zoo.errors import UserError
+
+__all__ = ["ProbeResult", "describe", "few_label_top1"]
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """Top-1 accuracies, fractions of 1."""
+
+    mean: float
+    std: float  # over the draws (n - 1 in the denominator); nan for a single draw
+    draws: tuple[float, ...]  # one per draw; the same position is the same pick for every encoder
+    hits: tuple[float, ...] = ()  # per query the share of draws that got it right; () where not measured
+
+
+def describe(labels_per_class: int, draws: int) -> str:
+    """Returns the protocol in words, for `linear_protocol` in a run's result."""
+    labels = f"{labels_per_class} label{'s' if labels_per_class > 1 else ''} per class"
+    over = f"mean over {draws} draws of the labels" if draws > 1 else "one draw of the labels"
+    return f"logistic regression (L2, C=1) on frozen standardised features, {labels}, {over}"
+
+
+def few_label_top1(
+    bank: Tensor,
+    bank_labels: Tensor,
+    queries: Tensor,
+    query_labels: Tensor,
+    labels_per_class: int,
+    draws: int,
+    seed: int = 0,
+) -> ProbeResult:
+    """Fits the probe once per draw and tests it on the queries.
+
+    Args:
+        bank: (M, D) features of the images that labels are drawn from, any device and float type.
+        bank_labels: (M,) integers, any numbers.
+        queries: (N, D) features of the test images.
+        query_labels: (N,) integers. A class that the bank does not have counts as an error.
+        labels_per_class: labels drawn per class, >= 1; a class with fewer gives all it has.
+        draws: independent picks of the labels, >= 1.
+        seed: of the picks.
+
+    Returns:
+        Mean and standard deviation over the draws, each draw's top-1 and each query's share of hits; nan where
+        a feature is not finite. Features that are all constant predict one class: chance on a balanced test set.
+
+    Raises:
+        UserError: the bank or the test set is empty.
+    """
+    if len(bank) == 0 or len(queries) == 0:
+        raise UserError(
+            f"the linear probe needs labelled images to fit and to test; received {len(bank)} and "
+            f"{len(queries)}; check data.train, data.test and data.limit"
+        )
+    x, y = _array(bank), bank_labels.cpu().numpy()  # (M, D), (M,)
+    x_test, y_test = _array(queries), query_labels.cpu().numpy()  # (N, D), (N,)
+    if not (np.isfinite(x).all() and np.isfinite(x_test).all()):
+        return ProbeResult(NAN, NAN, (NAN,) * draws)
+    scaler = StandardScaler().fit(x)  # sums in float64, and leaves constant features at 0
+    x_test = scaler.transform(x_test)
+    right = np.empty((draws, len(y_test)), dtype=bool)  # (R, N)
+    for draw, picks in enumerate(_draw_labels(y, labels_per_class, draws, seed)):
+        # Only the picked rows need float64, in which lbfgs converges without trouble.
+        right[draw] = _predict(scaler.transform(x[picks].astype(np.float64)), y[picks], x_test) == y_test
+    accuracies = right.mean(axis=1)  # (R,)
+    std = float(accuracies.std(ddof=1)) if draws > 1 else NAN
+    return ProbeResult(
+        float(accuracies.mean()), std, tuple(accuracies.tolist()), tuple(right.mean(axis=0).tolist())
+    )
+
+
+def _array(features: Tensor) -> npt.NDArray[np.float32]:
+    return features.detach().to("cpu", torch.float32).numpy()
+
+
+def _draw_labels(
+    labels: npt.NDArray[np.int64], per_class: int, draws: int, seed: int
+) -> list[npt.NDArray[np.int64]]:
+    """Indices of the picked images, one array per draw."""
+    rng = np.random.default_rng(seed)
+    members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    return [np.concatenate([rng.permutation(m)[:per_class] for m in members]) for _ in range(draws)]
+
+
+def _predict(
+    x: npt.NDArray[np.float64], y: npt.NDArray[np.int64], x_test: npt.NDArray[np.float32]
+) -> npt.NDArray[np.int64]:
+    """Labels (N,) that the classifier fitted to (n, D), (n,) gives the rows of (N, D)."""
+    if (y == y[0]).all():  # scikit-learn refuses a single class
+        return np.full(len(x_test), y[0])
+    with warnings.catch_warnings():
+        # The one warning left is that of a line search at the limit of rounding: the optimum to all digits.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = LogisticRegression(C=1.0, max_iter=10_000).fit(x, y)
+    predicted: npt.NDArray[np.int64] = model.predict(x_test)
+    return predicted

@@ -1,0 +1,58 @@
+"""Small methods for tests: a linear backbone, float64, exact."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ssl_zoo import registry
+from ssl_zoo.config import compose
+from ssl_zoo.equation import Siamese
+from ssl_zoo.method import Progress
+
+SMALL = (
+    "method.projector.hidden_dim=16",
+    "method.projector.output_dim=8",
+    "method.predictor.hidden_dim=6",
+    "method.queue.size=10",
+)
+
+
+class Flat(nn.Module):
+    """A backbone that a test sees through: images (N, 1, 4, 4) to features (N, 12) by one linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(16, 12)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features: Tensor = self.linear(x.flatten(1))
+        return features
+
+
+def build(name: str, *words: str, seed: int = 0) -> Siamese:
+    """A method on `Flat`, in training mode."""
+    config = compose([f"method={name}", *SMALL, *words])
+    torch.manual_seed(seed)
+    method = registry.get(name).method(config.method, Flat(), 12)
+    assert isinstance(method, Siamese)
+    return method
+
+
+def make_views(count: int = 2, images: int = 6, seed: int = 1) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(images, 1, 4, 4, generator=generator) for _ in range(count)]
+
+
+def index(images: int = 6) -> Tensor:
+    return torch.arange(images)
+
+
+def progress(step: int = 0, total: int = 100, per_epoch: int = 10) -> Progress:
+    return Progress(step, total, per_epoch)
+
+
+def gradients(module: nn.Module) -> dict[str, Any]:
+    return {name: parameter.grad for name, parameter in module.named_parameters()}
