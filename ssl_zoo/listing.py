@@ -11,6 +11,7 @@ from rich.table import Table
 
 from ssl_zoo import registry
 from ssl_zoo.config import group_dirs, group_names
+from ssl_zoo.equation import GridPoint
 from ssl_zoo.errors import UserError, unknown_name
 
 __all__ = ["show"]
@@ -81,22 +82,28 @@ def _names(
 
 
 def _methods(console: Console, pattern: str | None) -> None:
-    names = [name for name in group_names("method") if pattern is None or _match(name, pattern)]
-    if not names:
-        raise UserError(f"no methods match '{pattern}'; see ssl-zoo list methods")
-    table = Table(title="methods", title_justify="left", title_style="bold", box=None, padding=(0, 2))
-    for column in ("", *AXES, "from"):
-        table.add_column(column, no_wrap=True)
     plugins = registry.plugins()
-    for name in names:
-        paper = getattr(registry.get(name).method, "paper", None)
-        words = {True: "yes", False: "-"}
-        values = (
-            [str(words.get(getattr(paper, axis), getattr(paper, axis))) for axis in AXES] if paper else []
-        )
-        origin = plugins[name].module if name in plugins else "ssl_zoo"
-        table.add_row(name, *(values or ["own loss", *[""] * (len(AXES) - 1)]), origin)
-    console.print(table)
+    notes = {}
+    for name in group_names("method"):
+        method = registry.get(name).method
+        paper = getattr(method, "paper", None)
+        origin = f" [dim](from {plugins[name].module})[/dim]" if name in plugins else ""
+        notes[name] = (_parts(paper) if isinstance(paper, GridPoint) else registry.get(name).summary) + origin
+    _names(console, "methods", notes, pattern, notes)
+
+
+def _parts(point: GridPoint) -> str:
+    """The parts that a method has, in words."""
+    parts = [
+        point.similarity,
+        "stop-gradient" if point.stop_gradient else "",
+        f"predictor {point.predictor}" if point.predictor != "identity" else "",
+        "momentum encoder" if point.momentum_encoder else "",
+        f"negatives {point.negatives}" if point.negatives != "none" else "",
+        f"assignment {point.assignment}" if point.assignment != "identity" else "",
+        "" if point.symmetric else "asymmetric",
+    ]
+    return ", ".join(part for part in parts if part)
 
 
 def _backbones() -> list[str]:

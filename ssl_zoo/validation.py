@@ -96,15 +96,18 @@ def _explain(item: dict[str, Any], cls: type, prefix: str, known: list[str]) -> 
 
 
 def _nearest(key: str, known: list[str]) -> str:
-    """The key that was meant: the nearest path, or the same last word elsewhere."""
-    by_path = suggest(key, known)
-    if by_path:
-        return by_path
-    last = {path.rpartition(".")[2]: path for path in reversed(known)}
-    nearest = difflib.get_close_matches(key.rpartition(".")[2], list(last), n=1, cutoff=0.7)
-    section = key.rpartition(".")[0]
-    there = [path for path in known if path.rpartition(".")[0] == section]
-    return f"; did you mean '{last[nearest[0]]}'?" if nearest else f"; there are {', '.join(there)}"
+    """The key that was meant: the same last word elsewhere, else the nearest path, else the nearest word."""
+    parts = key.split(".")
+    if parts[:2] == ["augment", "views"]:
+        parts = ["augment", *parts[3:]]  # a view has the keys of `augment`
+    path, word = ".".join(parts), parts[-1]
+    same = [candidate for candidate in known if candidate.rpartition(".")[2] == word]
+    nearest = difflib.get_close_matches(path, same, n=1, cutoff=0) or difflib.get_close_matches(path, known, n=1)
+    if nearest:
+        return f"; did you mean '{nearest[0]}'?"
+    section = path.rpartition(".")[0]
+    there = [candidate for candidate in known if candidate.rpartition(".")[0] == section]
+    return f"; there are {', '.join(there or known)}"
 
 
 def _default(cls: type, loc: list[str]) -> str:

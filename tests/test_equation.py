@@ -199,7 +199,11 @@ def test_contradictions_are_refused_with_the_reason(name: str, words: list[str],
     ],
 )
 def test_what_a_paper_studies_runs(name: str, words: list[str]) -> None:
-    method = build(name, *(f"method.{word}" for word in words), "method.prototypes.number=5" * (name == "swav") or "seed=0")
+    method = build(
+        name,
+        *(f"method.{word}" for word in words),
+        "method.prototypes.number=5" * (name == "swav") or "seed=0",
+    )
     loss = method.loss(make_views(), index()).loss
     loss.backward()
     method.after_step(progress())

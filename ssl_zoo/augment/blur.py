@@ -7,7 +7,7 @@ import functools
 import torch
 from torch import Tensor
 
-__all__ = ["gaussian_blur", "kernel_side"]
+__all__ = ["blur_with", "gaussian_blur", "gaussian_kernel", "kernel_side"]
 
 
 def kernel_side(share: float, size: int) -> int:
@@ -15,14 +15,13 @@ def kernel_side(share: float, size: int) -> int:
     return min(max(3, 2 * int(share * size / 2) + 1), 2 * size - 1)
 
 
-def gaussian_blur(images: Tensor, sigma: Tensor, kernel_size: int, out: Tensor | None = None) -> Tensor:
+def gaussian_blur(images: Tensor, sigma: Tensor, kernel_size: int) -> Tensor:
     """Blurs each image, with reflected borders, as torchvision's ``F.gaussian_blur``.
 
     Args:
         images: (N, C, H, W) floats.
         sigma: (N,) standard deviations in pixels.
         kernel_size: side of the kernel in pixels, odd, at most 2 min(H, W) - 1.
-        out: where to put the result; may be ``images``.
 
     Returns:
         (N, C, H, W).
@@ -30,20 +29,30 @@ def gaussian_blur(images: Tensor, sigma: Tensor, kernel_size: int, out: Tensor |
     Raises:
         ValueError: the kernel is even or reaches beyond the reflected image.
     """
-    n, channels, height, width = images.shape
-    if kernel_size % 2 == 0 or kernel_size > 2 * min(height, width) - 1:
+    most = 2 * min(images.shape[2:]) - 1
+    if kernel_size % 2 == 0 or kernel_size > most:
         raise ValueError(
-            f"kernel_size must be odd and at most 2 * side - 1 = {2 * min(height, width) - 1}; "
-            f"received {kernel_size}; use kernel_side(share, size)"
+            f"kernel_size must be odd and at most 2 * side - 1 = {most}; received {kernel_size}; use "
+            f"kernel_side(share, size)"
         )
-    reach = kernel_size // 2
-    offset = torch.arange(reach + 1, device=images.device)
-    kernel = torch.exp(-0.5 * (offset / sigma.unsqueeze(1)) ** 2)  # (N, reach + 1), the right half
-    kernel = kernel / (2 * kernel.sum(dim=1, keepdim=True) - 1)  # the middle, exp(0) = 1, counts once
+    return blur_with(images, gaussian_kernel(sigma, kernel_size))
+
+
+def gaussian_kernel(sigma: Tensor, kernel_size: int) -> Tensor:
+    """Returns the right halves (N, K // 2 + 1) of kernels that sum to 1, for sigma (N,) and an odd side K."""
+    offset = torch.arange(kernel_size // 2 + 1, device=sigma.device)
+    kernel = torch.exp(-0.5 * (offset / sigma.unsqueeze(1)) ** 2)
+    return kernel / (2 * kernel.sum(dim=1, keepdim=True) - 1)  # the middle, exp(0) = 1, counts once
+
+
+def blur_with(images: Tensor, kernel: Tensor, out: Tensor | None = None) -> Tensor:
+    """Convolves images (N, C, H, W) along both axes with the kernels of ``gaussian_kernel``."""
+    n, channels, height, width = images.shape
+    reach = kernel.shape[1] - 1
     bx = (kernel @ _taps(reach, width, images.device)).view(n, width, width)
     by = bx if height == width else (kernel @ _taps(reach, height, images.device)).view(n, height, height)
-    rows = torch.bmm(images.reshape(n, channels * height, width), bx.mT).view(images.shape)
-    return torch.matmul(by.unsqueeze(1), rows, out=out)
+    x = torch.bmm(images.reshape(n, channels * height, width), bx.mT).view(images.shape)
+    return torch.matmul(by.unsqueeze(1), x, out=out)
 
 
 @functools.lru_cache(maxsize=16)

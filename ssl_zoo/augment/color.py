@@ -31,11 +31,11 @@ BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # torchvision's numbering
 def blend(
     images: Tensor, factor: Tensor, mean_weight: Tensor, gray_weight: Tensor, out: Tensor | None = None
 ) -> Tensor:
-    """Computes ``clamp(f x + (1 - f) other)``, other being chosen by weights of the channels.
+    """Computes ``clamp(f x + (1 - f) other)``, other being given by weights of the channels.
 
     Args:
         images: (N, C, H, W) floats in [0, 1].
-        factor: f, (N, 1, 1, 1), at least 0; 1 changes nothing.
+        factor: f, (N, 1, 1), at least 0; 1 changes nothing.
         mean_weight: (N, 1, C), of each channel's mean in ``other``.
         gray_weight: (N, 1, C), of each channel in ``other``.
         out: where to put the result; may be ``images``.
@@ -43,11 +43,12 @@ def blend(
     Returns:
         (N, C, H, W) in [0, 1].
     """
-    n, _, height, width = images.shape
     x = images.flatten(2)  # (N, C, HW)
     mean = torch.bmm(mean_weight, x.mean(dim=2, keepdim=True))  # (N, 1, 1)
-    other = torch.baddbmm(mean, gray_weight, x).view(n, 1, height, width)
-    return torch.lerp(other, images, factor, out=out).clamp_(0, 1)
+    other = torch.baddbmm(mean, gray_weight, x)  # (N, 1, HW)
+    out = torch.empty_like(images) if out is None else out
+    torch.lerp(other, x, factor, out=out.flatten(2))
+    return out.clamp_(0, 1)
 
 
 def blend_weights(operator: Tensor, channels: int) -> tuple[Tensor, Tensor]:
@@ -94,7 +95,7 @@ def solarize(images: Tensor, threshold: Tensor | float, out: Tensor | None = Non
 
 def _blend_all(images: Tensor, factor: Tensor, operator: int) -> Tensor:
     weights = blend_weights(torch.full_like(factor, operator), images.shape[1])
-    return blend(images, factor.view(-1, 1, 1, 1), *weights)
+    return blend(images, factor.view(-1, 1, 1), *weights)
 
 
 def _luma(channels: int, device: torch.device) -> Tensor:

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-__all__ = ["resized_crop"]
+__all__ = ["Crop", "resized_crop"]
 
 Interpolation = Literal["bilinear", "bicubic"]
 TABLE = 2**22  # values: 16 MiB
@@ -39,64 +39,95 @@ def resized_crop(
     Returns:
         (N, C, size, size) float32 in [0, 1].
     """
-    n, channels, height, width = images.shape
-    top, left, box_height, box_width = boxes.unbind(1)  # each (N,)
-    white = 255 if images.dtype == torch.uint8 else 1
-    wx = _weights(left, box_width, flip, width, size, interpolation, white)  # (N, size, W)
-    wy = _weights(top, box_height, None, height, size, interpolation, 1)  # (N, size, H)
-    x = images.to(torch.float32).reshape(n, channels * height, width)
-    x = torch.bmm(x, wx.mT).view(n, channels, height, size)
-    x = torch.matmul(wy.unsqueeze(1), x)  # (N, C, size, size)
-    return x.clamp_(0, 1) if interpolation == "bicubic" else x
+    height, width = images.shape[2:]
+    return Crop(boxes, flip, height, width, size, interpolation)(images)
 
 
-def _weights(
+class Crop:
+    """``resized_crop`` with given boxes, for images that come in parts; see there."""
+
+    def __init__(
+        self,
+        boxes: Tensor,
+        flip: Tensor | None,
+        height: int,
+        width: int,
+        size: int,
+        interpolation: Interpolation,
+    ) -> None:
+        top, left, box_height, box_width = boxes.unbind(1)  # each (N,)
+        self.size = size
+        self.clamp = interpolation == "bicubic"
+        self.wx = _Weights(left, box_width, flip, width, size, interpolation)
+        self.wy = _Weights(top, box_height, None, height, size, interpolation)
+
+    def __call__(self, images: Tensor, start: int = 0) -> Tensor:
+        """Crops images (n, C, H, W), whose boxes are those from ``start`` on."""
+        n, channels, height, width = images.shape
+        rows = slice(start, start + n)
+        white = 255 if images.dtype == torch.uint8 else 1
+        x = images.to(torch.float32).reshape(n, channels * height, width)
+        x = torch.bmm(x, self.wx(rows, white).mT).view(n, channels, height, self.size)
+        x = torch.matmul(self.wy(rows, 1).unsqueeze(1), x)  # (N, C, size, size)
+        return x.clamp_(0, 1) if self.clamp else x
+
+
+class _Weights:
+    """Weights of the pixels of one axis, for windows of ``length`` from ``start``, both (N,)."""
+
+    def __init__(
+        self,
+        start: Tensor,
+        length: Tensor,
+        flip: Tensor | None,
+        side: int,
+        size: int,
+        interpolation: Interpolation,
+    ) -> None:
+        flip = torch.zeros_like(start, dtype=torch.bool) if flip is None else flip
+        self.start, self.length, self.flip = start, length, flip
+        self.shape = (side, size, interpolation)
+        small = 2 * side**3 * size <= TABLE and not start.is_floating_point()
+        self.index = (flip * side + start) * side + length - 1 if small else None  # into the table
+
+    def __call__(self, rows: slice, white: int) -> Tensor:
+        """Returns the weights (n, size, side) of some of the windows; they sum to 1 / white."""
+        if self.index is None:
+            return _filter(self.start[rows], self.length[rows], self.flip[rows], *self.shape, white)
+        return _table(*self.shape, white, self.index.device).index_select(0, self.index[rows])
+
+
+@functools.lru_cache(maxsize=8)
+def _table(side: int, size: int, interpolation: Interpolation, white: int, device: torch.device) -> Tensor:
+    """The weights of all windows: a small image has few. (2 * side * side, size, side)"""
+    with torch.inference_mode(False):
+        index = torch.arange(2 * side * side, device=device)
+        start = index // side % side
+        length = torch.minimum(index % side + 1, side - start)  # windows that reach outside are never used
+        return _filter(start, length, index >= side * side, side, size, interpolation, white)
+
+
+def _filter(
     start: Tensor,
     length: Tensor,
-    flip: Tensor | None,
+    flip: Tensor,
     side: int,
     size: int,
     interpolation: Interpolation,
     white: int,
 ) -> Tensor:
-    """Weights (N, size, side) of the pixels of one axis, for windows of ``length`` from ``start``, (N,).
-
-    They sum to 1 / white.
-    """
-    if start.is_floating_point() or 2 * side**2 * size * side > TABLE:
-        return _filter(start, length, flip, side, size, interpolation).div_(white)
-    window = start * side + length - 1
-    if flip is not None:
-        window = window + flip * side**2
-    return _table(side, size, interpolation, white, start.device).index_select(0, window)
-
-
-@functools.lru_cache(maxsize=4)
-def _table(side: int, size: int, interpolation: Interpolation, white: int, device: torch.device) -> Tensor:
-    """Weights (2 * side * side, size, side) by flip, start and length - 1: small images have few windows."""
-    with torch.inference_mode(False):
-        window = torch.arange(2 * side * side, device=device)
-        start = window // side % side
-        length = torch.minimum(window % side + 1, side - start)  # windows that reach outside are never used
-        return _filter(start, length, window >= side * side, side, size, interpolation).div_(white)
-
-
-def _filter(
-    start: Tensor, length: Tensor, flip: Tensor | None, side: int, size: int, interpolation: Interpolation
-) -> Tensor:
     start, length = start.unsqueeze(1).to(torch.float32), length.unsqueeze(1).to(torch.float32)  # (N, 1)
     output = torch.arange(size, device=start.device) + 0.5  # centres of the output pixels
     pixel = torch.arange(side, device=start.device) + 0.5  # centres of the input pixels
-    if flip is not None:
-        output = torch.where(flip.unsqueeze(1), size - output, output)  # (N, size)
+    output = torch.where(flip.unsqueeze(1), size - output, output)  # (N, size)
     step = length / size  # input pixels per output pixel
     narrow = step.clamp(min=1).reciprocal_()  # the filter widens only when downsampling
     centre = (start + step * output) * narrow  # (N, size)
-    distance = (pixel * narrow).unsqueeze(1) - centre.unsqueeze(2)  # (N, size, side)
-    weight = _triangle(distance.abs_()) if interpolation == "bilinear" else _cubic(distance.abs_())
+    distance = ((pixel * narrow).unsqueeze(1) - centre.unsqueeze(2)).abs_()  # (N, size, side)
+    weight = _triangle(distance) if interpolation == "bilinear" else _cubic(distance)
     inside = (pixel > start) & (pixel < start + length)  # (N, side)
     weight.mul_(inside.unsqueeze(1))
-    return weight.div_(weight.sum(dim=2, keepdim=True))
+    return weight.div_(weight.sum(dim=2, keepdim=True).mul_(white))
 
 
 def _triangle(d: Tensor) -> Tensor:

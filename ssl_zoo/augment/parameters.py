@@ -2,54 +2,68 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 from ssl_zoo.augment.boxes import sample_boxes
 from ssl_zoo.augment.jitter import hue_place
-from ssl_zoo.schema import AffineConfig, JitterConfig, ViewConfig
+from ssl_zoo.schema import AffineConfig, BlurConfig, JitterConfig, ViewConfig
 
-__all__ = ["Parameters", "draw"]
+__all__ = ["AffineParameters", "BlurParameters", "JitterParameters", "Parameters", "draw"]
+
+
+class AffineParameters(NamedTuple):
+    """Of ``affine``, a row per image."""
+
+    on: Tensor  # (N,) bool
+    angle: Tensor  # (N,) degrees
+    translate: Tensor  # (N, 2) pixels
+    scale: Tensor  # (N,)
+    shear: Tensor  # (N, 2) degrees
+
+
+class JitterParameters(NamedTuple):
+    """Of ``color_jitter``, a row per image."""
+
+    on: Tensor  # (N,) bool
+    order: Tensor  # (N, 4), what is done first, second, ...
+    factors: Tensor  # (N, 3), of brightness, contrast, saturation
+    shift: Tensor | None  # (N,) of hue, in turns
+
+
+class BlurParameters(NamedTuple):
+    """Of ``gaussian_blur``, a row per image."""
+
+    on: Tensor  # (N,) bool
+    sigma: Tensor  # (N,) pixels
 
 
 class Parameters(NamedTuple):
-    """One row per image. None: the operation is off for this view."""
+    """Of a view, a row per image. None: the operation is off."""
 
-    boxes: Tensor | None = None  # (N, 4): top, left, height, width, in pixels
-    flip: Tensor | None = None  # (N,) bool
-    affine: Tensor | None = None  # (N,) bool
-    angle: Tensor | None = None  # (N,) degrees
-    translate: Tensor | None = None  # (N, 2) pixels
-    scale: Tensor | None = None  # (N,)
-    shear: Tensor | None = None  # (N, 2) degrees
-    jitter: Tensor | None = None  # (N,) bool
-    order: Tensor | None = None  # (N, 4), what the jitter does first, second, ...
-    factors: Tensor | None = None  # (N, 3) of brightness, contrast, saturation
-    shift: Tensor | None = None  # (N,) of hue, in turns
-    gray: Tensor | None = None  # (N,) bool
-    blur: Tensor | None = None  # (N,) bool
-    sigma: Tensor | None = None  # (N,) pixels
-    solarize: Tensor | None = None  # (N,) bool
+    boxes: Tensor | None  # (N, 4): top, left, height, width, in pixels; None: already cropped
+    flip: Tensor | None  # (N,) bool
+    affine: AffineParameters | None
+    jitter: JitterParameters | None
+    gray: Tensor | None  # (N,) bool
+    blur: BlurParameters | None
+    solarize: Tensor | None  # (N,) bool
 
-    def rows(self, rows: slice | Tensor) -> Parameters:
-        """Returns the parameters of some of the images."""
-        return Parameters(*(None if value is None else value[rows] for value in self))
+    def rows(self, rows: Tensor) -> Parameters:
+        """Returns the parameters of the given images, in their order."""
+        return cast("Parameters", _rows(self, rows))
 
     def grouped(self, n: int) -> Tensor:
         """Returns an order (N,) in which images that meet the same operations lie together."""
         key = torch.zeros(n, dtype=torch.int64)
-        for flag in (self.affine, self.solarize, self.blur, self._turn(), self.gray):  # costly ones first
+        turn = None if self.jitter is None else (hue_place(self.jitter.order) + 1) * self.jitter.on
+        affine, blur = (None if part is None else part.on for part in (self.affine, self.blur))
+        for flag in (affine, self.solarize, blur, turn, self.gray):  # few runs for what stands first
             if flag is not None:
                 key.mul_(5).add_(flag)
         return key.argsort(stable=True)
-
-    def _turn(self) -> Tensor | None:
-        """When the jitter changes the hue: 1 to 4, 0 where there is no jitter. (N,)"""
-        if self.jitter is None or self.order is None:
-            return None
-        return (hue_place(self.order) + 1) * self.jitter
 
 
 def draw(
@@ -65,50 +79,53 @@ def draw(
         generator: the only source of randomness; the draws lie on its device.
         cropped: the images have been cropped already.
     """
-    blur = view.blur
+    crop = view.crop
     return Parameters(
-        boxes=None
-        if cropped
-        else sample_boxes(n, height, width, view.crop.scale, view.crop.ratio, generator),
-        flip=_coin(view.flip, n, generator),
-        **_affine(view.affine, view.size, n, generator),
-        **_jitter(view.jitter, n, generator),
-        gray=_coin(view.grayscale, n, generator),
-        blur=_coin(blur.p, n, generator),
-        sigma=_uniform(*blur.sigma, (n,), generator) if blur.p > 0 else None,
-        solarize=_coin(view.solarize.p, n, generator),
+        boxes=None if cropped else sample_boxes(n, height, width, crop.scale, crop.ratio, generator),
+        flip=_coin(view.flip, n, generator) if view.flip > 0 else None,
+        affine=_affine(view.affine, view.size, n, generator) if view.affine.p > 0 else None,
+        jitter=_jitter(view.jitter, n, generator) if view.jitter.p > 0 else None,
+        gray=_coin(view.grayscale, n, generator) if view.grayscale > 0 else None,
+        blur=_blur(view.blur, n, generator) if view.blur.p > 0 else None,
+        solarize=_coin(view.solarize.p, n, generator) if view.solarize.p > 0 else None,
     )
 
 
-def _affine(config: AffineConfig, size: int, n: int, generator: torch.Generator) -> dict[str, Tensor | None]:
-    if config.p == 0:
-        return {}
+def _affine(config: AffineConfig, size: int, n: int, generator: torch.Generator) -> AffineParameters:
     reach = config.translate * size
-    return {
-        "affine": _coin(config.p, n, generator),
-        "angle": _uniform(-config.degrees, config.degrees, (n,), generator),
-        "translate": _uniform(-reach, reach, (n, 2), generator).round_(),  # whole, as torchvision draws
-        "scale": _uniform(*config.scale, (n,), generator),
-        "shear": _uniform(-config.shear, config.shear, (n, 2), generator),
-    }
+    return AffineParameters(
+        on=_coin(config.p, n, generator),
+        angle=_uniform(-config.degrees, config.degrees, (n,), generator),
+        translate=_uniform(-reach, reach, (n, 2), generator).round_(),  # whole, as torchvision draws
+        scale=_uniform(*config.scale, (n,), generator),
+        shear=_uniform(-config.shear, config.shear, (n, 2), generator),
+    )
 
 
-def _jitter(config: JitterConfig, n: int, generator: torch.Generator) -> dict[str, Tensor | None]:
-    if config.p == 0:
-        return {}
+def _jitter(config: JitterConfig, n: int, generator: torch.Generator) -> JitterParameters:
     reach = [config.strength * v for v in (config.brightness, config.contrast, config.saturation)]
     hue = config.strength * config.hue
-    return {
-        "jitter": _coin(config.p, n, generator),
-        "order": torch.rand(n, 4, generator=generator, device=generator.device).argsort(dim=1),
-        "factors": torch.stack([_uniform(max(0, 1 - r), 1 + r, (n,), generator) for r in reach], dim=1),
-        "shift": _uniform(-hue, hue, (n,), generator) if hue > 0 else None,
-    }
+    return JitterParameters(
+        on=_coin(config.p, n, generator),
+        order=torch.rand(n, 4, generator=generator, device=generator.device).argsort(dim=1),
+        factors=torch.stack([_uniform(max(0, 1 - r), 1 + r, (n,), generator) for r in reach], dim=1),
+        shift=_uniform(-hue, hue, (n,), generator) if hue > 0 else None,
+    )
 
 
-def _coin(p: float, n: int, generator: torch.Generator) -> Tensor | None:
-    return torch.rand(n, generator=generator, device=generator.device) < p if p > 0 else None
+def _blur(config: BlurConfig, n: int, generator: torch.Generator) -> BlurParameters:
+    return BlurParameters(on=_coin(config.p, n, generator), sigma=_uniform(*config.sigma, (n,), generator))
+
+
+def _coin(p: float, n: int, generator: torch.Generator) -> Tensor:
+    return torch.rand(n, generator=generator, device=generator.device) < p
 
 
 def _uniform(low: float, high: float, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     return torch.rand(shape, generator=generator, device=generator.device).mul_(high - low).add_(low)
+
+
+def _rows(value: Any, rows: Tensor) -> Any:
+    if value is None or isinstance(value, Tensor):
+        return None if value is None else value[rows]
+    return type(value)(*(_rows(part, rows) for part in value))

@@ -15,7 +15,7 @@ __all__ = ["SUFFIXES", "Unreadable", "check_image", "read_image", "to_array"]
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 
 # Whatever its suffix says, a file is taken for one of these only: Pillow hands EPS to an external program.
-_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM", "MPO")
+_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
 
 
 class Unreadable(Exception):

@@ -35,7 +35,6 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
     recorder = Recorder(
         ready.run_dir,
         ready.evaluator,
-        loader,
         every=config.monitor.every,
         checkpoint_every=config.trainer.checkpoint_every,
         log_every=config.trainer.log_every,

@@ -18,7 +18,6 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from ssl_zoo.data import TrainLoader
 from ssl_zoo.training.evaluator import Evaluator, Measurement
 from ssl_zoo.training.module import TrainingModule
 
@@ -41,7 +40,6 @@ class Recorder(pl.Callback):
     Args:
         run_dir: where to.
         evaluator: measures the encoder.
-        loader: the training batches; told the epoch before each.
         every: epochs between measurements.
         checkpoint_every: epochs between checkpoints.
         log_every: steps between points in TensorBoard.
@@ -53,7 +51,6 @@ class Recorder(pl.Callback):
         self,
         run_dir: Path,
         evaluator: Evaluator,
-        loader: TrainLoader,
         *,
         every: int,
         checkpoint_every: int,
@@ -63,7 +60,6 @@ class Recorder(pl.Callback):
     ) -> None:
         self.run_dir = run_dir
         self.evaluator = evaluator
-        self.loader = loader
         self.every = every
         self.checkpoint_every = checkpoint_every
         self.log_every = log_every
@@ -91,7 +87,6 @@ class Recorder(pl.Callback):
                 self.handlers[number] = signal.signal(number, self._ask_to_stop)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.loader.set_position(trainer.current_epoch)
         self.started = time.perf_counter()
 
     def on_train_batch_end(

@@ -82,6 +82,8 @@ def _judge(ready: Prepared, recorder: Recorder, scores: Scores | None) -> Verdic
             random_linear_top1=None if random is None else random.probe.mean,
             linear_draws=None if scores is None else scores.probe.draws,
             random_linear_draws=None if random is None else random.probe.draws,
+            linear_hits=None if scores is None else scores.probe.hits,
+            random_linear_hits=None if random is None else random.probe.hits,
             test_size=None if data.test is None else len(data.test),
         )
     )

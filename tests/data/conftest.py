@@ -1,0 +1,55 @@
+"""Small folders of images, made by the tests."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ssl_zoo.schema import DataConfig
+
+
+def _noise(path, size=(12, 12), seed=0, mode="RGB", **options):
+    """Writes an image of random pixels; size is (width, height)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shape = (size[1], size[0], 3) if mode == "RGB" else (size[1], size[0])
+    pixels = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+@pytest.fixture
+def noise():
+    return _noise
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A folder of class folders; `tree(name, cat=3, dog=2)` writes 3 and 2 images of 12x12 pixels."""
+
+    def make(name="train", suffix=".png", size=(12, 12), **counts) -> Path:
+        for label, (kind, count) in enumerate(counts.items()):
+            for number in range(count):
+                _noise(tmp_path / name / kind / f"{number:02d}{suffix}", size, seed=100 * label + number)
+        return tmp_path / name
+
+    return make
+
+
+@pytest.fixture
+def folder_config():
+    """A DataConfig for image folders."""
+
+    def make(train=None, test=None, channels=3, **keys) -> DataConfig:
+        return DataConfig(
+            name="folder",
+            source="imagefolder",
+            train=None if train is None else str(train),
+            test=None if test is None else str(test),
+            channels=channels,
+            mean=(0.5,) * channels,
+            std=(0.5,) * channels,
+            **keys,
+        )
+
+    return make

@@ -1,0 +1,25 @@
+"""Runs small enough for a test: a tiny backbone, 160 digits, two epochs of five steps."""
+
+from __future__ import annotations
+
+TINY = (
+    "data=digits",
+    "data.limit=160",
+    "backbone.name=test_resnet",
+    "augment.size=8",
+    "epochs=2",
+    "batch_size=32",
+    "precision=fp32",
+    "method.projector.hidden_dim=32",
+    "method.projector.output_dim=16",
+    "monitor.every=1",
+    "monitor.knn.k=5",
+    "monitor.probe.draws=2",
+    "trainer.progress=false",
+)
+SIAMESE = (*TINY, "method.predictor.hidden_dim=16", "method.queue.size=64", "optimizer.warmup_epochs=0")
+
+
+def words(method: str = "simsiam", *more: str) -> list[str]:
+    prototypes = ("method.prototypes.number=12",) if method == "swav" else ()
+    return [f"method={method}", *SIAMESE, *prototypes, *more]

@@ -1,0 +1,208 @@
+"""Whole runs: the directory they leave, resuming, unlabelled data, and what the trainer does to a method."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from PIL import Image
+from runs import words
+
+import ssl_zoo
+from ssl_zoo.config import compose, from_mapping
+from ssl_zoo.errors import UserError
+from ssl_zoo.result import Baselines, Result
+from ssl_zoo.training.recorder import COLUMNS, Interrupted, Recorder
+
+CONTRACT = {
+    "method", "data", "seed", "epochs", "steps", "loss", "knn_top1", "linear_top1", "linear_protocol", "baselines",
+    "output_std_ratio", "center_ratio", "residual_ratio", "effective_rank", "alignment", "uniformity", "verdict",
+    "verdict_reason", "views_per_second", "train_seconds", "peak_memory_mb", "config_hash", "git_commit", "versions",
+}  # fmt: skip
+
+
+def state(run_dir: Path) -> dict[str, Any]:
+    checkpoint: dict[str, Any] = torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)
+    return checkpoint
+
+
+def metrics(run_dir: Path) -> list[dict[str, str]]:
+    with (run_dir / "metrics.csv").open() as file:
+        return [{k: v for k, v in row.items() if k != "views_per_second"} for row in csv.DictReader(file)]
+
+
+def assert_same_weights(a: Path, b: Path) -> None:
+    first, second = state(a)["state_dict"], state(b)["state_dict"]
+    assert first.keys() == second.keys()
+    for name, tensor in first.items():
+        assert torch.equal(tensor, second[name]), name
+
+
+@pytest.mark.parametrize("method", ["simsiam", "byol", "simclr", "moco", "swav"])
+def test_a_run_leaves_what_the_contract_says(method: str, tmp_path: Path) -> None:
+    result = ssl_zoo.train(words(method, f"run_dir={tmp_path / 'run'}"), silent=True)
+    run = tmp_path / "run"
+    saved = json.loads((run / "result.json").read_text())
+    assert set(saved) >= CONTRACT
+    assert set(saved) == {field.name for field in dataclasses.fields(Result)}
+    assert set(saved["baselines"]) == {field.name for field in dataclasses.fields(Baselines)}
+    assert (saved["method"], saved["epochs"], saved["steps"]) == (method, 2, 10)
+    assert 0 <= saved["knn_top1"] <= 1
+    assert saved["knn_top1"] == result.knn_top1
+    assert saved["center_ratio"] ** 2 <= 1
+    assert saved["differs_from_paper"] == {}
+    rows = metrics(run)
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    assert set(rows[0]) | {"views_per_second"} == set(COLUMNS)
+    assert float(rows[2]["loss"]) == saved["loss"]
+    assert float(rows[2]["knn_top1"]) == saved["knn_top1"], "the last epoch's, not the best"
+    for name in ("curves.png", "config.yaml", "environment.json", "checkpoints/last.ckpt"):
+        assert (run / name).stat().st_size > 0
+    assert list((run / "tensorboard").iterdir())
+    config = from_mapping(yaml.safe_load((run / "config.yaml").read_text()))
+    assert config == compose(words(method, f"run_dir={run}"))
+
+
+def test_the_same_seed_gives_the_same_run(tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        ssl_zoo.train(words("simsiam", f"run_dir={tmp_path / name}", f"seed={seed}", "epochs=1"), silent=True)
+    assert_same_weights(tmp_path / "a", tmp_path / "b")
+    assert metrics(tmp_path / "a") == metrics(tmp_path / "b")
+    assert metrics(tmp_path / "a") != metrics(tmp_path / "c")
+
+
+@pytest.mark.parametrize(("method", "stop_after"), [("moco", 3), ("byol", 5), ("swav", 8)])
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
+    method: str, stop_after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within an epoch (3, 8) and at the end of one (5)."""
+    ssl_zoo.train(words(method, f"run_dir={tmp_path / 'whole'}"), silent=True)
+    inner = Recorder.on_train_batch_end
+
+    def interrupting(self: Recorder, trainer: Any, module: Any, *rest: Any) -> None:
+        if module.batches_done + 1 == stop_after:
+            self._ask_to_stop(2, None)
+        inner(self, trainer, module, *rest)
+
+    run = words(method, f"run_dir={tmp_path / 'parts'}")
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "on_train_batch_end", interrupting)
+        with pytest.raises(Interrupted, match="resume=auto"):
+            ssl_zoo.train(run, silent=True)
+    assert state(tmp_path / "parts")["ssl_zoo"]["position"] == list(divmod(stop_after, 5))
+    result = ssl_zoo.train([*run, "resume=auto"], silent=True)
+    assert result.steps == 10
+    assert_same_weights(tmp_path / "whole", tmp_path / "parts")
+    assert metrics(tmp_path / "whole") == metrics(tmp_path / "parts")
+
+
+def test_resume_auto_without_a_checkpoint_begins(tmp_path: Path) -> None:
+    result = ssl_zoo.train(
+        words("simsiam", f"run_dir={tmp_path / 'run'}", "resume=auto", "epochs=1"), silent=True
+    )
+    assert result.steps == 5
+
+
+def test_resume_refuses_what_is_not_this_run(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    ssl_zoo.train(words("simsiam", f"run_dir={run}", "epochs=1"), silent=True)
+    before = {file: file.stat().st_mtime_ns for file in run.rglob("*")}
+    for changed, message in (
+        (words("simclr", f"run_dir={run}", "resume=auto"), "is of method 'simsiam'.*say method=simsiam"),
+        (
+            words("simsiam", f"run_dir={run}", "resume=auto", "epochs=1", "optimizer.lr=0.9"),
+            "begun with optimizer.lr",
+        ),
+        (words("simsiam", f"run_dir={run}", "epochs=1"), "holds files already"),
+        (words("simsiam", "resume=/no/such.ckpt"), "does not exist"),
+    ):
+        with pytest.raises(UserError, match=message):
+            ssl_zoo.train(changed, silent=True)
+    damaged = tmp_path / "damaged.ckpt"
+    damaged.write_bytes((run / "checkpoints" / "last.ckpt").read_bytes()[:5000])
+    with pytest.raises(UserError, match="cannot be read"):
+        ssl_zoo.train(words("simsiam", f"resume={damaged}", f"run_dir={tmp_path / 'new'}"), silent=True)
+    assert not (tmp_path / "new").exists()
+    assert before == {file: file.stat().st_mtime_ns for file in run.rglob("*")}, "nothing was touched"
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (tmp_path / "boom",))
+
+    torch.save({"ssl_zoo": Bomb()}, tmp_path / "bomb.ckpt")
+    with pytest.raises(UserError, match="cannot be read"):
+        ssl_zoo.train(
+            words("simsiam", f"resume={tmp_path / 'bomb.ckpt'}", f"run_dir={tmp_path / 'run'}"), silent=True
+        )
+    assert not (tmp_path / "boom").exists()
+
+
+def test_accumulation_steps_method_once_per_optimizer_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ssl_zoo.methods.byol import BYOL
+
+    steps: list[int] = []
+    inner = BYOL.after_step
+    monkeypatch.setattr(
+        BYOL, "after_step", lambda self, progress: (steps.append(progress.step), inner(self, progress))[1]
+    )
+    result = ssl_zoo.train(
+        words("byol", f"run_dir={tmp_path / 'r'}", "trainer.accumulate=2", "epochs=1"), silent=True
+    )
+    # Five batches, two to a step; the last is stepped alone.
+    assert steps == [0, 1, 2]
+    assert result.steps == 3
+
+
+def test_a_divergent_run_ends_early_and_says_so(tmp_path: Path) -> None:
+    run = words("swav", f"run_dir={tmp_path / 'run'}", "optimizer.name=sgd", "optimizer.lr=1e30", "epochs=5")
+    result = ssl_zoo.train(run, silent=True)
+    assert result.verdict == "diverged"
+    assert result.epochs < 5
+    saved = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert saved["loss"] is None, "JSON has no nan"
+
+
+def pictures(folder: Path, labelled: bool, count: int = 40) -> Path:
+    generator = torch.Generator().manual_seed(0)
+    for i in range(count):
+        side = 12 + i % 3
+        pixels = torch.randint(0, 255, (side, side, 3), generator=generator, dtype=torch.uint8).numpy()
+        target = folder / (f"class{i % 2}" if labelled else "") / f"{i}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(target)
+    return folder
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_folder_of_images_with_and_without_labels(labelled: bool, tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "images", labelled)
+    run = [word for word in words("simsiam", f"run_dir={tmp_path / 'run'}") if not word.startswith("data")]
+    run += ["data=imagefolder", f"data.train={folder}", "data.workers=0", "batch_size=8", "epochs=1"]
+    run += [f"data.test={folder}"] if labelled else []
+    result = ssl_zoo.train(run, silent=True)
+    if labelled:
+        assert result.knn_top1 is not None
+    else:
+        assert result.knn_top1 is result.linear_top1 is result.baselines.pixels_knn_top1 is None
+        assert "without labels" in result.verdict_reason or result.verdict != "healthy"
+    assert result.output_std_ratio is not None
+    assert (tmp_path / "run" / "curves.png").is_file()
+
+
+def test_build_method_is_the_method_that_train_trains() -> None:
+    method = ssl_zoo.build_method(words("moco")).eval()
+    z = method.encoder(torch.randn(3, 1, 8, 8))
+    assert z.shape == (3, 16)
+    again = ssl_zoo.build_method(words("moco"))
+    for a, b in zip(method.state_dict().values(), again.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
