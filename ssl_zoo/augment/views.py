@@ -25,7 +25,7 @@ from ssl_zoo.schema import ViewConfig
 
 __all__ = ["Augment", "compose"]
 
-CACHED = 196608  # values per thread that pass together: 768 KiB, with temporaries an L2 cache
+CACHED = 147456  # values per thread that pass together: 576 KiB, with temporaries an L2 cache
 
 
 class Augment(nn.Module):
@@ -53,7 +53,6 @@ class Augment(nn.Module):
         self.mean = tuple(mean)
         self.std = tuple(std)
 
-    @torch.no_grad()
     def forward(self, images: Tensor | Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:
         """Makes the views.
 
@@ -74,18 +73,19 @@ class Augment(nn.Module):
             raise ValueError(
                 f"cropped images need one batch per view, {len(self.views)}; received {len(batches)}"
             )
-        outputs = []
         for view, batch in zip(self.views, batches, strict=True):
-            self._check(batch, view.size if cropped else None)
-            outputs.append(self._view(batch, view, generator, cropped))
-        return outputs
+            self._check(batch, view.size if cropped else None, generator)
+        return [
+            self._view(batch, view, generator, cropped)
+            for view, batch in zip(self.views, batches, strict=True)
+        ]
 
     def _view(self, images: Tensor, view: ViewConfig, generator: torch.Generator, cropped: bool) -> Tensor:
-        n, _, height, width = images.shape
-        parameters = draw(view, n, height, width, generator, cropped)
-        out = torch.empty(n, len(self.mean), view.size, view.size, device=images.device)
+        n, channels, height, width = images.shape
+        out = torch.empty(n, channels, view.size, view.size, device=images.device)
         # `out` is an ordinary tensor; what comes between is cheaper in inference mode. Pixels keep float32.
         with torch.inference_mode(), torch.autocast(images.device.type, enabled=False):
+            parameters = draw(view, n, height, width, generator, cropped)
             if images.device.type != "cpu":
                 return self._make(images, view, parameters, None, out)
             order = parameters.grouped(n)
@@ -96,9 +96,10 @@ class Augment(nn.Module):
         self, images: Tensor, view: ViewConfig, parameters: Parameters, order: Tensor | None, out: Tensor
     ) -> Tensor:
         """Makes a view of ``images[order]``, on a CPU in parts that stay in its cache from first to last."""
-        n, _, height, width = images.shape
-        first, steps = compose(view, parameters, height, width, len(self.mean))
-        part = n if order is None else max(1, CACHED * torch.get_num_threads() // out[0].numel())
+        n, channels, height, width = images.shape
+        first, steps = compose(view, parameters, height, width, channels)
+        part = n if order is None else CACHED * torch.get_num_threads() // (channels * view.size**2)
+        part = max(1, part)
         for start in range(0, n, part):
             rows = slice(start, start + part)
             x = first(images if order is None else images.index_select(0, order[rows]), start)
@@ -107,7 +108,7 @@ class Augment(nn.Module):
             normalize(x, self.mean, self.std, out=out[rows])
         return out
 
-    def _check(self, images: Tensor, size: int | None) -> None:
+    def _check(self, images: Tensor, size: int | None, generator: torch.Generator) -> None:
         shape = ("N", len(self.mean), size or "H", size or "W")
         fits = images.ndim == 4 and all(
             isinstance(want, str) or have == want for have, want in zip(images.shape, shape, strict=True)
@@ -116,6 +117,11 @@ class Augment(nn.Module):
             raise ValueError(
                 f"images must be uint8 ({', '.join(map(str, shape))}); received {images.dtype} "
                 f"{tuple(images.shape)}; convert them, or set data.channels and the views' size"
+            )
+        if generator.device != images.device:
+            raise ValueError(
+                f"the generator must be on the images' device, {images.device}; received one on "
+                f"{generator.device}; make it with torch.Generator({str(images.device)!r})"
             )
 
 

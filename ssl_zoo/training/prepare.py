@@ -72,7 +72,7 @@ def prepare(config: RunConfig) -> Prepared:
     hardware = plan(config, strides_single_pixels=backbone.strides_single_pixels)
     method = method.to(hardware.device)
     if config.trainer.channels_last:
-        method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        method = method.to(memory_format=torch.channels_last)
     evaluator = Evaluator(config, data, hardware.device)
     scores, baselines = _baselines(config, evaluator, method)
     return Prepared(

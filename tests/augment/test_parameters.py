@@ -1,0 +1,89 @@
+"""The draws: ranges, probabilities, orders."""
+
+import math
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+import torch
+from scipy import stats
+
+from ssl_zoo.augment.parameters import draw
+from ssl_zoo.schema import AffineConfig, BlurConfig, JitterConfig, SolarizeConfig, ViewConfig
+
+N = 6000
+
+
+def make(**keys):
+    return draw(ViewConfig(size=32, **keys), N, 32, 32, torch.Generator().manual_seed(0))
+
+
+def assert_uniform(values, low, high):
+    statistic = stats.kstest(values.double().flatten().numpy(), stats.uniform(low, high - low).cdf)
+    assert statistic.pvalue > 1e-4, (low, high, statistic)
+
+
+def test_probabilities():
+    p = make(
+        flip=0.3,
+        affine=AffineConfig(p=0.4),
+        jitter=JitterConfig(p=0.8),
+        grayscale=0.2,
+        blur=BlurConfig(p=0.1),
+        solarize=SolarizeConfig(p=0.6),
+    )
+    drawn = [p.flip, p.affine.on, p.jitter.on, p.gray, p.blur.on, p.solarize]
+    for on, share in zip(drawn, (0.3, 0.4, 0.8, 0.2, 0.1, 0.6), strict=True):
+        assert abs(on.double().mean() - share) < 4.5 * math.sqrt(share * (1 - share) / N)
+    for a, b in pairwise(drawn):  # independent of each other
+        assert abs(torch.corrcoef(torch.stack((a, b)).double())[0, 1]) < 4.5 / math.sqrt(N)
+
+
+def test_certain_and_impossible():
+    p = make(flip=1.0, grayscale=0.0, jitter=JitterConfig(p=0.0), blur=BlurConfig(p=0.0))
+    assert p.flip.all()
+    assert (p.affine, p.jitter, p.gray, p.blur, p.solarize) == (None,) * 5
+
+
+def test_jitter_orders_are_uniform_over_the_permutations_and_differ_between_images():
+    orders = make().jitter.order
+    assert torch.equal(orders.sort(dim=1).values, torch.arange(4).expand(N, 4))
+    counts = Counter(map(tuple, orders.tolist()))
+    assert len(counts) == 24
+    assert stats.chisquare(list(counts.values())).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("strength", [0.5, 1.0, 2.0])
+def test_jitter_factors(strength):
+    config = JitterConfig(strength=strength, brightness=0.4, contrast=0.8, saturation=0.2, hue=0.1)
+    p = make(jitter=config).jitter
+    for column, reach in zip(p.factors.T, (0.4, 0.8, 0.2), strict=True):
+        assert_uniform(column, max(0, 1 - strength * reach), 1 + strength * reach)
+    assert_uniform(p.shift, -0.1 * strength, 0.1 * strength)
+
+
+def test_no_hue():
+    assert make(jitter=JitterConfig(hue=0.0)).jitter.shift is None
+
+
+def test_blur_and_affine_ranges():
+    p = make(
+        blur=BlurConfig(sigma=(0.1, 2.0)),
+        affine=AffineConfig(p=1.0, degrees=15.0, translate=0.5, scale=(0.8, 1.1), shear=10.0),
+    )
+    assert_uniform(p.blur.sigma, 0.1, 2.0)
+    assert_uniform(p.affine.angle, -15, 15)
+    assert_uniform(p.affine.scale, 0.8, 1.1)
+    assert_uniform(p.affine.shear, -10, 10)
+    assert torch.equal(p.affine.translate, p.affine.translate.round())
+    inner = torch.bincount(p.affine.translate.flatten().long() + 16)[1:-1]  # -15 to 15, all alike
+    assert len(inner) == 31
+    assert stats.chisquare(inner.numpy()).pvalue > 1e-4
+
+
+def test_grouped_is_an_order_with_few_changes():
+    p = make()
+    order = p.grouped(N)
+    assert torch.equal(order.sort().values, torch.arange(N))
+    assert p.rows(order).blur.on.int().diff().abs().sum() == 1
+    assert torch.equal(p.rows(order).boxes, p.boxes[order])

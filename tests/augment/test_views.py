@@ -1,0 +1,156 @@
+"""Augment: the whole chain against torchvision with the same parameters, and its contract."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+import torchvision.transforms.functional as F
+from torchvision.transforms import InterpolationMode
+
+import ssl_zoo.augment.views as views_module
+from ssl_zoo.augment import Augment
+from ssl_zoo.augment.parameters import draw
+from ssl_zoo.errors import UserError
+from ssl_zoo.schema import AffineConfig, BlurConfig, CropConfig, JitterConfig, SolarizeConfig, ViewConfig
+
+MEAN, STD = (0.48, 0.45, 0.4), (0.22, 0.23, 0.24)
+ADJUST = (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue)
+BYOL = (
+    ViewConfig(size=16, crop=CropConfig(scale=(0.08, 1.0), interpolation="bicubic"), blur=BlurConfig(p=1.0)),
+    ViewConfig(size=20, blur=BlurConfig(p=0.1), solarize=SolarizeConfig(p=0.5)),
+)
+EVERYTHING = ViewConfig(
+    size=24,
+    affine=AffineConfig(p=0.7, degrees=30.0, translate=0.2, scale=(0.8, 1.2), shear=10.0),
+    jitter=JitterConfig(p=0.8, strength=1.5),
+    grayscale=0.3,
+    blur=BlurConfig(p=0.5, kernel=0.3),
+    solarize=SolarizeConfig(p=0.4, threshold=0.6),
+)
+OFF = ViewConfig(size=16, flip=0.0, jitter=JitterConfig(p=0.0), grayscale=0.0, blur=BlurConfig(p=0.0))
+
+
+def batch(n=40, channels=3, height=20, width=24):
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (n, channels, height, width), dtype=torch.uint8, generator=generator)
+
+
+def seeded(seed=5):
+    return torch.Generator().manual_seed(seed)
+
+
+def chain(image, i, view, p, kernel_size):
+    """One image through torchvision, with the parameters of row i."""
+    x = image / 255
+    if p.boxes is not None:
+        mode = InterpolationMode(view.crop.interpolation)
+        x = F.resized_crop(x, *p.boxes[i].tolist(), [view.size] * 2, mode, antialias=True).clamp(0, 1)
+    if p.flip[i]:
+        x = F.hflip(x)
+    if p.affine is not None and p.affine.on[i]:
+        _, angle, translate, scale, shear = (v[i].tolist() for v in p.affine)
+        x = F.affine(x, angle, [int(t) for t in translate], scale, shear, InterpolationMode.BILINEAR)
+    if p.jitter.on[i]:
+        values = [*p.jitter.factors[i].tolist(), p.jitter.shift[i].item()]
+        for operator in p.jitter.order[i].tolist():
+            x = ADJUST[operator](x, values[operator])
+    if p.gray[i]:
+        x = F.rgb_to_grayscale(x, num_output_channels=len(x))
+    if p.blur.on[i]:
+        x = F.gaussian_blur(x, [kernel_size] * 2, [p.blur.sigma[i].item()] * 2)
+    if p.solarize is not None and p.solarize[i]:
+        x = F.solarize(x, view.solarize.threshold)
+    return F.normalize(x, list(MEAN[: len(x)]), list(STD[: len(x)]))
+
+
+def close(result, expected, view):
+    """Equal, but for the few values beside the solarization threshold that rounding moves across it."""
+    wrong = ((result - expected).abs() > 1e-4).double().mean()
+    assert wrong <= (1e-4 if view.solarize.p > 0 else 0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("cropped", [False, True])
+def test_the_whole_chain_equals_torchvision(channels, cropped, monkeypatch):
+    monkeypatch.setattr(views_module, "CACHED", 7 * channels * 24**2)  # several parts
+    images = batch(channels=channels, height=24 if cropped else 20)
+    augment = Augment([EVERYTHING], MEAN[:channels], STD[:channels])
+    result = augment([images] if cropped else images, seeded())[0]
+    p = draw(EVERYTHING, 40, images.shape[2], 24, seeded(), cropped)
+    expected = torch.stack([chain(x, i, EVERYTHING, p, 7) for i, x in enumerate(images)])
+    close(result, expected, EVERYTHING)
+
+
+def test_each_view_has_its_own_settings_and_draws():
+    images = batch()
+    first, second = Augment(BYOL, MEAN, STD)(images, seeded())
+    generator = seeded()
+    for result, view in zip((first, second), BYOL, strict=True):
+        p = draw(view, 40, 20, 24, generator)
+        close(result, torch.stack([chain(x, i, view, p, 3) for i, x in enumerate(images)]), view)
+    a, b = Augment([BYOL[0]] * 2, MEAN, STD)(images, seeded())
+    assert not torch.isclose(a, b).all(dim=(1, 2, 3)).any()
+
+
+def test_without_operations_only_the_crop_is_left():
+    images = batch(height=16, width=16)
+    view = ViewConfig(**{**vars(OFF), "crop": CropConfig(scale=(1.0, 1.0), ratio=(1.0, 1.0))})
+    result = Augment([view], MEAN, STD)(images, seeded())[0]
+    torch.testing.assert_close(result, F.normalize(images / 255, MEAN, STD), atol=1e-5, rtol=0)
+    assert torch.equal(Augment([OFF], MEAN, STD)([images], seeded())[0], result)  # without a crop
+
+
+def test_images_of_a_batch_differ_in_their_parameters():
+    images = batch(n=1).expand(30, -1, -1, -1)
+    for view in Augment([EVERYTHING, BYOL[1]], MEAN, STD)(images, seeded()):
+        assert all(not torch.allclose(a, b) for a, b in pairwise(view))
+
+
+def test_the_generator_decides_and_the_input_stays():
+    images = batch()
+    before = images.clone()
+    augment = Augment([EVERYTHING, *BYOL], MEAN, STD)
+    torch.manual_seed(0)
+    first = augment(images, seeded())
+    torch.manual_seed(1)
+    for a, b, c in zip(first, augment(images, seeded()), augment(images, seeded(6)), strict=True):
+        assert torch.equal(a, b)
+        assert not torch.equal(a, c)
+    assert torch.equal(images, before)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_small_batches(n):
+    views = Augment([EVERYTHING, BYOL[0]], MEAN, STD)(batch(n=2)[:n], seeded())
+    assert [v.shape for v in views] == [(n, 3, 24, 24), (n, 3, 16, 16)]
+    assert all(v.dtype == torch.float32 and v.isfinite().all() for v in views)
+
+
+def test_views_can_be_trained_on_and_keep_float32_under_autocast():
+    images = batch()
+    augment = Augment([EVERYTHING], MEAN, STD)
+    view = augment(images, seeded())[0]
+    weight = torch.ones(1, 3, 3, 3, requires_grad=True)
+    torch.nn.functional.conv2d(view, weight).sum().backward()
+    assert weight.grad is not None
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(augment(images, seeded())[0], view)
+    with torch.inference_mode():
+        assert torch.equal(augment(images, seeded())[0], view)
+
+
+def test_wrong_input_is_refused():
+    augment = Augment([OFF, OFF], MEAN, STD)
+    images = batch()
+    with pytest.raises(ValueError, match=r"uint8 \(N, 3, H, W\); received torch.float32 \(40, 3, 20, 24\)"):
+        augment(images / 255, seeded())
+    with pytest.raises(ValueError, match=r"received torch.uint8 \(40, 1, 20, 24\)"):
+        augment(images[:, :1], seeded())
+    with pytest.raises(ValueError, match=r"received torch\.uint8 \(3, 20, 24\)"):
+        augment(images[0], seeded())
+    with pytest.raises(ValueError, match="one batch per view, 2; received 1"):
+        augment([images], seeded())
+    with pytest.raises(ValueError, match=r"\(N, 3, 16, 16\); received torch.uint8 \(40, 3, 20, 24\)"):
+        augment([images, images], seeded())
+    with pytest.raises(UserError, match=r"one value per channel.*received 3 and 2"):
+        Augment([OFF], MEAN, STD[:2])
