@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssl_zoo.data.decode import Unreadable, check_image, read_image, to_array
+from ssl_zoo.data.decode import Unreadable, check_image, quiet, read_image, to_array
 from ssl_zoo.data.split import SMALL_SIDE
 from ssl_zoo.data.workers import FileWork, results, work_loader
 
@@ -64,7 +64,8 @@ def _first_shape(root: Path, names: Sequence[str], channels: int) -> torch.Size 
     """Returns the (C, H, W) of the first readable image."""
     for name in names:
         try:
-            image = read_image(str(root / name), channels)
+            with quiet():
+                image = read_image(str(root / name), channels)
         except Unreadable:
             continue
         return torch.Size((channels, image.height, image.width))

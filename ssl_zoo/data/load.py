@@ -37,7 +37,7 @@ def load_data(config: DataConfig) -> Data:
     data = _SOURCES[config.source](config)
     if not config.holdout and config.limit is None:
         return data
-    labelled = data.bank or data.train  # labelled images come first in train
+    labelled = data.train if data.bank is None else data.bank  # the first part of train, or all of it
     parts = partition(
         len(data.train),
         None if data.bank is None else data.bank.labels,
@@ -46,7 +46,9 @@ def load_data(config: DataConfig) -> Data:
         config.limit,
     )
     train = data.train.select(parts.train)
-    bank = train if data.bank is data.train else data.bank and data.bank.select(parts.bank)
+    bank = data.bank
+    if bank is not None:
+        bank = train if bank is data.train else bank.select(parts.bank)
     test = data.test if parts.held is None else labelled.select(parts.held)
     return replace(data, train=train, bank=bank, test=test)
 

@@ -1,8 +1,8 @@
 """Work on image files in the worker processes of a DataLoader.
 
 Processes, not threads: Pillow holds the interpreter's lock for most of the time that a small file takes, and
-threads get in each other's way. 20,480 JPEGs of 32 pixels, 4 cores shared with other jobs (load 4 to 5),
-median of 3: 2,500 images/s in 4 threads, 4,700 in one, 4,900 in 2 processes, 5,200 in 4.
+threads get in each other's way. 20,480 JPEGs of 32 pixels, 4 cores kept busy by other jobs (load 5),
+median of 3: 2,300 images/s in 4 threads, 3,800 in one, 5,000 in 2 processes, 4,700 in 4.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from ssl_zoo.data.decode import Unreadable
+from ssl_zoo.data.decode import Unreadable, quiet
 from ssl_zoo.errors import UserError
 
 __all__ = ["FileWork", "results", "work_loader"]
@@ -56,7 +56,8 @@ class FileWork(Dataset[Any], Generic[Task, Result]):
     def __getitem__(self, task: Task) -> Result | _Fault:
         # A fault is returned, not raised: DataLoader would bury its message in a traceback.
         try:
-            return self.do(task)
+            with quiet():
+                return self.do(task)
         except Unreadable as error:
             return _Fault(error.path, error.reason)
 

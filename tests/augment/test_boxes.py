@@ -52,6 +52,15 @@ def test_falls_back_to_the_central_box(height, width):
     assert boxes.tolist() == [list(expected)] * 5
 
 
+def test_the_draws_are_independent():
+    n = 5000
+    boxes = sample_boxes(n, 64, 64, (0.2, 0.5), RATIO, torch.Generator().manual_seed(2))
+    values = torch.stack(list(features(boxes, 64, 64).values()))
+    values[1].abs_()  # the ratio is as far from 1 for small areas as for large ones
+    correlation = torch.corrcoef(values) - torch.eye(4)
+    assert correlation.abs().max() < 4.5 / math.sqrt(n)
+
+
 def test_boxes_are_whole_pixels_inside_the_image():
     boxes = sample_boxes(2000, 7, 9, (0.01, 1.0), (0.2, 5.0), torch.Generator().manual_seed(1))
     top, left, h, w = boxes.unbind(1)

@@ -59,3 +59,11 @@ def test_normalize_and_to_float(channels):
     torch.testing.assert_close(to_float(images), images / 255, atol=1e-7, rtol=0)
     torch.testing.assert_close(normalize(images, mean, std), expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(normalize(images / 255, mean, std), expected, atol=1e-5, rtol=0)
+
+
+def test_normalize_has_a_gradient_after_a_first_use_in_inference_mode():
+    images = torch.rand(2, 1, 3, 3, requires_grad=True)
+    with torch.inference_mode():
+        normalize(images.detach(), [0.123], [0.25])
+    normalize(images, [0.123], [0.25]).sum().backward()
+    torch.testing.assert_close(images.grad, torch.full_like(images, 4.0))

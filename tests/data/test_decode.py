@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from torchvision.datasets.folder import default_loader
 
+from ssl_zoo.data import load_data
 from ssl_zoo.data.decode import SUFFIXES, Unreadable, check_image, read_image, to_array
 
 
@@ -53,13 +54,17 @@ def test_16_bit_gray_keeps_its_upper_byte(tmp_path):
     assert np.array_equal(np.asarray(read_image(str(tmp_path / "deep.png"), 3))[..., 2], values // 256)
 
 
-def test_transparency_is_dropped_without_a_warning(tmp_path):
+@pytest.mark.parametrize("cache_mb", [1.0, 0.0])
+def test_transparency_is_dropped_without_a_warning(tmp_path, folder_config, cache_mb):
     image = Image.new("P", (4, 4), 1)
     image.putpalette([255, 0, 0, 0, 255, 0])
     image.save(tmp_path / "palette.png", transparency=b"\x80\x40")
+    with pytest.warns(UserWarning, match="Transparency"):  # Pillow itself does warn
+        default_loader(str(tmp_path / "palette.png"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert np.asarray(read_image(str(tmp_path / "palette.png"), 3))[0, 0].tolist() == [0, 255, 0]
+        (plain,) = load_data(folder_config(tmp_path, cache_mb=cache_mb, workers=0)).train.plain_batches(4, 1)
+    assert plain[0, :, 0, 0].tolist() == [0, 255, 0]
 
 
 def _truncated(path, noise):

@@ -14,6 +14,9 @@ from ssl_zoo.data.rng import stream
 from ssl_zoo.errors import UserError
 from ssl_zoo.schema import CropConfig, ViewConfig
 
+# From Python 3.12 on; the worker processes start no threads.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+
 VIEWS = [ViewConfig(size=16), ViewConfig(size=16), ViewConfig(size=8, crop=CropConfig(scale=(0.05, 0.2)))]
 
 

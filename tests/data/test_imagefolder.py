@@ -12,6 +12,9 @@ from torchvision.datasets import ImageFolder
 from ssl_zoo.data import FileSplit, MemorySplit, load_data
 from ssl_zoo.errors import UserError
 
+# From Python 3.12 on; the worker processes start no threads.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+
 STORAGES = pytest.mark.parametrize("cache_mb", [64.0, 0.0], ids=["memory", "files"])
 
 

@@ -7,6 +7,9 @@ import torch
 from ssl_zoo.data import Batch, MemorySplit, load_data
 from ssl_zoo.schema import CropConfig, ViewConfig
 
+# From Python 3.12 on; the worker processes start no threads.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+
 VIEWS = [ViewConfig(size=8), ViewConfig(size=8, crop=CropConfig(scale=(0.5, 1.0)))]
 
 

@@ -1,0 +1,74 @@
+"""The form for accelerators: all images pass all operations, without waiting for the device."""
+
+import pytest
+import torch
+
+import ssl_zoo.augment.views as views_module
+from ssl_zoo.augment import Augment
+from ssl_zoo.schema import AffineConfig, BlurConfig, SolarizeConfig, ViewConfig
+
+MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
+VIEW = ViewConfig(
+    size=24,
+    affine=AffineConfig(p=0.5, degrees=30.0, translate=0.1),
+    blur=BlurConfig(p=0.5, kernel=0.3),
+    solarize=SolarizeConfig(p=0.3),
+)
+
+
+def batch(cropped):
+    images = torch.randint(0, 256, (24, 3, 24, 24), dtype=torch.uint8)
+    return [images] * 2 if cropped else images
+
+
+@pytest.mark.parametrize("cropped", [False, True])
+def test_it_makes_the_same_views(cropped, monkeypatch):
+    images = batch(cropped)
+    augment = Augment([VIEW, VIEW], MEAN, STD)
+    expected = augment(images, torch.Generator().manual_seed(0))
+    compose = views_module.compose
+
+    def compose_for_accelerators(*arguments):
+        first, steps = compose(*arguments)
+        for step in steps:
+            step.runs = None
+        return first, steps
+
+    monkeypatch.setattr(views_module, "compose", compose_for_accelerators)
+    result = augment(images, torch.Generator().manual_seed(0))
+    for a, b in zip(result, expected, strict=True):
+        assert ((a - b).abs() > 1e-4).double().mean() < 1e-3  # rounding beside the solarization threshold
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("cropped", [False, True])
+def test_cuda_equals_cpu_and_never_waits(cropped, monkeypatch):
+    images = batch(cropped)
+    augment = Augment([VIEW, VIEW], MEAN, STD)
+    on_cuda = [x.cuda() for x in images] if cropped else images.cuda()
+    generator = torch.Generator("cuda").manual_seed(0)
+    augment(on_cuda, generator)  # fills the tables
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        augment(on_cuda, generator)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+    draw = views_module.draw
+    drawn = []
+
+    def draw_on_cpu(view, n, height, width, generator, cropped):
+        drawn.append(draw(view, n, height, width, torch.Generator().manual_seed(len(drawn) % 2), cropped))
+        return _to(drawn[-1], generator.device)
+
+    monkeypatch.setattr(views_module, "draw", draw_on_cpu)
+    result = augment(on_cuda, generator)
+    expected = augment(images, torch.Generator())
+    for a, b in zip(result, expected, strict=True):
+        assert ((a.cpu() - b).abs() > 1e-3).double().mean() < 1e-3
+
+
+def _to(value, device):
+    if value is None or isinstance(value, torch.Tensor):
+        return None if value is None else value.to(device)
+    return type(value)(*(_to(part, device) for part in value))

@@ -1,0 +1,84 @@
+"""Backbones: any timm model, the small stem, initialisation, and clear refusals."""
+
+from __future__ import annotations
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from ssl_zoo.backbone import build_backbone
+from ssl_zoo.config import compose
+from ssl_zoo.errors import UserError
+from ssl_zoo.schema import BackboneConfig
+from ssl_zoo.training.hardware import plan
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "size"),
+    [
+        ("test_resnet", 1, 32),
+        ("resnet18", 3, 32),
+        ("test_vit", 3, 64),
+        ("mobilenetv3_small_050", 3, 32),
+        ("test_efficientnet", 2, 64),
+        ("vit_tiny_patch16_224.augreg_in21k", 3, 32),
+    ],
+)
+def test_width_is_that_of_the_features(name: str, channels: int, size: int) -> None:
+    backbone = build_backbone(BackboneConfig(name=name), channels, size)
+    features = backbone.model.eval()(torch.randn(2, channels, size, size))
+    assert features.shape == (2, backbone.num_features)
+    assert backbone.model.training is False
+
+
+def test_small_stem_is_simclrs() -> None:
+    model = build_backbone(BackboneConfig(name="resnet18", stem="small"), 3, 32).model.eval()
+    maps = model.forward_features(torch.randn(1, 3, 32, 32))
+    assert maps.shape[2:] == (4, 4)  # 32 / 8: neither the stem nor a max-pool has halved it
+    assert isinstance(model.conv1, nn.Conv2d)
+    assert (model.conv1.kernel_size, model.conv1.stride) == ((3, 3), (1, 1))
+    standard = build_backbone(BackboneConfig(name="resnet18"), 3, 32).model.eval()
+    assert standard.forward_features(torch.randn(1, 3, 32, 32)).shape[2:] == (1, 1)
+
+
+@pytest.mark.parametrize("zero", [True, False])
+@pytest.mark.parametrize(("name", "last"), [("resnet18", "bn2"), ("resnet50", "bn3")])
+def test_zero_init_makes_residual_branches_silent(name: str, last: str, zero: bool) -> None:
+    model = build_backbone(BackboneConfig(name=name, zero_init_last=zero), 3, 32).model
+    weights = [getattr(block, last).weight for block in model.modules() if hasattr(block, "zero_init_last")]
+    assert len(weights) == {"resnet18": 8, "resnet50": 16}[name]
+    assert all(bool((weight == (0 if zero else 1)).all()) for weight in weights)
+
+
+@pytest.mark.parametrize(
+    ("config", "size", "message"),
+    [
+        (BackboneConfig(name="resnet1"), 32, "unknown backbone 'resnet1'; timm has .* did you mean"),
+        (BackboneConfig(name="test_vit", stem="small"), 160, "has no such stem.*stem=standard"),
+        (BackboneConfig(name="test_convnext", stem="small"), 32, "has no such stem"),
+        (BackboneConfig(name="vgg11"), 4, "cannot read 3 x 4 x 4 images.*larger augment.size"),
+    ],
+)
+def test_refusals(config: BackboneConfig, size: int, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        build_backbone(config, 3, size)
+
+
+def test_pretrained_without_network_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*args: object, **kwargs: object) -> nn.Module:
+        raise OSError("no network")
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.raises(UserError, match=r"pretrained=True.*no network.*check the network"):
+        build_backbone(BackboneConfig(name="resnet18", pretrained=True), 3, 32)
+
+
+def test_strides_over_single_pixels_are_seen_and_avoid_bf16_on_a_cpu() -> None:
+    small = build_backbone(BackboneConfig(name="resnet10t"), 1, 16)
+    assert small.strides_single_pixels
+    assert not build_backbone(BackboneConfig(name="resnet10t", stem="small"), 1, 16).strides_single_pixels
+    config = compose(["trainer.accelerator=cpu"])
+    assert plan(config, strides_single_pixels=True).precision == "fp32"
+    with pytest.raises(UserError, match="strides over single pixels"):
+        plan(compose(["trainer.accelerator=cpu", "precision=bf16"]), strides_single_pixels=True)

@@ -1,0 +1,93 @@
+"""The registry: built-in methods, duplicates, and a plugin that is found without being imported."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from runs import TINY
+
+import ssl_zoo
+from ssl_zoo import registry
+from ssl_zoo.config import compose, group_names
+from ssl_zoo.errors import UserError
+from ssl_zoo.method import Method
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "ssl-zoo-barlowtwins"
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The example package as pip installs it, for the length of a test."""
+    shutil.copytree(EXAMPLE / "ssl_zoo_barlowtwins", tmp_path / "ssl_zoo_barlowtwins")
+    info = tmp_path / "ssl_zoo_barlowtwins-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ssl-zoo-barlowtwins\nVersion: 0.1.0\n")
+    (info / "entry_points.txt").write_text("[ssl_zoo.methods]\nbarlowtwins = ssl_zoo_barlowtwins:BarlowTwins\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    monkeypatch.delitem(sys.modules, "ssl_zoo_barlowtwins", raising=False)
+    importlib.invalidate_caches()
+    return tmp_path
+
+
+def test_a_duplicate_raises() -> None:
+    with pytest.raises(ValueError, match="registered twice"):
+
+        @registry.register("simsiam")
+        class Other(Method):
+            pass
+
+
+def test_an_unknown_name_lists_and_suggests() -> None:
+    with pytest.raises(UserError, match=r"there are .*byol, moco, simclr, simsiam, swav; did you mean 'byol'"):
+        registry.get("boyl")
+
+
+def test_a_second_copy_from_the_root_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent))
+    monkeypatch.delitem(sys.modules, "methods", raising=False)
+    with pytest.raises(ImportError, match="installed as 'ssl_zoo.methods'"):
+        importlib.import_module("methods")
+
+
+def test_a_plugin_is_found_with_its_yaml(plugin: Path) -> None:
+    assert "barlowtwins" in group_names("method")
+    assert "ssl_zoo_barlowtwins" not in sys.modules, "finding it must not import it"
+    config = compose(["method=barlowtwins", "data=imagefolder", "data.train=x"])
+    assert config.method.lambda_param == 5.1e-3
+    assert config.method.projector.output_dim == 8192
+    with pytest.raises(UserError, match="method.lambda_parm.*did you mean 'method.lambda_param'"):
+        compose(["method=barlowtwins", "method.lambda_parm=1"])
+
+
+def test_a_plugin_trains_like_any_method(plugin: Path, tmp_path: Path) -> None:
+    run = ["method=barlowtwins", *TINY, f"run_dir={tmp_path / 'run'}"]
+    result = ssl_zoo.train(run, silent=True)
+    assert result.method == "barlowtwins"
+    assert result.output_std_ratio is not None
+    assert result.steps == 10
+
+
+def test_barlow_twins_against_its_algorithm(plugin: Path) -> None:
+    method = ssl_zoo.build_method(["method=barlowtwins", *TINY, "method.loss_scale=1.0"])
+    views = [torch.randn(12, 1, 8, 8) for _ in range(2)]
+    z1, z2 = (method.encoder(view) for view in views)
+    z1, z2 = ((z - z.mean(0)) / z.std(0, correction=0) for z in (z1, z2))
+    expected = torch.zeros(())
+    for i in range(16):
+        for j in range(16):
+            c = (z1[:, i] * z2[:, j]).mean()
+            expected = expected + ((1 - c) ** 2 if i == j else 5.1e-3 * c**2)
+    torch.testing.assert_close(method.loss(views, torch.arange(12)).loss, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_a_broken_plugin_hurts_nobody_else(plugin: Path) -> None:
+    (plugin / "ssl_zoo_barlowtwins" / "__init__.py").write_text("raise RuntimeError('broken')")
+    assert registry.get("simsiam").name == "simsiam"
+    with pytest.raises(UserError, match="cannot be imported: RuntimeError: broken; repair or uninstall"):
+        compose(["method=barlowtwins"])
