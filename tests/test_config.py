@@ -149,7 +149,7 @@ def test_hash_is_of_what_is_computed() -> None:
         (["data.mean=[0.5,0.5]"], "one value per channel"),
         (["augment.views={one: {}}"], "at least 2 views"),
         (["seed=-1"], "seed must be at least 0"),
-        (["augment.jitter.strength=6"], "at most 0.5"),
+        (["augment.jitter.hue=0.2", "augment.jitter.strength=6"], "^augment.jitter: .* at most 0.5"),
     ],
 )
 def test_mistakes(words: list[str], message: str) -> None:

@@ -18,7 +18,8 @@ def test_every_folder_of_code_is_installed() -> None:
     listed = set(re.findall(r'^    "(ssl_zoo[\w.]*)",$', (ROOT / "pyproject.toml").read_text(), re.M))
     folders = {file.parent for file in (ROOT / "ssl_zoo").rglob("*.py")}
     names = {".".join(folder.relative_to(ROOT).parts) for folder in folders}
-    assert listed == names | {"ssl_zoo.methods", "ssl_zoo.configs", "ssl_zoo.benchmarks"}
+    yaml = {".".join(("ssl_zoo", *file.parent.relative_to(ROOT).parts)) for file in (ROOT / "configs").rglob("*.yaml")}
+    assert listed == names | yaml | {"ssl_zoo.methods", "ssl_zoo.configs", "ssl_zoo.benchmarks", "ssl_zoo.configs.recipe"}
 
 
 def test_public_names_are_there() -> None:
