@@ -124,9 +124,13 @@ class Siamese(Method):
         self.prototypes.renormalize()
 
     def after_backward(self, progress: Progress) -> None:
-        """Drops the prototypes' gradient for the first `prototypes.frozen_epochs`."""
+        """Drops the prototypes' gradient for the first `prototypes.frozen_epochs`.
+
+        Set to zero, not to None as in SwAV's code: weight decay then changes their length, which is put
+        back, and fused optimizers take no parameter that joins them late.
+        """
         if progress.step < self.config.prototypes.frozen_epochs * progress.steps_per_epoch:
-            self.prototypes.zero_grad(set_to_none=True)
+            self.prototypes.zero_grad(set_to_none=False)
 
     def after_step(self, progress: Progress) -> None:
         """Moves the queue and the momentum encoder (parameters only, as in BYOL's and MoCo's code)."""

@@ -378,7 +378,7 @@ class RunSettings:
     batch_size: Annotated[int, Field(ge=2)] = 256  # images per step, before accumulation
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    compile: bool = False
+    compile: bool = False  # torch.compile of the encoder
     run_dir: str | None = None  # null: runs/DATE-DATA-METHOD-sSEED
     resume: str | None = None  # auto, a checkpoint's path, or null
     recipe: str | None = None  # the recipe that was found for this data and method

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import pytorch_lightning as pl
 
 from ssl_zoo.augment import Augment
+from ssl_zoo.method import Encoder
 from ssl_zoo.training.module import TrainingModule
 from ssl_zoo.training.prepare import Prepared
 from ssl_zoo.training.recorder import Recorder, Row
@@ -41,6 +42,10 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
         initial=ready.initial,
         say=say,
     )
+    if config.compile:
+        for encoder in ready.method.modules():
+            if isinstance(encoder, Encoder):  # the momentum encoder too; evaluation runs uncompiled
+                encoder.compile()
     kind = ready.hardware.device.type
     with _quiet_lightning():
         trainer = pl.Trainer(

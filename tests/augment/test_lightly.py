@@ -15,9 +15,8 @@ from ssl_zoo.augment import Augment
 from ssl_zoo.schema import BlurConfig, CropConfig, JitterConfig, SolarizeConfig, ViewConfig
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-ROUNDING = (
-    torch.tensor([2.5] * 3 + [0.5] * 3 + [0.25] * 3 + [0.5] * 3) / 255 / 0.224
-)  # of `statistics`, in grey levels
+GREY = 1 / 255 / 0.224  # a grey level of 8 bits, in units of a normalised value
+ROUNDING = torch.tensor([2.5] * 3 + [0.5] * 3 + [0.25] * 3 + [0.5] * 3) * GREY  # of `statistics`
 SIGMAS = 4.5
 WIDE = 0.7  # kernel: PIL's blur is not cut off
 
@@ -34,7 +33,7 @@ def statistics(views):
     """Of each view (n, 3, 32, 32): means and deviations per channel, contrast of edges, and of channels."""
     edges = (views[..., 1:] - views[..., :-1]).abs().mean(dim=(2, 3))
     pixels = views * torch.tensor(STD).view(3, 1, 1) + torch.tensor(MEAN).view(3, 1, 1)
-    colour = (pixels - pixels.roll(1, dims=1)).abs().mean(dim=(2, 3))  # 0 in a gray view
+    colour = (pixels - pixels.roll(1, dims=1)).abs().mean(dim=(2, 3)) / 0.224  # 0 in a gray view
     return torch.cat((views.mean(dim=(2, 3)), views.std(dim=(2, 3)), edges, colour), dim=1)  # (n, 12)
 
 
