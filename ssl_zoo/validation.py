@@ -102,7 +102,9 @@ def _nearest(key: str, known: list[str]) -> str:
         parts = ["augment", *parts[3:]]  # a view has the keys of `augment`
     path, word = ".".join(parts), parts[-1]
     same = [candidate for candidate in known if candidate.rpartition(".")[2] == word]
-    nearest = difflib.get_close_matches(path, same, n=1, cutoff=0) or difflib.get_close_matches(path, known, n=1)
+    nearest = difflib.get_close_matches(path, same, n=1, cutoff=0) or difflib.get_close_matches(
+        path, known, n=1
+    )
     if nearest:
         return f"; did you mean '{nearest[0]}'?"
     section = path.rpartition(".")[0]

@@ -34,7 +34,9 @@ class Flat(nn.Module):
 
 def build(name: str, *words: str, seed: int = 0) -> Siamese:
     """A method on `Flat` with its paper's settings but for the widths, in training mode."""
-    config = compose([f"method={name}", "data=cifar10", "recipe=null", *SMALL, *words])  # the paper's settings
+    config = compose(
+        [f"method={name}", "data=cifar10", "recipe=null", *SMALL, *words]
+    )  # the paper's settings
     torch.manual_seed(seed)
     method = registry.get(name).method(config.method, Flat(), 12)
     assert isinstance(method, Siamese)

@@ -23,7 +23,9 @@ def test_lr_scaling(scaling: str, expected: float) -> None:
 
 
 def test_simclrs_rates_at_a_batch_of_4096() -> None:
-    assert peak_lr(compose(["method=simclr", "data=imagefolder", "data.train=x"]).optimizer, 4096) == pytest.approx(4.8)
+    assert peak_lr(
+        compose(["method=simclr", "data=imagefolder", "data.train=x"]).optimizer, 4096
+    ) == pytest.approx(4.8)
 
 
 def test_warmup_then_cosine() -> None:
@@ -76,7 +78,11 @@ def test_norm_and_bias_can_be_left_out_of_weight_decay(name: str) -> None:
 
 def test_what_is_not_trained_is_not_in_the_optimizer() -> None:
     method = build("byol", "method.predictor.trainable=false")
-    trained = {id(p) for group in build_optimizer(OptimizerConfig(), method, 64).param_groups for p in group["params"]}
+    trained = {
+        id(p)
+        for group in build_optimizer(OptimizerConfig(), method, 64).param_groups
+        for p in group["params"]
+    }
     assert trained == {id(p) for p in method.encoder.parameters()}
 
 

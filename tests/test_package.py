@@ -18,8 +18,14 @@ def test_every_folder_of_code_is_installed() -> None:
     listed = set(re.findall(r'^    "(ssl_zoo[\w.]*)",$', (ROOT / "pyproject.toml").read_text(), re.M))
     folders = {file.parent for file in (ROOT / "ssl_zoo").rglob("*.py")}
     names = {".".join(folder.relative_to(ROOT).parts) for folder in folders}
-    yaml = {".".join(("ssl_zoo", *file.parent.relative_to(ROOT).parts)) for file in (ROOT / "configs").rglob("*.yaml")}
-    assert listed == names | yaml | {"ssl_zoo.methods", "ssl_zoo.configs", "ssl_zoo.benchmarks", "ssl_zoo.configs.recipe"}
+    rooms = {file.parent.relative_to(ROOT).parts for file in (ROOT / "configs").rglob("*.yaml")}
+    yaml = {".".join(("ssl_zoo", *parts)) for parts in rooms}
+    assert listed == names | yaml | {
+        "ssl_zoo.methods",
+        "ssl_zoo.configs",
+        "ssl_zoo.benchmarks",
+        "ssl_zoo.configs.recipe",
+    }
 
 
 def test_public_names_are_there() -> None:
@@ -52,5 +58,8 @@ def test_only_the_equation_detaches() -> None:
     for file in [*(ROOT / "ssl_zoo" / "parts").glob("*.py"), *(ROOT / "methods").glob("*.py")]:
         code = re.sub(r'""".*?"""|#[^\n]*', "", file.read_text(), flags=re.S)
         for found in re.findall(r"\.detach\(|no_grad|\.data\b|inference_mode", code):
-            allowed = {"assignment.py": ("no_grad", ".detach("), "negatives.py": ("no_grad",)}  # weights and buffers
+            allowed = {
+                "assignment.py": ("no_grad", ".detach("),
+                "negatives.py": ("no_grad",),
+            }  # weights and buffers
             assert found in allowed.get(file.name, ()), f"{file.name}: {found}"

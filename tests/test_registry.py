@@ -27,7 +27,9 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     info = tmp_path / "ssl_zoo_barlowtwins-0.1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ssl-zoo-barlowtwins\nVersion: 0.1.0\n")
-    (info / "entry_points.txt").write_text("[ssl_zoo.methods]\nbarlowtwins = ssl_zoo_barlowtwins:BarlowTwins\n")
+    (info / "entry_points.txt").write_text(
+        "[ssl_zoo.methods]\nbarlowtwins = ssl_zoo_barlowtwins:BarlowTwins\n"
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(registry, "_entries", dict(registry._entries))
     monkeypatch.delitem(sys.modules, "ssl_zoo_barlowtwins", raising=False)
@@ -44,14 +46,16 @@ def test_a_duplicate_raises() -> None:
 
 
 def test_an_unknown_name_lists_and_suggests() -> None:
-    with pytest.raises(UserError, match=r"there are .*byol, moco, simclr, simsiam, swav; did you mean 'byol'"):
+    with pytest.raises(
+        UserError, match=r"there are .*byol, moco, simclr, simsiam, swav; did you mean 'byol'"
+    ):
         registry.get("boyl")
 
 
 def test_a_second_copy_from_the_root_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).parent.parent))
     monkeypatch.delitem(sys.modules, "methods", raising=False)
-    with pytest.raises(ImportError, match="installed as 'ssl_zoo.methods'"):
+    with pytest.raises(ImportError, match=r"installed as 'ssl_zoo.methods'"):
         importlib.import_module("methods")
 
 
@@ -61,7 +65,7 @@ def test_a_plugin_is_found_with_its_yaml(plugin: Path) -> None:
     config = compose(["method=barlowtwins", "data=imagefolder", "data.train=x"])
     assert config.method.lambda_param == 5.1e-3
     assert config.method.projector.output_dim == 8192
-    with pytest.raises(UserError, match="method.lambda_parm.*did you mean 'method.lambda_param'"):
+    with pytest.raises(UserError, match=r"method.lambda_parm.*did you mean 'method.lambda_param'"):
         compose(["method=barlowtwins", "method.lambda_parm=1"])
 
 

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from ssl_zoo.augment.pixels import constant
+
 __all__ = ["sample_boxes"]
 
 ATTEMPTS = 10
@@ -42,26 +44,20 @@ def sample_boxes(
     - [0] Going Deeper with Convolutions, 2014, https://arxiv.org/abs/1409.4842
     """
     u = torch.rand(2 * ATTEMPTS + 2, n, generator=generator, device=device or generator.device)
-    area = u[:ATTEMPTS].mul(scale[1] - scale[0]).add_(scale[0]).mul_(height * width)
+    area = u[:ATTEMPTS].mul(scale[1] - scale[0]).add_(scale[0]).mul_(height * width)  # (10, n)
     low, high = math.log(ratio[0]), math.log(ratio[1])
     aspect = u[ATTEMPTS:-2].mul(high - low).add_(low).exp_()
-    w = (area * aspect).sqrt_().round_()
-    h = (area / aspect).sqrt_().round_()  # (10, n)
+    sides = torch.stack((area / aspect, area * aspect)).sqrt_().round_()  # (2, 10, n): heights, widths
+    most = constant((height, width), u.device).view(2, 1, 1)
 
-    fits = (w > 0) & (w <= width) & (h > 0) & (h <= height)
+    fits = ((sides > 0) & (sides <= most)).all(dim=0)
     found, first = fits.max(dim=0, keepdim=True)  # the first maximum: the first attempt that fits
-    h_fallback, w_fallback = _central(height, width, ratio)
-    h = torch.where(found, h.gather(0, first), h_fallback)
-    w = torch.where(found, w.gather(0, first), w_fallback)
-    top = _offset(height - h, u[-2], found)
-    left = _offset(width - w, u[-1], found)
-    return torch.cat((top, left, h, w)).T.to(torch.int64)  # (n, 4)
-
-
-def _offset(room: Tensor, u: Tensor, found: Tensor) -> Tensor:
-    """A whole number in 0..room where a box was found, else the middle."""
-    drawn = torch.minimum((u * (room + 1)).floor_(), room)  # u just below 1 may round up to room + 1
-    return torch.where(found, drawn, (room / 2).floor_())
+    central = constant(_central(height, width, ratio), u.device).view(2, 1, 1)
+    sides = torch.where(found, sides.gather(1, first.expand(2, 1, n)), central)  # (2, 1, n)
+    room = most - sides
+    drawn = torch.minimum((u[-2:].unsqueeze(1) * (room + 1)).floor_(), room)  # u near 1 may round up to 1
+    corner = torch.where(found, drawn, (room / 2).floor_())
+    return torch.cat((corner, sides)).view(4, n).T.to(torch.int64)
 
 
 def _central(height: int, width: int, ratio: tuple[float, float]) -> tuple[int, int]:

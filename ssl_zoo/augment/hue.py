@@ -11,8 +11,8 @@ and likewise g' and b', with the channels moved round. Backward, -1 <= e < 0, g 
 
 Any further angle is a multiple of a third of the circle more, which moves the channels round. To see it, walk
 round the hexagon of equal M and m: from red through yellow (r = M; g rises), to green (g = M; r falls), cyan,
-blue, magenta. This is torchvision's RGB -> HSV -> RGB, to rounding, in a quarter of the time: there is
-no division and no case for each sixth of the circle.
+blue, magenta. This is torchvision's RGB -> HSV -> RGB, to rounding, in a tenth of the time: there is no
+division and no case for each sixth of the circle.
 """
 
 from __future__ import annotations

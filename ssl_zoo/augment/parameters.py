@@ -66,63 +66,75 @@ class Parameters(NamedTuple):
         return key.argsort(stable=True)
 
 
+class _Source(NamedTuple):
+    """Where draws for n images come from and lie."""
+
+    n: int
+    generator: torch.Generator
+    device: torch.device
+
+    def uniform(self, low: float, high: float, *shape: int) -> Tensor:
+        u = torch.rand(self.n, *shape, generator=self.generator, device=self.device)
+        return u.mul_(high - low).add_(low)
+
+    def coin(self, p: float) -> Tensor:
+        return torch.rand(self.n, generator=self.generator, device=self.device) < p
+
+
 def draw(
-    view: ViewConfig, n: int, height: int, width: int, generator: torch.Generator, cropped: bool = False
+    view: ViewConfig,
+    images: torch.Size,
+    generator: torch.Generator,
+    device: torch.device | None = None,
+    cropped: bool = False,
 ) -> Parameters:
-    """Draws the parameters of a view for n images.
+    """Draws the parameters of a view.
 
     Args:
         view: ranges and probabilities. What has probability 0 is not drawn.
-        n: number of images.
-        height: of the images, in pixels.
-        width: of the images, in pixels.
-        generator: the only source of randomness; the draws lie on its device.
+        images: their shape, (N, C, H, W).
+        generator: the only source of randomness.
+        device: where the draws lie; the generator's own device by default.
         cropped: the images have been cropped already.
     """
+    n, _, height, width = images
+    source = _Source(n, generator, device or generator.device)
     crop = view.crop
     return Parameters(
-        boxes=None if cropped else sample_boxes(n, height, width, crop.scale, crop.ratio, generator),
-        flip=_coin(view.flip, n, generator) if view.flip > 0 else None,
-        affine=_affine(view.affine, view.size, n, generator) if view.affine.p > 0 else None,
-        jitter=_jitter(view.jitter, n, generator) if view.jitter.p > 0 else None,
-        gray=_coin(view.grayscale, n, generator) if view.grayscale > 0 else None,
-        blur=_blur(view.blur, n, generator) if view.blur.p > 0 else None,
-        solarize=_coin(view.solarize.p, n, generator) if view.solarize.p > 0 else None,
+        boxes=None if cropped else sample_boxes(n, height, width, crop.scale, crop.ratio, generator, device),
+        flip=source.coin(view.flip) if view.flip > 0 else None,
+        affine=_affine(view.affine, view.size, source) if view.affine.p > 0 else None,
+        jitter=_jitter(view.jitter, source) if view.jitter.p > 0 else None,
+        gray=source.coin(view.grayscale) if view.grayscale > 0 else None,
+        blur=_blur(view.blur, source) if view.blur.p > 0 else None,
+        solarize=source.coin(view.solarize.p) if view.solarize.p > 0 else None,
     )
 
 
-def _affine(config: AffineConfig, size: int, n: int, generator: torch.Generator) -> AffineParameters:
+def _affine(config: AffineConfig, size: int, source: _Source) -> AffineParameters:
     reach = config.translate * size
     return AffineParameters(
-        on=_coin(config.p, n, generator),
-        angle=_uniform(-config.degrees, config.degrees, (n,), generator),
-        translate=_uniform(-reach, reach, (n, 2), generator).round_(),  # whole, as torchvision draws
-        scale=_uniform(*config.scale, (n,), generator),
-        shear=_uniform(-config.shear, config.shear, (n, 2), generator),
+        on=source.coin(config.p),
+        angle=source.uniform(-config.degrees, config.degrees),
+        translate=source.uniform(-reach, reach, 2).round_(),  # whole, as torchvision draws
+        scale=source.uniform(*config.scale),
+        shear=source.uniform(-config.shear, config.shear, 2),
     )
 
 
-def _jitter(config: JitterConfig, n: int, generator: torch.Generator) -> JitterParameters:
+def _jitter(config: JitterConfig, source: _Source) -> JitterParameters:
     reach = [config.strength * v for v in (config.brightness, config.contrast, config.saturation)]
     hue = config.strength * config.hue
     return JitterParameters(
-        on=_coin(config.p, n, generator),
-        order=torch.rand(n, 4, generator=generator, device=generator.device).argsort(dim=1),
-        factors=torch.stack([_uniform(max(0, 1 - r), 1 + r, (n,), generator) for r in reach], dim=1),
-        shift=_uniform(-hue, hue, (n,), generator) if hue > 0 else None,
+        on=source.coin(config.p),
+        order=source.uniform(0, 1, 4).argsort(dim=1),
+        factors=torch.stack([source.uniform(max(0, 1 - r), 1 + r) for r in reach], dim=1),
+        shift=source.uniform(-hue, hue) if hue > 0 else None,
     )
 
 
-def _blur(config: BlurConfig, n: int, generator: torch.Generator) -> BlurParameters:
-    return BlurParameters(on=_coin(config.p, n, generator), sigma=_uniform(*config.sigma, (n,), generator))
-
-
-def _coin(p: float, n: int, generator: torch.Generator) -> Tensor:
-    return torch.rand(n, generator=generator, device=generator.device) < p
-
-
-def _uniform(low: float, high: float, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    return torch.rand(shape, generator=generator, device=generator.device).mul_(high - low).add_(low)
+def _blur(config: BlurConfig, source: _Source) -> BlurParameters:
+    return BlurParameters(on=source.coin(config.p), sigma=source.uniform(*config.sigma))
 
 
 def _rows(value: Any, rows: Tensor) -> Any:

@@ -1,7 +1,7 @@
 """The views of a batch: drawn and made on the device that the images are on.
 
-Measured against one image at a time through PIL, a batch makes the same views some ten times faster on one
-core, and on a GPU it costs no transfer: that is why this is not lightly's transform.
+lightly's transforms take one PIL image at a time. A batch of tensors makes views of the same distribution over
+ten times faster on one core, and on a GPU it costs no transfer.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ class Augment(nn.Module):
             Per view a float32 tensor (N, C, size, size), normalised.
 
         Raises:
-            ValueError: the images have another type, shape or number than stated.
+            ValueError: the images have another type, shape or number than stated, or the generator another
+                device.
         """
         cropped = not isinstance(images, Tensor)
         batches = [images] * len(self.views) if isinstance(images, Tensor) else list(images)
@@ -81,11 +82,11 @@ class Augment(nn.Module):
         ]
 
     def _view(self, images: Tensor, view: ViewConfig, generator: torch.Generator, cropped: bool) -> Tensor:
-        n, channels, height, width = images.shape
+        n, channels = images.shape[:2]
         out = torch.empty(n, channels, view.size, view.size, device=images.device)
         # `out` is an ordinary tensor; what comes between is cheaper in inference mode. Pixels keep float32.
         with torch.inference_mode(), torch.autocast(images.device.type, enabled=False):
-            parameters = draw(view, n, height, width, generator, cropped)
+            parameters = draw(view, images.shape, generator, images.device, cropped)
             if images.device.type != "cpu":
                 return self._make(images, view, parameters, None, out)
             order = parameters.grouped(n)
@@ -96,8 +97,8 @@ class Augment(nn.Module):
         self, images: Tensor, view: ViewConfig, parameters: Parameters, order: Tensor | None, out: Tensor
     ) -> Tensor:
         """Makes a view of ``images[order]``, on a CPU in parts that stay in its cache from first to last."""
-        n, channels, height, width = images.shape
-        first, steps = compose(view, parameters, height, width, channels)
+        n, channels = images.shape[:2]
+        first, steps = compose(view, parameters, images.shape)
         part = n if order is None else CACHED * torch.get_num_threads() // (channels * view.size**2)
         part = max(1, part)
         for start in range(0, n, part):
@@ -118,26 +119,25 @@ class Augment(nn.Module):
                 f"images must be uint8 ({', '.join(map(str, shape))}); received {images.dtype} "
                 f"{tuple(images.shape)}; convert them, or set data.channels and the views' size"
             )
-        if generator.device != images.device:
+        if generator.device.type != images.device.type:
             raise ValueError(
                 f"the generator must be on the images' device, {images.device}; received one on "
-                f"{generator.device}; make it with torch.Generator({str(images.device)!r})"
+                f"{generator.device}; make it with torch.Generator('{images.device}')"
             )
 
 
 def compose(
-    view: ViewConfig, parameters: Parameters, height: int, width: int, channels: int
+    view: ViewConfig, parameters: Parameters, images: torch.Size
 ) -> tuple[Callable[[Tensor, int], Tensor], list[Step]]:
     """Returns how uint8 images become floats, and what is done to them then.
 
     Args:
         view: sizes and thresholds; its probabilities are not read.
         parameters: of each image.
-        height: of the images, in pixels.
-        width: of the images, in pixels.
-        channels: 1 or 3.
+        images: their shape, (N, C, H, W).
     """
     p = parameters
+    _, channels, height, width = images
     steps = []
     first: Callable[[Tensor, int], Tensor]
     if p.boxes is not None:

@@ -57,9 +57,9 @@ def test_cuda_equals_cpu_and_never_waits(cropped, monkeypatch):
     draw = views_module.draw
     drawn = []
 
-    def draw_on_cpu(view, n, height, width, generator, cropped):
-        drawn.append(draw(view, n, height, width, torch.Generator().manual_seed(len(drawn) % 2), cropped))
-        return _to(drawn[-1], generator.device)
+    def draw_on_cpu(view, shape, generator, device, cropped):
+        drawn.append(draw(view, shape, torch.Generator().manual_seed(len(drawn) % 2), cropped=cropped))
+        return _to(drawn[-1], device)
 
     monkeypatch.setattr(views_module, "draw", draw_on_cpu)
     result = augment(on_cuda, generator)

@@ -15,7 +15,7 @@ N = 6000
 
 
 def make(**keys):
-    return draw(ViewConfig(size=32, **keys), N, 32, 32, torch.Generator().manual_seed(0))
+    return draw(ViewConfig(size=32, **keys), torch.Size((N, 3, 32, 32)), torch.Generator().manual_seed(0))
 
 
 def assert_uniform(values, low, high):

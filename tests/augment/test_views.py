@@ -76,7 +76,7 @@ def test_the_whole_chain_equals_torchvision(channels, cropped, monkeypatch):
     images = batch(channels=channels, height=24 if cropped else 20)
     augment = Augment([EVERYTHING], MEAN[:channels], STD[:channels])
     result = augment([images] if cropped else images, seeded())[0]
-    p = draw(EVERYTHING, 40, images.shape[2], 24, seeded(), cropped)
+    p = draw(EVERYTHING, images.shape, seeded(), cropped=cropped)
     expected = torch.stack([chain(x, i, EVERYTHING, p, 7) for i, x in enumerate(images)])
     close(result, expected, EVERYTHING)
 
@@ -86,7 +86,7 @@ def test_each_view_has_its_own_settings_and_draws():
     first, second = Augment(BYOL, MEAN, STD)(images, seeded())
     generator = seeded()
     for result, view in zip((first, second), BYOL, strict=True):
-        p = draw(view, 40, 20, 24, generator)
+        p = draw(view, images.shape, generator)
         close(result, torch.stack([chain(x, i, view, p, 3) for i, x in enumerate(images)]), view)
     a, b = Augment([BYOL[0]] * 2, MEAN, STD)(images, seeded())
     assert not torch.isclose(a, b).all(dim=(1, 2, 3)).any()
