@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ssl_zoo.config import compose
     from ssl_zoo.equation import GridPoint, Siamese
-    from ssl_zoo.errors import UserError
+    from ssl_zoo.errors import Interrupted, UserError
     from ssl_zoo.method import LossOutput, Method, Progress
     from ssl_zoo.registry import register
     from ssl_zoo.result import Result
@@ -29,6 +29,7 @@ _HOMES = {
     "compose": "config",
     "GridPoint": "equation",
     "Siamese": "equation",
+    "Interrupted": "errors",
     "UserError": "errors",
     "LossOutput": "method",
     "Method": "method",
@@ -47,6 +48,7 @@ _HOMES = {
 
 __all__ = [
     "GridPoint",
+    "Interrupted",
     "LossOutput",
     "Method",
     "MethodConfig",

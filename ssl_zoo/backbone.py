@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, NamedTuple
 
 import timm
@@ -60,6 +61,9 @@ def _create(config: BackboneConfig, architecture: str, channels: int, size: int)
     default = timm.get_pretrained_cfg(config.name, allow_unregistered=True)
     if default is not None and default.fixed_input_size:
         options["img_size"] = size
+    hub = logging.getLogger("huggingface_hub")
+    level = hub.level
+    hub.setLevel(logging.CRITICAL)  # it logs each retry; one message of ours says it all
     try:
         model: nn.Module = timm.create_model(
             config.name, pretrained=config.pretrained, num_classes=0, in_chans=channels, **options
@@ -73,6 +77,8 @@ def _create(config: BackboneConfig, architecture: str, channels: int, size: int)
             f"timm cannot build backbone '{config.name}' with backbone.pretrained={config.pretrained} for "
             f"{channels} x {size} x {size} images: {type(error).__name__}: {str(error).splitlines()[0]}; {fix}"
         ) from error
+    finally:
+        hub.setLevel(level)
     return model
 
 

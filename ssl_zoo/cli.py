@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from ssl_zoo.errors import UserError, unknown_name
+from ssl_zoo.errors import Interrupted, UserError, unknown_name
 
 __all__ = ["entry", "main"]
 
@@ -94,9 +94,7 @@ def main(words: Sequence[str]) -> int:
     except BrokenPipeError:  # `ssl-zoo list backbones | head`
         sys.stderr.close()
         return 0
-    except BaseException as error:
-        if type(error).__name__ != "Interrupted":  # known without importing the trainer
-            raise
+    except Interrupted as error:
         sys.stderr.write(f"ssl-zoo: {error}\n")
         return 1
     return 0

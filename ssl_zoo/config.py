@@ -25,7 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ssl_zoo import registry
 from ssl_zoo.errors import UserError, unknown_name
-from ssl_zoo.schema import RunConfig, RunSettings
+from ssl_zoo.schema import RunConfig, RunSettings, SiameseConfig
 from ssl_zoo.validation import validate
 
 __all__ = ["compose", "config_hash", "from_mapping", "group_dirs", "group_names", "to_mapping", "to_yaml"]
@@ -33,20 +33,27 @@ __all__ = ["compose", "config_hash", "from_mapping", "group_dirs", "group_names"
 GROUPS = ("method", "data", "recipe", "experiment")
 OPTIONAL = ("recipe", "experiment")
 # Where a run is written and how fast it goes; everything else is what it computes.
-NOT_HASHED = ("run_dir", "resume")
+NOT_HASHED = {
+    "run_dir": None,
+    "resume": None,
+    "data": ("root", "workers", "cache_mb"),
+    "trainer": ("progress", "log_every", "checkpoint_every"),
+}
 
 
 def group_dirs() -> list[Path]:
     """The folders that hold YAML groups: this package's first, then the plugins' and the user's."""
-    own = [Path(folder) for folder in os.environ.get("SSL_ZOO_CONFIGS", "").split(os.pathsep) if folder]
-    for folder in own:
-        if not folder.is_dir():
-            raise UserError(
-                f"SSL_ZOO_CONFIGS must name folders; received '{folder}', which is none; create it"
-            )
+    named = os.environ.get("SSL_ZOO_CONFIGS", "").split(os.pathsep)
+    own = [_folder(name, "SSL_ZOO_CONFIGS") for name in named if name]
     from ssl_zoo import configs
 
-    return [Path(configs.__file__).parent, *registry.config_dirs(), *[folder.resolve() for folder in own]]
+    return [Path(configs.__file__).parent, *registry.config_dirs(), *own]
+
+
+def _folder(name: str, source: str) -> Path:
+    if not Path(name).is_dir():
+        raise UserError(f"{source} must name folders; received '{name}', which is none; create it")
+    return Path(name).resolve()
 
 
 def group_names(group: str, folders: Sequence[Path] | None = None) -> list[str]:
@@ -66,7 +73,7 @@ def compose(words: Sequence[str] = ()) -> RunConfig:
     """
     folders = group_dirs()
     overrides, choices, extra = _parse(words)
-    folders += [Path(folder.removeprefix("file://")) for folder in extra]
+    folders += [_folder(name.removeprefix("file://"), "hydra.searchpath") for name in extra]
     for group, name in choices.items():
         names = group_names(group, folders)
         if name not in names and not (group in OPTIONAL and name == "none"):
@@ -93,6 +100,11 @@ def from_mapping(values: Mapping[str, Any]) -> RunConfig:
     rest["augment"] = _resolve_views(rest.get("augment") or {})
     method = validate(entry.config, block, "method", siblings=RunSettings)
     settings = validate(RunSettings, rest, "", siblings=entry.config)
+    if isinstance(method, SiameseConfig) and method.target_views > len(settings.augment.flat):
+        raise UserError(
+            f"method.target_views must be at most the number of views, {len(settings.augment.flat)}; received "
+            f"{method.target_views}; make more views with augment.views"
+        )
     fields = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
     return RunConfig(method=method, **fields)
 
@@ -112,8 +124,12 @@ def to_yaml(config: RunConfig) -> str:
 
 def config_hash(config: RunConfig) -> str:
     """Twelve hex digits that two runs share when they compute the same thing."""
-    values = {key: value for key, value in to_mapping(config).items() if key not in NOT_HASHED}
-    values["trainer"] = {k: v for k, v in values["trainer"].items() if k not in ("progress", "log_every")}
+    values = to_mapping(config)
+    for key, inner in NOT_HASHED.items():
+        if inner is None:
+            del values[key]
+        else:
+            values[key] = {name: value for name, value in values[key].items() if name not in inner}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -121,7 +137,7 @@ def _parse(words: Sequence[str]) -> tuple[list[str], dict[str, str], list[str]]:
     """Splits the words into overrides of values, choices of groups and folders to search."""
     overrides, choices, folders = [], {}, []
     for word in words:
-        if "=" not in word or word.startswith("-"):
+        if not word.partition("=")[1] or word[:1] in ("-", "="):
             raise UserError(f"options are written key=value, for instance epochs=100; received '{word}'")
         try:
             parsed = OverridesParser.create().parse_override(word)
@@ -133,12 +149,20 @@ def _parse(words: Sequence[str]) -> tuple[list[str], dict[str, str], list[str]]:
         key, value = parsed.key_or_group, parsed.value()
         if parsed.is_delete() or parsed.is_sweep_override():
             raise UserError(f"options set one value each, key=value; received '{word}'")
+        if "@" in word.partition("=")[0] or (key.startswith("hydra") and key != "hydra.searchpath"):
+            raise UserError(
+                f"of Hydra's own settings only hydra.searchpath is read; received '{word}'; leave it out"
+            )
+        if key == "method.name":
+            raise UserError(f"method.name follows from the method; received '{word}'; say method={value}")
         if key == "hydra.searchpath":
             folders += [str(folder) for folder in (value if isinstance(value, list) else [value])]
         elif key in GROUPS:
-            if not isinstance(value, str) and not (value is None and key in OPTIONAL):
+            if not value and key in OPTIONAL:
+                value = "none"
+            if not isinstance(value, str) or not value:
                 raise UserError(f"{key} takes a name; received '{word}'; see ssl-zoo list")
-            choices[key] = value or "none"
+            choices[key] = value
         else:
             overrides.append("++" + word.lstrip("+"))
     return overrides, choices, folders
@@ -160,6 +184,8 @@ def _found(chosen: Any, folders: Sequence[Path]) -> dict[str, str | None]:
 
 def _resolve_views(augment: Mapping[str, Any]) -> dict[str, Any]:
     """Fills each named view in with what holds for all views; no names: two views alike."""
+    if not isinstance(augment, Mapping):
+        raise UserError(f"augment must be a block of keys; received {augment!r}")
     common = {key: value for key, value in augment.items() if key != "views"}
     views = augment.get("views")
     if views is None:

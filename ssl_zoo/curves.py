@@ -35,9 +35,8 @@ def draw_curves(
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     for axis, name in zip(axes, panels, strict=True):
         points = [(row["epoch"], row[name]) for row in rows if row.get(name) is not None]
-        axis.plot(
-            *zip(*points, strict=True), color=BLUE, linewidth=2, marker="o", markersize=3
-        ) if points else None
+        if points:
+            axis.plot(*zip(*points, strict=True), color=BLUE, linewidth=2, marker="o", markersize=3)
         axis.set_xlabel("epoch")
         axis.set_xlim(left=0)
         axis.grid(alpha=0.25)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["UserError", "suggest", "unknown_name"]
+__all__ = ["Interrupted", "UserError", "suggest", "unknown_name"]
 
 
 class UserError(ValueError):
@@ -13,6 +13,10 @@ class UserError(ValueError):
 
     The command line prints it without a traceback and exits with status 2; nothing has been created.
     """
+
+
+class Interrupted(BaseException):
+    """Ctrl-C or SIGTERM: a run has stopped between two steps and is saved."""
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
@@ -24,4 +28,4 @@ def suggest(name: str, known: Iterable[str]) -> str:
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     """Builds the error for a look-up that failed: it lists what there is and suggests the nearest."""
     names = sorted(known)
-    return UserError(f"unknown {kind} '{name}'; there are {', '.join(names)}{suggest(name, names)}")
+    return UserError(f"unknown {kind} '{name}'; there are {', '.join(names) or 'none'}{suggest(name, names)}")

@@ -6,7 +6,9 @@ import fnmatch
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import yaml
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ssl_zoo import registry
@@ -85,11 +87,22 @@ def _methods(console: Console, pattern: str | None) -> None:
     plugins = registry.plugins()
     notes = {}
     for name in group_names("method"):
-        method = registry.get(name).method
-        paper = getattr(method, "paper", None)
-        origin = f" [dim](from {plugins[name].module})[/dim]" if name in plugins else ""
-        notes[name] = (_parts(paper) if isinstance(paper, GridPoint) else registry.get(name).summary) + origin
+        try:
+            entry = registry.get(_registered(name))
+        except UserError as error:  # a broken plugin: the others are still of use
+            notes[name] = f"[red]{error}[/red]"
+            continue
+        paper = getattr(entry.method, "paper", None)
+        own = "" if entry.name == name else f" [dim](a YAML of its own, on {entry.name})[/dim]"
+        origin = f" [dim](from {plugins[name].module})[/dim]" if name in plugins else own
+        notes[name] = (_parts(paper) if isinstance(paper, GridPoint) and not own else entry.summary) + origin
     _names(console, "methods", notes, pattern, notes)
+
+
+def _registered(name: str) -> str:
+    """The registered method that a YAML file of the group `method` stands on."""
+    blocks = yaml.safe_load(_file("method", name).read_text()) or {}
+    return str((blocks.get("method") or {}).get("name", name))
 
 
 def _parts(point: GridPoint) -> str:
@@ -114,9 +127,11 @@ def _backbones() -> list[str]:
 
 def _summary(group: str, name: str) -> str:
     """The first line of comment in a YAML file."""
-    for folder in group_dirs():
-        file: Path = folder / group / f"{name}.yaml"
-        if file.is_file():
-            comments = [line[1:].strip() for line in file.read_text().splitlines() if line.startswith("# ")]
-            return next((line for line in comments if not line.startswith("@")), "")
-    return ""
+    comments = [
+        line[1:].strip() for line in _file(group, name).read_text().splitlines() if line.startswith("# ")
+    ]
+    return escape(next((line for line in comments if not line.startswith("@")), ""))
+
+
+def _file(group: str, name: str) -> Path:
+    return next(file for folder in group_dirs() if (file := folder / group / f"{name}.yaml").is_file())

@@ -1,4 +1,5 @@
-"""The typed configuration of a run: frozen dataclasses, their defaults and their ranges.
+"""The typed configuration of a run: frozen dataclasses, their defaults and their ranges. One long file, so
+that every key can be looked up in one place.
 
 Every key that a user can set stands here once, with its unit and its range. YAML files and the command
 line (`ssl_zoo.config`) only fill these classes in; nothing downstream sees an untyped mapping. Values are
@@ -19,6 +20,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
+Folder = Annotated[str, Field(min_length=1)]
 Index = Annotated[int, Field(ge=0)]
 
 
@@ -34,7 +36,6 @@ def _ascending(name: str, pair: tuple[float, float]) -> None:
         raise ValueError(f"{name} must be [low, high] with low <= high; received {list(pair)}; swap the two")
 
 
-# --------------------------------------------------------------------------------------------- views
 @section
 class CropConfig:
     """Random resized crop: a box of random area and aspect ratio, resized to the view's size."""
@@ -141,15 +142,14 @@ class AugmentConfig(ViewConfig):
         return tuple(view for view in self.views.values() for _ in range(view.count))
 
 
-# ---------------------------------------------------------------------------------------------- data
 @section
 class DataConfig:
     """Where the images come from. `train` and `test` are folders for `source: imagefolder`."""
 
     name: str
     source: Literal["digits", "cifar10", "cifar100", "stl10", "imagefolder"]
-    train: str | None = None
-    test: str | None = None  # null: no test set, unless `holdout` makes one
+    train: Folder | None = None
+    test: Folder | None = None  # null: no test set, unless `holdout` makes one
     root: str = "~/.cache/ssl-zoo"  # where downloads are kept
     limit: Count | None = None  # a fixed, class-balanced part of the training images
     holdout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of the training images tested on instead
@@ -168,7 +168,6 @@ class DataConfig:
             )
 
 
-# --------------------------------------------------------------------------------------------- model
 @section
 class BackboneConfig:
     """A timm model without its classifier."""
@@ -304,7 +303,6 @@ class SiameseConfig(MethodConfig):
                 raise ValueError(reason)
 
 
-# ------------------------------------------------------------------------------------------ training
 @section
 class OptimizerConfig:
     """The optimizer and its schedule. `lr` is the base rate; see `lr_scaling`."""
@@ -340,7 +338,7 @@ class TrainerConfig:
 class KnnConfig:
     """The weighted kNN classifier of InstDisc, on the backbone's features."""
 
-    k: Count = 200
+    k: Count | None = None  # null: 200, or a tenth of the labelled training images where that is less
     temperature: Positive = 0.1
 
 

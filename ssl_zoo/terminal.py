@@ -70,6 +70,9 @@ class Narrator:
             self.bar = None
 
 
+NO_ACCURACY = (
+    "no accuracies: they need labelled training and test images (data.test=FOLDER or data.holdout=0.2)"
+)
 FIGURES = (("loss", "loss"), ("kNN", "knn_top1"), ("std ratio", "output_std_ratio"))
 
 
@@ -121,6 +124,7 @@ def closing_table(result: Result, title: str, initial: dict[str, Any]) -> Panel:
             for line in (
                 result.linear_protocol and f"linear probe: {result.linear_protocol}",
                 result.knn_protocol and f"kNN: {result.knn_protocol}",
+                NO_ACCURACY if result.linear_top1 is None else "",
                 f"{result.train_seconds:.0f} s training · {speed}{result.peak_memory_mb:.0f} MB at most",
                 f"{result.run_dir}: result.json, metrics.csv, curves.png, checkpoints/last.ckpt",
             )

@@ -24,6 +24,7 @@ RULES = {
     "finite_number": "a finite number",
     "bool_type": "true or false",
     "string_type": "text",
+    "string_too_short": "at least {min_length} character long",
     "tuple_type": "a list, for instance [0.2, 1.0]",
     "list_type": "a list",
     "dict_type": "a block of keys",
@@ -79,9 +80,11 @@ def _explain(item: dict[str, Any], cls: type, prefix: str, known: list[str]) -> 
     kind, received, context = item["type"], item["input"], item.get("ctx", {})
     if kind == "unexpected_keyword_argument":
         return f"unknown key '{key}'{_nearest(key, known)}"
+    if kind == "missing" and loc and loc[-1].isdigit():
+        whole = key.rpartition(".")[0]
+        return f"{whole} is too short, received {received!r}; set for instance {whole}=[0.2,1.0]"
     if kind == "missing":
-        example = ", for instance [0.2, 1.0]" if loc and loc[-1].isdigit() else ""
-        return f"'{key}' is missing and has no default; set {key}=VALUE{example}"
+        return f"'{key}' is missing and has no default; set {key}=VALUE"
     if kind == "value_error":
         message = str(item["msg"]).removeprefix("Value error, ")
         return f"{key}: {message}" if key else message
@@ -92,7 +95,9 @@ def _explain(item: dict[str, Any], cls: type, prefix: str, known: list[str]) -> 
     else:
         rule = RULES.get(kind, f"valid ({item['msg']})").format(**context)
         fix = ""
-    return f"{key} must be {rule}; received {received!r}{fix or _default(cls, loc)}"
+    return (
+        f"{key} must be {rule}; received {received!r}{fix or _example(cls, loc, [prefix] if prefix else [])}"
+    )
 
 
 def _nearest(key: str, known: list[str]) -> str:
@@ -112,8 +117,8 @@ def _nearest(key: str, known: list[str]) -> str:
     return f"; there are {', '.join(there or known)}"
 
 
-def _default(cls: type, loc: list[str]) -> str:
-    """`; the default is X`, where the key has one."""
+def _example(cls: type, loc: list[str], prefix: list[str]) -> str:
+    """An example of a right value: the default, where the key has one."""
     for depth, name in enumerate(loc):
         fields = {field.name: field for field in dataclasses.fields(cls)}
         if name not in fields:
@@ -121,10 +126,19 @@ def _default(cls: type, loc: list[str]) -> str:
         if depth == len(loc) - 1:
             default = fields[name].default
             simple = default is not dataclasses.MISSING and not dataclasses.is_dataclass(default)
-            return f"; the default is {'null' if default is None else default}" if simple else ""
+            return f"; set for instance {'.'.join([*prefix, *loc])}={_word(default)}" if simple else ""
         hint = get_type_hints(cls)[name]
         nested = [kind for kind in (hint, *get_args(hint)) if dataclasses.is_dataclass(kind)]
         if not nested:
             return ""
         cls = nested[0]  # type: ignore[assignment]
     return ""
+
+
+def _word(value: object) -> str:
+    """A value as it is written on the command line."""
+    if isinstance(value, tuple):
+        return f"[{','.join(map(str, value))}]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)

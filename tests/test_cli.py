@@ -76,6 +76,10 @@ def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
         (["epochs=many"], "whole number"),
         (["optimizer.lr=-1"], "greater than 0"),
         (["batch_size=100000"], "batch_size must be at most the number of training images, 160"),
+        (["batch_size=64", "trainer.accumulate=3"], "received 64 * trainer.accumulate=3"),
+        (["trainer.threads=100000"], "at most the number of cores"),
+        (["run_dir=empty/../file/x"], "a file"),
+        (["run_dir=mixed", "resume=auto"], "holds files but no run"),
         (["method=byol", "method.stop_gradient=false"], "contradicts"),
         (["backbone.name=resnet1"], "unknown backbone 'resnet1'"),
         (["backbone.name=test_vit"], "stem=small"),
@@ -101,6 +105,7 @@ def test_wrong_input_exits_2_with_one_message_and_creates_nothing(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "mixed").mkdir()
+    (tmp_path / "file").touch()
     (tmp_path / "mixed" / "notes.txt").write_text("no image")
     before = sorted(tmp_path.rglob("*"))
     if wrong[0] == "trainer.accelerator=gpu":
@@ -109,7 +114,7 @@ def test_wrong_input_exits_2_with_one_message_and_creates_nothing(
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     base = [word for word in words() if not (word.startswith("data") and "data=imagefolder" in wrong)]
     base = [word for word in base if not word.startswith("method=") or not wrong[0].startswith("method=")]
-    assert main(["train", *base, *wrong, "run_dir=run"]) == 2
+    assert main(["train", *base, "run_dir=run", *wrong]) == 2
     captured = capsys.readouterr()
     assert message in captured.err
     assert captured.err.startswith("ssl-zoo: ")

@@ -6,6 +6,7 @@ import pytest
 import torch
 from helpers import build, gradients, index, make_views, progress
 from reference import naive_losses as naive
+from runs import SIAMESE_METHODS
 
 from ssl_zoo import registry
 from ssl_zoo.config import compose
@@ -14,10 +15,8 @@ from ssl_zoo.method import Progress
 from ssl_zoo.parts.momentum import decay_at
 from ssl_zoo.schema import MomentumConfig
 
-METHODS = ("simsiam", "byol", "simclr", "moco", "swav")
 
-
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", SIAMESE_METHODS)
 def test_yaml_stands_where_the_paper_stands(name: str) -> None:
     method = registry.get(name).method
     assert issubclass(method, Siamese)

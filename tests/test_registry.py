@@ -13,7 +13,8 @@ from runs import TINY
 
 import ssl_zoo
 from ssl_zoo import registry
-from ssl_zoo.config import compose, group_names
+from ssl_zoo.cli import main
+from ssl_zoo.config import compose, group_dirs, group_names
 from ssl_zoo.errors import UserError
 from ssl_zoo.method import Method
 
@@ -63,7 +64,7 @@ def test_a_plugin_is_found_with_its_yaml(plugin: Path) -> None:
     assert "barlowtwins" in group_names("method")
     assert "ssl_zoo_barlowtwins" not in sys.modules, "finding it must not import it"
     config = compose(["method=barlowtwins", "data=imagefolder", "data.train=x"])
-    assert config.method.lambda_param == 5.1e-3
+    assert config.method.lambda_param == 5e-3
     assert config.method.projector.output_dim == 8192
     with pytest.raises(UserError, match=r"method.lambda_parm.*did you mean 'method.lambda_param'"):
         compose(["method=barlowtwins", "method.lambda_parm=1"])
@@ -86,8 +87,26 @@ def test_barlow_twins_against_its_algorithm(plugin: Path) -> None:
     for i in range(16):
         for j in range(16):
             c = (z1[:, i] * z2[:, j]).mean()
-            expected = expected + ((1 - c) ** 2 if i == j else 5.1e-3 * c**2)
+            expected = expected + ((1 - c) ** 2 if i == j else 5e-3 * c**2)
     torch.testing.assert_close(method.loss(views, torch.arange(12)).loss, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_list_shows_own_yaml_and_survives_a_broken_plugin(
+    plugin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own" / "method").mkdir(parents=True)
+    built_in = (group_dirs()[0] / "method" / "byol.yaml").read_text()
+    (tmp_path / "own" / "method" / "mine.yaml").write_text(
+        built_in.replace("enabled: true", "enabled: false")
+    )
+    monkeypatch.setenv("SSL_ZOO_CONFIGS", str(tmp_path / "own"))
+    (plugin / "ssl_zoo_barlowtwins" / "__init__.py").write_text("raise RuntimeError('broken')")
+    assert main(["list", "methods"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "mine" in printed
+    assert "on byol" in printed
+    assert "RuntimeError: broken" in printed
+    assert compose(["method=mine"]).method.momentum_encoder.enabled is False
 
 
 def test_a_broken_plugin_hurts_nobody_else(plugin: Path) -> None:

@@ -6,7 +6,7 @@ nor makes a collapse.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.method import Method
 from ssl_zoo.monitors.collapse import Diagnostics, diagnose
 from ssl_zoo.monitors.knn import knn_top1
-from ssl_zoo.monitors.probe import ProbeResult, few_label_top1
+from ssl_zoo.monitors.probe import ProbeResult, describe, few_label_top1
 from ssl_zoo.schema import RunConfig
 
 __all__ = ["Evaluator", "Measurement", "Scores"]
@@ -62,10 +62,13 @@ class Evaluator:
         self.test = data.test
         self.bank = None if data.bank is None else _part(data.bank, config.monitor.bank)
         self.scored = self.bank is not None and self.test is not None
-        if self.scored and self.bank is not None and config.monitor.knn.k > len(self.bank):
+        size = 0 if self.bank is None else len(self.bank)
+        self.k = config.monitor.knn.k or max(1, min(200, size // 10))
+        self.draws = 1 if self._all_labels_drawn() else config.monitor.probe.draws
+        if self.scored and self.k > size:
             raise UserError(
-                f"monitor.knn.k must be at most the number of labelled training images, {len(self.bank)}; received "
-                f"{config.monitor.knn.k}; set monitor.knn.k={max(1, len(self.bank) // 10)}"
+                f"monitor.knn.k must be at most the number of labelled training images, {size}; received {self.k}; "
+                f"set monitor.knn.k={max(1, size // 10)}"
             )
         seen = _part(data.train, config.monitor.samples)
         views = config.augment.flat[:2]
@@ -94,6 +97,32 @@ class Evaluator:
         return self._scores(
             *(torch.cat([x.flatten(1) for x in self._plain(split, side)]) for split in self._splits())
         )
+
+    @property
+    def knn_protocol(self) -> str | None:
+        """How kNN was done, in words; None without labels."""
+        if not self.scored:
+            return None
+        return (
+            f"weighted kNN on the backbone's features, k={self.k}, T={self.config.monitor.knn.temperature:g}"
+        )
+
+    @property
+    def linear_protocol(self) -> str | None:
+        """How the linear probe was done, in words; None without labels."""
+        if not self.scored:
+            return None
+        per_class = self.config.monitor.probe.labels_per_class
+        fewer = f" (all where a class has fewer; at least {self._labels_of(min)})"
+        return describe(per_class, self.draws) + (fewer if self._labels_of(min) < per_class else "")
+
+    def _all_labels_drawn(self) -> bool:
+        """Whether no class has more labels than a draw takes: then every draw is the same."""
+        return self.scored and self._labels_of(max) <= self.config.monitor.probe.labels_per_class
+
+    def _labels_of(self, extreme: Callable[[list[int]], int]) -> int:
+        """The number of labels of the largest or smallest class."""
+        return extreme(torch.bincount(self._labels()[0]).tolist())
 
     def _splits(self) -> tuple[Split, Split]:
         assert self.bank is not None
@@ -127,13 +156,13 @@ class Evaluator:
 
     def _knn(self, bank: Tensor, test: Tensor) -> float:
         labels, test_labels = self._labels()
-        knn = self.config.monitor.knn
-        return knn_top1(bank, labels, test, test_labels, k=knn.k, temperature=knn.temperature)
+        temperature = self.config.monitor.knn.temperature
+        return knn_top1(bank, labels, test, test_labels, k=self.k, temperature=temperature)
 
     def _scores(self, bank: Tensor, test: Tensor) -> Scores:
         labels, test_labels = self._labels()
-        probe = self.config.monitor.probe
-        linear = few_label_top1(bank, labels, test, test_labels, probe.labels_per_class, probe.draws)
+        per_class = self.config.monitor.probe.labels_per_class
+        linear = few_label_top1(bank, labels, test, test_labels, per_class, self.draws)
         return Scores(self._knn(bank, test), linear)
 
 

@@ -32,7 +32,7 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
     loader = ready.data.train.train_loader(config.batch_size, views, seed=config.seed)
     loader.set_position(*ready.position)
     augment = Augment(views, config.data.mean, config.data.std)
-    module = TrainingModule(config, ready.method, augment, batches=len(loader))
+    module = TrainingModule(config, ready.method, augment, images=len(ready.data.train), batches=len(loader))
     recorder = Recorder(
         ready.run_dir,
         ready.evaluator,
@@ -44,7 +44,7 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
     )
     if config.compile:
         for encoder in ready.method.modules():
-            if isinstance(encoder, Encoder):  # the momentum encoder too; evaluation runs uncompiled
+            if isinstance(encoder, Encoder):  # the momentum encoder too
                 encoder.compile()
     kind = ready.hardware.device.type
     with _quiet_lightning():
@@ -63,6 +63,8 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
             default_root_dir=ready.run_dir,
         )
         trainer.fit(module, loader, ckpt_path=ready.checkpoint, weights_only=True)
+    if ready.position.epoch >= config.epochs:  # a finished run, taken up again: nothing was trained
+        recorder.last = ready.evaluator.measure(ready.method)
     return recorder
 
 

@@ -29,14 +29,18 @@ class TrainingModule(pl.LightningModule):
         config: the run's configuration.
         method: the method, with its weights.
         augment: makes the views.
+        images: number of training images.
         batches: number of batches in an epoch.
     """
 
-    def __init__(self, config: RunConfig, method: Method, augment: Augment, batches: int) -> None:
+    def __init__(
+        self, config: RunConfig, method: Method, augment: Augment, *, images: int, batches: int
+    ) -> None:
         super().__init__()
         self.config = config
         self.method = method
         self.augment = augment
+        self.images = images
         self.batches = batches
         self.views = len(config.augment.flat)
         self.steps_per_epoch = -(-batches // config.trainer.accumulate)  # Lightning steps at an epoch's end
@@ -52,7 +56,10 @@ class TrainingModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One batch: uint8 images (N, C, H, W) to a scalar loss."""
         images, index = batch
-        views = self.augment(images, self._generator(self.current_epoch * self.batches + batch_idx))
+        # 2**32 batches per seed before two seeds could share a stream.
+        seed = self.config.seed * 2**32 + self.current_epoch * self.batches + batch_idx
+        torch.manual_seed(seed)  # for what draws from the global state: dropout, a plugin
+        views = self.augment(images, torch.Generator(self.device).manual_seed(seed))
         if self.config.trainer.channels_last:
             views = [view.contiguous(memory_format=torch.channels_last) for view in views]
         if batch_idx % self.config.trainer.accumulate == 0:
@@ -61,15 +68,12 @@ class TrainingModule(pl.LightningModule):
         self.losses.append(loss.detach())
         return loss
 
-    def _generator(self, batch: int) -> torch.Generator:
-        # 2**32 batches per seed before two seeds could share a stream.
-        return torch.Generator(self.device).manual_seed(self.config.seed * 2**32 + batch)
-
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what a continuation needs to know, as plain values and tensors."""
         checkpoint[STAMP] = {
             "config": to_mapping(self.config),
             "position": list(divmod(self.batches_done, self.batches)),
+            "images": self.images,
             "losses": [loss.item() for loss in self.losses],
         }
 

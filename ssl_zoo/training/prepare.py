@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,14 +60,14 @@ def prepare(config: RunConfig) -> Prepared:
     plan(config)  # a device that is not there shows before the data is read
     run_dir = choose_run_dir(config)
     checkpoint = find_checkpoint(config, run_dir)
-    position = Position(0, 0) if checkpoint is None else check_checkpoint(checkpoint, config)
-    if config.trainer.threads is not None:
-        torch.set_num_threads(config.trainer.threads)
+    position, seen = (Position(0, 0), None) if checkpoint is None else check_checkpoint(checkpoint, config)
+    _set_threads(config.trainer.threads)
     data = load_data(config.data)
-    if config.batch_size > len(data.train):
+    _check_batch(config, len(data.train))
+    if seen not in (None, len(data.train)):
         raise UserError(
-            f"batch_size must be at most the number of training images, {len(data.train)}; received "
-            f"{config.batch_size}; set batch_size={max(2, len(data.train) // 4)}"
+            f"resume continues on the same images; '{checkpoint}' was trained on {seen}, and data.train now has "
+            f"{len(data.train)}; start anew in another run_dir"
         )
     method, backbone = _build(config, data.channels)
     hardware = plan(config, strides_single_pixels=backbone.strides_single_pixels)
@@ -88,6 +89,24 @@ def prepare(config: RunConfig) -> Prepared:
         initial_scores=scores,
         baselines=baselines,
     )
+
+
+def _set_threads(threads: int | None) -> None:
+    cores = os.cpu_count() or 1
+    if threads is not None and threads > cores:
+        raise UserError(f"trainer.threads must be at most the number of cores, {cores}; received {threads}")
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+def _check_batch(config: RunConfig, images: int) -> None:
+    accumulate = config.trainer.accumulate
+    if config.batch_size * accumulate > images:
+        times = f" * trainer.accumulate={accumulate}" if accumulate > 1 else ""
+        raise UserError(
+            f"batch_size must be at most the number of training images, {images}; received "
+            f"{config.batch_size}{times}; set batch_size={max(2, images // (4 * accumulate))}"
+        )
 
 
 def _build(config: RunConfig, channels: int) -> tuple[Method, Backbone]:

@@ -18,20 +18,17 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from ssl_zoo.errors import Interrupted
 from ssl_zoo.training.evaluator import Evaluator, Measurement
 from ssl_zoo.training.module import TrainingModule
 
-__all__ = ["COLUMNS", "Interrupted", "Recorder", "Row"]
+__all__ = ["COLUMNS", "Recorder", "Row"]
 
 Row = dict[str, float | None]
 COLUMNS = (
     "epoch", "step", "loss", "lr", "knn_top1", "output_std_ratio", "center_ratio", "residual_ratio",
     "effective_rank", "alignment", "uniformity", "views_per_second",
 )  # fmt: skip
-
-
-class Interrupted(BaseException):
-    """Ctrl-C or SIGTERM: the run has stopped between two steps, and `last.ckpt` is saved."""
 
 
 class Recorder(pl.Callback):

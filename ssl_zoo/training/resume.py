@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-import pickle
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,17 +31,31 @@ def choose_run_dir(config: RunConfig) -> Path:
     """The directory of this run; nothing is created.
 
     Raises:
-        UserError: it holds a run already, and `resume` does not say to continue it; or it is a file.
+        UserError: it holds files already, and `resume` does not continue just that run; it cannot be written.
     """
     if config.run_dir is None:
+        if config.resume == "auto":
+            raise UserError("resume=auto continues the run in run_dir, which is not set; set run_dir=FOLDER")
         now = datetime.datetime.now().strftime("%Y-%m-%d_%H%M%S")
         return Path("runs") / f"{now}-{config.data.name}-{config.method.name}-s{config.seed}"
     folder = Path(config.run_dir).expanduser()
-    if folder.exists() and not folder.is_dir():
+    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
         raise UserError(
-            f"run_dir must be a folder; received '{folder}', which is a file; choose another name"
+            f"run_dir must be a folder that can be written to; received '{folder}', and '{there}' is "
+            f"{'not writable' if there.is_dir() else 'a file'}; choose another"
         )
-    if config.resume is None and folder.is_dir() and any(folder.iterdir()):
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return folder
+    if config.resume == "auto" and not (folder / "config.yaml").is_file():
+        raise UserError(
+            f"resume=auto continues a run; '{folder}' holds files but no run; choose another run_dir"
+        )
+    own = config.resume == "auto" or (
+        config.resume is not None
+        and folder.resolve() in (Path(config.resume).expanduser() / "x").resolve().parents
+    )
+    if not own:
         raise UserError(
             f"run_dir must be new or empty; '{folder}' holds files already; choose another, or continue the run in "
             "it with resume=auto"
@@ -65,8 +79,11 @@ def find_checkpoint(config: RunConfig, run_dir: Path) -> Path | None:
     return path
 
 
-def check_checkpoint(path: Path, config: RunConfig) -> Position:
-    """Checks that a checkpoint is of this run, without unpickling any code; returns where it stands.
+def check_checkpoint(path: Path, config: RunConfig) -> tuple[Position, int]:
+    """Checks that a checkpoint is of this run, without unpickling any code.
+
+    Returns:
+        Where it stands, and the number of training images that it was trained on.
 
     Raises:
         UserError: it cannot be read, or it is of another method or configuration.
@@ -74,21 +91,14 @@ def check_checkpoint(path: Path, config: RunConfig) -> Position:
     try:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         saved: dict[str, Any] = checkpoint[STAMP]["config"]
-        position = Position(*checkpoint[STAMP]["position"])
-    except (
-        RuntimeError,
-        EOFError,
-        KeyError,
-        TypeError,
-        OSError,
-        ValueError,
-        pickle.UnpicklingError,
-    ) as error:
+        name, accumulate = saved["method"]["name"], saved["trainer"]["accumulate"]
+        position = Position(*map(int, checkpoint[STAMP]["position"]))
+        images = int(checkpoint[STAMP]["images"])
+    except Exception as error:  # whatever a file that is no checkpoint of ours makes of it
         raise UserError(
             f"resume needs a checkpoint that ssl-zoo saved; '{path}' cannot be read as one "
             f"({type(error).__name__}); name another, or start anew without resume"
         ) from error
-    name = saved["method"]["name"]
     if name != config.method.name:
         raise UserError(
             f"resume needs a checkpoint of the same method; '{path}' is of method '{name}', and the run is of "
@@ -96,14 +106,14 @@ def check_checkpoint(path: Path, config: RunConfig) -> Position:
         )
     wanted = to_mapping(config)
     differing = list(_differing({k: v for k, v in saved.items() if k not in FREE}, wanted, ""))
-    if saved["trainer"]["accumulate"] != wanted["trainer"]["accumulate"]:
-        differing.append(f"trainer.accumulate={saved['trainer']['accumulate']}")
+    if accumulate != config.trainer.accumulate:
+        differing.append(f"trainer.accumulate={accumulate}")
     if differing:
         raise UserError(
             f"resume continues a run as it was begun; '{path}' was begun with {', '.join(differing)}; say the same, "
             "or start anew in another run_dir"
         )
-    return position
+    return position, images
 
 
 def _differing(saved: Any, wanted: Any, path: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import resource
 import sys
 from collections.abc import Sequence
 
@@ -11,7 +10,6 @@ import torch
 
 from ssl_zoo.config import compose, config_hash, to_yaml
 from ssl_zoo.curves import draw_curves
-from ssl_zoo.monitors.probe import describe
 from ssl_zoo.monitors.verdict import Evidence, Verdict, judge
 from ssl_zoo.naming import differences, variant
 from ssl_zoo.result import Result, environment, git_commit, versions, write_json
@@ -91,8 +89,6 @@ def _judge(ready: Prepared, recorder: Recorder, scores: Scores | None) -> Verdic
 
 def _result(ready: Prepared, recorder: Recorder, scores: Scores | None, verdict: Verdict) -> Result:
     config, last, measured = ready.config, recorder.rows[-1], recorder.last.diagnostics
-    knn, probe = config.monitor.knn, config.monitor.probe
-    knn_protocol = f"weighted kNN on the backbone's features, k={knn.k}, T={knn.temperature:g}"
     return Result(
         method=config.method.name,
         data=config.data.name,
@@ -101,10 +97,10 @@ def _result(ready: Prepared, recorder: Recorder, scores: Scores | None, verdict:
         steps=int(last["step"] or 0),
         loss=last.get("loss"),
         knn_top1=None if scores is None else scores.knn_top1,
-        knn_protocol=None if scores is None else knn_protocol,
+        knn_protocol=ready.evaluator.knn_protocol,
         linear_top1=None if scores is None else scores.probe.mean,
         linear_top1_std=None if scores is None else scores.probe.std,
-        linear_protocol=None if scores is None else describe(probe.labels_per_class, probe.draws),
+        linear_protocol=ready.evaluator.linear_protocol,
         baselines=ready.baselines,
         **dataclasses.asdict(measured),
         verdict=verdict.name,
@@ -134,5 +130,9 @@ def _size(ready: Prepared) -> str:
 def _peak_memory_mb(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("nan")
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

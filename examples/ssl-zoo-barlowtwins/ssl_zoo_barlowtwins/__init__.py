@@ -10,9 +10,11 @@ lightly's `BarlowTwinsLoss`. Encoder, views, trainer, monitors and verdict are s
 """
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 from lightly.loss import BarlowTwinsLoss
+from pydantic import Field
 from torch import Tensor, nn
 
 from ssl_zoo import LossOutput, Method, MethodConfig, register, section
@@ -22,8 +24,8 @@ from ssl_zoo import LossOutput, Method, MethodConfig, register, section
 class BarlowTwinsConfig(MethodConfig):
     """What `method.` may say besides the projector."""
 
-    lambda_param: float = 5e-3
-    loss_scale: float = 1.0
+    lambda_param: Annotated[float, Field(gt=0)] = 5e-3  # the paper's
+    loss_scale: Annotated[float, Field(gt=0)] = 1.0
 
 
 @register("barlowtwins", config=BarlowTwinsConfig)
