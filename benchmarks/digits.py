@@ -1,6 +1,6 @@
 """The figures of docs/results/digits.md: five methods and the methodology swaps on the embedded digits.
 
-    python -m ssl_zoo.benchmarks.digits runs/digits [--seeds 3] [--threads 2] [--workers 2] [--write docs]
+    python -m ssl_zoo.benchmarks.digits runs/digits [--write docs]
 
 Each row and seed is one `ssl-zoo train` in its own process with two threads, as many at a time as there are
 pairs of cores. Rows that are done already are not run again. `--write` puts the table and the picture there.
@@ -48,12 +48,14 @@ def main() -> None:
     )
     parser.add_argument("out", type=Path, help="folder of the run directories")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--swap-seeds", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) // 2))
     parser.add_argument("--write", type=Path, help="folder that gets results/digits.md and images/digits.png")
     options = parser.parse_args()
     rows = {**METHODS, **SWAPS}
-    tasks = [(name, seed) for seed in range(options.seeds) for name in rows]
+    seeds = {name: options.seeds if name in METHODS else options.swap_seeds for name in rows}
+    tasks = [(name, seed) for name in rows for seed in range(seeds[name])]
     with ThreadPoolExecutor(options.workers) as pool:
         done = pool.map(
             lambda task: _run(options.out, task[0], rows[task[0]], task[1], options.threads), tasks
@@ -61,7 +63,7 @@ def main() -> None:
     runs: dict[str, list[Run]] = {name: [] for name in rows}
     for (name, _), run in zip(tasks, done, strict=True):
         runs[name].append(run)
-    report = _report(runs, options.seeds, options.threads)
+    report = _report(runs, options.threads)
     if options.write is None:
         sys.stdout.write(report)
         return
@@ -95,20 +97,19 @@ def _run(out: Path, name: str, words: list[str], seed: int, threads: int) -> Run
 
 HEADER = """# Digits
 
-Embedded data, {seeds} seeds, {threads} CPU threads, the last epoch's figures; mean ± standard deviation over the
-seeds. Made by
+Embedded data, {threads} CPU threads, the last epoch's figures; mean ± standard deviation over the seeds. Made by
 
-    python -m ssl_zoo.benchmarks.digits runs/digits --seeds {seeds} --threads {threads} --write docs
+    python -m ssl_zoo.benchmarks.digits runs/digits --write docs
 
-at commit `{commit}` with torch {torch}. A row alone, for seed 0: `ssl-zoo train WORDS trainer.threads={threads}
+with torch {torch} at commit {commits}. A row alone, for seed 0: `ssl-zoo train WORDS trainer.threads={threads}
 monitor.every=2`.
 
 Linear probe: {linear}. kNN: {knn}. Accuracies on the 360 test images in percent. Raw pixels reach
 **{pixels_linear}** by the probe and {pixels_knn} by kNN. The recipes were tuned on a fifth of the training images
 (`data.holdout=0.2`), never on the test images.
 
-| | words | linear probe | untrained | kNN | untrained | std ratio | effective rank | loss | verdict | seconds |
-|---|---|---|---|---|---|---|---|---|---|---|
+| | words | seeds | linear probe | untrained | kNN | untrained | std ratio | effective rank | loss | verdict | seconds |
+|---|---|---|---|---|---|---|---|---|---|---|---|
 """
 
 FOOTER = """
@@ -118,12 +119,12 @@ Seconds: the whole command, with imports, baselines and a measurement after ever
 """
 
 
-def _report(runs: dict[str, list[Run]], seeds: int, threads: int) -> str:
+def _report(runs: dict[str, list[Run]], threads: int) -> str:
     first = runs["simsiam"][0]
+    commits = dict.fromkeys(str(run["git_commit"])[:12] for group in runs.values() for run in group)
     header = HEADER.format(
-        seeds=seeds,
         threads=threads,
-        commit=first["git_commit"],
+        commits=", ".join(f"`{commit}`" for commit in commits),
         torch=first["versions"]["torch"],
         linear=first["linear_protocol"],
         knn=first["knn_protocol"],
@@ -143,6 +144,7 @@ def _row(name: str, words: list[str], group: list[Run]) -> str:
     cells = (
         name,
         f"`{' '.join(words)}`",
+        str(len(group)),
         f"**{_percent([run['linear_top1'] for run in group])}**",
         untrained["linear"],
         _percent([run["knn_top1"] for run in group]),
