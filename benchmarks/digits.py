@@ -123,8 +123,8 @@ Beside the papers:
 - Without stop-gradient or without predictor the outputs of SimSiam collapse, but kNN does not fall to chance as on
   ImageNet. It reads the backbone's features, of which an untrained encoder's already tell digits apart, and the
   collapse happens in the projector: the backbone ends worse than it began, not empty.
-- With the predictor fixed at random the loss stays high, the outputs do not collapse and the probe gains nothing; the
-  embeddings keep fewer directions than ten classes need, which the verdict names first.
+- With the predictor fixed at random the loss stays high, the outputs do not collapse and the probe gains nothing
+  (Table 1b).
 - SimCLR gains nothing from a predictor, nor from stop-gradient besides (Sec. 6.2 of the SimSiam paper).
 - BYOL without momentum encoder stays healthy here, as SimSiam is.
 - SwAV without stop-gradient does not diverge in these few steps, unlike in the SimSiam paper.

@@ -11,13 +11,7 @@ The rules are asked in this order, and the first that applies gives the verdict:
    0.0625. The converse fails: 5 classes, one-hot in 2,048 channels, have a ratio of 0.04 and are no collapse.
    So the rule reads the energy and cites the ratio.
 
-3. partially collapsed: the effective rank is below C - 1 for C classes. That many directions are the least in
-   which C class means can lie at equal and largest angles, the simplex that trained classifiers converge to
-   [0]. Asked only where the embeddings could show it, with C - 1 at most half of the min(D, N - 1) directions
-   they have: even an isotropic Gaussian of N = D reaches only 0.81 of them, and healthy spectra decay.
-   Otherwise, and without labels, it must reach 2: below that a single direction is used on average.
-
-4. not learning, with labels: the linear probe gains no more over the untrained encoder than chance allows,
+3. not learning, with labels: the linear probe gains no more over the untrained encoder than chance allows,
    2 standard errors (one-sided 2.3 %). Two things vary. The same n test images serve all draws of the labels,
    so the spread over the R draws says nothing about the choice of those images; both are needed. With g_i the
    gain on image i (its share of hits over the draws, trained minus untrained) and d_r that in draw r:
@@ -30,14 +24,21 @@ The rules are asked in this order, and the first that applies gives the verdict:
    [2]. That one is an upper bound: it ignores that both encoders get much the same images right and that an
    average over draws varies less than one hit or miss. On digits (n = 360) it is 2.4 points, the paired one
    1.0. A term whose figures are missing is left out.
-   Not learning, without labels: two views of an image are no nearer to each other, relative to different
+
+4. partially collapsed (dimensional): it learned something, but the effective rank is below C - 1 for C
+   classes. That many directions are the least in which C class means can lie at equal and largest angles, the
+   simplex that trained classifiers converge to [0]. Asked only where the embeddings could show it, with C - 1 at most half of the min(D, N - 1) directions
+   they have: even an isotropic Gaussian of N = D reaches only 0.81 of them, and healthy spectra decay.
+   Otherwise, and without labels, it must reach 2: below that a single direction is used on average.
+
+5. not learning, without labels: two views of an image are no nearer to each other, relative to different
    images, than they are for the untrained encoder (`Diagnostics.relative_alignment`).
 
-5. healthy: none of these.
+6. healthy: none of these.
 
 The verdict is about the trained encoder. An untrained one maps all images into a narrow cone: on digits,
 `resnet10t` has a residual energy of 0.001 and looks collapsed by rule 2. So a run of no epoch is "not
-learning" and rules 2 and 3 are not asked; else the untrained encoder is the measure of what was learned, never
+learning" and no other rule is asked; else the untrained encoder is the measure of what was learned, never
 of what a collapse is, and the sentence cites its figure.
 
 - [0] Papyan et al., 2020, https://arxiv.org/abs/2008.08186
@@ -57,7 +58,7 @@ from .collapse import Diagnostics
 
 __all__ = ["Evidence", "Verdict", "VerdictName", "judge"]
 
-# The thresholds; rules 2, 3 and 4 above derive them.
+# The thresholds; rules 2 to 4 above derive them.
 COLLAPSED_ENERGY = 2.0**-8
 UNLABELLED_RANK = 2.0
 SHOWABLE = 0.5  # share of the directions there are that a healthy spectrum can be asked to fill
@@ -100,8 +101,9 @@ def judge(evidence: Evidence) -> Verdict:
         ("diverged", _diverged),
         ("not learning", _not_trained),
         ("collapsed", _collapsed),
+        ("not learning", _gains_nothing),
         ("partially collapsed", _partially_collapsed),
-        ("not learning", _not_learning),
+        ("not learning", _views_no_nearer),
     )
     for name, rule in rules:
         reason = rule(evidence)
@@ -151,16 +153,21 @@ def _partially_collapsed(e: Evidence) -> str | None:
     )
 
 
-def _not_learning(e: Evidence) -> str | None:
-    if (gain := _gain(e)) is not None:
-        p, q, error = gain
-        if p - q > STANDARD_ERRORS * error:
-            return None
-        return (
-            f"linear top-1 {p:.1%} after {_epochs(e)} against {q:.1%} of the untrained encoder: a gain of "
-            f"{100 * (p - q):.1f} points, not more than {_margin(error)}."
-        )
-    if e.initial is None or not _finite(e.initial):
+def _gains_nothing(e: Evidence) -> str | None:
+    if (gain := _gain(e)) is None:
+        return None
+    p, q, error = gain
+    if p - q > STANDARD_ERRORS * error:
+        return None
+    return (
+        f"linear top-1 {p:.1%} after {_epochs(e)} against {q:.1%} of the untrained encoder: a gain of "
+        f"{100 * (p - q):.1f} points, not more than {_margin(error)}; output std ratio "
+        f"{e.diagnostics.output_std_ratio:.2f} and effective rank {e.diagnostics.effective_rank:.3g}."
+    )
+
+
+def _views_no_nearer(e: Evidence) -> str | None:
+    if _gain(e) is not None or e.initial is None or not _finite(e.initial):
         return None
     now, before = e.diagnostics.relative_alignment, e.initial.relative_alignment
     if now < before:

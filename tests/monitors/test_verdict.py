@@ -255,14 +255,14 @@ def test_the_first_rule_that_applies_gives_the_verdict() -> None:
     repairs: list[dict[str, Any]] = [
         {"loss": 0.5},
         {"diagnostics": replace(GOOD, effective_rank=1.0)},
-        {"diagnostics": GOOD},
         {"linear_top1": 0.95},
+        {"diagnostics": GOOD},
     ]
     seen = [name(worst)]
     for repair in repairs:
         worst = replace(worst, **repair)
         seen.append(name(worst))
-    assert seen == ["diverged", "collapsed", "partially collapsed", "not learning", "healthy"]
+    assert seen == ["diverged", "collapsed", "not learning", "partially collapsed", "healthy"]
 
 
 def test_a_run_of_no_epoch_is_not_learning() -> None:
