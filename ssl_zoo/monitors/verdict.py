@@ -27,9 +27,10 @@ The rules are asked in this order, and the first that applies gives the verdict:
 
 4. partially collapsed (dimensional): it learned something, but the effective rank is below C - 1 for C
    classes. That many directions are the least in which C class means can lie at equal and largest angles, the
-   simplex that trained classifiers converge to [0]. Asked only where the embeddings could show it, with C - 1 at most half of the min(D, N - 1) directions
-   they have: even an isotropic Gaussian of N = D reaches only 0.81 of them, and healthy spectra decay.
-   Otherwise, and without labels, it must reach 2: below that a single direction is used on average.
+   simplex that trained classifiers converge to [0]. Asked only where the embeddings could show it, with C - 1
+   at most half of the min(D, N - 1) directions they have: even an isotropic Gaussian of N = D reaches only
+   0.81 of them, and healthy spectra decay. Otherwise, and without labels, it must reach 2: below that a single
+   direction is used on average.
 
 5. not learning, without labels: two views of an image are no nearer to each other, relative to different
    images, than they are for the untrained encoder (`Diagnostics.relative_alignment`).
