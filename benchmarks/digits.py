@@ -124,20 +124,7 @@ FOOTER = """
 Seconds: the whole command, with imports, baselines and a measurement after every second epoch; two runs at a time on
 four cores of a shared machine.
 
-Beside the papers:
-
-- Without stop-gradient the outputs of SimSiam collapse, but kNN does not fall to chance as on
-  ImageNet. It reads the backbone's features, of which an untrained encoder's already tell digits apart, and the
-  collapse happens in the projector: the backbone ends worse than it began, not empty.
-- Without predictor the collapse takes longer: at the recipe's rate it is under way, at 2.4 complete. That rate is no
-  recipe for SimSiam itself: with 2 threads its seeds were healthy, but seed 0 with 4 threads, which rounds
-  differently, ended partially collapsed at 88.9.
-- With the predictor fixed at random the loss stays high, the outputs do not collapse and the probe gains nothing
-  (Table 1b). These two runs were judged when "partially collapsed" was still asked before "not learning"; by the rules
-  as they are, a gain of 1.4 points is "not learning".
-- SimCLR gains nothing from a predictor, nor from stop-gradient besides (Sec. 6.2 of the SimSiam paper).
-- BYOL without momentum encoder stays healthy here, as SimSiam is.
-- SwAV without stop-gradient does not diverge in these few steps, unlike in the SimSiam paper.
+What these figures say beside the papers': [digits-reading.md](digits-reading.md).
 
 ![Loss, output std ratio and kNN of SimSiam with and without stop-gradient](../images/digits.png)
 """
