@@ -2,9 +2,10 @@
 
     L = mean over ordered view pairs (i, j) of  D( h(z_i), sg( T(z'_j) ) )
 
-z = encoder(x), the encoder being backbone and projector; z' comes from the same encoder or from its
-momentum copy; h is the predictor; T assigns the target (identity, or Sinkhorn codes over prototypes);
-D is the similarity, with or without negatives; sg is stop-gradient.
+z = encoder(x), the encoder being backbone and projector; z' comes from the same encoder or from a copy of it
+(its moving average, or itself some steps ago); h is the predictor; T assigns the target (the identity, Sinkhorn
+codes over prototypes, or a memory of earlier targets); D is the similarity, with or without negatives; sg is
+stop-gradient.
 
 - [0] SimSiam, 2020, https://arxiv.org/abs/2011.10566 (Sec. 3 and 6: the methods as variants of one form)
 """
@@ -16,12 +17,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
-from lightly.models.utils import deactivate_requires_grad, update_momentum
+from lightly.models.utils import batch_shuffle, batch_unshuffle, deactivate_requires_grad, update_momentum
 from torch import Tensor, nn
 
+from ssl_zoo.distributed import gather, world_size
 from ssl_zoo.method import LossOutput, Method, Progress
 from ssl_zoo.parts.assignment import Prototypes, build_assignment
 from ssl_zoo.parts.heads import build_predictor
+from ssl_zoo.parts.memory import Memory
 from ssl_zoo.parts.momentum import decay_at
 from ssl_zoo.parts.negatives import build_negatives
 from ssl_zoo.parts.similarity import build_similarity
@@ -41,6 +44,8 @@ class GridPoint:
     negatives: str
     assignment: str
     symmetric: bool
+    pairs_per_image: int = 1
+    alternation_steps: int | str = 1
 
     @classmethod
     def of(cls, config: SiameseConfig) -> GridPoint:
@@ -53,16 +58,23 @@ class GridPoint:
             negatives=config.negatives,
             assignment=config.assignment,
             symmetric=config.symmetric,
+            pairs_per_image=config.pairs_per_image,
+            alternation_steps=config.alternation_steps,
         )
 
 
-def ordered_pairs(views: int, target_views: int, symmetric: bool) -> list[tuple[int, int]]:
+def ordered_pairs(
+    views: int, target_views: int, symmetric: bool, pairs_per_image: int = 1
+) -> list[tuple[int, int]]:
     """The pairs (i, j) of anchor and target; only the first `target_views` views are targets.
 
-    Asymmetric: the first view predicts the second, and small crops predict the second as well.
+    Asymmetric: the first view predicts the second, and small crops predict the second as well. Several pairs per
+    image: the views are so many groups of equal size, and pairs lie within a group.
     """
-    pairs = [(i, j) for j in range(min(views, target_views)) for i in range(views) if i != j]
-    return pairs if symmetric else [(i, j) for i, j in pairs if j == 1]
+    group = views // pairs_per_image
+    pairs = [(i, j) for j in range(min(group, target_views)) for i in range(group) if i != j]
+    pairs = pairs if symmetric else [(i, j) for i, j in pairs if j == 1]
+    return [(start + i, start + j) for start in range(0, views, group) for i, j in pairs]
 
 
 class Siamese(Method):
@@ -73,36 +85,43 @@ class Siamese(Method):
     def __init__(self, config: SiameseConfig, backbone: nn.Module, num_features: int) -> None:
         super().__init__(config, backbone, num_features)
         self.config = config
-        self.predictor = build_predictor(config.predictor, self.embedding_dim)
-        self.prototypes = Prototypes(self.embedding_dim, config.prototypes.number)
-        self.assign = build_assignment(config)
-        self.negatives = build_negatives(config, self.embedding_dim)
+        dim = self.embedding_dim
+        self.predictor = build_predictor(config.predictor, dim)
+        self.prototypes = Prototypes(dim, config.prototypes)
+        averages = config.assignment == "moving_average"
+        remembers = averages or config.assignment == "memory" or config.negatives == "memory_bank"
+        self.memory = Memory(dim, config.memory.decay, unit=not averages) if remembers else None
+        self.assign = build_assignment(config, self.prototypes, self.memory, dim)
+        self.negatives = build_negatives(config, dim, self.memory)
         self.similarity = build_similarity(config)
-        self.momentum_encoder = copy.deepcopy(self.encoder) if config.momentum_encoder.enabled else None
-        if self.momentum_encoder is not None:
-            deactivate_requires_grad(self.momentum_encoder)
+        stands_still = config.alternation_steps != 1
+        copied = config.momentum_encoder.enabled or stands_still
+        self.target_encoder = copy.deepcopy(self.encoder) if copied else None
+        if self.target_encoder is not None:
+            deactivate_requires_grad(self.target_encoder)
 
     def loss(self, views: Sequence[Tensor], index: Tensor) -> LossOutput:
         """The equation, in its own order. See `Method.loss` for the arguments."""
-        pairs = ordered_pairs(len(views), self.config.target_views, self.config.symmetric)
-        anchors = {i for i, _ in pairs}
-        targets = {j for _, j in pairs} | self.negatives.views_read(pairs)
+        config = self.config
+        pairs = ordered_pairs(len(views), config.target_views, config.symmetric, config.pairs_per_image)
+        anchors, positives = {i for i, _ in pairs}, {j for _, j in pairs}
+        read = self.negatives.views_read(pairs)
+        targets = positives | read
 
-        # z = encoder(x); z' from the same encoder or from its momentum copy                       (N, D)
-        z = {
-            i: self.encoder(views[i]) for i in anchors | (targets if self.momentum_encoder is None else set())
-        }
-        z_target = {j: z[j] if self.momentum_encoder is None else self._momentum(views[j]) for j in targets}
+        # z = encoder(x); z' from the same encoder or from its copy                                 (N, D)
+        z = {i: self.encoder(views[i]) for i in anchors | (targets if self.target_encoder is None else set())}
+        z_target = {j: z[j] if self.target_encoder is None else self._copied(views[j]) for j in targets}
         p = {i: self.predictor(z[i]) for i in anchors}
 
         with torch.autocast(views[0].device.type, enabled=False):  # losses in float32, always
             p = {i: self.prototypes(p[i].float()) for i in p}
-            t = {j: self.assign(self.prototypes(z_target[j].float())) for j in targets}
+            t = {j: self.assign(z_target[j].float(), j, index) for j in targets}
             t = {j: self.sg(t[j]) for j in t}
-            terms = [self.similarity(p[i], t[j], self.negatives(t, i, j)) for i, j in pairs]
-            loss = self.config.loss_scale * torch.stack(terms).mean()
+            keys = {j: gather(t[j]) for j in read}  # of all processes, with gradient where there is one
+            terms = [self.similarity(p[i], t[j], self.negatives(keys, index, i, j)) for i, j in pairs]
+            loss = config.loss_scale * torch.stack(terms).mean()
 
-        self.negatives.remember([t[j].detach() for j in sorted({j for _, j in pairs})])  # after all terms
+        self._remember(*([x[j].detach() for j in sorted(positives)] for x in (t, z_target)), index)
         return LossOutput(loss=loss)
 
     def sg(self, target: Tensor) -> Tensor:
@@ -110,18 +129,41 @@ class Siamese(Method):
         return target.detach() if self.config.stop_gradient else target
 
     @torch.no_grad()
-    def _momentum(self, x: Tensor) -> Tensor:
-        assert self.momentum_encoder is not None
-        z: Tensor = self.momentum_encoder(x)  # BN in training mode: its own batch statistics, as in BYOL
+    def _copied(self, x: Tensor) -> Tensor:
+        """The target encoder's output; its BN is in training mode: its own batch statistics, as in BYOL."""
+        assert self.target_encoder is not None
+        if not (self.config.momentum_encoder.shuffle_bn and world_size() > 1):
+            z: Tensor = self.target_encoder(x)
+            return z
+        # Shuffled over the processes, so that one's batch statistics tell its queries nothing of their keys.
+        shuffled, order = batch_shuffle(x, distributed=True)
+        z = batch_unshuffle(self.target_encoder(shuffled), order, distributed=True)
         return z
+
+    def _remember(self, targets: Sequence[Tensor], z: Sequence[Tensor], index: Tensor) -> None:
+        """Notes a batch for the queue, Sinkhorn's queue and the memory, after all terms are computed."""
+        self.negatives.remember(targets)
+        self.assign.remember(z)
+        if self.memory is not None:
+            self.memory.remember(index, z)
+
+    def allocate(self, images: int) -> None:
+        """Makes room in the memory."""
+        if self.memory is not None:
+            self.memory.allocate(images)
 
     def constant_lr_parameters(self) -> Iterable[nn.Parameter]:
         """The predictor's, with `predictor.lr: constant`."""
         return self.predictor.parameters() if self.config.predictor.lr == "constant" else ()
 
+    def lr_multipliers(self) -> Iterable[tuple[nn.Module, float]]:
+        """The heads'."""
+        return (*super().lr_multipliers(), (self.predictor, self.config.predictor.lr_multiplier))
+
     def before_step(self, progress: Progress) -> None:
         """Puts the prototypes back on the unit sphere."""
         self.prototypes.renormalize()
+        self.assign.begin(progress)
 
     def after_backward(self, progress: Progress) -> None:
         """Drops the prototypes' gradient for the first `prototypes.frozen_epochs`.
@@ -133,9 +175,20 @@ class Siamese(Method):
             self.prototypes.zero_grad(set_to_none=False)
 
     def after_step(self, progress: Progress) -> None:
-        """Moves the queue and the momentum encoder (parameters only, as in BYOL's and MoCo's code)."""
+        """Moves the queues, the memory and the target encoder (parameters only, as in BYOL's and MoCo's code)."""
         self.negatives.update()
-        if self.momentum_encoder is not None:
-            update_momentum(
-                self.encoder, self.momentum_encoder, decay_at(self.config.momentum_encoder, progress)
-            )
+        self.assign.update()
+        if self.memory is not None:
+            self.memory.update()
+        if self.target_encoder is not None:
+            decay = self._decay(progress)
+            if decay < 1:
+                update_momentum(self.encoder, self.target_encoder, decay)
+
+    def _decay(self, progress: Progress) -> float:
+        """The share of itself that the target encoder keeps in this step: all, within an alternation."""
+        steps = self.config.alternation_steps
+        if steps == 1:
+            return decay_at(self.config.momentum_encoder, progress)
+        alternation = progress.steps_per_epoch if steps == "epoch" else steps
+        return 0.0 if (progress.step + 1) % alternation == 0 else 1.0

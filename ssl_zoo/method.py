@@ -61,6 +61,7 @@ class Method(nn.Module, ABC):
     def __init__(self, config: MethodConfig, backbone: nn.Module, num_features: int) -> None:
         super().__init__()
         self.encoder = Encoder(backbone, build_projector(config.projector, num_features))
+        self._projector_lr = config.projector.lr_multiplier
         self.embedding_dim = config.projector.output_dim if config.projector.layers else num_features
 
     @abstractmethod
@@ -75,6 +76,13 @@ class Method(nn.Module, ABC):
     def constant_lr_parameters(self) -> Iterable[nn.Parameter]:
         """The parameters whose learning rate the schedule leaves at its peak."""
         return ()
+
+    def lr_multipliers(self) -> Iterable[tuple[nn.Module, float]]:
+        """Modules whose learning rate is a multiple of the optimizer's, with the factor."""
+        return ((self.encoder.projector, self._projector_lr),)
+
+    def allocate(self, images: int) -> None:
+        """Called once before training: the number of training images, for what is kept per image."""
 
     def before_step(self, progress: Progress) -> None:
         """Called before the first forward pass of each optimizer step."""

@@ -105,17 +105,43 @@ class AffineConfig:
 
 
 @section
+class NoiseConfig:
+    """Gaussian noise on every value."""
+
+    p: Share = 0.0
+    std: NonNegative = 0.1  # of pixels in [0, 1]
+
+
+@section
+class CutoutConfig:
+    """A box of random area, aspect ratio and place, set to the data's mean."""
+
+    p: Share = 0.0
+    scale: tuple[Share, Share] = (0.02, 0.33)  # share of the view's area
+    ratio: tuple[Positive, Positive] = (0.3, 3.3)  # width / height
+
+    def __post_init__(self) -> None:
+        _ascending("cutout.scale", self.scale)
+        _ascending("cutout.ratio", self.ratio)
+
+
+@section
 class ViewConfig:
-    """How one view is made: crop, flip, affine, jitter, grayscale, blur, solarize, in this order."""
+    """How one view is made: crop, flip, affine, rotate, jitter, grayscale, blur, noise, sobel, solarize, cutout,
+    in this order. What has probability 0 is not done."""
 
     size: Count = 224  # pixels, of the square view
     crop: CropConfig = CropConfig()
     flip: Share = 0.5  # probability of a horizontal flip
     affine: AffineConfig = AffineConfig()
+    rotate: Share = 0.0  # probability of a turn by 90, 180 or 270 degrees
     jitter: JitterConfig = JitterConfig()
     grayscale: Share = 0.2  # probability
     blur: BlurConfig = BlurConfig()
+    noise: NoiseConfig = NoiseConfig()
+    sobel: Share = 0.0  # probability of the edges in place of the image
     solarize: SolarizeConfig = SolarizeConfig()
+    cutout: CutoutConfig = CutoutConfig()
 
 
 @section
@@ -188,20 +214,23 @@ class ProjectorConfig:
     bn_hidden: bool = True
     bn_output: bool = False
     bn_output_affine: bool = True
+    bn_output_center: bool = True  # false: the affine output BN scales and does not shift (SimCLR's code)
     bias_output: bool = True  # a bias in the last linear layer where no BN follows it
+    lr_multiplier: NonNegative = 1.0
 
 
 @section
 class PredictorConfig:
     """The predictor h, from the projector's output to the same dimension."""
 
-    kind: Literal["mlp", "linear", "identity"] = "identity"
-    hidden_dim: Count = 512
+    kind: Literal["mlp", "linear", "bias", "identity"] = "identity"  # bias: z/|z| + b
+    hidden_dim: Count | None = 512  # null: a quarter of the projector's output
     bn_hidden: bool = True
     bn_output: bool = False
     bias_output: bool = True
     trainable: bool = True  # false: fixed at its random initialisation
     lr: Literal["decay", "constant"] = "decay"  # constant: the base learning rate throughout
+    lr_multiplier: NonNegative = 1.0
 
 
 @section
@@ -211,6 +240,7 @@ class MomentumConfig:
     enabled: bool = False
     decay: Share = 0.99
     schedule: Literal["constant", "cosine"] = "constant"  # cosine: from `decay` to 1 (BYOL)
+    shuffle_bn: bool = False  # over several processes: its batches mix images of all (MoCo)
 
 
 @section
@@ -225,6 +255,8 @@ class PrototypesConfig:
     """SwAV's prototypes. 0: none."""
 
     number: Index = 0
+    # Unit length: set between steps (SwAV's code), or in the forward pass, by full gradient (SimSiam, Sec. 6.2).
+    normalization: Literal["outside", "gradient"] = "outside"
     frozen_epochs: NonNegative = 0.0  # how long their gradient is dropped at the start
 
 
@@ -234,6 +266,16 @@ class SinkhornConfig:
 
     epsilon: Positive = 0.05
     iterations: Count = 3
+    queue_size: Index = 0  # earlier embeddings of each target view that join the batch; 0: none
+    queue_from_epoch: Index = 0  # epochs done before the queue begins to fill
+
+
+@section
+class MemoryConfig:
+    """One vector per training image: its outputs' moving average."""
+
+    decay: Share = 0.8
+    negatives: Count = 65536  # how many vectors are drawn for `negatives: memory_bank`
 
 
 @section
@@ -242,6 +284,7 @@ class MethodConfig:
 
     name: str
     projector: ProjectorConfig = ProjectorConfig()
+    batch_norm: Literal["sync", "local"] = "sync"  # over several processes: statistics of all, or of each
 
 
 @section
@@ -252,13 +295,16 @@ class SiameseConfig(MethodConfig):
     predictor: PredictorConfig
     momentum_encoder: MomentumConfig
     similarity: Literal["cosine", "cross_entropy", "info_nce"]
-    negatives: Literal["none", "batch", "queue"]
-    assignment: Literal["identity", "sinkhorn"]
+    negatives: Literal["none", "batch", "queue", "memory_bank"]
+    assignment: Literal["identity", "sinkhorn", "moving_average", "memory"]
     symmetric: bool
+    pairs_per_image: Count = 1  # 2 with symmetric=false: the paper's asymmetric "2x"
+    alternation_steps: Count | Literal["epoch"] = 1  # SGD steps for which the targets' weights stand still
     temperature: Positive = 0.1  # of info_nce and cross_entropy
     queue: QueueConfig = QueueConfig()
     prototypes: PrototypesConfig = PrototypesConfig()
     sinkhorn: SinkhornConfig = SinkhornConfig()
+    memory: MemoryConfig = MemoryConfig()
     target_views: Annotated[int, Field(ge=2)] = 2  # the first views are targets; more (small crops) are not
     loss_scale: Positive = 1.0  # BYOL sums 2 - 2 cos over both orders: 4 times our mean
 
@@ -278,6 +324,22 @@ class SiameseConfig(MethodConfig):
                 self.similarity != "info_nce" and self.negatives != "none",
                 f"similarity={self.similarity} never reads negatives, and negatives={self.negatives}; set "
                 "negatives=none or similarity=info_nce",
+            ),
+            (
+                self.assignment in ("moving_average", "memory") and self.similarity == "cross_entropy",
+                f"assignment={self.assignment} keeps unit vectors, which similarity=cross_entropy does not compare; "
+                "set similarity=cosine or info_nce",
+            ),
+            (
+                self.alternation_steps != 1 and self.momentum_encoder.enabled,
+                f"alternation_steps={self.alternation_steps} contradicts momentum_encoder.enabled=true: one says that "
+                "the targets' weights stand still, the other that they follow; set alternation_steps=1 or "
+                "momentum_encoder.enabled=false",
+            ),
+            (
+                self.alternation_steps != 1 and not self.stop_gradient,
+                f"alternation_steps={self.alternation_steps} contradicts stop_gradient=false: no gradient may reach "
+                "weights that stand still; set alternation_steps=1",
             ),
             (
                 self.assignment == "sinkhorn" and self.prototypes.number == 0,
@@ -316,6 +378,9 @@ class OptimizerConfig:
     schedule: Literal["cosine", "constant"] = "cosine"
     interval: Literal["step", "epoch"] = "step"  # how often the schedule moves
     warmup_epochs: NonNegative = 0.0
+    warmup_from_batch: Count | None = (
+        None  # images per optimizer step from which on there is a warmup; null: any
+    )
     warmup_start: Share = 0.0  # share of the peak rate that the warmup starts from
     final: Share = 0.0  # share of the peak rate that the cosine ends at
     clip_grad_norm: Positive | None = None
@@ -326,12 +391,16 @@ class TrainerConfig:
     """How the training loop runs; nothing here changes what is computed, but for `accumulate`."""
 
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    devices: Count = 1  # processes on this machine, with a device each; on a CPU they share its cores
+    num_nodes: Count = 1  # machines
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = "auto"
     accumulate: Count = 1  # batches per optimizer step
     channels_last: bool = True
-    threads: Count | None = None  # CPU threads; null: torch's choice
+    threads: Count | None = None  # CPU threads of each process; null: torch's choice, or the cores shared out
     progress: bool = True
     log_every: Count = 50  # steps between TensorBoard points
     checkpoint_every: Count = 1  # epochs between checkpoints
+    checkpoint_steps: Count | None = None  # optimizer steps between further checkpoints within an epoch
 
 
 @section
@@ -373,7 +442,7 @@ class RunSettings:
     trainer: TrainerConfig = TrainerConfig()
     monitor: MonitorConfig = MonitorConfig()
     epochs: Count = 100
-    batch_size: Annotated[int, Field(ge=2)] = 256  # images per step, before accumulation
+    batch_size: Annotated[int, Field(ge=2)] = 256  # images per step over all processes, before accumulation
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     compile: bool = False  # torch.compile of the encoder
@@ -388,6 +457,11 @@ class RunConfig(RunSettings):
     """A run, complete."""
 
     method: Any  # a MethodConfig, validated by the method's own class
+
+    @property
+    def views(self) -> tuple[ViewConfig, ...]:
+        """The views made of an image: those of `augment`, once for each pair of pairs_per_image."""
+        return self.augment.flat * getattr(self.method, "pairs_per_image", 1)
 
 
 __all__ = [name for name in dir() if name.endswith("Config")] + ["RunSettings", "section"]

@@ -51,6 +51,10 @@ class Narrator:
         if self.bar is not None:
             self.bar.start()
 
+    def note(self, line: str) -> None:
+        """Prints a line of its own."""
+        self.console.print(line, highlight=False, markup=False)
+
     def epoch(self, row: dict[str, float | None]) -> None:
         """Tells of an epoch that is done."""
         figures = [f"{name} {_short(row[key])}" for name, key in FIGURES if row.get(key) is not None]

@@ -55,7 +55,7 @@ def validate(cls: type[T], values: Mapping[str, Any], prefix: str, siblings: typ
     except ValidationError as error:
         others = [] if siblings is None else list(keys(siblings, "" if prefix else "method"))
         known = [*keys(cls, prefix), *others]
-        items: list[dict[str, Any]] = [{**item} for item in error.errors()]
+        items = _joined([{**item} for item in error.errors()], known, prefix)
         places = {item["loc"] for item in items}
         # What is wrong for all views (augment.X) is wrong for each (augment.views.NAME.X): said once.
         items = [
@@ -63,6 +63,22 @@ def validate(cls: type[T], values: Mapping[str, Any], prefix: str, siblings: typ
         ]
         problems = [_explain(item, cls, prefix, known) for item in items]
         raise UserError("\n".join(dict.fromkeys(problems))) from None
+
+
+def _joined(items: list[dict[str, Any]], known: list[str], prefix: str) -> list[dict[str, Any]]:
+    """Of a key that takes one of several types, pydantic says for each why the value is not of it: said once."""
+    joined: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for item in items:
+        loc = item["loc"]
+        # Then the type's own name stands last, as in alternation_steps.constrained-int.
+        parent = ".".join([*([prefix] if prefix else []), *map(str, loc[:-1])])
+        by_type = item["type"] in RULES and loc and not isinstance(loc[-1], int) and parent in known
+        if by_type and f"{parent}.{loc[-1]}" not in known:
+            first = joined.setdefault(loc[:-1], {**item, "loc": loc[:-1], "rules": []})
+            first["rules"].append(RULES[item["type"]].format(**item.get("ctx", {})))
+        else:
+            joined[loc + (item["type"],)] = item  # noqa: RUF005
+    return list(joined.values())
 
 
 def keys(cls: type, prefix: str = "") -> Iterator[str]:
@@ -88,7 +104,9 @@ def _explain(item: dict[str, Any], cls: type, prefix: str, known: list[str]) -> 
     if kind == "value_error":
         message = str(item["msg"]).removeprefix("Value error, ")
         return f"{key}: {message}" if key else message
-    if kind == "literal_error":
+    if "rules" in item:
+        rule, fix = " or ".join(item["rules"]), ""
+    elif kind == "literal_error":
         choices = [choice.strip(" '") for choice in str(context["expected"]).replace(" or ", ", ").split(",")]
         rule = f"one of {', '.join(choices)}"
         fix = suggest(str(received), choices) if isinstance(received, str) else ""

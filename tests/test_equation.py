@@ -40,7 +40,7 @@ def test_stop_gradient_decides_whether_the_target_branch_gets_any(name: str, sto
 def test_no_gradient_reaches_the_momentum_encoder(name: str) -> None:
     method, views = build(name), make_views()
     method.loss(views, index()).loss.backward()
-    assert all(gradient is None for gradient in gradients(method.momentum_encoder).values())
+    assert all(gradient is None for gradient in gradients(method.target_encoder).values())
     assert all(gradient is not None for gradient in gradients(method.encoder).values())
 
 
@@ -51,11 +51,11 @@ def test_momentum_encoder_follows_its_formula(name: str) -> None:
         for parameter in method.encoder.parameters():
             parameter.add_(torch.randn_like(parameter))
     online = [p.detach().clone() for p in method.encoder.parameters()]
-    target = [p.detach().clone() for p in method.momentum_encoder.parameters()]
+    target = [p.detach().clone() for p in method.target_encoder.parameters()]
     decay = naive.byol_decay(0.99, 30, 100) if name == "byol" else 0.999
     method.after_step(step)
     for after, expected in zip(
-        method.momentum_encoder.parameters(), naive.ema(online, target, decay), strict=True
+        method.target_encoder.parameters(), naive.ema(online, target, decay), strict=True
     ):
         torch.testing.assert_close(after.detach(), expected)
 
@@ -70,7 +70,7 @@ def test_decay_of_byol_rises_from_base_to_one() -> None:
 
 def test_target_network_has_its_own_batch_statistics() -> None:
     method, views = build("byol"), make_views()
-    bn = next(m for m in method.momentum_encoder.modules() if isinstance(m, torch.nn.BatchNorm1d))
+    bn = next(m for m in method.target_encoder.modules() if isinstance(m, torch.nn.BatchNorm1d))
     before = bn.running_mean.clone()
     method.loss(views, index())
     assert not torch.equal(before, bn.running_mean)
@@ -95,27 +95,27 @@ def test_predictor_kinds() -> None:
 
 def test_queue_takes_keys_in_after_both_terms_first_in_first_out() -> None:
     method, views = build("moco", "method.symmetric=true"), make_views()
-    before, pointer = method.negatives.vectors.clone(), 0
+    before, pointer = method.negatives.store.vectors.clone(), 0
     for _ in range(3):  # 12 keys a step into 10 places: it wraps around
         with torch.no_grad():
-            keys = torch.cat([method.momentum_encoder(view) for view in views])
+            keys = torch.cat([method.target_encoder(view) for view in views])
         method.loss(views, index()).loss.backward()
-        assert torch.equal(method.negatives.vectors, before), "the queue moved within a step"
+        assert torch.equal(method.negatives.store.vectors, before), "the queue moved within a step"
         method.after_step(progress())
         newest = torch.nn.functional.normalize(keys, dim=1)[-10:]
         expected, pointer = naive.enqueue(before, pointer, newest)
-        torch.testing.assert_close(method.negatives.vectors, expected)
-        assert int(method.negatives.pointer) == pointer
-        before = method.negatives.vectors.clone()
-    assert {"negatives.vectors", "negatives.pointer"} <= set(method.state_dict())
+        torch.testing.assert_close(method.negatives.store.vectors, expected)
+        assert int(method.negatives.store.pointer) == pointer
+        before = method.negatives.store.vectors.clone()
+    assert {"negatives.store.vectors", "negatives.store.pointer"} <= set(method.state_dict())
 
 
 def test_positives_are_never_among_the_queues_negatives() -> None:
     method, views = build("moco"), make_views()
     for _ in range(4):
         with torch.no_grad():
-            keys = torch.nn.functional.normalize(method.momentum_encoder(views[1]), dim=1)
-        negatives = method.negatives({}, 0, 1).keys
+            keys = torch.nn.functional.normalize(method.target_encoder(views[1]), dim=1)
+        negatives = method.negatives({}, index(), 0, 1).keys
         assert (keys @ negatives.T).max() < 1 - 1e-6
         method.loss(views, index())
         views = [view + torch.randn_like(view) for view in views]
@@ -125,16 +125,16 @@ def test_positives_are_never_among_the_queues_negatives() -> None:
 def test_sinkhorn_rows_and_columns() -> None:
     method = build("swav", "method.prototypes.number=5", "method.sinkhorn.iterations=200")
     scores = torch.randn(12, 5, dtype=torch.float64)
-    codes = method.assign(scores)
+    codes = method.assign.codes(scores)
     torch.testing.assert_close(codes.sum(dim=1), torch.ones(12, dtype=torch.float64))
     columns = torch.full((5,), 12 / 5, dtype=torch.float64)
     torch.testing.assert_close(codes.sum(dim=0), columns, rtol=1e-4, atol=0)
-    three = build("swav", "method.prototypes.number=5").assign(scores)
+    three = build("swav", "method.prototypes.number=5").assign.codes(scores)
     torch.testing.assert_close(three, naive.sinkhorn(scores, 0.05, 3))
 
 
 def test_sinkhorn_survives_large_scores() -> None:
-    codes = build("swav", "method.prototypes.number=5").assign(1e4 * torch.randn(12, 5))
+    codes = build("swav", "method.prototypes.number=5").assign.codes(1e4 * torch.randn(12, 5))
     assert codes.isfinite().all()
     torch.testing.assert_close(codes.sum(dim=1), torch.ones(12))
 

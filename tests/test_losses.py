@@ -58,9 +58,9 @@ def test_simsiam_is_lightlys_negative_cosine() -> None:
 def test_byol_sums_over_both_orders() -> None:
     method, views = build("byol"), make_views()
     with torch.no_grad():  # a target apart from the online network
-        for parameter in method.momentum_encoder.parameters():
+        for parameter in method.target_encoder.parameters():
             parameter.add_(torch.randn_like(parameter) / 10)
-        targets = [method.momentum_encoder(view) for view in views]
+        targets = [method.target_encoder(view) for view in views]
     _, q = embeddings(method, views)
     # Ours leaves out the constant 2 of each order.
     assert_same(method, views, naive.byol(q, targets) - 4)
@@ -93,9 +93,9 @@ def test_simclr_with_predictor(stop_gradient: bool) -> None:
 def test_moco_against_a_loop_over_the_queue(symmetric: bool) -> None:
     method, views = build("moco", f"method.symmetric={symmetric}"), make_views()
     with torch.no_grad():
-        keys = [method.momentum_encoder(view) for view in views]
+        keys = [method.target_encoder(view) for view in views]
     q, _ = embeddings(method, views)
-    queue = method.negatives.vectors.clone()
+    queue = method.negatives.store.vectors.clone()
     assert_same(method, views, naive.info_nce_queue(q, keys, queue, 0.2, symmetric=symmetric))
 
 

@@ -30,7 +30,9 @@ def test_simclrs_rates_at_a_batch_of_4096() -> None:
 
 def test_warmup_then_cosine() -> None:
     config = OptimizerConfig(warmup_epochs=2, warmup_start=0.1, final=0.01)
-    factors = [schedule_factor(config, step, total_steps=100, steps_per_epoch=5) for step in range(101)]
+    factors = [
+        schedule_factor(config, step, batch=64, total_steps=100, steps_per_epoch=5) for step in range(101)
+    ]
     assert factors[0] == pytest.approx(0.1)
     assert factors[5] == pytest.approx(0.55)
     assert factors[10] == pytest.approx(1.0)
@@ -42,7 +44,9 @@ def test_warmup_then_cosine() -> None:
 
 def test_simsiams_schedule_moves_once_an_epoch() -> None:
     config = OptimizerConfig(interval="epoch")
-    factors = [schedule_factor(config, step, total_steps=40, steps_per_epoch=10) for step in range(40)]
+    factors = [
+        schedule_factor(config, step, batch=64, total_steps=40, steps_per_epoch=10) for step in range(40)
+    ]
     for epoch in range(4):
         expected = (1 + math.cos(math.pi * epoch / 4)) / 2
         assert factors[10 * epoch : 10 * epoch + 10] == pytest.approx([expected] * 10)
@@ -52,7 +56,7 @@ def test_constant_lr_predictor_keeps_the_peak_rate() -> None:
     method = build("simsiam")
     config = OptimizerConfig(lr=1.0, lr_scaling="none")
     optimizer = build_optimizer(config, method, 64)
-    schedule = build_schedule(config, optimizer, total_steps=10, steps_per_epoch=5)
+    schedule = build_schedule(config, optimizer, batch=64, total_steps=10, steps_per_epoch=5)
     predictor = {id(p) for p in method.predictor.parameters()}
     for _ in range(5):
         optimizer.step()

@@ -8,10 +8,19 @@ import torch
 from torch import Tensor
 
 from ssl_zoo.augment.boxes import sample_boxes
+from ssl_zoo.augment.cutout import sample_cutouts
 from ssl_zoo.augment.jitter import hue_place
-from ssl_zoo.schema import AffineConfig, BlurConfig, JitterConfig, ViewConfig
+from ssl_zoo.schema import AffineConfig, BlurConfig, CutoutConfig, JitterConfig, NoiseConfig, ViewConfig
 
-__all__ = ["AffineParameters", "BlurParameters", "JitterParameters", "Parameters", "draw"]
+__all__ = [
+    "AffineParameters",
+    "BlurParameters",
+    "CutoutParameters",
+    "JitterParameters",
+    "NoiseParameters",
+    "Parameters",
+    "draw",
+]
 
 
 class AffineParameters(NamedTuple):
@@ -40,18 +49,36 @@ class BlurParameters(NamedTuple):
     sigma: Tensor  # (N,) pixels
 
 
+class NoiseParameters(NamedTuple):
+    """Of ``gaussian_noise``, a row per image."""
+
+    on: Tensor  # (N,) bool
+    seed: Tensor  # (N,) int64
+
+
+class CutoutParameters(NamedTuple):
+    """Of ``cutout``, a row per image."""
+
+    on: Tensor  # (N,) bool
+    boxes: Tensor  # (N, 4): top, left, height, width, in pixels
+
+
 class Parameters(NamedTuple):
     """Of a view, a row per image. None: the operation is off."""
 
     boxes: Tensor | None  # (N, 4): top, left, height, width, in pixels; None: already cropped
     flip: Tensor | None  # (N,) bool
     affine: AffineParameters | None
+    rotate: Tensor | None  # (N,) int64, quarters: 0 to 3
     jitter: JitterParameters | None
     gray: Tensor | None  # (N,) bool
     blur: BlurParameters | None
+    noise: NoiseParameters | None
+    sobel: Tensor | None  # (N,) bool
     solarize: Tensor | None  # (N,) bool
+    cutout: CutoutParameters | None
 
-    def rows(self, rows: Tensor) -> Parameters:
+    def rows(self, rows: Tensor | slice) -> Parameters:
         """Returns the parameters of the given images, in their order."""
         return cast("Parameters", _rows(self, rows))
 
@@ -59,8 +86,11 @@ class Parameters(NamedTuple):
         """Returns an order (N,) in which images that meet the same operations lie together."""
         key = torch.zeros(n, dtype=torch.int64)
         turn = None if self.jitter is None else (hue_place(self.jitter.order) + 1) * self.jitter.on
-        affine, blur = (None if part is None else part.on for part in (self.affine, self.blur))
-        for flag in (affine, self.solarize, blur, turn, self.gray):  # few runs for what stands first
+        affine, blur, noise, cutout = (
+            None if part is None else part.on for part in (self.affine, self.blur, self.noise, self.cutout)
+        )
+        # Few runs for what stands first; what costs least comes last.
+        for flag in (affine, noise, self.sobel, self.solarize, blur, turn, self.gray, self.rotate, cutout):
             if flag is not None:
                 key.mul_(5).add_(flag)
         return key.argsort(stable=True)
@@ -79,6 +109,10 @@ class _Source(NamedTuple):
 
     def coin(self, p: float) -> Tensor:
         return torch.rand(self.n, generator=self.generator, device=self.device) < p
+
+    def integer(self, low: int, high: int) -> Tensor:
+        """Integers from low to high - 1."""
+        return torch.randint(low, high, (self.n,), generator=self.generator, device=self.device)
 
 
 def draw(
@@ -104,10 +138,14 @@ def draw(
         boxes=None if cropped else sample_boxes(n, height, width, crop.scale, crop.ratio, generator, device),
         flip=source.coin(view.flip) if view.flip > 0 else None,
         affine=_affine(view.affine, view.size, source) if view.affine.p > 0 else None,
+        rotate=_rotate(view.rotate, source) if view.rotate > 0 else None,
         jitter=_jitter(view.jitter, source) if view.jitter.p > 0 else None,
         gray=source.coin(view.grayscale) if view.grayscale > 0 else None,
         blur=_blur(view.blur, source) if view.blur.p > 0 else None,
+        noise=_noise(view.noise, source) if view.noise.p > 0 else None,
+        sobel=source.coin(view.sobel) if view.sobel > 0 else None,
         solarize=source.coin(view.solarize.p) if view.solarize.p > 0 else None,
+        cutout=_cutout(view.cutout, view.size, source) if view.cutout.p > 0 else None,
     )
 
 
@@ -120,6 +158,10 @@ def _affine(config: AffineConfig, size: int, source: _Source) -> AffineParameter
         scale=source.uniform(*config.scale),
         shear=source.uniform(-config.shear, config.shear, 2),
     )
+
+
+def _rotate(p: float, source: _Source) -> Tensor:
+    return source.coin(p) * source.integer(1, 4)
 
 
 def _jitter(config: JitterConfig, source: _Source) -> JitterParameters:
@@ -137,7 +179,17 @@ def _blur(config: BlurConfig, source: _Source) -> BlurParameters:
     return BlurParameters(on=source.coin(config.p), sigma=source.uniform(*config.sigma))
 
 
-def _rows(value: Any, rows: Tensor) -> Any:
+def _noise(config: NoiseConfig, source: _Source) -> NoiseParameters:
+    return NoiseParameters(on=source.coin(config.p), seed=source.integer(-(2**63), 2**63 - 1))
+
+
+def _cutout(config: CutoutConfig, size: int, source: _Source) -> CutoutParameters:
+    n, generator, device = source
+    boxes = sample_cutouts(n, size, size, config.scale, config.ratio, generator, device)
+    return CutoutParameters(on=source.coin(config.p), boxes=boxes)
+
+
+def _rows(value: Any, rows: Tensor | slice) -> Any:
     if value is None or isinstance(value, Tensor):
         return None if value is None else value[rows]
     return type(value)(*(_rows(part, rows) for part in value))

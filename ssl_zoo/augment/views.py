@@ -16,9 +16,13 @@ from ssl_zoo.augment.affine import affine
 from ssl_zoo.augment.blur import blur_with, gaussian_kernel, kernel_side
 from ssl_zoo.augment.color import grayscale, solarize
 from ssl_zoo.augment.crop import Crop
+from ssl_zoo.augment.cutout import cutout
 from ssl_zoo.augment.jitter import jitter_steps
+from ssl_zoo.augment.noise import gaussian_noise
 from ssl_zoo.augment.parameters import Parameters, draw
-from ssl_zoo.augment.pixels import normalize, to_float
+from ssl_zoo.augment.pixels import constant, normalize, to_float
+from ssl_zoo.augment.rotate import rotate_steps
+from ssl_zoo.augment.sobel import sobel
 from ssl_zoo.augment.step import Step
 from ssl_zoo.errors import UserError
 from ssl_zoo.schema import ViewConfig
@@ -31,7 +35,8 @@ CACHED = 147456  # values per thread that pass together: 576 KiB, with temporari
 class Augment(nn.Module):
     """Makes the views of a batch, each image of each view with its own random parameters.
 
-    In this order: crop and flip, affine, jitter, grayscale, blur, solarize, normalise.
+    In this order: crop and flip, affine, rotate, jitter, grayscale, blur, noise, sobel, solarize, cutout,
+    normalise. Among them are all operations of [0], Figures 4 and 5.
 
     Args:
         views: what each view is made with.
@@ -40,6 +45,8 @@ class Augment(nn.Module):
 
     Raises:
         UserError: mean and std don't have one value for each of 1 or 3 channels.
+
+    - [0] SimCLR, 2020, https://arxiv.org/abs/2002.05709
     """
 
     def __init__(self, views: Sequence[ViewConfig], mean: Sequence[float], std: Sequence[float]) -> None:
@@ -53,21 +60,33 @@ class Augment(nn.Module):
         self.mean = tuple(mean)
         self.std = tuple(std)
 
-    def forward(self, images: Tensor | Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:
+    def forward(
+        self,
+        images: Tensor | Sequence[Tensor],
+        generator: torch.Generator,
+        part: tuple[int, int] = (0, 1),
+    ) -> list[Tensor]:
         """Makes the views.
 
         Args:
             images: one uint8 batch (N, C, H, W), or per view one that has been cropped to its size already,
                 (N, C, size, size). Left unchanged.
             generator: the only source of randomness, on the images' device.
+            part: (rank, world): the images are the rank-th of ``world`` equal consecutive parts of a larger
+                batch. Processes whose generators are in the same state then make, together, exactly the
+                views that one process would make of the whole batch.
 
         Returns:
             Per view a float32 tensor (N, C, size, size), normalised.
 
         Raises:
-            ValueError: the images have another type, shape or number than stated, or the generator another
-                device.
+            ValueError: the images have another type, shape or number than stated, the generator another
+                device, or there is no such part.
         """
+        if not 0 <= part[0] < part[1]:
+            raise ValueError(
+                f"part must be (rank, world) with 0 <= rank < world; received {part}; use (0, 1) for a whole batch"
+            )
         cropped = not isinstance(images, Tensor)
         batches = [images] * len(self.views) if isinstance(images, Tensor) else list(images)
         if len(batches) != len(self.views):
@@ -77,16 +96,26 @@ class Augment(nn.Module):
         for view, batch in zip(self.views, batches, strict=True):
             self._check(batch, view.size if cropped else None, generator)
         return [
-            self._view(batch, view, generator, cropped)
+            self._view(batch, view, generator, cropped, part)
             for view, batch in zip(self.views, batches, strict=True)
         ]
 
-    def _view(self, images: Tensor, view: ViewConfig, generator: torch.Generator, cropped: bool) -> Tensor:
+    def _view(
+        self,
+        images: Tensor,
+        view: ViewConfig,
+        generator: torch.Generator,
+        cropped: bool,
+        part: tuple[int, int],
+    ) -> Tensor:
         n, channels = images.shape[:2]
+        rank, world = part
         out = torch.empty(n, channels, view.size, view.size, device=images.device)
         # `out` is an ordinary tensor; what comes between is cheaper in inference mode. Pixels keep float32.
         with torch.inference_mode(), torch.autocast(images.device.type, enabled=False):
-            parameters = draw(view, images.shape, generator, images.device, cropped)
+            whole = torch.Size((world * n, *images.shape[1:]))
+            parameters = draw(view, whole, generator, images.device, cropped)
+            parameters = parameters.rows(slice(rank * n, (rank + 1) * n))
             if images.device.type != "cpu":
                 return self._make(images, view, parameters, None, out)
             order = parameters.grouped(n)
@@ -98,7 +127,7 @@ class Augment(nn.Module):
     ) -> Tensor:
         """Makes a view of ``images[order]``, on a CPU in parts that stay in its cache from first to last."""
         n, channels = images.shape[:2]
-        first, steps = compose(view, parameters, images.shape)
+        first, steps = compose(view, parameters, images.shape, self.mean)
         part = n if order is None else CACHED * torch.get_num_threads() // (channels * view.size**2)
         part = max(1, part)
         for start in range(0, n, part):
@@ -127,7 +156,7 @@ class Augment(nn.Module):
 
 
 def compose(
-    view: ViewConfig, parameters: Parameters, images: torch.Size
+    view: ViewConfig, parameters: Parameters, images: torch.Size, mean: tuple[float, ...]
 ) -> tuple[Callable[[Tensor, int], Tensor], list[Step]]:
     """Returns how uint8 images become floats, and what is done to them then.
 
@@ -135,6 +164,7 @@ def compose(
         view: sizes and thresholds; its probabilities are not read.
         parameters: of each image.
         images: their shape, (N, C, H, W).
+        mean: C values, which ``cutout`` fills in.
     """
     p = parameters
     _, channels, height, width = images
@@ -148,6 +178,8 @@ def compose(
             steps.append(Step(_mirror, p.flip))
     if p.affine is not None:
         steps.append(Step(affine, *p.affine))
+    if p.rotate is not None:
+        steps += rotate_steps(p.rotate)
     if p.jitter is not None:
         steps += jitter_steps(channels, *p.jitter)
     if p.gray is not None:
@@ -155,8 +187,15 @@ def compose(
     if p.blur is not None:
         kernel = gaussian_kernel(p.blur.sigma, kernel_side(view.blur.kernel, view.size))
         steps.append(Step(blur_with, p.blur.on, kernel))
+    if p.noise is not None:
+        steps.append(Step(partial(gaussian_noise, std=view.noise.std), *p.noise))
+    if p.sobel is not None:
+        steps.append(Step(sobel, p.sobel))
     if p.solarize is not None:
         steps.append(Step(partial(solarize, threshold=view.solarize.threshold), p.solarize))
+    if p.cutout is not None:
+        fill = constant(mean, p.cutout.on.device)
+        steps.append(Step(partial(cutout, fill=fill), *p.cutout))
     return first, steps
 
 

@@ -54,8 +54,10 @@ class FileSplit(Split):
         batches = torch.split(torch.arange(len(self)), batch_size)
         return results(work_loader(work, batches, self.workers, pin=True))
 
-    def train_loader(self, batch_size: int, views: Sequence[ViewConfig], seed: int) -> TrainLoader:
-        return _FileLoader(self, batch_size, views, seed)
+    def train_loader(
+        self, batch_size: int, views: Sequence[ViewConfig], seed: int, part: tuple[int, int] = (0, 1)
+    ) -> TrainLoader:
+        return _FileLoader(self, batch_size, views, seed, part)
 
 
 class _PlainWork(FileWork[Tensor, Tensor]):
@@ -94,8 +96,15 @@ class _CropWork(FileWork[tuple[int, Tensor], Batch]):
 
 
 class _FileLoader(TrainLoader):
-    def __init__(self, split: FileSplit, batch_size: int, views: Sequence[ViewConfig], seed: int) -> None:
-        super().__init__(len(split), batch_size, seed)
+    def __init__(
+        self,
+        split: FileSplit,
+        batch_size: int,
+        views: Sequence[ViewConfig],
+        seed: int,
+        part: tuple[int, int],
+    ) -> None:
+        super().__init__(len(split), batch_size, seed, part)
         self._work = _CropWork(split.root, split.names, split.channels, views, seed)
         self._workers = split.workers
 

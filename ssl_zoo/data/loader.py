@@ -31,20 +31,22 @@ class TrainLoader(ABC):
 
     Args:
         count: number of images.
-        batch_size: images per batch.
+        batch_size: images per batch, over all processes.
         seed: at least 0.
+        part: (rank, world): the rank-th of `world` equal, consecutive parts of each batch.
 
     Raises:
         UserError: the batch size exceeds the number of images.
     """
 
-    def __init__(self, count: int, batch_size: int, seed: int) -> None:
+    def __init__(self, count: int, batch_size: int, seed: int, part: tuple[int, int] = (0, 1)) -> None:
+        assert batch_size % part[1] == 0
         if batch_size > count:
             raise UserError(
                 f"batch_size must be at most the number of training images; received {batch_size} for {count}; "
                 f"set batch_size={count} or less"
             )
-        self._count, self._batch_size, self._seed = count, batch_size, seed
+        self._count, self._batch_size, self._seed, self._part = count, batch_size, seed, part
         self._start = (0, 0)  # where the next iter() starts: epoch, batch
         self._reached = (0, 0)  # the next batch to be yielded
 
@@ -72,7 +74,8 @@ class TrainLoader(ABC):
         self._start = (epoch + 1, 0)
         order = permutation(self._count, self._seed, "order", epoch)  # (N,)
         batches = torch.split(order[: len(self) * self._batch_size], self._batch_size)[start:]
-        return self._counted(epoch, start, batches)
+        rank, world = self._part
+        return self._counted(epoch, start, tuple(batch.chunk(world)[rank] for batch in batches))
 
     def _counted(self, epoch: int, start: int, batches: tuple[Tensor, ...]) -> Iterator[Batch]:
         for number, batch in enumerate(self._fetch(epoch, batches), start + 1):

@@ -46,13 +46,15 @@ class MemorySplit(Split):
         for images in torch.split(self.images, batch_size):  # (n, C, H, W)
             yield plain_view(images, size)
 
-    def train_loader(self, batch_size: int, views: Sequence[ViewConfig], seed: int) -> TrainLoader:
-        return _MemoryLoader(self.images, batch_size, seed)
+    def train_loader(
+        self, batch_size: int, views: Sequence[ViewConfig], seed: int, part: tuple[int, int] = (0, 1)
+    ) -> TrainLoader:
+        return _MemoryLoader(self.images, batch_size, seed, part)
 
 
 class _MemoryLoader(TrainLoader):
-    def __init__(self, images: Tensor, batch_size: int, seed: int) -> None:
-        super().__init__(len(images), batch_size, seed)
+    def __init__(self, images: Tensor, batch_size: int, seed: int, part: tuple[int, int]) -> None:
+        super().__init__(len(images), batch_size, seed, part)
         self._images = images  # (N, C, H, W)
 
     def _fetch(self, epoch: int, batches: tuple[Tensor, ...]) -> Iterator[Batch]:

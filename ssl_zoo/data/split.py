@@ -51,14 +51,17 @@ class Split(ABC):
         """
 
     @abstractmethod
-    def train_loader(self, batch_size: int, views: Sequence[ViewConfig], seed: int) -> TrainLoader:
+    def train_loader(
+        self, batch_size: int, views: Sequence[ViewConfig], seed: int, part: tuple[int, int] = (0, 1)
+    ) -> TrainLoader:
         """Returns the loader of shuffled batches.
 
         Args:
-            batch_size: images per batch.
+            batch_size: images per batch, over all processes.
             views: the views of an image, one entry each. Files are cropped to them in the worker processes;
                 images in memory are cropped on the device, and the views are not looked at.
             seed: of the order and of the crops.
+            part: (rank, world): the rank-th of `world` equal parts of each batch.
 
         Raises:
             UserError: the batch size exceeds the number of images; while iterating, an image cannot be read.

@@ -1,21 +1,28 @@
-"""T, the assignment of targets: the identity, or SwAV's codes over prototypes by Sinkhorn-Knopp.
+"""T, the assignment of targets: the identity, SwAV's codes over prototypes, or a memory of earlier outputs.
 
-Written here rather than taken from lightly, whose `sinkhorn` runs under a hidden `no_grad`: stop-gradient
-is the equation's own line, and switched off the gradient flows through these iterations too.
+Sinkhorn-Knopp is written here rather than taken from lightly, whose `sinkhorn` runs under a hidden `no_grad`:
+stop-gradient is the equation's own line, and switched off the gradient flows through these iterations too.
 
 - [0] SwAV, 2020, https://arxiv.org/abs/2006.09882 (Sec. 3.1, Eq. 3-5; Listing 1)
 - [1] official code, https://github.com/facebookresearch/swav
+- [2] SimSiam, 2020, https://arxiv.org/abs/2011.10566 (Sec. 5.2: moving average; 6.2: prototypes by full gradient)
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
-from ssl_zoo.schema import SiameseConfig
+from ssl_zoo.distributed import gather, rank, world_size
+from ssl_zoo.method import Progress
+from ssl_zoo.parts.fifo import Fifo
+from ssl_zoo.parts.memory import Memory
+from ssl_zoo.schema import PrototypesConfig, SiameseConfig, SinkhornConfig
 
-__all__ = ["Prototypes", "Sinkhorn", "build_assignment"]
+__all__ = ["Assignment", "FromMemory", "MovingAverage", "Prototypes", "Sinkhorn", "build_assignment"]
 
 
 class Prototypes(nn.Module):
@@ -23,51 +30,145 @@ class Prototypes(nn.Module):
 
     Args:
         dim: width D of the embeddings.
-        number: how many prototypes K; 0 for none.
+        config: how many prototypes K, 0 for none; whether the gradient passes through their unit length.
     """
 
     weight: nn.Parameter | None  # (K, D)
 
-    def __init__(self, dim: int, number: int) -> None:
+    def __init__(self, dim: int, config: PrototypesConfig) -> None:
         super().__init__()
         # Drawn as nn.Linear draws its weight, which is what the official code uses.
+        number = config.number
         weight = nn.Parameter(nn.Linear(dim, number, bias=False).weight.detach()) if number else None
+        self.by_gradient = config.normalization == "gradient"
         self.register_parameter("weight", weight)
         self.renormalize()
 
     def forward(self, z: Tensor) -> Tensor:
         """Embeddings (N, D) to scores (N, K)."""
-        return z if self.weight is None else linear(normalize(z, dim=1), self.weight)
+        if self.weight is None:
+            return z
+        return linear(normalize(z, dim=1), normalize(self.weight, dim=1) if self.by_gradient else self.weight)
 
     @torch.no_grad()
     def renormalize(self) -> None:
         """Sets each prototype to unit length, outside the gradient as the official code does."""
-        if self.weight is not None:
+        if self.weight is not None and not self.by_gradient:
             self.weight.copy_(normalize(self.weight, dim=1))
 
 
-class Sinkhorn(nn.Module):
-    """Codes Q = Diag(u) exp(scores / epsilon) Diag(v): each image one unit, prototypes used equally.
+class Assignment(nn.Module):
+    """The identity: a target is its own embedding, or its scores; and what the other kinds implement.
 
-    Computed on logarithms, so that no score overflows.
+    Args:
+        prototypes: the method's.
     """
 
-    def __init__(self, epsilon: float, iterations: int) -> None:
-        super().__init__()
-        self.epsilon = epsilon
-        self.iterations = iterations
+    prototypes: Prototypes
 
-    def forward(self, scores: Tensor) -> Tensor:
-        """Scores (N, K) to codes (N, K) whose rows sum to 1 and whose columns sum to about N / K."""
-        log_q = scores / self.epsilon
-        for _ in range(self.iterations):
-            log_q = log_q - log_q.logsumexp(dim=0, keepdim=True)  # prototypes share the images equally
+    def __init__(self, prototypes: Prototypes) -> None:
+        super().__init__()
+        object.__setattr__(self, "prototypes", prototypes)  # the method's own child: not registered twice
+
+    def begin(self, progress: Progress) -> None:
+        """Called before each optimizer step."""
+
+    def forward(self, z: Tensor, view: int, index: Tensor) -> Tensor:
+        """Target embeddings (N, D) of a view, of the images at `index` (N,), to targets (N, D or K)."""
+        scores: Tensor = self.prototypes(z)
+        return scores
+
+    def remember(self, z: Sequence[Tensor]) -> None:
+        """Takes note of the target views' embeddings (N, D), once all terms of a batch are computed."""
+
+    def update(self) -> None:
+        """Called between optimizer steps."""
+
+
+class Sinkhorn(Assignment):
+    """Codes Q = Diag(u) exp(scores / epsilon) Diag(v): each image one unit, prototypes used equally.
+
+    Over the images of all processes. With a queue, earlier embeddings of the same view join them once it is
+    full; only the batch gets codes. Computed on logarithms, so that no score overflows.
+
+    Args:
+        prototypes: the method's.
+        config: epsilon, iterations and the queue.
+        dim: width D of the embeddings.
+        views: how many views are targets, each with a queue of its own as in the official code.
+    """
+
+    def __init__(self, prototypes: Prototypes, config: SinkhornConfig, dim: int, views: int) -> None:
+        super().__init__(prototypes)
+        self.config = config
+        size = config.queue_size
+        self.queues = nn.ModuleList([Fifo(size, dim, random=False) for _ in range(views if size else 0)])
+        self.filling = False
+
+    def begin(self, progress: Progress) -> None:
+        self.filling = progress.step >= self.config.queue_from_epoch * progress.steps_per_epoch
+
+    def forward(self, z: Tensor, view: int, index: Tensor) -> Tensor:
+        scores = self.prototypes(z)  # (N, K)
+        if not self.queues:
+            return self.codes(scores)
+        queue = self.queues[view % len(self.queues)]
+        assert isinstance(queue, Fifo)
+        if not queue.full:
+            return self.codes(scores)
+        mine = queue.vectors.tensor_split(world_size())[rank()]  # the processes share the queue out
+        return self.codes(torch.cat([scores, self.prototypes(mine)]))[: len(scores)]
+
+    def codes(self, scores: Tensor) -> Tensor:
+        """Scores (N, K) to codes (N, K) whose rows sum to 1, and whose columns sum alike over all processes."""
+        log_q = scores / self.config.epsilon
+        for _ in range(self.config.iterations):
+            share = gather(log_q.logsumexp(dim=0, keepdim=True))  # (processes, K)
+            log_q = log_q - share.logsumexp(dim=0, keepdim=True)  # prototypes share the images equally
             log_q = log_q - log_q.logsumexp(dim=1, keepdim=True)  # each image is one unit
         return log_q.exp()
 
+    def remember(self, z: Sequence[Tensor]) -> None:
+        if self.filling:
+            for number, embeddings in enumerate(z if self.queues else ()):
+                queue = self.queues[number % len(self.queues)]
+                assert isinstance(queue, Fifo)
+                queue.remember(embeddings)
 
-def build_assignment(config: SiameseConfig) -> nn.Module:
-    """The assignment that `method.assignment` names."""
+    def update(self) -> None:
+        for queue in self.queues:
+            assert isinstance(queue, Fifo)
+            queue.update()
+
+
+class MovingAverage(Assignment):
+    """T(z') = m eta_x + (1 - m) z'/|z'|, eta_x being the image's memory: an expectation over augmentations."""
+
+    memory: Memory
+
+    def __init__(self, prototypes: Prototypes, memory: Memory) -> None:
+        super().__init__(prototypes)
+        object.__setattr__(self, "memory", memory)  # the method's own child: not registered twice
+
+    def forward(self, z: Tensor, view: int, index: Tensor) -> Tensor:
+        return self.memory.moved(index, z)
+
+
+class FromMemory(MovingAverage):
+    """T(z') = eta_x alone, as of the image's last visit: the positive of a memory bank (InstDisc)."""
+
+    def forward(self, z: Tensor, view: int, index: Tensor) -> Tensor:
+        stored: Tensor = self.memory(index)
+        return stored
+
+
+def build_assignment(
+    config: SiameseConfig, prototypes: Prototypes, memory: Memory | None, dim: int
+) -> Assignment:
+    """The assignment that `method.assignment` names, for embeddings of width `dim`."""
     if config.assignment == "sinkhorn":
-        return Sinkhorn(config.sinkhorn.epsilon, config.sinkhorn.iterations)
-    return nn.Identity()
+        return Sinkhorn(prototypes, config.sinkhorn, dim, config.target_views)
+    if config.assignment == "identity":
+        return Assignment(prototypes)
+    assert memory is not None
+    return (MovingAverage if config.assignment == "moving_average" else FromMemory)(prototypes, memory)

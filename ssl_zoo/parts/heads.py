@@ -3,15 +3,18 @@
 A linear layer has a bias only where no batch normalisation follows it. BYOL's code keeps a bias before the
 BN as well; the BN subtracts it again, so it changes nothing that is computed.
 
-- [0] SimSiam, 2020, https://arxiv.org/abs/2011.10566 (Sec. 4.4: BN in the heads)
+- [0] SimSiam, 2020, https://arxiv.org/abs/2011.10566 (Sec. 4.4: BN in the heads; B: a predictor a quarter wide)
+- [1] Zhang et al., 2022, https://arxiv.org/abs/2203.16262 (a single bias as predictor)
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
 
+import torch
 from lightly.models.modules.heads import ProjectionHead
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from ssl_zoo.schema import PredictorConfig, ProjectorConfig
 
@@ -25,6 +28,8 @@ def build_projector(config: ProjectorConfig, input_dim: int) -> nn.Module:
     widths = [input_dim, *[config.hidden_dim] * (config.layers - 1)]
     blocks = [_hidden(a, b, config.bn_hidden) for a, b in pairwise(widths)]
     bn = nn.BatchNorm1d(config.output_dim, affine=config.bn_output_affine) if config.bn_output else None
+    if bn is not None and config.bn_output_affine and not config.bn_output_center:
+        bn.bias.requires_grad_(False)  # stays 0
     head: nn.Module = ProjectionHead(
         [*blocks, (widths[-1], config.output_dim, bn, None, bn is None and config.bias_output)]
     )
@@ -37,13 +42,28 @@ def build_predictor(config: PredictorConfig, dim: int) -> nn.Module:
         return nn.Identity()
     bn = nn.BatchNorm1d(dim) if config.bn_output else None
     bias = bn is None and config.bias_output
-    if config.kind == "linear":
-        head: nn.Module = ProjectionHead([(dim, dim, bn, None, bias)])
+    head: nn.Module
+    if config.kind == "bias":
+        head = Bias(dim)
+    elif config.kind == "linear":
+        head = ProjectionHead([(dim, dim, bn, None, bias)])
     else:
-        hidden = _hidden(dim, config.hidden_dim, config.bn_hidden)
-        head = ProjectionHead([hidden, (config.hidden_dim, dim, bn, None, bias)])
+        width = config.hidden_dim or max(1, dim // 4)
+        head = ProjectionHead([_hidden(dim, width, config.bn_hidden), (width, dim, bn, None, bias)])
     head.requires_grad_(config.trainable)
     return head
+
+
+class Bias(nn.Module):
+    """h(z) = z/|z| + b, b a trained vector that starts at 0: the least predictor that Zhang et al. study."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(dim))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Embeddings (N, D) to predictions (N, D)."""
+        return normalize(z, dim=1) + self.bias
 
 
 def _hidden(input_dim: int, output_dim: int, bn: bool) -> tuple[int, int, nn.Module | None, nn.Module, bool]:

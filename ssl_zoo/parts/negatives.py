@@ -1,7 +1,8 @@
-"""The negatives of InfoNCE: none, the batch, or a queue of earlier targets.
+"""The negatives of InfoNCE: none, the batch, a queue of earlier targets, or a memory of all images.
 
 - [0] SimCLR, 2020, https://arxiv.org/abs/2002.05709 (the batch: Sec. 2.1)
-- [1] MoCo, 2019, https://arxiv.org/abs/1911.05722 (the queue: Sec. 3.2)
+- [1] MoCo, 2019, https://arxiv.org/abs/1911.05722 (the queue: Sec. 3.2; the three side by side: Figures 2, 3)
+- [2] InstDisc, 2018, https://arxiv.org/abs/1805.01978 (the memory bank: Sec. 3.2)
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from ssl_zoo.distributed import rank
+from ssl_zoo.parts.fifo import Fifo
+from ssl_zoo.parts.memory import Memory
 from ssl_zoo.schema import SiameseConfig
 
-__all__ = ["BatchNegatives", "Keys", "Negatives", "Queue", "build_negatives"]
+__all__ = ["BatchNegatives", "Keys", "MemoryBank", "Negatives", "Queue", "build_negatives"]
 
 
 class Keys(NamedTuple):
@@ -32,8 +36,15 @@ class Negatives(nn.Module):
         """The views whose targets serve as negatives of these pairs."""
         return set()
 
-    def forward(self, targets: Mapping[int, Tensor], i: int, j: int) -> Keys | None:
-        """The negatives of anchors in view i whose positives are in view j."""
+    def forward(self, targets: Mapping[int, Tensor], index: Tensor, i: int, j: int) -> Keys | None:
+        """The negatives of anchors in view i whose positives are in view j.
+
+        Args:
+            targets: of the views read, those of all processes, (world_size * N, D) each.
+            index: (N,), which image of the training set each anchor is.
+            i: the anchors' view.
+            j: the positives' view.
+        """
         return None
 
     def remember(self, targets: Sequence[Tensor]) -> None:
@@ -44,7 +55,7 @@ class Negatives(nn.Module):
 
 
 class BatchNegatives(Negatives):
-    """The other images of the batch: in the other view, and in the anchor's own view.
+    """The other images of the batch, in all processes: in the other view, and in the anchor's own view.
 
     With h = identity and no stop-gradient this makes InfoNCE the NT-Xent loss.
     """
@@ -52,52 +63,55 @@ class BatchNegatives(Negatives):
     def views_read(self, pairs: Sequence[tuple[int, int]]) -> set[int]:
         return {view for pair in pairs for view in pair}
 
-    def forward(self, targets: Mapping[int, Tensor], i: int, j: int) -> Keys:
-        keys = normalize(torch.cat([targets[j], targets[i]]), dim=1)  # (2N, D)
-        own = torch.eye(len(targets[j]), dtype=torch.bool, device=keys.device).repeat(1, 2)  # (N, 2N)
-        return Keys(keys, own)
+    def forward(self, targets: Mapping[int, Tensor], index: Tensor, i: int, j: int) -> Keys:
+        keys = normalize(torch.cat([targets[j], targets[i]]), dim=1)  # (2WN, D)
+        total = len(targets[j])  # WN
+        mine = torch.arange(len(index), device=keys.device) + rank() * len(index)  # (N,)
+        own = mine[:, None] == torch.arange(total, device=keys.device)  # (N, WN)
+        return Keys(keys, own.repeat(1, 2))
 
 
 class Queue(Negatives):
-    """The targets of earlier steps, first in, first out; in the state dict, unlike lightly's bank.
-
-    It changes between optimizer steps only, so that the backward pass still finds what the forward pass
-    read, without a copy.
-
-    Args:
-        size: how many vectors are kept.
-        dim: their width D.
-    """
-
-    vectors: Tensor  # (size, D), unit length
-    pointer: Tensor  # (), where the next vector goes
+    """The targets of earlier steps, first in, first out, beginning as random unit vectors."""
 
     def __init__(self, size: int, dim: int) -> None:
         super().__init__()
-        self.register_buffer("vectors", normalize(torch.randn(size, dim), dim=1))
-        self.register_buffer("pointer", torch.zeros((), dtype=torch.long))
-        self.remembered: list[Tensor] = []
+        self.store = Fifo(size, dim, random=True)
 
-    def forward(self, targets: Mapping[int, Tensor], i: int, j: int) -> Keys:
-        return Keys(self.vectors, own=None)
+    def forward(self, targets: Mapping[int, Tensor], index: Tensor, i: int, j: int) -> Keys:
+        return Keys(self.store.vectors, own=None)
 
     def remember(self, targets: Sequence[Tensor]) -> None:
-        if self.training:
-            self.remembered.extend(targets)
+        for target in targets:
+            self.store.remember(target)
 
-    @torch.no_grad()
     def update(self) -> None:
-        if not self.remembered:
-            return
-        keys = normalize(torch.cat(self.remembered), dim=1)[-len(self.vectors) :]  # the newest that fit
-        places = (self.pointer + torch.arange(len(keys), device=keys.device)) % len(self.vectors)
-        self.vectors.index_copy_(0, places, keys)
-        self.pointer.add_(len(keys)).remainder_(len(self.vectors))
-        self.remembered.clear()
+        self.store.update()
 
 
-def build_negatives(config: SiameseConfig, dim: int) -> Negatives:
+class MemoryBank(Negatives):
+    """Vectors of the memory, drawn at random, with replacement, for each term anew.
+
+    The anchor's own image is no negative. All processes draw the same, as they share the step's seed.
+    """
+
+    memory: Memory
+
+    def __init__(self, memory: Memory, number: int) -> None:
+        super().__init__()
+        object.__setattr__(self, "memory", memory)  # the method's own child: not registered twice
+        self.number = number
+
+    def forward(self, targets: Mapping[int, Tensor], index: Tensor, i: int, j: int) -> Keys:
+        drawn = torch.randint(len(self.memory.vectors), (self.number,), device=index.device)  # (K,)
+        return Keys(normalize(self.memory(drawn), dim=1), own=index[:, None] == drawn)
+
+
+def build_negatives(config: SiameseConfig, dim: int, memory: Memory | None) -> Negatives:
     """The negatives that `method.negatives` names, for targets of width `dim`."""
     if config.negatives == "queue":
         return Queue(config.queue.size, dim)
+    if config.negatives == "memory_bank":
+        assert memory is not None
+        return MemoryBank(memory, config.memory.negatives)
     return BatchNegatives() if config.negatives == "batch" else Negatives()

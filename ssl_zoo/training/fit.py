@@ -8,9 +8,11 @@ import warnings
 from collections.abc import Callable, Iterator
 
 import pytorch_lightning as pl
+from pytorch_lightning.strategies import DDPStrategy
 
 from ssl_zoo.augment import Augment
 from ssl_zoo.method import Encoder
+from ssl_zoo.schema import RunConfig
 from ssl_zoo.training.module import TrainingModule
 from ssl_zoo.training.prepare import Prepared
 from ssl_zoo.training.recorder import Recorder, Row
@@ -28,17 +30,16 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
     Raises:
         Interrupted: Ctrl-C or SIGTERM; the run is saved.
     """
-    config, views = ready.config, ready.config.augment.flat
-    loader = ready.data.train.train_loader(config.batch_size, views, seed=config.seed)
+    config, views = ready.config, ready.config.views
+    loader = ready.data.train.train_loader(config.batch_size, views, seed=config.seed, part=ready.place)
     loader.set_position(*ready.position)
     augment = Augment(views, config.data.mean, config.data.std)
     module = TrainingModule(config, ready.method, augment, images=len(ready.data.train), batches=len(loader))
     recorder = Recorder(
         ready.run_dir,
         ready.evaluator,
-        every=config.monitor.every,
-        checkpoint_every=config.trainer.checkpoint_every,
-        log_every=config.trainer.log_every,
+        monitor=config.monitor,
+        trainer=config.trainer,
         initial=ready.initial,
         say=say,
     )
@@ -50,7 +51,10 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
     with _quiet_lightning():
         trainer = pl.Trainer(
             accelerator="gpu" if kind == "cuda" else kind,
-            devices=1,
+            devices=config.trainer.devices,
+            num_nodes=config.trainer.num_nodes,
+            strategy=_strategy(config),
+            use_distributed_sampler=False,  # the loader divides its batches itself
             precision=ready.hardware.lightning,  # type: ignore[arg-type]
             max_epochs=config.epochs,
             accumulate_grad_batches=config.trainer.accumulate,
@@ -62,10 +66,20 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
             enable_model_summary=False,
             default_root_dir=ready.run_dir,
         )
-        trainer.fit(module, loader, ckpt_path=ready.checkpoint, weights_only=True)
-    if ready.position.epoch >= config.epochs:  # a finished run, taken up again: nothing was trained
+        trainer.fit(
+            module, loader, ckpt_path=None if ready.saved is None else ready.saved.path, weights_only=True
+        )
+    if ready.evaluator is not None and ready.position.epoch >= config.epochs:  # taken up again when finished
         recorder.last = ready.evaluator.measure(ready.method)
     return recorder
+
+
+def _strategy(config: RunConfig) -> str | DDPStrategy:
+    if config.trainer.devices * config.trainer.num_nodes == 1:
+        return "auto"
+    # Queue and memory are alike in all processes by their own doing; sending them at each step would be slow.
+    find = config.trainer.strategy == "ddp_find_unused_parameters_true"
+    return DDPStrategy(broadcast_buffers=False, find_unused_parameters=find)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from torch import Tensor
 from ssl_zoo.augment import Augment
 from ssl_zoo.config import to_mapping
 from ssl_zoo.data import Batch
+from ssl_zoo.distributed import average, rank, world_size
 from ssl_zoo.method import Method, Progress
 from ssl_zoo.schema import RunConfig
 from ssl_zoo.training.optim import build_optimizer, build_schedule
@@ -42,7 +43,7 @@ class TrainingModule(pl.LightningModule):
         self.augment = augment
         self.images = images
         self.batches = batches
-        self.views = len(config.augment.flat)
+        self.views = len(config.views)
         self.steps_per_epoch = -(-batches // config.trainer.accumulate)  # Lightning steps at an epoch's end
         self.total_steps = self.steps_per_epoch * config.epochs
         self.losses: list[Tensor] = []  # of this epoch, left on the device
@@ -54,12 +55,13 @@ class TrainingModule(pl.LightningModule):
         return Progress(self.global_step, self.total_steps, self.steps_per_epoch)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One batch: uint8 images (N, C, H, W) to a scalar loss."""
+        """One batch, or this process's part of it: uint8 images (N, C, H, W) to a scalar loss."""
         images, index = batch
         # 2**32 batches per seed before two seeds could share a stream.
         seed = self.config.seed * 2**32 + self.current_epoch * self.batches + batch_idx
         torch.manual_seed(seed)  # for what draws from the global state: dropout, a plugin
-        views = self.augment(images, torch.Generator(self.device).manual_seed(seed))
+        generator = torch.Generator(self.device).manual_seed(seed)  # all processes draw for the whole batch
+        views = self.augment(images, generator, part=(rank(), world_size()))
         if self.config.trainer.channels_last:
             views = [view.contiguous(memory_format=torch.channels_last) for view in views]
         if batch_idx % self.config.trainer.accumulate == 0:
@@ -74,8 +76,13 @@ class TrainingModule(pl.LightningModule):
             "config": to_mapping(self.config),
             "position": list(divmod(self.batches_done, self.batches)),
             "images": self.images,
-            "losses": [loss.item() for loss in self.losses],
+            "losses": self.mean_losses().tolist(),
         }
+
+    def mean_losses(self) -> Tensor:
+        """The losses of this epoch's batches (B,), each the mean over the processes; all must ask."""
+        losses = [loss.to(self.device) for loss in self.losses]
+        return average(torch.stack(losses)) if losses else torch.empty(0)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes the position up."""
@@ -97,5 +104,11 @@ class TrainingModule(pl.LightningModule):
         """Optimizer and schedule, the latter stepped per optimizer step."""
         batch = self.config.batch_size * self.config.trainer.accumulate
         optimizer = build_optimizer(self.config.optimizer, self.method, batch)
-        schedule = build_schedule(self.config.optimizer, optimizer, self.total_steps, self.steps_per_epoch)
+        schedule = build_schedule(
+            self.config.optimizer,
+            optimizer,
+            batch=batch,
+            total_steps=self.total_steps,
+            steps_per_epoch=self.steps_per_epoch,
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

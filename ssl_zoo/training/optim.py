@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from ssl_zoo.method import Method
 from ssl_zoo.schema import OptimizerConfig
 
-__all__ = ["build_optimizer", "build_schedule", "peak_lr", "schedule_factor"]
+__all__ = ["build_optimizer", "build_schedule", "peak_lr", "schedule_factor", "warmup_steps"]
 
 
 def peak_lr(config: OptimizerConfig, batch: int) -> float:
@@ -29,26 +29,32 @@ def peak_lr(config: OptimizerConfig, batch: int) -> float:
 def build_optimizer(config: OptimizerConfig, method: Method, batch: int) -> torch.optim.Optimizer:
     """The optimizer over all trainable parameters of a method.
 
-    The groups carry `constant`, whether the schedule leaves their rate alone. With
-    `exclude_norm_and_bias` vectors and scalars (BN and biases) have no weight decay, and LARS leaves their
-    rate unadapted, as in the official code of SimCLR and BYOL.
+    The groups carry `constant`, whether the schedule leaves their rate alone, and `multiplier`, what times the
+    optimizer's rate theirs is. With `exclude_norm_and_bias` vectors and scalars (BN and biases) and what timm
+    names as not to be decayed (a transformer's position embedding and class token) have no weight decay, and
+    LARS leaves their rate unadapted, as in the official code of SimCLR and BYOL.
     """
+    lr = peak_lr(config, batch)
     constant = {id(parameter) for parameter in method.constant_lr_parameters()}
-    groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
+    multiplier = {id(p): factor for module, factor in method.lr_multipliers() for p in module.parameters()}
+    undecayed = _undecayed(method.encoder.backbone)
+    groups: dict[tuple[bool, bool, float], list[torch.nn.Parameter]] = {}
     for parameter in method.parameters():
         if parameter.requires_grad:
-            plain = config.exclude_norm_and_bias and parameter.ndim <= 1
-            groups.setdefault((plain, id(parameter) in constant), []).append(parameter)
+            plain = config.exclude_norm_and_bias and (parameter.ndim <= 1 or id(parameter) in undecayed)
+            key = (plain, id(parameter) in constant, multiplier.get(id(parameter), 1.0))
+            groups.setdefault(key, []).append(parameter)
     settings = [
         {
             "params": parameters,
+            "lr": lr * factor,
             "weight_decay": 0.0 if plain else config.weight_decay,
             "constant": fixed,
+            "multiplier": factor,
             **({"always_adapt": not plain} if config.name == "lars" else {}),
         }
-        for (plain, fixed), parameters in sorted(groups.items())
+        for (plain, fixed, factor), parameters in sorted(groups.items())
     ]
-    lr = peak_lr(config, batch)
     if config.name == "lars":
         return Lars(settings, lr=lr, momentum=config.momentum, trust_coeff=0.001)
     fused = all(parameter.device.type in ("cpu", "cuda") for parameter in method.parameters())
@@ -57,9 +63,23 @@ def build_optimizer(config: OptimizerConfig, method: Method, batch: int) -> torc
     return torch.optim.SGD(settings, lr=lr, momentum=config.momentum, fused=fused)
 
 
-def schedule_factor(config: OptimizerConfig, step: int, total_steps: int, steps_per_epoch: int) -> float:
+def _undecayed(backbone: torch.nn.Module) -> set[int]:
+    """The parameters that timm says should not decay, by identity."""
+    names: set[str] = getattr(backbone, "no_weight_decay", set)()
+    return {id(parameter) for name, parameter in backbone.named_parameters() if name in names}
+
+
+def warmup_steps(config: OptimizerConfig, batch: int, steps_per_epoch: int) -> int:
+    """The length of the warmup in optimizer steps of `batch` images; 0 below `warmup_from_batch`."""
+    small = config.warmup_from_batch is not None and batch < config.warmup_from_batch
+    return 0 if small else round(config.warmup_epochs * steps_per_epoch)
+
+
+def schedule_factor(
+    config: OptimizerConfig, step: int, *, batch: int, total_steps: int, steps_per_epoch: int
+) -> float:
     """The share of the peak learning rate in optimizer step `step` (from 0) of `total_steps`."""
-    warmup = round(config.warmup_epochs * steps_per_epoch)
+    warmup = warmup_steps(config, batch, steps_per_epoch)
     if config.interval == "epoch":
         step = step // steps_per_epoch * steps_per_epoch
     if step < warmup:
@@ -71,13 +91,20 @@ def schedule_factor(config: OptimizerConfig, step: int, total_steps: int, steps_
 
 
 def build_schedule(
-    config: OptimizerConfig, optimizer: torch.optim.Optimizer, total_steps: int, steps_per_epoch: int
+    config: OptimizerConfig,
+    optimizer: torch.optim.Optimizer,
+    *,
+    batch: int,
+    total_steps: int,
+    steps_per_epoch: int,
 ) -> LambdaLR:
     """The schedule, stepped once per optimizer step; groups marked `constant` keep the peak rate."""
 
     def factor(constant: bool) -> Callable[[int], float]:
         if constant:
             return lambda step: 1.0
-        return lambda step: schedule_factor(config, step, total_steps, steps_per_epoch)
+        return lambda step: schedule_factor(
+            config, step, batch=batch, total_steps=total_steps, steps_per_epoch=steps_per_epoch
+        )
 
     return LambdaLR(optimizer, [factor(bool(group["constant"])) for group in optimizer.param_groups])

@@ -15,11 +15,13 @@ from ssl_zoo.config import compose
 from ssl_zoo.data import Data, load_data
 from ssl_zoo.errors import UserError
 from ssl_zoo.method import Method
+from ssl_zoo.parts.batchnorm import synchronize
 from ssl_zoo.result import Baselines
 from ssl_zoo.schema import RunConfig
 from ssl_zoo.training.evaluator import Evaluator, Measurement, Scores
 from ssl_zoo.training.hardware import Plan, plan
-from ssl_zoo.training.resume import Position, check_checkpoint, choose_run_dir, find_checkpoint
+from ssl_zoo.training.processes import Place, place
+from ssl_zoo.training.resume import Position, Saved, choose_run_dir, find_checkpoint
 
 __all__ = ["Prepared", "build_method", "prepare"]
 
@@ -31,14 +33,19 @@ class Prepared:
     config: RunConfig
     hardware: Plan
     run_dir: Path
-    checkpoint: Path | None  # to continue from
-    position: Position
+    place: Place  # among the processes
+    saved: Saved | None  # to continue from
     data: Data
     method: Method
-    evaluator: Evaluator
-    initial: Measurement  # of the untrained encoder
+    evaluator: Evaluator | None  # the first process measures, and has what follows
+    initial: Measurement | None  # of the untrained encoder
     initial_scores: Scores | None  # None without labels or baselines
     baselines: Baselines
+
+    @property
+    def position(self) -> Position:
+        """Where the training begins."""
+        return Position(0, 0) if self.saved is None else self.saved.position
 
 
 def build_method(words: tuple[str, ...] | list[str] = ()) -> Method:
@@ -58,43 +65,48 @@ def prepare(config: RunConfig) -> Prepared:
         UserError: something the user said is wrong; nothing has been created.
     """
     plan(config)  # a device that is not there shows before the data is read
-    run_dir = choose_run_dir(config)
-    checkpoint = find_checkpoint(config, run_dir)
-    position, seen = (Position(0, 0), None) if checkpoint is None else check_checkpoint(checkpoint, config)
-    _set_threads(config.trainer.threads)
+    here = place(config)
+    run_dir = choose_run_dir(config) if here.first else Path(config.run_dir or ".").expanduser()
+    saved = find_checkpoint(config, run_dir)
+    _set_threads(config, here)
     data = load_data(config.data)
     _check_batch(config, len(data.train))
-    if seen not in (None, len(data.train)):
+    if saved is not None and saved.images != len(data.train):
         raise UserError(
-            f"resume continues on the same images; '{checkpoint}' was trained on {seen}, and data.train now has "
-            f"{len(data.train)}; start anew in another run_dir"
+            f"resume continues on the same images; '{saved.path}' was trained on {saved.images}, and data.train now "
+            f"has {len(data.train)}; start anew in another run_dir"
         )
     method, backbone = _build(config, data.channels)
+    method.allocate(len(data.train))
     hardware = plan(config, strides_single_pixels=backbone.strides_single_pixels)
+    if here.world > 1 and config.method.batch_norm == "sync":
+        synchronize(method, hardware.device)
     method = method.to(hardware.device)
     if config.trainer.channels_last:
         method = method.to(memory_format=torch.channels_last)
-    evaluator = Evaluator(config, data, hardware.device)
-    scores, baselines = _baselines(config, evaluator, method)
+    evaluator = Evaluator(config, data, hardware.device) if here.first else None
+    scores, baselines = (None, Baselines()) if evaluator is None else _baselines(config, evaluator, method)
     return Prepared(
         config=config,
         hardware=hardware,
         run_dir=run_dir,
-        checkpoint=checkpoint,
-        position=position,
+        place=here,
+        saved=saved,
         data=data,
         method=method,
         evaluator=evaluator,
-        initial=evaluator.measure(method),
+        initial=None if evaluator is None else evaluator.measure(method),
         initial_scores=scores,
         baselines=baselines,
     )
 
 
-def _set_threads(threads: int | None) -> None:
-    cores = os.cpu_count() or 1
+def _set_threads(config: RunConfig, here: Place) -> None:
+    cores, threads = os.cpu_count() or 1, config.trainer.threads
     if threads is not None and threads > cores:
         raise UserError(f"trainer.threads must be at most the number of cores, {cores}; received {threads}")
+    if threads is None and here.world > 1:
+        threads = max(1, min(torch.get_num_threads(), cores // config.trainer.devices))
     if threads is not None:
         torch.set_num_threads(threads)
 

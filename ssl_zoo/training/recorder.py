@@ -18,7 +18,10 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from ssl_zoo.distributed import any_process, average, rank, world_size
 from ssl_zoo.errors import Interrupted
+from ssl_zoo.schema import MonitorConfig, TrainerConfig
+from ssl_zoo.training.checkpoints import SAVING, settle
 from ssl_zoo.training.evaluator import Evaluator, Measurement
 from ssl_zoo.training.module import TrainingModule
 
@@ -31,41 +34,42 @@ COLUMNS = (
 )  # fmt: skip
 
 
+ASK_EVERY = 16  # batches after which several processes ask one another whether to stop
+
+
 class Recorder(pl.Callback):
-    """Records a run in its directory.
+    """Records a run in its directory. Of several processes the first measures and writes; all save together.
 
     Args:
         run_dir: where to.
-        evaluator: measures the encoder.
-        every: epochs between measurements.
-        checkpoint_every: epochs between checkpoints.
-        log_every: steps between points in TensorBoard.
-        initial: the measurement of the untrained encoder.
+        evaluator: measures the encoder; None in all processes but the first.
+        monitor: how often to measure.
+        trainer: how often to save and to log.
+        initial: the measurement of the untrained encoder; None in all processes but the first.
         say: is given each epoch's row, for the terminal.
     """
 
     def __init__(
         self,
         run_dir: Path,
-        evaluator: Evaluator,
+        evaluator: Evaluator | None,
         *,
-        every: int,
-        checkpoint_every: int,
-        log_every: int,
-        initial: Measurement,
+        monitor: MonitorConfig,
+        trainer: TrainerConfig,
+        initial: Measurement | None,
         say: Callable[[Row], None],
     ) -> None:
         self.run_dir = run_dir
         self.evaluator = evaluator
-        self.every = every
-        self.checkpoint_every = checkpoint_every
-        self.log_every = log_every
+        self.monitor = monitor
+        self.trainer = trainer
         self.say = say
         self.seconds = 0.0  # spent training, without measurements
         self.views = 0
         self.last = initial
-        self.rows: list[Row] = [{"epoch": 0, "step": 0, **_columns(initial)}]
+        self.rows: list[Row] = [{"epoch": 0, "step": 0, **({} if initial is None else _columns(initial))}]
         self.stop_asked = False
+        self.writer: SummaryWriter | None = None  # of the first process, while it trains
 
     # What a resumed run needs: plain values only, so that a checkpoint never unpickles code.
     def state_dict(self) -> dict[str, Any]:
@@ -75,8 +79,9 @@ class Recorder(pl.Callback):
         self.rows, self.seconds, self.views = state_dict["rows"], state_dict["seconds"], state_dict["views"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.writer = SummaryWriter(str(self.run_dir / "tensorboard"), purge_step=trainer.global_step)
-        self._write_rows()
+        if rank() == 0:
+            self.writer = SummaryWriter(str(self.run_dir / "tensorboard"), purge_step=trainer.global_step)
+            self._write_rows()
         self.started = time.perf_counter()  # also when resumed within an epoch
         self.handlers: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
@@ -91,40 +96,51 @@ class Recorder(pl.Callback):
     ) -> None:
         assert isinstance(pl_module, TrainingModule)
         pl_module.batches_done += 1
-        self.views += len(batch[1]) * pl_module.views
-        if (batch_idx + 1) % self.log_every == 0:
-            self.writer.add_scalar("step/loss", float(pl_module.losses[-1]), trainer.global_step)
-        if (
-            self.stop_asked and batch_idx + 1 < pl_module.batches
-        ):  # between two steps, so that none is half done
-            self.seconds += time.perf_counter() - self.started
-            self._save_and_stop(trainer)
+        self.views += pl_module.config.batch_size * pl_module.views
+        done, accumulate = batch_idx + 1, self.trainer.accumulate
+        if done % self.trainer.log_every == 0:
+            loss = average(pl_module.losses[-1])
+            if self.writer is not None:
+                self.writer.add_scalar("step/loss", float(loss), trainer.global_step)
+        if done % accumulate or done == pl_module.batches:
+            return  # never within an optimizer step; the end of the epoch has its own turn
+        steps = self.trainer.checkpoint_steps
+        saves = steps is not None and done // accumulate % steps == 0
+        asks = world_size() == 1 or done // accumulate % ASK_EVERY == 0
+        stops = asks and any_process(self.stop_asked, pl_module.device)
+        if saves or stops:
+            now = time.perf_counter()
+            self.seconds, self.started = self.seconds + now - self.started, now
+            self._save(trainer)
+        if stops:
+            self._stop()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, TrainingModule)
-        loss = torch.stack([loss.to(pl_module.device) for loss in pl_module.losses]).mean().item()
+        loss = pl_module.mean_losses().mean().item()
         pl_module.losses.clear()
         self.seconds += time.perf_counter() - self.started
         epoch = trainer.current_epoch + 1
         diverged = not math.isfinite(loss)
         done = diverged or epoch == trainer.max_epochs
         row: Row = {"epoch": epoch, "step": trainer.global_step, "loss": loss}
-        row["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
+        row["lr"] = _scheduled_lr(trainer.optimizers[0])
         row["views_per_second"] = self.views / self.seconds
-        if done or epoch % self.every == 0:
+        if self.evaluator is not None and (done or epoch % self.monitor.every == 0):
             self.last = self.evaluator.measure(pl_module.method)
             row.update(_columns(self.last))
         self._record(row)
         trainer.should_stop = trainer.should_stop or diverged
-        if self.stop_asked:
-            self._save_and_stop(trainer)
-        if done or epoch % self.checkpoint_every == 0:
+        stops = any_process(self.stop_asked, pl_module.device)
+        if stops or done or epoch % self.trainer.checkpoint_every == 0:
             self._save(trainer)
+        if stops:
+            self._stop()
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         for number, handler in getattr(self, "handlers", {}).items():
             signal.signal(number, handler)
-        if hasattr(self, "writer"):
+        if self.writer is not None:
             self.writer.close()
 
     def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
@@ -134,6 +150,8 @@ class Recorder(pl.Callback):
 
     def _record(self, row: Row) -> None:
         self.rows.append(row)
+        if self.writer is None:
+            return
         self._write_rows()
         for name, value in row.items():
             if name not in ("epoch", "step") and value is not None:
@@ -148,18 +166,24 @@ class Recorder(pl.Callback):
             writer.writerows(self.rows)
         os.replace(temporary, self.run_dir / "metrics.csv")
 
-    def _save_and_stop(self, trainer: pl.Trainer) -> None:
-        self._save(trainer)
+    def _stop(self) -> None:
         raise Interrupted(
             f"stopped and saved; continue with the same words, run_dir={self.run_dir} and resume=auto"
         )
 
     def _save(self, trainer: pl.Trainer) -> None:
+        """Saves in all processes, as Lightning wants it; the first writes."""
         folder = self.run_dir / "checkpoints"
-        folder.mkdir(exist_ok=True)
-        temporary = folder / "saving.ckpt"
-        trainer.save_checkpoint(temporary)
-        os.replace(temporary, folder / "last.ckpt")  # whole or not at all
+        trainer.save_checkpoint(folder / SAVING)
+        if rank() == 0:
+            settle(folder)
+
+
+def _scheduled_lr(optimizer: torch.optim.Optimizer) -> float:
+    """The rate of the parameters that follow the schedule, as far as there are any."""
+    groups = optimizer.param_groups
+    usual = [group for group in groups if not group["constant"] and group["multiplier"] == 1] or groups
+    return float(usual[0]["lr"])
 
 
 def _columns(measured: Measurement) -> Row:

@@ -7,13 +7,12 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
 from ssl_zoo.config import to_mapping
 from ssl_zoo.errors import UserError
 from ssl_zoo.schema import RunConfig
+from ssl_zoo.training.checkpoints import LAST, PREVIOUS, Damaged, read
 
-__all__ = ["STAMP", "Position", "check_checkpoint", "choose_run_dir", "find_checkpoint"]
+__all__ = ["STAMP", "Position", "Saved", "check_checkpoint", "choose_run_dir", "find_checkpoint"]
 
 STAMP = "ssl_zoo"  # the key in a checkpoint under which a run leaves its configuration
 # What may differ between a run and its continuation: where, how fast and how closely watched.
@@ -25,6 +24,19 @@ class Position(NamedTuple):
 
     epoch: int
     batch: int
+
+
+class Saved(NamedTuple):
+    """A checkpoint to continue from."""
+
+    path: Path
+    position: Position
+    images: int  # that it was trained on
+    instead_of: str | None = None  # why a later one was passed over
+
+
+class DamagedCheckpoint(UserError):
+    """A checkpoint that cannot be read."""
 
 
 def choose_run_dir(config: RunConfig) -> Path:
@@ -63,41 +75,52 @@ def choose_run_dir(config: RunConfig) -> Path:
     return folder
 
 
-def find_checkpoint(config: RunConfig, run_dir: Path) -> Path | None:
-    """The checkpoint to continue from: none for a new run, also with `resume=auto` and none saved yet."""
-    if config.resume is None:
-        return None
-    if config.resume == "auto":
-        last = run_dir / "checkpoints" / "last.ckpt"
-        return last if last.is_file() else None
-    path = Path(config.resume).expanduser()
-    path = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
-    if not path.is_file():
-        raise UserError(
-            f"resume takes auto, a run directory or a checkpoint; received '{path}', which does not exist"
-        )
-    return path
+def find_checkpoint(config: RunConfig, run_dir: Path) -> Saved | None:
+    """The checkpoint to continue from: none for a new run, also with `resume=auto` and none saved yet.
 
-
-def check_checkpoint(path: Path, config: RunConfig) -> tuple[Position, int]:
-    """Checks that a checkpoint is of this run, without unpickling any code.
-
-    Returns:
-        Where it stands, and the number of training images that it was trained on.
+    With `resume=auto`, or a run directory, a damaged last checkpoint gives way to the one before it.
 
     Raises:
-        UserError: it cannot be read, or it is of another method or configuration.
+        UserError: there is none where one was named, none of them can be read, or it is of another run.
+    """
+    if config.resume is None:
+        return None
+    named = run_dir if config.resume == "auto" else Path(config.resume).expanduser()
+    if named.is_file():
+        return check_checkpoint(named, config)
+    there = [file for name in (LAST, PREVIOUS) if (file := named / "checkpoints" / name).is_file()]
+    if not there and config.resume == "auto":
+        return None
+    if not there:
+        raise UserError(
+            f"resume takes auto, a run directory or a checkpoint; received '{named}', which "
+            f"{'holds no checkpoint' if named.is_dir() else 'does not exist'}"
+        )
+    try:
+        return check_checkpoint(there[0], config)
+    except DamagedCheckpoint as error:
+        if len(there) == 1:
+            raise
+        saved = check_checkpoint(there[1], config)
+        return saved._replace(instead_of=str(error).partition("; name another")[0])
+
+
+def check_checkpoint(path: Path, config: RunConfig) -> Saved:
+    """Checks that a checkpoint is whole and of this run, without unpickling any code.
+
+    Raises:
+        UserError: it cannot be read (DamagedCheckpoint), or it is of another method or configuration.
     """
     try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        saved: dict[str, Any] = checkpoint[STAMP]["config"]
+        stamp = read(path)[STAMP]
+        saved: dict[str, Any] = stamp["config"]
         name, accumulate = saved["method"]["name"], saved["trainer"]["accumulate"]
-        position = Position(*map(int, checkpoint[STAMP]["position"]))
-        images = int(checkpoint[STAMP]["images"])
-    except Exception as error:  # whatever a file that is no checkpoint of ours makes of it
-        raise UserError(
-            f"resume needs a checkpoint that ssl-zoo saved; '{path}' cannot be read as one "
-            f"({type(error).__name__}); name another, or start anew without resume"
+        position, images = Position(*map(int, stamp["position"])), int(stamp["images"])
+    except (Damaged, KeyError, TypeError, ValueError) as error:
+        reason = str(error) if isinstance(error, Damaged) else "it is none of ours"
+        raise DamagedCheckpoint(
+            f"resume needs a checkpoint that ssl-zoo saved; '{path}' cannot be read as one ({reason}); name another, "
+            "or start anew without resume"
         ) from error
     if name != config.method.name:
         raise UserError(
@@ -113,7 +136,7 @@ def check_checkpoint(path: Path, config: RunConfig) -> tuple[Position, int]:
             f"resume continues a run as it was begun; '{path}' was begun with {', '.join(differing)}; say the same, "
             "or start anew in another run_dir"
         )
-    return position, images
+    return Saved(path, position, images)
 
 
 def _differing(saved: Any, wanted: Any, path: str) -> list[str]:

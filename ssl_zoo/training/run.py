@@ -10,6 +10,8 @@ import torch
 
 from ssl_zoo.config import compose, config_hash, to_yaml
 from ssl_zoo.curves import draw_curves
+from ssl_zoo.distributed import from_first
+from ssl_zoo.equation import Siamese
 from ssl_zoo.monitors.verdict import Evidence, Verdict, judge
 from ssl_zoo.naming import differences, variant
 from ssl_zoo.result import Result, environment, git_commit, versions, write_json
@@ -18,6 +20,7 @@ from ssl_zoo.terminal import Narrator, closing_table
 from ssl_zoo.training.evaluator import Scores
 from ssl_zoo.training.fit import fit
 from ssl_zoo.training.prepare import Prepared, prepare
+from ssl_zoo.training.processes import started
 from ssl_zoo.training.recorder import Recorder
 
 __all__ = ["run", "train"]
@@ -41,20 +44,34 @@ def train(words: Sequence[str] = (), *, silent: bool = False) -> Result:
 
 
 def run(config: RunConfig, *, silent: bool = False) -> Result:
-    """Trains by a complete configuration. See `train`."""
+    """Trains by a complete configuration. See `train`. Each of several processes returns the same."""
     ready = prepare(config)
-    ready.run_dir.mkdir(parents=True, exist_ok=True)
-    (ready.run_dir / "config.yaml").write_text(to_yaml(config))
-    write_json(ready.run_dir / "environment.json", environment(ready.hardware))
+    if ready.place.first:
+        ready.run_dir.mkdir(parents=True, exist_ok=True)
+        (ready.run_dir / "config.yaml").write_text(to_yaml(config))
+        write_json(ready.run_dir / "environment.json", environment(ready.hardware))
 
     title = f"{variant(config)} on {config.data.name}"
+    silent = silent or not ready.place.first
     narrator = Narrator(config.epochs, silent=silent, bar=config.trainer.progress)
     narrator.start(f"[bold]{title}[/bold] · {_size(ready)}")
-    try:
-        recorder = fit(ready, say=narrator.epoch)
-    finally:
-        narrator.stop()
+    if ready.saved is not None and ready.saved.instead_of is not None:
+        narrator.note(f"{ready.saved.instead_of}; continuing from the one before it, '{ready.saved.path}'")
+    with started(config):
+        try:
+            recorder = fit(ready, say=narrator.epoch)
+        finally:
+            narrator.stop()
+        result = from_first(_conclude(ready, recorder, title, narrator) if ready.place.first else None)
+    assert isinstance(result, Result)
+    return result
 
+
+def _conclude(ready: Prepared, recorder: Recorder, title: str, narrator: Narrator) -> Result:
+    """The last measurements, the verdict and what is written of them, by the first process."""
+    config = ready.config
+    assert ready.evaluator is not None
+    assert ready.initial is not None
     scores = ready.evaluator.scores(ready.method.encoder.backbone)
     result = _result(ready, recorder, scores, _judge(ready, recorder, scores))
     result.write()
@@ -66,6 +83,8 @@ def run(config: RunConfig, *, silent: bool = False) -> Result:
 
 def _judge(ready: Prepared, recorder: Recorder, scores: Scores | None) -> Verdict:
     data, random = ready.data, ready.initial_scores
+    assert recorder.last is not None
+    assert ready.initial is not None
     diagnosed = min(ready.config.monitor.samples, len(data.train))
     return judge(
         Evidence(
@@ -88,6 +107,8 @@ def _judge(ready: Prepared, recorder: Recorder, scores: Scores | None) -> Verdic
 
 
 def _result(ready: Prepared, recorder: Recorder, scores: Scores | None, verdict: Verdict) -> Result:
+    assert recorder.last is not None
+    assert ready.evaluator is not None
     config, last, measured = ready.config, recorder.rows[-1], recorder.last.diagnostics
     return Result(
         method=config.method.name,
@@ -119,12 +140,25 @@ def _result(ready: Prepared, recorder: Recorder, scores: Scores | None, verdict:
 def _size(ready: Prepared) -> str:
     config, device = ready.config, ready.hardware.device
     weights = sum(parameter.numel() for parameter in ready.method.encoder.parameters())
-    where = f"{torch.get_num_threads()} CPU threads" if device.type == "cpu" else str(device)
+    each = " each" if ready.place.world > 1 else ""
+    where = f"{torch.get_num_threads()} CPU threads{each}" if device.type == "cpu" else str(device)
     return (
         f"{config.backbone.name} ({weights / 1e6:.1f} M with projector) · {len(ready.data.train)} images · "
         f"{config.epochs} epochs · batch {config.batch_size * config.trainer.accumulate} · "
-        f"{ready.hardware.precision} on {where}"
+        f"{ready.hardware.precision} on {where}" + _kept(ready)
     )
+
+
+def _kept(ready: Prepared) -> str:
+    """The processes, and what memory a method takes besides its encoder."""
+    parts = [] if ready.place.world == 1 else [f"{ready.place.world} processes"]
+    method = ready.method
+    if isinstance(method, Siamese):
+        if method.memory is not None:
+            parts.append(f"a memory of {method.memory.vectors.nbytes / 2**20:.1f} MiB")
+        if method.config.alternation_steps != 1:
+            parts.append("a second encoder, whose weights stand still within an alternation")
+    return "".join(f" · {part}" for part in parts)
 
 
 def _peak_memory_mb(device: torch.device) -> float:

@@ -1,0 +1,50 @@
+"""Several processes: what they have together. With one process each function returns what it is given.
+
+A batch is divided into equal, consecutive parts, the n-th for the process of rank n, so that what is gathered
+has the order that one process would have seen. The gradient is averaged over the processes by DDP; the loss of
+each is the mean over its own anchors, and `gather` adds up, in the backward pass, what all processes' losses
+say of a tensor. Together that is the gradient of the mean over the whole batch.
+"""
+
+from __future__ import annotations
+
+import torch
+from lightly.utils import dist
+from torch import Tensor
+
+__all__ = ["any_process", "average", "from_first", "gather", "rank", "world_size"]
+
+
+def rank() -> int:
+    """This process's number, from 0."""
+    return int(dist.rank())
+
+
+def world_size() -> int:
+    """How many processes there are."""
+    return int(dist.world_size())
+
+
+def gather(x: Tensor) -> Tensor:
+    """The tensors (N, ...) of all processes, (world_size * N, ...) in the order of ranks, with gradient."""
+    return torch.cat(dist.gather(x.contiguous())) if world_size() > 1 else x
+
+
+@torch.no_grad()
+def average(x: Tensor) -> Tensor:
+    """The mean over the processes of a tensor of one shape, without gradient."""
+    return gather(x[None]).mean(dim=0) if world_size() > 1 else x
+
+
+def any_process(flag: bool, device: torch.device) -> bool:
+    """Whether the flag is up in any process; all must ask."""
+    return bool(gather(torch.tensor([flag], device=device)).any()) if world_size() > 1 else flag
+
+
+def from_first(value: object) -> object:
+    """The first process's value, for all."""
+    if world_size() == 1:
+        return value
+    box = [value]
+    torch.distributed.broadcast_object_list(box, src=0)
+    return box[0]

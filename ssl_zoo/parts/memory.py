@@ -1,0 +1,69 @@
+"""A memory of one vector per training image: the moving average of its outputs.
+
+    eta_x <- m eta_x + (1 - m) z / |z|
+
+Three parts read it: T as a moving average (SimSiam, Sec. 5.2), T as the stored vector alone, and the negatives
+of a memory bank (InstDisc; MoCo's Figure 3). It starts as random unit vectors, as the code of [1] and of [2]
+does, and costs images * D * 4 bytes, in memory and in each checkpoint.
+
+- [0] SimSiam, 2020, https://arxiv.org/abs/2011.10566 (Sec. 5.2)
+- [1] InstDisc, 2018, https://arxiv.org/abs/1805.01978 (Sec. 3.2: the bank, renormalised after each update)
+- [2] Zhang et al., 2022, https://arxiv.org/abs/2203.16262 (Table 1: moving average instead of a predictor)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from ssl_zoo.distributed import gather
+
+__all__ = ["Memory"]
+
+
+class Memory(nn.Module):
+    """The memory; it changes between optimizer steps only, alike in all processes.
+
+    Args:
+        dim: width D of the vectors.
+        decay: m.
+        unit: whether the vectors are put back on the unit sphere, as in a memory bank.
+    """
+
+    vectors: Tensor  # (images, D)
+
+    def __init__(self, dim: int, decay: float, *, unit: bool) -> None:
+        super().__init__()
+        self.dim, self.decay, self.unit = dim, decay, unit
+        self.register_buffer("vectors", torch.empty(0, dim))
+        self.remembered: list[tuple[Tensor, Tensor]] = []
+
+    def allocate(self, images: int) -> None:
+        """Makes room for so many training images, with random unit vectors."""
+        self.vectors = normalize(torch.randn(images, self.dim), dim=1)
+
+    def forward(self, index: Tensor) -> Tensor:
+        """The vectors (N, D) of the images at `index` (N,), as after the last optimizer step."""
+        return self.vectors[index]
+
+    def moved(self, index: Tensor, z: Tensor) -> Tensor:
+        """m eta_x + (1 - m) z/|z| for outputs z (N, D) of the images at `index` (N,)."""
+        return self.decay * self.vectors[index] + (1 - self.decay) * normalize(z, dim=1)
+
+    def remember(self, index: Tensor, targets: Sequence[Tensor]) -> None:
+        """Takes note of a batch's outputs, one (N, D) per view; the views of an image count as their mean."""
+        if self.training:
+            z = torch.stack([normalize(t.float(), dim=1) for t in targets]).mean(dim=0)
+            self.remembered.append((index, z))
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Moves the vectors of all images noted since the last optimizer step, in any process."""
+        for index, z in self.remembered:
+            index, z = gather(index), gather(z)
+            moved = self.decay * self.vectors[index] + (1 - self.decay) * z
+            self.vectors[index] = normalize(moved, dim=1) if self.unit else moved
+        self.remembered.clear()

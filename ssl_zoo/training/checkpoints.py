@@ -1,0 +1,56 @@
+"""A run's checkpoints on disk: the last one and the one before it, each whole or not there at all.
+
+A file is read without unpickling any code, and only if every byte is as it was written: torch stores a CRC-32
+of each part of the file, which `torch.load` itself does not look at.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+__all__ = ["LAST", "PREVIOUS", "SAVING", "Damaged", "read", "settle"]
+
+LAST, PREVIOUS, SAVING = "last.ckpt", "previous.ckpt", "saving.ckpt"
+
+
+class Damaged(Exception):
+    """A file is no whole checkpoint; the message says why, in a few words."""
+
+
+def settle(folder: Path) -> None:
+    """Makes the file that was just saved the last checkpoint, and the last the previous one.
+
+    The bytes reach the disk before the name does. A kill between the two renames leaves no `last.ckpt`, but the
+    one before it, which is then taken.
+    """
+    with (folder / SAVING).open("rb") as file:
+        os.fsync(file.fileno())
+    if (folder / LAST).is_file():
+        os.replace(folder / LAST, folder / PREVIOUS)
+    os.replace(folder / SAVING, folder / LAST)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The contents of a checkpoint: tensors and plain values.
+
+    Raises:
+        Damaged: it is cut off, altered, no checkpoint at all, or would run code.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            altered = archive.testzip()
+        if altered is not None:
+            raise Damaged(f"'{altered}' in it is not as it was written")
+        contents: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Damaged:
+        raise
+    except Exception as error:  # whatever a file that is no checkpoint makes of it
+        raise Damaged(type(error).__name__) from error
+    if not isinstance(contents, dict):
+        raise Damaged("it holds no run")
+    return contents

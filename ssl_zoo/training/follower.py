@@ -1,0 +1,6 @@
+"""`python -m ssl_zoo.training.follower`: a further process of a training, started by the first."""
+
+from ssl_zoo.training.processes import follow
+
+if __name__ == "__main__":
+    follow()

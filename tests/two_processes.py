@@ -1,0 +1,105 @@
+"""Two gloo processes train on halves of a batch; test_distributed.py compares them with one process on all of it.
+
+    python tests/two_processes.py OUT
+
+starts them. Each takes three optimizer steps of each case with and without a partner, and writes what it found.
+"""
+
+from __future__ import annotations
+
+import datetime
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from helpers import build, make_views, progress
+
+from ssl_zoo.distributed import gather
+from ssl_zoo.equation import Siamese
+from ssl_zoo.parts.batchnorm import synchronize
+from ssl_zoo.schema import OptimizerConfig
+from ssl_zoo.training.optim import build_optimizer
+
+IMAGES = 8
+SWAV = "method.prototypes.number=5"
+CASES: dict[str, tuple[str, ...]] = {
+    "simsiam": ("simsiam",),
+    "simsiam, no stop-gradient": ("simsiam", "method.stop_gradient=false"),
+    "simsiam, two pairs": ("simsiam", "method.symmetric=false", "method.pairs_per_image=2"),
+    "simsiam, alternation": ("simsiam", "method.alternation_steps=2"),
+    "simsiam, moving average": (
+        "simsiam", "method.predictor.kind=identity", "method.assignment=moving_average",
+    ),
+    "byol": ("byol",),
+    "simclr": ("simclr",),
+    "simclr, predictor and stop-gradient": (
+        "simclr", "method.predictor.kind=mlp", "method.stop_gradient=true",
+    ),
+    "simclr, momentum encoder": (
+        "simclr", "method.stop_gradient=true", "method.momentum_encoder.enabled=true",
+    ),
+    "moco": ("moco", "method.batch_norm=sync"),
+    "moco, symmetric": ("moco", "method.symmetric=true"),
+    "moco, shuffled, with BN": ("moco", "method.projector.bn_hidden=true", "method.batch_norm=sync"),
+    "moco, memory bank": (
+        "moco", "method.negatives=memory_bank", "method.assignment=memory", "method.momentum_encoder.enabled=false",
+        "method.memory.negatives=9",
+    ),
+    "swav": ("swav", SWAV, "method.prototypes.frozen_epochs=0"),
+    "swav, no stop-gradient": ("swav", SWAV, "method.prototypes.frozen_epochs=0", "method.stop_gradient=false"),
+    "swav, queue": ("swav", SWAV, "method.prototypes.frozen_epochs=0", "method.sinkhorn.queue_size=12"),
+}  # fmt: skip
+
+
+def train(words: tuple[str, ...], rank: int, world: int) -> dict[str, Any]:
+    """Losses, gradients and state after three steps on this process's part of each batch."""
+    method = build(*words)
+    method.allocate(20)
+    if world > 1:
+        synchronize(method, torch.device("cpu"))
+    optimizer = build_optimizer(OptimizerConfig(lr=0.1, lr_scaling="none"), method, IMAGES)
+    count = 2 * method.config.pairs_per_image
+    half = slice(rank * IMAGES // world, (rank + 1) * IMAGES // world)
+    losses, gradients = [], []
+    for step in range(3):
+        order = torch.randperm(20, generator=torch.Generator().manual_seed(step))
+        views, index = make_views(count, IMAGES, seed=step), order[:IMAGES]
+        torch.manual_seed(step)
+        method.before_step(progress(step))
+        optimizer.zero_grad()
+        loss = method.loss([view[half] for view in views], index[half]).loss
+        loss.backward()
+        for parameter in method.parameters():  # as DDP does
+            if parameter.grad is not None:
+                parameter.grad = gather(parameter.grad[None]).mean(dim=0)
+        method.after_backward(progress(step))
+        gradients.append({n: p.grad.clone() for n, p in method.named_parameters() if p.grad is not None})
+        optimizer.step()
+        method.after_step(progress(step))
+        losses.append(gather(loss.detach()[None]).mean())
+    return {"losses": torch.stack(losses), "gradients": gradients, "state": _state(method)}
+
+
+def _state(method: Siamese) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in method.state_dict().items()}
+
+
+def work(rank: int, out: str) -> None:
+    """One of the two processes."""
+    torch.set_num_threads(1)
+    alone = {name: train(words, 0, 1) for name, words in CASES.items()} if rank == 0 else {}
+    store = f"file://{out}/store"
+    dist.init_process_group(
+        "gloo", init_method=store, rank=rank, world_size=2, timeout=datetime.timedelta(seconds=120)
+    )
+    both = {name: train(words, rank, 2) for name, words in CASES.items()}
+    torch.save({"alone": alone, "both": both}, Path(out) / f"{rank}.pt")
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    mp.spawn(work, args=(sys.argv[1],), nprocs=2)
