@@ -121,7 +121,8 @@ class Siamese(Method):
             terms = [self.similarity(p[i], t[j], self.negatives(keys, index, i, j)) for i, j in pairs]
             loss = config.loss_scale * torch.stack(terms).mean()
 
-        self._remember(*([x[j].detach() for j in sorted(positives)] for x in (t, z_target)), index)
+        kept = sorted(positives)
+        self._remember([t[j].detach() for j in kept], [z_target[j].detach() for j in kept], index)
         return LossOutput(loss=loss)
 
     def sg(self, target: Tensor) -> Tensor:

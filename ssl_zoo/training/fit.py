@@ -85,8 +85,9 @@ def _strategy(config: RunConfig) -> str | DDPStrategy:
 @contextlib.contextmanager
 def _quiet_lightning() -> Iterator[None]:
     """Lightning's hints about loggers, loaders and devices say nothing that a user could act on."""
-    names = ("pytorch_lightning", "lightning.pytorch")
-    loggers = [logging.getLogger(name + end) for name in names for end in ("", ".utilities.rank_zero")]
+    names = ("pytorch_lightning", "lightning.pytorch", "lightning_fabric")
+    ends = ("", ".utilities.rank_zero", ".utilities.distributed")
+    loggers = [logging.getLogger(name + end) for name in names for end in ends]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)

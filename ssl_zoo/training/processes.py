@@ -113,8 +113,8 @@ def started(config: RunConfig) -> Iterator[None]:
     ]
     for other in others:
         assert other.stdin is not None
-        other.stdin.write(json.dumps(to_mapping(config)) + "\n")
-        other.stdin.flush()
+        with other.stdin:
+            other.stdin.write(json.dumps(to_mapping(config)))
     over = threading.Event()
     threading.Thread(target=_watch, args=(others, over), daemon=True).start()
     try:
@@ -166,7 +166,7 @@ def _leave_group() -> None:
 
 def follow() -> None:
     """What a started process does: takes its part in the run whose configuration comes through stdin."""
-    config = from_mapping(json.loads(sys.stdin.readline()))
+    config = from_mapping(json.load(sys.stdin))
     parent = os.getppid()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     from ssl_zoo.errors import Interrupted

@@ -1,0 +1,124 @@
+"""Whole runs in two processes, and gradient accumulation: the same training as in one process, in one batch."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from runs import words
+from test_train import metrics, state
+
+import ssl_zoo
+from ssl_zoo.errors import UserError
+
+TWO = ("trainer.devices=2", "trainer.accelerator=cpu", "trainer.threads=1")
+# No batch normalisation, and no randomness in the views.
+PLAIN = (
+    "data.limit=128", "backbone.name=test_vit", "backbone.stem=standard", "augment.size=16", "augment.crop.scale=[1,1]",
+    "augment.crop.ratio=[1,1]", "augment.affine.p=0", "augment.jitter.p=0", "method.projector.bn_hidden=false",
+    "method.projector.bn_output=false", "method.predictor.bn_hidden=false", "monitor.baselines=false",
+)  # fmt: skip
+
+
+def weights(run_dir: Path) -> dict[str, torch.Tensor]:
+    saved: dict[str, torch.Tensor] = state(run_dir)["state_dict"]
+    return saved
+
+
+@pytest.mark.parametrize("method", ["simsiam", "byol", "moco", "swav"])
+def test_accumulating_two_batches_is_one_of_twice_the_size(method: str, tmp_path: Path) -> None:
+    """Where each image has its own term: SimSiam, BYOL, MoCo's queue. Sinkhorn looks at the batch: it differs."""
+    run = words(method, *PLAIN)
+    ssl_zoo.train([*run, f"run_dir={tmp_path / 'one'}", "batch_size=64"], silent=True)
+    two = [*run, f"run_dir={tmp_path / 'two'}", "batch_size=32", "trainer.accumulate=2"]
+    assert ssl_zoo.train(two, silent=True).steps == 4
+    one, two_ = weights(tmp_path / "one"), weights(tmp_path / "two")
+    same = all(torch.allclose(one[name], two_[name], rtol=1e-4, atol=1e-5) for name in one)
+    assert same is (method != "swav")
+
+
+def test_a_run_in_two_processes_is_the_run_in_one(tmp_path: Path) -> None:
+    """The same images, views, statistics and negatives; what is left is rounding."""
+    run = words("moco", "epochs=1", "optimizer.lr=1e-3", "method.batch_norm=sync", "monitor.baselines=false")
+    one = ssl_zoo.train([*run, f"run_dir={tmp_path / 'one'}", "trainer.threads=1"], silent=True)
+    environment = dict(os.environ)
+    two = ssl_zoo.train([*run, *TWO, f"run_dir={tmp_path / 'two'}"], silent=True)
+    assert environment == dict(os.environ), "what the processes were told is taken back"
+    assert not torch.distributed.is_initialized()
+    assert two.loss == pytest.approx(one.loss, abs=1e-4)
+    assert (two.steps, two.epochs) == (one.steps, one.epochs)
+    a, b = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert a.keys() == b.keys()
+    for name in a:
+        torch.testing.assert_close(a[name], b[name], rtol=1e-3, atol=1e-4, msg=name)
+    assert [row["step"] for row in metrics(tmp_path / "two")] == ["0", "5"]
+    files = {file.relative_to(tmp_path / "two").as_posix() for file in (tmp_path / "two").rglob("*.*")}
+    assert {file for file in files if "tfevents" not in file} == {
+        "config.yaml", "environment.json", "metrics.csv", "result.json", "curves.png", "checkpoints/last.ckpt",
+    }, "written once, by the first"  # fmt: skip
+    assert len([file for file in files if "tfevents" in file]) == 1
+
+
+def test_two_processes_stop_together_and_go_on(tmp_path: Path) -> None:
+    """SIGTERM to the first: both stop after the same step, and nothing is left behind."""
+    run = [*words("byol", *TWO, "epochs=60", "monitor.every=100"), f"run_dir={tmp_path / 'run'}"]
+    command = [sys.executable, "-m", "ssl_zoo", "train", *run]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        rows = tmp_path / "run" / "metrics.csv"
+        deadline = time.monotonic() + 120
+        while not (rows.is_file() and rows.read_text().count("\n") > 3) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1, errors
+    assert "stopped and saved" in errors
+    position = state(tmp_path / "run")["ssl_zoo"]["position"]
+    left = subprocess.run(
+        ["pgrep", "-f", "ssl_zoo.training.follower"], capture_output=True, text=True, check=False
+    )
+    assert str(tmp_path) not in left.stdout
+    short = [word for word in run if not word.startswith("epochs")]
+    assert position[0] > 0
+    with pytest.raises(UserError, match="begun with epochs=60"):
+        ssl_zoo.train([*short, "epochs=2", "resume=auto"], silent=True)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["trainer.devices=100000"], "at most what this machine has"),
+        (["trainer.devices=2", "batch_size=33"], "multiple of their number, 2; received 33"),
+        (["trainer.devices=2", "batch_size=2"], "2 images or more"),
+    ],
+)
+def test_impossible_divisions_are_refused(more: list[str], message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        ssl_zoo.train(words("simsiam", f"run_dir={tmp_path / 'run'}", *more), silent=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_process_that_fails_ends_the_run(tmp_path: Path) -> None:
+    """The second process cannot read its images: the first does not wait for ever."""
+    script = tmp_path / "fails.py"
+    script.write_text(
+        "import subprocess, sys\n"
+        "import ssl_zoo.training.processes as processes\n"
+        "real = subprocess.Popen\n"
+        "class Broken(real):\n"
+        "    def __init__(self, command, **more):\n"
+        "        super().__init__([sys.executable, '-c', 'import sys; sys.stdin.read(); sys.exit(3)'], **more)\n"
+        "processes.subprocess.Popen = Broken\n"
+        "import ssl_zoo\n"
+        f"ssl_zoo.train({words('byol', *TWO, f'run_dir={tmp_path / chr(114)}')!r}, silent=True)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 1
+    assert "process 1 of the training ended with status 3" in done.stderr
