@@ -73,8 +73,9 @@ class Augment(nn.Module):
                 (N, C, size, size). Left unchanged.
             generator: the only source of randomness, on the images' device.
             part: (rank, world): the images are the rank-th of ``world`` equal consecutive parts of a larger
-                batch. Processes whose generators are in the same state then make, together, exactly the
-                views that one process would make of the whole batch.
+                batch. Processes whose generators are in the same state then make, together, the views that
+                one process would make of the whole batch: with the same draws everywhere, to the bit on a
+                CPU, and up to the rounding of batched matrix products on other devices.
 
         Returns:
             Per view a float32 tensor (N, C, size, size), normalised.

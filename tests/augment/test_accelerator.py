@@ -5,14 +5,18 @@ import torch
 
 import ssl_zoo.augment.views as views_module
 from ssl_zoo.augment import Augment
-from ssl_zoo.schema import AffineConfig, BlurConfig, SolarizeConfig, ViewConfig
+from ssl_zoo.schema import AffineConfig, BlurConfig, CutoutConfig, NoiseConfig, SolarizeConfig, ViewConfig
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 VIEW = ViewConfig(
     size=24,
     affine=AffineConfig(p=0.5, degrees=30.0, translate=0.1),
+    rotate=0.6,
     blur=BlurConfig(p=0.5, kernel=0.3),
+    noise=NoiseConfig(p=0.5),
+    sobel=0.3,
     solarize=SolarizeConfig(p=0.3),
+    cutout=CutoutConfig(p=0.5),
 )
 
 
@@ -38,6 +42,12 @@ def test_it_makes_the_same_views(cropped, monkeypatch):
     result = augment(images, torch.Generator().manual_seed(0))
     for a, b in zip(result, expected, strict=True):
         assert ((a - b).abs() > 1e-4).double().mean() < 1e-3  # rounding beside the solarization threshold
+    halves = []
+    for rank in range(2):
+        half = [x.chunk(2)[rank] for x in images] if cropped else images.chunk(2)[rank]
+        halves.append(augment(half, torch.Generator().manual_seed(0), (rank, 2)))
+    for whole, *parts in zip(result, *halves, strict=True):
+        assert torch.equal(torch.cat(parts), whole)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -1,8 +1,13 @@
 """Each operation against the torchvision functional of the same parameter, sample by sample."""
 
+import itertools
+import math
+
+import numpy as np
 import pytest
 import torch
 import torchvision.transforms.functional as F
+from scipy import ndimage
 from torchvision.transforms import InterpolationMode
 
 from ssl_zoo.augment import (
@@ -12,7 +17,9 @@ from ssl_zoo.augment import (
     gaussian_blur,
     grayscale,
     hue,
+    rotate,
     saturation,
+    sobel,
     solarize,
 )
 from ssl_zoo.augment.blur import kernel_side
@@ -80,6 +87,53 @@ def test_solarize(images):
     threshold = uniform(0, 1, N)
     check(solarize(images, threshold), images, lambda x, t: F.solarize(x, t.item()), threshold)
     check(solarize(images, 0.5), images, lambda x: F.solarize(x, 0.5))
+
+
+def naive_sobel(image):
+    """One pixel and one kernel value at a time, borders replicated."""
+    height, width = image.shape[1:]
+    kernel = ((-1, 0, 1), (-2, 0, 2), (-1, 0, 1))
+    result = torch.zeros_like(image)
+    for c, y, x in itertools.product(*map(range, image.shape)):
+        gx = gy = 0.0
+        for i, j in itertools.product(range(3), range(3)):
+            value = image[c, min(max(y + i - 1, 0), height - 1), min(max(x + j - 1, 0), width - 1)].item()
+            gx += kernel[i][j] * value / 8
+            gy += kernel[j][i] * value / 8
+        result[c, y, x] = math.sqrt(gx * gx + gy * gy)
+    return result
+
+
+def scipy_sobel(image):
+    planes = [[ndimage.sobel(x, axis, mode="nearest") / 8 for axis in (1, 0)] for x in image.double().numpy()]
+    return torch.tensor(np.array([np.hypot(gx, gy) for gx, gy in planes]), dtype=torch.float32)
+
+
+def test_sobel(images):
+    before = images.clone()
+    result = sobel(images)
+    check(result[:2], images[:2], naive_sobel)
+    check(result, images, scipy_sobel)
+    assert torch.equal(images, before)
+    assert torch.equal(sobel(images, out=before), result)
+    assert (sobel(torch.full((1, 1, 1, 1), 0.7)) == 0).all()
+    checks = (torch.arange(8 * 8).view(1, 1, 8, 8) % 3 == 0).float()
+    assert 0 < sobel(checks).max() <= 1
+
+
+def test_rotate(images):
+    images = images[..., :13, :]
+    before = images.clone()
+    turns = torch.arange(N) % 4
+    result = rotate(images, turns)
+    assert torch.equal(result, torch.stack([x.rot90(k, (1, 2)) for x, k in zip(images, turns, strict=True)]))
+    check(result, images, lambda x, k: F.rotate(x, 90.0 * k.item()), turns)
+    assert torch.equal(images, before)
+
+
+def test_rotate_refuses_what_is_not_square(images):
+    with pytest.raises(ValueError, match=r"square.*received \(12, ., 18, 13\)"):
+        rotate(images, torch.ones(N, dtype=torch.int64))
 
 
 @pytest.mark.parametrize("kernel_size", [3, 7, 23])

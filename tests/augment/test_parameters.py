@@ -9,7 +9,15 @@ import torch
 from scipy import stats
 
 from ssl_zoo.augment.parameters import draw
-from ssl_zoo.schema import AffineConfig, BlurConfig, JitterConfig, SolarizeConfig, ViewConfig
+from ssl_zoo.schema import (
+    AffineConfig,
+    BlurConfig,
+    CutoutConfig,
+    JitterConfig,
+    NoiseConfig,
+    SolarizeConfig,
+    ViewConfig,
+)
 
 N = 6000
 
@@ -31,9 +39,14 @@ def test_probabilities():
         grayscale=0.2,
         blur=BlurConfig(p=0.1),
         solarize=SolarizeConfig(p=0.6),
+        rotate=0.7,
+        noise=NoiseConfig(p=0.35),
+        sobel=0.15,
+        cutout=CutoutConfig(p=0.45),
     )
     drawn = [p.flip, p.affine.on, p.jitter.on, p.gray, p.blur.on, p.solarize]
-    for on, share in zip(drawn, (0.3, 0.4, 0.8, 0.2, 0.1, 0.6), strict=True):
+    drawn += [p.rotate > 0, p.noise.on, p.sobel, p.cutout.on]
+    for on, share in zip(drawn, (0.3, 0.4, 0.8, 0.2, 0.1, 0.6, 0.7, 0.35, 0.15, 0.45), strict=True):
         assert abs(on.double().mean() - share) < 4.5 * math.sqrt(share * (1 - share) / N)
     for a, b in pairwise(drawn):  # independent of each other
         assert abs(torch.corrcoef(torch.stack((a, b)).double())[0, 1]) < 4.5 / math.sqrt(N)
@@ -43,6 +56,45 @@ def test_certain_and_impossible():
     p = make(flip=1.0, grayscale=0.0, jitter=JitterConfig(p=0.0), blur=BlurConfig(p=0.0))
     assert p.flip.all()
     assert (p.affine, p.jitter, p.gray, p.blur, p.solarize) == (None,) * 5
+    assert (p.rotate, p.noise, p.sobel, p.cutout) == (None,) * 4
+    p = make(rotate=1.0, noise=NoiseConfig(p=1.0), sobel=1.0, cutout=CutoutConfig(p=1.0))
+    assert all(on.all() for on in (p.rotate, p.noise.on, p.sobel, p.cutout.on))
+
+
+@pytest.mark.parametrize(
+    "off", [{}, {"noise": NoiseConfig(std=0.5), "cutout": CutoutConfig(scale=(0.1, 0.2))}]
+)
+def test_a_seed_draws_what_it_has_always_drawn(off):
+    generator, stream = (torch.Generator().manual_seed(3) for _ in range(2))
+    p = draw(ViewConfig(solarize=SolarizeConfig(p=0.2), **off), torch.Size((N, 3, 32, 32)), generator)
+    torch.rand(22, N, generator=stream)  # crop
+    flip, jitter = (torch.rand(N, generator=stream) for _ in range(2))
+    order = torch.rand(N, 4, generator=stream)
+    brightness, _, _, hue, gray, _, sigma, solarize = (torch.rand(N, generator=stream) for _ in range(8))
+    assert torch.equal(p.flip, flip < 0.5)
+    assert torch.equal(p.jitter.on, jitter < 0.8)
+    assert torch.equal(p.jitter.order, order.argsort(dim=1))
+    torch.testing.assert_close(p.jitter.factors[:, 0], 0.6 + 0.8 * brightness)
+    torch.testing.assert_close(p.jitter.shift, 0.2 * hue - 0.1)
+    assert torch.equal(p.gray, gray < 0.2)
+    torch.testing.assert_close(p.blur.sigma, 0.1 + 1.9 * sigma)
+    assert torch.equal(p.solarize, solarize < 0.2)
+    assert torch.equal(generator.get_state(), stream.get_state())
+
+
+def test_turns_are_equally_likely():
+    turns = make(rotate=0.8).rotate
+    counts = torch.bincount(turns, minlength=4)
+    assert len(counts) == 4
+    assert stats.chisquare(counts[1:].numpy()).pvalue > 1e-4
+
+
+def test_noise_seeds_are_uniform_over_all_of_int64():
+    seeds = make(noise=NoiseConfig(p=0.5)).noise.seed
+    assert seeds.dtype == torch.int64
+    assert len(seeds.unique()) == N
+    assert_uniform(seeds, -(2.0**63), 2.0**63)
+    assert_uniform(seeds & 0xFFFF, 0, 2.0**16)
 
 
 def test_jitter_orders_are_uniform_over_the_permutations_and_differ_between_images():
@@ -87,3 +139,8 @@ def test_grouped_is_an_order_with_few_changes():
     assert torch.equal(order.sort().values, torch.arange(N))
     assert p.rows(order).blur.on.int().diff().abs().sum() == 1
     assert torch.equal(p.rows(order).boxes, p.boxes[order])
+    p = make(rotate=0.5, noise=NoiseConfig(p=0.5), sobel=0.5, cutout=CutoutConfig(p=0.5))
+    grouped = p.rows(p.grouped(N))
+    assert grouped.noise.on.int().diff().abs().sum() == 1
+    assert grouped.sobel.int().diff().abs().sum() == 3
+    assert torch.equal(p.rows(slice(5, 9)).cutout.boxes, p.cutout.boxes[5:9])

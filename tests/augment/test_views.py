@@ -2,16 +2,28 @@
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 import torchvision.transforms.functional as F
+from scipy import ndimage
 from torchvision.transforms import InterpolationMode
 
 import ssl_zoo.augment.views as views_module
 from ssl_zoo.augment import Augment
+from ssl_zoo.augment.noise import hashed_normals
 from ssl_zoo.augment.parameters import draw
 from ssl_zoo.errors import UserError
-from ssl_zoo.schema import AffineConfig, BlurConfig, CropConfig, JitterConfig, SolarizeConfig, ViewConfig
+from ssl_zoo.schema import (
+    AffineConfig,
+    BlurConfig,
+    CropConfig,
+    CutoutConfig,
+    JitterConfig,
+    NoiseConfig,
+    SolarizeConfig,
+    ViewConfig,
+)
 
 MEAN, STD = (0.48, 0.45, 0.4), (0.22, 0.23, 0.24)
 ADJUST = (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue)
@@ -22,10 +34,14 @@ BYOL = (
 EVERYTHING = ViewConfig(
     size=24,
     affine=AffineConfig(p=0.7, degrees=30.0, translate=0.2, scale=(0.8, 1.2), shear=10.0),
+    rotate=0.7,
     jitter=JitterConfig(p=0.8, strength=1.5),
     grayscale=0.3,
     blur=BlurConfig(p=0.5, kernel=0.3),
-    solarize=SolarizeConfig(p=0.4, threshold=0.6),
+    noise=NoiseConfig(p=0.5, std=0.2),
+    sobel=0.3,
+    solarize=SolarizeConfig(p=0.4, threshold=0.3),
+    cutout=CutoutConfig(p=0.6),
 )
 OFF = ViewConfig(size=16, flip=0.0, jitter=JitterConfig(p=0.0), grayscale=0.0, blur=BlurConfig(p=0.0))
 
@@ -50,6 +66,8 @@ def chain(image, i, view, p, kernel_size):
     if p.affine is not None and p.affine.on[i]:
         _, angle, translate, scale, shear = (v[i].tolist() for v in p.affine)
         x = F.affine(x, angle, [int(t) for t in translate], scale, shear, InterpolationMode.BILINEAR)
+    if p.rotate is not None:
+        x = x.rot90(p.rotate[i].item(), (1, 2))
     if p.jitter.on[i]:
         values = [*p.jitter.factors[i].tolist(), p.jitter.shift[i].item()]
         for operator in p.jitter.order[i].tolist():
@@ -58,8 +76,16 @@ def chain(image, i, view, p, kernel_size):
         x = F.rgb_to_grayscale(x, num_output_channels=len(x))
     if p.blur.on[i]:
         x = F.gaussian_blur(x, [kernel_size] * 2, [p.blur.sigma[i].item()] * 2)
+    if p.noise is not None and p.noise.on[i]:
+        field = hashed_normals(p.noise.seed[i : i + 1], x.numel()).view(x.shape)
+        x = (x + view.noise.std * field).clamp(0, 1)
+    if p.sobel is not None and p.sobel[i]:
+        edges = [[ndimage.sobel(plane, axis, mode="nearest") / 8 for axis in (0, 1)] for plane in x.numpy()]
+        x = torch.from_numpy(np.array([np.hypot(*pair) for pair in edges]))
     if p.solarize is not None and p.solarize[i]:
         x = F.solarize(x, view.solarize.threshold)
+    if p.cutout is not None and p.cutout.on[i]:
+        x = F.erase(x, *p.cutout.boxes[i].tolist(), torch.tensor(MEAN[: len(x)]).view(-1, 1, 1))
     return F.normalize(x, list(MEAN[: len(x)]), list(STD[: len(x)]))
 
 
@@ -98,6 +124,29 @@ def test_without_operations_only_the_crop_is_left():
     result = Augment([view], MEAN, STD)(images, seeded())[0]
     torch.testing.assert_close(result, F.normalize(images / 255, MEAN, STD), atol=1e-5, rtol=0)
     assert torch.equal(Augment([OFF], MEAN, STD)([images], seeded())[0], result)  # without a crop
+
+
+@pytest.mark.parametrize(
+    ("key", "certain"),
+    [
+        ("rotate", 1.0),
+        ("noise", NoiseConfig(p=1.0)),
+        ("sobel", 1.0),
+        ("cutout", CutoutConfig(p=1.0, scale=(0.1, 0.3))),
+    ],
+)
+def test_an_operation_changes_all_images_or_none(key, certain):
+    images = batch(height=16, width=16)
+    plain = Augment([OFF], MEAN, STD)([images], seeded())[0]
+    changed = Augment([ViewConfig(**{**vars(OFF), key: certain})], MEAN, STD)([images], seeded())[0]
+    never = 0.0 if isinstance(certain, float) else type(certain)(**{**vars(certain), "p": 0.0})
+    kept = Augment([ViewConfig(**{**vars(OFF), key: never})], MEAN, STD)([images], seeded())[0]
+    assert (changed != plain).flatten(1).any(dim=1).all()
+    assert torch.equal(kept, plain)
+    if key == "cutout":
+        inside = changed != plain
+        assert changed[inside].abs().max() < 1e-6  # the mean
+        assert 0.08 < inside.double().mean() < 0.32
 
 
 def test_images_of_a_batch_differ_in_their_parameters():
