@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from two_processes import CASES
+from helpers import build, make_views
+from two_processes import CASES, IMAGES
 
 HERE = Path(__file__).parent
 
@@ -43,6 +44,21 @@ def test_queue_memory_and_weights_are_the_same_in_both_processes(
     assert first.keys() == second.keys()
     for name in first:
         assert torch.equal(first[name], second[name]), name
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_shuffled_keys_meet_the_statistics_of_others(shuffle: bool, found: list[dict[str, Any]]) -> None:
+    """MoCo, Sec. 3.3: each process normalises a random half of all keys, not the half that it has queries for."""
+    got = found[0]["keys"][int(shuffle)]
+    method, view = build("moco", "method.projector.bn_hidden=true"), make_views(1, IMAGES)[0]
+    method.load_state_dict({name: value for name, value in got.items() if name != "keys"})
+    torch.manual_seed(7)
+    order = torch.randperm(IMAGES) if shuffle else torch.arange(IMAGES)
+    halves = [method.target_encoder(view[half]) for half in order.chunk(2)]
+    expected = torch.cat(halves)[order.argsort()]
+    torch.testing.assert_close(got["keys"], expected)
+    plain = torch.cat([method.target_encoder(half) for half in view.chunk(2)])
+    assert torch.allclose(plain, expected) is not shuffle
 
 
 def test_the_cases_would_notice(found: list[dict[str, Any]]) -> None:

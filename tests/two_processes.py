@@ -87,6 +87,16 @@ def _state(method: Siamese) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in method.state_dict().items()}
 
 
+def shuffled_keys(rank: int, shuffle: bool) -> dict[str, torch.Tensor]:
+    """The keys of MoCo with BN of each process, of all images, and the weights that made them."""
+    words = ("method.projector.bn_hidden=true", f"method.momentum_encoder.shuffle_bn={shuffle}")
+    method, view = build("moco", *words), make_views(1, IMAGES)[0]
+    weights = _state(method)
+    torch.manual_seed(7)
+    half = slice(rank * IMAGES // 2, (rank + 1) * IMAGES // 2)
+    return {"keys": gather(method._copied(view[half])), **weights}
+
+
 def work(rank: int, out: str) -> None:
     """One of the two processes."""
     torch.set_num_threads(1)
@@ -96,7 +106,8 @@ def work(rank: int, out: str) -> None:
         "gloo", init_method=store, rank=rank, world_size=2, timeout=datetime.timedelta(seconds=120)
     )
     both = {name: train(words, rank, 2) for name, words in CASES.items()}
-    torch.save({"alone": alone, "both": both}, Path(out) / f"{rank}.pt")
+    keys = [shuffled_keys(rank, shuffle) for shuffle in (False, True)]
+    torch.save({"alone": alone, "both": both, "keys": keys}, Path(out) / f"{rank}.pt")
     dist.barrier()
     dist.destroy_process_group()
 
