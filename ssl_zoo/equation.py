@@ -13,8 +13,9 @@ stop-gradient.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 from lightly.models.utils import batch_shuffle, batch_unshuffle, deactivate_requires_grad, update_momentum
@@ -109,8 +110,9 @@ class Siamese(Method):
         targets = positives | read
 
         # z = encoder(x); z' from the same encoder or from its copy                                 (N, D)
-        z = {i: self.encoder(views[i]) for i in anchors | (targets if self.target_encoder is None else set())}
-        z_target = {j: z[j] if self.target_encoder is None else self._copied(views[j]) for j in targets}
+        shared = self.target_encoder is None
+        z = self._encode(self.encoder, views, anchors | targets if shared else anchors)
+        z_target = z if shared else self._encode(self._copied, views, targets)
         p = {i: self.predictor(z[i]) for i in anchors}
 
         with torch.autocast(views[0].device.type, enabled=False):  # losses in float32, always
@@ -128,6 +130,17 @@ class Siamese(Method):
     def sg(self, target: Tensor) -> Tensor:
         """Stop-gradient: the target is a constant."""
         return target.detach() if self.config.stop_gradient else target
+
+    def _encode(
+        self, encode: Callable[..., Tensor], views: Sequence[Tensor], which: set[int]
+    ) -> dict[int, Tensor]:
+        """z (N, D) of some views: each by itself or, with `joint_batch`, all as one batch of each size."""
+        if not self.config.joint_batch:
+            return {i: encode(views[i]) for i in which}
+        order = sorted(which, key=lambda i: (-views[i].shape[-1], i))
+        sizes = [list(group) for _, group in groupby(order, key=lambda i: views[i].shape[-1])]
+        z = encode([torch.cat([views[i] for i in group]) for group in sizes])
+        return dict(zip(order, z.chunk(len(order)), strict=True))
 
     @torch.no_grad()
     def _copied(self, x: Tensor) -> Tensor:

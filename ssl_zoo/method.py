@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from ssl_zoo.parts.heads import build_projector
@@ -43,9 +44,10 @@ class Encoder(nn.Module):
         self.backbone = backbone
         self.projector = projector
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Images (N, C, H, W) to embeddings (N, D)."""
-        z: Tensor = self.projector(self.backbone(x))
+    def forward(self, x: Tensor | Sequence[Tensor]) -> Tensor:
+        """Images (N, C, H, W) to embeddings (N, D); batches of several sizes are joined before the projector."""
+        batches = [x] if isinstance(x, Tensor) else x
+        z: Tensor = self.projector(torch.cat([self.backbone(batch) for batch in batches]))
         return z
 
 

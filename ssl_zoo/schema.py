@@ -298,6 +298,7 @@ class SiameseConfig(MethodConfig):
     negatives: Literal["none", "batch", "queue", "memory_bank"]
     assignment: Literal["identity", "sinkhorn", "moving_average", "memory"]
     symmetric: bool
+    joint_batch: bool = False  # all views pass the encoder as one batch, and BN's statistics are of them all
     pairs_per_image: Count = 1  # 2 with symmetric=false: the paper's asymmetric "2x"
     alternation_steps: Count | Literal["epoch"] = 1  # SGD steps for which the targets' weights stand still
     temperature: Positive = 0.1  # of info_nce and cross_entropy
@@ -329,6 +330,11 @@ class SiameseConfig(MethodConfig):
                 self.assignment in ("moving_average", "memory") and self.similarity == "cross_entropy",
                 f"assignment={self.assignment} keeps unit vectors, which similarity=cross_entropy does not compare; "
                 "set similarity=cosine or info_nce",
+            ),
+            (
+                self.joint_batch and self.momentum_encoder.enabled and self.momentum_encoder.shuffle_bn,
+                "joint_batch=true contradicts momentum_encoder.shuffle_bn=true, which keeps the statistics of queries "
+                "and keys apart; set one of them to false",
             ),
             (
                 self.alternation_steps != 1 and self.momentum_encoder.enabled,

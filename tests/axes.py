@@ -67,6 +67,17 @@ AXES: dict[str, tuple[Axis, ...]] = {
             ),
         ),
         Axis(
+            ("method.joint_batch",),
+            "true, false",
+            "whether all views pass the encoder as one batch, so that BN's statistics are of them all, or each by "
+            "itself. Crops of another size pass the backbone apart and the projector together",
+            f"{SIMCLR} and {SWAV} official code (joint); {SIMSIAM}, {BYOL}, {MOCO} (each by itself)",
+            (
+                "test_axes.py::test_joint_views_share_their_statistics",
+                "test_step.py::test_steps_are_the_papers",
+            ),
+        ),
+        Axis(
             ("method.alternation_steps",),
             "from 1, epoch",
             "for how many SGD steps the weights that make the targets stand still. The paper computes the targets of "

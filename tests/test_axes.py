@@ -142,6 +142,27 @@ def test_output_bn_with_and_without_affine_and_centre(words: str, trained: str) 
     assert torch.equal(bn.bias, before[1]) is (trained == "scale")
 
 
+@pytest.mark.parametrize("sizes", [(4, 4), (4, 4, 2, 2)])
+def test_joint_views_share_their_statistics(sizes: tuple[int, ...]) -> None:
+    """As the official SwAV: the backbone once per size, the projector once over the features of all views."""
+    method = build("swav", SWAV, "method.joint_batch=true", "method.prototypes.frozen_epochs=0")
+    views = [view[:, :, :size, :size] for view, size in zip(make_views(len(sizes)), sizes, strict=True)]
+    flat, projector = method.encoder.backbone.linear, copy.deepcopy(method.encoder.projector)
+    method.encoder.backbone.forward = (
+        lambda x: linear(  # type: ignore[method-assign]
+            x.flatten(1), flat.weight[:, : x[0].numel()], flat.bias
+        )
+    )
+    features = [linear(view.flatten(1), flat.weight[:, : view[0].numel()], flat.bias) for view in views]
+    z = projector(torch.cat(features)).chunk(len(views))
+    scores = [linear(normalize(z_i, dim=1), method.prototypes.weight) for z_i in z]
+    expected = naive.swapped_prediction(scores, 0.1, 0.05, 3)
+    loss = method.loss(views, index()).loss
+    torch.testing.assert_close(loss, expected)
+    apart = build("swav", SWAV)
+    assert not torch.isclose(apart.loss(make_views(), index()).loss, loss)
+
+
 # Pairs and alternation
 
 

@@ -24,6 +24,12 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     return [torch.load(out / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 
+def close(ours: torch.Tensor, expected: torch.Tensor, name: str) -> None:
+    """Up to float32's rounding of sums in another order: 1e-5 of the largest entry."""
+    largest = max(1.0, float(expected.abs().max()))
+    torch.testing.assert_close(ours, expected, rtol=0, atol=1e-5 * largest, msg=name)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_two_processes_equal_one(case: str, found: list[dict[str, Any]]) -> None:
     alone, both = found[0]["alone"][case], found[0]["both"][case]
@@ -31,9 +37,9 @@ def test_two_processes_equal_one(case: str, found: list[dict[str, Any]]) -> None
     for step, (a, b) in enumerate(zip(alone["gradients"], both["gradients"], strict=True)):
         assert a.keys() == b.keys()
         for name in a:
-            torch.testing.assert_close(b[name], a[name], rtol=1e-4, atol=1e-6, msg=f"step {step}: {name}")
+            close(b[name], a[name], f"step {step}: {name}")
     for name, value in alone["state"].items():
-        torch.testing.assert_close(both["state"][name], value, rtol=1e-4, atol=1e-6, msg=name)
+        close(both["state"][name], value, name)
 
 
 @pytest.mark.parametrize("case", CASES)

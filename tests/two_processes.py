@@ -35,6 +35,7 @@ CASES: dict[str, tuple[str, ...]] = {
     ),
     "byol": ("byol",),
     "simclr": ("simclr",),
+    "simclr, joint": ("simclr", "method.joint_batch=true"),
     "simclr, predictor and stop-gradient": (
         "simclr", "method.predictor.kind=mlp", "method.stop_gradient=true",
     ),
