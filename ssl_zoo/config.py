@@ -28,7 +28,16 @@ from ssl_zoo.errors import UserError, unknown_name
 from ssl_zoo.schema import RunConfig, RunSettings, SiameseConfig
 from ssl_zoo.validation import validate
 
-__all__ = ["compose", "config_hash", "from_mapping", "group_dirs", "group_names", "to_mapping", "to_yaml"]
+__all__ = [
+    "compose",
+    "config_hash",
+    "from_mapping",
+    "group_dirs",
+    "group_file",
+    "group_names",
+    "to_mapping",
+    "to_yaml",
+]
 
 GROUPS = ("method", "data", "recipe", "experiment")
 OPTIONAL = ("recipe", "experiment")
@@ -64,12 +73,18 @@ def group_names(group: str, folders: Sequence[Path] | None = None) -> list[str]:
     return [name for name in names if name != "none"]
 
 
+def group_file(group: str, name: str, folders: Sequence[Path] | None = None) -> Path:
+    """The YAML file that `group=name` chooses: the first one found, as Hydra searches."""
+    files = (folder / group / f"{name}.yaml" for folder in folders or group_dirs())
+    return next(file for file in files if file.is_file())
+
+
 def compose(words: Sequence[str] = ()) -> RunConfig:
     """Builds the configuration of a run from `key=value` words.
 
     Raises:
         UserError: a word cannot be read, a name or key is unknown, a value is of the wrong type or out of
-            range, or the values contradict one another.
+            range, the values contradict one another, or an experiment is one of another method.
     """
     folders = group_dirs()
     overrides, choices, extra = _parse(words)
@@ -78,6 +93,7 @@ def compose(words: Sequence[str] = ()) -> RunConfig:
         names = group_names(group, folders)
         if name not in names and not (group in OPTIONAL and name == "none"):
             raise unknown_name(group, name, names)
+    _check_method(choices, folders)
     overrides += [f"{group}={name}" for group, name in choices.items()]
     overrides.append(f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in folders[1:])}]")
     try:
@@ -166,6 +182,30 @@ def _parse(words: Sequence[str]) -> tuple[list[str], dict[str, str], list[str]]:
         else:
             overrides.append("++" + word.lstrip("+"))
     return overrides, choices, folders
+
+
+def _check_method(choices: Mapping[str, str], folders: Sequence[Path]) -> None:
+    """Refuses an experiment with another method than its own, whose settings it states."""
+    experiment, method = choices.get("experiment", "none"), choices.get("method")
+    own = None if experiment == "none" else _method_of(experiment, folders)
+    if None not in (own, method) and own != method:
+        raise UserError(
+            f"experiment={experiment} has the settings of method={own} and goes with no other; received "
+            f"method={method}; leave out one of the two"
+        )
+
+
+def _method_of(experiment: str, folders: Sequence[Path]) -> str | None:
+    """The method that an experiment chooses, itself or by one that it builds on: Hydra does not say which."""
+    blocks = yaml.safe_load(group_file("experiment", experiment, folders).read_text()) or {}
+    names, own = group_names("experiment", folders), []
+    for entry in blocks.get("defaults") or []:
+        base = str(entry).removeprefix("/experiment/")
+        if isinstance(entry, Mapping):
+            own.append(entry.get("override /method"))
+        elif base in names:
+            own.append(_method_of(base, folders))
+    return next((str(method) for method in reversed(own) if method), None)  # its own choice comes last
 
 
 def _plain(composed: DictConfig) -> dict[str, Any]:

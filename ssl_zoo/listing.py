@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import yaml
 from rich.console import Console
@@ -12,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ssl_zoo import registry
-from ssl_zoo.config import group_dirs, group_names
+from ssl_zoo.config import group_file, group_names
 from ssl_zoo.equation import GridPoint
 from ssl_zoo.errors import UserError, unknown_name
 
@@ -101,7 +100,7 @@ def _methods(console: Console, pattern: str | None) -> None:
 
 def _registered(name: str) -> str:
     """The registered method that a YAML file of the group `method` stands on."""
-    blocks = yaml.safe_load(_file("method", name).read_text()) or {}
+    blocks = yaml.safe_load(group_file("method", name).read_text()) or {}
     return str((blocks.get("method") or {}).get("name", name))
 
 
@@ -128,10 +127,6 @@ def _backbones() -> list[str]:
 def _summary(group: str, name: str) -> str:
     """The first line of comment in a YAML file."""
     comments = [
-        line[1:].strip() for line in _file(group, name).read_text().splitlines() if line.startswith("# ")
+        line[1:].strip() for line in group_file(group, name).read_text().splitlines() if line.startswith("# ")
     ]
     return escape(next((line for line in comments if not line.startswith("@")), ""))
-
-
-def _file(group: str, name: str) -> Path:
-    return next(file for folder in group_dirs() if (file := folder / group / f"{name}.yaml").is_file())

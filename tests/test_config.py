@@ -47,11 +47,14 @@ def test_yaml_headers_say_what_they_are() -> None:
         assert comments, f"{file} has no header"
 
 
-def test_precedence_method_data_recipe_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_precedence_method_data_recipe_experiment_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for file, text in {
         "method/own.yaml": "epochs: 1\nbatch_size: 2\nseed: 3\nmonitor: {every: 4}\nmethod: {name: simsiam}",
         "data/own.yaml": "batch_size: 20\nseed: 30\nmonitor: {every: 40}\ndata: {name: own, source: digits}",
         "recipe/own/own.yaml": "seed: 300\nmonitor: {every: 400}",
+        "experiment/own.yaml": "monitor: {every: 400, samples: 5000}\nseed: 3000",
     }.items():
         path = tmp_path / file
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,6 +71,14 @@ def test_precedence_method_data_recipe_words(tmp_path: Path, monkeypatch: pytest
     config = compose(["method=own", "data=own", "monitor.every=4000"])
     assert (config.epochs, config.batch_size, config.seed, config.monitor.every) == (1, 20, 300, 4000)
     assert config.recipe == "own/own"
+    tried = compose(["method=own", "data=own", "experiment=own", "monitor.every=4000"])
+    assert (tried.batch_size, tried.seed, tried.monitor.every, tried.monitor.samples) == (
+        20,
+        3000,
+        4000,
+        5000,
+    )
+    assert (tried.recipe, tried.experiment) == ("own/own", "own")
     assert compose(["method=own", "data=own", "recipe=null"]).seed == 30
     searched = compose([f"hydra.searchpath=[{tmp_path}]", "method=own", "data=own"])
     assert searched == compose(["method=own", "data=own"])
@@ -160,7 +171,13 @@ def test_hash_is_of_what_is_computed() -> None:
         (["hydra.run.dir=x"], "only hydra.searchpath"),
         (["hydra.searchpath=[/no/such]"], "must name folders; received '/no/such'"),
         (["method.target_views=3"], "at most the number of views, 2; received 3"),
-        (["experiment=foo"], "unknown experiment 'foo'; there are none"),
+        (["experiment=foo"], "unknown experiment 'foo'; there are cifar10/byol, "),
+        (["experiment=imagenet/simsaim"], "did you mean 'imagenet/simsiam'"),
+        (
+            ["experiment=imagenet/byol", "method=simclr"],
+            "^experiment=imagenet/byol has the settings of method=byol and goes with no other; received "
+            "method=simclr; leave out one of the two$",
+        ),
         (["data=imagefolder", "data.train="], "data.train must be at least 1 character"),
         (["data.mean=[0.5,0.5]"], "one value per channel"),
         (["augment.views={one: {}}"], "at least 2 views"),
