@@ -44,6 +44,28 @@ SWAPS = {
     ],
     "BYOL without momentum encoder": ["method=byol", "method.momentum_encoder.enabled=false"],
     "SwAV without stop-gradient": ["method=swav", "method.stop_gradient=false"],
+    "SimSiam, asymmetric": ["method=simsiam", "method.symmetric=false"],
+    "SimSiam, asymmetric, two pairs": [
+        "method=simsiam",
+        "method.symmetric=false",
+        "method.pairs_per_image=2",
+    ],
+    "SimSiam, 10 steps an alternation": ["method=simsiam", "method.alternation_steps=10"],
+    "SimSiam, an epoch an alternation": ["method=simsiam", "method.alternation_steps=epoch"],
+    "SimSiam, moving average for the predictor": [
+        "method=simsiam",
+        "method.predictor.kind=identity",
+        "method.assignment=moving_average",
+    ],
+    "SimSiam, a bias as predictor": ["method=simsiam", "method.predictor.kind=bias"],
+    "MoCo with a memory bank": [
+        "method=moco",
+        "method.negatives=memory_bank",
+        "method.assignment=memory",
+        "method.memory.negatives=1024",
+        "method.memory.decay=0.5",
+        "method.momentum_encoder.enabled=false",
+    ],
 }
 
 

@@ -8,7 +8,8 @@ In the grid's terms: InfoNCE with a queue and a momentum encoder, asymmetric (th
 `method.symmetric=true` is the SimSiam paper's "+": both orders against the same queue, which both views'
 keys enter only after both terms.
 
-Deviation: no shuffling BN, which needs several devices to mean anything.
+BN statistics are those of each process, and the momentum encoder's batches are shuffled over the processes
+(`batch_norm: local`, `momentum_encoder.shuffle_bn: true`); with one process that changes nothing.
 
 - [0] MoCo, 2019, https://arxiv.org/abs/1911.05722 (Algorithm 1, Eq. 1 and 2)
 - [1] MoCo v2, 2020, https://arxiv.org/abs/2003.04297 (MLP head, stronger augmentation, cosine schedule)

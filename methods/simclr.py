@@ -9,9 +9,8 @@ and stop-gradient (SimSiam paper, Sec. 6.2) the anchor is h(z_i), and its keys a
 for all images and sg(z_i) of its own view for all other images; with h = identity and sg off that is
 NT-Xent to the last digit.
 
-Deviations from the official code: each view is one batch to the BN layers, as in the SimSiam paper's
-reproduction, while the official code normalises both views together; and the projector's output BN has a
-shift, which the official code leaves out.
+As in the official code both views pass the encoder as one batch (`joint_batch`), so that BN normalises them
+together, and the projector's output BN scales and does not shift (`projector.bn_output_center: false`).
 
 - [0] SimCLR, 2020, https://arxiv.org/abs/2002.05709 (Algorithm 1, Eq. 1)
 - [1] official code, https://github.com/google-research/simclr

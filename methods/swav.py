@@ -7,8 +7,9 @@
 In the grid's terms: cross-entropy over prototypes, Sinkhorn assignment, no predictor. Stop-gradient lies on
 the codes; switched off, the gradient flows through Sinkhorn (it diverges in the SimSiam paper, Sec. 6.2).
 
-The prototypes are put back on the unit sphere after each step, outside the gradient, as in the official
-code. The first two views are targets; further, smaller ones (multi-crop) only predict.
+As in the official code the prototypes are put back on the unit sphere before each step, outside the gradient
+(`prototypes.normalization: gradient` is the SimSiam paper's way), and the views pass the encoder as one batch
+(`joint_batch`). The first two views are targets; further, smaller ones (multi-crop) only predict.
 
 - [0] SwAV, 2020, https://arxiv.org/abs/2006.09882 (Sec. 3, Eq. 2-6; Listing 1)
 - [1] official code, https://github.com/facebookresearch/swav

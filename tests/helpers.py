@@ -17,6 +17,7 @@ SMALL = (
     "method.projector.output_dim=8",
     "method.predictor.hidden_dim=6",
     "method.queue.size=10",
+    "method.joint_batch=false",  # each view by itself, so that a test can make z of one view
 )
 
 

@@ -106,13 +106,20 @@ def lr(base: float, factors: tuple[float, ...], step: int) -> float:
 WARM = (0.0, *COSINE)
 WARM_SWAV = (0.0625, *[0.001 + 0.999 * share for share in COSINE])
 LARS = ("optimizer.warmup_epochs=0.5",)  # one step
+JOINT = ("method.joint_batch=true",)
 DECAY = ("optimizer.weight_decay=0.1",)  # against 1e-6, which no test would notice
 
 
-def swav(weight_decay: float, frozen_steps: int) -> Reference:
+def simclr(joint: bool) -> Reference:
+    return lambda at, views: naive.simclr_step(
+        at.weights, at.buffers, views, lr(20, WARM, at.step), 0.1, joint_statistics=joint, weight_decay=0.1
+    )
+
+
+def swav(weight_decay: float, frozen_steps: int, joint: bool = True) -> Reference:
     return lambda at, views: naive.swav_step(
         at.weights, at.buffers, views, lr(200, WARM_SWAV, at.step), 0.1, 0.05, 3,
-        freeze_prototypes=at.step < frozen_steps, joint_statistics=False, weight_decay=weight_decay,
+        freeze_prototypes=at.step < frozen_steps, joint_statistics=joint, weight_decay=weight_decay,
     )  # fmt: skip
 
 
@@ -135,13 +142,9 @@ CASES = {
         ),
         constant=4.0,  # the grid has - cos for 2 - 2 cos
     ),
-    "simclr": Case(
-        "simclr",
-        ("optimizer.lr=20", *LARS, *DECAY),
-        lambda at, views: naive.simclr_step(
-            at.weights, at.buffers, views, lr(20, WARM, at.step), 0.1, joint_statistics=False,
-            weight_decay=0.1,
-        ),
+    "simclr": Case("simclr", ("optimizer.lr=20", *JOINT, *LARS, *DECAY), simclr(joint=True)),
+    "simclr, each view by itself": Case(
+        "simclr", ("optimizer.lr=20", *LARS, *DECAY), simclr(joint=False)
     ),
     "moco": Case(
         "moco",
@@ -153,10 +156,15 @@ CASES = {
     ),
     # Ours decays frozen prototypes, whose length is put back, and SwAV's code does not: 1e-6 hides that.
     "swav, frozen for an epoch, and a crop that is no target": Case(
-        "swav", ("optimizer.lr=200", *LARS), swav(1e-6, frozen_steps=2), views=3
+        "swav", ("optimizer.lr=200", *JOINT, *LARS), swav(1e-6, frozen_steps=2), views=3
     ),
     "swav, never frozen": Case(
-        "swav", ("optimizer.lr=200", "method.prototypes.frozen_epochs=0", *LARS, *DECAY), swav(0.1, 0)
+        "swav", ("optimizer.lr=200", "method.prototypes.frozen_epochs=0", *JOINT, *LARS, *DECAY), swav(0.1, 0)
+    ),
+    "swav, each view by itself": Case(
+        "swav",
+        ("optimizer.lr=200", "method.prototypes.frozen_epochs=0", *LARS, *DECAY),
+        swav(0.1, 0, joint=False),
     ),
 }  # fmt: skip
 
