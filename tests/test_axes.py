@@ -253,6 +253,12 @@ def test_moving_average_targets_against_a_loop() -> None:
     assert "memory.vectors" in method.state_dict()
 
 
+def test_a_memory_without_room_says_what_to_call() -> None:
+    method = build("simsiam", "method.assignment=moving_average")
+    with pytest.raises(ValueError, match=r"call method.allocate"):
+        method.loss(make_views(), index())
+
+
 def test_memory_is_moved_by_both_views_and_only_for_the_images_seen() -> None:
     words = ("method.predictor.kind=identity", "method.assignment=moving_average", "method.memory.decay=0.5")
     method, views = build("simsiam", *words), make_views()

@@ -46,12 +46,20 @@ class Memory(nn.Module):
         self.vectors = normalize(torch.randn(images, self.dim), dim=1)
 
     def forward(self, index: Tensor) -> Tensor:
-        """The vectors (N, D) of the images at `index` (N,), as after the last optimizer step."""
+        """The vectors (N, D) of the images at `index` (N,), as after the last optimizer step.
+
+        Raises:
+            ValueError: no room has been made for any image.
+        """
+        if not len(self.vectors):
+            raise ValueError(
+                "a memory needs room for the training images and has none; call method.allocate(number of images) first"
+            )
         return self.vectors[index]
 
     def moved(self, index: Tensor, z: Tensor) -> Tensor:
         """m eta_x + (1 - m) z/|z| for outputs z (N, D) of the images at `index` (N,)."""
-        return self.decay * self.vectors[index] + (1 - self.decay) * normalize(z, dim=1)
+        return self.decay * self(index) + (1 - self.decay) * normalize(z, dim=1)
 
     def remember(self, index: Tensor, targets: Sequence[Tensor]) -> None:
         """Takes note of a batch's outputs, one (N, D) per view; the views of an image count as their mean."""

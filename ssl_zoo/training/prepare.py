@@ -52,7 +52,7 @@ def build_method(words: tuple[str, ...] | list[str] = ()) -> Method:
     """Builds a method with its backbone, untrained: `ssl_zoo.build_method(["method=byol"])`.
 
     The number of channels and the image size follow `data.channels` and `augment.size`; the weights follow
-    `seed`.
+    `seed`. A method with a memory needs `method.allocate(number of images)` before its first loss.
     """
     config = compose(words)
     return _build(config, config.data.channels)[0]
