@@ -13,7 +13,7 @@ stop-gradient.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -124,7 +124,7 @@ class Siamese(Method):
             loss = config.loss_scale * torch.stack(terms).mean()
 
         kept = sorted(positives)
-        self._remember([t[j].detach() for j in kept], [z_target[j].detach() for j in kept], index)
+        self._remember([t[j].detach() for j in kept], {j: z_target[j].detach() for j in kept}, index)
         return LossOutput(loss=loss)
 
     def sg(self, target: Tensor) -> Tensor:
@@ -154,12 +154,12 @@ class Siamese(Method):
         z = batch_unshuffle(self.target_encoder(shuffled), order, distributed=True)
         return z
 
-    def _remember(self, targets: Sequence[Tensor], z: Sequence[Tensor], index: Tensor) -> None:
+    def _remember(self, targets: Sequence[Tensor], z: Mapping[int, Tensor], index: Tensor) -> None:
         """Notes a batch for the queue, Sinkhorn's queue and the memory, after all terms are computed."""
         self.negatives.remember(targets)
         self.assign.remember(z)
         if self.memory is not None:
-            self.memory.remember(index, z)
+            self.memory.remember(index, list(z.values()))
 
     def allocate(self, images: int) -> None:
         """Makes room in the memory."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Iterable, Sequence
 
 import yaml
@@ -18,15 +19,6 @@ from ssl_zoo.errors import UserError, unknown_name
 __all__ = ["show"]
 
 GROUPS = {"methods": "method", "data": "data", "recipes": "recipe", "experiments": "experiment"}
-AXES = (
-    "stop_gradient",
-    "predictor",
-    "momentum_encoder",
-    "similarity",
-    "negatives",
-    "assignment",
-    "symmetric",
-)
 
 
 def show(words: Sequence[str]) -> None:
@@ -50,9 +42,15 @@ def show(words: Sequence[str]) -> None:
             _methods(console, pattern)
         else:
             names = [name for name in group_names(GROUPS[kind]) if pattern is None or _match(name, pattern)]
+            names.sort(key=_by_number)
             if what is None and not names:
                 continue
             _names(console, kind, names, pattern, {name: _summary(GROUPS[kind], name) for name in names})
+
+
+def _by_number(name: str) -> list[tuple[str, int]]:
+    """A key that puts byol_200 before byol_1000."""
+    return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name)]
 
 
 def _match(name: str, pattern: str) -> bool:

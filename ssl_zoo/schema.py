@@ -332,7 +332,7 @@ class SiameseConfig(MethodConfig):
                 "set similarity=cosine or info_nce",
             ),
             (
-                self.joint_batch and self.momentum_encoder.enabled and self.momentum_encoder.shuffle_bn,
+                self.joint_batch and self.momentum_encoder.shuffle_bn,
                 "joint_batch=true contradicts momentum_encoder.shuffle_bn=true, which keeps the statistics of queries "
                 "and keys apart; set one of them to false",
             ),

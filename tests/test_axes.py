@@ -369,6 +369,23 @@ def test_sinkhorns_queue_joins_once_full_from_its_epoch_on() -> None:
     assert method.assign.queues[0].full
 
 
+def test_asymmetric_swav_reads_the_queue_it_fills() -> None:
+    words = (SWAV, "method.symmetric=false", "method.sinkhorn.queue_size=6", "method.pairs_per_image=2")
+    method = build("swav", *words)
+    for step in range(2):
+        views = make_views(4, 6, seed=step)
+        method.before_step(progress(step))
+        z = {j: normalize(copy.deepcopy(method.encoder)(views[j]), dim=1).detach() for j in (1, 3)}
+        method.loss(views, index())
+        method.after_step(progress(step))
+    assert [queue.full for queue in method.assign.queues] == [False, True]
+    kept = method.assign.queues[1].vectors
+    assert torch.allclose(kept, z[3])  # the newest that fit: those of the last pair
+    scores, earlier = (linear(x, method.prototypes.weight.detach()) for x in (z[1], kept))
+    expected = naive.sinkhorn(torch.cat([scores, earlier]), 0.05, 3)[:6]
+    torch.testing.assert_close(method.assign(z[1], 1, index()).detach(), expected, rtol=1e-4, atol=1e-6)
+
+
 # Optimisers
 
 

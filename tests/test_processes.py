@@ -8,14 +8,20 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from runs import words
+from ssl_zoo.methods.simsiam import SimSiam
 from test_train import metrics, state
 
 import ssl_zoo
+from ssl_zoo.config import compose
+from ssl_zoo.data.rng import permutation
 from ssl_zoo.errors import UserError
+from ssl_zoo.training.processes import place
 
 TWO = ("trainer.devices=2", "trainer.accelerator=cpu", "trainer.threads=1")
 # No batch normalisation, and no randomness in the views.
@@ -103,6 +109,136 @@ def test_impossible_divisions_are_refused(more: list[str], message: str, tmp_pat
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("environment", "more", "message"),
+    [
+        (
+            {"TORCHELASTIC_RUN_ID": "x", "RANK": "1", "WORLD_SIZE": "2"},
+            [],
+            "torchrun started, 2; received 1 . 1",
+        ),
+        (
+            {"TORCHELASTIC_RUN_ID": "x", "RANK": "1", "WORLD_SIZE": "2"},
+            ["trainer.devices=4"],
+            "torchrun started, 2; received 4 . 1",
+        ),
+        ({}, ["trainer.num_nodes=2"], "missing: NODE_RANK, MASTER_ADDR, MASTER_PORT"),
+        ({"NODE_RANK": "1", "MASTER_ADDR": "a"}, ["trainer.num_nodes=2"], "missing: MASTER_PORT"),
+    ],
+)
+def test_processes_that_do_not_add_up_are_refused(
+    environment: dict[str, str],
+    more: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=message):
+        ssl_zoo.train(words("simsiam", f"run_dir={tmp_path / 'run'}", *more), silent=True)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("environment", "rank"),
+    [
+        ({"TORCHELASTIC_RUN_ID": "x", "RANK": "3", "WORLD_SIZE": "4"}, 3),
+        ({"SLURM_NTASKS": "4", "SLURM_PROCID": "2"}, 2),
+        ({"SLURM_NTASKS": "1", "SLURM_PROCID": "0"}, 0),  # a batch script, not srun: the run starts its own
+        ({"NODE_RANK": "1", "LOCAL_RANK": "1", "MASTER_ADDR": "a", "MASTER_PORT": "1"}, 3),
+    ],
+)
+def test_each_process_knows_its_place(
+    environment: dict[str, str], rank: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    for name, value in {"MASTER_ADDR": "a", "MASTER_PORT": "1", "NODE_RANK": "0", **environment}.items():
+        monkeypatch.setenv(name, value)
+    config = compose(words("simsiam", "trainer.devices=2", "trainer.num_nodes=2", "trainer.accelerator=cpu"))
+    assert place(config) == (rank, 4)
+
+
+def test_a_batch_script_of_slurm_starts_its_own_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lightning alone would take each of them for a job of one."""
+    for name, value in {
+        "NTASKS": "1",
+        "PROCID": "0",
+        "LOCALID": "0",
+        "NODEID": "0",
+        "JOB_NAME": "mine",
+    }.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    threads = torch.get_num_threads()
+    run = words("byol", *TWO, f"run_dir={tmp_path / 'run'}", "epochs=1", "monitor.baselines=false")
+    assert ssl_zoo.train(run, silent=True).steps == 5
+    assert torch.get_num_threads() == threads
+    assert [row["epoch"] for row in metrics(tmp_path / "run")] == ["0", "1"]
+    assert metrics(tmp_path / "run")[0]["knn_top1"], "row 0 is the first process's"
+
+
+def test_a_mistake_that_only_another_process_meets(tmp_path: Path) -> None:
+    """One message and status 2, as with one process."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    generator = torch.Generator().manual_seed(0)
+    for number in range(32):
+        pixels = torch.randint(0, 255, (12, 12, 3), generator=generator, dtype=torch.uint8).numpy()
+        Image.fromarray(pixels).save(folder / f"{number:02}.png")
+    run = [word for word in words("simsiam", f"run_dir={tmp_path / 'run'}") if not word.startswith("data")]
+    run += [
+        "data=imagefolder",
+        f"data.train={folder}",
+        "data.cache_mb=0",
+        "data.workers=0",
+        "batch_size=8",
+        *TWO,
+    ]
+    run += ["monitor.samples=2", "monitor.every=50"]
+    # An image of the second half of the first batch, which the second process reads.
+    broken = permutation(32, 0, "order", 0)[6].item()
+    seen = torch.randperm(32, generator=torch.Generator().manual_seed(0))[:2]
+    assert broken not in seen.tolist(), "the measurement before would read it"
+    path = folder / f"{broken:02}.png"
+    path.write_bytes(path.read_bytes()[:80])
+    command = [sys.executable, "-m", "ssl_zoo", "train", *run]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("ssl-zoo:") == 1
+    assert path.name in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_last_step_of_an_epoch_counts_its_batches_in_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three batches, two to a step: the second step's gradient is that of its one batch, not half of it."""
+    seen: list[tuple[Any, Any]] = []
+    inner = SimSiam.loss
+
+    def loss(self: SimSiam, views: Any, index: Any) -> Any:
+        seen.append((views, index))
+        return inner(self, views, index)
+
+    def after_backward(self: SimSiam, progress: Any) -> None:
+        if progress.step != 1:
+            return
+        parameters = [p for p in self.parameters() if p.requires_grad]
+        expected = torch.autograd.grad(inner(self, *seen[2]).loss, parameters)
+        for parameter, gradient in zip(parameters, expected, strict=True):
+            torch.testing.assert_close(parameter.grad, gradient)
+        checked.append(progress.step)
+
+    checked: list[int] = []
+    monkeypatch.setattr(SimSiam, "loss", loss)
+    monkeypatch.setattr(SimSiam, "after_backward", after_backward)
+    run = words("simsiam", "data.limit=96", "trainer.accumulate=2", "epochs=1", "monitor.baselines=false")
+    assert ssl_zoo.train([*run, f"run_dir={tmp_path / 'run'}"], silent=True).steps == 2
+    assert checked == [1]
+
+
 def test_a_process_that_fails_ends_the_run(tmp_path: Path) -> None:
     """The second process cannot read its images: the first does not wait for ever."""
     script = tmp_path / "fails.py"
@@ -112,7 +248,8 @@ def test_a_process_that_fails_ends_the_run(tmp_path: Path) -> None:
         "real = subprocess.Popen\n"
         "class Broken(real):\n"
         "    def __init__(self, command, **more):\n"
-        "        super().__init__([sys.executable, '-c', 'import sys; sys.stdin.read(); sys.exit(3)'], **more)\n"
+        "        code = 'import sys; sys.stdin.read(); print(\"because of this\"); sys.exit(3)'\n"
+        "        super().__init__([sys.executable, '-c', code], **more)\n"
         "processes.subprocess.Popen = Broken\n"
         "import ssl_zoo\n"
         f"ssl_zoo.train({words('byol', *TWO, f'run_dir={tmp_path / chr(114)}')!r}, silent=True)\n"
@@ -122,3 +259,4 @@ def test_a_process_that_fails_ends_the_run(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "process 1 of the training ended with status 3" in done.stderr
+    assert "because of this" in done.stderr

@@ -10,7 +10,7 @@ stop-gradient is the equation's own line, and switched off the gradient flows th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -78,7 +78,7 @@ class Assignment(nn.Module):
         scores: Tensor = self.prototypes(z)
         return scores
 
-    def remember(self, z: Sequence[Tensor]) -> None:
+    def remember(self, z: Mapping[int, Tensor]) -> None:
         """Takes note of the target views' embeddings (N, D), once all terms of a batch are computed."""
 
     def update(self) -> None:
@@ -128,10 +128,10 @@ class Sinkhorn(Assignment):
             log_q = log_q - log_q.logsumexp(dim=1, keepdim=True)  # each image is one unit
         return log_q.exp()
 
-    def remember(self, z: Sequence[Tensor]) -> None:
-        if self.filling:
-            for number, embeddings in enumerate(z if self.queues else ()):
-                queue = self.queues[number % len(self.queues)]
+    def remember(self, z: Mapping[int, Tensor]) -> None:
+        if self.queues and self.filling:
+            for view, embeddings in z.items():
+                queue = self.queues[view % len(self.queues)]
                 assert isinstance(queue, Fifo)
                 queue.remember(embeddings)
 

@@ -59,7 +59,8 @@ class Memory(nn.Module):
 
     def moved(self, index: Tensor, z: Tensor) -> Tensor:
         """m eta_x + (1 - m) z/|z| for outputs z (N, D) of the images at `index` (N,)."""
-        return self.decay * self(index) + (1 - self.decay) * normalize(z, dim=1)
+        kept: Tensor = self(index)
+        return self.decay * kept + (1 - self.decay) * normalize(z, dim=1)
 
     def remember(self, index: Tensor, targets: Sequence[Tensor]) -> None:
         """Takes note of a batch's outputs, one (N, D) per view; the views of an image count as their mean."""

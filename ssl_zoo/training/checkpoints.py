@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-__all__ = ["LAST", "PREVIOUS", "SAVING", "Damaged", "read", "settle"]
+__all__ = ["LAST", "PREVIOUS", "SAVING", "Damaged", "read", "set_aside", "settle"]
 
-LAST, PREVIOUS, SAVING = "last.ckpt", "previous.ckpt", "saving.ckpt"
+LAST, PREVIOUS, SAVING, DAMAGED = "last.ckpt", "previous.ckpt", "saving.ckpt", "damaged.ckpt"
 
 
 class Damaged(Exception):
@@ -33,6 +33,11 @@ def settle(folder: Path) -> None:
     if (folder / LAST).is_file():
         os.replace(folder / LAST, folder / PREVIOUS)
     os.replace(folder / SAVING, folder / LAST)
+
+
+def set_aside(folder: Path) -> None:
+    """Takes a damaged last checkpoint out of the way, so that the next one does not make it the previous one."""
+    os.replace(folder / LAST, folder / DAMAGED)
 
 
 def read(path: Path) -> dict[str, Any]:

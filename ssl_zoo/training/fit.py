@@ -15,6 +15,7 @@ from ssl_zoo.method import Encoder
 from ssl_zoo.schema import RunConfig
 from ssl_zoo.training.module import TrainingModule
 from ssl_zoo.training.prepare import Prepared
+from ssl_zoo.training.processes import environment
 from ssl_zoo.training.recorder import Recorder, Row
 
 __all__ = ["fit"]
@@ -37,6 +38,7 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
     module = TrainingModule(config, ready.method, augment, images=len(ready.data.train), batches=len(loader))
     recorder = Recorder(
         ready.run_dir,
+        ready.place,
         ready.evaluator,
         monitor=config.monitor,
         trainer=config.trainer,
@@ -54,6 +56,7 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
             devices=config.trainer.devices,
             num_nodes=config.trainer.num_nodes,
             strategy=_strategy(config),
+            plugins=[environment(config)],
             use_distributed_sampler=False,  # the loader divides its batches itself
             precision=ready.hardware.lightning,  # type: ignore[arg-type]
             max_epochs=config.epochs,
@@ -66,10 +69,12 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
             enable_model_summary=False,
             default_root_dir=ready.run_dir,
         )
-        trainer.fit(
-            module, loader, ckpt_path=None if ready.saved is None else ready.saved.path, weights_only=True
-        )
-    if ready.evaluator is not None and ready.position.epoch >= config.epochs:  # taken up again when finished
+        checkpoint = None if ready.saved is None else ready.saved.path
+        try:
+            trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit as error:  # what Lightning makes of Ctrl-C before the first step
+            raise KeyboardInterrupt from error
+    if ready.evaluator is not None and recorder.last is ready.initial:  # taken up again when finished
         recorder.last = ready.evaluator.measure(ready.method)
     return recorder
 

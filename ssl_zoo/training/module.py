@@ -7,6 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
 from ssl_zoo.augment import Augment
 from ssl_zoo.config import to_mapping
@@ -54,6 +55,22 @@ class TrainingModule(pl.LightningModule):
         """Where the training stands."""
         return Progress(self.global_step, self.total_steps, self.steps_per_epoch)
 
+    def forward(self) -> Tensor:
+        """Zero (), by way of each trainable parameter; see `on_train_start`."""
+        return torch.stack([p.sum() for p in self.parameters() if p.requires_grad]).sum() * 0
+
+    def on_train_start(self) -> None:
+        """Lets DDP settle, before the first step, in which messages it sends the gradients.
+
+        It does so after its first backward pass. From there on three processes or more add up a gradient in another
+        order, so that a resumed run, whose first pass is not the run's first, would differ in the last bits.
+        """
+        assert self._trainer is not None
+        model = self._trainer.strategy.model
+        if isinstance(model, DistributedDataParallel):
+            model().backward()
+            model.zero_grad()
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One batch, or this process's part of it: uint8 images (N, C, H, W) to a scalar loss."""
         images, index = batch
@@ -68,7 +85,13 @@ class TrainingModule(pl.LightningModule):
             self.method.before_step(self.progress)
         loss = self.method.loss(views, index).loss
         self.losses.append(loss.detach())
-        return loss
+        return loss * self._share(batch_idx)
+
+    def _share(self, batch_idx: int) -> float:
+        """Lightning divides each loss by `accumulate`; in an epoch's last step there may be fewer batches."""
+        accumulate = self.config.trainer.accumulate
+        last = self.batches % accumulate
+        return accumulate / last if last and batch_idx >= self.batches - last else 1.0
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what a continuation needs to know, as plain values and tensors."""

@@ -9,25 +9,33 @@ with NODE_RANK, MASTER_ADDR and MASTER_PORT set.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import torch
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
 from ssl_zoo.config import from_mapping, to_mapping
-from ssl_zoo.errors import UserError
+from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.schema import RunConfig
 from ssl_zoo.training.hardware import pick_device
 
-__all__ = ["Place", "follow", "place", "started"]
+__all__ = ["Place", "environment", "follow", "launcher", "place", "started"]
+
+SAYS = "ssl-zoo: "  # what a message to the user begins with
 
 
 class Place(NamedTuple):
@@ -46,12 +54,27 @@ def place(config: RunConfig) -> Place:
     """This process's place among those that the configuration asks for.
 
     Raises:
-        UserError: there are not so many devices, or the batch cannot be divided among them.
+        UserError: there are not so many devices, the batch cannot be divided among them, or what started the
+            processes started another number of them.
     """
     trainer = config.trainer
     world = trainer.devices * trainer.num_nodes
+    by = launcher(config)
+    if by == "torchrun" and os.environ["WORLD_SIZE"] != str(world):
+        raise UserError(
+            f"trainer.devices * trainer.num_nodes must be the number of processes that torchrun started, "
+            f"{os.environ['WORLD_SIZE']}; received {trainer.devices} * {trainer.num_nodes}; say trainer.devices=N for "
+            "N processes on a machine"
+        )
     if world == 1:
         return Place(0, 1)
+    missing = [name for name in ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
+    if trainer.num_nodes > 1 and by == "itself" and missing:
+        raise UserError(
+            f"trainer.num_nodes={trainer.num_nodes} needs torchrun, srun with one task per process, or NODE_RANK, "
+            f"MASTER_ADDR and MASTER_PORT set on each machine; received none of these (missing: {', '.join(missing)}); "
+            "set them, or trainer.num_nodes=1"
+        )
     kind = pick_device(trainer.accelerator).type
     there = {"cuda": torch.cuda.device_count(), "cpu": os.cpu_count() or 1}.get(kind, 1)
     if trainer.devices > there:
@@ -71,65 +94,109 @@ def place(config: RunConfig) -> Place:
         )
     if kind == "cuda":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    return Place(_rank(trainer.devices, world), world)
+    return Place(_rank(by, trainer.devices), world)
 
 
-def _rank(devices: int, world: int) -> int:
-    environment = os.environ
-    if "RANK" in environment:  # torchrun
-        return int(environment["RANK"])
-    if environment.get("SLURM_NTASKS") == str(world) and "SLURM_PROCID" in environment:
-        return int(environment["SLURM_PROCID"])
-    node = environment.get("NODE_RANK", environment.get("GROUP_RANK", "0"))
-    return int(node) * devices + int(environment.get("LOCAL_RANK", "0"))
+def launcher(config: RunConfig) -> str:
+    """What starts the processes: torchrun, slurm (srun with one task per process), or the run itself."""
+    world = config.trainer.devices * config.trainer.num_nodes
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        return "torchrun"
+    tasks = os.environ.get("SLURM_NTASKS")
+    return "slurm" if world > 1 and tasks == str(world) and "SLURM_PROCID" in os.environ else "itself"
+
+
+def environment(config: RunConfig) -> ClusterEnvironment:
+    """The same for Lightning, which would guess otherwise: any SLURM job is srun's to it."""
+    kinds = {"torchrun": TorchElasticEnvironment, "slurm": SLURMEnvironment, "itself": LightningEnvironment}
+    made: ClusterEnvironment = kinds[launcher(config)]()
+    return made
+
+
+def _rank(by: str, devices: int) -> int:
+    here = os.environ
+    if by != "itself":
+        return int(here["RANK" if by == "torchrun" else "SLURM_PROCID"])
+    return int(here.get("NODE_RANK", "0")) * devices + int(here.get("LOCAL_RANK", "0"))
 
 
 @contextmanager
 def started(config: RunConfig) -> Iterator[None]:
-    """Runs the other processes of this machine for the time of the block, where nothing else has started them.
+    """Runs the other processes of this machine for the time of the block, where nothing else starts them.
 
-    If one of them fails this process ends as well, with status 1: waiting for it would have no end.
+    If one of them fails this process ends as well: waiting for it would have no end.
+
+    Raises:
+        UserError: another process has met an error of the user's, such as a file that cannot be read.
     """
-    devices, world = config.trainer.devices, config.trainer.devices * config.trainer.num_nodes
-    elsewhere = "LOCAL_RANK" in os.environ or os.environ.get("SLURM_NTASKS") == str(world)
-    if devices == 1 or elsewhere:
-        try:
-            yield
-        finally:
-            _leave_group()
-        return
     before = dict(os.environ)
-    os.environ.update(_environment(devices, world))
-    command = [sys.executable, "-m", "ssl_zoo.training.follower"]
-    others = [
-        subprocess.Popen(
-            command,
-            env={**os.environ, "LOCAL_RANK": str(rank)},
-            stdin=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # Ctrl-C reaches the first process alone, which tells the others
-        )
-        for rank in range(1, devices)
-    ]
-    for other in others:
-        assert other.stdin is not None
-        with other.stdin:
-            other.stdin.write(json.dumps(to_mapping(config)))
+    follows = "LOCAL_RANK" in os.environ  # this process has itself been started
+    alone = config.trainer.devices == 1 or follows or launcher(config) != "itself"
+    others = [] if alone else _start(config)
     over = threading.Event()
     threading.Thread(target=_watch, args=(others, over), daemon=True).start()
     try:
         yield
         _leave_group()
         for other in others:
-            other.wait(timeout=60)
+            other.process.wait(timeout=60)
+    except (UserError, Interrupted):
+        raise
+    except Exception as error:
+        over.set()
+        raise (_failure(others) or error) from error
     finally:
         over.set()
         for other in others:
-            other.kill()
-            other.wait()
+            other.process.kill()
+            other.process.wait()
+            other.errors.close()
         _leave_group()
         os.environ.clear()
         os.environ.update(before)
+
+
+class _Other(NamedTuple):
+    """A process that was started, and what it wrote to stderr."""
+
+    rank: int
+    process: subprocess.Popen[str]
+    errors: IO[str]
+
+    def failure(self) -> Exception | None:
+        """Why it ended, if it ended badly."""
+        if self.process.poll() in (None, 0):
+            return None
+        self.errors.seek(0)
+        said = self.errors.read()
+        if self.process.returncode == 2:
+            return UserError(said.rpartition(SAYS)[2].strip())
+        return RuntimeError(
+            f"process {self.rank} of the training ended with status {self.process.returncode}\n{said[-3000:]}"
+        )
+
+
+def _start(config: RunConfig) -> list[_Other]:
+    devices = config.trainer.devices
+    os.environ.update(_environment(devices, devices * config.trainer.num_nodes))
+    command = [sys.executable, "-m", "ssl_zoo.training.follower", str(os.getpid())]
+    others = []
+    for rank in range(1, devices):
+        errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed with the process)
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, "LOCAL_RANK": str(rank)},
+            stdin=subprocess.PIPE,
+            stdout=errors,
+            stderr=errors,
+            text=True,
+            start_new_session=True,  # Ctrl-C reaches the first process alone, which tells the others
+        )
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError), process.stdin:  # it has ended already: _watch says why
+            process.stdin.write(json.dumps(to_mapping(config)))
+        others.append(_Other(rank, process, errors))
+    return others
 
 
 def _environment(devices: int, world: int) -> dict[str, str]:
@@ -147,16 +214,26 @@ def _environment(devices: int, world: int) -> dict[str, str]:
     }
 
 
-def _watch(others: list[subprocess.Popen[str]], over: threading.Event) -> None:
+def _failure(others: list[_Other]) -> Exception | None:
+    """Why another process failed, given a moment to do so: an error of the user's before any other."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline and any(other.process.poll() is None for other in others):
+        time.sleep(0.1)
+    failures = [failure for other in others if (failure := other.failure()) is not None]
+    return min(failures, key=lambda failure: not isinstance(failure, UserError), default=None)
+
+
+def _watch(others: list[_Other], over: threading.Event) -> None:
+    """Ends this process, which may wait for a message for ever, when another has failed."""
     while not over.wait(1.0):
-        for number, other in enumerate(others, 1):
-            if other.poll() not in (None, 0):
-                message = f"ssl-zoo: process {number} of the training ended with status {other.returncode}\n"
-                sys.stderr.write(message)
-                sys.stderr.flush()
+        for other in others:
+            failure = other.failure()
+            if failure is not None and not over.wait(10.0):  # time for the error to come through by itself
                 for rest in others:
-                    rest.kill()
-                os._exit(1)
+                    rest.process.kill()
+                sys.stderr.write(f"{SAYS}{failure}\n")
+                sys.stderr.flush()
+                os._exit(2 if isinstance(failure, UserError) else 1)
 
 
 def _leave_group() -> None:
@@ -164,18 +241,23 @@ def _leave_group() -> None:
         torch.distributed.destroy_process_group()
 
 
-def follow() -> None:
-    """What a started process does: takes its part in the run whose configuration comes through stdin."""
-    config = from_mapping(json.load(sys.stdin))
-    parent = os.getppid()
+def follow(parent: int) -> None:
+    """What a started process does: takes its part in the run whose configuration comes through stdin.
+
+    Args:
+        parent: the process that started it, with which it ends; told, as it may be gone before one could ask.
+    """
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    from ssl_zoo.errors import Interrupted
+    config = from_mapping(json.load(sys.stdin))
     from ssl_zoo.training.run import run
 
     try:
         run(config, silent=True)
     except Interrupted:
         sys.exit(0)  # agreed upon by all
+    except UserError as error:
+        sys.stderr.write(f"{SAYS}{error}\n")
+        sys.exit(2)
 
 
 def _end_with(parent: int) -> None:

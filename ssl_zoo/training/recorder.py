@@ -18,12 +18,13 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from ssl_zoo.distributed import any_process, average, rank, world_size
+from ssl_zoo.distributed import any_process, average
 from ssl_zoo.errors import Interrupted
 from ssl_zoo.schema import MonitorConfig, TrainerConfig
 from ssl_zoo.training.checkpoints import SAVING, settle
 from ssl_zoo.training.evaluator import Evaluator, Measurement
 from ssl_zoo.training.module import TrainingModule
+from ssl_zoo.training.processes import Place
 
 __all__ = ["COLUMNS", "Recorder", "Row"]
 
@@ -42,6 +43,7 @@ class Recorder(pl.Callback):
 
     Args:
         run_dir: where to.
+        place: of this process among all.
         evaluator: measures the encoder; None in all processes but the first.
         monitor: how often to measure.
         trainer: how often to save and to log.
@@ -52,6 +54,7 @@ class Recorder(pl.Callback):
     def __init__(
         self,
         run_dir: Path,
+        place: Place,
         evaluator: Evaluator | None,
         *,
         monitor: MonitorConfig,
@@ -60,6 +63,7 @@ class Recorder(pl.Callback):
         say: Callable[[Row], None],
     ) -> None:
         self.run_dir = run_dir
+        self.place = place
         self.evaluator = evaluator
         self.monitor = monitor
         self.trainer = trainer
@@ -79,9 +83,13 @@ class Recorder(pl.Callback):
         self.rows, self.seconds, self.views = state_dict["rows"], state_dict["seconds"], state_dict["views"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if rank() == 0:
-            self.writer = SummaryWriter(str(self.run_dir / "tensorboard"), purge_step=trainer.global_step)
+        assert (trainer.global_rank, trainer.world_size) == self.place, "Lightning found other processes"
+        if self.place.first:
+            # What a killed start wrote of later steps is not shown.
+            self.writer = SummaryWriter(str(self.run_dir / "tensorboard"), purge_step=trainer.global_step + 1)
             self._write_rows()
+        loss = self.rows[-1].get("loss")
+        trainer.should_stop = loss is not None and not math.isfinite(loss)  # it had diverged, and so ended
         self.started = time.perf_counter()  # also when resumed within an epoch
         self.handlers: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
@@ -98,15 +106,18 @@ class Recorder(pl.Callback):
         pl_module.batches_done += 1
         self.views += pl_module.config.batch_size * pl_module.views
         done, accumulate = batch_idx + 1, self.trainer.accumulate
-        if done % self.trainer.log_every == 0:
-            loss = average(pl_module.losses[-1])
+        if done % accumulate and done != pl_module.batches:
+            return  # never within an optimizer step
+        if trainer.global_step % self.trainer.log_every == 0:
+            batches = (done - 1) % accumulate + 1  # of this step
+            loss = average(torch.stack(pl_module.losses[-batches:]).mean())
             if self.writer is not None:
                 self.writer.add_scalar("step/loss", float(loss), trainer.global_step)
-        if done % accumulate or done == pl_module.batches:
-            return  # never within an optimizer step; the end of the epoch has its own turn
+        if done == pl_module.batches:
+            return  # the end of the epoch has its own turn
         steps = self.trainer.checkpoint_steps
         saves = steps is not None and done // accumulate % steps == 0
-        asks = world_size() == 1 or done // accumulate % ASK_EVERY == 0
+        asks = self.place.world == 1 or done // accumulate % ASK_EVERY == 0
         stops = asks and any_process(self.stop_asked, pl_module.device)
         if saves or stops:
             now = time.perf_counter()
@@ -174,8 +185,10 @@ class Recorder(pl.Callback):
     def _save(self, trainer: pl.Trainer) -> None:
         """Saves in all processes, as Lightning wants it; the first writes."""
         folder = self.run_dir / "checkpoints"
+        if self.writer is not None:
+            self.writer.flush()  # a continuation writes only the steps after this one
         trainer.save_checkpoint(folder / SAVING)
-        if rank() == 0:
+        if self.place.first:
             settle(folder)
 
 

@@ -17,6 +17,7 @@ from ssl_zoo.naming import differences, variant
 from ssl_zoo.result import Result, environment, git_commit, versions, write_json
 from ssl_zoo.schema import RunConfig
 from ssl_zoo.terminal import Narrator, closing_table
+from ssl_zoo.training.checkpoints import set_aside
 from ssl_zoo.training.evaluator import Scores
 from ssl_zoo.training.fit import fit
 from ssl_zoo.training.prepare import Prepared, prepare
@@ -45,7 +46,16 @@ def train(words: Sequence[str] = (), *, silent: bool = False) -> Result:
 
 def run(config: RunConfig, *, silent: bool = False) -> Result:
     """Trains by a complete configuration. See `train`. Each of several processes returns the same."""
+    threads = torch.get_num_threads()
+    try:
+        return _run(config, silent)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _run(config: RunConfig, silent: bool) -> Result:
     ready = prepare(config)
+    passed_over = None if ready.saved is None else ready.saved.instead_of
     if ready.place.first:
         ready.run_dir.mkdir(parents=True, exist_ok=True)
         (ready.run_dir / "config.yaml").write_text(to_yaml(config))
@@ -55,8 +65,10 @@ def run(config: RunConfig, *, silent: bool = False) -> Result:
     silent = silent or not ready.place.first
     narrator = Narrator(config.epochs, silent=silent, bar=config.trainer.progress)
     narrator.start(f"[bold]{title}[/bold] · {_size(ready)}")
-    if ready.saved is not None and ready.saved.instead_of is not None:
-        narrator.note(f"{ready.saved.instead_of}; continuing from the one before it, '{ready.saved.path}'")
+    if ready.saved is not None and passed_over is not None and ready.place.first:
+        narrator.note(f"{passed_over}; continuing from the one before it, '{ready.saved.path}'")
+        if ready.saved.path.parent.parent.samefile(ready.run_dir):
+            set_aside(ready.saved.path.parent)
     with started(config):
         try:
             recorder = fit(ready, say=narrator.epoch)
