@@ -2,8 +2,8 @@
 
     python -m ssl_zoo.benchmarks.digits runs/digits [--write docs]
 
-Each row and seed is one `ssl-zoo train` in its own process with two threads, as many at a time as there are
-pairs of cores. Rows that are done already are not run again. `--write` puts the table and the picture there.
+Each row and seed is one `ssl-zoo train` in its own process with one thread, as many at a time as there are cores.
+Rows that are done already are not run again. `--write` puts the table and the picture there.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder of the run directories")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--swap-seeds", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) // 2))
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--write", type=Path, help="folder that gets results/digits.md and images/digits.png")
     options = parser.parse_args()
     rows = {**METHODS, **SWAPS}
@@ -91,7 +91,7 @@ def main() -> None:
     runs: dict[str, list[Run]] = {name: [] for name in rows}
     for (name, _), run in zip(tasks, done, strict=True):
         runs[name].append(run)
-    report = _report(runs, options.threads)
+    report = _report(runs, options.threads, options.workers)
     if options.write is None:
         sys.stdout.write(report)
         return
@@ -125,7 +125,7 @@ def _run(out: Path, name: str, words: list[str], seed: int, threads: int) -> Run
 
 HEADER = """# Digits
 
-Embedded data, {threads} CPU threads, the last epoch's figures; mean ± standard deviation over the seeds. Made by
+Embedded data, {threads} CPU thread(s) a run, the last epoch's figures; mean ± standard deviation over the seeds. Made by
 
     python -m ssl_zoo.benchmarks.digits runs/digits --write docs
 
@@ -143,8 +143,8 @@ with torch {torch} at commit {commits} (rows done by an earlier commit were not 
 """
 
 FOOTER = """
-Seconds: the whole command, with imports, baselines and a measurement after every second epoch; two runs at a time on
-four cores of a shared machine.
+Seconds: the whole command, with imports, baselines and a measurement after every second epoch; {workers} runs at a
+time on a shared machine of {cores} cores.
 
 What these figures say beside the papers': [digits-reading.md](digits-reading.md).
 
@@ -152,7 +152,7 @@ What these figures say beside the papers': [digits-reading.md](digits-reading.md
 """
 
 
-def _report(runs: dict[str, list[Run]], threads: int) -> str:
+def _report(runs: dict[str, list[Run]], threads: int, workers: int) -> str:
     first = runs["simsiam"][0]
     commits = dict.fromkeys(str(run["git_commit"])[:12] for group in runs.values() for run in group)
     header = HEADER.format(
@@ -165,7 +165,7 @@ def _report(runs: dict[str, list[Run]], threads: int) -> str:
         pixels_knn=_percent([first["baselines"]["pixels_knn_top1"]]),
     )
     rows = [_row(name, words, runs[name]) for name, words in {**METHODS, **SWAPS}.items()]
-    return header + "\n".join(rows) + "\n" + FOOTER
+    return header + "\n".join(rows) + "\n" + FOOTER.format(workers=workers, cores=os.cpu_count())
 
 
 def _row(name: str, words: list[str], group: list[Run]) -> str:
