@@ -1,0 +1,327 @@
+"""Kills runs with SIGKILL at random moments, continues them with resume=auto, and compares them to the bit with
+runs that were never killed. Exit status 1 if anything differs.
+
+    python -m ssl_zoo.benchmarks.kill_and_resume OUT [--kills 3] [--seed 0] [--write docs]
+
+The kills are drawn from what the run that is left alone said it was at: a moment in each of as many parts of the
+run as there are kills, and a delay up to the next moment. Of several processes one is killed, drawn at random; the
+others must end by themselves. `OUT/found.json` holds what was found. Needs Linux.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib
+import itertools
+import json
+import os
+import random
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from .killing import Start, Work, adopt, start, with_partners
+from .same_run import Comparison, compare
+
+__all__ = ["VARIANTS", "Outcome", "folder_of", "main", "variants"]
+
+COMMON = [
+    "data.limit=192", "backbone.name=test_resnet", "augment.size=8", "epochs=3", "batch_size=32", "precision=fp32",
+    "method.projector.hidden_dim=32", "method.projector.output_dim=16", "method.predictor.hidden_dim=16",
+    "method.queue.size=80", "optimizer.warmup_epochs=1", "monitor.every=1", "monitor.knn.k=5", "monitor.probe.draws=2",
+    "trainer.threads=1", "trainer.progress=false", "trainer.log_every=1", "trainer.checkpoint_steps=2",
+]  # fmt: skip
+QUICK = [
+    "data.limit=72",
+    "batch_size=18",
+    "epochs=2",
+    "monitor.every=2",
+    "monitor.baselines=false",
+]  # 2 x 4 steps
+SWAV = ["method=swav", "method.prototypes.number=12"]
+VARIANTS = {
+    "SimSiam": ["method=simsiam"],
+    "BYOL, LARS": ["method=byol", "optimizer.name=lars"],
+    "SimCLR, AdamW, clipped": ["method=simclr", "optimizer.name=adamw", "optimizer.clip_grad_norm=1.0"],
+    "MoCo": ["method=moco"],
+    "SwAV": SWAV,
+    "SimSiam, alternations of 3 steps": ["method=simsiam", "method.alternation_steps=3"],
+    "SimSiam, alternations of an epoch": ["method=simsiam", "method.alternation_steps=epoch"],
+    "SimSiam, moving averages as targets": [
+        "method=simsiam", "method.predictor.kind=identity", "method.assignment=moving_average",
+    ],
+    "MoCo, memory bank": [
+        "method=moco", "method.negatives=memory_bank", "method.assignment=memory", "method.memory.negatives=32",
+        "method.momentum_encoder.enabled=false",
+    ],
+    "MoCo, symmetric, in bf16": ["method=moco", "method.symmetric=true", "precision=bf16"],
+    "SwAV, Sinkhorn's queue from epoch 1": [
+        *SWAV, "method.sinkhorn.queue_size=36", "method.sinkhorn.queue_from_epoch=1",
+    ],
+    "BYOL, two batches per step": ["method=byol", "trainer.accumulate=2"],
+    "SimSiam, images from files, two workers": [
+        "method=simsiam", "data=imagefolder", "data.train=OUT/pictures", "data.holdout=0.2", "data.cache_mb=0",
+        "data.workers=2",
+    ],
+    "MoCo in two processes": ["method=moco", "trainer.devices=2", "method.batch_norm=sync"],
+    "MoCo in three processes": ["method=moco", "trainer.devices=3", "method.batch_norm=sync", "batch_size=30"],
+}  # fmt: skip
+
+
+class Kill(NamedTuple):
+    """A kill that was carried out."""
+
+    after: str  # the last that the run said before it
+    process: int  # 0 the first
+    saved: int  # the last optimizer step that had been saved
+    continued: int  # the one from which the next start went on
+
+
+@dataclass
+class Outcome:
+    """What became of a variant."""
+
+    name: str
+    words: list[str]
+    steps: int = 0
+    kills: list[Kill] = field(default_factory=list)
+    seconds: float = 0.0  # of all starts that were killed or continued
+    problems: list[str] = field(default_factory=list)
+    compared: Comparison | None = None
+
+
+def main() -> int:
+    """Runs all variants and prints or writes the report."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path, help="folder of the run directories, new or empty")
+    parser.add_argument("--kills", type=int, default=3, help="of each variant")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument(
+        "--quick", action="store_true", help="for the tests: shorter, killed once something is saved"
+    )
+    parser.add_argument("--write", type=Path, help="folder that gets results/kill-and-resume.md")
+    options = parser.parse_args()
+    out: Path = options.out
+    out.mkdir(parents=True, exist_ok=True)
+    if any(out.iterdir()):
+        parser.error(f"OUT must be new or empty; '{out}' holds files; name another folder")
+    if options.quick and options.write is not None:
+        parser.error("--write is for whole runs; leave --quick out")
+    _prepare(out, options.quick)
+    # All starts first: a process that has computed is none to fork.
+    outcomes = [_variant(name, options) for name in variants(options.quick)]
+    for outcome in outcomes:
+        _examine(outcome, out / folder_of(outcome.name))
+    (out / "found.json").write_text(json.dumps([dataclasses.asdict(o) for o in outcomes], indent=1))
+    report = _report(outcomes, options)
+    sys.stdout.write(report)
+    if options.write is not None:
+        (options.write / "results").mkdir(parents=True, exist_ok=True)
+        (options.write / "results" / "kill-and-resume.md").write_text(report)
+    return int(any(outcome.problems for outcome in outcomes))
+
+
+def variants(quick: bool) -> list[str]:
+    """The variants that this machine has the cores for, and the time."""
+    devices = ["trainer.devices=2", "trainer.devices=3"][: (os.cpu_count() or 1) - 1]
+    slow = {"data.workers=2", *devices[:-1]} if quick else set()
+    left_out = {"trainer.devices=2", "trainer.devices=3"} - set(devices) | slow
+    return [name for name, words in VARIANTS.items() if not left_out & set(words)]
+
+
+def folder_of(name: str) -> str:
+    """The name of a variant's folder."""
+    return "-".join("".join(letter if letter.isalnum() else " " for letter in name.lower()).split())
+
+
+def _prepare(out: Path, quick: bool) -> None:
+    """Imports what is heavy, once, and writes the images that one variant reads."""
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+    adopt()
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    run = importlib.import_module("ssl_zoo.training.run")
+    if quick:
+        run.draw_curves = lambda *_: None  # type: ignore[attr-defined]  # they follow from metrics.csv
+    digits = load_digits()
+    for number, (image, target) in enumerate(zip(digits.images[:300], digits.target, strict=False)):
+        file = out / "pictures" / str(target) / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        side = 16 + number % 3  # of one size they would be kept in memory
+        Image.fromarray((15 * image).astype("uint8")).resize((side, side)).save(file)
+
+
+def _variant(name: str, options: argparse.Namespace) -> Outcome:
+    """A run that is left alone, and the same run killed and continued until it is done."""
+    folder = options.out / folder_of(name)
+    folder.mkdir()
+    outcome = Outcome(name, VARIANTS[name])
+    draw = random.Random(f"{options.seed} {name}")
+    words = [word.replace("OUT", str(options.out.absolute())) for word in VARIANTS[name]]
+    work = _work([*COMMON, *words, *(QUICK if options.quick else [])], options.quick)
+    whole = start(work(folder / "whole"), folder / "whole.log")
+    outcome.steps = whole.last("saved")
+    kills = options.kills if whole.status == 0 else 0
+    starts: list[Start] = []
+    for number in range(kills):
+        early = whole.said.index("saved 2") / len(whole.said) if options.quick else 0.0
+        low, high = (early + (1 - early) * part / kills for part in (number, number + 1))
+        kill = _draw(whole, starts, low, high, draw)
+        starts.append(
+            start(work(folder / "parts"), folder / "parts.log", kill, None if options.quick else draw)
+        )
+        if starts[-1].status == 0:
+            break  # it was done sooner than expected
+    else:
+        starts.append(start(work(folder / "parts"), folder / "parts.log"))
+    outcome.seconds = sum(part.seconds for part in starts)
+    saved = 0
+    for before, after in itertools.pairwise(starts):
+        saved = max(saved, before.last("saved"))
+        continued = after.last("begun", otherwise=outcome.steps)
+        outcome.kills.append(Kill(before.said[-1], before.killed or 0, saved, continued))
+        if continued != saved and before.said[-1] != f"saving {continued}":
+            outcome.problems.append(f"step {saved} was saved, and the run went on from step {continued}")
+    for status in (whole.status, starts[-1].status):
+        if status != 0:
+            outcome.problems.append(
+                f"a run that was not killed ended with status {status}; see {folder}/*.log"
+            )
+    if left := sum(part.left for part in starts):
+        outcome.problems.append(f"{left} processes did not end with the one that was killed")
+    return outcome
+
+
+def _work(words: list[str], quick: bool) -> Callable[[Path], Work | str]:
+    """What a process does to train, or to continue, the run of a folder."""
+    from ssl_zoo.config import compose
+    from ssl_zoo.training.run import run
+
+    config = compose(words)
+    several = config.trainer.devices
+
+    def work(folder: Path) -> Work | str:
+        if several > 1 and not quick:  # as a user starts it
+            line = ["train", *words, f"run_dir={folder}", "resume=auto"]
+            return (
+                "from ssl_zoo import cli; from ssl_zoo.benchmarks.killing import told; "
+                f"told(lambda: cli.main({line!r}), {{pipe}})"
+            )
+
+        def fork() -> int:
+            if several > 1:
+                with_partners(several)
+            run(dataclasses.replace(config, run_dir=str(folder), resume="auto"))
+            return 0
+
+        return fork
+
+    return work
+
+
+def _draw(
+    whole: Start, starts: list[Start], low: float, high: float, draw: random.Random
+) -> tuple[str, float]:
+    """A moment in a part of the run that no start has reached, and how many seconds after it to kill."""
+    said = whole.said
+    reached = {said.index(line) + 1 for part in starts for line in part.said if line in said}
+    first = min(max([int(low * len(said)), *reached]), len(said) - 1)
+    chosen = draw.randrange(first, max(first + 1, int(high * len(said))))
+    gap = whole.moments[chosen + 1][1] - whole.moments[chosen][1]
+    return said[chosen], draw.uniform(0, gap if chosen + 1 < len(said) else gap / 2)  # not when it is over
+
+
+def _examine(outcome: Outcome, folder: Path) -> None:
+    """Compares the two runs of a variant."""
+    from ssl_zoo.training.checkpoints import Damaged
+
+    try:
+        outcome.compared = compare(folder / "whole", folder / "parts")
+    except (OSError, Damaged) as error:
+        outcome.problems.append(f"there is nothing to compare: {error}")
+        return
+    outcome.problems += [f"differs: {difference}" for difference in outcome.compared.differences]
+    trained = json.loads((folder / "parts" / "result.json").read_text())["train_seconds"]
+    if not 0 < trained < outcome.seconds:
+        outcome.problems.append(f"train_seconds={trained} of {outcome.seconds} s that all starts took")
+
+
+HEADER = """# Kill and resume
+
+Runs that were killed with SIGKILL at random moments and continued with `resume=auto`, compared to the bit with the
+same runs left alone: **{kills} kills, {verdict}**. Made by
+
+    {command}
+
+at commit `{commit}` with {versions}, on {cores} CPU cores.
+
+- Each run has three epochs on 192 digits, saves after every second step and at the end of each epoch, and was killed
+  again and again until it was done: {saving} of the kills came while a checkpoint was being written, {nothing}
+  before there was any. Of a run in several processes one was killed, drawn at random, and the others had to end by
+  themselves.
+- Compared: the last checkpoint (weights, queues, memory, target encoder, optimizer, schedule, position), `metrics.csv`
+  (the learning rate and all measurements after each epoch), `result.json`, and what TensorBoard shows, each step's
+  loss in it; also every loss that any start wrote, whether or not another wrote it again. {numbers} numbers in
+  {tensors} tensors, {events} values in TensorBoard. Left out are times, memory, names of folders, the commit.
+- Checked besides: each start went on from the last checkpoint that was whole, and `train_seconds` is above 0 and
+  below the time that all starts took together.
+
+| | words | steps | killed after, and continued from | TensorBoard | tensors | differs |
+|---|---|---|---|---|---|---|
+"""
+
+
+def _report(outcomes: list[Outcome], options: argparse.Namespace) -> str:
+    from ssl_zoo.result import git_commit, versions
+
+    kills = [kill for outcome in outcomes for kill in outcome.kills]
+    compared = [outcome.compared for outcome in outcomes if outcome.compared is not None]
+    wrong = sum(bool(outcome.problems) for outcome in outcomes)
+    command = "python -m ssl_zoo.benchmarks.kill_and_resume OUT"
+    for name in ("kills", "seed"):
+        command += f" --{name} {getattr(options, name)}"
+    used = versions()
+    header = HEADER.format(
+        kills=len(kills),
+        verdict=f"{wrong} of {len(outcomes)} runs differ" if wrong else "nothing differs",
+        command=command + (" --quick" if options.quick else " --write docs"),
+        commit=git_commit(),
+        versions=", ".join(f"{name} {used[name]}" for name in ("python", "torch", "pytorch-lightning")),
+        cores=os.cpu_count(),
+        saving=sum(kill.after.startswith("saving") for kill in kills),
+        nothing=sum(kill.continued == 0 for kill in kills),
+        numbers=f"{sum(one.numbers for one in compared):,}",
+        tensors=f"{sum(one.tensors for one in compared):,}",
+        events=f"{sum(one.events for one in compared):,}",
+    )
+    return header + "\n".join(map(_row, outcomes)) + "\n"
+
+
+def _row(outcome: Outcome) -> str:
+    compared = outcome.compared or Comparison(0, 0, 0, [])
+    cells = (
+        outcome.name,
+        f"`{' '.join(outcome.words)}`",
+        str(outcome.steps),
+        "; ".join(map(_in_words, outcome.kills)) or "-",
+        str(compared.events),
+        str(compared.tensors),
+        "; ".join(outcome.problems[:5]) or "nothing",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _in_words(kill: Kill) -> str:
+    """One kill, as in "saving 6 (process 1) → 4"."""
+    process = f" (process {kill.process})" if kill.process else ""
+    return f"{kill.after}{process} → {kill.continued}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
