@@ -125,7 +125,8 @@ def _run(out: Path, name: str, words: list[str], seed: int, threads: int) -> Run
 
 HEADER = """# Digits
 
-Embedded data, {threads} CPU thread(s) a run, the last epoch's figures; mean ± standard deviation over the seeds. Made by
+Embedded data, {threads} CPU thread(s) a run, the last epoch's figures; mean ± standard deviation over the seeds.
+Made by
 
     python -m ssl_zoo.benchmarks.digits runs/digits --write docs
 

@@ -5,7 +5,8 @@ runs that were never killed. Exit status 1 if anything differs.
 
 The kills are drawn from what the run that is left alone said it was at: a moment in each of as many parts of the
 run as there are kills, and a delay up to the next moment. Of several processes one is killed, drawn at random; the
-others must end by themselves. `OUT/found.json` holds what was found. Needs Linux.
+others must end by themselves. `OUT/found.json` holds what was found. Needs Linux. A long file for its list of variants
+and the text of its report.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import dataclasses
 import importlib
 import itertools
 import json
+import logging
 import os
 import random
 import sys
@@ -34,13 +36,9 @@ COMMON = [
     "method.queue.size=80", "optimizer.warmup_epochs=1", "monitor.every=1", "monitor.knn.k=5", "monitor.probe.draws=2",
     "trainer.threads=1", "trainer.progress=false", "trainer.log_every=1", "trainer.checkpoint_steps=2",
 ]  # fmt: skip
-QUICK = [
-    "data.limit=72",
-    "batch_size=18",
-    "epochs=2",
-    "monitor.every=2",
-    "monitor.baselines=false",
-]  # 2 x 4 steps
+QUICK = [  # two epochs of four steps
+    "data.limit=72", "batch_size=18", "epochs=2", "monitor.every=2", "monitor.baselines=false",
+]  # fmt: skip
 SWAV = ["method=swav", "method.prototypes.number=12"]
 VARIANTS = {
     "SimSiam": ["method=simsiam"],
@@ -146,6 +144,7 @@ def _prepare(out: Path, quick: bool) -> None:
     from PIL import Image
     from sklearn.datasets import load_digits
 
+    logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it tells of each restart
     run = importlib.import_module("ssl_zoo.training.run")
     if quick:
         run.draw_curves = lambda *_: None  # type: ignore[attr-defined]  # they follow from metrics.csv
@@ -262,17 +261,20 @@ same runs left alone: **{kills} kills, {verdict}**. Made by
 at commit `{commit}` with {versions}, on {cores} CPU cores.
 
 - Each run has three epochs on 192 digits, saves after every second step and at the end of each epoch, and was killed
-  again and again until it was done: {saving} of the kills came while a checkpoint was being written, {nothing}
-  before there was any. Of a run in several processes one was killed, drawn at random, and the others had to end by
-  themselves.
+  again and again until it was done. {saving} of the kills came while a checkpoint was being written; after {nothing}
+  there was none yet, and the run began anew. Where a run has several processes one of them was killed, drawn at
+  random, and the others had to end by themselves.
 - Compared: the last checkpoint (weights, queues, memory, target encoder, optimizer, schedule, position), `metrics.csv`
   (the learning rate and all measurements after each epoch), `result.json`, and what TensorBoard shows, each step's
-  loss in it; also every loss that any start wrote, whether or not another wrote it again. {numbers} numbers in
-  {tensors} tensors, {events} values in TensorBoard. Left out are times, memory, names of folders, the commit.
+  loss in it; also every value that any start wrote there, whether or not another wrote it again. In all {tensors}
+  tensors of {size} MB and {events} values in TensorBoard. Left out are times, memory, names of folders, the commit.
 - Checked besides: each start went on from the last checkpoint that was whole, and `train_seconds` is above 0 and
   below the time that all starts took together.
 
-| | words | steps | killed after, and continued from | TensorBoard | tensors | differs |
+The kills are given as the last that the run had said of itself, and the optimizer step that it then went on from: in
+"saving 4 → 2" it was killed while saving step 4, or on its way there, and continued from step 2.
+
+| | words | steps | kills | TensorBoard | tensors | differs |
 |---|---|---|---|---|---|---|
 """
 
@@ -296,7 +298,7 @@ def _report(outcomes: list[Outcome], options: argparse.Namespace) -> str:
         cores=os.cpu_count(),
         saving=sum(kill.after.startswith("saving") for kill in kills),
         nothing=sum(kill.continued == 0 for kill in kills),
-        numbers=f"{sum(one.numbers for one in compared):,}",
+        size=f"{sum(one.size for one in compared) / 1e6:.0f}",
         tensors=f"{sum(one.tensors for one in compared):,}",
         events=f"{sum(one.events for one in compared):,}",
     )

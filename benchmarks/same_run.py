@@ -23,7 +23,7 @@ class Comparison(NamedTuple):
     """What was compared, and what differs."""
 
     tensors: int
-    numbers: int  # in those tensors
+    size: int  # of those tensors, in bytes
     events: int  # of TensorBoard, over all starts of the second run
     differences: list[str]
 
@@ -46,7 +46,7 @@ def compare(whole: Path, parts: Path) -> Comparison:
         written = events(file)
         differences += _unequal(file.name, {key: shown.get(key) for key in written}, written)
         count += len(written)
-    return Comparison(len(tensors), sum(len(value) for value in tensors) // 4, count, differences)
+    return Comparison(len(tensors), sum(map(len, tensors)), count, differences)
 
 
 def events(path: Path) -> Events:

@@ -26,6 +26,7 @@ from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.training.checkpoints import Damaged, read
 from ssl_zoo.training.recorder import Recorder
 
+pytestmark = pytest.mark.xdist_group("kill")  # one worker starts the runs, once
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
 
@@ -293,3 +294,29 @@ def test_any_flipped_bit_is_noticed_or_changes_nothing(tmp_path: Path) -> None:
             assert torch.equal(found["a"], saved["a"])
             assert torch.equal(found["d"], saved["d"])
     assert damaged > 100
+
+
+def test_a_damaged_checkpoint_is_set_aside_not_made_the_previous_one(tmp_path: Path) -> None:
+    """Else a kill after the next save would leave no whole checkpoint but the newest."""
+    run = words(
+        "simclr", f"run_dir={tmp_path / 'run'}", "epochs=3", "monitor.baselines=false", "monitor.every=9"
+    )
+    stopped = Recorder.on_train_epoch_end
+
+    def stop(self: Recorder, trainer: Any, module: Any) -> None:
+        self.stop_asked = trainer.current_epoch == 1
+        stopped(self, trainer, module)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Recorder, "on_train_epoch_end", stop)
+        with pytest.raises(Interrupted):
+            ssl_zoo.train(run, silent=True)
+    folder = tmp_path / "run" / "checkpoints"
+    whole = read(folder / "previous.ckpt")["ssl_zoo"]["position"]
+    damaged = (folder / "last.ckpt").read_bytes()[:-100]
+    (folder / "last.ckpt").write_bytes(damaged)
+    ssl_zoo.train([*run, "resume=auto"], silent=True)
+    assert (folder / "damaged.ckpt").read_bytes() == damaged, "nothing is thrown away"
+    positions = [read(folder / name)["ssl_zoo"]["position"] for name in ("previous.ckpt", "last.ckpt")]
+    assert whole == [1, 0]
+    assert positions == [[2, 0], [3, 0]]
