@@ -162,8 +162,6 @@ def _variant(name: str, options: argparse.Namespace) -> Outcome:
     folder.mkdir()
     outcome = Outcome(name, VARIANTS[name])
     draw = random.Random(f"{options.seed} {name}")
-    # Of one process alone the children decode images; of several, any may be the one that is killed.
-    several = not options.quick and any(word.startswith("trainer.devices") for word in VARIANTS[name])
     words = [word.replace("OUT", str(options.out.absolute())) for word in VARIANTS[name]]
     work = _work([*COMMON, *words, *(QUICK if options.quick else [])], options.quick)
     whole = start(work(folder / "whole"), folder / "whole.log")
@@ -174,7 +172,9 @@ def _variant(name: str, options: argparse.Namespace) -> Outcome:
         early = whole.said.index("saved 2") / len(whole.said) if options.quick else 0.0
         low, high = (early + (1 - early) * part / kills for part in (number, number + 1))
         kill = _draw(whole, starts, low, high, draw)
-        starts.append(start(work(folder / "parts"), folder / "parts.log", kill, draw if several else None))
+        starts.append(
+            start(work(folder / "parts"), folder / "parts.log", kill, None if options.quick else draw)
+        )
         if starts[-1].status == 0:
             break  # it was done sooner than expected
     else:
