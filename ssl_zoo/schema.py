@@ -408,6 +408,11 @@ class TrainerConfig:
     checkpoint_every: Count = 1  # epochs between checkpoints
     checkpoint_steps: Count | None = None  # optimizer steps between further checkpoints within an epoch
 
+    @property
+    def processes(self) -> int:
+        """How many there are on all machines."""
+        return self.devices * self.num_nodes
+
 
 @section
 class KnnConfig:

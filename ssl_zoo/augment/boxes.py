@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ssl_zoo.augment.pixels import constant
 
-__all__ = ["sample_boxes"]
+__all__ = ["draw_corner", "draw_sides", "sample_boxes"]
 
 ATTEMPTS = 10
 
@@ -44,10 +44,7 @@ def sample_boxes(
     - [0] Going Deeper with Convolutions, 2014, https://arxiv.org/abs/1409.4842
     """
     u = torch.rand(2 * ATTEMPTS + 2, n, generator=generator, device=device or generator.device)
-    area = u[:ATTEMPTS].mul(scale[1] - scale[0]).add_(scale[0]).mul_(height * width)  # (10, n)
-    low, high = math.log(ratio[0]), math.log(ratio[1])
-    aspect = u[ATTEMPTS:-2].mul(high - low).add_(low).exp_()
-    sides = torch.stack((area / aspect, area * aspect)).sqrt_().round_()  # (2, 10, n): heights, widths
+    sides = draw_sides(u[:ATTEMPTS], u[ATTEMPTS:-2], height * width, scale, ratio)  # (2, 10, n)
     most = constant((height, width), u.device).view(2, 1, 1)
 
     fits = ((sides > 0) & (sides <= most)).all(dim=0)
@@ -55,9 +52,31 @@ def sample_boxes(
     central = constant(_central(height, width, ratio), u.device).view(2, 1, 1)
     sides = torch.where(found, sides.gather(1, first.expand(2, 1, n)), central)  # (2, 1, n)
     room = most - sides
-    drawn = torch.minimum((u[-2:].unsqueeze(1) * (room + 1)).floor_(), room)  # u near 1 may round up to 1
-    corner = torch.where(found, drawn, (room / 2).floor_())
+    corner = torch.where(found, draw_corner(u[-2:].unsqueeze(1), room), (room / 2).floor_())
     return torch.cat((corner, sides)).view(4, n).T.to(torch.int64)
+
+
+def draw_sides(
+    u: Tensor, v: Tensor, pixels: int, scale: tuple[float, float], ratio: tuple[float, float]
+) -> Tensor:
+    """Heights and widths, (2, ...), of boxes whose share of so many pixels and log width / height are uniform.
+
+    Args:
+        u: uniform in [0, 1), for the area; any shape.
+        v: likewise, for the aspect ratio.
+        pixels: of the image.
+        scale: smallest and largest share of the pixels.
+        ratio: smallest and largest width / height.
+    """
+    area = u.mul(scale[1] - scale[0]).add_(scale[0]).mul_(pixels)
+    low, high = math.log(ratio[0]), math.log(ratio[1])
+    aspect = v.mul(high - low).add_(low).exp_()
+    return torch.stack((area / aspect, area * aspect)).sqrt_().round_()
+
+
+def draw_corner(u: Tensor, room: Tensor) -> Tensor:
+    """Whole numbers from 0 to `room`, all alike likely, for u uniform in [0, 1)."""
+    return torch.minimum((u * (room + 1)).floor_(), room)  # u near 1 may round up to 1
 
 
 def _central(height: int, width: int, ratio: tuple[float, float]) -> tuple[int, int]:

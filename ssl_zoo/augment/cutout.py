@@ -6,11 +6,10 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
+from ssl_zoo.augment.boxes import draw_corner, draw_sides
 from ssl_zoo.augment.pixels import constant
 
 __all__ = ["cutout", "sample_cutouts"]
@@ -43,13 +42,9 @@ def sample_cutouts(
         (n, 4) int64, the rows being (top, left, height, width) in pixels; a side may be 0.
     """
     u = torch.rand(4, n, generator=generator, device=device or generator.device)
-    area = u[0].mul(scale[1] - scale[0]).add_(scale[0]).mul_(height * width)
-    low, high = math.log(ratio[0]), math.log(ratio[1])
-    aspect = u[1].mul(high - low).add_(low).exp_()
     most = constant((height, width), u.device).unsqueeze(1)
-    sides = torch.minimum(torch.stack((area / aspect, area * aspect)).sqrt_().round_(), most)  # (2, n)
-    room = most - sides
-    corner = torch.minimum((u[2:] * (room + 1)).floor_(), room)  # u near 1 may round up to 1
+    sides = torch.minimum(draw_sides(u[0], u[1], height * width, scale, ratio), most)  # (2, n)
+    corner = draw_corner(u[2:], most - sides)
     return torch.cat((corner, sides)).T.to(torch.int64)
 
 

@@ -15,7 +15,7 @@ from ssl_zoo.method import Encoder
 from ssl_zoo.schema import RunConfig
 from ssl_zoo.training.module import TrainingModule
 from ssl_zoo.training.prepare import Prepared
-from ssl_zoo.training.processes import environment
+from ssl_zoo.training.processes import cluster
 from ssl_zoo.training.recorder import Recorder, Row
 
 __all__ = ["fit"]
@@ -56,7 +56,7 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
             devices=config.trainer.devices,
             num_nodes=config.trainer.num_nodes,
             strategy=_strategy(config),
-            plugins=[environment(config)],
+            plugins=[cluster(config)],
             use_distributed_sampler=False,  # the loader divides its batches itself
             precision=ready.hardware.lightning,  # type: ignore[arg-type]
             max_epochs=config.epochs,
@@ -80,7 +80,7 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
 
 
 def _strategy(config: RunConfig) -> str | DDPStrategy:
-    if config.trainer.devices * config.trainer.num_nodes == 1:
+    if config.trainer.processes == 1:
         return "auto"
     # Queue and memory are alike in all processes by their own doing; sending them at each step would be slow.
     find = config.trainer.strategy == "ddp_find_unused_parameters_true"

@@ -74,7 +74,7 @@ class TrainingModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One batch, or this process's part of it: uint8 images (N, C, H, W) to a scalar loss."""
         images, index = batch
-        # 2**32 batches per seed before two seeds could share a stream.
+        # A CPU's generator reads the low 32 bits alone, so there a batch's draws are the same for every seed.
         seed = self.config.seed * 2**32 + self.current_epoch * self.batches + batch_idx
         torch.manual_seed(seed)  # for what draws from the global state: dropout, a plugin
         generator = torch.Generator(self.device).manual_seed(seed)  # all processes draw for the whole batch

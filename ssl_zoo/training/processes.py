@@ -33,7 +33,7 @@ from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.schema import RunConfig
 from ssl_zoo.training.hardware import pick_device
 
-__all__ = ["Place", "environment", "follow", "launcher", "place", "started"]
+__all__ = ["Place", "cluster", "follow", "place", "started"]
 
 SAYS = "ssl-zoo: "  # what a message to the user begins with
 
@@ -58,8 +58,8 @@ def place(config: RunConfig) -> Place:
             processes started another number of them.
     """
     trainer = config.trainer
-    world = trainer.devices * trainer.num_nodes
-    by = launcher(config)
+    world = trainer.processes
+    by = _launcher(config)
     if by == "torchrun" and os.environ["WORLD_SIZE"] != str(world):
         raise UserError(
             f"trainer.devices * trainer.num_nodes must be the number of processes that torchrun started, "
@@ -97,19 +97,19 @@ def place(config: RunConfig) -> Place:
     return Place(_rank(by, trainer.devices), world)
 
 
-def launcher(config: RunConfig) -> str:
+def _launcher(config: RunConfig) -> str:
     """What starts the processes: torchrun, slurm (srun with one task per process), or the run itself."""
-    world = config.trainer.devices * config.trainer.num_nodes
+    world = config.trainer.processes
     if "TORCHELASTIC_RUN_ID" in os.environ:
         return "torchrun"
     tasks = os.environ.get("SLURM_NTASKS")
     return "slurm" if world > 1 and tasks == str(world) and "SLURM_PROCID" in os.environ else "itself"
 
 
-def environment(config: RunConfig) -> ClusterEnvironment:
-    """The same for Lightning, which would guess otherwise: any SLURM job is srun's to it."""
+def cluster(config: RunConfig) -> ClusterEnvironment:
+    """What starts the processes, for Lightning, which would guess otherwise: any SLURM job is srun's to it."""
     kinds = {"torchrun": TorchElasticEnvironment, "slurm": SLURMEnvironment, "itself": LightningEnvironment}
-    made: ClusterEnvironment = kinds[launcher(config)]()
+    made: ClusterEnvironment = kinds[_launcher(config)]()
     return made
 
 
@@ -131,10 +131,11 @@ def started(config: RunConfig) -> Iterator[None]:
     """
     before = dict(os.environ)
     follows = "LOCAL_RANK" in os.environ  # this process has itself been started
-    alone = config.trainer.devices == 1 or follows or launcher(config) != "itself"
+    alone = config.trainer.devices == 1 or follows or _launcher(config) != "itself"
     others = [] if alone else _start(config)
     over = threading.Event()
-    threading.Thread(target=_watch, args=(others, over), daemon=True).start()
+    if others:
+        threading.Thread(target=_watch, args=(others, over), daemon=True).start()
     try:
         yield
         _leave_group()
@@ -144,7 +145,9 @@ def started(config: RunConfig) -> Iterator[None]:
         raise
     except Exception as error:
         over.set()
-        raise (_failure(others) or error) from error
+        if (failure := _failure(others)) is not None:
+            raise failure from error
+        raise
     finally:
         over.set()
         for other in others:
@@ -178,7 +181,7 @@ class _Other(NamedTuple):
 
 def _start(config: RunConfig) -> list[_Other]:
     devices = config.trainer.devices
-    os.environ.update(_environment(devices, devices * config.trainer.num_nodes))
+    os.environ.update(_environment(config.trainer.processes))
     command = [sys.executable, "-m", "ssl_zoo.training.follower", str(os.getpid())]
     others = []
     for rank in range(1, devices):
@@ -199,7 +202,7 @@ def _start(config: RunConfig) -> list[_Other]:
     return others
 
 
-def _environment(devices: int, world: int) -> dict[str, str]:
+def _environment(world: int) -> dict[str, str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])

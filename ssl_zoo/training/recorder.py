@@ -33,9 +33,7 @@ COLUMNS = (
     "epoch", "step", "loss", "lr", "knn_top1", "output_std_ratio", "center_ratio", "residual_ratio",
     "effective_rank", "alignment", "uniformity", "views_per_second",
 )  # fmt: skip
-
-
-ASK_EVERY = 16  # batches after which several processes ask one another whether to stop
+ASK_EVERY = 16  # optimizer steps after which several processes ask one another whether to stop
 
 
 class Recorder(pl.Callback):

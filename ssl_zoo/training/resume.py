@@ -36,7 +36,13 @@ class Saved(NamedTuple):
 
 
 class DamagedCheckpoint(UserError):
-    """A checkpoint that cannot be read."""
+    """A checkpoint that cannot be read; `problem` is the message without its advice."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.problem = (
+            f"resume needs a checkpoint that ssl-zoo saved; '{path}' cannot be read as one ({reason})"
+        )
+        super().__init__(f"{self.problem}; name another, or start anew without resume")
 
 
 def choose_run_dir(config: RunConfig) -> Path:
@@ -102,7 +108,7 @@ def find_checkpoint(config: RunConfig, run_dir: Path) -> Saved | None:
         if len(there) == 1:
             raise
         saved = check_checkpoint(there[1], config)
-        return saved._replace(instead_of=str(error).partition("; name another")[0])
+        return saved._replace(instead_of=error.problem)
 
 
 def check_checkpoint(path: Path, config: RunConfig) -> Saved:
@@ -118,10 +124,7 @@ def check_checkpoint(path: Path, config: RunConfig) -> Saved:
         position, images = Position(*map(int, stamp["position"])), int(stamp["images"])
     except (Damaged, KeyError, TypeError, ValueError) as error:
         reason = str(error) if isinstance(error, Damaged) else "it is none of ours"
-        raise DamagedCheckpoint(
-            f"resume needs a checkpoint that ssl-zoo saved; '{path}' cannot be read as one ({reason}); name another, "
-            "or start anew without resume"
-        ) from error
+        raise DamagedCheckpoint(path, reason) from error
     if name != config.method.name:
         raise UserError(
             f"resume needs a checkpoint of the same method; '{path}' is of method '{name}', and the run is of "
