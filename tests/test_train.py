@@ -15,6 +15,7 @@ from PIL import Image
 from runs import SIAMESE_METHODS, words
 
 import ssl_zoo
+from ssl_zoo.augment import Augment
 from ssl_zoo.config import compose, from_mapping
 from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.result import Baselines, Result
@@ -75,6 +76,22 @@ def test_the_same_seed_gives_the_same_run(tmp_path: Path) -> None:
     assert_same_weights(tmp_path / "a", tmp_path / "b")
     assert metrics(tmp_path / "a") == metrics(tmp_path / "b")
     assert metrics(tmp_path / "a") != metrics(tmp_path / "c")
+
+
+def test_every_seed_draws_its_own_augmentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+    forward = Augment.forward
+
+    def spy(self: Augment, images: Any, generator: torch.Generator, part: tuple[int, int] = (0, 1)) -> Any:
+        if generator.initial_seed():  # the monitor's is 0, always
+            drawn.append(torch.rand(3, generator=generator.clone_state()).tolist())
+        return forward(self, images, generator, part)
+
+    monkeypatch.setattr(Augment, "forward", spy)
+    for seed in (1, 2, 2**32 - 1):
+        ssl_zoo.train(words("simsiam", f"run_dir={tmp_path / str(seed)}", f"seed={seed}", "epochs=1"), silent=True)
+    assert len(drawn) == 15
+    assert len({tuple(values) for values in drawn}) == 15
 
 
 @pytest.mark.parametrize(("method", "stop_after"), [("moco", 3), ("byol", 5), ("swav", 8)])

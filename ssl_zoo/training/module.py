@@ -18,7 +18,7 @@ from ssl_zoo.schema import RunConfig
 from ssl_zoo.training.optim import build_optimizer, build_schedule
 from ssl_zoo.training.resume import STAMP, Position
 
-__all__ = ["TrainingModule"]
+__all__ = ["TrainingModule", "step_seed"]
 
 
 class TrainingModule(pl.LightningModule):
@@ -74,8 +74,7 @@ class TrainingModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One batch, or this process's part of it: uint8 images (N, C, H, W) to a scalar loss."""
         images, index = batch
-        # A CPU's generator reads the low 32 bits alone, so there a batch's draws are the same for every seed.
-        seed = self.config.seed * 2**32 + self.current_epoch * self.batches + batch_idx
+        seed = step_seed(self.config.seed, self.current_epoch * self.batches + batch_idx)
         torch.manual_seed(seed)  # for what draws from the global state: dropout, a plugin
         generator = torch.Generator(self.device).manual_seed(seed)  # all processes draw for the whole batch
         views = self.augment(images, generator, part=(rank(), world_size()))
@@ -135,3 +134,12 @@ class TrainingModule(pl.LightningModule):
             steps_per_epoch=self.steps_per_epoch,
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def step_seed(seed: int, batch: int) -> int:
+    """The seed of all that is drawn for the run's n-th batch; a CPU's generator reads 32 bits of it and no more.
+
+    The factor, 2**32 by the golden ratio, lays the runs of neighbouring seeds far apart, so that no seed meets
+    the draws of another some batches later.
+    """
+    return (seed * 0x9E3779B1 + batch) % 2**32
