@@ -51,7 +51,7 @@ def compare(whole: Path, parts: Path) -> Comparison:
 
 def events(path: Path) -> Events:
     """The scalars that TensorBoard shows of a folder, or that a single file of it holds."""
-    from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
+    from tensorboard.backend.event_processing.event_accumulator import (
         EventAccumulator,
     )
 

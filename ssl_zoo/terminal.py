@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from rich.console import Console
@@ -66,6 +67,10 @@ class Narrator:
                 f"epoch {int(row['epoch'] or 0):>4}/{self.epochs} · {' · '.join(figures)} · {seconds:.0f} s",
                 highlight=False,
             )
+
+    def waiting(self, what: str) -> AbstractContextManager[Any]:
+        """Says on a terminal what is being waited for, meanwhile."""
+        return self.console.status(what) if self.console.is_terminal else nullcontext()
 
     def stop(self) -> None:
         """Closes the bar."""

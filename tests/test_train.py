@@ -17,8 +17,12 @@ from runs import SIAMESE_METHODS, words
 import ssl_zoo
 from ssl_zoo.augment import Augment
 from ssl_zoo.config import compose, from_mapping
+from ssl_zoo.data import Data, MemorySplit
 from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.result import Baselines, Result
+from ssl_zoo.training.evaluator import Evaluator
+from ssl_zoo.training.hardware import Plan
+from ssl_zoo.training.prepare import prepare
 from ssl_zoo.training.recorder import COLUMNS, Recorder
 
 CONTRACT = {
@@ -89,9 +93,45 @@ def test_every_seed_draws_its_own_augmentation(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(Augment, "forward", spy)
     for seed in (1, 2, 2**32 - 1):
-        ssl_zoo.train(words("simsiam", f"run_dir={tmp_path / str(seed)}", f"seed={seed}", "epochs=1"), silent=True)
+        ssl_zoo.train(
+            words("simsiam", f"run_dir={tmp_path / str(seed)}", f"seed={seed}", "epochs=1"), silent=True
+        )
     assert len(drawn) == 15
     assert len({tuple(values) for values in drawn}) == 15
+
+
+def test_the_untrained_encoder_of_the_baselines_is_the_one_that_was_trained(tmp_path: Path) -> None:
+    config = compose(words("byol", "seed=7", f"run_dir={tmp_path / 'run'}"))
+    ready = prepare(config)
+    before = {name: value.clone() for name, value in ready.method.state_dict().items()}
+    torch.manual_seed(0)  # as training would have changed it
+    after = ready.untrained().state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_knn_is_measured_as_often_as_its_share_of_the_time_allows(tmp_path: Path) -> None:
+    def epochs(*more: str) -> list[int]:
+        run = tmp_path / str(len(list(tmp_path.iterdir())))
+        few = ("epochs=6", "monitor.every=2", "monitor.baselines=false")
+        ssl_zoo.train(words("simsiam", *few, f"run_dir={run}", *more), silent=True)
+        return [int(row["epoch"]) for row in metrics(run) if row["knn_top1"]]
+
+    assert epochs("monitor.knn.every=1") == [2, 4, 6]
+    assert epochs("monitor.knn.every=2") == [4, 6]
+    assert epochs("monitor.knn.every=null") == [6]  # 520 images classified to 640 views an epoch
+
+
+@pytest.mark.parametrize(("precision", "measurements"), [("fp32", 1), ("bf16", 4)])
+def test_the_share_of_knn_is_two_percent(precision: str, measurements: int) -> None:
+    # 20,000 + 10,000 images once, to 50,000 * 2 views trained in each of 5 epochs between measurements: at 3
+    # passes a view the training takes 1,500,000, of which 2 % are 30,000; bf16 is four times as fast.
+    config = compose(["data=cifar10", "recipe=null", "monitor.every=5"])
+    images = torch.zeros(50000, 3, 1, 1, dtype=torch.uint8)
+    train = MemorySplit(images, torch.zeros(50000, dtype=torch.int64))
+    data = Data(train, train, train.select(range(10000)), ("a",), 3)
+    evaluator = Evaluator(config, data, Plan(torch.device("cpu"), precision, ""))
+    assert evaluator.knn_every == measurements
 
 
 @pytest.mark.parametrize(("method", "stop_after"), [("moco", 3), ("byol", 5), ("swav", 8)])

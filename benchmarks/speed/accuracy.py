@@ -29,11 +29,13 @@ from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import ssl_zoo
-from ssl_zoo.benchmarks.speed.plain import PlainAugment
 from ssl_zoo.config import compose
 from ssl_zoo.data import load_data
 from ssl_zoo.training.checkpoints import LAST
 from ssl_zoo.training.evaluator import Evaluator
+from ssl_zoo.training.hardware import plan
+
+from .plain import PlainAugment
 
 Run = dict[str, Any]
 
@@ -52,7 +54,9 @@ def words(path: str, seed: int, train: Path, run_dir: Path, threads: int) -> lis
 
 def main() -> None:
     """Runs what is missing and writes the report."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("out", type=Path, help="folder of the run directories")
     parser.add_argument("--train", type=Path, required=True, help="folder with a sub-folder per class")
     parser.add_argument("--test", type=Path, required=True)
@@ -107,8 +111,8 @@ def _score(options: argparse.Namespace, path: str, seed: int) -> Run:
         method = ssl_zoo.build_method(chosen)
         saved = torch.load(folder / "checkpoints" / LAST, weights_only=True)["state_dict"]
         method.load_state_dict({name.removeprefix("method."): tensor for name, tensor in saved.items()})
-        scores = Evaluator(config, load_data(config.data), torch.device("cpu")).scores(method.encoder.backbone)
-        assert scores is not None
+        scores = Evaluator(config, load_data(config.data), plan(config)).measure(method).scores
+        assert scores.probe is not None
         kept.write_text(json.dumps({"knn": scores.knn_top1, "linear": scores.probe.mean}))
     result: Run = json.loads((folder / "result.json").read_text())
     return {**result, **json.loads(kept.read_text()), "losses": _losses(folder)}
@@ -177,8 +181,12 @@ def _picture(path: Path, runs: dict[str, list[Run]]) -> None:
     for (name, group), colour in zip(runs.items(), ("tab:blue", "tab:orange"), strict=True):
         for number, run in enumerate(group):
             label = f"{name}, {len(group)} seeds" if number == 0 else None
-            axes.plot(range(1, len(run["losses"]) + 1), run["losses"], color=colour, lw=1, alpha=0.7, label=label)
-    axes.set(xlabel="step", ylabel="loss (negative cosine similarity)", title="SimSiam on 10,000 CIFAR-10 images")
+            axes.plot(
+                range(1, len(run["losses"]) + 1), run["losses"], color=colour, lw=1, alpha=0.7, label=label
+            )
+    axes.set(
+        xlabel="step", ylabel="loss (negative cosine similarity)", title="SimSiam on 10,000 CIFAR-10 images"
+    )
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     figure.savefig(path, dpi=150)

@@ -24,7 +24,10 @@ def plain_transform(view: ViewConfig, mean: Sequence[float], std: Sequence[float
         part = getattr(view, name)
         assert (part if isinstance(part, float) else part.p) == 0, f"torchvision's pipelines have no {name}"
     jitter, crop, blur = view.jitter, view.crop, view.blur
-    modes = {"bilinear": transforms.InterpolationMode.BILINEAR, "bicubic": transforms.InterpolationMode.BICUBIC}
+    modes = {
+        "bilinear": transforms.InterpolationMode.BILINEAR,
+        "bicubic": transforms.InterpolationMode.BICUBIC,
+    }
     strengths = (jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue)
     kernel = max(3, 2 * int(blur.kernel * view.size / 2) + 1)
     steps = [
@@ -48,7 +51,9 @@ class PlainAugment(nn.Module):
         super().__init__()
         self.transforms = [plain_transform(view, mean, std) for view in views]
 
-    def forward(self, images: Tensor, generator: torch.Generator, part: tuple[int, int] = (0, 1)) -> list[Tensor]:
+    def forward(
+        self, images: Tensor, generator: torch.Generator, part: tuple[int, int] = (0, 1)
+    ) -> list[Tensor]:
         """Makes the views (N, C, size, size) of a uint8 batch (N, C, H, W)."""
         assert part == (0, 1)
         pictures = [Image.fromarray(image.numpy()) for image in images.permute(0, 2, 3, 1)]

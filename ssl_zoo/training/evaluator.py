@@ -1,11 +1,13 @@
 """Measures an encoder: kNN and collapse diagnostics during training, the linear probe at its end.
 
 Always in evaluation mode and in float32, whatever the training precision, so that rounding neither hides
-nor makes a collapse.
+nor makes a collapse. Where training is in bf16 a forward pass in float32 costs as much as training on a view or
+more, so kNN, which sees many images, is measured seldom; see `knn_every`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,27 +23,30 @@ from ssl_zoo.monitors.collapse import Diagnostics, diagnose
 from ssl_zoo.monitors.knn import knn_top1
 from ssl_zoo.monitors.probe import ProbeResult, describe, few_label_top1
 from ssl_zoo.schema import RunConfig
+from ssl_zoo.training.hardware import Plan
 
 __all__ = ["Evaluator", "Measurement", "Scores"]
 
 BATCH = 256  # images per forward pass
 PIXEL_SIDE = 32  # the pixel baseline sees images of at most this side
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """What is measured during training; kNN is None without labels or test images."""
-
-    knn_top1: float | None
-    diagnostics: Diagnostics
+KNN_SHARE = 0.02  # of the time of training, what kNN may take
+VIEW_COST = {"fp32": 3.0, "bf16": 0.75, "fp16": 0.75}  # of training on a view, in forward passes in float32
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a classifier on frozen features reaches."""
+    """What classifiers on frozen features reach; None without labels or test images, or where not asked for."""
 
-    knn_top1: float
-    probe: ProbeResult
+    knn_top1: float | None = None
+    probe: ProbeResult | None = None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What is measured of a method."""
+
+    diagnostics: Diagnostics
+    scores: Scores
 
 
 class Evaluator:
@@ -50,15 +55,17 @@ class Evaluator:
     Args:
         config: the run's configuration.
         data: its images.
-        device: where the encoder is.
+        hardware: where the encoder is, and the precision it is trained in.
 
     Raises:
         UserError: `monitor.knn.k` is larger than the bank.
     """
 
-    def __init__(self, config: RunConfig, data: Data, device: torch.device) -> None:
+    def __init__(self, config: RunConfig, data: Data, hardware: Plan) -> None:
         self.config = config
-        self.device = device
+        self.data = data
+        self.device = hardware.device
+        self.precision = hardware.precision
         self.test = data.test
         self.bank = None if data.bank is None else _part(data.bank, config.monitor.bank)
         self.scored = self.bank is not None and self.test is not None
@@ -73,30 +80,37 @@ class Evaluator:
         seen = _part(data.train, config.monitor.samples)
         views = config.augment.flat[:2]
         self.loader = seen.train_loader(min(BATCH, len(seen)), views, seed=0)
-        self.augment = Augment(views, config.data.mean, config.data.std).to(device)
+        self.augment = Augment(views, config.data.mean, config.data.std).to(self.device)
 
-    def measure(self, method: Method) -> Measurement:
-        """kNN on the backbone's features, diagnostics on the embeddings of two views."""
+    def measure(self, method: Method, *, knn: bool = True, probe: bool = True) -> Measurement:
+        """Diagnostics on the embeddings of two views; kNN and linear probe on the backbone's features."""
         with _evaluating(method):
             diagnostics = diagnose(*self._embed_two_views(method))
-            knn = self._knn(*self._features(method.encoder.backbone)) if self.scored else None
-        return Measurement(knn, diagnostics)
+            if not (self.scored and (knn or probe)):
+                return Measurement(diagnostics, Scores())
+            return Measurement(
+                diagnostics, self._scores(*self._features(method.encoder.backbone), knn, probe)
+            )
 
-    def scores(self, backbone: nn.Module) -> Scores | None:
-        """kNN and linear probe on the backbone's features; None without labels."""
+    def pixel_scores(self) -> Scores:
+        """kNN and linear probe on raw pixels, at most 32 x 32 of them."""
         if not self.scored:
-            return None
-        with _evaluating(backbone):
-            return self._scores(*self._features(backbone))
-
-    def pixel_scores(self) -> Scores | None:
-        """The same on raw pixels, at most 32 x 32 of them."""
-        if not self.scored:
-            return None
+            return Scores()
         side = min(self.config.augment.size, PIXEL_SIDE)
-        return self._scores(
-            *(torch.cat([x.flatten(1) for x in self._plain(split, side)]) for split in self._splits())
-        )
+        bank, test = (torch.cat([x.flatten(1) for x in self._plain(split, side)]) for split in self._splits())
+        return self._scores(bank, test)
+
+    @property
+    def knn_every(self) -> int:
+        """How many measurements there are from one kNN to the next: `monitor.knn.every`, or as its cost asks for."""
+        monitor = self.config.monitor
+        if monitor.knn.every is not None or not self.scored:
+            return monitor.knn.every or 1
+        images = sum(len(split) for split in self._splits())
+        views = (
+            len(self.data.train) * len(self.config.views) * monitor.every
+        )  # from one measurement to the next
+        return math.ceil(images / (KNN_SHARE * VIEW_COST[self.precision] * views))
 
     @property
     def knn_protocol(self) -> str | None:
@@ -154,16 +168,14 @@ class Evaluator:
         assert test is not None
         return bank, test
 
-    def _knn(self, bank: Tensor, test: Tensor) -> float:
+    def _scores(self, bank: Tensor, test: Tensor, knn: bool = True, probe: bool = True) -> Scores:
         labels, test_labels = self._labels()
-        temperature = self.config.monitor.knn.temperature
-        return knn_top1(bank, labels, test, test_labels, k=self.k, temperature=temperature)
-
-    def _scores(self, bank: Tensor, test: Tensor) -> Scores:
-        labels, test_labels = self._labels()
-        per_class = self.config.monitor.probe.labels_per_class
-        linear = few_label_top1(bank, labels, test, test_labels, per_class, self.draws)
-        return Scores(self._knn(bank, test), linear)
+        monitor = self.config.monitor
+        few, tau = monitor.probe.labels_per_class, monitor.knn.temperature
+        return Scores(
+            knn_top1(bank, labels, test, test_labels, k=self.k, temperature=tau) if knn else None,
+            few_label_top1(bank, labels, test, test_labels, few, self.draws) if probe else None,
+        )
 
 
 def _to(images: Tensor | tuple[Tensor, ...], device: torch.device) -> Tensor | list[Tensor]:

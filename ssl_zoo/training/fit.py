@@ -42,7 +42,6 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
         ready.evaluator,
         monitor=config.monitor,
         trainer=config.trainer,
-        initial=ready.initial,
         say=say,
     )
     if config.compile:
@@ -74,7 +73,7 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
             trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
         except SystemExit as error:  # what Lightning makes of Ctrl-C before the first step
             raise KeyboardInterrupt from error
-    if ready.evaluator is not None and recorder.last is ready.initial:  # taken up again when finished
+    if ready.evaluator is not None and recorder.last is None:  # taken up again when finished
         recorder.last = ready.evaluator.measure(ready.method)
     return recorder
 

@@ -16,9 +16,8 @@ from ssl_zoo.data import Data, load_data
 from ssl_zoo.errors import UserError
 from ssl_zoo.method import Method
 from ssl_zoo.parts.batchnorm import synchronize
-from ssl_zoo.result import Baselines
 from ssl_zoo.schema import RunConfig
-from ssl_zoo.training.evaluator import Evaluator, Measurement, Scores
+from ssl_zoo.training.evaluator import Evaluator
 from ssl_zoo.training.hardware import Plan, plan
 from ssl_zoo.training.processes import Place, place
 from ssl_zoo.training.resume import Position, Saved, choose_run_dir, find_checkpoint
@@ -37,15 +36,16 @@ class Prepared:
     saved: Saved | None  # to continue from
     data: Data
     method: Method
-    evaluator: Evaluator | None  # the first process measures, and has what follows
-    initial: Measurement | None  # of the untrained encoder
-    initial_scores: Scores | None  # None without labels or baselines
-    baselines: Baselines
+    evaluator: Evaluator | None  # the first process measures
 
     @property
     def position(self) -> Position:
         """Where the training begins."""
         return Position(0, 0) if self.saved is None else self.saved.position
+
+    def untrained(self) -> Method:
+        """The method as it was before its training, built anew from the seed."""
+        return _placed(self.config, _build(self.config, self.data.channels)[0], self.hardware.device)
 
 
 def build_method(words: tuple[str, ...] | list[str] = ()) -> Method:
@@ -81,11 +81,6 @@ def prepare(config: RunConfig) -> Prepared:
     hardware = plan(config, strides_single_pixels=backbone.strides_single_pixels)
     if here.world > 1 and config.method.batch_norm == "sync":
         synchronize(method, hardware.device)
-    method = method.to(hardware.device)
-    if config.trainer.channels_last:
-        method = method.to(memory_format=torch.channels_last)
-    evaluator = Evaluator(config, data, hardware.device) if here.first else None
-    scores, baselines = (None, Baselines()) if evaluator is None else _baselines(config, evaluator, method)
     return Prepared(
         config=config,
         hardware=hardware,
@@ -93,11 +88,8 @@ def prepare(config: RunConfig) -> Prepared:
         place=here,
         saved=saved,
         data=data,
-        method=method,
-        evaluator=evaluator,
-        initial=None if evaluator is None else evaluator.measure(method),
-        initial_scores=scores,
-        baselines=baselines,
+        method=_placed(config, method, hardware.device),
+        evaluator=Evaluator(config, data, hardware) if here.first else None,
     )
 
 
@@ -128,15 +120,6 @@ def _build(config: RunConfig, channels: int) -> tuple[Method, Backbone]:
     return method(config.method, backbone.model, backbone.num_features), backbone
 
 
-def _baselines(config: RunConfig, evaluator: Evaluator, method: Method) -> tuple[Scores | None, Baselines]:
-    if not config.monitor.baselines:
-        return None, Baselines()
-    random, pixels = evaluator.scores(method.encoder.backbone), evaluator.pixel_scores()
-    if random is None or pixels is None:  # no labels
-        return None, Baselines()
-    return random, Baselines(
-        pixels_knn_top1=pixels.knn_top1,
-        pixels_linear_top1=pixels.probe.mean,
-        random_encoder_knn_top1=random.knn_top1,
-        random_encoder_linear_top1=random.probe.mean,
-    )
+def _placed(config: RunConfig, method: Method, device: torch.device) -> Method:
+    method = method.to(device)
+    return method.to(memory_format=torch.channels_last) if config.trainer.channels_last else method

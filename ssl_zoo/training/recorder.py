@@ -45,7 +45,6 @@ class Recorder(pl.Callback):
         evaluator: measures the encoder; None in all processes but the first.
         monitor: how often to measure.
         trainer: how often to save and to log.
-        initial: the measurement of the untrained encoder; None in all processes but the first.
         say: is given each epoch's row, for the terminal.
     """
 
@@ -57,7 +56,6 @@ class Recorder(pl.Callback):
         *,
         monitor: MonitorConfig,
         trainer: TrainerConfig,
-        initial: Measurement | None,
         say: Callable[[Row], None],
     ) -> None:
         self.run_dir = run_dir
@@ -68,8 +66,8 @@ class Recorder(pl.Callback):
         self.say = say
         self.seconds = 0.0  # spent training, without measurements
         self.views = 0
-        self.last = initial
-        self.rows: list[Row] = [{"epoch": 0, "step": 0, **({} if initial is None else _columns(initial))}]
+        self.last: Measurement | None = None  # of the trained encoder, complete
+        self.rows: list[Row] = [{"epoch": 0, "step": 0}]
         self.stop_asked = False
         self.writer: SummaryWriter | None = None  # of the first process, while it trains
 
@@ -135,9 +133,12 @@ class Recorder(pl.Callback):
         row: Row = {"epoch": epoch, "step": trainer.global_step, "loss": loss}
         row["lr"] = _scheduled_lr(trainer.optimizers[0])
         row["views_per_second"] = self.views / self.seconds
-        if self.evaluator is not None and (done or epoch % self.monitor.every == 0):
+        if self.evaluator is not None and done:
             self.last = self.evaluator.measure(pl_module.method)
             row.update(_columns(self.last))
+        elif self.evaluator is not None and epoch % self.monitor.every == 0:
+            knn = epoch // self.monitor.every % self.evaluator.knn_every == 0
+            row.update(_columns(self.evaluator.measure(pl_module.method, knn=knn, probe=False)))
         self._record(row)
         trainer.should_stop = trainer.should_stop or diverged
         stops = any_process(self.stop_asked, pl_module.device)
@@ -151,6 +152,11 @@ class Recorder(pl.Callback):
             signal.signal(number, handler)
         if self.writer is not None:
             self.writer.close()
+
+    def complete(self, initial: Measurement) -> None:
+        """Adds what was measured of the untrained encoder."""
+        self.rows[0].update(_columns(initial))
+        self._write_rows()
 
     def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
         if self.stop_asked and number == signal.SIGINT:
@@ -198,5 +204,5 @@ def _scheduled_lr(optimizer: torch.optim.Optimizer) -> float:
 
 
 def _columns(measured: Measurement) -> Row:
-    values = {"knn_top1": measured.knn_top1, **dataclasses.asdict(measured.diagnostics)}
+    values = {"knn_top1": measured.scores.knn_top1, **dataclasses.asdict(measured.diagnostics)}
     return {name: value for name, value in values.items() if name in COLUMNS}

@@ -14,11 +14,11 @@ from ssl_zoo.distributed import from_first
 from ssl_zoo.equation import Siamese
 from ssl_zoo.monitors.verdict import Evidence, Verdict, judge
 from ssl_zoo.naming import differences, variant
-from ssl_zoo.result import Result, environment, git_commit, versions, write_json
+from ssl_zoo.result import Baselines, Result, environment, git_commit, versions, write_json
 from ssl_zoo.schema import RunConfig
 from ssl_zoo.terminal import Narrator, closing_table
 from ssl_zoo.training.checkpoints import set_aside
-from ssl_zoo.training.evaluator import Scores
+from ssl_zoo.training.evaluator import Measurement, Scores
 from ssl_zoo.training.fit import fit
 from ssl_zoo.training.prepare import Prepared, prepare
 from ssl_zoo.training.processes import started
@@ -81,47 +81,57 @@ def _run(config: RunConfig, silent: bool) -> Result:
 
 def _conclude(ready: Prepared, recorder: Recorder, title: str, narrator: Narrator) -> Result:
     """The last measurements, the verdict and what is written of them, by the first process."""
-    config = ready.config
-    assert ready.evaluator is not None
-    assert ready.initial is not None
-    scores = ready.evaluator.scores(ready.method.encoder.backbone)
-    result = _result(ready, recorder, scores, _judge(ready, recorder, scores))
+    config, evaluator, trained = ready.config, ready.evaluator, recorder.last
+    assert evaluator is not None
+    assert trained is not None
+    compare = config.monitor.baselines
+    with narrator.waiting("measuring the untrained encoder and raw pixels"):
+        initial = evaluator.measure(ready.untrained(), knn=compare, probe=compare)
+        pixels = evaluator.pixel_scores() if compare else Scores()
+    recorder.complete(initial)
+    baselines = Baselines(
+        pixels_knn_top1=pixels.knn_top1,
+        pixels_linear_top1=None if pixels.probe is None else pixels.probe.mean,
+        random_encoder_knn_top1=initial.scores.knn_top1,
+        random_encoder_linear_top1=None if initial.scores.probe is None else initial.scores.probe.mean,
+    )
+    result = _result(ready, recorder, trained, baselines, _judge(ready, recorder, trained, initial))
     result.write()
     title = f"{title}, seed {config.seed}"
-    draw_curves(ready.run_dir / "curves.png", title, recorder.rows, ready.baselines)
-    narrator.console.print(closing_table(result, title, dataclasses.asdict(ready.initial.diagnostics)))
+    draw_curves(ready.run_dir / "curves.png", title, recorder.rows, result.baselines)
+    narrator.console.print(closing_table(result, title, dataclasses.asdict(initial.diagnostics)))
     return result
 
 
-def _judge(ready: Prepared, recorder: Recorder, scores: Scores | None) -> Verdict:
-    data, random = ready.data, ready.initial_scores
-    assert recorder.last is not None
-    assert ready.initial is not None
+def _judge(ready: Prepared, recorder: Recorder, trained: Measurement, initial: Measurement) -> Verdict:
+    data = ready.data
+    probe, random = trained.scores.probe, initial.scores.probe
     diagnosed = min(ready.config.monitor.samples, len(data.train))
     return judge(
         Evidence(
             epochs=int(recorder.rows[-1]["epoch"] or 0),
             loss=recorder.rows[-1].get("loss"),
             weights_finite=all(bool(p.isfinite().all()) for p in ready.method.parameters()),
-            diagnostics=recorder.last.diagnostics,
-            initial=ready.initial.diagnostics,
+            diagnostics=trained.diagnostics,
+            initial=initial.diagnostics,
             directions=min(ready.method.embedding_dim, diagnosed - 1),
             classes=None if data.classes is None else len(data.classes),
-            linear_top1=None if scores is None else scores.probe.mean,
-            random_linear_top1=None if random is None else random.probe.mean,
-            linear_draws=None if scores is None else scores.probe.draws,
-            random_linear_draws=None if random is None else random.probe.draws,
-            linear_hits=None if scores is None else scores.probe.hits,
-            random_linear_hits=None if random is None else random.probe.hits,
+            linear_top1=None if probe is None else probe.mean,
+            random_linear_top1=None if random is None else random.mean,
+            linear_draws=None if probe is None else probe.draws,
+            random_linear_draws=None if random is None else random.draws,
+            linear_hits=None if probe is None else probe.hits,
+            random_linear_hits=None if random is None else random.hits,
             test_size=None if data.test is None else len(data.test),
         )
     )
 
 
-def _result(ready: Prepared, recorder: Recorder, scores: Scores | None, verdict: Verdict) -> Result:
-    assert recorder.last is not None
+def _result(
+    ready: Prepared, recorder: Recorder, trained: Measurement, baselines: Baselines, verdict: Verdict
+) -> Result:
     assert ready.evaluator is not None
-    config, last, measured = ready.config, recorder.rows[-1], recorder.last.diagnostics
+    config, last, scores = ready.config, recorder.rows[-1], trained.scores
     return Result(
         method=config.method.name,
         data=config.data.name,
@@ -129,13 +139,13 @@ def _result(ready: Prepared, recorder: Recorder, scores: Scores | None, verdict:
         epochs=int(last["epoch"] or 0),
         steps=int(last["step"] or 0),
         loss=last.get("loss"),
-        knn_top1=None if scores is None else scores.knn_top1,
+        knn_top1=scores.knn_top1,
         knn_protocol=ready.evaluator.knn_protocol,
-        linear_top1=None if scores is None else scores.probe.mean,
-        linear_top1_std=None if scores is None else scores.probe.std,
+        linear_top1=None if scores.probe is None else scores.probe.mean,
+        linear_top1_std=None if scores.probe is None else scores.probe.std,
         linear_protocol=ready.evaluator.linear_protocol,
-        baselines=ready.baselines,
-        **dataclasses.asdict(measured),
+        baselines=baselines,
+        **dataclasses.asdict(trained.diagnostics),
         verdict=verdict.name,
         verdict_reason=verdict.reason,
         differs_from_paper=differences(config),
