@@ -47,19 +47,40 @@ class MemorySplit(Split):
             yield plain_view(images, size)
 
     def train_loader(
-        self, batch_size: int, views: Sequence[ViewConfig], seed: int, part: tuple[int, int] = (0, 1)
+        self,
+        batch_size: int,
+        views: Sequence[ViewConfig],
+        seed: int,
+        part: tuple[int, int] = (0, 1),
+        device: torch.device | None = None,
     ) -> TrainLoader:
-        return _MemoryLoader(self.images, batch_size, seed, part)
+        return _MemoryLoader(self.images, batch_size, seed, part, device or torch.device("cpu"))
 
 
 class _MemoryLoader(TrainLoader):
-    def __init__(self, images: Tensor, batch_size: int, seed: int, part: tuple[int, int]) -> None:
+    def __init__(
+        self, images: Tensor, batch_size: int, seed: int, part: tuple[int, int], device: torch.device
+    ) -> None:
         super().__init__(len(images), batch_size, seed, part)
         self._images = images  # (N, C, H, W)
+        self._device = device
 
     def _fetch(self, epoch: int, batches: tuple[Tensor, ...]) -> Iterator[Batch]:
-        for index in batches:
-            yield Batch(self._images.index_select(0, index), index)
+        if not batches:
+            return
+        # Not before the first batch: Lightning says late which of several GPUs is this process's.
+        if self._device.type == "cuda" and not self._images.is_cuda and _fits(self._images):
+            self._images = self._images.to(self._device)
+        order = torch.cat(batches).to(self._images.device)  # one copy an epoch
+        pins = self._device.type == "cuda" and not self._images.is_cuda
+        for index in order.split(len(batches[0])):
+            images = self._images.index_select(0, index)
+            yield Batch(images.pin_memory() if pins else images, index)
+
+
+def _fits(images: Tensor) -> bool:
+    free, _ = torch.cuda.mem_get_info()
+    return 4 * images.nbytes <= free
 
 
 def to_channels(images: Tensor, channels: int) -> Tensor:

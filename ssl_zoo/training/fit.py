@@ -32,7 +32,8 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
         Interrupted: Ctrl-C or SIGTERM; the run is saved.
     """
     config, views = ready.config, ready.config.views
-    loader = ready.data.train.train_loader(config.batch_size, views, seed=config.seed, part=ready.place)
+    device = ready.hardware.device
+    loader = ready.data.train.train_loader(config.batch_size, views, config.seed, ready.place, device)
     loader.set_position(*ready.position)
     augment = Augment(views, config.data.mean, config.data.std)
     module = TrainingModule(config, ready.method, augment, images=len(ready.data.train), batches=len(loader))
@@ -48,10 +49,9 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
         for encoder in ready.method.modules():
             if isinstance(encoder, Encoder):  # the momentum encoder too
                 encoder.compile()
-    kind = ready.hardware.device.type
     with _quiet_lightning():
         trainer = pl.Trainer(
-            accelerator="gpu" if kind == "cuda" else kind,
+            accelerator="gpu" if device.type == "cuda" else device.type,
             devices=config.trainer.devices,
             num_nodes=config.trainer.num_nodes,
             strategy=_strategy(config),
