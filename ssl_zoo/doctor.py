@@ -11,7 +11,7 @@ from rich.table import Table
 from ssl_zoo import registry
 from ssl_zoo.config import compose, group_dirs
 from ssl_zoo.result import environment
-from ssl_zoo.training.hardware import plan
+from ssl_zoo.training.hardware import COMPILE, plan
 
 __all__ = ["show"]
 
@@ -26,6 +26,7 @@ def show() -> None:
         "GPU": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "trainer.accelerator=auto": chosen.device.type,
         "precision=auto": f"{chosen.precision}: {chosen.reason}",
+        "compile=auto": f"{str(chosen.compile).lower()}: {COMPILE}",
         "commit": found["git_commit"] or "an installed package",
         "platform": found["platform"],
         "configs": os.pathsep.join(str(folder) for folder in group_dirs()),

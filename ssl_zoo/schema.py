@@ -459,7 +459,7 @@ class RunSettings:
     batch_size: Annotated[int, Field(ge=2)] = 256  # images per step over all processes, before accumulation
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    compile: bool = False  # torch.compile of the encoder
+    compile: Literal["auto"] | bool = "auto"  # torch.compile of the encoder; auto: see `ssl-zoo doctor`
     run_dir: str | None = None  # null: runs/DATE-DATA-METHOD-sSEED
     resume: str | None = None  # auto, a checkpoint's path, or null
     recipe: str | None = None  # the recipe that was found for this data and method

@@ -1,7 +1,8 @@
 """Brightness, contrast, saturation, grayscale and solarize, each image with its own parameter.
 
 The first three are one formula, ``clamp(f x + (1 - f) other)``, with other = 0, the mean of the gray image,
-or the gray image: so one blend serves a batch in which they are mixed.
+or the gray image. So they are all ``clamp(A x + w mean(x))``, A being a matrix of the channels and w weights of
+their means, and one product serves a batch in which they are mixed.
 """
 
 from __future__ import annotations
@@ -26,18 +27,17 @@ __all__ = [
 ]
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # torchvision's numbering
+LUMA = {1: (1.0,), 3: (0.2989, 0.587, 0.114)}  # by the number of channels
+IDENTITY = {1: (1.0,), 3: (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)}
 
 
-def blend(
-    images: Tensor, factor: Tensor, mean_weight: Tensor, gray_weight: Tensor, out: Tensor | None = None
-) -> Tensor:
-    """Computes ``clamp(f x + (1 - f) other)``, other being given by weights of the channels.
+def blend(images: Tensor, matrix: Tensor, mean_weight: Tensor, out: Tensor | None = None) -> Tensor:
+    """Computes ``clamp(A x + w mean(x))``.
 
     Args:
         images: (N, C, H, W) floats in [0, 1].
-        factor: f, (N, 1, 1), at least 0; 1 changes nothing.
-        mean_weight: (N, 1, C), of each channel's mean in ``other``.
-        gray_weight: (N, 1, C), of each channel in ``other``.
+        matrix: A, (N, C, C).
+        mean_weight: w, (N, 1, C), of each channel's mean.
         out: where to put the result; may be ``images``.
 
     Returns:
@@ -45,22 +45,23 @@ def blend(
     """
     x = images.flatten(2)  # (N, C, HW)
     mean = torch.bmm(mean_weight, x.mean(dim=2, keepdim=True))  # (N, 1, 1)
-    other = torch.baddbmm(mean, gray_weight, x)  # (N, 1, HW)
-    out = torch.empty_like(images) if out is None else out
-    torch.lerp(other, x, factor, out=out.flatten(2))
-    return out.clamp_(0, 1)
+    blended = torch.bmm(matrix, x).add_(mean).view(images.shape)
+    return torch.clamp(blended, 0, 1, out=out)
 
 
-def blend_weights(operator: Tensor, channels: int) -> tuple[Tensor, Tensor]:
-    """Returns ``blend``'s weights of the mean and of the gray image, both (N, ..., 1, C).
+def blend_weights(operator: Tensor, factor: Tensor, channels: int) -> tuple[Tensor, Tensor]:
+    """Returns ``blend``'s A (..., C, C) and w (..., 1, C).
 
     Args:
-        operator: (N, ...) of BRIGHTNESS, CONTRAST and SATURATION.
+        operator: (...) of BRIGHTNESS, CONTRAST and SATURATION.
+        factor: f, (...), at least 0; 1 changes nothing.
         channels: C, 1 or 3.
     """
-    luma = _luma(channels, operator.device)
-    operator = operator[..., None, None]
-    return (operator == CONTRAST) * luma, (operator == SATURATION) * luma
+    luma = constant(LUMA[channels], factor.device)
+    factor, operator = factor[..., None, None], operator[..., None, None]
+    other = (1 - factor) * luma  # (..., 1, C)
+    identity = constant(IDENTITY[channels], factor.device).view(channels, channels)
+    return factor * identity + (operator == SATURATION) * other, (operator == CONTRAST) * other
 
 
 def brightness(images: Tensor, factor: Tensor) -> Tensor:
@@ -80,10 +81,10 @@ def saturation(images: Tensor, factor: Tensor) -> Tensor:
 
 def grayscale(images: Tensor, out: Tensor | None = None) -> Tensor:
     """Returns the gray version of images (N, C, H, W), with as many channels, as ``rgb_to_grayscale``."""
-    n, channels, height, width = images.shape
-    luma = _luma(channels, images.device).expand(n, 1, channels)
-    gray = torch.bmm(luma, images.flatten(2)).view(n, 1, height, width)
-    return (torch.empty_like(images) if out is None else out).copy_(gray)
+    n, channels = images.shape[:2]
+    luma = constant(LUMA[channels], images.device).expand(n, channels, channels)
+    gray = torch.bmm(luma, images.flatten(2)).view(images.shape)
+    return gray if out is None else out.copy_(gray)
 
 
 def solarize(images: Tensor, threshold: Tensor | float, out: Tensor | None = None) -> Tensor:
@@ -94,9 +95,5 @@ def solarize(images: Tensor, threshold: Tensor | float, out: Tensor | None = Non
 
 
 def _blend_all(images: Tensor, factor: Tensor, operator: int) -> Tensor:
-    weights = blend_weights(torch.full_like(factor, operator), images.shape[1])
-    return blend(images, factor.view(-1, 1, 1), *weights)
-
-
-def _luma(channels: int, device: torch.device) -> Tensor:
-    return constant((1.0,) if channels == 1 else (0.2989, 0.587, 0.114), device)
+    operators = torch.full_like(factor, operator)
+    return blend(images, *blend_weights(operators, factor, images.shape[1]))

@@ -20,44 +20,72 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["hue"]
+from ssl_zoo.augment.step import Step
+
+__all__ = ["hue", "hue_steps"]
 
 
-def hue(images: Tensor, shift: Tensor, out: Tensor | None = None) -> Tensor:
+def hue(images: Tensor, shift: Tensor) -> Tensor:
     """Rotates the hue of each image, as torchvision's ``adjust_hue``; one channel has none and stays.
 
     Args:
         images: (N, C, H, W) floats in [0, 1], C = 1 or 3.
         shift: (N,) in [-0.5, 0.5], in turns of the colour circle.
-        out: where to put the result; may be ``images``.
 
     Returns:
         (N, C, H, W) in [0, 1].
     """
-    out = torch.empty_like(images) if out is None else out
-    if images.shape[1] == 1:
-        return out.copy_(images)
+    images = images.clone()
+    if images.shape[1] == 3:
+        for step in hue_steps(torch.ones_like(shift, dtype=torch.bool), shift):
+            images = step(images)
+    return images
+
+
+def hue_steps(on: Tensor, shift: Tensor) -> list[Step]:
+    """Returns the steps of ``hue``, for three channels: the sixths of the circle, then its thirds.
+
+    Args:
+        on: (N,) bool, the images that change.
+        shift: (N,) in [-0.5, 0.5], in turns of the colour circle.
+    """
     thirds = (3 * shift).round()  # -2 to 2
     e = 6 * shift - 2 * thirds  # -1 to 1
-    backward = (e < 0).to(images.dtype).view(-1, 1, 1)
-    middle = (torch.where(e < 0, -1, 1) * (0.5 - e.abs())).view(-1, 1, 1)
+    forward = e >= 0
+    middle = torch.where(forward, 0.5 - e, -0.5 - e)  # +-(1/2 - |e|)
+    backward = (~forward).to(e.dtype)
+    channels = torch.arange(3, device=shift.device)
+    source = (channels - thirds.unsqueeze(1)).remainder_(3).to(torch.int64)  # (N, 3)
+    return [
+        Step(_rotate, on, backward.view(-1, 1), middle.view(-1, 1)),
+        Step(_move, on & (thirds != 0), source.view(-1, 3, 1, 1)),
+    ]
 
-    r, g, b = images.unbind(1)  # (N, H, W)
+
+def _rotate(images: Tensor, backward: Tensor, middle: Tensor, out: Tensor | None = None) -> Tensor:
+    """By up to a sixth of the circle; `backward` is 1 or 0, `middle` +-(1/2 - |e|), both (N, 1)."""
+    out = torch.empty_like(images) if out is None else out
+    x, y = images.transpose(0, 1).flatten(2), out.transpose(0, 1).flatten(2)  # (3, N, HW)
+    r, g, b = x.unbind()
     largest = torch.maximum(r, g)
-    largest = torch.maximum(largest, b)
+    torch.maximum(largest, b, out=largest)
     smallest = torch.minimum(r, g)
-    smallest = torch.minimum(smallest, b)
+    torch.minimum(smallest, b, out=smallest)
     chroma = largest - smallest
     level = torch.add(smallest, chroma, alpha=0.5)
     chroma.mul_(middle)
-    rg, gb, br = r - g, g - b, b - r
-    for channel, (near, far) in enumerate(((rg, gb), (gb, br), (br, rg))):
-        moved = torch.addcmul(near, far, backward).add_(level)  # r - b = (r - g) + (g - b)
-        moved.addcmul_(far.sign(), chroma)
-        torch.clamp(moved, smallest, largest, out=out[:, channel])
-    if out.device.type == "cpu" and not thirds.any():
-        return out
-    source = (
-        (torch.arange(3, device=out.device) - thirds.unsqueeze(1)).remainder_(3).to(torch.int64)
-    )  # (N, 3)
-    return out.copy_(out.take_along_dim(source.view(-1, 3, 1, 1), dim=1))
+    edges = x.new_empty(4, *r.shape)  # r - g, g - b, b - r, r - g
+    torch.sub(x[:2], x[1:], out=edges[:2])
+    torch.sub(b, r, out=edges[2])
+    edges[3] = edges[0]
+    near, far = edges[:3], edges[1:]
+    torch.addcmul(near, far, backward, out=y).add_(level)  # r - b = (r - g) + (g - b)
+    y.addcmul_(far.sign(), chroma)
+    torch.clamp(y, smallest, largest, out=y)
+    return out
+
+
+def _move(images: Tensor, source: Tensor, out: Tensor | None = None) -> Tensor:
+    """Each channel from another one, (N, 3, 1, 1)."""
+    moved = images.take_along_dim(source, dim=1)
+    return moved if out is None else out.copy_(moved)

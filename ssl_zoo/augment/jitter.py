@@ -2,7 +2,7 @@
 
 Hue costs as much as all else together, so it is applied once, to all images at the same time. An image
 whose hue comes at place k has k blends before it and 3 - k after it, and its j-th blend is made in the j-th
-step before or in the j-th step after.
+step before or in the j-th step after. One channel has neither hue nor saturation, and two blends are all.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ssl_zoo.augment.color import HUE, blend, blend_weights
-from ssl_zoo.augment.hue import hue
+from ssl_zoo.augment.color import BRIGHTNESS, CONTRAST, HUE, blend, blend_weights
+from ssl_zoo.augment.hue import hue_steps
 from ssl_zoo.augment.step import Step
 
 __all__ = ["color_jitter", "hue_place", "jitter_steps"]
@@ -41,22 +41,29 @@ def jitter_steps(
 ) -> list[Step]:
     """Returns the steps of ``color_jitter``: at most three blends, the hue, and three blends."""
     place = hue_place(order)  # (N,)
-    blends = torch.arange(3, device=order.device)
-    operators = order.gather(1, blends + (blends >= place.unsqueeze(1)))  # (N, 3), the order without the hue
-    factor = factors.gather(1, operators).view(-1, 3, 1, 1)
-    mean_weight, gray_weight = blend_weights(operators, channels)  # (N, 3, 1, C)
-    if shift is None:
-        place = torch.full_like(place, 3)
+    if channels == 1:
+        swapped = _place(order, CONTRAST) < _place(order, BRIGHTNESS)
+        operators = torch.stack((swapped, ~swapped), dim=1).to(torch.int64)  # (N, 2)
+        shift = None
+    else:
+        blends = torch.arange(3, device=order.device)
+        operators = order.gather(1, blends + (blends >= place.unsqueeze(1)))  # (N, 3), the order without the hue
+    matrix, mean_weight = blend_weights(operators, factors.gather(1, operators), channels)  # (N, 3, ...)
 
-    def blend_step(j: int, on: Tensor) -> Step:
-        return Step(blend, on, factor[:, j], mean_weight[:, j], gray_weight[:, j])
+    def blends_where(on: list[Tensor]) -> list[Step]:
+        return [Step(blend, now, matrix[:, j], mean_weight[:, j]) for j, now in enumerate(on)]
 
-    before = [blend_step(j, on & (place > j)) for j in range(3)]
     if shift is None:
-        return before
-    return [*before, Step(hue, on, shift), *(blend_step(j, on & (place <= j)) for j in range(3))]
+        return blends_where([on] * operators.shape[1])
+    before = blends_where([on & (place > j) for j in range(3)])
+    after = blends_where([on & (place <= j) for j in range(3)])
+    return [*before, *hue_steps(on, shift), *after]
 
 
 def hue_place(order: Tensor) -> Tensor:
     """Returns the places (N,), 0 to 3, of the hue in orders (N, 4)."""
-    return (order == HUE).to(torch.uint8).argmax(dim=1)
+    return _place(order, HUE)
+
+
+def _place(order: Tensor, operator: int) -> Tensor:
+    return (order == operator).to(torch.uint8).argmax(dim=1)

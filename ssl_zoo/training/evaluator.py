@@ -159,7 +159,7 @@ class Evaluator:
         for images, _ in self.loader:
             views = self.augment(_to(images, self.device), generator)
             for z, view in zip(embedded, views, strict=True):
-                z.append(method.encoder(view).float())
+                z.append(method.encoder.forward(view).float())  # without torch.compile, for another precision
         return torch.cat(embedded[0]), torch.cat(embedded[1])  # (N, D) each
 
     def _labels(self) -> tuple[Tensor, Tensor]:

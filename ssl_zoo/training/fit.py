@@ -45,7 +45,7 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
         trainer=config.trainer,
         say=say,
     )
-    if config.compile:
+    if ready.hardware.compile:
         for encoder in ready.method.modules():
             if isinstance(encoder, Encoder):  # the momentum encoder too
                 encoder.compile()
