@@ -16,6 +16,7 @@ from ssl_zoo.data import Data, load_data
 from ssl_zoo.errors import UserError
 from ssl_zoo.method import Method
 from ssl_zoo.parts.batchnorm import synchronize
+from ssl_zoo.parts.matmul_conv import use_matmul_convolutions
 from ssl_zoo.schema import RunConfig
 from ssl_zoo.training.evaluator import Evaluator
 from ssl_zoo.training.hardware import Plan, plan
@@ -45,7 +46,7 @@ class Prepared:
 
     def untrained(self) -> Method:
         """The method as it was before its training, built anew from the seed."""
-        return _placed(self.config, _build(self.config, self.data.channels)[0], self.hardware.device)
+        return placed(self.config, _build(self.config, self.data.channels)[0], self.hardware)
 
 
 def build_method(words: tuple[str, ...] | list[str] = ()) -> Method:
@@ -88,7 +89,7 @@ def prepare(config: RunConfig) -> Prepared:
         place=here,
         saved=saved,
         data=data,
-        method=_placed(config, method, hardware.device),
+        method=placed(config, method, hardware),
         evaluator=Evaluator(config, data, hardware) if here.first else None,
     )
 
@@ -120,6 +121,8 @@ def _build(config: RunConfig, channels: int) -> tuple[Method, Backbone]:
     return method(config.method, backbone.model, backbone.num_features), backbone
 
 
-def _placed(config: RunConfig, method: Method, device: torch.device) -> Method:
-    method = method.to(device)
+def placed(config: RunConfig, method: Method, hardware: Plan) -> Method:
+    method = method.to(hardware.device)
+    if hardware.device.type == "cpu" and hardware.precision == "bf16":
+        use_matmul_convolutions(method)
     return method.to(memory_format=torch.channels_last) if config.trainer.channels_last else method
