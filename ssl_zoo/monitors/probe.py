@@ -22,6 +22,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from ssl_zoo.errors import UserError
@@ -116,7 +117,8 @@ def _predict(
     """Labels (N,) that the classifier fitted to (n, D), (n,) gives the rows of (N, D)."""
     if (y == y[0]).all():  # scikit-learn refuses a single class
         return np.full(len(x_test), y[0])
-    with warnings.catch_warnings():
+    # More threads than one wait for one another longer than such small problems take: 2.0 s for 0.3 s, seen.
+    with threadpool_limits(1), warnings.catch_warnings():
         # The one warning left is that of a line search at the limit of rounding: the optimum to all digits.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model = LogisticRegression(C=1.0, max_iter=10_000).fit(x, y)

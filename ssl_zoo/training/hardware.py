@@ -13,7 +13,9 @@ __all__ = ["COMPILE", "Plan", "cpu_has_bf16", "pick_device", "plan"]
 
 # Seen with torch 2.15 on one core: ResNet-18 at 32 pixels took 56 s to compile and then trained 5 to 15 % faster,
 # the backbone of digits 40 s and 10 %. On a GPU it hasn't been measured.
-COMPILE = "compiling takes about a minute and a C++ compiler for 5 to 15 %; set compile=true for a run of hours"
+COMPILE = (
+    "compiling takes about a minute and a C++ compiler for 5 to 15 %; set compile=true for a run of hours"
+)
 LIGHTNING = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 

@@ -75,7 +75,7 @@ class TrainingModule(pl.LightningModule):
         """One batch, or this process's part of it: uint8 images (N, C, H, W) to a scalar loss."""
         images, index = batch
         seed = step_seed(self.config.seed, self.current_epoch * self.batches + batch_idx)
-        torch.manual_seed(seed)  # for what draws from the global state: dropout, a plugin
+        _seed_global_state(seed, self.device)  # for what draws from it: dropout, a plugin
         generator = torch.Generator(self.device).manual_seed(seed)  # all processes draw for the whole batch
         views = self.augment(images, generator, part=(rank(), world_size()))
         if self.config.trainer.channels_last:
@@ -134,6 +134,15 @@ class TrainingModule(pl.LightningModule):
             steps_per_epoch=self.steps_per_epoch,
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _seed_global_state(seed: int, device: torch.device) -> None:
+    """`torch.manual_seed`, which takes 0.4 ms: it notes itself and its call stack for each device that is not in use."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
 
 
 def step_seed(seed: int, batch: int) -> int:
