@@ -405,7 +405,7 @@ class TrainerConfig:
     threads: Count | None = None  # CPU threads of each process; null: torch's choice, or the cores shared out
     progress: bool = True
     log_every: Count = 50  # steps between TensorBoard points
-    checkpoint_every: Count = 1  # epochs between checkpoints
+    checkpoint_every: Count | None = None  # epochs between checkpoints; null: as few as take 2 % of the time
     checkpoint_steps: Count | None = None  # optimizer steps between further checkpoints within an epoch
 
     @property

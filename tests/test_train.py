@@ -122,6 +122,29 @@ def test_knn_is_measured_as_often_as_its_share_of_the_time_allows(tmp_path: Path
     assert epochs("monitor.knn.every=null") == [6]  # 520 images classified to 640 views an epoch
 
 
+@pytest.mark.parametrize(("save_seconds", "saved"), [(0.0, [1, 2, 3, 4]), (1e6, [1, 4])])
+def test_short_epochs_are_not_all_saved(
+    save_seconds: float, saved: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epochs: list[int] = []
+    save = Recorder._save
+
+    def spy(self: Recorder, trainer: Any) -> None:
+        save(self, trainer)
+        epochs.append(trainer.current_epoch + 1)
+        self.save_seconds = save_seconds
+
+    monkeypatch.setattr(Recorder, "_save", spy)
+    run = (
+        "trainer.checkpoint_every=null",
+        "epochs=4",
+        "monitor.baselines=false",
+        f"run_dir={tmp_path / 'run'}",
+    )
+    ssl_zoo.train(words("simsiam", *run), silent=True)
+    assert epochs == saved
+
+
 @pytest.mark.parametrize(("precision", "measurements"), [("fp32", 1), ("bf16", 4)])
 def test_the_share_of_knn_is_two_percent(precision: str, measurements: int) -> None:
     # 20,000 + 10,000 images once, to 50,000 * 2 views trained in each of 5 epochs between measurements: at 3

@@ -137,7 +137,7 @@ class TrainingModule(pl.LightningModule):
 
 
 def _seed_global_state(seed: int, device: torch.device) -> None:
-    """`torch.manual_seed`, which takes 0.4 ms: it notes itself and its call stack for each device that is not in use."""
+    """`torch.manual_seed`, which takes 0.4 ms as it notes itself and its call stack for absent devices."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)

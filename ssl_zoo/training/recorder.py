@@ -33,6 +33,7 @@ COLUMNS = (
     "epoch", "step", "loss", "lr", "knn_top1", "output_std_ratio", "center_ratio", "residual_ratio",
     "effective_rank", "alignment", "uniformity", "views_per_second",
 )  # fmt: skip
+SAVE_SHARE = 0.02  # of the time, what checkpoints may take unless `checkpoint_every` says how many
 ASK_EVERY = 16  # optimizer steps after which several processes ask one another whether to stop
 
 
@@ -69,6 +70,7 @@ class Recorder(pl.Callback):
         self.last: Measurement | None = None  # of the trained encoder, complete
         self.rows: list[Row] = [{"epoch": 0, "step": 0}]
         self.stop_asked = False
+        self.saved = self.save_seconds = 0.0  # when the last checkpoint was written, and how long it took
         self.writer: SummaryWriter | None = None  # of the first process, while it trains
 
     # What a resumed run needs: plain values only, so that a checkpoint never unpickles code.
@@ -142,7 +144,7 @@ class Recorder(pl.Callback):
         self._record(row)
         trainer.should_stop = trainer.should_stop or diverged
         stops = any_process(self.stop_asked, pl_module.device)
-        if stops or done or epoch % self.trainer.checkpoint_every == 0:
+        if stops or done or any_process(self._save_is_due(epoch), pl_module.device):
             self._save(trainer)
         if stops:
             self._stop()
@@ -186,14 +188,23 @@ class Recorder(pl.Callback):
             f"stopped and saved; continue with the same words, run_dir={self.run_dir} and resume=auto"
         )
 
+    def _save_is_due(self, epoch: int) -> bool:
+        """Whether an epoch's end is to be saved: where epochs are short, saving each would take longer than they do."""
+        if self.trainer.checkpoint_every is not None:
+            return epoch % self.trainer.checkpoint_every == 0
+        return time.perf_counter() - self.saved >= self.save_seconds / SAVE_SHARE
+
     def _save(self, trainer: pl.Trainer) -> None:
         """Saves in all processes, as Lightning wants it; the first writes."""
+        started = time.perf_counter()
         folder = self.run_dir / "checkpoints"
         if self.writer is not None:
             self.writer.flush()  # a continuation writes only the steps after this one
         trainer.save_checkpoint(folder / SAVING)
         if self.place.first:
             settle(folder)
+        self.saved = time.perf_counter()
+        self.save_seconds = self.saved - started
 
 
 def _scheduled_lr(optimizer: torch.optim.Optimizer) -> float:
