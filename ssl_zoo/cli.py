@@ -19,6 +19,7 @@ ssl-zoo: what does each part of a Siamese self-supervised method do?
   ssl-zoo config [key=value ...]   print the configuration that would run
   ssl-zoo list   [WHAT] [PATTERN]  methods, data, recipes, experiments, backbones; all but the last if not said
   ssl-zoo doctor                   versions, devices, and what `auto` picks here and why
+  ssl-zoo doctor --speed [key=value ...]   how fast a run trains here, and what holds it up
 
   ssl-zoo train method=simsiam                                the paper's method, on embedded data
   ssl-zoo train method=simsiam method.stop_gradient=false     without stop-gradient: it collapses
@@ -56,11 +57,14 @@ def _list(words: Sequence[str]) -> None:
 
 
 def _doctor(words: Sequence[str]) -> None:
-    from ssl_zoo.doctor import show
+    from ssl_zoo.doctor import show, show_speed
 
+    if words and words[0] != "--speed":
+        raise UserError(f"doctor takes nothing, or --speed and the words of a run; received '{words[0]}'")
     if words:
-        raise UserError(f"doctor takes no options; received '{words[0]}'")
-    show()
+        show_speed(words[1:])
+    else:
+        show()
 
 
 VERBS: dict[str, Callable[[Sequence[str]], None]] = {

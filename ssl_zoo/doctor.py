@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+from collections.abc import Sequence
 
 import torch
 from rich.console import Console
@@ -13,7 +15,7 @@ from ssl_zoo.config import compose, group_dirs
 from ssl_zoo.result import environment
 from ssl_zoo.training.hardware import COMPILE, plan
 
-__all__ = ["show"]
+__all__ = ["show", "show_speed"]
 
 
 def show() -> None:
@@ -35,6 +37,27 @@ def show() -> None:
     }
     for name, value in rows.items():
         table.add_row(f"[bold]{name}[/bold]", str(value))
+    Console(highlight=False, soft_wrap=True).print(table)
+
+
+def show_speed(words: Sequence[str]) -> None:
+    """Trains for some steps and prints how fast, what the time goes to, and what could be done about it.
+
+    Raises:
+        UserError: the words of the run, or what they name, are wrong.
+    """
+    # By name, as mypy doesn't know of the rooms that are mapped into the package.
+    speed = importlib.import_module("ssl_zoo.benchmarks.speed.shares").quick(words)
+    table = Table(box=None, show_header=False, padding=(0, 2))
+    rows = {
+        "views/s": f"{speed.views_per_second:.0f} (batches of {speed.batch_size}, {speed.views} views each; "
+        f"{speed.steps} steps in {speed.seconds:.1f} s)",
+        "on": f"{speed.device}, {speed.precision}, {speed.threads} threads",
+        **{part: f"{share:.1%}" for part, share in speed.shares.items()},
+        "bottleneck": f"{speed.bottleneck}. {speed.advice}",
+    }
+    for name, value in rows.items():
+        table.add_row(f"[bold]{name}[/bold]", value)
     Console(highlight=False, soft_wrap=True).print(table)
 
 

@@ -121,3 +121,13 @@ def test_wrong_input_exits_2_with_one_message_and_creates_nothing(
     assert len(captured.err.strip().splitlines()) == 1
     assert "Traceback" not in captured.err
     assert sorted(tmp_path.rglob("*")) == before, "nothing may be created"
+
+
+def test_doctor_measures_the_speed_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    before = set(Path.cwd().iterdir())
+    assert main(["doctor", "--speed", *words("simsiam")]) == 0
+    shown = capsys.readouterr().out
+    assert "views/s" in shown
+    assert "bottleneck" in shown
+    assert set(Path.cwd().iterdir()) == before
+    assert main(["doctor", "--speed", "method=simsia"]) == 2

@@ -38,7 +38,8 @@ class MatmulConv2d(nn.Conv2d):
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if not self._is_faster(input):
-            return super()._conv_forward(input, weight, bias)
+            usual: Tensor = super()._conv_forward(input, weight, bias)
+            return usual
         x, w = input.to(torch.bfloat16), weight.to(torch.bfloat16)
         y: Tensor = convolve(x, w, self.stride[0], int(self.padding[0]))
         return y if bias is None else y + bias.to(torch.bfloat16).view(-1, 1, 1)

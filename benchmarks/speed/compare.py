@@ -1,0 +1,215 @@
+"""How fast, side by side: ssl-zoo's training, a bare loop over the same model, and lightly's way.
+
+    python -m ssl_zoo.benchmarks.speed.compare method=simsiam
+    python -m ssl_zoo.benchmarks.speed.compare --threads 4 --json FILE experiment=cifar10/simsiam data=imagefolder \\
+        data.train=FOLDER batch_size=256
+
+ssl-zoo        `ssl-zoo train` with all that is on by default: Lightning, TensorBoard, checkpoints
+bare           a plain loop over the same model in the same precision, over views that are ready: the ceiling
+bare-fp32      the same in float32, contiguous
+bare-compiled  the same as bare, by torch.compile
+bare-stock     the same as bare, without what ssl-zoo puts in place of torch's own convolutions
+lightly        the method as lightly's documentation writes it, in its default precision (see `lightly_way`)
+
+All train at once in processes of their own, but one computes and all others are stopped, their workers too: A B C A B
+C …; so what else the machine does hits all alike. `--threads N` pins all processes of each to N cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ssl_zoo.config import compose
+from ssl_zoo.errors import UserError, unknown_name
+from ssl_zoo.result import environment
+from ssl_zoo.training.hardware import plan
+
+from . import lightly_way
+from .contenders import CONTENDERS
+from .flops import flops_per_view, peak_flops
+from .gate import Order
+from .report import SOLO_LEARN, figures, ratios, regular_costs, shares, table
+from .shares import WORDS, check_single
+from .turns import Contender, available_cores, take_turns
+
+__all__ = ["compare", "main"]
+
+Report = dict[str, Any]
+STANDARD = ("ssl-zoo", "bare", "lightly")
+WATCHED = ("ssl-zoo", "lightly")  # whose time is divided into parts
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Measures, prints, writes."""
+    options = _options(words)
+    try:
+        result = compare(options)
+    except UserError as error:
+        sys.stderr.write(f"ssl-zoo: {error}\n")
+        return 2
+    sys.stdout.write(table(result))
+    if options.json is not None:
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    return 0
+
+
+def _options(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("words", nargs="*", help="the run, as for `ssl-zoo train`; method=simsiam if none")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=4, help="timed steps a turn, at least")
+    parser.add_argument("--seconds", type=float, default=2.0, help="timed seconds a turn, at least")
+    parser.add_argument("--warmup", type=int, default=3, help="steps before the first round")
+    parser.add_argument("--untimed", type=int, default=1, help="steps at the head of each turn")
+    parser.add_argument("--threads", type=int, help="cores and threads of each contender; all if not said")
+    parser.add_argument("--workers", type=int, help="of lightly's DataLoader; as many as cores if not said")
+    parser.add_argument("--contenders", default=",".join(STANDARD), help=f"of {', '.join(CONTENDERS)}")
+    parser.add_argument("--json", type=Path, help="file that gets all figures")
+    return parser.parse_intermixed_args(words)
+
+
+def compare(options: argparse.Namespace) -> Report:
+    """Runs all contenders in turns and returns the figures; see docs/speed.md for what they are.
+
+    Raises:
+        UserError: the words or options are wrong.
+    """
+    words = options.words or list(WORDS)
+    config = compose(words)
+    names = _checked(options, config)
+    cores = available_cores(options.threads)
+    workers = len(cores) if options.workers is None else options.workers
+    device = plan(config)
+    load = os.getloadavg()[0]
+    views_per_step = config.batch_size * len(config.views)
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as running:
+
+        def start(name: str, *flags: str) -> tuple[Contender, Report]:
+            place = Path(folder) / "-".join((name, *flags))
+            place.mkdir()
+            command = [sys.executable, "-m", "ssl_zoo.benchmarks.speed.contenders", name, *flags]
+            command += ["--folder", str(place), "--workers", str(workers), "--words", *words]
+            contender = Contender(name, command, log=place.with_suffix(".log"), cores=cores)
+            running.callback(contender.close)
+            begun = contender.ready()
+            contender.turn(Order(untimed=options.warmup, steps=0))
+            return contender, begun
+
+        started = {name: start(name) for name in names}
+        order = Order(options.untimed, options.steps, options.seconds)
+        reports = take_turns([contender for contender, _ in started.values()], order, options.rounds)
+        found = {
+            name: {**figures(reports[name], views_per_step), **_footprint(*started[name], reports[name])}
+            for name in names
+        }
+        costs = started["ssl-zoo"][0].ask("costs") if "ssl-zoo" in names else None
+        for contender, _ in started.values():
+            contender.close()
+        for name in (name for name in names if name in WATCHED):
+            contender, _ = start(name, "--parts")
+            found[name]["shares"] = shares(contender.turn(order)["parts"])
+            contender.close()
+    flops = flops_per_view(words)
+    gpu = torch.cuda.get_device_name(device.device) if device.device.type == "cuda" else None
+    peak = peak_flops(gpu) if gpu else None
+    made = environment(device)
+    ours = found.get("ssl-zoo")
+    return {
+        "command": sys.argv,
+        "words": words,
+        "run": _described(config),
+        "machine": {
+            "processor": made["processor"],
+            "cores": made["cpu_cores"],
+            "threads": len(cores),
+            "affinity": cores,
+            "gpu": gpu,
+            "load": load,
+            "platform": made["platform"],
+        },
+        "precision": {"ssl-zoo": device.precision, "reason": device.reason},
+        "versions": made["versions"],
+        "git_commit": made["git_commit"],
+        **{key: getattr(options, key) for key in ("rounds", "steps", "seconds", "warmup", "untimed")},
+        "workers": workers,
+        "contenders": found,
+        "ratios": ratios(found) if ours else {},
+        "costs": regular_costs(costs, config, ours["views_per_second"]["median"]) if costs and ours else None,
+        "flops_per_view": flops,
+        "utilisation": {
+            name: flops * value["views_per_second"]["median"] / peak for name, value in found.items()
+        }
+        if peak
+        else None,
+        "notes": _notes(config, names),
+    }
+
+
+def _checked(options: argparse.Namespace, config: Any) -> list[str]:
+    names = [name for name in options.contenders.split(",") if name]
+    for name in names:
+        if name not in CONTENDERS:
+            raise unknown_name("contender", name, CONTENDERS)
+    for key in ("rounds", "steps", "untimed", "warmup"):
+        if getattr(options, key) < 1:
+            raise UserError(f"--{key} must be at least 1; received {getattr(options, key)}")
+    check_single(config)
+    if "lightly" in names:
+        lightly_way.check(config)
+    return names
+
+
+def _footprint(contender: Contender, begun: Report, reports: Sequence[Report]) -> Report:
+    """Start-up and memory: on a GPU what was allocated there at most; else the peak of the main process and the most
+    that its workers had to themselves."""
+    on_gpu = reports[-1]["gpu_mb"]
+    on_cpu = None if contender.peak_mb is None else contender.peak_mb + contender.workers_mb
+    return {
+        "memory_mb": on_gpu or on_cpu,
+        "cpu_memory_mb": on_cpu,
+        "workers_mb": contender.workers_mb,
+        "startup_seconds": begun["begun"] - contender.started,
+        "imports_seconds": begun["imported"] - contender.started,
+        "threads": reports[-1]["threads"],
+    }
+
+
+def _described(config: Any) -> Report:
+    return {
+        "method": config.method.name,
+        "data": config.data.name,
+        "backbone": config.backbone.name,
+        "size": config.augment.size,
+        "batch_size": config.batch_size,
+        "views": len(config.views),
+        "accumulate": config.trainer.accumulate,
+    }
+
+
+def _notes(config: Any, names: Sequence[str]) -> list[str]:
+    notes = [
+        "Ends of epochs count where they fall into a turn, with ssl-zoo's checkpoint and lightly's new workers.",
+        "MiB: the main process at its peak and, of its workers, what each has to itself; on a GPU what is allocated "
+        "there.",
+    ]
+    if "lightly" in names and config.views[0].affine.p > 0:
+        notes.append("lightly: of the affine augmentation its transform has the rotation, and has no shear.")
+    if "lightly" in names and config.data.channels == 1:
+        notes.append("lightly: gray images stay gray, one channel, normalised as ours.")
+    return [*notes, SOLO_LEARN]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

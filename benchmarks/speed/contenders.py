@@ -1,0 +1,250 @@
+"""The contenders, one to a process: `python -m … .contenders NAME --folder DIR [options] --words WORDS FD`.
+
+`compare` starts them; see there what they are. Nothing heavy is imported before the clock of the start-up runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .gate import Gate, answering
+
+if TYPE_CHECKING:
+    from .watch import GateCallback
+
+__all__ = ["CONTENDERS", "main"]
+
+Report = dict[str, Any]
+PREPARED = 4  # batches of views that the bare loop takes by turns
+LONG = 2.0  # seconds
+imported = 0.0  # when all that a contender needs had been imported
+
+
+def main(words: Sequence[str]) -> None:
+    """Sets a contender up and lets it train until it is killed."""
+    _die_with_parent()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("name", choices=CONTENDERS)
+    parser.add_argument("--folder", type=Path, required=True, help="what it writes goes there")
+    parser.add_argument("--workers", type=int, default=1, help="of lightly's DataLoader")
+    parser.add_argument("--parts", action="store_true", help="measure what the time is spent on")
+    parser.add_argument("--words", nargs="*", required=True)
+    options = parser.parse_args(words[:-1])
+    answers: dict[str, Callable[[], Report]] = {}
+    gate = Gate(answering(int(words[-1]), _extra, answers))
+    tempfile.tempdir = str(options.folder)
+    CONTENDERS[options.name](options, gate, answers)
+
+
+def _ssl_zoo(options: argparse.Namespace, gate: Gate, answers: dict[str, Callable[[], Report]]) -> None:
+    import ssl_zoo.training.run
+
+    from .shares import ENDLESS
+    from .watch import watched
+
+    _imported()
+    callback = _callback(gate, options.parts)
+    answers["costs"] = lambda: _costs(callback, options.folder)
+    endless = [f"epochs={ENDLESS}", f"monitor.every={ENDLESS}", f"run_dir={options.folder}"]
+    with watched(callback):
+        ssl_zoo.training.run.train([*options.words, *endless])
+
+
+def _lightly(options: argparse.Namespace, gate: Gate, answers: dict[str, Callable[[], Report]]) -> None:
+    import pytorch_lightning as pl
+
+    from ssl_zoo.config import compose
+    from ssl_zoo.training.hardware import pick_device
+
+    from . import lightly_way
+    from .shares import ENDLESS
+    from .watch import watched
+
+    _imported()
+    config = compose(options.words)
+    loader = lightly_way.build_loader(config, options.workers)
+    kind = pick_device(config.trainer.accelerator).type
+    with watched(_callback(gate, options.parts)):
+        trainer = pl.Trainer(
+            max_epochs=ENDLESS,
+            devices=1,
+            accelerator="gpu" if kind == "cuda" else kind,
+            accumulate_grad_batches=config.trainer.accumulate,
+            default_root_dir=options.folder,
+        )
+    trainer.fit(model=lightly_way.build_model(config), train_dataloaders=loader)
+
+
+def _bare(
+    options: argparse.Namespace,
+    gate: Gate,
+    answers: dict[str, Callable[[], Report]],
+    more: Sequence[str] = (),
+    *,
+    compiled: bool | None = None,
+    stock: bool = False,
+) -> None:
+    """Forward, backward, optimizer, over views that are ready: nothing else."""
+    import torch
+
+    from ssl_zoo.augment import Augment
+    from ssl_zoo.config import compose
+    from ssl_zoo.method import Encoder, Progress
+    from ssl_zoo.training.optim import build_optimizer
+    from ssl_zoo.training.prepare import build_method, prepare
+
+    from .watch import synchronizer
+
+    _imported()
+    words = [*options.words, *more, f"run_dir={options.folder}"]
+    config = compose(words)
+    ready = prepare(config)
+    method, device, views = ready.method, ready.hardware.device, config.views
+    layout = torch.channels_last if config.trainer.channels_last else torch.contiguous_format
+    if stock:
+        method = build_method(words).to(device).to(memory_format=layout)
+        method.allocate(len(ready.data.train))
+    augment = Augment(views, config.data.mean, config.data.std)
+    loader = ready.data.train.train_loader(config.batch_size, views, seed=config.seed)
+    generator = torch.Generator(device).manual_seed(config.seed)
+    batches = []
+    for _, (images, index) in zip(range(PREPARED), loader, strict=False):
+        here = images.to(device) if isinstance(images, torch.Tensor) else [view.to(device) for view in images]
+        made = augment(here, generator)
+        batches.append(([view.contiguous(memory_format=layout) for view in made], index.to(device)))
+    if ready.hardware.compile if compiled is None else compiled:
+        for encoder in method.modules():
+            if isinstance(encoder, Encoder):
+                encoder.compile()
+    optimizer = build_optimizer(config.optimizer, method, config.batch_size * config.trainer.accumulate)
+    precision = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(ready.hardware.precision)
+    scaler = torch.amp.GradScaler(device.type, enabled=precision is torch.float16)
+    gate.synchronize = synchronizer(device)
+    going, step, accumulate = gate.begin(), 0, config.trainer.accumulate
+    while going:
+        made, index = batches[step % len(batches)]
+        progress = Progress(step // accumulate, sys.maxsize, len(loader))
+        if step % accumulate == 0:
+            method.before_step(progress)
+        with nullcontext() if precision is None else torch.autocast(device.type, precision):
+            loss = method.loss(made, index).loss / accumulate
+        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        step += 1
+        if step % accumulate == 0:
+            method.after_backward(progress)
+            scaler.step(optimizer)
+            scaler.update()
+            optimizer.zero_grad()
+            method.after_step(progress)
+        going = gate.step()
+
+
+def _bare_fp32(options: argparse.Namespace, gate: Gate, answers: dict[str, Callable[[], Report]]) -> None:
+    _bare(options, gate, answers, ["precision=fp32", "trainer.channels_last=false"])
+
+
+def _bare_compiled(options: argparse.Namespace, gate: Gate, answers: dict[str, Callable[[], Report]]) -> None:
+    _bare(options, gate, answers, compiled=True)
+
+
+def _bare_stock(options: argparse.Namespace, gate: Gate, answers: dict[str, Callable[[], Report]]) -> None:
+    _bare(options, gate, answers, stock=True)
+
+
+CONTENDERS = {
+    "ssl-zoo": _ssl_zoo,
+    "bare": _bare,
+    "bare-fp32": _bare_fp32,
+    "bare-compiled": _bare_compiled,
+    "bare-stock": _bare_stock,
+    "lightly": _lightly,
+}
+
+
+def _callback(gate: Gate, parts: bool) -> GateCallback:
+    from .watch import GateCallback, StepClock
+
+    clock = StepClock() if parts else None
+    gate.clock = clock
+    return GateCallback(gate, clock)
+
+
+def _costs(callback: GateCallback, folder: Path) -> Report:
+    """What a measurement and a checkpoint take, in seconds."""
+    from ssl_zoo.training.module import TrainingModule
+    from ssl_zoo.training.recorder import Recorder
+
+    trainer, module = callback.trainer, callback.module
+    assert trainer is not None
+    assert isinstance(module, TrainingModule)
+    recorder = next(found for found in trainer.callbacks if isinstance(found, Recorder))  # type: ignore[attr-defined]
+    evaluator, method = recorder.evaluator, module.method
+    assert evaluator is not None
+    path = folder / "measured.ckpt"
+    diagnostics = _seconds(callback, lambda: evaluator.measure(method, knn=False, probe=False))
+    both = diagnostics
+    if evaluator.scored:
+        both = _seconds(callback, lambda: evaluator.measure(method, knn=True, probe=False))
+    return {
+        "checkpoint": _seconds(callback, lambda: trainer.save_checkpoint(path)),
+        "diagnostics": diagnostics,
+        "diagnostics_and_knn": both,
+        "knn_every": evaluator.knn_every,
+        "steps_per_epoch": module.batches,
+        "checkpoint_mb": path.stat().st_size / 2**20,
+    }
+
+
+def _seconds(callback: GateCallback, action: Callable[[], object]) -> float:
+    """Of the second time, which finds all caches warm, unless the first was long."""
+    seconds = 0.0
+    for _ in range(2):
+        callback.gate.synchronize()
+        began = time.monotonic()
+        action()
+        callback.gate.synchronize()
+        seconds = time.monotonic() - began
+        if seconds > LONG:
+            break
+    return seconds
+
+
+def _imported() -> None:
+    global imported
+    imported = time.monotonic()
+
+
+def _extra() -> Report:
+    """What each report says besides: when all was imported, and the most that was allocated on a GPU."""
+    import torch
+
+    gpu = torch.cuda.is_available() and torch.cuda.memory_allocated() > 0
+    return {
+        "imported": imported,
+        "threads": torch.get_num_threads(),
+        "gpu_mb": torch.cuda.max_memory_allocated() / 2**20 if gpu else None,
+    }
+
+
+def _die_with_parent() -> None:
+    """On Linux: a stopped contender would outlive a killed `compare` for ever."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+if __name__ == "__main__":
+    from ssl_zoo.errors import UserError
+
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        sys.exit(f"ssl-zoo: {error}")

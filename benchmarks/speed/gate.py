@@ -1,0 +1,116 @@
+"""Where a contender waits for its turn: between two steps, and nowhere else.
+
+A contender calls `begin` before its first step and `step` after each. When a turn is over the gate says how long it
+took and waits for the next order. Nothing heavy is imported here, so that what a contender imports can be timed.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple, Protocol
+
+__all__ = ["Clock", "Gate", "Order", "answering"]
+
+Report = dict[str, Any]
+Exchange = Callable[[Report], "Order | None"]
+
+
+class Order(NamedTuple):
+    """One turn: untimed steps, then at least `steps` timed ones for at least `least` seconds."""
+
+    untimed: int = 1
+    steps: int = 4
+    least: float = 0.0
+    most: float = float("inf")  # seconds after which the turn ends, however few its steps were
+
+
+class Clock(Protocol):
+    """Tells what the time of a turn was spent on."""
+
+    def reset(self) -> None:
+        """Begins anew."""
+
+    def read(self) -> dict[str, float]:
+        """The seconds of each part since `reset`."""
+
+
+class Gate:
+    """Counts and times the steps of a contender.
+
+    Args:
+        exchange: gives a report away and returns the next order, or None to end. The first report says when the
+            contender was ready, `{"begun": seconds}`; each later one `steps`, `began` and `ended`, on the clock of
+            `time.monotonic`, which all processes of a machine share, and `parts` where there is a clock for them.
+        clock: what tells the parts of the time.
+        synchronize: waits for a device, before the time is read at the two ends of a turn.
+    """
+
+    def __init__(
+        self, exchange: Exchange, clock: Clock | None = None, synchronize: Callable[[], None] | None = None
+    ) -> None:
+        self._exchange, self.clock = exchange, clock
+        self.synchronize = synchronize or (lambda: None)  # set later by who learns of the device later
+        self._order: Order | None = None
+        self._passed = 0
+        self._began = 0.0
+        self.begun = False
+
+    def begin(self) -> bool:
+        """The first step is about to start. Returns whether it should."""
+        self.begun = True
+        return self._take(self._exchange({"begun": time.monotonic()}))
+
+    def step(self) -> bool:
+        """A step is done. Returns whether there should be another."""
+        order = self._order
+        assert order is not None, "begin() comes first, and nothing after the end"
+        self._passed += 1
+        timed = self._passed - order.untimed
+        if timed < 0:
+            return True
+        if timed == 0:
+            self._start()
+        elapsed = time.monotonic() - self._began
+        if (timed < order.steps or elapsed < order.least) and elapsed < order.most:
+            return True
+        self.synchronize()
+        report: Report = {"steps": timed, "began": self._began, "ended": time.monotonic()}
+        if self.clock is not None:
+            report["parts"] = self.clock.read()
+        return self._take(self._exchange(report))
+
+    def _take(self, order: Order | None) -> bool:
+        self._order, self._passed = order, 0
+        if order is not None and order.untimed == 0:
+            self._start()
+        return order is not None
+
+    def _start(self) -> None:
+        self.synchronize()
+        if self.clock is not None:
+            self.clock.reset()
+        self._began = time.monotonic()
+
+
+def answering(fd: int, extra: Callable[[], Report], answers: dict[str, Callable[[], Report]]) -> Exchange:
+    """The other end of `turns.Contender`: reports are sent, orders received, as lines of JSON.
+
+    Args:
+        fd: of the pipe.
+        extra: what each report says besides.
+        answers: what the contender can be asked between two turns.
+    """
+    connection: Connection[Any, Any] = Connection(fd)
+
+    def exchange(report: Report) -> Order | None:
+        connection.send_bytes(json.dumps({**report, **extra()}).encode())
+        while True:
+            message = json.loads(connection.recv_bytes())
+            if "ask" not in message:
+                return None if message.get("end") else Order(**message)
+            connection.send_bytes(json.dumps(answers[message["ask"]]()).encode())
+
+    return exchange

@@ -1,0 +1,121 @@
+"""From the contenders' reports to figures, and from figures to a table."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from ssl_zoo.schema import RunConfig
+from ssl_zoo.training.recorder import SAVE_SHARE
+
+from .watch import PARTS
+
+__all__ = ["figures", "ratios", "regular_costs", "shares", "spread", "table"]
+
+Report = dict[str, Any]
+SOLO_LEARN = (
+    "solo-learn: not measured. It does not install: 1.0.2, the newest on the package index, pins torch==1.9.1, which "
+    "has no wheel for Python >= 3.10."
+)
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Median, least and greatest."""
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def figures(reports: Sequence[Report], views_per_step: int) -> Report:
+    """Of one contender: views/s, round by round and over all."""
+    seconds = [report["ended"] - report["began"] for report in reports]
+    steps = [report["steps"] for report in reports]
+    rates = [views_per_step * n / time for n, time in zip(steps, seconds, strict=True)]
+    return {"views_per_second": {**spread(rates), "rounds": rates}, "steps": steps, "seconds": seconds}
+
+
+def ratios(contenders: dict[str, Report], name: str = "ssl-zoo") -> dict[str, Report]:
+    """One contender's views/s over each other's: of the medians, and from least to greatest round by round."""
+    found = {}
+    ours = contenders[name]["views_per_second"]
+    rates = {key: value["views_per_second"] for key, value in contenders.items() if key != name}
+    for other, theirs in rates.items():
+        rounds = [a / b for a, b in zip(ours["rounds"], theirs["rounds"], strict=True)]
+        found[f"{name} / {other}"] = {"of_medians": ours["median"] / theirs["median"], **spread(rounds)}
+    return found
+
+
+def shares(parts: dict[str, float]) -> dict[str, float]:
+    """Shares of the time."""
+    total = sum(parts.values())
+    return {part: seconds / total for part, seconds in parts.items()}
+
+
+def regular_costs(costs: Report, config: RunConfig, views_per_second: float) -> Report:
+    """What measurements and checkpoints take of the whole time, at the run's own `monitor` and `trainer` settings."""
+    epoch = costs["steps_per_epoch"] * config.batch_size * len(config.views) / views_per_second  # seconds
+    knn = costs["diagnostics_and_knn"] - costs["diagnostics"]
+    measuring = (costs["diagnostics"] + knn / costs["knn_every"]) / config.monitor.every  # seconds an epoch
+    saving = costs["checkpoint"] / (config.trainer.checkpoint_every or 1)  # seconds an epoch
+    if config.trainer.checkpoint_every is None:
+        saving = min(saving, SAVE_SHARE * epoch)
+    whole = epoch + measuring + saving
+    return {
+        **{f"{name}_seconds": costs[name] for name in ("diagnostics", "diagnostics_and_knn", "checkpoint")},
+        "checkpoint_mb": costs["checkpoint_mb"],
+        "epoch_seconds": epoch,
+        "measured_every": config.monitor.every,
+        "knn_every": costs["knn_every"],
+        "measuring_share": measuring / whole,
+        "checkpoint_share": saving / whole,
+    }
+
+
+def table(result: Report) -> str:
+    """The figures as text."""
+    machine, run, contenders = result["machine"], result["run"], result["contenders"]
+    gpu = f" · {machine['gpu']}" if machine["gpu"] else ""
+    lines = [
+        f"{run['method']} on {run['data']}: {run['backbone']}, {run['size']} px, batch {run['batch_size']}, "
+        f"{run['views']} views",
+        f"{machine['processor']}{gpu} · {machine['threads']} of {machine['cores']} cores, as many threads · load "
+        f"{machine['load']:.1f} before · torch {result['versions']['torch']} · commit {result['git_commit']}",
+        f"{result['rounds']} rounds in turn of {result['steps']} steps and {result['seconds']:g} s at least; "
+        f"{result['warmup']} steps to warm up, {result['untimed']} untimed at the head of each turn",
+        "",
+        f"{'':14}{'views/s':>9}{'min':>9}{'max':>9}{'MiB':>8}{'start, s':>10}{'imports':>9}",
+    ]
+    for name, found in contenders.items():
+        rate, memory = found["views_per_second"], found["memory_mb"]
+        shown = "" if memory is None else f"{memory:.0f}"
+        lines.append(
+            f"{name:14}{rate['median']:>9.0f}{rate['min']:>9.0f}{rate['max']:>9.0f}{shown:>8}"
+            f"{found['startup_seconds']:>10.1f}{found['imports_seconds']:>9.1f}"
+        )
+    lines.append("")
+    for name, ratio in result["ratios"].items():
+        lines.append(f"{name}: {ratio['of_medians']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})")
+    timed = {name: found["shares"] for name, found in contenders.items() if found.get("shares")}
+    if timed:
+        lines += ["", f"{'share of time':14}" + "".join(f"{part:>11}" for part in PARTS)]
+        for name, parts in timed.items():
+            lines.append(f"{name:14}" + "".join(f"{parts[part]:>11.1%}" for part in PARTS))
+    lines += _more(result)
+    return "\n".join([*lines, "", *result["notes"]]) + "\n"
+
+
+def _more(result: Report) -> list[str]:
+    lines = []
+    costs = result["costs"]
+    if costs is not None:
+        lines += [
+            "",
+            f"ssl-zoo's measurements, every {costs['measured_every']} epochs, kNN every {costs['knn_every']} of them: "
+            f"{costs['diagnostics_seconds']:.2f} s, with kNN {costs['diagnostics_and_knn_seconds']:.2f} s; "
+            f"{costs['measuring_share']:.1%} of the time",
+            f"ssl-zoo's checkpoints ({costs['checkpoint_mb']:.0f} MiB): {costs['checkpoint_seconds']:.2f} s each; "
+            f"{costs['checkpoint_share']:.1%} of the time",
+        ]
+    lines += ["", f"{result['flops_per_view'] / 1e9:.3g} GFLOP a view, forward and backward"]
+    for name, use in (result["utilisation"] or {}).items():
+        lines.append(f"model FLOP utilisation of {name}: {use:.1%}")
+    return lines
