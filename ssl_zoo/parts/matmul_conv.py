@@ -26,8 +26,9 @@ FEW = 16  # output pixels of an image, up to which a matrix product is faster
 def use_matmul_convolutions(module: nn.Module) -> None:
     """Makes a `MatmulConv2d` of each plain convolution in a module, in place."""
     for conv in module.modules():
-        plain = type(conv) is nn.Conv2d and conv.groups == 1 and set(conv.dilation) == {1}
-        if plain and conv.padding_mode == "zeros" and not isinstance(conv.padding, str):
+        if type(conv) is not nn.Conv2d or conv.groups > 1 or set(conv.dilation) != {1}:
+            continue
+        if conv.padding_mode == "zeros" and not isinstance(conv.padding, str):
             square = all(len(set(pair)) == 1 for pair in (conv.kernel_size, conv.stride, conv.padding))
             if square and conv.padding[0] < conv.kernel_size[0]:
                 conv.__class__ = MatmulConv2d
