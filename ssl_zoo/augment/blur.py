@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 __all__ = ["blur_with", "gaussian_blur", "gaussian_kernel", "kernel_side"]
+
+BAND = 64  # outputs at a time, where an axis is at least twice as long: further inputs have no weight
+TINY = 1e-20  # smaller weights are none: products with denormal numbers take a CPU a hundred times as long
 
 
 def kernel_side(share: float, size: int) -> int:
@@ -42,22 +47,43 @@ def gaussian_kernel(sigma: Tensor, kernel_size: int) -> Tensor:
     """Returns the right halves (N, K // 2 + 1) of kernels that sum to 1, for sigma (N,) and an odd side K."""
     offset = torch.arange(kernel_size // 2 + 1, device=sigma.device)
     kernel = torch.exp(-0.5 * (offset / sigma.unsqueeze(1)) ** 2)
+    kernel = functional.threshold(kernel, TINY, 0.0)
     return kernel / (2 * kernel.sum(dim=1, keepdim=True) - 1)  # the middle, exp(0) = 1, counts once
 
 
 def blur_with(images: Tensor, kernel: Tensor, out: Tensor | None = None) -> Tensor:
     """Convolves images (N, C, H, W) along both axes with the kernels of ``gaussian_kernel``."""
-    n, channels, height, width = images.shape
-    reach = kernel.shape[1] - 1
-    bx = (kernel @ _taps(reach, width, images.device)).view(n, width, width)
-    by = bx if height == width else (kernel @ _taps(reach, height, images.device)).view(n, height, height)
-    x = torch.bmm(images.reshape(n, channels * height, width), bx.mT).view(images.shape)
-    return torch.matmul(by.unsqueeze(1), x, out=out)
+    height, width = images.shape[2:]
+    out = torch.empty_like(images) if out is None else out
+    rows = list(_bands(kernel, height))
+    columns = rows if height == width else list(_bands(kernel, width))
+    for x, y in zip(
+        images.unbind(1), out.unbind(1), strict=True
+    ):  # one product for all would repeat the weights
+        parts = [torch.bmm(x[:, :, seen], weights.mT) for _, seen, weights in columns]
+        x = torch.cat(parts, dim=2) if len(parts) > 1 else parts[0]  # (N, H, W)
+        for made, seen, weights in rows:
+            torch.bmm(weights, x[:, seen], out=y[:, made])
+    return out
 
 
-@functools.lru_cache(maxsize=16)
-def _taps(reach: int, side: int, device: torch.device) -> Tensor:
-    """How often output i sees input j at distance d, borders reflected: (reach + 1, side * side)."""
+def _bands(kernel: Tensor, side: int) -> Iterator[tuple[slice, slice, Tensor]]:
+    """Which pixels of an axis are made of which, and by what weights (N, made, seen): beyond reach they are 0."""
+    n, reach = len(kernel), kernel.shape[1] - 1
+    band = side if side < 2 * BAND else BAND
+    for start in range(0, side, band):
+        stop = min(start + band, side)
+        first, last = max(0, start - reach), min(side, stop + reach)
+        weights = kernel @ _taps(reach, side, start, stop, kernel.device)
+        yield slice(start, stop), slice(first, last), weights.view(n, stop - start, last - first)
+
+
+@functools.lru_cache(maxsize=64)
+def _taps(reach: int, side: int, start: int, stop: int, device: torch.device) -> Tensor:
+    """How often outputs from start to stop see each input within reach at distance d, borders reflected.
+
+    (reach + 1, outputs * inputs)
+    """
     with torch.inference_mode(False):
         output = torch.arange(side, device=device)
         taps = torch.zeros(reach + 1, side, side, device=device)
@@ -65,4 +91,5 @@ def _taps(reach: int, side: int, device: torch.device) -> Tensor:
             source = (output + distance).abs()
             source = torch.where(source >= side, 2 * (side - 1) - source, source)
             taps[abs(distance), output, source] += 1
-        return taps.view(reach + 1, side * side)
+        seen = taps[:, start:stop, max(0, start - reach) : stop + reach]
+        return seen.reshape(reach + 1, -1)

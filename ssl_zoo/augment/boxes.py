@@ -9,9 +9,10 @@ from torch import Tensor
 
 from ssl_zoo.augment.pixels import constant
 
-__all__ = ["draw_corner", "draw_sides", "sample_boxes"]
+__all__ = ["BOX_DRAWS", "boxes_from", "draw_corner", "draw_sides", "sample_boxes"]
 
 ATTEMPTS = 10
+BOX_DRAWS = 2 * ATTEMPTS + 2  # uniform values for each box
 
 
 def sample_boxes(
@@ -43,7 +44,15 @@ def sample_boxes(
 
     - [0] Going Deeper with Convolutions, 2014, https://arxiv.org/abs/1409.4842
     """
-    u = torch.rand(2 * ATTEMPTS + 2, n, generator=generator, device=device or generator.device)
+    u = torch.rand(BOX_DRAWS, n, generator=generator, device=device or generator.device)
+    return boxes_from(u, height, width, scale, ratio)
+
+
+def boxes_from(
+    u: Tensor, height: int, width: int, scale: tuple[float, float], ratio: tuple[float, float]
+) -> Tensor:
+    """Returns the boxes of ``sample_boxes`` for u (BOX_DRAWS, n) uniform in [0, 1)."""
+    n = u.shape[1]
     sides = draw_sides(u[:ATTEMPTS], u[ATTEMPTS:-2], height * width, scale, ratio)  # (2, 10, n)
     most = constant((height, width), u.device).view(2, 1, 1)
 

@@ -12,7 +12,9 @@ from torch import Tensor
 from ssl_zoo.augment.boxes import draw_corner, draw_sides
 from ssl_zoo.augment.pixels import constant
 
-__all__ = ["cutout", "sample_cutouts"]
+__all__ = ["CUTOUT_DRAWS", "cutout", "cutouts_from", "sample_cutouts"]
+
+CUTOUT_DRAWS = 4  # uniform values for each box
 
 
 def sample_cutouts(
@@ -41,7 +43,14 @@ def sample_cutouts(
     Returns:
         (n, 4) int64, the rows being (top, left, height, width) in pixels; a side may be 0.
     """
-    u = torch.rand(4, n, generator=generator, device=device or generator.device)
+    u = torch.rand(CUTOUT_DRAWS, n, generator=generator, device=device or generator.device)
+    return cutouts_from(u, height, width, scale, ratio)
+
+
+def cutouts_from(
+    u: Tensor, height: int, width: int, scale: tuple[float, float], ratio: tuple[float, float]
+) -> Tensor:
+    """Returns the boxes of ``sample_cutouts`` for u (CUTOUT_DRAWS, n) uniform in [0, 1)."""
     most = constant((height, width), u.device).unsqueeze(1)
     sides = torch.minimum(draw_sides(u[0], u[1], height * width, scale, ratio), most)  # (2, n)
     corner = draw_corner(u[2:], most - sides)

@@ -20,6 +20,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ssl_zoo.augment.pixels import constant
 from ssl_zoo.augment.step import Step
 
 __all__ = ["hue", "hue_steps"]
@@ -50,16 +51,14 @@ def hue_steps(on: Tensor, shift: Tensor) -> list[Step]:
         shift: (N,) in [-0.5, 0.5], in turns of the colour circle.
     """
     thirds = (3 * shift).round()  # -2 to 2
-    e = 6 * shift - 2 * thirds  # -1 to 1
-    forward = e >= 0
-    middle = torch.where(forward, 0.5 - e, -0.5 - e)  # +-(1/2 - |e|)
-    backward = (~forward).to(e.dtype)
-    channels = torch.arange(3, device=shift.device)
-    source = (channels - thirds.unsqueeze(1)).remainder_(3).to(torch.int64)  # (N, 3)
-    return [
-        Step(_rotate, on, backward.view(-1, 1), middle.view(-1, 1)),
-        Step(_move, on & (thirds != 0), source.view(-1, 3, 1, 1)),
-    ]
+    e = torch.sub(6 * shift, thirds, alpha=2).unsqueeze(1)  # -1 to 1
+    half = torch.copysign(constant((0.5,), e.device), e)
+    steps = [Step(_rotate, on, 0.5 - half, half - e)]
+    if on.device.type != "cpu" or thirds.any():
+        channels = torch.arange(3, device=shift.device)
+        source = (channels - thirds.unsqueeze(1)).remainder_(3).to(torch.int64)  # (N, 3)
+        steps.append(Step(_move, on & (thirds != 0), source.view(-1, 3, 1, 1)))
+    return steps
 
 
 def _rotate(images: Tensor, backward: Tensor, middle: Tensor, out: Tensor | None = None) -> Tensor:

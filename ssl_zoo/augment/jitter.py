@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ssl_zoo.augment.color import BRIGHTNESS, CONTRAST, HUE, blend, blend_weights
+from ssl_zoo.augment.color import BRIGHTNESS, CONTRAST, blend, blend_weights
 from ssl_zoo.augment.hue import hue_steps
 from ssl_zoo.augment.step import Step
 
@@ -42,28 +42,24 @@ def jitter_steps(
     """Returns the steps of ``color_jitter``: at most three blends, the hue, and three blends."""
     place = hue_place(order)  # (N,)
     if channels == 1:
-        swapped = _place(order, CONTRAST) < _place(order, BRIGHTNESS)
-        operators = torch.stack((swapped, ~swapped), dim=1).to(torch.int64)  # (N, 2)
+        swapped = (order == CONTRAST).int().argmax(dim=1) < (order == BRIGHTNESS).int().argmax(dim=1)
+        operators = torch.stack((swapped, ~swapped)).to(torch.int64)  # (2, N)
         shift = None
     else:
-        blends = torch.arange(3, device=order.device)
-        operators = order.gather(1, blends + (blends >= place.unsqueeze(1)))  # (N, 3), the order without the hue
-    matrix, mean_weight = blend_weights(operators, factors.gather(1, operators), channels)  # (N, 3, ...)
-
-    def blends_where(on: list[Tensor]) -> list[Step]:
-        return [Step(blend, now, matrix[:, j], mean_weight[:, j]) for j, now in enumerate(on)]
-
+        blends = torch.arange(3, device=order.device).unsqueeze(1)
+        before = place > blends  # (3, N)
+        operators = order.T.gather(0, blends + ~before)  # (3, N), the order without the hue
+    weights = blend_weights(operators, factors.T.gather(0, operators), channels)  # (3, N, 3, C)
     if shift is None:
-        return blends_where([on] * operators.shape[1])
-    before = blends_where([on & (place > j) for j in range(3)])
-    after = blends_where([on & (place <= j) for j in range(3)])
-    return [*before, *hue_steps(on, shift), *after]
+        return [Step(blend, on, w) for w in weights]
+    first, then = on & before, on & ~before
+    return [
+        *(Step(blend, here, w) for here, w in zip(first, weights, strict=True)),
+        *hue_steps(on, shift),
+        *(Step(blend, here, w) for here, w in zip(then, weights, strict=True)),
+    ]
 
 
 def hue_place(order: Tensor) -> Tensor:
     """Returns the places (N,), 0 to 3, of the hue in orders (N, 4)."""
-    return _place(order, HUE)
-
-
-def _place(order: Tensor, operator: int) -> Tensor:
-    return (order == operator).to(torch.uint8).argmax(dim=1)
+    return order.argmax(dim=1)  # the hue has the largest number

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain, permutations
 from typing import Any, NamedTuple, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ssl_zoo.augment.boxes import sample_boxes
-from ssl_zoo.augment.cutout import sample_cutouts
+from ssl_zoo.augment.boxes import BOX_DRAWS, boxes_from
+from ssl_zoo.augment.cutout import CUTOUT_DRAWS, cutouts_from
 from ssl_zoo.augment.jitter import hue_place
-from ssl_zoo.schema import AffineConfig, BlurConfig, CutoutConfig, JitterConfig, NoiseConfig, ViewConfig
+from ssl_zoo.augment.pixels import constant
+from ssl_zoo.schema import ViewConfig
 
 __all__ = [
     "AffineParameters",
@@ -21,6 +25,8 @@ __all__ = [
     "Parameters",
     "draw",
 ]
+
+ORDERS = tuple(chain.from_iterable(permutations(range(4))))  # of the jitter's operators: 24 times 4
 
 
 class AffineParameters(NamedTuple):
@@ -84,35 +90,17 @@ class Parameters(NamedTuple):
 
     def grouped(self, n: int) -> Tensor:
         """Returns an order (N,) in which images that meet the same operations lie together."""
-        key = torch.zeros(n, dtype=torch.int64)
         turn = None if self.jitter is None else (hue_place(self.jitter.order) + 1) * self.jitter.on
         affine, blur, noise, cutout = (
-            None if part is None else part.on for part in (self.affine, self.blur, self.noise, self.cutout)
+            None if of is None else of.on for of in (self.affine, self.blur, self.noise, self.cutout)
         )
+        key = np.zeros(n, dtype=np.int64)
         # Few runs for what stands first; what costs least comes last.
-        for flag in (affine, noise, self.sobel, self.solarize, blur, turn, self.gray, self.rotate, cutout):
+        for flag in (affine, noise, self.sobel, self.solarize, turn, blur, self.gray, self.rotate, cutout):
             if flag is not None:
-                key.mul_(5).add_(flag)
-        return key.argsort(stable=True)
-
-
-class _Source(NamedTuple):
-    """Where draws for n images come from and lie."""
-
-    n: int
-    generator: torch.Generator
-    device: torch.device
-
-    def uniform(self, low: float, high: float, *shape: int) -> Tensor:
-        u = torch.rand(self.n, *shape, generator=self.generator, device=self.device)
-        return u.mul_(high - low).add_(low)
-
-    def coin(self, p: float) -> Tensor:
-        return torch.rand(self.n, generator=self.generator, device=self.device) < p
-
-    def integer(self, low: int, high: int) -> Tensor:
-        """Integers from low to high - 1."""
-        return torch.randint(low, high, (self.n,), generator=self.generator, device=self.device)
+                digit = flag.numpy().astype(np.int64)
+                key = 5 * key + np.where(key % 2, 4 - digit, digit)  # there and back: runs meet at the turns
+        return torch.from_numpy(key.argsort(kind="stable"))
 
 
 def draw(
@@ -124,72 +112,113 @@ def draw(
 ) -> Parameters:
     """Draws the parameters of a view.
 
+    One call draws all uniform values, and each has its own place in it: what an operation draws is the same
+    whichever other operations are on.
+
     Args:
-        view: ranges and probabilities. What has probability 0 is not drawn.
+        view: ranges and probabilities. What has probability 0 is left out.
         images: their shape, (N, C, H, W).
         generator: the only source of randomness.
         device: where the draws lie; the generator's own device by default.
         cropped: the images have been cropped already.
     """
     n, _, height, width = images
-    source = _Source(n, generator, device or generator.device)
-    crop = view.crop
+    device = device or generator.device
+    chances, ranges = _chances(view), _ranges(view)
+    sizes = [BOX_DRAWS, CUTOUT_DRAWS, 1, len(chances), len(ranges)]
+    u = torch.rand(sum(sizes), n, generator=generator, device=device)
+    box, cut, order, coins, values = u.split_with_sizes(sizes)
+    flips = (coins < _column(chances.values(), device)).unbind()
+    on = {name: flip if chances[name] > 0 else None for name, flip in zip(chances, flips, strict=True)}
+    low, high = (_column(ends, device) for ends in zip(*ranges.values(), strict=True))
+    value = dict(zip(ranges, torch.lerp(low, high, values).unbind(), strict=True))
+
+    def columns(*names: str) -> Tensor:
+        return torch.stack([value[name] for name in names], dim=1)
+
+    affine = rotate = jitter = blur = noise = cutout = None
+    if (shown := on["affine"]) is not None:
+        shift = columns("right", "down").round_()  # whole, as torchvision draws
+        affine = AffineParameters(
+            shown, value["angle"], shift, value["scale"], columns("shear along x", "shear along y")
+        )
+    if (shown := on["rotate"]) is not None:
+        rotate = shown * value["quarters"].to(torch.int64)
+    if (shown := on["jitter"]) is not None:
+        factors = columns("brightness", "contrast", "saturation")
+        hue = value["hue"] if ranges["hue"][1] > 0 else None
+        jitter = JitterParameters(shown, _orders(order[0]), factors, hue)
+    if (shown := on["blur"]) is not None:
+        blur = BlurParameters(shown, value["sigma"])
+    if (shown := on["noise"]) is not None:
+        seed = torch.randint(-(2**63), 2**63 - 1, (n,), generator=generator, device=device)
+        noise = NoiseParameters(shown, seed)
+    if (shown := on["cutout"]) is not None:
+        boxes = cutouts_from(cut, view.size, view.size, view.cutout.scale, view.cutout.ratio)
+        cutout = CutoutParameters(shown, boxes)
     return Parameters(
-        boxes=None if cropped else sample_boxes(n, height, width, crop.scale, crop.ratio, generator, device),
-        flip=source.coin(view.flip) if view.flip > 0 else None,
-        affine=_affine(view.affine, view.size, source) if view.affine.p > 0 else None,
-        rotate=_rotate(view.rotate, source) if view.rotate > 0 else None,
-        jitter=_jitter(view.jitter, source) if view.jitter.p > 0 else None,
-        gray=source.coin(view.grayscale) if view.grayscale > 0 else None,
-        blur=_blur(view.blur, source) if view.blur.p > 0 else None,
-        noise=_noise(view.noise, source) if view.noise.p > 0 else None,
-        sobel=source.coin(view.sobel) if view.sobel > 0 else None,
-        solarize=source.coin(view.solarize.p) if view.solarize.p > 0 else None,
-        cutout=_cutout(view.cutout, view.size, source) if view.cutout.p > 0 else None,
+        boxes=None if cropped else boxes_from(box, height, width, view.crop.scale, view.crop.ratio),
+        flip=on["flip"],
+        affine=affine,
+        rotate=rotate,
+        jitter=jitter,
+        gray=on["gray"],
+        blur=blur,
+        noise=noise,
+        sobel=on["sobel"],
+        solarize=on["solarize"],
+        cutout=cutout,
     )
 
 
-def _affine(config: AffineConfig, size: int, source: _Source) -> AffineParameters:
-    reach = config.translate * size
-    return AffineParameters(
-        on=source.coin(config.p),
-        angle=source.uniform(-config.degrees, config.degrees),
-        translate=source.uniform(-reach, reach, 2).round_(),  # whole, as torchvision draws
-        scale=source.uniform(*config.scale),
-        shear=source.uniform(-config.shear, config.shear, 2),
-    )
+def _chances(view: ViewConfig) -> dict[str, float]:
+    """How likely each operation is."""
+    return {
+        "flip": view.flip,
+        "affine": view.affine.p,
+        "rotate": view.rotate,
+        "jitter": view.jitter.p,
+        "gray": view.grayscale,
+        "blur": view.blur.p,
+        "noise": view.noise.p,
+        "sobel": view.sobel,
+        "solarize": view.solarize.p,
+        "cutout": view.cutout.p,
+    }
 
 
-def _rotate(p: float, source: _Source) -> Tensor:
-    return source.coin(p) * source.integer(1, 4)
+def _ranges(view: ViewConfig) -> dict[str, tuple[float, float]]:
+    """Between which values each parameter is uniform."""
+    affine, jitter = view.affine, view.jitter
+    reach = {
+        name: jitter.strength * getattr(jitter, name) for name in ("brightness", "contrast", "saturation")
+    }
+    hue, shift = jitter.strength * jitter.hue, affine.translate * view.size
+    return {
+        **{name: (max(0.0, 1 - r), 1 + r) for name, r in reach.items()},
+        "hue": (-hue, hue),
+        "sigma": view.blur.sigma,
+        "angle": (-affine.degrees, affine.degrees),
+        "scale": affine.scale,
+        "shear along x": (-affine.shear, affine.shear),
+        "shear along y": (-affine.shear, affine.shear),
+        "right": (-shift, shift),
+        "down": (-shift, shift),
+        "quarters": (1.0, 4.0),
+    }
 
 
-def _jitter(config: JitterConfig, source: _Source) -> JitterParameters:
-    reach = [config.strength * v for v in (config.brightness, config.contrast, config.saturation)]
-    hue = config.strength * config.hue
-    return JitterParameters(
-        on=source.coin(config.p),
-        order=source.uniform(0, 1, 4).argsort(dim=1),
-        factors=torch.stack([source.uniform(max(0, 1 - r), 1 + r) for r in reach], dim=1),
-        shift=source.uniform(-hue, hue) if hue > 0 else None,
-    )
+def _column(values: Iterable[float], device: torch.device) -> Tensor:
+    return constant(tuple(values), device).unsqueeze(1)
 
 
-def _blur(config: BlurConfig, source: _Source) -> BlurParameters:
-    return BlurParameters(on=source.coin(config.p), sigma=source.uniform(*config.sigma))
-
-
-def _noise(config: NoiseConfig, source: _Source) -> NoiseParameters:
-    return NoiseParameters(on=source.coin(config.p), seed=source.integer(-(2**63), 2**63 - 1))
-
-
-def _cutout(config: CutoutConfig, size: int, source: _Source) -> CutoutParameters:
-    n, generator, device = source
-    boxes = sample_cutouts(n, size, size, config.scale, config.ratio, generator, device)
-    return CutoutParameters(on=source.coin(config.p), boxes=boxes)
+def _orders(u: Tensor) -> Tensor:
+    """One of the 24 permutations (N, 4) of the jitter's operators, for u (N,) uniform in [0, 1)."""
+    table = constant(ORDERS, u.device).view(24, 4)
+    return table.index_select(0, (24 * u).to(torch.int64)).to(torch.int64)  # 24 u stays below 24 in float32
 
 
 def _rows(value: Any, rows: Tensor | slice) -> Any:
-    if value is None or isinstance(value, Tensor):
-        return None if value is None else value[rows]
-    return type(value)(*(_rows(part, rows) for part in value))
+    if isinstance(value, Tensor):
+        return value[rows] if isinstance(rows, slice) else value.index_select(0, rows)
+    return None if value is None else type(value)(*(_rows(part, rows) for part in value))

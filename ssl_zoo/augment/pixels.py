@@ -18,13 +18,6 @@ def constant(values: tuple[float, ...], device: torch.device) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=device)
 
 
-@functools.lru_cache(maxsize=16)
-def _filled(values: tuple[float, ...], height: int, width: int, device: torch.device) -> Tensor:
-    """A whole image (C, H, W) of one value per channel: broadcast values keep a CPU from vectorising."""
-    with torch.inference_mode(False):
-        return constant(values, device).view(-1, 1, 1).repeat(1, height, width)
-
-
 def to_float(images: Tensor) -> Tensor:
     """Returns images as float32 in [0, 1]: uint8 is divided by 255, floats are taken to be there already."""
     if images.dtype == torch.uint8:
@@ -47,7 +40,6 @@ def normalize(
         A float32 tensor (N, C, H, W).
     """
     unit = 255 if images.dtype == torch.uint8 else 1
-    size = images.shape[2:]
-    gain = _filled(tuple(1 / (unit * s) for s in std), *size, images.device)
-    shift = _filled(tuple(-m / s for m, s in zip(mean, std, strict=True)), *size, images.device)
-    return torch.addcmul(shift, images.to(torch.float32), gain, out=out)
+    gain = constant(tuple(1 / (unit * s) for s in std), images.device).view(-1, 1, 1)
+    shift = constant(tuple(-m / s for m, s in zip(mean, std, strict=True)), images.device).view(-1, 1, 1)
+    return torch.mul(images.to(torch.float32), gain, out=out).add_(shift)

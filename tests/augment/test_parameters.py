@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import pytest
 import torch
@@ -62,21 +62,25 @@ def test_certain_and_impossible():
 
 
 @pytest.mark.parametrize(
-    "off", [{}, {"noise": NoiseConfig(std=0.5), "cutout": CutoutConfig(scale=(0.1, 0.2))}]
+    "others",
+    [{}, {"affine": AffineConfig(p=0.5), "rotate": 0.3, "sobel": 0.2, "cutout": CutoutConfig(p=0.1)}],
 )
-def test_a_seed_draws_what_it_has_always_drawn(off):
+def test_a_seed_draws_what_it_has_always_drawn(others):
+    """Whichever other operations are on."""
     generator, stream = (torch.Generator().manual_seed(3) for _ in range(2))
-    p = draw(ViewConfig(solarize=SolarizeConfig(p=0.2), **off), torch.Size((N, 3, 32, 32)), generator)
-    torch.rand(22, N, generator=stream)  # crop
-    flip, jitter = (torch.rand(N, generator=stream) for _ in range(2))
-    order = torch.rand(N, 4, generator=stream)
-    brightness, _, _, hue, gray, _, sigma, solarize = (torch.rand(N, generator=stream) for _ in range(8))
+    p = draw(ViewConfig(solarize=SolarizeConfig(p=0.2), **others), torch.Size((N, 3, 32, 32)), generator)
+    u = torch.rand(49, N, generator=stream)  # 22 for the crop, 4 for the cutout
+    flip, _, _, jitter, gray, blur, _, _, solarize, _ = u[27:37]
+    brightness, contrast, saturation, hue, sigma = u[37:42]
     assert torch.equal(p.flip, flip < 0.5)
     assert torch.equal(p.jitter.on, jitter < 0.8)
-    assert torch.equal(p.jitter.order, order.argsort(dim=1))
-    torch.testing.assert_close(p.jitter.factors[:, 0], 0.6 + 0.8 * brightness)
+    orders = torch.tensor(list(permutations(range(4))))
+    assert torch.equal(p.jitter.order, orders[(24 * u[26]).long()])
+    factors = 0.6 + 0.8 * torch.stack((brightness, contrast, saturation), dim=1)
+    torch.testing.assert_close(p.jitter.factors, factors)
     torch.testing.assert_close(p.jitter.shift, 0.2 * hue - 0.1)
     assert torch.equal(p.gray, gray < 0.2)
+    assert torch.equal(p.blur.on, blur < 0.5)
     torch.testing.assert_close(p.blur.sigma, 0.1 + 1.9 * sigma)
     assert torch.equal(p.solarize, solarize < 0.2)
     assert torch.equal(generator.get_state(), stream.get_state())
@@ -137,10 +141,11 @@ def test_grouped_is_an_order_with_few_changes():
     p = make()
     order = p.grouped(N)
     assert torch.equal(order.sort().values, torch.arange(N))
-    assert p.rows(order).blur.on.int().diff().abs().sum() == 1
+    assert p.rows(order).jitter.on.int().diff().abs().sum() == 1
+    assert p.rows(order).blur.on.int().diff().abs().sum() == 5  # one change within each place of the hue
     assert torch.equal(p.rows(order).boxes, p.boxes[order])
     p = make(rotate=0.5, noise=NoiseConfig(p=0.5), sobel=0.5, cutout=CutoutConfig(p=0.5))
     grouped = p.rows(p.grouped(N))
     assert grouped.noise.on.int().diff().abs().sum() == 1
-    assert grouped.sobel.int().diff().abs().sum() == 3
+    assert grouped.sobel.int().diff().abs().sum() == 2  # there and back
     assert torch.equal(p.rows(slice(5, 9)).cutout.boxes, p.cutout.boxes[5:9])

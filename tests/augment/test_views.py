@@ -118,6 +118,26 @@ def test_each_view_has_its_own_settings_and_draws():
     assert not torch.isclose(a, b).all(dim=(1, 2, 3)).any()
 
 
+def test_views_of_equal_settings_are_drawn_together_and_differ():
+    images = batch()
+    views = Augment([EVERYTHING, EVERYTHING, BYOL[0]], MEAN, STD)(images, seeded())
+    generator = seeded()
+    p = draw(EVERYTHING, torch.Size((80, *images.shape[1:])), generator)
+    expected = torch.stack([chain(images[i % 40], i, EVERYTHING, p, 7) for i in range(80)])
+    close(torch.cat(views[:2]), expected, EVERYTHING)
+    p = draw(BYOL[0], images.shape, generator)
+    close(views[2], torch.stack([chain(x, i, BYOL[0], p, 3) for i, x in enumerate(images)]), BYOL[0])
+
+
+def test_large_images_equal_torchvision_to_a_few_grey_levels():
+    images = batch(n=6, height=140, width=150)
+    view = ViewConfig(size=136, jitter=JitterConfig(p=1.0), blur=BlurConfig(p=1.0))
+    result = Augment([view], MEAN, STD)(images, seeded())[0]
+    p = draw(view, images.shape, seeded())
+    expected = torch.stack([chain(x, i, view, p, 13) for i, x in enumerate(images)])
+    assert (result - expected).abs().mean() < 0.5 / 255 / 0.22  # their crop is rounded to 8 bits
+
+
 def test_without_operations_only_the_crop_is_left():
     images = batch(height=16, width=16)
     view = ViewConfig(**{**vars(OFF), "crop": CropConfig(scale=(1.0, 1.0), ratio=(1.0, 1.0))})
