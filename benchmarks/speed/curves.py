@@ -4,7 +4,8 @@
 
 Each point is the whole step (augmentation, loss, backward pass, optimizer, the method's hooks) on random images,
 ResNet-18 with the small stem, batch 64 of 32 pixels but for what the curve varies. All points of a curve are visited
-in turn, round after round; given are medians, and the fastest and slowest round as a band.
+in turn, round after round; given are medians, and the fastest and slowest round as a band. The last curve is another:
+`ssl-zoo train` itself on digits, batch 256 shared by so many processes of one thread each.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import argparse
 import json
 import os
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +34,7 @@ from ssl_zoo.config import compose
 from ssl_zoo.method import Progress
 from ssl_zoo.training.hardware import plan
 from ssl_zoo.training.optim import build_optimizer
+from ssl_zoo.training.prepare import placed
 
 BASE = ("data=cifar10", "recipe=null", "backbone.name=resnet18", "augment.size=32", "batch_size=64")
 
@@ -70,7 +74,7 @@ def training_step(words: tuple[str, ...]) -> Callable[[], None]:
     size = config.augment.size
     images = torch.randint(0, 256, (config.batch_size, config.data.channels, size, size), dtype=torch.uint8)
     index = torch.arange(config.batch_size)
-    method = ssl_zoo.build_method([*BASE, *words]).to(hardware.device).to(memory_format=torch.channels_last)
+    method = placed(config, ssl_zoo.build_method([*BASE, *words]), hardware)
     method.allocate(config.batch_size)
     method.train()
     augment = Augment(config.views, config.data.mean, config.data.std)
@@ -110,6 +114,29 @@ def measure(curve: Curve, rounds: int) -> dict[int, list[float]]:
     return seconds
 
 
+PROCESSES = Curve("SimSiam on digits: processes", "processes", _set("simsiam", "trainer.devices", 1, 2, 4))
+
+
+def measure_processes(rounds: int) -> dict[int, list[float]]:
+    """The seconds of a step of the real training in several processes of one thread each."""
+    common = (
+        "batch_size=256",
+        "epochs=4",
+        "monitor.every=99",
+        "monitor.baselines=false",
+        "trainer.threads=1",
+    )
+    seconds: dict[int, list[float]] = {value: [] for value in PROCESSES.points}
+    for _ in range(rounds):
+        for value, words in PROCESSES.points.items():
+            with tempfile.TemporaryDirectory() as folder:
+                command = [sys.executable, "-m", "ssl_zoo", "train", *words, *common, f"run_dir={folder}/run"]
+                subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+                result = json.loads((Path(folder) / "run" / "result.json").read_text())
+            seconds[value].append(result["train_seconds"] / result["steps"])
+    return seconds
+
+
 def table(curve: Curve, seconds: dict[int, list[float]]) -> str:
     """A Markdown table of a curve."""
     lines = [f"| {curve.unit} | ms a step | spread |", "|---|---|---|"]
@@ -123,11 +150,8 @@ def draw(path: Path, measured: list[tuple[Curve, dict[int, list[float]]]]) -> No
     """All curves in one picture."""
     figure = Figure(figsize=(12, 7), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(2, 3).flatten()
-    for axis, (curve, seconds) in zip(axes, measured, strict=False):
+    for axis, (curve, seconds) in zip(figure.subplots(2, 3).flatten(), measured, strict=True):
         _draw(axis, curve, seconds)
-    for axis in axes[len(measured) :]:
-        axis.set_axis_off()
     figure.savefig(path, dpi=120)
 
 
@@ -160,6 +184,8 @@ def main() -> None:
         measured.append((curve, measure(curve, options.rounds)))
         sys.stdout.write(table(*measured[-1]) + "\n")
         sys.stdout.flush()
+    measured.append((PROCESSES, measure_processes(options.rounds)))
+    sys.stdout.write(table(*measured[-1]))
     if options.json is not None:
         content: dict[str, Any] = {curve.title: seconds for curve, seconds in measured}
         options.json.write_text(json.dumps({"threads": options.threads, "seconds": content}, indent=1))
