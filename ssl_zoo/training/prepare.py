@@ -23,7 +23,7 @@ from ssl_zoo.training.hardware import Plan, plan
 from ssl_zoo.training.processes import Place, place
 from ssl_zoo.training.resume import Position, Saved, choose_run_dir, find_checkpoint
 
-__all__ = ["Prepared", "build_method", "prepare"]
+__all__ = ["Prepared", "build_method", "placed", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,7 @@ def _build(config: RunConfig, channels: int) -> tuple[Method, Backbone]:
 
 
 def placed(config: RunConfig, method: Method, hardware: Plan) -> Method:
+    """The method on its device, in the layout and with the convolutions that train fastest there."""
     method = method.to(hardware.device)
     if hardware.device.type == "cpu" and hardware.precision == "bf16":
         use_matmul_convolutions(method)
