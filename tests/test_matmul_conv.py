@@ -77,19 +77,20 @@ def test_only_what_is_slow_is_changed() -> None:
             y = model(torch.randn(2, conv.in_channels, side, side, requires_grad=True))
         return "_Convolution" in str(y.grad_fn)
 
-    assert is_product(nn.Conv2d(8, 8, 3, padding=1, bias=False), 4)
-    assert not is_product(nn.Conv2d(8, 8, 3, padding=1, bias=False), 8)
-    assert is_product(nn.Conv2d(8, 8, 3, stride=2, padding=1, bias=False), 8)
+    assert is_product(nn.Conv2d(48, 48, 3, padding=1, bias=False), 4)
+    assert not is_product(nn.Conv2d(48, 48, 3, padding=1, bias=False), 8)
+    assert not is_product(nn.Conv2d(48, 32, 3, padding=1, bias=False), 4)
+    assert is_product(nn.Conv2d(48, 48, 3, stride=2, padding=1, bias=False), 8)
     assert is_product(nn.Conv2d(8, 8, 1, stride=2, bias=False), 16)
     assert not is_product(nn.Conv2d(8, 8, 1, bias=False), 16)
-    assert not is_product(nn.Conv2d(8, 8, 3, padding=1, groups=2, bias=False), 4)
-    assert not is_product(nn.Conv2d(8, 8, 3, padding=2, dilation=2, bias=False), 4)
-    assert not is_product(nn.Conv2d(8, 8, 3, padding="same", bias=False), 4)
+    assert not is_product(nn.Conv2d(48, 48, 3, padding=1, groups=2, bias=False), 4)
+    assert not is_product(nn.Conv2d(48, 48, 3, padding=2, dilation=2, bias=False), 4)
+    assert not is_product(nn.Conv2d(48, 48, 3, padding="same", bias=False), 4)
 
 
 def test_a_bias_is_added() -> None:
-    model = nn.Sequential(nn.Conv2d(4, 6, 3, padding=1))
-    x = torch.randn(2, 4, 3, 3)
+    model = nn.Sequential(nn.Conv2d(48, 50, 3, padding=1))
+    x = torch.randn(2, 48, 3, 3)
     expected = model(x)
     use_matmul_convolutions(model)
     with torch.autocast("cpu", torch.bfloat16):

@@ -20,7 +20,8 @@ from torch.nn import functional
 
 __all__ = ["MatmulConv2d", "convolve", "use_matmul_convolutions"]
 
-FEW = 16  # output pixels of an image, up to which a matrix product is faster
+FEW = 16  # output pixels of an image, up to which a matrix product is faster …
+MANY = 48  # … if there are so many channels on both sides: with 32 it takes twice as long, with 512 half
 
 
 def use_matmul_convolutions(module: nn.Module) -> None:
@@ -52,7 +53,8 @@ class MatmulConv2d(nn.Conv2d):
             return False
         kernel, stride, padding = self.kernel_size[0], self.stride[0], int(self.padding[0])
         sides = [(side + 2 * padding - kernel) // stride + 1 for side in x.shape[2:]]
-        return 0 < sides[0] * sides[1] <= FEW or (kernel == 1 and stride > 1 and padding == 0)
+        wide = min(self.in_channels, self.out_channels) >= MANY
+        return (wide and 0 < sides[0] * sides[1] <= FEW) or (kernel == 1 and stride > 1 and padding == 0)
 
 
 def convolve(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
