@@ -4,7 +4,8 @@
     python -m ssl_zoo.benchmarks.speed.compare --threads 4 --json FILE experiment=cifar10/simsiam data=imagefolder \\
         data.train=FOLDER batch_size=256
 
-ssl-zoo        `ssl-zoo train` with all that is on by default: Lightning, TensorBoard, checkpoints
+ssl-zoo        `ssl-zoo train` as it is: Lightning, TensorBoard, checkpoints. Its measurements are timed by themselves,
+               and what they and the checkpoints take at the run's settings is taken off in "the whole run"
 bare           a plain loop over the same model in the same precision, over views that are ready: the ceiling
 bare-fp32      the same in float32, contiguous
 bare-compiled  the same as bare, by torch.compile
@@ -20,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -52,6 +54,7 @@ WATCHED = ("ssl-zoo", "lightly")  # whose time is divided into parts
 def main(words: Sequence[str] | None = None) -> int:
     """Measures, prints, writes."""
     options = _options(words)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the contenders are ended
     try:
         result = compare(options)
     except UserError as error:
@@ -110,11 +113,11 @@ def compare(options: argparse.Namespace) -> Report:
         started = {name: start(name) for name in names}
         order = Order(options.untimed, options.steps, options.seconds)
         reports = take_turns([contender for contender, _ in started.values()], order, options.rounds)
+        costs = started["ssl-zoo"][0].ask("costs") if "ssl-zoo" in names else None
         found = {
             name: {**figures(reports[name], views_per_step), **_footprint(*started[name], reports[name])}
             for name in names
         }
-        costs = started["ssl-zoo"][0].ask("costs") if "ssl-zoo" in names else None
         for contender, _ in started.values():
             contender.close()
         for name in (name for name in names if name in WATCHED):
@@ -149,7 +152,9 @@ def compare(options: argparse.Namespace) -> Report:
         "costs": regular_costs(costs, config, ours["views_per_second"]["median"]) if costs and ours else None,
         "flops_per_view": flops,
         "utilisation": {
-            name: flops * value["views_per_second"]["median"] / peak for name, value in found.items()
+            name: flops * value["views_per_second"]["median"] / peak
+            for name, value in found.items()
+            if name not in ("lightly", "bare-fp32")  # they compute in float32
         }
         if peak
         else None,

@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import ctypes
-import signal
 import sys
 import tempfile
 import time
@@ -16,7 +14,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .gate import Gate, answering
+from .gate import Gate, answering, die_with_parent
 
 if TYPE_CHECKING:
     from .watch import GateCallback
@@ -31,7 +29,7 @@ imported = 0.0  # when all that a contender needs had been imported
 
 def main(words: Sequence[str]) -> None:
     """Sets a contender up and lets it train until it is killed."""
-    _die_with_parent()
+    die_with_parent()
     parser = argparse.ArgumentParser()
     parser.add_argument("name", choices=CONTENDERS)
     parser.add_argument("--folder", type=Path, required=True, help="what it writes goes there")
@@ -233,12 +231,6 @@ def _extra() -> Report:
         "threads": torch.get_num_threads(),
         "gpu_mb": torch.cuda.max_memory_allocated() / 2**20 if gpu else None,
     }
-
-
-def _die_with_parent() -> None:
-    """On Linux: a stopped contender would outlive a killed `compare` for ever."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 if __name__ == "__main__":

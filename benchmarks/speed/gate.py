@@ -6,13 +6,16 @@ took and waits for the next order. Nothing heavy is imported here, so that what 
 
 from __future__ import annotations
 
+import ctypes
 import json
+import signal
+import sys
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, Protocol
 
-__all__ = ["Clock", "Gate", "Order", "answering"]
+__all__ = ["Clock", "Gate", "Order", "answering", "die_with_parent"]
 
 Report = dict[str, Any]
 Exchange = Callable[[Report], "Order | None"]
@@ -55,7 +58,7 @@ class Gate:
         self.synchronize = synchronize or (lambda: None)  # set later by who learns of the device later
         self._order: Order | None = None
         self._passed = 0
-        self._began = 0.0
+        self._began = self._ordered = 0.0
         self.begun = False
 
     def begin(self) -> bool:
@@ -69,9 +72,10 @@ class Gate:
         assert order is not None, "begin() comes first, and nothing after the end"
         self._passed += 1
         timed = self._passed - order.untimed
-        if timed < 0:
+        if timed < 0 and time.monotonic() - self._ordered < order.most:
             return True
-        if timed == 0:
+        if timed <= 0:
+            self._passed, timed = order.untimed, 0
             self._start()
         elapsed = time.monotonic() - self._began
         if (timed < order.steps or elapsed < order.least) and elapsed < order.most:
@@ -84,6 +88,7 @@ class Gate:
 
     def _take(self, order: Order | None) -> bool:
         self._order, self._passed = order, 0
+        self._ordered = time.monotonic()
         if order is not None and order.untimed == 0:
             self._start()
         return order is not None
@@ -114,3 +119,9 @@ def answering(fd: int, extra: Callable[[], Report], answers: dict[str, Callable[
             connection.send_bytes(json.dumps(answers[message["ask"]]()).encode())
 
     return exchange
+
+
+def die_with_parent() -> None:
+    """On Linux: a stopped contender, or a worker of it, would outlive a killed `compare` for ever."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

@@ -37,6 +37,8 @@ from ssl_zoo.parts.heads import build_predictor, build_projector
 from ssl_zoo.schema import RunConfig, SiameseConfig, ViewConfig
 from ssl_zoo.training.optim import peak_lr
 
+from .gate import die_with_parent
+
 __all__ = ["LightlyMethod", "build_loader", "build_model", "build_transform", "check"]
 
 Views = tuple[list[Tensor], Tensor, list[str]]  # two (N, C, size, size), labels (N,), file names
@@ -215,6 +217,7 @@ def build_loader(config: RunConfig, workers: int) -> DataLoader[Any]:
         shuffle=True,
         drop_last=True,
         num_workers=workers,
+        worker_init_fn=lambda _: die_with_parent(),
     )
 
 

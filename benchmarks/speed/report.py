@@ -103,6 +103,14 @@ def table(result: Report) -> str:
     return "\n".join([*lines, "", *result["notes"]]) + "\n"
 
 
+def _whole(result: Report) -> float:
+    """ssl-zoo's views/s over a whole run; checkpoints that fell into a turn are taken off twice."""
+    costs = result["costs"]
+    rate: float = result["contenders"]["ssl-zoo"]["views_per_second"]["median"]
+    taken: float = costs["measuring_share"] + costs["checkpoint_share"]
+    return rate * (1 - taken)
+
+
 def _more(result: Report) -> list[str]:
     lines = []
     costs = result["costs"]
@@ -112,6 +120,12 @@ def _more(result: Report) -> list[str]:
             f"ssl-zoo's measurements, every {costs['measured_every']} epochs, kNN every {costs['knn_every']} of them: "
             f"{costs['diagnostics_seconds']:.2f} s, with kNN {costs['diagnostics_and_knn_seconds']:.2f} s; "
             f"{costs['measuring_share']:.1%} of the time",
+            f"the whole run, measurements and checkpoints included: {_whole(result):.0f} views/s, "
+            + ", ".join(
+                f"{_whole(result) / found['views_per_second']['median']:.2f} of {name}"
+                for name, found in result["contenders"].items()
+                if name != "ssl-zoo"
+            ),
             f"ssl-zoo's checkpoints ({costs['checkpoint_mb']:.0f} MiB): {costs['checkpoint_seconds']:.2f} s each; "
             f"{costs['checkpoint_share']:.1%} of the time",
         ]

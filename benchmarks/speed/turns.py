@@ -74,9 +74,10 @@ class Contender:
 
     def close(self) -> None:
         """Ends it with all its processes."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)  # ends stopped processes as well
-        self._process.wait()
+        if self._process.returncode is None:  # else the number may be another's by now
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)  # ends stopped processes as well
+            self._process.wait()
         self._connection.close()
 
     def _resumed(self, message: Mapping[str, Any]) -> Report:
