@@ -61,7 +61,7 @@ class Narrator:
         figures = [f"{name} {_short(row[key])}" for name, key in FIGURES if row.get(key) is not None]
         if self.bar is not None:
             self.bar.update(self.task, completed=int(row["epoch"] or 0), description=" · ".join(figures))
-        elif row.get("output_std_ratio") is not None:
+        elif row.get("output_std_ratio") is not None or row["epoch"] == self.epochs:
             seconds = time.perf_counter() - self.started
             self.console.print(
                 f"epoch {int(row['epoch'] or 0):>4}/{self.epochs} · {' · '.join(figures)} · {seconds:.0f} s",

@@ -123,11 +123,15 @@ def test_wrong_input_exits_2_with_one_message_and_creates_nothing(
     assert sorted(tmp_path.rglob("*")) == before, "nothing may be created"
 
 
-def test_doctor_measures_the_speed_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
-    before = set(Path.cwd().iterdir())
+def test_doctor_measures_the_speed_of_a_run(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     assert main(["doctor", "--speed", *words("simsiam")]) == 0
     shown = capsys.readouterr().out
     assert "views/s" in shown
     assert "bottleneck" in shown
-    assert set(Path.cwd().iterdir()) == before
+    assert main(["doctor", "--speed", *words("simsiam", "optimizer.lr=1e30")]) == 2
+    assert "lower optimizer.lr" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
     assert main(["doctor", "--speed", "method=simsia"]) == 2

@@ -155,6 +155,8 @@ def test_the_share_of_knn_is_two_percent(precision: str, measurements: int) -> N
     data = Data(train, train, train.select(range(10000)), ("a",), 3)
     evaluator = Evaluator(config, data, Plan(torch.device("cpu"), precision, ""))
     assert evaluator.knn_every == measurements
+    config = compose(["data=cifar10", "recipe=null", "monitor.every=5", "trainer.devices=4"])
+    assert Evaluator(config, data, Plan(torch.device("cpu"), precision, "")).knn_every == 4 * measurements
 
 
 @pytest.mark.parametrize(("method", "stop_after"), [("moco", 3), ("byol", 5), ("swav", 8)])

@@ -105,11 +105,12 @@ def _score(options: argparse.Namespace, path: str, seed: int) -> Run:
     """What the run says, with kNN and probe of its last weights."""
     folder = _folder(options, path, seed)
     kept = folder / "scores.json"
-    if not kept.is_file():
+    last = folder / "checkpoints" / LAST
+    if not kept.is_file() or kept.stat().st_mtime < last.stat().st_mtime:
         chosen = [*words("fast", seed, options.train, folder, options.threads), f"data.test={options.test}"]
         config = compose(chosen)
         method = ssl_zoo.build_method(chosen)
-        saved = torch.load(folder / "checkpoints" / LAST, weights_only=True)["state_dict"]
+        saved = torch.load(last, weights_only=True)["state_dict"]
         method.load_state_dict({name.removeprefix("method."): tensor for name, tensor in saved.items()})
         scores = Evaluator(config, load_data(config.data), plan(config)).measure(method).scores
         assert scores.probe is not None
@@ -144,7 +145,7 @@ def _report(options: argparse.Namespace) -> None:
     runs = {path: [_score(options, path, seed) for seed in range(options.seeds)] for path in PATHS}
     every = [run for group in runs.values() for run in group]
     text = HEADER.format(
-        fast=compose(words("fast", 0, options.train, options.out, 1)).precision,
+        fast=json.loads((_folder(options, "fast", 0) / "environment.json").read_text())["precision"],
         threads=options.threads,
         torch=every[0]["versions"]["torch"],
         commits=", ".join(dict.fromkeys(f"`{str(run['git_commit'])[:12]}`" for run in every)),

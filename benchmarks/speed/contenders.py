@@ -51,7 +51,7 @@ def _ssl_zoo(options: argparse.Namespace, gate: Gate, answers: dict[str, Callabl
 
     _imported()
     callback = _callback(gate, options.parts)
-    answers["costs"] = lambda: _costs(callback, options.folder)
+    answers["costs"] = lambda: _costs(callback, options)
     endless = [f"epochs={ENDLESS}", f"monitor.every={ENDLESS}", f"run_dir={options.folder}"]
     with watched(callback):
         ssl_zoo.training.run.train([*options.words, *endless])
@@ -176,8 +176,9 @@ def _callback(gate: Gate, parts: bool) -> GateCallback:
     return GateCallback(gate, clock)
 
 
-def _costs(callback: GateCallback, folder: Path) -> Report:
+def _costs(callback: GateCallback, options: argparse.Namespace) -> Report:
     """What a measurement and a checkpoint take, in seconds."""
+    from ssl_zoo.config import compose
     from ssl_zoo.training.module import TrainingModule
     from ssl_zoo.training.recorder import Recorder
 
@@ -187,7 +188,8 @@ def _costs(callback: GateCallback, folder: Path) -> Report:
     recorder = next(found for found in trainer.callbacks if isinstance(found, Recorder))  # type: ignore[attr-defined]
     evaluator, method = recorder.evaluator, module.method
     assert evaluator is not None
-    path = folder / "measured.ckpt"
+    path = options.folder / "measured.ckpt"
+    evaluator.config = compose(options.words)  # the run's own intervals, not the endless ones
     diagnostics = _seconds(callback, lambda: evaluator.measure(method, knn=False, probe=False))
     both = diagnostics
     if evaluator.scored:

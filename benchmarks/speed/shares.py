@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import torch
 
 from ssl_zoo.config import compose
 from ssl_zoo.errors import Interrupted, UserError
-from ssl_zoo.monitors.collapse import Diagnostics
 from ssl_zoo.schema import RunConfig
-from ssl_zoo.training.evaluator import Evaluator, Measurement, Scores
 from ssl_zoo.training.fit import fit
 from ssl_zoo.training.prepare import prepare
 
@@ -67,22 +63,24 @@ def quick(words: Sequence[str] = (), *, steps: int = 32, least: float = 1.0, mos
         most: seconds after which it ends, however few the steps were.
 
     Raises:
-        UserError: the words, or what they name, are wrong; or the run has several processes.
+        UserError: the words, or what they name, are wrong; the run has several processes, or diverges.
     """
     config = compose(words or WORDS)
     check_single(config)
-    orders: list[Order | None] = [Order(untimed=3, steps=steps, least=least, most=most), None]
+    order = Order(untimed=3, steps=steps, least=least, most=most)
     reports: list[dict[str, Any]] = []
 
     def exchange(report: dict[str, Any]) -> Order | None:
+        # On a GPU the rate is measured first, then the parts, whose clock waits for the device again and again.
+        clock.synchronize = callback.gate.synchronize if reports else lambda: None
         reports.append(report)
-        return orders.pop(0)
+        return order if len(reports) < 3 else None
 
     clock = StepClock()
     callback = GateCallback(Gate(exchange, clock), clock)
     threads = torch.get_num_threads()
     try:
-        with tempfile.TemporaryDirectory() as folder, watched(callback), _unmeasured():
+        with tempfile.TemporaryDirectory() as folder, watched(callback):
             ready = prepare(_endless(config, Path(folder) / "run"))
             ready.run_dir.mkdir()
             fit(ready, say=lambda row: None)
@@ -91,10 +89,15 @@ def quick(words: Sequence[str] = (), *, steps: int = 32, least: float = 1.0, mos
         raise KeyboardInterrupt from error
     finally:
         torch.set_num_threads(threads)
-    report = reports[1]
+    if len(reports) < 3:
+        raise UserError(
+            "speed is measured on a run that trains; the loss of this one became infinite or not a number; lower "
+            "optimizer.lr or set precision=fp32"
+        )
+    report, parts = reports[1], reports[2]["parts"]
     seconds = report["ended"] - report["began"]
-    total = sum(report["parts"].values())
-    shares = {part: time / total for part, time in report["parts"].items()}
+    total = sum(parts.values())
+    shares = {part: time / total for part, time in parts.items()}
     name = bottleneck(shares)
     device = ready.hardware.device
     return Speed(
@@ -137,11 +140,3 @@ def _endless(config: RunConfig, run_dir: Path) -> RunConfig:
         monitor=replace(config.monitor, every=ENDLESS, baselines=False),
         trainer=replace(config.trainer, checkpoint_every=ENDLESS, checkpoint_steps=None),
     )
-
-
-@contextmanager
-def _unmeasured() -> Iterator[None]:
-    """The encoder isn't measured: with a large network that would take longer than all the steps."""
-    nothing = Measurement(Diagnostics(*[float("nan")] * len(fields(Diagnostics))), Scores())
-    with patch.object(Evaluator, "measure", lambda *_, **__: nothing):
-        yield

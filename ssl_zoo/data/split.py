@@ -68,8 +68,8 @@ class Split(ABC):
                 images in memory are cropped on the device, and the views are not looked at.
             seed: of the order and of the crops.
             part: (rank, world): the rank-th of `world` equal parts of each batch.
-            device: where they are trained on. A GPU gets all images in memory at the start, if they take at most
-                a quarter of what is free on it; then no batch is copied there.
+            device: where they are trained on. A GPU gets all images that are in memory before the first batch, if
+                they take at most a quarter of what is free on it; then no batch is copied there.
 
         Raises:
             UserError: the batch size exceeds the number of images; while iterating, an image cannot be read.

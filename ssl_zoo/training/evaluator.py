@@ -107,10 +107,11 @@ class Evaluator:
         if monitor.knn.every is not None or not self.scored:
             return monitor.knn.every or 1
         images = sum(len(split) for split in self._splits())
-        views = (
-            len(self.data.train) * len(self.config.views) * monitor.every
-        )  # from one measurement to the next
-        return math.ceil(images / (KNN_SHARE * VIEW_COST[self.precision] * views))
+        each = (
+            monitor.every / self.config.trainer.processes
+        )  # epochs between two measurements, which all wait for
+        training = VIEW_COST[self.precision] * len(self.data.train) * len(self.config.views) * each
+        return math.ceil(images / (KNN_SHARE * training))
 
     @property
     def knn_protocol(self) -> str | None:

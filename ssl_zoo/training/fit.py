@@ -73,8 +73,6 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
             trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
         except SystemExit as error:  # what Lightning makes of Ctrl-C before the first step
             raise KeyboardInterrupt from error
-    if ready.evaluator is not None and recorder.last is None:  # taken up again when finished
-        recorder.last = ready.evaluator.measure(ready.method)
     return recorder
 
 

@@ -67,7 +67,6 @@ class Recorder(pl.Callback):
         self.say = say
         self.seconds = 0.0  # spent training, without measurements
         self.views = 0
-        self.last: Measurement | None = None  # of the trained encoder, complete
         self.rows: list[Row] = [{"epoch": 0, "step": 0}]
         self.stop_asked = False
         self.saved = self.save_seconds = 0.0  # when the last checkpoint was written, and how long it took
@@ -135,16 +134,13 @@ class Recorder(pl.Callback):
         row: Row = {"epoch": epoch, "step": trainer.global_step, "loss": loss}
         row["lr"] = _scheduled_lr(trainer.optimizers[0])
         row["views_per_second"] = self.views / self.seconds
-        if self.evaluator is not None and done:
-            self.last = self.evaluator.measure(pl_module.method)
-            row.update(_columns(self.last))
-        elif self.evaluator is not None and epoch % self.monitor.every == 0:
+        if self.evaluator is not None and not done and epoch % self.monitor.every == 0:
             knn = epoch // self.monitor.every % self.evaluator.knn_every == 0
             row.update(_columns(self.evaluator.measure(pl_module.method, knn=knn, probe=False)))
         self._record(row)
         trainer.should_stop = trainer.should_stop or diverged
         stops = any_process(self.stop_asked, pl_module.device)
-        if stops or done or any_process(self._save_is_due(epoch), pl_module.device):
+        if stops or done or any_process(self.place.first and self._save_is_due(epoch), pl_module.device):
             self._save(trainer)
         if stops:
             self._stop()
@@ -155,10 +151,15 @@ class Recorder(pl.Callback):
         if self.writer is not None:
             self.writer.close()
 
-    def complete(self, initial: Measurement) -> None:
-        """Adds what was measured of the untrained encoder."""
+    def complete(self, initial: Measurement, trained: Measurement) -> None:
+        """Adds what was measured after the training, of the untrained encoder and of the trained one."""
         self.rows[0].update(_columns(initial))
+        self.rows[-1].update(_columns(trained))
         self._write_rows()
+        with SummaryWriter(str(self.run_dir / "tensorboard")) as writer:
+            for name, value in _columns(trained).items():
+                if value is not None:
+                    writer.add_scalar(f"epoch/{name}", value, int(self.rows[-1]["step"] or 0))
 
     def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
         if self.stop_asked and number == signal.SIGINT:

@@ -20,7 +20,7 @@ from ssl_zoo.terminal import Narrator, closing_table
 from ssl_zoo.training.checkpoints import set_aside
 from ssl_zoo.training.evaluator import Measurement, Scores
 from ssl_zoo.training.fit import fit
-from ssl_zoo.training.prepare import Prepared, prepare
+from ssl_zoo.training.prepare import Prepared, placed, prepare
 from ssl_zoo.training.processes import started
 from ssl_zoo.training.recorder import Recorder
 
@@ -81,14 +81,16 @@ def _run(config: RunConfig, silent: bool) -> Result:
 
 def _conclude(ready: Prepared, recorder: Recorder, title: str, narrator: Narrator) -> Result:
     """The last measurements, the verdict and what is written of them, by the first process."""
-    config, evaluator, trained = ready.config, ready.evaluator, recorder.last
+    config, evaluator = ready.config, ready.evaluator
     assert evaluator is not None
-    assert trained is not None
     compare = config.monitor.baselines
-    with narrator.waiting("measuring the untrained encoder and raw pixels"):
+    with narrator.waiting("measuring the trained encoder, the untrained one and raw pixels"):
+        trained = evaluator.measure(
+            placed(config, ready.method, ready.hardware)
+        )  # Lightning took it to the CPU
         initial = evaluator.measure(ready.untrained(), knn=compare, probe=compare)
         pixels = evaluator.pixel_scores() if compare else Scores()
-    recorder.complete(initial)
+    recorder.complete(initial, trained)
     baselines = Baselines(
         pixels_knn_top1=pixels.knn_top1,
         pixels_linear_top1=None if pixels.probe is None else pixels.probe.mean,
