@@ -14,6 +14,7 @@ from ssl_zoo.config import compose
 from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.schema import RunConfig
 from ssl_zoo.training.fit import fit
+from ssl_zoo.training.hardware import plan
 from ssl_zoo.training.prepare import prepare
 
 from .gate import Gate, Order
@@ -67,14 +68,15 @@ def quick(words: Sequence[str] = (), *, steps: int = 32, least: float = 1.0, mos
     """
     config = compose(words or WORDS)
     check_single(config)
+    # On a GPU the rate is measured first, then the parts, whose clock waits for the device again and again.
+    turns = 2 if plan(config).device.type == "cuda" else 1
     order = Order(untimed=3, steps=steps, least=least, most=most)
     reports: list[dict[str, Any]] = []
 
     def exchange(report: dict[str, Any]) -> Order | None:
-        # On a GPU the rate is measured first, then the parts, whose clock waits for the device again and again.
         clock.synchronize = callback.gate.synchronize if reports else lambda: None
         reports.append(report)
-        return order if len(reports) < 3 else None
+        return order if len(reports) <= turns else None
 
     clock = StepClock()
     callback = GateCallback(Gate(exchange, clock), clock)
@@ -89,12 +91,12 @@ def quick(words: Sequence[str] = (), *, steps: int = 32, least: float = 1.0, mos
         raise KeyboardInterrupt from error
     finally:
         torch.set_num_threads(threads)
-    if len(reports) < 3:
+    if len(reports) <= turns:
         raise UserError(
             "speed is measured on a run that trains; the loss of this one became infinite or not a number; lower "
             "optimizer.lr or set precision=fp32"
         )
-    report, parts = reports[1], reports[2]["parts"]
+    report, parts = reports[1], reports[turns]["parts"]
     seconds = report["ended"] - report["began"]
     total = sum(parts.values())
     shares = {part: time / total for part, time in parts.items()}

@@ -33,6 +33,7 @@ COLUMNS = (
     "epoch", "step", "loss", "lr", "knn_top1", "output_std_ratio", "center_ratio", "residual_ratio",
     "effective_rank", "alignment", "uniformity", "views_per_second",
 )  # fmt: skip
+MEASURED = ".measured"  # ends the TensorBoard file of what was measured after the training
 SAVE_SHARE = 0.02  # of the time, what checkpoints may take unless `checkpoint_every` says how many
 ASK_EVERY = 16  # optimizer steps after which several processes ask one another whether to stop
 
@@ -156,7 +157,10 @@ class Recorder(pl.Callback):
         self.rows[0].update(_columns(initial))
         self.rows[-1].update(_columns(trained))
         self._write_rows()
-        with SummaryWriter(str(self.run_dir / "tensorboard")) as writer:
+        folder = self.run_dir / "tensorboard"
+        for file in folder.glob(f"*{MEASURED}"):  # of a run that is taken up again
+            file.unlink()
+        with SummaryWriter(str(folder), filename_suffix=MEASURED) as writer:
             for name, value in _columns(trained).items():
                 if value is not None:
                     writer.add_scalar(f"epoch/{name}", value, int(self.rows[-1]["step"] or 0))
