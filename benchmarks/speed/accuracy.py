@@ -6,7 +6,7 @@ fast   as `ssl-zoo train` does it: batched augmentation, `precision=auto`, chann
 plain  float32, contiguous, and torchvision's transforms on one PIL image at a time
 
 Both train `experiment=cifar10/simsiam` for 5 epochs on a fixed 10,000 of the training images, batch 256. Nothing is
-measured while they train; afterwards both are measured by the same code, in float32, on all test images. Runs that
+measured while they train; afterwards both are measured by the same code, in float32, on the same images. Runs that
 are done already are not run again.
 """
 
@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -60,6 +61,10 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder of the run directories")
     parser.add_argument("--train", type=Path, required=True, help="folder with a sub-folder per class")
     parser.add_argument("--test", type=Path, required=True)
+    parser.add_argument("--bank", type=int, default=10000, help="labelled training images that are looked at")
+    parser.add_argument(
+        "--test-images", type=int, default=10000, help="so many, evenly spread over the classes"
+    )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
@@ -107,12 +112,17 @@ def _score(options: argparse.Namespace, path: str, seed: int) -> Run:
     kept = folder / "scores.json"
     last = folder / "checkpoints" / LAST
     if not kept.is_file() or kept.stat().st_mtime < last.stat().st_mtime:
-        chosen = [*words("fast", seed, options.train, folder, options.threads), f"data.test={options.test}"]
+        chosen = words("fast", seed, options.train, folder, options.threads)
+        chosen += [f"data.test={options.test}", f"monitor.bank={options.bank}"]
         config = compose(chosen)
+        data = load_data(config.data)
+        assert data.test is not None
+        spread_out = torch.linspace(0, len(data.test) - 1, min(options.test_images, len(data.test))).long()
+        data = replace(data, test=data.test.select(spread_out))  # they are sorted by class
         method = ssl_zoo.build_method(chosen)
         saved = torch.load(last, weights_only=True)["state_dict"]
         method.load_state_dict({name.removeprefix("method."): tensor for name, tensor in saved.items()})
-        scores = Evaluator(config, load_data(config.data), plan(config)).measure(method).scores
+        scores = Evaluator(config, data, plan(config)).measure(method).scores
         assert scores.probe is not None
         kept.write_text(json.dumps({"knn": scores.knn_top1, "linear": scores.probe.mean}))
     result: Run = json.loads((folder / "result.json").read_text())
@@ -130,9 +140,11 @@ HEADER = """# Does speed cost accuracy?
 
 SimSiam on CIFAR-10 images, 5 epochs on 10,000 of them, batch 256: ssl-zoo's fast path (batched augmentation, {fast},
 channels_last) beside a plain one (float32, contiguous, torchvision's transforms on one PIL image at a time). Measured
-by the same code, on the 10,000 test images, after the last epoch; {threads} CPU thread(s) a run. Made by
+by the same code, in float32, after the last epoch: weighted kNN and a linear probe with 10 labels a class, drawn from
+{bank:,} training images, on {test:,} test images. {threads} CPU thread(s) a run. Made by
 
-    python -m ssl_zoo.benchmarks.speed.accuracy OUT --train FOLDER/train --test FOLDER/test --write docs
+    python -m ssl_zoo.benchmarks.speed.accuracy OUT --train FOLDER/train --test FOLDER/test \\
+        --bank {bank} --test-images {test} --write docs
 
 with torch {torch}, at commit {commits}.
 
@@ -147,6 +159,8 @@ def _report(options: argparse.Namespace) -> None:
     text = HEADER.format(
         fast=json.loads((_folder(options, "fast", 0) / "environment.json").read_text())["precision"],
         threads=options.threads,
+        bank=options.bank,
+        test=options.test_images,
         torch=every[0]["versions"]["torch"],
         commits=", ".join(dict.fromkeys(f"`{str(run['git_commit'])[:12]}`" for run in every)),
     )
