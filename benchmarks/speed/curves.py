@@ -161,7 +161,11 @@ def _draw(axis: Axes, curve: Curve, seconds: dict[int, list[float]]) -> None:
         values, [1e3 * min(t) for t in seconds.values()], [1e3 * max(t) for t in seconds.values()], alpha=0.2
     )
     axis.plot(values, [1e3 * statistics.median(t) for t in seconds.values()], marker="o", ms=4)
-    axis.set(title=curve.title, xlabel=curve.unit, ylabel="ms a step")
+    axis.set(xlabel=curve.unit, ylabel="ms a step")
+    axis.set_title(curve.title, fontsize=10)
+    if values[-1] > 50 * max(1, values[0]):
+        axis.set_xscale("log")
+        axis.minorticks_off()
     axis.set_ylim(bottom=0)
     axis.set_xticks(values, [f"{value:,}" for value in values], fontsize=8)
     axis.grid(alpha=0.25)
