@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -183,16 +184,17 @@ def _row(name: str, words: list[str], group: list[Run]) -> str:
         untrained["linear"],
         _percent([run["knn_top1"] for run in group]),
         untrained["knn"],
-        _spread([run["output_std_ratio"] for run in group], 3),
-        _spread([run["effective_rank"] for run in group], 0),
-        _spread([run["loss"] for run in group], 2),
+        spread([run["output_std_ratio"] for run in group], 3),
+        spread([run["effective_rank"] for run in group], 0),
+        spread([run["loss"] for run in group], 2),
         ", ".join(f"{verdicts.count(verdict)} × {verdict}" for verdict in dict.fromkeys(verdicts)),
         f"{statistics.mean(run['wall_seconds'] for run in group):.0f}",
     )
     return f"| {' | '.join(cells)} |"
 
 
-def _spread(values: list[float | None], digits: int) -> str:
+def spread(values: Sequence[float | None], digits: int) -> str:
+    """Mean ± standard deviation of the values that there are."""
     known = [value for value in values if value is not None]
     if not known:
         return "-"
@@ -201,7 +203,7 @@ def _spread(values: list[float | None], digits: int) -> str:
 
 
 def _percent(values: list[float | None]) -> str:
-    return _spread([None if value is None else 100 * value for value in values], 1)
+    return spread([None if value is None else 100 * value for value in values], 1)
 
 
 def _picture(path: Path, runs: dict[str, list[Run]]) -> None:

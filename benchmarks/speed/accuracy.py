@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +26,6 @@ from unittest.mock import patch
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import ssl_zoo
 from ssl_zoo.config import compose
@@ -36,6 +34,8 @@ from ssl_zoo.training.checkpoints import LAST
 from ssl_zoo.training.evaluator import Evaluator
 from ssl_zoo.training.hardware import plan
 
+from ..digits import spread
+from ..same_run import events
 from .plain import PlainAugment
 
 Run = dict[str, Any]
@@ -131,9 +131,8 @@ def _score(options: argparse.Namespace, path: str, seed: int) -> Run:
 
 def _losses(folder: Path) -> list[float]:
     """The loss of each step."""
-    events = EventAccumulator(str(folder / "tensorboard"))
-    events.Reload()
-    return [point.value for point in events.Scalars("step/loss")]
+    shown = events(folder / "tensorboard")
+    return [float(value) for (tag, _), value in shown.items() if tag == "step/loss"]
 
 
 HEADER = """# Does speed cost accuracy?
@@ -181,12 +180,6 @@ def _report(options: argparse.Namespace) -> None:
         return
     (options.write / "results" / "speed-accuracy.md").write_text(text)
     _picture(options.write / "images" / "speed-accuracy.png", runs)
-
-
-def spread(values: list[float], digits: int) -> str:
-    """Mean ± standard deviation."""
-    deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.{digits}f}{deviation}"
 
 
 def _picture(path: Path, runs: dict[str, list[Run]]) -> None:

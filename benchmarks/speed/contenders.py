@@ -96,7 +96,8 @@ def _bare(
 
     from ssl_zoo.augment import Augment
     from ssl_zoo.config import compose
-    from ssl_zoo.method import Encoder, Progress
+    from ssl_zoo.method import Progress
+    from ssl_zoo.training.fit import compile_encoders
     from ssl_zoo.training.optim import build_optimizer
     from ssl_zoo.training.prepare import build_method, prepare
 
@@ -120,11 +121,9 @@ def _bare(
         made = augment(here, generator)
         batches.append(([view.contiguous(memory_format=layout) for view in made], index.to(device)))
     if ready.hardware.compile if compiled is None else compiled:
-        for encoder in method.modules():
-            if isinstance(encoder, Encoder):
-                encoder.compile()
+        compile_encoders(method)
     optimizer = build_optimizer(config.optimizer, method, config.batch_size * config.trainer.accumulate)
-    precision = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(ready.hardware.precision)
+    precision = ready.hardware.dtype
     scaler = torch.amp.GradScaler(device.type, enabled=precision is torch.float16)
     gate.synchronize = synchronizer(device)
     going, step, accumulate = gate.begin(), 0, config.trainer.accumulate

@@ -82,12 +82,11 @@ def training_step(words: tuple[str, ...]) -> Callable[[], None]:
     generator = torch.Generator(hardware.device).manual_seed(0)
     images, index = images.to(hardware.device), index.to(hardware.device)
     progress = Progress(0, 1000, 100)
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(hardware.precision)
 
     def step() -> None:
         views = [view.contiguous(memory_format=torch.channels_last) for view in augment(images, generator)]
         method.before_step(progress)
-        with torch.autocast(hardware.device.type, dtype, enabled=dtype is not None):
+        with torch.autocast(hardware.device.type, hardware.dtype, enabled=hardware.dtype is not None):
             loss = method.loss(views, index).loss
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

@@ -57,9 +57,7 @@ def blur_with(images: Tensor, kernel: Tensor, out: Tensor | None = None) -> Tens
     out = torch.empty_like(images) if out is None else out
     rows = list(_bands(kernel, height))
     columns = rows if height == width else list(_bands(kernel, width))
-    for x, y in zip(
-        images.unbind(1), out.unbind(1), strict=True
-    ):  # one product for all would repeat the weights
+    for x, y in zip(images.unbind(1), out.unbind(1), strict=True):  # one for all would repeat the weights
         parts = [torch.bmm(x[:, :, seen], weights.mT) for _, seen, weights in columns]
         x = torch.cat(parts, dim=2) if len(parts) > 1 else parts[0]  # (N, H, W)
         for made, seen, weights in rows:

@@ -55,12 +55,7 @@ class FileSplit(Split):
         return results(work_loader(work, batches, self.workers, pin=True))
 
     def train_loader(
-        self,
-        batch_size: int,
-        views: Sequence[ViewConfig],
-        seed: int,
-        part: tuple[int, int] = (0, 1),
-        device: torch.device | None = None,
+        self, batch_size: int, views: Sequence[ViewConfig], seed: int, part: tuple[int, int] = (0, 1)
     ) -> TrainLoader:
         return _FileLoader(self, batch_size, views, seed, part)
 

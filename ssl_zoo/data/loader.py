@@ -29,6 +29,10 @@ class TrainLoader(ABC):
     `set_position` says another. `state_dict` holds the position of the next batch; Lightning saves and
     loads it with its checkpoints, and a resumed run sees exactly the batches that it would have seen.
 
+    Attributes:
+        device: where the batches are trained on, the CPU if not set. A GPU gets all images that are in memory before
+            the first batch, if they take at most a quarter of what is free on it; then no batch is copied there.
+
     Args:
         count: number of images.
         batch_size: images per batch, over all processes.
@@ -47,6 +51,7 @@ class TrainLoader(ABC):
                 f"set batch_size={count} or less"
             )
         self._count, self._batch_size, self._seed, self._part = count, batch_size, seed, part
+        self.device = torch.device("cpu")
         self._start = (0, 0)  # where the next iter() starts: epoch, batch
         self._reached = (0, 0)  # the next batch to be yielded
 

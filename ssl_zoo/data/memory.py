@@ -47,40 +47,31 @@ class MemorySplit(Split):
             yield plain_view(images, size)
 
     def train_loader(
-        self,
-        batch_size: int,
-        views: Sequence[ViewConfig],
-        seed: int,
-        part: tuple[int, int] = (0, 1),
-        device: torch.device | None = None,
+        self, batch_size: int, views: Sequence[ViewConfig], seed: int, part: tuple[int, int] = (0, 1)
     ) -> TrainLoader:
-        return _MemoryLoader(self.images, batch_size, seed, part, device or torch.device("cpu"))
+        return _MemoryLoader(self.images, batch_size, seed, part)
 
 
 class _MemoryLoader(TrainLoader):
-    def __init__(
-        self, images: Tensor, batch_size: int, seed: int, part: tuple[int, int], device: torch.device
-    ) -> None:
+    def __init__(self, images: Tensor, batch_size: int, seed: int, part: tuple[int, int]) -> None:
         super().__init__(len(images), batch_size, seed, part)
         self._images = images  # (N, C, H, W)
-        self._device = device
 
     def _fetch(self, epoch: int, batches: tuple[Tensor, ...]) -> Iterator[Batch]:
         if not batches:
             return
         # Not before the first batch: Lightning says late which of several GPUs is this process's.
-        if self._device.type == "cuda" and not self._images.is_cuda and _fits(self._images):
-            self._images = self._images.to(self._device)
+        if self.device.type != self._images.device.type and _fits(self._images, self.device):
+            self._images = self._images.to(self.device)
         order = torch.cat(batches).to(self._images.device)  # one copy an epoch
-        pins = self._device.type == "cuda" and not self._images.is_cuda
+        pins = self.device.type == "cuda" and not self._images.is_cuda
         for index in torch.split(order, len(batches[0])):
             images = self._images.index_select(0, index)
             yield Batch(images.pin_memory() if pins else images, index)
 
 
-def _fits(images: Tensor) -> bool:
-    free, _ = torch.cuda.mem_get_info()
-    return 4 * images.nbytes <= free
+def _fits(images: Tensor, device: torch.device) -> bool:
+    return device.type == "cuda" and 4 * images.nbytes <= torch.cuda.mem_get_info()[0]  # of what is free
 
 
 def to_channels(images: Tensor, channels: int) -> Tensor:

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
-import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
@@ -53,12 +52,7 @@ class Split(ABC):
 
     @abstractmethod
     def train_loader(
-        self,
-        batch_size: int,
-        views: Sequence[ViewConfig],
-        seed: int,
-        part: tuple[int, int] = (0, 1),
-        device: torch.device | None = None,
+        self, batch_size: int, views: Sequence[ViewConfig], seed: int, part: tuple[int, int] = (0, 1)
     ) -> TrainLoader:
         """Returns the loader of shuffled batches.
 
@@ -68,8 +62,6 @@ class Split(ABC):
                 images in memory are cropped on the device, and the views are not looked at.
             seed: of the order and of the crops.
             part: (rank, world): the rank-th of `world` equal parts of each batch.
-            device: where they are trained on. A GPU gets all images that are in memory before the first batch, if
-                they take at most a quarter of what is free on it; then no batch is copied there.
 
         Raises:
             UserError: the batch size exceeds the number of images; while iterating, an image cannot be read.

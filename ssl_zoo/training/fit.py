@@ -11,14 +11,14 @@ import pytorch_lightning as pl
 from pytorch_lightning.strategies import DDPStrategy
 
 from ssl_zoo.augment import Augment
-from ssl_zoo.method import Encoder
+from ssl_zoo.method import Encoder, Method
 from ssl_zoo.schema import RunConfig
 from ssl_zoo.training.module import TrainingModule
 from ssl_zoo.training.prepare import Prepared
 from ssl_zoo.training.processes import cluster
 from ssl_zoo.training.recorder import Recorder, Row
 
-__all__ = ["fit"]
+__all__ = ["compile_encoders", "fit"]
 
 
 def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
@@ -32,8 +32,8 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
         Interrupted: Ctrl-C or SIGTERM; the run is saved.
     """
     config, views = ready.config, ready.config.views
-    device = ready.hardware.device
-    loader = ready.data.train.train_loader(config.batch_size, views, config.seed, ready.place, device)
+    loader = ready.data.train.train_loader(config.batch_size, views, seed=config.seed, part=ready.place)
+    loader.device = device = ready.hardware.device
     loader.set_position(*ready.position)
     augment = Augment(views, config.data.mean, config.data.std)
     module = TrainingModule(config, ready.method, augment, images=len(ready.data.train), batches=len(loader))
@@ -46,9 +46,7 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
         say=say,
     )
     if ready.hardware.compile:
-        for encoder in ready.method.modules():
-            if isinstance(encoder, Encoder):  # the momentum encoder too
-                encoder.compile()
+        compile_encoders(ready.method)
     with _quiet_lightning():
         trainer = pl.Trainer(
             accelerator="gpu" if device.type == "cuda" else device.type,
@@ -74,6 +72,13 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
         except SystemExit as error:  # what Lightning makes of Ctrl-C before the first step
             raise KeyboardInterrupt from error
     return recorder
+
+
+def compile_encoders(method: Method) -> None:
+    """Has torch compile a method's encoders, in place: the momentum encoder too."""
+    for encoder in method.modules():
+        if isinstance(encoder, Encoder):
+            encoder.compile()
 
 
 def _strategy(config: RunConfig) -> str | DDPStrategy:

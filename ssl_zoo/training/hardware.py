@@ -32,6 +32,11 @@ class Plan(NamedTuple):
         """The precision as Lightning spells it."""
         return LIGHTNING[self.precision]
 
+    @property
+    def dtype(self) -> torch.dtype | None:
+        """What autocast computes in; None in fp32, which needs none."""
+        return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
+
 
 def cpu_has_bf16() -> bool:
     """Whether the CPU multiplies bf16 natively (AMX or AVX512-BF16)."""

@@ -85,9 +85,8 @@ def _conclude(ready: Prepared, recorder: Recorder, title: str, narrator: Narrato
     assert evaluator is not None
     compare = config.monitor.baselines
     with narrator.waiting("measuring the trained encoder, the untrained one and raw pixels"):
-        trained = evaluator.measure(
-            placed(config, ready.method, ready.hardware)
-        )  # Lightning took it to the CPU
+        # Placed once more, since Lightning took it to the CPU.
+        trained = evaluator.measure(placed(config, ready.method, ready.hardware))
         initial = evaluator.measure(ready.untrained(), knn=compare, probe=compare)
         pixels = evaluator.pixel_scores() if compare else Scores()
     recorder.complete(initial, trained)

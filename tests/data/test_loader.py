@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from ssl_zoo.data import Batch, MemorySplit
+from ssl_zoo.data import Batch, MemorySplit, memory
 from ssl_zoo.errors import UserError
 from ssl_zoo.schema import ViewConfig
 
@@ -77,6 +77,20 @@ def test_state_is_the_position_of_the_next_batch(loader):
     following = _indices(loader)
     loader.load_state_dict({"epoch": 4, "batch": 0})
     assert _indices(loader) == following
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_images_that_fit_are_moved_to_the_device_once(loader, monkeypatch, fits):
+    expected = _indices(loader)
+    loader.set_position(0)
+    monkeypatch.setattr(memory, "_fits", lambda images, device: fits)
+    loader.device = torch.device("meta")  # any that isn't the CPU
+    batches = list(loader)
+    assert [batch.images.shape for batch in batches] == [(5, 3, 6, 5)] * 4
+    for batch in batches:
+        assert batch.images.device.type == batch.index.device.type == ("meta" if fits else "cpu")
+    if not fits:
+        assert _indices(batches) == expected
 
 
 def test_an_epoch_left_early_is_over(loader):
