@@ -35,6 +35,8 @@ __all__ = [
     "group_dirs",
     "group_file",
     "group_names",
+    "merge",
+    "read_word",
     "to_mapping",
     "to_yaml",
 ]
@@ -149,22 +151,31 @@ def config_hash(config: RunConfig) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def read_word(word: str) -> tuple[str, Any]:
+    """The key and the value of a `key=value` word, the value in Hydra's syntax: numbers, lists, quoted text.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    if not word.partition("=")[1] or word[:1] in ("-", "="):
+        raise UserError(f"options are written key=value, for instance epochs=100; received '{word}'")
+    try:
+        parsed = OverridesParser.create().parse_override(word)
+    except HydraException as error:
+        raise UserError(
+            f"'{word}' cannot be read as key=value: {str(error).splitlines()[0]}; put values with spaces, "
+            f"commas or brackets in quotes, for instance \"data.train='my folder'\""
+        ) from error
+    if parsed.is_delete() or parsed.is_sweep_override():
+        raise UserError(f"options set one value each, key=value; received '{word}'")
+    return parsed.key_or_group, parsed.value()
+
+
 def _parse(words: Sequence[str]) -> tuple[list[str], dict[str, str], list[str]]:
     """Splits the words into overrides of values, choices of groups and folders to search."""
     overrides, choices, folders = [], {}, []
     for word in words:
-        if not word.partition("=")[1] or word[:1] in ("-", "="):
-            raise UserError(f"options are written key=value, for instance epochs=100; received '{word}'")
-        try:
-            parsed = OverridesParser.create().parse_override(word)
-        except HydraException as error:
-            raise UserError(
-                f"'{word}' cannot be read as key=value: {str(error).splitlines()[0]}; put values with spaces, "
-                f"commas or brackets in quotes, for instance \"data.train='my folder'\""
-            ) from error
-        key, value = parsed.key_or_group, parsed.value()
-        if parsed.is_delete() or parsed.is_sweep_override():
-            raise UserError(f"options set one value each, key=value; received '{word}'")
+        key, value = read_word(word)
         if "@" in word.partition("=")[0] or (key.startswith("hydra") and key != "hydra.searchpath"):
             raise UserError(
                 f"of Hydra's own settings only hydra.searchpath is read; received '{word}'; leave it out"
@@ -234,12 +245,13 @@ def _resolve_views(augment: Mapping[str, Any]) -> dict[str, Any]:
         raise UserError(
             f"augment.views must map names to settings; received {views!r}; set e.g. {{one: {{}}, two: {{}}}}"
         )
-    return {**common, "views": {name: _merge(common, view or {}) for name, view in views.items()}}
+    return {**common, "views": {name: merge(common, view or {}) for name, view in views.items()}}
 
 
-def _merge(base: Any, over: Any) -> Any:
+def merge(base: Any, over: Any) -> Any:
+    """Nested mappings, the second over the first."""
     if isinstance(base, Mapping) and isinstance(over, Mapping):
-        return {**base, **{key: _merge(base.get(key), value) for key, value in over.items()}}
+        return {**base, **{key: merge(base.get(key), value) for key, value in over.items()}}
     return over
 
 

@@ -7,6 +7,7 @@ of each part of the file, which `torch.load` itself does not look at.
 from __future__ import annotations
 
 import os
+import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,8 @@ def read(path: Path) -> dict[str, Any]:
         contents: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Damaged:
         raise
+    except pickle.UnpicklingError as error:
+        raise Damaged("UnpicklingError: it would run code, which is refused, or holds no weights") from error
     except Exception as error:  # whatever a file that is no checkpoint makes of it
         raise Damaged(type(error).__name__) from error
     if not isinstance(contents, dict):

@@ -23,7 +23,7 @@ from ssl_zoo.training.hardware import Plan, plan
 from ssl_zoo.training.processes import Place, place
 from ssl_zoo.training.resume import Position, Saved, choose_run_dir, find_checkpoint
 
-__all__ = ["Prepared", "build_method", "placed", "prepare"]
+__all__ = ["Prepared", "build", "build_method", "placed", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Prepared:
 
     def untrained(self) -> Method:
         """The method as it was before its training, built anew from the seed."""
-        return placed(self.config, _build(self.config, self.data.channels)[0], self.hardware)
+        return placed(self.config, build(self.config, self.data.channels)[0], self.hardware)
 
 
 def build_method(words: tuple[str, ...] | list[str] = ()) -> Method:
@@ -56,7 +56,7 @@ def build_method(words: tuple[str, ...] | list[str] = ()) -> Method:
     `seed`. A method with a memory needs `method.allocate(number of images)` before its first loss.
     """
     config = compose(words)
-    return _build(config, config.data.channels)[0]
+    return build(config, config.data.channels)[0]
 
 
 def prepare(config: RunConfig) -> Prepared:
@@ -77,7 +77,7 @@ def prepare(config: RunConfig) -> Prepared:
             f"resume continues on the same images; '{saved.path}' was trained on {saved.images}, and data.train now "
             f"has {len(data.train)}; start anew in another run_dir"
         )
-    method, backbone = _build(config, data.channels)
+    method, backbone = build(config, data.channels)
     method.allocate(len(data.train))
     hardware = plan(config, strides_single_pixels=backbone.strides_single_pixels)
     if here.world > 1 and config.method.batch_norm == "sync":
@@ -114,7 +114,8 @@ def _check_batch(config: RunConfig, images: int) -> None:
         )
 
 
-def _build(config: RunConfig, channels: int) -> tuple[Method, Backbone]:
+def build(config: RunConfig, channels: int) -> tuple[Method, Backbone]:
+    """The method as the seed makes it, and its backbone."""
     pl.seed_everything(config.seed, workers=True, verbose=False)
     backbone = build_backbone(config.backbone, channels, config.augment.size)
     method = registry.get(config.method.name).method

@@ -1,0 +1,7 @@
+"""From a checkpoint to a number: protocols that say exactly how it came about.
+
+    evaluate(["run=DIR", "protocol=knn"]) -> list of records, each an eval-*.json
+
+A protocol is a YAML in `configs/protocol/` and a function in `evaluation/protocols/`: the YAML says which function
+and with what settings. A `Task` holds the encoder, the data and the settings, an `Outcome` the figures.
+"""

@@ -1,0 +1,172 @@
+"""The typed configuration of an evaluation: frozen dataclasses, their defaults and their ranges.
+
+As in `ssl_zoo.schema` every key stands here once, with its unit and its range. `configs/protocol/*.yaml` and the
+command line fill these classes in.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ssl_zoo.schema import (
+    BackboneConfig,
+    Count,
+    CropConfig,
+    DataConfig,
+    Folder,
+    Index,
+    NonNegative,
+    OptimizerConfig,
+    Positive,
+    Share,
+    section,
+)
+
+__all__ = [
+    "SECTIONS",
+    "DetectionConfig",
+    "EvalConfig",
+    "FewLabelsConfig",
+    "FinetuneConfig",
+    "KnnConfig",
+    "LabelFreeConfig",
+    "LinearCachedConfig",
+    "LinearConfig",
+    "SupervisedConfig",
+    "SupervisedOptimizerConfig",
+]
+
+
+@section
+class KnnConfig:
+    """Weighted kNN by cosine similarity; each k with each temperature."""
+
+    k: tuple[Count, ...] = (10, 20, 100, 200)  # those above the number of labelled images are refused
+    temperature: tuple[Positive, ...] = (0.07, 0.1)
+    chunk: Count = (
+        4096  # images compared at a time, of the bank and of the queries; memory goes with its square
+    )
+
+
+@section
+class FewLabelsConfig:
+    """Logistic regression on a few labels, several draws of them."""
+
+    per_class: tuple[Count, ...] = (1, 5, 10)  # labels per class
+    share: tuple[Share, ...] = (0.01, 0.1)  # of each class's labels, at least one
+    draws: Count = 10
+
+
+@section
+class LinearCachedConfig:
+    """A linear classifier on features extracted once; rate and weight decay chosen on held-out training images."""
+
+    lr: tuple[Positive, ...] = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # of SGD, on standardised features
+    weight_decay: tuple[NonNegative, ...] = (0.0, 1e-5, 1e-4, 1e-3, 1e-2)
+    holdout: Annotated[float, Field(gt=0, lt=1)] = (
+        0.2  # share of the training images that the choice is made on
+    )
+    epochs: Count = 100
+    batch_size: Annotated[int, Field(ge=2)] = 256
+
+
+@section
+class SupervisedOptimizerConfig(OptimizerConfig):
+    """That of pre-training, with what supervised recipes have besides."""
+
+    nesterov: bool = False  # of sgd
+    milestones: tuple[
+        Share, ...
+    ] = ()  # shares of the training after which the rate is a tenth; in place of `schedule`
+
+
+@section
+class SupervisedConfig:
+    """Training of a classifier on labelled, augmented images."""
+
+    optimizer: SupervisedOptimizerConfig = SupervisedOptimizerConfig(weight_decay=0.0)
+    epochs: Count = 90
+    batch_size: Annotated[int, Field(ge=2)] = (
+        256  # lower where there are fewer images, which are then one batch
+    )
+    crop: CropConfig = CropConfig(scale=(0.08, 1.0))
+    flip: Share = 0.5
+    source: str = ""  # where the recipe comes from, for the record
+
+
+@section
+class LinearConfig(SupervisedConfig):
+    """A linear classifier on the frozen backbone, BN statistics frozen too."""
+
+
+@section
+class FinetuneConfig(SupervisedConfig):
+    """Backbone and classifier trained together."""
+
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0  # of each class's labels, at least one
+    draws: Count = 1  # draws of the labels, each with a seed of its own; with share=1 seeds alone
+    head_lr: Positive = 1.0  # the classifier's rate, as a multiple of the backbone's
+
+
+@section
+class LabelFreeConfig:
+    """Scores that need no labels."""
+
+    samples: Annotated[int, Field(ge=2)] = 25600  # images at most
+
+
+@section
+class DetectionConfig:
+    """Fine-tuning of a detector: Faster R-CNN (boxes) or Mask R-CNN (boxes and masks)."""
+
+    format: Literal["voc", "coco"] = "voc"
+    train: Folder | None = (
+        None  # voc: a VOC year's folder (Annotations/, ImageSets/, JPEGImages/); coco: the images
+    )
+    test: Folder | None = None
+    train_split: str = "trainval"  # voc: the list in ImageSets/Main; coco: the annotation file's path
+    test_split: str = "test"
+    masks: bool = False  # Mask R-CNN
+    neck: Literal["fpn", "c4"] = "fpn"
+    iterations: Count = 24000
+    batch_size: Count = 16
+    lr: Positive = 0.02  # for 16 images a batch; linear in the batch
+    weight_decay: NonNegative = 1e-4
+    milestones: tuple[Share, ...] = (0.75, 0.9167)
+    warmup: Index = 100  # iterations
+    min_size: Count = 800  # pixels of an image's shorter side
+    max_size: Count = 1333
+    freeze: Annotated[int, Field(ge=0, le=5)] = 0  # stages of the backbone that stay as they are
+
+
+@section
+class EvalConfig:
+    """One protocol on one encoder and one data set."""
+
+    protocol: str  # the name of the YAML
+    kind: Literal["knn", "linear", "linear_cached", "few_labels", "finetune", "label_free", "detection"]
+    run: str | None = None  # a run directory or a checkpoint; null: the timm model that `backbone` names
+    weights: Literal["trained", "random"] = "trained"  # random: the encoder as it was before its training
+    backbone: BackboneConfig | None = None  # without a run
+    data: DataConfig | None  # null: detection, which has folders of its own
+    size: Count  # pixels, of the square view
+    seed: Index = 0  # of what is drawn: labels, initial weights of classifiers, augmentation
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = (
+        "auto"  # auto: features in fp32, training as is fastest
+    )
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    threads: Count | None = None  # CPU threads; null: torch's choice
+    progress: bool = True
+    out: str | None = None  # folder of the eval-*.json; null: the run directory
+    knn: KnnConfig = KnnConfig()
+    linear: LinearConfig = LinearConfig()
+    linear_cached: LinearCachedConfig = LinearCachedConfig()
+    few_labels: FewLabelsConfig = FewLabelsConfig()
+    finetune: FinetuneConfig = FinetuneConfig()
+    label_free: LabelFreeConfig = LabelFreeConfig()
+    detection: DetectionConfig = DetectionConfig()
+
+
+SECTIONS = ("knn", "linear", "linear_cached", "few_labels", "finetune", "label_free", "detection")

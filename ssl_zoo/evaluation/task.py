@@ -1,0 +1,110 @@
+"""What a protocol is given and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ssl_zoo.data import Data, Split
+from ssl_zoo.errors import UserError
+from ssl_zoo.evaluation.features import extract
+from ssl_zoo.evaluation.schema import EvalConfig
+from ssl_zoo.training.hardware import Plan
+
+__all__ = ["Labelled", "Outcome", "Subject", "Task"]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The encoder that is evaluated, with the preprocessing it was trained with."""
+
+    title: str
+    backbone: (
+        nn.Module
+    )  # images (N, C, H, W), normalised, to features (N, F); on its device, in evaluation mode
+    num_features: int
+    channels: int
+    mean: tuple[float, ...]  # per channel, of pixels in [0, 1]
+    std: tuple[float, ...]
+    identity: dict[str, Any]  # for the record: run, epoch, digest of the weights ... or the timm model
+    folder: Path  # where results go unless `out` says another
+
+
+class Labelled(NamedTuple):
+    """Features with labels, for classifiers on a frozen backbone; all on the device."""
+
+    bank: Tensor  # (M, F) float32, of the training images
+    bank_labels: Tensor  # (M,) int64
+    test: Tensor  # (N, F)
+    test_labels: Tensor  # (N,)
+
+
+@dataclass
+class Task:
+    """An encoder, a data set and the settings.
+
+    Attributes:
+        say: is given a line for the person who waits.
+    """
+
+    config: EvalConfig
+    subject: Subject
+    data: Data | None  # None for detection
+    hardware: Plan  # of features: fp32 unless another precision is asked for
+    training: Plan  # of what trains: the fastest precision that computes rightly
+    say: Callable[[str], None] = field(default=lambda line: None)
+
+    @cached_property
+    def features(self) -> Labelled:
+        """Features of all labelled images in the evaluation view, extracted once for all protocols of a command."""
+        bank, test = self.labelled_splits()
+        assert bank.labels is not None
+        assert test.labels is not None
+        device = self.hardware.device
+        found = [torch.cat(list(self.stream(split))) for split in (bank, test)]
+        return Labelled(found[0], bank.labels.to(device), found[1], test.labels.to(device))
+
+    def stream(self, split: Split) -> Any:
+        """Yields the features of a split batch by batch, (n, F) float32 on the device."""
+        subject = self.subject
+        return extract(subject.backbone, split, self.config.size, subject.mean, subject.std, self.hardware)
+
+    def labelled_splits(self) -> tuple[Split, Split]:
+        """The labelled training images and the test images.
+
+        Raises:
+            UserError: the data has no labels, or no test images.
+        """
+        data = self.data
+        assert data is not None
+        assert self.config.data is not None
+        name = self.config.data.name
+        if data.bank is None or data.classes is None:
+            raise UserError(
+                f"protocol={self.config.protocol} compares predictions with labels, and data '{name}' has none; sort "
+                "the images into a folder per class, name labelled data with data=, or use protocol=label_free"
+            )
+        if data.test is None or data.test.labels is None:
+            raise UserError(
+                f"protocol={self.config.protocol} needs test images with labels, and data '{name}' has none; set "
+                "data.test=FOLDER, or data.holdout=0.2 to test on a part of the training images"
+            )
+        return data.bank, data.test
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a protocol found. Accuracies are fractions of 1; None is what was not measured."""
+
+    in_words: str  # the protocol, exactly, in a sentence
+    top1: float | None = None  # the headline
+    top1_std: float | None = None  # over draws or seeds
+    metric: str = "top1"  # what the headline is, where it is no accuracy
+    rows: tuple[dict[str, Any], ...] = ()  # all figures, one row each, alike in their keys
+    details: dict[str, Any] = field(default_factory=dict)  # what was chosen, and how

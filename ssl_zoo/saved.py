@@ -1,0 +1,176 @@
+"""A run that was saved, opened again: its configuration, its weights and what it came to.
+
+Every weight is loaded or the run is refused: an evaluation of an encoder that silently kept its initial weights
+is the commonest wrong figure of this field. Nothing in a checkpoint is executed; see `training.checkpoints`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ssl_zoo.backbone import build_backbone
+from ssl_zoo.config import from_mapping
+from ssl_zoo.errors import UserError
+from ssl_zoo.method import Method
+from ssl_zoo.schema import RunConfig
+from ssl_zoo.training.checkpoints import LAST, Damaged, read
+from ssl_zoo.training.prepare import build
+from ssl_zoo.training.resume import STAMP, Position
+
+__all__ = ["SavedRun", "load_strictly", "open_run"]
+
+BACKBONE = "encoder.backbone."
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A checkpoint with all that was saved in it."""
+
+    path: Path  # the checkpoint
+    folder: Path  # the run directory, or where a lone checkpoint lies
+    config: RunConfig
+    position: Position  # epochs done, and batches done of the next
+    images: int  # that it was trained on
+    weights: dict[str, Tensor]  # of the method, by name
+    result: dict[str, Any] | None  # of result.json, where the run has one
+
+    @property
+    def title(self) -> str:
+        """What was trained on what, in a few words."""
+        return f"{self.config.method.name} on {self.config.data.name}, seed {self.config.seed}"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all epochs were trained."""
+        return self.position.epoch >= self.config.epochs
+
+    @property
+    def digest(self) -> str:
+        """Twelve hex digits of the backbone's weights."""
+        sha = hashlib.sha256()
+        for name, weight in sorted(self.backbone_weights.items()):
+            sha.update(name.encode())
+            sha.update(weight.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        return sha.hexdigest()[:12]
+
+    @property
+    def backbone_weights(self) -> dict[str, Tensor]:
+        """The backbone's weights alone, by the names that timm gives them."""
+        return {
+            name.removeprefix(BACKBONE): w for name, w in self.weights.items() if name.startswith(BACKBONE)
+        }
+
+    def method(self, *, trained: bool = True) -> Method:
+        """The method with its weights, or as it was before its training; in evaluation mode, on the CPU.
+
+        Raises:
+            UserError: a weight is missing or does not fit.
+        """
+        if not trained:
+            return build(self.config, self.config.data.channels)[0].eval()
+        method = build(self._without_fetching(), self.config.data.channels)[0]
+        method.allocate(self.images)
+        load_strictly(method, self.weights, self.path)
+        return method.eval()
+
+    def backbone(self, *, trained: bool = True, size: int | None = None) -> nn.Module:
+        """The timm model without its classifier, images (N, C, H, W) to features (N, F); as `method`.
+
+        Args:
+            trained: with the run's weights; else as it was before its training.
+            size: side of the images that it will see, for models built for one; null: the one trained on.
+        """
+        if not trained:
+            return self.method(trained=False).encoder.backbone
+        config = self._without_fetching()
+        size = config.augment.size if size is None else size
+        model = build_backbone(config.backbone, config.data.channels, size).model
+        load_strictly(model, self.backbone_weights, self.path)
+        return model.eval()
+
+    def _without_fetching(self) -> RunConfig:
+        """The weights follow, so that pretrained ones need not be fetched."""
+        return dataclasses.replace(
+            self.config, backbone=dataclasses.replace(self.config.backbone, pretrained=False)
+        )
+
+
+def open_run(path: str | Path) -> SavedRun:
+    """Opens a run directory, by its last checkpoint, or any checkpoint that a run saved.
+
+    Raises:
+        UserError: there is no such run; its checkpoint is damaged, would run code, or is none of ours.
+    """
+    named = Path(path).expanduser()
+    file = named / "checkpoints" / LAST if named.is_dir() else named
+    if not file.is_file():
+        raise UserError(
+            f"run takes a run directory or a checkpoint; received '{path}', which "
+            f"{'holds no checkpoints/' + LAST if named.is_dir() else 'does not exist'}; name a folder that "
+            "ssl-zoo train has written"
+        )
+    try:
+        contents = read(file)
+    except Damaged as error:
+        raise UserError(
+            f"a checkpoint must be whole and hold weights alone; '{file}' cannot be read ({error}); name another, "
+            "for instance the checkpoints/previous.ckpt of the run, by its path"
+        ) from error
+    try:
+        stamp = contents[STAMP]
+        config = from_mapping(stamp["config"])
+        position, images = Position(*map(int, stamp["position"])), int(stamp["images"])
+        weights = {
+            name.removeprefix("method."): weight
+            for name, weight in contents["state_dict"].items()
+            if name.startswith("method.")
+        }
+    except UserError as error:
+        raise UserError(f"'{file}' is of a run that this version cannot build: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"a checkpoint must be one that ssl-zoo train saved; '{file}' holds no run of it; name a run directory"
+        ) from error
+    folder = file.resolve().parent
+    if (folder.parent / "config.yaml").is_file():
+        folder = folder.parent
+    return SavedRun(file, folder, config, position, images, weights, _result(folder))
+
+
+def load_strictly(model: nn.Module, weights: dict[str, Tensor], source: Path) -> None:
+    """Loads weights, all of them.
+
+    Raises:
+        UserError: one is missing, left over, or of another shape; the message names some.
+    """
+    wanted = model.state_dict()
+    missing = [name for name in wanted if name not in weights]
+    unknown = [name for name in weights if name not in wanted]
+    other = [name for name in wanted if name in weights and wanted[name].shape != weights[name].shape]
+    problems = [
+        f"{len(names)} {what}, such as '{names[0]}'"
+        for names, what in ((missing, "missing"), (unknown, "unknown"), (other, "of another shape"))
+        if names
+    ]
+    if problems:
+        raise UserError(
+            f"every weight must be found, of {len(wanted)} in the model; of those in '{source}' {', '.join(problems)}; "
+            "nothing was evaluated; name the checkpoint of this very model"
+        )
+    model.load_state_dict(weights, strict=True)
+
+
+def _result(folder: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads((folder / "result.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
