@@ -14,11 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ssl_zoo.config import compose
+    from ssl_zoo.embedding.run import embed
     from ssl_zoo.equation import GridPoint, Siamese
     from ssl_zoo.errors import Interrupted, UserError
+    from ssl_zoo.evaluation.run import evaluate
+    from ssl_zoo.export.backbone import load_backbone
+    from ssl_zoo.export.run import export
     from ssl_zoo.method import LossOutput, Method, Progress
     from ssl_zoo.registry import register
+    from ssl_zoo.report.run import report
     from ssl_zoo.result import Result
+    from ssl_zoo.saved import SavedRun, open_run
     from ssl_zoo.schema import MethodConfig, ProjectorConfig, RunConfig, SiameseConfig, section
     from ssl_zoo.training.prepare import build_method
     from ssl_zoo.training.run import run, train
@@ -27,15 +33,22 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "compose": "config",
+    "embed": "embedding.run",
     "GridPoint": "equation",
     "Siamese": "equation",
+    "evaluate": "evaluation.run",
+    "load_backbone": "export.backbone",
+    "export": "export.run",
     "Interrupted": "errors",
     "UserError": "errors",
     "LossOutput": "method",
     "Method": "method",
     "Progress": "method",
     "register": "registry",
+    "report": "report.run",
     "Result": "result",
+    "open_run": "saved",
+    "SavedRun": "saved",
     "MethodConfig": "schema",
     "ProjectorConfig": "schema",
     "RunConfig": "schema",
@@ -56,12 +69,19 @@ __all__ = [
     "ProjectorConfig",
     "Result",
     "RunConfig",
+    "SavedRun",
     "Siamese",
     "SiameseConfig",
     "UserError",
     "build_method",
     "compose",
+    "embed",
+    "evaluate",
+    "export",
+    "load_backbone",
+    "open_run",
     "register",
+    "report",
     "run",
     "section",
     "train",

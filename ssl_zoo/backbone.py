@@ -17,7 +17,7 @@ from torch import nn
 from ssl_zoo.errors import UserError, suggest
 from ssl_zoo.schema import BackboneConfig
 
-__all__ = ["Backbone", "build_backbone"]
+__all__ = ["Backbone", "build_backbone", "look_at"]
 
 
 class Backbone(NamedTuple):
@@ -52,7 +52,7 @@ def build_backbone(config: BackboneConfig, channels: int, size: int) -> Backbone
         _make_stem_small(model, config.name, channels)
     if not config.pretrained:
         _set_last_bn(model, 0.0 if config.zero_init_last else 1.0)
-    return Backbone(model, *_look_at(model, config.name, channels, size))
+    return Backbone(model, *look_at(model, config.name, channels, size))
 
 
 def _create(config: BackboneConfig, architecture: str, channels: int, size: int) -> nn.Module:
@@ -104,7 +104,7 @@ def _set_last_bn(model: nn.Module, value: float) -> None:
                 nn.init.constant_(last.weight, value)
 
 
-def _look_at(model: nn.Module, name: str, channels: int, size: int) -> tuple[int, bool]:
+def look_at(model: nn.Module, name: str, channels: int, size: int) -> tuple[int, bool]:
     """The width of the features, seen rather than trusted (some models widen after `num_features`), and
     whether a strided convolution sees single pixels."""
     single: list[bool] = []

@@ -16,8 +16,12 @@ HELP = """\
 ssl-zoo: what does each part of a Siamese self-supervised method do?
 
   ssl-zoo train  [key=value ...]   train, measure, judge; writes a run directory
+  ssl-zoo eval   run=DIR protocol=NAME   measure its encoder: knn, linear, linear_cached, few_labels, finetune ...
+  ssl-zoo report run=DIR           a page of curves, embeddings, neighbours, views and figures; [A,B]: which is better
+  ssl-zoo export run=DIR format=NAME     the backbone for timm, torchvision, safetensors, onnx or detectron2
+  ssl-zoo embed  run=DIR out=FILE  the features of many images, as .parquet or .npy
   ssl-zoo config [key=value ...]   print the configuration that would run
-  ssl-zoo list   [WHAT] [PATTERN]  methods, data, recipes, experiments, backbones; all but the last if not said
+  ssl-zoo list   [WHAT] [PATTERN]  methods, data, recipes, experiments, protocols; and, if said, backbones
   ssl-zoo doctor                   versions, devices, and what `auto` picks here and why
   ssl-zoo doctor --speed [key=value ...]   how fast a run trains here, and what holds it up
 
@@ -42,6 +46,30 @@ def _train(words: Sequence[str]) -> None:
     from ssl_zoo.training.run import run
 
     run(config)
+
+
+def _eval(words: Sequence[str]) -> None:
+    from ssl_zoo.evaluation.run import evaluate
+
+    evaluate(words)
+
+
+def _report(words: Sequence[str]) -> None:
+    from ssl_zoo.report.run import report
+
+    report(words)
+
+
+def _export(words: Sequence[str]) -> None:
+    from ssl_zoo.export.run import export
+
+    export(words)
+
+
+def _embed(words: Sequence[str]) -> None:
+    from ssl_zoo.embedding.run import embed
+
+    embed(words)
 
 
 def _config(words: Sequence[str]) -> None:
@@ -69,6 +97,10 @@ def _doctor(words: Sequence[str]) -> None:
 
 VERBS: dict[str, Callable[[Sequence[str]], None]] = {
     "train": _train,
+    "eval": _eval,
+    "report": _report,
+    "export": _export,
+    "embed": _embed,
     "config": _config,
     "list": _list,
     "doctor": _doctor,

@@ -18,7 +18,13 @@ from ssl_zoo.errors import UserError, unknown_name
 
 __all__ = ["show"]
 
-GROUPS = {"methods": "method", "data": "data", "recipes": "recipe", "experiments": "experiment"}
+GROUPS = {
+    "methods": "method",
+    "data": "data",
+    "recipes": "recipe",
+    "experiments": "experiment",
+    "protocols": "protocol",
+}
 
 
 def show(words: Sequence[str]) -> None:

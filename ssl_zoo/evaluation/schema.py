@@ -81,24 +81,49 @@ class SupervisedOptimizerConfig(OptimizerConfig):
         Share, ...
     ] = ()  # shares of the training after which the rate is a tenth; in place of `schedule`
 
+    def __post_init__(self) -> None:
+        if self.nesterov and (self.name != "sgd" or self.momentum == 0):
+            raise ValueError(
+                f"nesterov=true is of sgd with momentum; received name={self.name}, momentum={self.momentum}; set "
+                "nesterov=false, or name=sgd and momentum=0.9"
+            )
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError(
+                f"milestones must ascend; received {list(self.milestones)}; set for instance milestones=[0.6,0.8]"
+            )
+
 
 @section
 class SupervisedConfig:
-    """Training of a classifier on labelled, augmented images."""
+    """Training of a classifier on labelled, augmented images.
+
+    Where `crop` and `flip` are null they are the papers' for photographs: 0.08 to 1 of the area, and half of the
+    images mirrored. A run whose own views are never mirrored (digits, text) was trained on images that a
+    mirror or a small crop spoils: they are then its own crop and no flip.
+    """
 
     optimizer: SupervisedOptimizerConfig = SupervisedOptimizerConfig(weight_decay=0.0)
     epochs: Count = 90
     batch_size: Annotated[int, Field(ge=2)] = (
-        256  # lower where there are fewer images, which are then one batch
+        256  # lower where there are fewer images, which are then one batch; the rate goes with it
     )
-    crop: CropConfig = CropConfig(scale=(0.08, 1.0))
-    flip: Share = 0.5
+    crop: CropConfig | None = None  # null: see above
+    flip: Share | None = None  # probability; null: see above
     source: str = ""  # where the recipe comes from, for the record
 
 
 @section
 class LinearConfig(SupervisedConfig):
     """A linear classifier on the frozen backbone, BN statistics frozen too."""
+
+    rates: tuple[Positive, ...] = ()  # in place of optimizer.lr: the best on held-out training images is taken
+    holdout: Annotated[float, Field(gt=0, lt=1)] = 0.2  # share of each class held out to choose the rate on
+
+    def __post_init__(self) -> None:
+        if len(set(self.rates)) < len(self.rates):
+            raise ValueError(
+                f"rates must differ from one another; received {list(self.rates)}; leave out the repeated"
+            )
 
 
 @section

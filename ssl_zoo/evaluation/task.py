@@ -34,6 +34,9 @@ class Subject:
     std: tuple[float, ...]
     identity: dict[str, Any]  # for the record: run, epoch, digest of the weights ... or the timm model
     folder: Path  # where results go unless `out` says another
+    strides_single_pixels: bool = (
+        False  # a convolution with stride > 1 sees 1 x 1 maps: see `training.hardware`
+    )
 
 
 class Labelled(NamedTuple):

@@ -9,7 +9,7 @@ import torch
 from ssl_zoo.errors import UserError
 from ssl_zoo.schema import RunConfig
 
-__all__ = ["COMPILE", "Plan", "cpu_has_bf16", "pick_device", "plan"]
+__all__ = ["COMPILE", "Plan", "cpu_has_bf16", "pick_device", "plan", "plan_for"]
 
 # Seen with torch 2.15 on one core: ResNet-18 at 32 pixels took 56 s to compile and then trained 5 to 15 % faster,
 # the backbone of digits 40 s and 10 %. On a GPU it hasn't been measured.
@@ -71,29 +71,52 @@ def plan(config: RunConfig, *, strides_single_pixels: bool = False) -> Plan:
     Raises:
         UserError: the device or the precision asked for is not there, or would compute garbage.
     """
-    device = pick_device(config.trainer.accelerator)
+    return plan_for(
+        config.trainer.accelerator,
+        config.precision,
+        strider=config.backbone.name if strides_single_pixels else None,
+        size=config.augment.size,
+        compiles=config.compile is True,  # auto: see COMPILE
+    )
+
+
+def plan_for(
+    accelerator: str, precision: str, *, strider: str | None = None, size: int = 0, compiles: bool = False
+) -> Plan:
+    """`plan`, of values by themselves.
+
+    Args:
+        accelerator: auto, cpu, gpu or mps.
+        precision: auto, fp32, bf16 or fp16.
+        strider: the name of a backbone that strides over single pixels; None: it does not, or nothing is trained.
+        size: pixels, for the message.
+        compiles: whether to compile.
+
+    Raises:
+        UserError: as `plan`.
+    """
+    device = pick_device(accelerator)
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
         why = "this GPU computes bf16 natively" if native else "this GPU has no native bf16"
     else:
         native = device.type == "cpu" and cpu_has_bf16()
         why = "this CPU multiplies bf16 natively (AMX or AVX512-BF16)" if native else "no native bf16 here"
-    if strides_single_pixels and device.type == "cpu":
-        if config.precision == "bf16":
+    if strider is not None and device.type == "cpu":
+        if precision == "bf16":
             raise UserError(
-                f"precision=bf16 computes wrong gradients on a CPU where '{config.backbone.name}' strides over single "
-                f"pixels, as it does for augment.size={config.augment.size}; use precision=fp32, a larger augment.size "
+                f"precision=bf16 computes wrong gradients on a CPU where '{strider}' strides over single "
+                f"pixels, as it does for images of {size}; use precision=fp32, larger images "
                 "or backbone.stem=small"
             )
         native, why = (
             False,
             "bf16 gradients are wrong on a CPU where a convolution strides over single pixels",
         )
-    compiles = config.compile is True  # auto: see COMPILE
-    if config.precision == "auto":
+    if precision == "auto":
         return Plan(device, "bf16" if native else "fp32", why, compiles)
-    if config.precision == "fp16" and device.type != "cuda":
+    if precision == "fp16" and device.type != "cuda":
         raise UserError(
             f"precision=fp16 needs a GPU, and the run is on {device.type}; use precision=bf16 or fp32"
         )
-    return Plan(device, config.precision, "asked for", compiles)
+    return Plan(device, precision, "asked for", compiles)

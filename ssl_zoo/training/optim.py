@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from timm.optim.lars import Lars
@@ -17,7 +17,14 @@ from torch.optim.lr_scheduler import LambdaLR
 from ssl_zoo.method import Method
 from ssl_zoo.schema import OptimizerConfig
 
-__all__ = ["build_optimizer", "build_schedule", "peak_lr", "schedule_factor", "warmup_steps"]
+__all__ = [
+    "build_optimizer",
+    "build_schedule",
+    "optimizer_over",
+    "peak_lr",
+    "schedule_factor",
+    "warmup_steps",
+]
 
 
 def peak_lr(config: OptimizerConfig, batch: int) -> float:
@@ -27,22 +34,52 @@ def peak_lr(config: OptimizerConfig, batch: int) -> float:
 
 
 def build_optimizer(config: OptimizerConfig, method: Method, batch: int) -> torch.optim.Optimizer:
-    """The optimizer over all trainable parameters of a method.
+    """The optimizer over all trainable parameters of a method; see `optimizer_over`."""
+    return optimizer_over(
+        config,
+        method,
+        batch,
+        backbone=method.encoder.backbone,
+        constant=method.constant_lr_parameters(),
+        multipliers=method.lr_multipliers(),
+    )
+
+
+def optimizer_over(
+    config: OptimizerConfig,
+    module: torch.nn.Module,
+    batch: int,
+    *,
+    backbone: torch.nn.Module,
+    constant: Iterable[torch.nn.Parameter] = (),
+    multipliers: Iterable[tuple[torch.nn.Module, float]] = (),
+    nesterov: bool = False,
+) -> torch.optim.Optimizer:
+    """The optimizer over all trainable parameters of a module.
 
     The groups carry `constant`, whether the schedule leaves their rate alone, and `multiplier`, what times the
     optimizer's rate theirs is. With `exclude_norm_and_bias` vectors and scalars (BN and biases) and what timm
     names as not to be decayed (a transformer's position embedding and class token) have no weight decay, and
     LARS leaves their rate unadapted, as in the official code of SimCLR and BYOL.
+
+    Args:
+        config: name, rate, momentum and weight decay.
+        module: what is trained.
+        batch: images per step.
+        backbone: the part of the module that timm made.
+        constant: parameters whose rate the schedule leaves alone.
+        multipliers: parts of the module with what times the rate theirs is.
+        nesterov: of sgd.
     """
     lr = peak_lr(config, batch)
-    constant = {id(parameter) for parameter in method.constant_lr_parameters()}
-    multiplier = {id(p): factor for module, factor in method.lr_multipliers() for p in module.parameters()}
-    undecayed = _undecayed(method.encoder.backbone)
+    fixed_rate = {id(parameter) for parameter in constant}
+    multiplier = {id(p): factor for part, factor in multipliers for p in part.parameters()}
+    undecayed = _undecayed(backbone)
     groups: dict[tuple[bool, bool, float], list[torch.nn.Parameter]] = {}
-    for parameter in method.parameters():
+    for parameter in module.parameters():
         if parameter.requires_grad:
             plain = config.exclude_norm_and_bias and (parameter.ndim <= 1 or id(parameter) in undecayed)
-            key = (plain, id(parameter) in constant, multiplier.get(id(parameter), 1.0))
+            key = (plain, id(parameter) in fixed_rate, multiplier.get(id(parameter), 1.0))
             groups.setdefault(key, []).append(parameter)
     settings = [
         {
@@ -57,10 +94,10 @@ def build_optimizer(config: OptimizerConfig, method: Method, batch: int) -> torc
     ]
     if config.name == "lars":
         return Lars(settings, lr=lr, momentum=config.momentum, trust_coeff=0.001)
-    fused = all(parameter.device.type in ("cpu", "cuda") for parameter in method.parameters())
+    fused = all(parameter.device.type in ("cpu", "cuda") for parameter in module.parameters())
     if config.name == "adamw":
         return torch.optim.AdamW(settings, lr=lr, fused=fused)
-    return torch.optim.SGD(settings, lr=lr, momentum=config.momentum, fused=fused)
+    return torch.optim.SGD(settings, lr=lr, momentum=config.momentum, nesterov=nesterov, fused=fused)
 
 
 def _undecayed(backbone: torch.nn.Module) -> set[int]:

@@ -1,0 +1,168 @@
+"""`ssl-zoo eval`: words to records, on a tiny run; each protocol's figures have tests of their own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from saved_runs import HARMS, train_tiny
+
+import ssl_zoo
+from ssl_zoo.cli import main
+from ssl_zoo.config import group_file, group_names
+from ssl_zoo.evaluation.compose import compose_evaluations
+from ssl_zoo.evaluation.schema import SECTIONS
+
+QUICK = (
+    "data=digits", "data.limit=100", "progress=false", "knn.k=[5]", "few_labels.draws=2", "linear_cached.epochs=5",
+    "linear.epochs=2", "finetune.epochs=2", "label_free.samples=64",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train_tiny(tmp_path_factory.mktemp("eval") / "run")
+
+
+@pytest.fixture
+def copy(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(run, "run")
+    return Path("run")
+
+
+def quick(*kinds: str) -> list[str]:
+    """The quick settings that protocols of these kinds read."""
+    return [word for word in QUICK if not word.startswith(SECTIONS) or word.partition(".")[0] in kinds]
+
+
+@pytest.mark.parametrize("name", group_names("protocol"))
+def test_every_protocol_composes(name: str, run: Path, tmp_path: Path) -> None:
+    data = ["data=cifar10"] if "protocols" in yaml.safe_load(group_file("protocol", name).read_text()) else []
+    configs, opened = compose_evaluations([f"run={run}", f"protocol={name}", *data])
+    assert opened is not None
+    assert configs
+    assert all(config.kind in SECTIONS for config in configs)
+
+
+def test_records_beside_the_run(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["knn", "few_labels", "linear_cached", "linear_moco", "finetune", "label_free"]
+    chosen = quick("knn", "few_labels", "linear_cached", "linear", "finetune", "label_free")
+    assert main(["eval", "run=run", f"protocol=[{','.join(names)}]", *chosen]) == 0
+    said = capsys.readouterr().out
+    files = {json.loads(file.read_text())["protocol"]: file for file in copy.glob("eval-*.json")}
+    assert set(files) == set(names)
+    for name, file in files.items():
+        record = json.loads(file.read_text())
+        assert f"{name}: {record['metric']}" in said
+        assert record["encoder"]["digest"] == ssl_zoo.open_run(copy).digest
+        assert record["data"]["name"] == "digits"
+        assert record["data"]["train_images"] == 100
+        assert record["seconds"] > 0
+        assert record["in_words"]
+        assert record["rows"]
+        assert set(record["settings"]) & set(SECTIONS) == {record["kind"]}
+        assert record["versions"]["torch"]
+    # Done again it is the same file; with another setting another one.
+    before = {file: file.read_text() for file in copy.glob("eval-*.json")}
+    ssl_zoo.evaluate(["run=run", "protocol=knn", *quick("knn")], silent=True)
+    ssl_zoo.evaluate(["run=run", "protocol=knn", *quick("knn"), "knn.k=[7]"], silent=True)
+    ssl_zoo.evaluate(["run=run", "protocol=knn", *quick("knn"), "weights=random"], silent=True)
+    assert len(list(copy.glob("eval-*.json"))) == len(before) + 2
+    assert json.loads(files["knn"].read_text())["rows"] == json.loads(before[files["knn"]])["rows"]
+
+
+def test_protocols_together_and_alone_find_the_same(copy: Path) -> None:
+    together = ssl_zoo.evaluate(
+        ["run=run", "protocol=[few_labels,knn]", *quick("knn", "few_labels")], silent=True
+    )
+    alone = ssl_zoo.evaluate(["run=run", "protocol=knn", *quick("knn")], silent=True)
+    assert together[1]["rows"] == alone[0]["rows"]
+
+
+def test_the_runs_own_knn_is_the_protocols(copy: Path) -> None:
+    result = json.loads((copy / "result.json").read_text())
+    [record] = ssl_zoo.evaluate(["run=run", "knn.k=[5]", "knn.temperature=[0.1]"], silent=True)
+    assert record["top1"] == result["knn_top1"]
+
+
+def test_a_timm_model_without_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["backbone.name=test_resnet", "protocol=knn", *quick("knn"), "out=here"]
+    [record] = ssl_zoo.evaluate(words, silent=True)
+    assert record["encoder"] == {
+        "title": "test_resnet (random, seed 0)", "run": None, "backbone": "test_resnet", "stem": "standard",
+        "weights": "random", "seed": 0,
+    }  # fmt: skip
+    assert [file.name for file in tmp_path.iterdir()] == ["here"]
+
+
+def test_other_channels_than_those_trained_on(copy: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    for kind in ("train", "test"):
+        for number in range(8):
+            file = tmp_path / "photos" / kind / f"class{number % 2}" / f"{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (20, 20), (30 * number, 255 * (number % 2), 0)).save(file)
+    words = ["run=run", "data=imagefolder", "data.train=photos/train", "data.test=photos/test", "knn.k=[1]"]
+    [record] = ssl_zoo.evaluate(words, silent=True)
+    assert record["settings"]["data"]["channels"] == 1
+    assert record["settings"]["data"]["mean"] == [0.3] or record["settings"]["data"]["mean"] == (0.3,)
+    assert record["top1"] == 1.0
+
+
+REFUSED = {
+    "no run": (["run=nothing"], "does not exist"),
+    "no encoder": (["protocol=knn", "data=digits"], "set run=DIR, or backbone.name=resnet50"),
+    "no data": (["backbone.name=resnet18"], "received no data="),
+    "unknown protocol": (["run=run", "protocol=kn"], "did you mean 'knn'"),
+    "unknown key": (["run=run", "knn.kk=3"], "unknown key 'knn.kk'"),
+    "wrong type": (["run=run", "knn.k=5"], "knn.k must be a list"),
+    "section of another": (["run=run", "linear.epochs=3"], "linear.* is read by protocols of kind linear"),
+    "backbone beside a run": (["run=run", "backbone.name=resnet18"], "brings its own backbone"),
+    "weights without a run": (["data=digits", "backbone.name=resnet18", "weights=random"], "without a run"),
+    "transfer to its own data": (["run=run", "protocol=transfer"], "transfer to other data"),
+    "k above the bank": (["run=run", "knn.k=[1000]"], "1000"),
+    "data of none": (["run=run", "data=cifar1"], "did you mean"),
+    "data word for boxes": (["run=run", "protocol=detection_voc", "data=digits"], "detection.train"),
+    "a word": (["run"], "key=value"),
+    "out is a file": (["run=run", "out=run/config.yaml/x"], "is a file"),
+    "no GPU": (["run=run", "accelerator=mps"], "not on this machine"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_wrong_input(case: str, copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments, reason = REFUSED[case]
+    before = sorted(Path().rglob("*"))
+    assert main(["eval", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("ssl-zoo: ")
+    assert reason in error
+    assert "Traceback" not in error
+    assert sorted(Path().rglob("*")) == before
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_harmed_run(harm: str, copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    act, reason = HARMS[harm]
+    act(copy / "checkpoints" / "last.ckpt")
+    assert main(["eval", "run=run"]) == 2
+    assert reason in capsys.readouterr().err
+    assert not list(copy.glob("eval-*"))
+    assert not Path("boom").exists()
+
+
+@pytest.mark.parametrize("protocol", ["knn", "linear_cached", "few_labels", "linear_moco", "finetune"])
+def test_data_without_labels(protocol: str, copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from PIL import Image
+
+    Path("flat").mkdir()
+    for number in range(4):
+        Image.new("L", (12, 12), 60 * number).save(f"flat/{number}.png")
+    assert main(["eval", "run=run", f"protocol={protocol}", "data=imagefolder", "data.train=flat"]) == 2
+    assert "has none; sort the images into a folder per class" in capsys.readouterr().err
