@@ -136,6 +136,7 @@ def closing_table(result: Result, title: str, initial: dict[str, Any]) -> Panel:
                 NO_ACCURACY if result.linear_top1 is None else "",
                 f"{result.train_seconds:.0f} s training · {speed}{result.peak_memory_mb:.0f} MB at most",
                 f"{result.run_dir}: result.json, metrics.csv, curves.png, checkpoints/last.ckpt",
+                f"next: ssl-zoo eval run={result.run_dir} · report run={result.run_dir} · export, embed",
             )
             if line
         ),

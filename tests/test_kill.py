@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 from runs import words
+from saved_runs import Bomb
 from ssl_zoo.benchmarks.kill_and_resume import folder_of, variants
 from ssl_zoo.benchmarks.same_run import compare, events
 from torch.utils.tensorboard import SummaryWriter
@@ -179,13 +180,6 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     steps = [read(run / "checkpoints" / f"{name}.ckpt")["global_step"] for name in ("last", "previous")]
     assert steps == [8, 7]
     return run
-
-
-class Bomb:
-    """Makes a folder `boom` when it is unpickled."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (os.mkdir, ("boom",))
 
 
 def flip(file: Path) -> None:

@@ -152,7 +152,7 @@ def _file_name(record: dict[str, Any]) -> str:
     free = ("progress", "out", "threads", "run")
     what = {
         "settings": {key: value for key, value in record["settings"].items() if key not in free},
-        "encoder": record["encoder"],
+        "encoder": {key: value for key, value in record["encoder"].items() if key not in ("run", "title")},
     }
     digest = hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:8]
     data = record["data"] or {"name": "boxes"}
