@@ -25,6 +25,7 @@ RULES = {
     "bool_type": "true or false",
     "string_type": "text",
     "string_too_short": "at least {min_length} character long",
+    "too_short": "a list of at least {min_length}",
     "tuple_type": "a list, for instance [0.2, 1.0]",
     "list_type": "a list",
     "dict_type": "a block of keys",

@@ -163,8 +163,9 @@ def _file_name(record: dict[str, Any]) -> str:
 def _show(console: Console, record: dict[str, Any], file: Path) -> None:
     std = record["top1_std"]
     spread = "" if std is None or std != std else f" ± {100 * std:.1f}"
-    headline = "-" if record["top1"] is None else f"{_percent(record['top1'])}{spread}"
-    title = f"{record['protocol']}: {record['metric']} {headline}"
+    title = f"{record['protocol']}: {record['metric']}"
+    if record["top1"] is not None:
+        title += f" {_percent(record['top1'])}{spread}"
     table = Table(title=title, title_justify="left", title_style="bold")
     columns = list(record["rows"][0]) if record["rows"] else []
     for column in columns:

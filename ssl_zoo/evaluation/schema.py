@@ -43,11 +43,11 @@ __all__ = [
 class KnnConfig:
     """Weighted kNN by cosine similarity; each k with each temperature."""
 
-    k: tuple[Count, ...] = (10, 20, 100, 200)  # those above the number of labelled images are refused
-    temperature: tuple[Positive, ...] = (0.07, 0.1)
-    chunk: Count = (
-        4096  # images compared at a time, of the bank and of the queries; memory goes with its square
+    k: Annotated[tuple[Count, ...], Field(min_length=1)] | None = (
+        None  # null: those of 10, 20, 100 and 200 that are at most a tenth of the labelled images, or that tenth
     )
+    temperature: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.07, 0.1)
+    chunk: Count = 2048  # images compared at a time, of the bank and the queries; memory goes with its square
 
 
 @section
@@ -55,21 +55,30 @@ class FewLabelsConfig:
     """Logistic regression on a few labels, several draws of them."""
 
     per_class: tuple[Count, ...] = (1, 5, 10)  # labels per class
-    share: tuple[Share, ...] = (0.01, 0.1)  # of each class's labels, at least one
+    share: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.01, 0.1)  # of each class, at least one
     draws: Count = 10
+
+    def __post_init__(self) -> None:
+        if not (self.per_class or self.share):
+            raise ValueError(
+                "per_class or share must list a number of labels; received both empty; set "
+                "few_labels.per_class=[1,5,10]"
+            )
 
 
 @section
 class LinearCachedConfig:
     """A linear classifier on features extracted once; rate and weight decay chosen on held-out training images."""
 
-    lr: tuple[Positive, ...] = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # of SGD, on standardised features
-    weight_decay: tuple[NonNegative, ...] = (0.0, 1e-5, 1e-4, 1e-3, 1e-2)
+    lr: Annotated[tuple[Positive, ...], Field(min_length=1)] = (
+        0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0,
+    )  # of SGD, on standardised features  # fmt: skip
+    weight_decay: Annotated[tuple[NonNegative, ...], Field(min_length=1)] = (0.0, 1e-4, 1e-3, 1e-2, 1e-1)
     holdout: Annotated[float, Field(gt=0, lt=1)] = (
         0.2  # share of the training images that the choice is made on
     )
     epochs: Count = 100
-    batch_size: Annotated[int, Field(ge=2)] = 256
+    batch_size: Count = 256  # lower where there are fewer images, which are then one batch
 
 
 @section
@@ -147,14 +156,14 @@ class DetectionConfig:
     """Fine-tuning of a detector: Faster R-CNN (boxes) or Mask R-CNN (boxes and masks)."""
 
     format: Literal["voc", "coco"] = "voc"
-    train: Folder | None = (
-        None  # voc: a VOC year's folder (Annotations/, ImageSets/, JPEGImages/); coco: the images
+    train: Folder | tuple[Folder, ...] | None = (
+        None  # voc: the folder of a year (Annotations/, ImageSets/, JPEGImages/), or several; coco: the images
     )
-    test: Folder | None = None
+    test: Folder | None = None  # null: the first of train
     train_split: str = "trainval"  # voc: the list in ImageSets/Main; coco: the annotation file's path
     test_split: str = "test"
-    masks: bool = False  # Mask R-CNN
-    neck: Literal["fpn", "c4"] = "fpn"
+    masks: bool = False  # Mask R-CNN; coco only
+    neck: Literal["fpn", "c4"] = "fpn"  # c4: one map of stride 16, the last stage as head; ResNets only
     iterations: Count = 24000
     batch_size: Count = 16
     lr: Positive = 0.02  # for 16 images a batch; linear in the batch
@@ -162,8 +171,15 @@ class DetectionConfig:
     milestones: tuple[Share, ...] = (0.75, 0.9167)
     warmup: Index = 100  # iterations
     min_size: Count = 800  # pixels of an image's shorter side
+    train_sizes: tuple[Count, ...] = ()  # the same in training, one drawn per image; none: min_size
     max_size: Count = 1333
-    freeze: Annotated[int, Field(ge=0, le=5)] = 0  # stages of the backbone that stay as they are
+    freeze: Annotated[int, Field(ge=0, le=5)] = (
+        0  # stages of the backbone that stay as they are; of a ResNet 1 is the stem
+    )
+    pyramid: Count = 256  # channels of the maps; fpn only
+    head: Count = 1024  # width of the box head; fpn only
+    regions: Count = 512  # per image, that the heads are trained on
+    workers: Index = 2  # processes that decode images
 
 
 @section

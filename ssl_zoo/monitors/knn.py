@@ -6,10 +6,16 @@ exp(s / tau), s being the cosine similarity [0, Sec. 3.4]:
     prediction = argmax_c  sum_{i in k nearest, y_i = c}  exp(s_i / tau)
 
 Nothing is trained, so the figure follows the features closely from epoch to epoch. `k` = 200 and `tau` = 0.1
-are those of the MoCo and SimSiam CIFAR-10 runs (InstDisc itself: tau = 0.07). lightly's `knn_predict`
-gives the same predictions; it is not used because it holds a (queries * k, classes) matrix, 800 MB for 1,024
-queries and 1,000 classes, takes class numbers from 0 without gaps, and lets exp(s / tau) overflow for tau
-below 0.0113.
+are those of the MoCo and SimSiam CIFAR-10 runs (InstDisc itself: tau = 0.07).
+
+The bank is compared chunk by chunk and never held: of each query only its nearest so far are kept. How it is cut
+into chunks decides nothing. Similarities are computed in float64 and rounded to 2^-24, as fine as float32 has
+them, so that the order of a sum doesn't show; equal ones count in the order of the bank; votes are summed in
+whole numbers, and the smallest label wins a tie. It takes 1.2 times as long as in float32.
+
+lightly's `knn_predict` gives the same predictions; it is not used because it holds the bank and a
+(queries * k, classes) matrix, 800 MB for 1,024 queries and 1,000 classes, takes class numbers from 0 without
+gaps, and lets exp(s / tau) overflow for tau below 0.0113.
 
 - [0] InstDisc, 2018, https://arxiv.org/abs/1805.01978
 """
@@ -22,7 +28,12 @@ from torch.nn.functional import normalize
 
 from ssl_zoo.errors import UserError
 
-__all__ = ["knn_predict_labels", "knn_top1"]
+__all__ = ["Neighbours", "knn_predict_labels", "knn_top1"]
+
+CHUNK = 1024
+STEP = 2**24  # similarities are whole multiples of 1 / STEP
+PLACES = 2**28  # images that a bank may have: STEP * PLACES is the largest whole number exact in float64
+VOTE = 2**40  # the nearest neighbour's vote
 
 
 def knn_top1(
@@ -32,7 +43,7 @@ def knn_top1(
     query_labels: Tensor,
     k: int,
     temperature: float,
-    chunk: int = 1024,
+    chunk: int = CHUNK,
 ) -> float:
     """Returns the share of queries whose class the weighted kNN predicts, in [0, 1].
 
@@ -43,7 +54,7 @@ def knn_top1(
         query_labels: (N,) integers. A class that the bank does not have is never predicted.
         k: neighbours that vote.
         temperature: tau, above 0; small values leave the vote to the nearest.
-        chunk: queries compared at a time; memory grows with chunk * M floats.
+        chunk: images compared at a time; memory grows with its square.
 
     Returns:
         Top-1 accuracy; nan where a feature is not finite, since such features have no neighbours.
@@ -51,33 +62,103 @@ def knn_top1(
     Raises:
         UserError: k exceeds M.
     """
-    if not (bank.isfinite().all() and queries.isfinite().all()):
-        return float("nan")
-    predicted = knn_predict_labels(bank, bank_labels, queries, k, temperature, chunk)  # (N,)
-    return float((predicted == query_labels.to(predicted.device)).sum().item() / len(queries))
+    return _neighbours(bank, bank_labels, queries, k, chunk).top1(query_labels, k, temperature)
 
 
-@torch.no_grad()
 def knn_predict_labels(
-    bank: Tensor, bank_labels: Tensor, queries: Tensor, k: int, temperature: float, chunk: int = 1024
+    bank: Tensor, bank_labels: Tensor, queries: Tensor, k: int, temperature: float, chunk: int = CHUNK
 ) -> Tensor:
     """Returns the predicted label of each query, (N,); arguments and errors as in `knn_top1`."""
+    return _neighbours(bank, bank_labels, queries, k, chunk).predict(k, temperature)
+
+
+def _neighbours(bank: Tensor, bank_labels: Tensor, queries: Tensor, k: int, chunk: int) -> Neighbours:
     if k > len(bank):
         raise UserError(
             f"the kNN monitor needs k <= labelled images in its bank; received k={k} and {len(bank)} images; "
             f"set monitor.knn.k={max(len(bank), 1)} or less"
         )
-    classes, bank_index = torch.unique(bank_labels.to(bank.device), return_inverse=True)  # (C,), (M,)
-    # Autocast would turn the similarities into bf16, in which thousands of neighbours tie.
-    with torch.autocast(bank.device.type, enabled=False):
-        keys = normalize(bank.float(), dim=1)  # (M, D)
+    neighbours = Neighbours(queries, k, chunk)
+    neighbours.add(bank, bank_labels)
+    return neighbours
+
+
+class Neighbours:
+    """The nearest images of each query in a bank that is added piece by piece.
+
+    A neighbour is one float64, a whole number: its similarity in steps, times PLACES, less its position in the
+    bank. No two are equal, and of equal similarities the earlier is greater.
+
+    Args:
+        queries: (N, D) features on any device; normalised here.
+        k: neighbours that are kept.
+        chunk: images compared at a time, of the queries and of the bank; memory grows with its square.
+    """
+
+    def __init__(self, queries: Tensor, k: int, chunk: int = CHUNK) -> None:
+        self.k, self.chunk = k, chunk
+        # MPS has no float64.
+        self.device = torch.device("cpu") if queries.device.type == "mps" else queries.device
+        self.finite = bool(queries.isfinite().all())  # and the bank, as far as it has been seen
+        self.seen = 0  # images of the bank
+        self._queries = torch.split(queries.detach().to(self.device), chunk)  # (B, D) each
+        self._nearest = [
+            torch.empty(len(block), 0, device=self.device, dtype=torch.float64) for block in self._queries
+        ]
+        self._labels: list[Tensor] = []
+        self._waiting: list[Tensor] = []  # of the bank, less than a chunk
+
+    def add(self, features: Tensor, labels: Tensor) -> None:
+        """Takes the next images of the bank: features (n, D), labels (n,)."""
+        assert len(features) == len(labels)
+        self.finite = self.finite and bool(features.isfinite().all())
+        self._labels.append(labels.to(self.device))
+        for part in torch.split(features.detach().to(self.device), self.chunk):
+            self._waiting.append(part)
+            if sum(map(len, self._waiting)) >= self.chunk:
+                self._compare()
+
+    def top1(self, query_labels: Tensor, k: int, temperature: float) -> float:
+        """Returns the share of queries whose label (N,) is predicted; nan where a feature is not finite."""
+        if not self.finite:
+            return float("nan")
+        predicted = self.predict(k, temperature)
+        return float((predicted == query_labels.to(self.device)).sum().item() / len(predicted))
+
+    @torch.no_grad()
+    def predict(self, k: int, temperature: float) -> Tensor:
+        """Returns the label (N,) that the k nearest of each query vote for; k at most that of the constructor."""
+        self._compare()
+        assert 1 <= k <= min(self.k, self.seen)
+        classes, index = torch.unique(torch.cat(self._labels), return_inverse=True)  # (C,), (M,)
         predicted = []
-        for block in torch.split(queries, chunk):
-            similarity = normalize(block.float(), dim=1) @ keys.T  # (B, M)
-            nearest, index = similarity.topk(k, dim=1)  # (B, k), the most similar first
+        for nearest in self._nearest:
+            keys = nearest.topk(k, dim=1).values.long()  # (B, k), the most similar first
+            position = -keys & (PLACES - 1)  # (B, k)
+            similarity = (keys + position).double() / (STEP * PLACES)  # (B, k)
             # A factor common to all votes of a query changes no argmax; this one keeps exp within (0, 1].
-            votes = ((nearest - nearest[:, :1]) / temperature).exp()  # (B, k)
-            scores = votes.new_zeros(len(block), len(classes))  # (B, C)
-            scores.scatter_add_(1, bank_index[index], votes)
+            votes = ((similarity - similarity[:, :1]) / temperature).exp()
+            scores = keys.new_zeros(len(keys), len(classes))  # (B, C)
+            scores.scatter_add_(1, index[position], (votes * VOTE).round().long())
             predicted.append(classes[scores.argmax(dim=1)])
-    return torch.cat(predicted)
+        return torch.cat(predicted)
+
+    @torch.no_grad()
+    def _compare(self) -> None:
+        """Merges the images that wait."""
+        if not self._waiting:
+            return
+        keys = _unit(torch.cat(self._waiting))  # (n, D)
+        self._waiting = []
+        position = torch.arange(self.seen, self.seen + len(keys), device=self.device, dtype=torch.float64)
+        self.seen += len(keys)
+        assert self.seen <= PLACES
+        for number, block in enumerate(self._queries):
+            near = (_unit(block) @ keys.T).mul_(STEP).round_().mul_(PLACES).sub_(position)  # (B, n)
+            near = torch.cat([self._nearest[number], near], dim=1)
+            self._nearest[number] = near.topk(min(self.k, near.shape[1]), dim=1, sorted=False).values
+
+
+def _unit(x: Tensor) -> Tensor:
+    """Unit vectors in float64, which autocast leaves alone; zero vectors stay zero."""
+    return normalize(x.double(), dim=1, eps=torch.finfo(torch.float64).tiny)

@@ -1,6 +1,6 @@
 """The few-label linear probe: how well does a linear classifier do with a handful of labels?
 
-For each draw, `labels_per_class` images of each class are picked from the bank, a logistic regression is
+For each draw, a number or a share of each class's images is picked from the bank, a logistic regression is
 fitted to their features, and its top-1 accuracy on all queries is taken. Which images are picked decides much
 of the accuracy, hence several draws. They depend on the bank's labels and the seed alone: raw pixels, the
 untrained encoder and the trained one are probed with the same picks, so that their accuracies differ by the
@@ -27,7 +27,7 @@ from torch import Tensor
 
 from ssl_zoo.errors import UserError
 
-__all__ = ["ProbeResult", "describe", "few_label_top1"]
+__all__ = ["ProbeResult", "describe", "draw_labels", "few_label_top1"]
 
 NAN = float("nan")
 
@@ -42,9 +42,12 @@ class ProbeResult:
     hits: tuple[float, ...] = ()  # per query the share of draws that got it right; () where not measured
 
 
-def describe(labels_per_class: int, draws: int) -> str:
-    """Returns the protocol in words, for `linear_protocol` in a run's result."""
-    labels = f"{labels_per_class} label{'s' if labels_per_class > 1 else ''} per class"
+def describe(labels_per_class: int | None, draws: int, share: float | None = None) -> str:
+    """Returns the protocol in words, for `linear_protocol` in a run's result; arguments as in `few_label_top1`."""
+    if share is not None:
+        labels = f"{100 * share:g} % of each class's labels, at least one"
+    else:
+        labels = f"{labels_per_class} label{'s' if labels_per_class != 1 else ''} per class"
     over = f"mean over {draws} draws of the labels" if draws > 1 else "one draw of the labels"
     return f"logistic regression (L2, C=1) on frozen standardised features, {labels}, {over}"
 
@@ -54,9 +57,10 @@ def few_label_top1(
     bank_labels: Tensor,
     queries: Tensor,
     query_labels: Tensor,
-    labels_per_class: int,
+    labels_per_class: int | None,
     draws: int,
     seed: int = 0,
+    share: float | None = None,
 ) -> ProbeResult:
     """Fits the probe once per draw and tests it on the queries.
 
@@ -65,9 +69,11 @@ def few_label_top1(
         bank_labels: (M,) integers, any numbers.
         queries: (N, D) features of the test images.
         query_labels: (N,) integers. A class that the bank does not have counts as an error.
-        labels_per_class: labels drawn per class, >= 1; a class with fewer gives all it has.
+        labels_per_class: labels drawn per class, >= 1; a class with fewer gives all it has. None with `share`.
         draws: independent picks of the labels, >= 1.
         seed: of the picks.
+        share: labels drawn of each class as a share of its images, in (0, 1], rounded, at least one; in place of
+            `labels_per_class`.
 
     Returns:
         Mean and standard deviation over the draws, each draw's top-1 and each query's share of hits; nan where
@@ -88,7 +94,7 @@ def few_label_top1(
     scaler = StandardScaler().fit(x)  # sums in float64, and leaves constant features at 0
     x_test = scaler.transform(x_test)
     right = np.empty((draws, len(y_test)), dtype=bool)  # (R, N)
-    for draw, picks in enumerate(_draw_labels(y, labels_per_class, draws, seed)):
+    for draw, picks in enumerate(draw_labels(y, labels_per_class, draws, seed, share)):
         # Only the picked rows need float64, in which lbfgs converges without trouble.
         right[draw] = _predict(scaler.transform(x[picks].astype(np.float64)), y[picks], x_test) == y_test
     accuracies = right.mean(axis=1)  # (R,)
@@ -98,17 +104,26 @@ def few_label_top1(
     )
 
 
-def _array(features: Tensor) -> npt.NDArray[np.float32]:
-    return features.detach().to("cpu", torch.float32).numpy()
-
-
-def _draw_labels(
-    labels: npt.NDArray[np.int64], per_class: int, draws: int, seed: int
+def draw_labels(
+    labels: npt.NDArray[np.int64],
+    labels_per_class: int | None,
+    draws: int,
+    seed: int,
+    share: float | None = None,
 ) -> list[npt.NDArray[np.int64]]:
-    """Indices of the picked images, one array per draw."""
+    """Returns positions of the picked images, one array per draw; arguments as in `few_label_top1`."""
+    assert (labels_per_class is None) != (share is None)
     rng = np.random.default_rng(seed)
     members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
-    return [np.concatenate([rng.permutation(m)[:per_class] for m in members]) for _ in range(draws)]
+    numbers = [labels_per_class or max(1, round((share or 0) * len(m))) for m in members]
+    return [
+        np.concatenate([rng.permutation(m)[:n] for m, n in zip(members, numbers, strict=True)])
+        for _ in range(draws)
+    ]
+
+
+def _array(features: Tensor) -> npt.NDArray[np.float32]:
+    return features.detach().to("cpu", torch.float32).numpy()
 
 
 def _predict(

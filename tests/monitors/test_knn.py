@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 
 from ssl_zoo.errors import UserError
 from ssl_zoo.monitors import knn_predict_labels, knn_top1
+from ssl_zoo.monitors.knn import Neighbours
 
 
 def data(M: int = 120, N: int = 70, D: int = 6, C: int = 5) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -24,16 +25,20 @@ def data(M: int = 120, N: int = 70, D: int = 6, C: int = 5) -> tuple[Tensor, Ten
 
 
 def naive_predictions(bank: Tensor, labels: Tensor, queries: Tensor, k: int, tau: float) -> list[int]:
+    """One query at a time, in Python's floats. Similarities that agree in 10 digits are equal."""
     predictions = []
     for query in queries.double().tolist():
         similarities = []
-        for key, label in zip(bank.double().tolist(), labels.tolist(), strict=True):
+        for position, (key, label) in enumerate(zip(bank.double().tolist(), labels.tolist(), strict=True)):
             dot = sum(a * b for a, b in zip(query, key, strict=True))
-            similarities.append((dot / math.hypot(*query) / math.hypot(*key), label))
+            length = math.hypot(*query) * math.hypot(*key)
+            similarities.append((round(dot / length if length else 0.0, 10), -position, label))
+        nearest = sorted(similarities, reverse=True)[:k]
         votes: dict[int, float] = {}
-        for similarity, label in sorted(similarities, reverse=True)[:k]:
-            votes[label] = votes.get(label, 0.0) + math.exp(similarity / tau)
-        predictions.append(max(votes, key=lambda label: votes[label]))
+        for similarity, _, label in nearest:
+            votes[label] = votes.get(label, 0.0) + math.exp((similarity - nearest[0][0]) / tau)
+        most = max(votes.values())
+        predictions.append(min(label for label, vote in votes.items() if vote > most - 1e-9))
     return predictions
 
 
@@ -53,18 +58,57 @@ def test_matches_lightly(k: int, tau: float) -> None:
     assert torch.equal(knn_predict_labels(bank, y, queries, k, tau), expected)
 
 
+def ties() -> tuple[Tensor, Tensor, Tensor]:
+    """Each image nine times, of several lengths, shuffled and with labels at random; one of them is zero."""
+    g = torch.Generator().manual_seed(3)
+    images = torch.randn(20, 67, generator=g)
+    images[4] = 0.0
+    lengths = 2.0 ** torch.randint(-9, 9, (180, 1), generator=g)  # powers of two, which round nothing
+    bank = (images.repeat(9, 1) * lengths)[torch.randperm(180, generator=g)]
+    return bank, torch.randint(3, (180,), generator=g), torch.cat([images, torch.randn(5, 67, generator=g)])
+
+
+@pytest.mark.parametrize("k", [1, 4, 10, 100])
+@pytest.mark.parametrize("chunk", [1, 16, 60, 1000])
+def test_equal_similarities_count_in_the_order_of_the_bank(k: int, chunk: int) -> None:
+    bank, y, queries = ties()
+    expected = naive_predictions(bank, y, queries, k, 0.1)
+    assert knn_predict_labels(bank, y, queries, k, 0.1, chunk).tolist() == expected
+    turned = naive_predictions(bank.flip(0), y.flip(0), queries, k, 0.1)
+    assert (turned != expected) == (k != 100), "the order matters in this data, but where all near ones vote"
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 64, 1000])
+@pytest.mark.parametrize("piece", [1, 13, 64, 500])
+def test_pieces_and_chunks_change_nothing(chunk: int, piece: int) -> None:
+    bank, y, queries, _ = data(M=300, N=40, D=40)
+    plain, pieces = Neighbours(queries, 50), Neighbours(queries, 50, chunk)
+    plain.add(bank, y)
+    for features, labels in zip(torch.split(bank, piece), torch.split(y, piece), strict=True):
+        pieces.add(features, labels)
+    for k in (1, 20, 50):
+        assert torch.equal(plain.predict(k, 0.07), pieces.predict(k, 0.07))
+    same = [near.sort(dim=1).values for near in (torch.cat(plain._nearest), torch.cat(pieces._nearest))]
+    assert torch.equal(*same), "the same neighbours with the same similarities, to the last bit"
+
+
+def test_one_search_answers_for_every_k() -> None:
+    bank, y, queries, _ = data()
+    neighbours = Neighbours(queries, 60, chunk=50)
+    neighbours.add(bank, y)
+    for k in (1, 9, 60):
+        assert torch.equal(neighbours.predict(k, 0.1), knn_predict_labels(bank, y, queries, k, 0.1))
+    neighbours.add(-bank, y.flip(0))  # it goes on after an answer
+    whole = torch.cat([bank, -bank]), torch.cat([y, y.flip(0)])
+    assert torch.equal(neighbours.predict(60, 0.1), knn_predict_labels(*whole, queries, 60, 0.1))
+
+
 def test_settings_matter_in_this_data() -> None:
     bank, y, queries, _ = data()
     few, many = (knn_predict_labels(bank, y, queries, k, 0.1) for k in (1, 60))
     sharp, flat = (knn_predict_labels(bank, y, queries, 120, tau) for tau in (0.02, 10.0))
     assert not torch.equal(few, many)
     assert not torch.equal(sharp, flat)
-
-
-@pytest.mark.parametrize("chunk", [1, 7, 70, 1000])
-def test_chunks_change_nothing(chunk: int) -> None:
-    bank, y, queries, y_query = data()
-    assert knn_top1(bank, y, queries, y_query, 20, 0.1, chunk) == knn_top1(bank, y, queries, y_query, 20, 0.1)
 
 
 def test_labels_may_be_any_numbers() -> None:
@@ -81,6 +125,15 @@ def test_a_tiny_temperature_is_the_nearest_neighbour() -> None:
     assert torch.equal(knn_predict_labels(bank, y, queries, 50, 1e-6), nearest)
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_lengths_change_nothing(scale: float) -> None:
+    bank, y, queries, _ = data()
+    assert torch.equal(
+        knn_predict_labels(scale * bank, y, scale * queries, 20, 0.1),
+        knn_predict_labels(bank, y, queries, 20, 0.1),
+    )
+
+
 def test_autocast_changes_nothing() -> None:
     bank, y, queries, _ = data(M=2000, D=64)
     plain = knn_predict_labels(bank, y, queries, 200, 0.1)
@@ -95,7 +148,8 @@ def test_more_neighbours_than_images_is_refused() -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_features_that_are_not_finite_give_nan(value: float) -> None:
+@pytest.mark.parametrize("side", ["bank", "queries"])
+def test_features_that_are_not_finite_give_nan(value: float, side: str) -> None:
     bank, y, queries, y_query = data()
-    queries[3, 2] = value
+    {"bank": bank, "queries": queries}[side][3, 2] = value
     assert math.isnan(knn_top1(bank, y, queries, y_query, 5, 0.1))

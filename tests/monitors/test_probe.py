@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ssl_zoo.errors import UserError
 from ssl_zoo.monitors import describe, few_label_top1
-from ssl_zoo.monitors.probe import _draw_labels
+from ssl_zoo.monitors.probe import draw_labels
 
 
 def data(M: int, N: int, D: int, C: int, noise: float = 3.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -50,7 +50,7 @@ def test_matches_a_fit_by_hand() -> None:
     x, x_query = (bank.double() - mean) / std, (queries.double() - mean) / std
     result = few_label_top1(bank, y, queries, y_query, labels_per_class=10, draws=3, seed=4)
     expected, right = [], []
-    for picks in _draw_labels(y.numpy(), 10, 3, seed=4):
+    for picks in draw_labels(y.numpy(), 10, 3, seed=4):
         predicted = by_gradient_descent(x[picks], y[picks], x_query, C=3)
         right.append((predicted == y_query).double())
         expected.append(right[-1].mean().item())
@@ -81,20 +81,38 @@ def test_affine_maps_of_a_feature_change_nothing() -> None:
 
 def test_draws_are_balanced_and_depend_on_labels_and_seed_alone() -> None:
     y = np.repeat([5, -1, 9], [40, 3, 20])
-    draws = _draw_labels(y, 7, 4, seed=1)
+    draws = draw_labels(y, 7, 4, seed=1)
     for picks in draws:
         assert len(set(picks.tolist())) == len(picks)
         assert {c: int((y[picks] == c).sum()) for c in (5, -1, 9)} == {5: 7, -1: 3, 9: 7}
     assert len({tuple(sorted(picks.tolist())) for picks in draws}) == 4
-    again, other = _draw_labels(y, 7, 4, seed=1), _draw_labels(y, 7, 4, seed=2)
+    again, other = draw_labels(y, 7, 4, seed=1), draw_labels(y, 7, 4, seed=2)
     assert all((a == b).all() for a, b in zip(draws, again, strict=True))
     assert any(set(a.tolist()) != set(b.tolist()) for a, b in zip(draws, other, strict=True))
-    fewer = _draw_labels(y, 2, 4, seed=1)
+    fewer = draw_labels(y, 2, 4, seed=1)
     assert all(set(a.tolist()) <= set(b.tolist()) for a, b in zip(fewer, draws, strict=True))
 
 
+def test_a_share_of_each_class() -> None:
+    y = np.repeat([5, -1, 9], [200, 3, 30])
+    for share, expected in ((0.01, (2, 1, 1)), (0.1, (20, 1, 3)), (0.5, (100, 2, 15)), (1.0, (200, 3, 30))):
+        for picks in draw_labels(y, None, 3, seed=1, share=share):
+            assert tuple(int((y[picks] == c).sum()) for c in (5, -1, 9)) == expected
+            assert len(set(picks.tolist())) == len(picks)
+    some = draw_labels(y, None, 3, 1, share=0.1)
+    assert all(
+        set(a.tolist()) < set(b.tolist()) for a, b in zip(some, draw_labels(y, 25, 3, 1), strict=True)
+    ), "the same order is picked from, whether by number or by share"
+
+
+def test_a_share_is_a_number_of_labels() -> None:
+    bank, y, queries, y_query = data(M=90, N=300, D=12, C=3)
+    by_number = few_label_top1(bank, y, queries, y_query, 6, 2, seed=3)
+    assert few_label_top1(bank, y, queries, y_query, None, 2, seed=3, share=0.2) == by_number
+
+
 def test_a_draw_covers_each_image_alike() -> None:
-    counts = np.bincount(np.concatenate(_draw_labels(np.zeros(10, np.int64), 3, 2000, seed=0)))
+    counts = np.bincount(np.concatenate(draw_labels(np.zeros(10, np.int64), 3, 2000, seed=0)))
     assert counts == pytest.approx(600, abs=5 * math.sqrt(2000 * 0.3 * 0.7))
 
 
@@ -150,3 +168,4 @@ def test_protocol_in_words() -> None:
         "mean over 5 draws of the labels"
     )
     assert "1 label per class, one draw of the labels" in describe(1, 1)
+    assert "features, 1 % of each class's labels, at least one, mean over 3" in describe(None, 3, share=0.01)

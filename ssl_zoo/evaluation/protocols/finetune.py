@@ -1,0 +1,88 @@
+"""Backbone and classifier trained together on labelled images: on all labels, or on a share of each class's.
+
+BN is in training mode, with the statistics of each batch; tests are in evaluation mode, after the last epoch. Each
+draw of the labels begins with the backbone as it was and has its own picks, initial classifier, order and views. The
+picks are balanced, and those of a smaller share are part of those of a larger one in the same draw.
+
+- [0] SimCLR, 2020, https://arxiv.org/abs/2002.05709 (Appendix B.5)
+"""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from ssl_zoo.data import Split
+from ssl_zoo.evaluation.recipe import Recipe
+from ssl_zoo.evaluation.supervised import Classifier, check_classes, class_share, fit, score, seed_of
+from ssl_zoo.evaluation.task import Outcome, Task
+
+__all__ = ["check", "run"]
+
+
+def check(task: Task) -> None:
+    """Refuses what could not be trained, before anything is.
+
+    Raises:
+        UserError: no labels, no test images, or fewer than two classes.
+    """
+    check_classes(task)
+
+
+def run(task: Task) -> Outcome:
+    """Trains and tests once per draw; accuracies are fractions of 1, null where a training diverged."""
+    config = task.config.finetune
+    bank, test = task.labelled_splits()
+    assert bank.labels is not None
+    picks = [class_share(bank.labels, config.share, task.config.seed, draw) for draw in range(config.draws)]
+    recipe = Recipe(task, config, len(picks[0]))
+    rows, losses = [], []
+    for draw, chosen in enumerate(picks):
+        title = f"draw {draw + 1}/{config.draws}, " if config.draws > 1 else ""
+        train = bank if len(chosen) == len(bank) else bank.select(chosen)
+        row, first, last = _one(task, recipe, train, test, draw, title)
+        rows.append(row)
+        losses.append({"first_epoch": first, "last_epoch": last})
+    found = [row["top1"] for row in rows if row["top1"] is not None]
+    diverged = len(rows) - len(found)
+    # A mean over those that went well would flatter.
+    top1 = statistics.fmean(found) if not diverged else None
+    std = statistics.stdev(found) if not diverged and len(found) > 1 else None
+    labels = (
+        "all labels" if config.share == 1 else f"{100 * config.share:g} % of each class's labels, at least 1"
+    )
+    over = "seeds" if config.share == 1 else "draws of the labels"
+    words = [
+        f"backbone and classifier fine-tuned on {labels}, BN in training mode; {recipe.in_words()}"
+        + ("" if config.head_lr == 1 else f", the classifier's rate {config.head_lr:g} times the backbone's")
+        + f"; {len(test)} test images"
+        + (f"; mean over {config.draws} {over}" if config.draws > 1 else "")
+    ]
+    if diverged:
+        words.append(f"the training diverged in {diverged} of {len(rows)}: no accuracy")
+    details = {"source": config.source, "optimizer_steps": recipe.steps, "train_loss": losses}
+    return Outcome("; ".join(words), top1, std, rows=tuple(rows), details=details)
+
+
+def _one(
+    task: Task, recipe: Recipe, train: Split, test: Split, draw: int, title: str
+) -> tuple[dict[str, Any], float | None, float | None]:
+    """A draw's row, and the training loss of its first and of its last epoch, None where it is no number."""
+    config = task.config.finetune
+    assert task.data is not None
+    seed = seed_of(task.config.seed, draw)
+    model = Classifier(task, len(task.data.classes or ()), seed, frozen=False)
+    multipliers = [(model.heads, config.head_lr)]
+    fitted = fit(recipe, model, train, seed, multipliers=multipliers, title=title)
+    reached = score(task, model, test)[0]
+    top1, top5 = (None, None) if fitted.diverged() else reached
+    row = {
+        "share": config.share,
+        "images": len(train),
+        "draw": draw,
+        "batch": recipe.batch,
+        "rate": recipe.rate,
+        "top1": top1,
+        "top5": top5,
+    }
+    return (row, *fitted.first_and_last)

@@ -1,0 +1,97 @@
+"""Weighted kNN on the backbone's features: each k with each temperature, from one search.
+
+The test features are held, the bank's pass by: memory is that of the test set however large the bank is. The rule
+that names the headline knows nothing of the accuracies; see `ssl_zoo.monitors.knn` for the equation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ssl_zoo.errors import UserError
+from ssl_zoo.evaluation.task import Outcome, Task
+from ssl_zoo.monitors.knn import Neighbours
+
+__all__ = ["check", "run"]
+
+USUAL = (10, 20, 100, 200)
+HEADLINE = (200, 0.1)  # k and temperature of the MoCo and SimSiam CIFAR-10 runs
+
+
+def check(task: Task) -> None:
+    """Refuses data without labels, and a k above the number of labelled training images.
+
+    Raises:
+        UserError: either.
+    """
+    size = len(task.labelled_splits()[0])
+    too_many = [k for k in _neighbour_counts(task) if k > size]
+    if too_many:
+        rest = [k for k in _neighbour_counts(task) if k <= size] or [max(1, size // 10)]
+        raise UserError(
+            f"knn.k must be at most the number of labelled training images, {size}; received {max(too_many)}; set "
+            f"knn.k=[{','.join(map(str, rest))}] or null"
+        )
+
+
+def run(task: Task) -> Outcome:
+    """Predicts each test image's class; the headline's k and temperature are those nearest to 200 and 0.1."""
+    settings, counts = task.config.knn, _neighbour_counts(task)
+    temperatures = tuple(dict.fromkeys(settings.temperature))
+    test, test_labels = _test(task)
+    neighbours = Neighbours(test, max(counts), settings.chunk)
+    for features, labels in _bank(task):
+        neighbours.add(features, labels)
+    rows = []
+    for k in counts:
+        for temperature in temperatures:
+            top1 = neighbours.top1(test_labels, k, temperature)
+            rows.append({"k": k, "temperature": temperature, "top1": None if math.isnan(top1) else top1})
+    k = min(counts, key=lambda count: abs(count - HEADLINE[0]))
+    temperature = min(temperatures, key=lambda tau: abs(tau - HEADLINE[1]))
+    [headline] = [row["top1"] for row in rows if (row["k"], row["temperature"]) == (k, temperature)]
+    listed = ", ".join(map(str, counts))
+    rule = " (those of 10, 20, 100 and 200 up to a tenth of the bank)" if settings.k is None else ""
+    return Outcome(
+        in_words=(
+            f"weighted kNN by cosine similarity on frozen features, bank of {neighbours.seen} training images, "
+            f"k={listed}{rule}; the headline is k={k}, T={temperature:g}, those nearest to k=200 and T=0.1"
+        ),
+        top1=headline,
+        rows=tuple(rows),
+        details={"k": k, "temperature": temperature, "bank": neighbours.seen, "queries": len(test)},
+    )
+
+
+def _neighbour_counts(task: Task) -> tuple[int, ...]:
+    """`knn.k`, each once; by itself those of `USUAL` that are at most a tenth of the bank, or that tenth."""
+    if task.config.knn.k is not None:
+        return tuple(dict.fromkeys(task.config.knn.k))
+    tenth = max(1, len(task.labelled_splits()[0]) // 10)
+    return tuple(k for k in USUAL if k <= tenth) or (tenth,)
+
+
+def _test(task: Task) -> tuple[Tensor, Tensor]:
+    """Test features (N, F) and labels (N,)."""
+    if "features" in vars(task):  # another protocol of this command has them
+        return task.features.test, task.features.test_labels
+    test = task.labelled_splits()[1]
+    assert test.labels is not None
+    return torch.cat(list(task.stream(test))), test.labels
+
+
+def _bank(task: Task) -> Iterator[tuple[Tensor, Tensor]]:
+    """Features (n, F) and labels (n,) of the training images, batch by batch."""
+    if "features" in vars(task):
+        yield task.features.bank, task.features.bank_labels
+        return
+    bank = task.labelled_splits()[0]
+    assert bank.labels is not None
+    start = 0
+    for features in task.stream(bank):
+        yield features, bank.labels[start : start + len(features)]
+        start += len(features)

@@ -1,0 +1,78 @@
+"""Scores of frozen features that need no labels: of their spectrum, and of how they lie on the sphere.
+
+They are of the backbone's features, on training images as the encoder sees them when it is evaluated; the run's own
+diagnostics are of the embeddings of augmented views. Features after a ReLU have no negative numbers, so their
+center_ratio is never near 0. What each score says stands in `ssl_zoo.monitors.label_free` and `.collapse`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import torch
+
+from ssl_zoo.data import Split
+from ssl_zoo.errors import UserError
+from ssl_zoo.evaluation.task import Outcome, Task
+from ssl_zoo.monitors.collapse import diagnose
+from ssl_zoo.monitors.label_free import label_free
+
+__all__ = ["check", "run"]
+
+ON_SPHERE = 4096  # images that the diagnostics see; uniformity compares all pairs
+DIAGNOSTICS = ("output_std_ratio", "center_ratio", "residual_ratio", "uniformity")  # those of single images
+READ = {
+    "rankme": "1 to min(N, F), higher is better",
+    "alpha_req": "1 is best",
+    "effective_rank": "1 to min(N, F), higher is better",
+    "participation_ratio": "1 to min(N, F), higher is better",
+    "output_std_ratio": "0 collapsed, 1 isotropic",
+    "center_ratio": "0 centred, 1 collapsed",
+    "residual_ratio": "0 collapsed",
+    "uniformity": "0 collapsed, lower is more even",
+}
+
+
+def check(task: Task) -> None:
+    """Refuses fewer than two images.
+
+    Raises:
+        UserError: that.
+    """
+    assert task.data is not None
+    if len(task.data.train) < 2:
+        raise UserError(
+            f"protocol={task.config.protocol} needs at least two training images; received {len(task.data.train)}; "
+            "check data.train and data.limit"
+        )
+
+
+def run(task: Task) -> Outcome:
+    """Scores the features of at most `label_free.samples` training images, drawn once by the seed."""
+    assert task.data is not None
+    seen = _part(task.data.train, task.config.label_free.samples, task.config.seed)
+    features = torch.cat(list(task.stream(seen)))  # (N, F)
+    scores = dataclasses.asdict(label_free(features))
+    near = features[:ON_SPHERE]
+    # Each image is its own second view, so the alignment says nothing and is left out.
+    diagnostics = dataclasses.asdict(diagnose(near, near))
+    scores |= {name: diagnostics[name] for name in DIAGNOSTICS}
+    found = {name: None if math.isnan(value) else value for name, value in scores.items()}
+    return Outcome(
+        in_words=(
+            f"scores without labels of frozen features ({features.shape[1]} wide) of {len(seen)} of "
+            f"{len(task.data.train)} training images; {', '.join(DIAGNOSTICS)} on {len(near)} of them"
+        ),
+        metric="label-free scores",
+        rows=tuple(
+            {"score": name, "value": value, "read": READ.get(name, "")} for name, value in found.items()
+        ),
+        details={"images": len(seen), "features": features.shape[1], **found},
+    )
+
+
+def _part(split: Split, number: int, seed: int) -> Split:
+    """A random part of a split in random order."""
+    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
+    return split.select(order[:number])

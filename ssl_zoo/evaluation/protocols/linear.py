@@ -1,0 +1,121 @@
+"""A linear classifier on the frozen backbone, trained on augmented images by a paper's recipe.
+
+The backbone stays in evaluation mode, its BN statistics as they are, as FAIR's code demands: statistics that
+follow the labelled images would be a part of the model that has changed. The accuracy is that of the last epoch.
+
+With `rates` the base rate is chosen as BYOL's is, on training images that are held out: one classifier per rate,
+all on the same features, then the best rate's recipe from the beginning on all training images.
+
+- [0] SimSiam's main_lincls.py, https://github.com/facebookresearch/simsiam
+- [1] BYOL, 2020, https://arxiv.org/abs/2006.07733
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from ssl_zoo.errors import UserError
+from ssl_zoo.evaluation.recipe import Recipe
+from ssl_zoo.evaluation.schema import LinearConfig
+from ssl_zoo.evaluation.supervised import Classifier, check_classes, class_share, fit, score, seed_of
+from ssl_zoo.evaluation.task import Outcome, Task
+
+__all__ = ["check", "run"]
+
+HARDLY = 0.9  # of its first epoch's loss: what a training that got somewhere ends below
+
+
+def check(task: Task) -> None:
+    """Refuses what could not be trained, before anything is.
+
+    Raises:
+        UserError: no labels, no test images, fewer than two classes, or too few images.
+    """
+    check_classes(task)
+    bank, _ = task.labelled_splits()
+    holdout = task.config.linear.holdout
+    if task.config.linear.rates and len(_parts(task)[0]) < 2:
+        raise UserError(
+            f"linear.holdout must leave at least 2 images to train on; received {holdout} of {len(bank)}; lower it, "
+            "or set linear.rates=[] and linear.optimizer.lr"
+        )
+
+
+def run(task: Task) -> Outcome:
+    """Trains and tests; accuracies are fractions of 1, null where the training diverged."""
+    config, seed = task.config.linear, seed_of(task.config.seed, 0)
+    bank, test = task.labelled_splits()
+    assert task.data is not None
+    classes = len(task.data.classes or ())
+    choice = _choose(task, classes) if config.rates else None
+    if choice is not None:
+        config = _with_rate(config, choice["lr"])
+    recipe = Recipe(task, config, len(bank))
+    model = Classifier(task, classes, seed, frozen=True)
+    fitted = fit(recipe, model, bank, seed)
+    reached = score(task, model, test)[0]
+    top1, top5 = (None, None) if fitted.diverged() else reached
+    first, last = fitted.first_and_last
+    words = [
+        f"linear classifier on the frozen backbone, BN statistics frozen too; {recipe.in_words()}; "
+        f"{len(test)} test images"
+    ]
+    if choice is not None:
+        tried = ", ".join(f"{rate:g}" for rate in task.config.linear.rates)
+        words.append(
+            f"base rate chosen of {tried} on {choice['held_out']} training images held out, then trained on all"
+        )
+    if top1 is None:
+        words.append("the training diverged: no accuracy")
+    elif first is not None and last is not None and last > HARDLY * first:
+        words.append(
+            f"the training loss hardly fell, from {first:.3f} to {last:.3f} in {recipe.steps} steps: too few for this "
+            "rate, or features that say little"
+        )
+    row = {"lr": config.optimizer.lr, "rate": recipe.rate, "batch": recipe.batch, "top1": top1, "top5": top5}
+    details = {
+        "source": config.source,
+        "optimizer_steps": recipe.steps,
+        "train_loss_first_epoch": first,
+        "train_loss_last_epoch": last,
+        "choice": choice,
+    }
+    return Outcome("; ".join(words), top1, rows=(row,), details=details)
+
+
+def _with_rate(config: LinearConfig, rate: float) -> LinearConfig:
+    return replace(config, optimizer=replace(config.optimizer, lr=rate))
+
+
+def _parts(task: Task) -> tuple[torch.Tensor, torch.Tensor]:
+    """Positions of the labelled images to train on and of those held out to choose the rate."""
+    bank, _ = task.labelled_splits()
+    assert bank.labels is not None
+    held = class_share(bank.labels, task.config.linear.holdout, task.config.seed)
+    everything = torch.arange(len(bank))
+    return everything[~torch.isin(everything, held)], held
+
+
+def _choose(task: Task, classes: int) -> dict[str, Any]:
+    """The base rate that is best on held-out training images, the first of equals, and what each reached."""
+    config, seed = task.config.linear, seed_of(task.config.seed, 1)
+    bank, _ = task.labelled_splits()
+    rest, held = _parts(task)
+    base = config.rates[0]
+    recipe = Recipe(task, _with_rate(config, base), len(rest))
+    model = Classifier(task, classes, seed, heads=len(config.rates), frozen=True)
+    multipliers = [(head, rate / base) for head, rate in zip(model.heads, config.rates, strict=True)]
+    fitted = fit(
+        recipe, model, bank.select(rest), seed, multipliers=multipliers, title="choice of the rate, "
+    )
+    found = [
+        None if fitted.diverged(number) else reached.top1
+        for number, reached in enumerate(score(task, model, bank.select(held)))
+    ]
+    values = [-1.0 if top1 is None else top1 for top1 in found]
+    best = values.index(max(values))
+    tried = [{"lr": rate, "held_out_top1": top1} for rate, top1 in zip(config.rates, found, strict=True)]
+    return {"lr": config.rates[best], "held_out": len(held), "tried": tried}

@@ -1,0 +1,127 @@
+"""A linear classifier on features that are extracted once: how well do planes tell the classes apart?
+
+Rate and weight decay are chosen on a part of the training images, held out class by class; the classifier is then
+trained anew on all of them, and the test images are looked at once. Images are not augmented, so this is no figure
+of the papers, which train on random crops; it takes seconds. See `ssl_zoo.evaluation.linear_sweep` for the training.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ssl_zoo.errors import UserError
+from ssl_zoo.evaluation.linear_sweep import MOMENTUM, Pair, Score, fit, scale_of, score, sweep
+from ssl_zoo.evaluation.task import Outcome, Task
+
+__all__ = ["check", "choose", "hold_out", "run"]
+
+
+def check(task: Task) -> None:
+    """Refuses data without labels, and classes of one image each, of which none can be held out.
+
+    Raises:
+        UserError: either.
+    """
+    labels = task.labelled_splits()[0].labels
+    assert labels is not None
+    if int(torch.unique(labels, return_counts=True)[1].max()) < 2:
+        raise UserError(
+            f"protocol={task.config.protocol} holds out training images of each class that has two or more; received "
+            f"{len(labels)} images, each of another class; add labelled images or use protocol=few_labels"
+        )
+
+
+def run(task: Task) -> Outcome:
+    """Chooses the pair on held-out training images, trains on all and tests once."""
+    settings, seed, data = task.config.linear_cached, task.config.seed, task.features
+    pairs = [Pair(lr, decay) for lr in settings.lr for decay in settings.weight_decay]
+    classes, y = torch.unique(data.bank_labels, return_inverse=True)  # (C,), (M,)
+    kept, held = hold_out(y, settings.holdout, seed)
+    said = (
+        f"linear classifier on frozen standardised features, without augmentation: SGD, momentum {MOMENTUM:g}, "
+        f"cosine, {settings.epochs} epochs, batch {min(settings.batch_size, len(y))}; lr and weight decay of "
+        f"{len(pairs)} pairs chosen on {len(held)} held-out training images"
+    )
+    if not (data.bank.isfinite().all() and data.test.isfinite().all()):
+        return Outcome(f"{said}; not measured, as a feature is not finite", rows=(_row(None, None, None),))
+    scale = scale_of(data.bank)
+    task.say(f"{len(pairs)} pairs of rate and weight decay, {len(kept)} images, {settings.epochs} epochs")
+    train = (scale, len(classes), settings.epochs, settings.batch_size, seed)
+    scores = sweep(data.bank, y, kept, held, pairs, *train)
+    best = choose(scores)
+    model = fit(data.bank, y, torch.arange(len(y), device=y.device), [pairs[best]], *train)
+    [final] = score(model, scale, data.test, _index(data.test_labels, classes))
+    edges = _edges(pairs[best], settings.lr, settings.weight_decay)
+    for edge in edges:
+        task.say(edge)
+    lr, decay = pairs[best]
+    chosen = f"then trained on all {len(y)} with lr={lr:g}, weight decay={decay:g}"
+    return Outcome(
+        in_words="; ".join([f"{said}, {chosen}", *edges]),
+        top1=_number(final.top1),
+        rows=(_row(pairs[best], scores[best].top1, final.top1),),
+        details={
+            **pairs[best]._asdict(),
+            "at_edge": edges,
+            "images": len(y),
+            "holdout_images": len(held),
+            "sweep": [_row(pair, held_out.top1, None) for pair, held_out in zip(pairs, scores, strict=True)],
+        },
+    )
+
+
+def choose(scores: Sequence[Score]) -> int:
+    """Returns the position of the best: the highest top-1, of equal ones the lowest loss; diverged ones last."""
+    return min(
+        range(len(scores)),
+        key=lambda i: (math.isnan(scores[i].loss), -scores[i].top1, scores[i].loss),
+    )
+
+
+def hold_out(y: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Splits positions of the labels y (M,) into those kept and those held out, ascending, on the labels' device.
+
+    Of each class its share is held out, rounded, at least one and at most all but one; nothing of a single image.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    held = torch.zeros(len(y), dtype=torch.bool)
+    labels = y.cpu()
+    for label in torch.unique(labels):
+        members = (labels == label).nonzero().flatten()
+        number = min(max(1, round(share * len(members))), len(members) - 1)
+        held[members[torch.randperm(len(members), generator=generator)[:number]]] = True
+    return (~held).nonzero().flatten().to(y.device), held.nonzero().flatten().to(y.device)
+
+
+def _index(labels: Tensor, classes: Tensor) -> Tensor:
+    """Positions (N,) of labels among the sorted classes (C,); -1 where a label is none of them."""
+    position = torch.searchsorted(classes, labels).clamp(max=len(classes) - 1)
+    return torch.where(classes[position] == labels, position, -1)
+
+
+def _edges(pair: Pair, rates: Sequence[float], decays: Sequence[float]) -> list[str]:
+    """Says where the choice is the largest or smallest of its list, beyond which a better one may lie."""
+    said = []
+    for name, value, values in (("lr", pair.lr, rates), ("weight_decay", pair.weight_decay, decays)):
+        if min(values) == max(values) or value == 0:
+            continue
+        for end, extreme in (("largest", max), ("smallest", min)):
+            if value == extreme(values):
+                said.append(
+                    f"the {name} chosen, {value:g}, is the {end} of linear_cached.{name}: extend the list"
+                )
+    return said
+
+
+def _row(pair: Pair | None, held: float | None, test: float | None) -> dict[str, Any]:
+    lr, decay = (None, None) if pair is None else pair
+    return {"lr": lr, "weight_decay": decay, "top1_holdout": _number(held), "top1": _number(test)}
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else value

@@ -1,0 +1,120 @@
+"""A supervised recipe on a data set: batch, rate, schedule and views as they are there, and in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from ssl_zoo.evaluation.schema import SupervisedConfig, SupervisedOptimizerConfig
+from ssl_zoo.evaluation.task import Task
+from ssl_zoo.saved import open_run
+from ssl_zoo.schema import BlurConfig, CropConfig, JitterConfig, ViewConfig
+from ssl_zoo.training.optim import peak_lr, schedule_factor
+
+__all__ = ["Recipe", "rate_factor"]
+
+PHOTOGRAPHS = (CropConfig(scale=(0.08, 1.0)), 0.5)  # crop and flip of all five papers' classifiers
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a classifier is trained on so many images.
+
+    Args:
+        task: of the evaluation.
+        config: of the protocol.
+        images: that it is trained on.
+
+    Raises:
+        UserError: on a look at `view`: the run is gone.
+    """
+
+    task: Task
+    config: SupervisedConfig
+    images: int
+
+    @property
+    def batch(self) -> int:
+        """Images per step."""
+        return min(self.config.batch_size, self.images)
+
+    @property
+    def steps(self) -> int:
+        """In all; an epoch's incomplete last batch is dropped."""
+        return self.images // self.batch * self.config.epochs
+
+    @property
+    def rate(self) -> float:
+        """The learning rate at its highest."""
+        return peak_lr(self.config.optimizer, self.batch)
+
+    @cached_property
+    def view(self) -> tuple[ViewConfig, str]:
+        """The view that is trained on, and in words; see `SupervisedConfig` for what null is."""
+        config, run = self.config, self.task.config.run
+        (crop, flip), why = PHOTOGRAPHS, ""
+        if run is not None and (config.crop is None or config.flip is None):
+            own = open_run(run).config.augment.flat
+            if not any(view.flip for view in own):
+                crop, flip, why = own[0].crop, 0.0, " (the run's own views are never mirrored)"
+        crop = crop if config.crop is None else config.crop
+        flip = flip if config.flip is None else config.flip
+        view = ViewConfig(
+            size=self.task.config.size,
+            crop=crop,
+            flip=flip,
+            jitter=JitterConfig(p=0.0),
+            grayscale=0.0,
+            blur=BlurConfig(p=0.0),
+        )
+        low, high = crop.scale
+        mirrored = f"{100 * flip:g} % mirrored" if flip else "none mirrored"
+        return view, f"crops of {100 * low:g} to {100 * high:g} % of the area, {mirrored}{why}"
+
+    def in_words(self) -> str:
+        """Optimizer, rate, schedule, batch, epochs, views and precision, as they were."""
+        config, optimizer, batch = self.config, self.config.optimizer, self.batch
+        name = {"sgd": "SGD", "lars": "LARS", "adamw": "AdamW"}[optimizer.name]
+        momentum = f", {'Nesterov ' if optimizer.nesterov else ''}momentum {optimizer.momentum:g}"
+        scaled = {"linear": f" * {batch} / 256", "sqrt": f" * sqrt({batch})", "none": ""}[
+            optimizer.lr_scaling
+        ]
+        fewer = (
+            f" (the recipe's {config.batch_size} are more than there are)"
+            if batch < config.batch_size
+            else ""
+        )
+        device, precision = self.task.training.device.type, self.task.training.precision
+        mixed = "" if precision == "fp32" else ", the classifier in fp32,"
+        return (
+            f"{name}{'' if optimizer.name == 'adamw' else momentum}, rate {self.rate:g} = {optimizer.lr:g}{scaled}, "
+            f"{_schedule(optimizer)}, weight decay {optimizer.weight_decay:g}, batch {batch}{fewer}, {config.epochs} "
+            f"epochs = {self.steps} steps on {self.images} images, {self.view[1]}, trained in {precision}{mixed} on "
+            f"{device}, tested in {self.task.hardware.precision} after the last epoch"
+        )
+
+
+def _schedule(config: SupervisedOptimizerConfig) -> str:
+    how = {"cosine": f"cosine to {config.final:g} per {config.interval}", "constant": "constant"}[
+        config.schedule
+    ]
+    if config.milestones:
+        how = (
+            f"x0.1 after {' and '.join(f'{100 * share:g} %' for share in config.milestones)} of the training"
+        )
+    if config.warmup_epochs:
+        how = f"{config.warmup_epochs:g} epochs of warmup, {how}"
+    return how if config.clip_grad_norm is None else f"{how}, gradients cut to norm {config.clip_grad_norm:g}"
+
+
+def rate_factor(
+    config: SupervisedOptimizerConfig, step: int, *, batch: int, total_steps: int, steps_per_epoch: int
+) -> float:
+    """The share of the peak rate in a step (from 0): `schedule_factor`, or a tenth from each milestone on."""
+    where = {"batch": batch, "total_steps": total_steps, "steps_per_epoch": steps_per_epoch}
+    if not config.milestones:
+        return schedule_factor(config, step, **where)
+    warmup = schedule_factor(replace(config, schedule="constant"), step, **where)
+    if config.interval == "epoch":
+        step = step // steps_per_epoch * steps_per_epoch
+    return float(warmup * 0.1 ** sum(step / total_steps >= share for share in config.milestones))
