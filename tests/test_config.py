@@ -33,7 +33,7 @@ def test_every_yaml_composes(group: str) -> None:
 def test_no_yaml_is_out_of_reach() -> None:
     reached = {
         f"{group}/{name}.yaml"
-        for group in ("method", "data", "recipe", "experiment")
+        for group in ("method", "data", "recipe", "experiment", "protocol")
         for name in group_names(group)
     }
     reached |= {"config.yaml", "recipe/none.yaml", "experiment/none.yaml"}

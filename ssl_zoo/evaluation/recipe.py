@@ -7,7 +7,6 @@ from functools import cached_property
 
 from ssl_zoo.evaluation.schema import SupervisedConfig, SupervisedOptimizerConfig
 from ssl_zoo.evaluation.task import Task
-from ssl_zoo.saved import open_run
 from ssl_zoo.schema import BlurConfig, CropConfig, JitterConfig, ViewConfig
 from ssl_zoo.training.optim import peak_lr, schedule_factor
 
@@ -24,9 +23,6 @@ class Recipe:
         task: of the evaluation.
         config: of the protocol.
         images: that it is trained on.
-
-    Raises:
-        UserError: on a look at `view`: the run is gone.
     """
 
     task: Task
@@ -51,12 +47,10 @@ class Recipe:
     @cached_property
     def view(self) -> tuple[ViewConfig, str]:
         """The view that is trained on, and in words; see `SupervisedConfig` for what null is."""
-        config, run = self.config, self.task.config.run
+        config, own = self.config, self.task.subject.views
         (crop, flip), why = PHOTOGRAPHS, ""
-        if run is not None and (config.crop is None or config.flip is None):
-            own = open_run(run).config.augment.flat
-            if not any(view.flip for view in own):
-                crop, flip, why = own[0].crop, 0.0, " (the run's own views are never mirrored)"
+        if own and (config.crop is None or config.flip is None) and not any(view.flip for view in own):
+            crop, flip, why = own[0].crop, 0.0, " (the run's own views are never mirrored)"
         crop = crop if config.crop is None else config.crop
         flip = flip if config.flip is None else config.flip
         view = ViewConfig(

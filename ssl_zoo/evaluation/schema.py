@@ -125,7 +125,7 @@ class SupervisedConfig:
 class LinearConfig(SupervisedConfig):
     """A linear classifier on the frozen backbone, BN statistics frozen too."""
 
-    rates: tuple[Positive, ...] = ()  # in place of optimizer.lr: the best on held-out training images is taken
+    rates: tuple[Positive, ...] = ()  # for optimizer.lr: the best on held-out training images is taken
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.2  # share of each class held out to choose the rate on
 
     def __post_init__(self) -> None:

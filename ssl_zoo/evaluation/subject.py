@@ -59,6 +59,7 @@ def _of_run(config: EvalConfig, run: SavedRun, device: torch.device) -> Subject:
         std=data.std,
         identity=identity,
         folder=run.folder,
+        views=saved.augment.flat,
     )
 
 

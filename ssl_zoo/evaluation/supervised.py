@@ -21,7 +21,6 @@ from torch.nn.functional import cross_entropy
 
 from ssl_zoo.augment import Augment
 from ssl_zoo.data import Split
-from ssl_zoo.data.rng import permutation, stream
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.features import BATCH, extract
 from ssl_zoo.evaluation.recipe import Recipe, rate_factor
@@ -34,10 +33,8 @@ __all__ = [
     "Fitted",
     "Score",
     "check_classes",
-    "class_share",
     "fit",
     "score",
-    "seed_of",
 ]
 
 
@@ -85,7 +82,7 @@ class Classifier(nn.Module):
         learns = torch.is_grad_enabled() and not self.frozen
         with torch.set_grad_enabled(learns), torch.autocast(x.device.type, dtype, enabled=dtype is not None):
             # Frozen, no image's features depend on another image: parts bound the memory of a batch of thousands.
-            parts = x.split(BATCH) if self.frozen else (x,)
+            parts = torch.split(x, BATCH) if self.frozen else (x,)
             features = [self.backbone(part.contiguous(memory_format=torch.channels_last)) for part in parts]
         h = torch.cat(features).float()  # (N, F)
         return [head(h) for head in self.heads]
@@ -238,28 +235,3 @@ def check_classes(task: Task) -> None:
             f"a classifier needs training images of at least 2 classes; received {len(bank)} of {present}; set another "
             "data.train"
         )
-
-
-def seed_of(seed: int, draw: int) -> int:
-    """The seed of a draw, below 2**32; no seed's draws are those of its neighbour."""
-    return int(stream(seed, "classify", draw).integers(2**32))
-
-
-def class_share(labels: Tensor, share: float, seed: int, draw: int = 0) -> Tensor:
-    """Picks a share of each class, at least one image, at random; a smaller share's pick is part of a larger's.
-
-    Args:
-        labels: (N,) int64.
-        share: above 0, at most 1.
-        seed: at least 0.
-        draw: picks of different draws have nothing to do with one another.
-
-    Returns:
-        (n,) int64 positions, ascending.
-    """
-    picks = []
-    for label in torch.unique(labels).tolist():
-        members = (labels == label).nonzero().flatten()
-        count = max(1, round(share * len(members)))
-        picks.append(members[permutation(len(members), seed, "picks", draw, label)[:count]])
-    return torch.cat(picks).sort().values

@@ -15,6 +15,7 @@ from ssl_zoo.data import Data, Split
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.features import extract
 from ssl_zoo.evaluation.schema import EvalConfig
+from ssl_zoo.schema import ViewConfig
 from ssl_zoo.training.hardware import Plan
 
 __all__ = ["Labelled", "Outcome", "Subject", "Task"]
@@ -34,9 +35,8 @@ class Subject:
     std: tuple[float, ...]
     identity: dict[str, Any]  # for the record: run, epoch, digest of the weights ... or the timm model
     folder: Path  # where results go unless `out` says another
-    strides_single_pixels: bool = (
-        False  # a convolution with stride > 1 sees 1 x 1 maps: see `training.hardware`
-    )
+    views: tuple[ViewConfig, ...] = ()  # that it was trained on; none for a timm model
+    strides_single_pixels: bool = False  # see `training.hardware`
 
 
 class Labelled(NamedTuple):

@@ -9,15 +9,15 @@ import pytest
 import torch
 from classifier_tasks import CLASSES, SIZE, WHOLE, Pixels, make_task, normalised, protocol, shuffled, squares
 from PIL import Image
-from saved_runs import train_tiny
 from torch.nn.functional import cross_entropy
 
-from ssl_zoo.config import group_names
+from ssl_zoo.config import compose, group_names
 from ssl_zoo.data.files import FileSplit
 from ssl_zoo.errors import UserError
+from ssl_zoo.evaluation.picks import class_share
 from ssl_zoo.evaluation.recipe import Recipe, rate_factor
 from ssl_zoo.evaluation.schema import FinetuneConfig, LinearConfig, SupervisedOptimizerConfig
-from ssl_zoo.evaluation.supervised import Classifier, Fitted, class_share, fit, score
+from ssl_zoo.evaluation.supervised import Classifier, Fitted, fit, score
 from ssl_zoo.training.optim import optimizer_over
 from ssl_zoo.validation import validate
 
@@ -201,16 +201,16 @@ def test_files_are_trained_on_as_images_in_memory_are(tmp_path: Path) -> None:
     torch.testing.assert_close(heads[0], heads[1])
 
 
-def test_views_are_the_papers_unless_the_run_never_mirrors(tmp_path: Path) -> None:
+def test_views_are_the_papers_unless_the_run_never_mirrors() -> None:
     train = squares(2, 0)
     view, words = Recipe(make_task(MOCO, train, train), LinearConfig(), 12).view
     assert (view.size, view.crop.scale, view.flip) == (SIZE, (0.08, 1.0), 0.5)
     assert (view.jitter.p, view.grayscale, view.blur.p, view.solarize.p, view.affine.p) == (0, 0, 0, 0, 0)
     assert words == "crops of 8 to 100 % of the area, 50 % mirrored"
 
-    digits = train_tiny(tmp_path / "digits")
-    view, words = Recipe(make_task(MOCO, train, train, run=digits), LinearConfig(), 12).view
+    digits = compose(["data=digits"]).views
+    view, words = Recipe(make_task(MOCO, train, train, views=digits), LinearConfig(), 12).view
     assert (view.crop.scale, view.flip) == ((0.6, 1.0), 0.0)
     assert "never mirrored" in words
-    view, words = Recipe(make_task(MOCO, train, train, run=digits), LinearConfig(flip=0.5), 12).view
+    view, words = Recipe(make_task(MOCO, train, train, views=digits), LinearConfig(flip=0.5), 12).view
     assert (view.crop.scale, view.flip) == ((0.6, 1.0), 0.5)

@@ -13,8 +13,9 @@ import statistics
 from typing import Any
 
 from ssl_zoo.data import Split
+from ssl_zoo.evaluation.picks import class_share, seed_of
 from ssl_zoo.evaluation.recipe import Recipe
-from ssl_zoo.evaluation.supervised import Classifier, check_classes, class_share, fit, score, seed_of
+from ssl_zoo.evaluation.supervised import Classifier, check_classes, fit, score
 from ssl_zoo.evaluation.task import Outcome, Task
 
 __all__ = ["check", "run"]

@@ -18,9 +18,10 @@ from typing import Any
 import torch
 
 from ssl_zoo.errors import UserError
+from ssl_zoo.evaluation.picks import class_share, seed_of
 from ssl_zoo.evaluation.recipe import Recipe
 from ssl_zoo.evaluation.schema import LinearConfig
-from ssl_zoo.evaluation.supervised import Classifier, check_classes, class_share, fit, score, seed_of
+from ssl_zoo.evaluation.supervised import Classifier, check_classes, fit, score
 from ssl_zoo.evaluation.task import Outcome, Task
 
 __all__ = ["check", "run"]
@@ -72,7 +73,7 @@ def run(task: Task) -> Outcome:
         words.append("the training diverged: no accuracy")
     elif first is not None and last is not None and last > HARDLY * first:
         words.append(
-            f"the training loss hardly fell, from {first:.3f} to {last:.3f} in {recipe.steps} steps: too few for this "
+            f"the training loss went from {first:.3f} to {last:.3f} only, in {recipe.steps} steps: too few for this "
             "rate, or features that say little"
         )
     row = {"lr": config.optimizer.lr, "rate": recipe.rate, "batch": recipe.batch, "top1": top1, "top5": top5}
