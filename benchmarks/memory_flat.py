@@ -1,12 +1,13 @@
 """How the memory of `ssl-zoo embed` and of kNN evaluation goes with the number of images.
 
-    python -m ssl_zoo.benchmarks.memory_flat OUT --train FOLDER [--images 10000 30000 60000] [--write docs]
+    python -m ssl_zoo.benchmarks.memory_flat OUT --train FOLDER [--images 10000 30000 60000] [--rounds 3] [--write docs]
 
 FOLDER holds a folder of images per class. Where it has fewer images than asked for they are linked several times, by
 other names. The encoder is a tiny one that is trained for an epoch first, or that of `--run`: what is measured is not
 the encoder. Each command runs by itself, images read from files (`data.cache_mb=0`). Its memory is the most that was
 ever resident in its process, and the private pages of its worker processes besides, less what a process has that only
-imported the same. `OUT/found.json` holds what was found. Needs Linux.
+imported the same. It varies by up to 50 MiB from start to start, so each is measured in several rounds.
+`OUT/found.json` holds what was found. Needs Linux.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ import importlib.util
 import json
 import os
 import shlex
+import statistics
 import subprocess
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count, cycle, islice
+from itertools import count, cycle, islice, product
 from pathlib import Path
 
 from ssl_zoo.data.scan import scan_folder
@@ -61,7 +63,7 @@ IMPORTS = {  # what each command imports
 
 @dataclass(frozen=True)
 class Measured:
-    """One command with so many images."""
+    """One command with so many images, in one round."""
 
     name: str
     images: int
@@ -77,6 +79,7 @@ def main() -> int:
     parser.add_argument("out", type=Path, help="folder for all that is made, new or empty")
     parser.add_argument("--train", required=True, help="folder of images, a sub-folder per class")
     parser.add_argument("--images", type=int, nargs="+", default=[10_000, 30_000, 60_000])
+    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured")
     parser.add_argument("--run", help="run directory of the encoder; none: a tiny one is trained")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--write", type=Path, help="folder that gets results/memory.md")
@@ -103,8 +106,9 @@ def _measure(out: Path, options: argparse.Namespace, run: str) -> Iterator[Measu
         del commands["embed, .parquet"]
     baselines = {name: _imports(IMPORTS[name]) for name in commands}
     for images in options.images:
+        link_images(options.train, out / f"images-{images}", images)
+    for turn, images in product(range(options.rounds), options.images):
         folder = out / f"images-{images}"
-        link_images(options.train, folder, images)
         common = [
             f"run={run}",
             "data=imagefolder",
@@ -113,7 +117,7 @@ def _measure(out: Path, options: argparse.Namespace, run: str) -> Iterator[Measu
             "progress=false",
         ]
         for name, (verb, *own) in commands.items():
-            words = [word.replace("OUT", str(out)).replace("-N", f"-{images}") for word in own]
+            words = [word.replace("OUT", str(out)).replace("-N", f"-{images}-{turn}") for word in own]
             command = [sys.executable, "-m", "ssl_zoo", verb, *common, *words, f"threads={options.threads}"]
             started = time.perf_counter()
             most = peak(command, out / "log.txt") - baselines[name]
@@ -192,8 +196,8 @@ def _train(out: Path, source: str, threads: int) -> str:
 
 HEADER = """# Memory
 
-The most memory that embedding and kNN evaluation take, in MiB above what the imports take, by the number of images;
-images are read from files. Made by
+The most memory that embedding and kNN evaluation take, in MiB above what the imports take, by the number of images:
+median (least to most) of {rounds} rounds. Images are read from files. Made by
 
     {command}
 
@@ -208,9 +212,12 @@ def report(found: Sequence[Measured], command: str, encoder: str) -> str:
     """The results as a page in Markdown."""
     names = list(dict.fromkeys(one.name for one in found))
     sizes = sorted({one.images for one in found})
-    cells = {(one.name, one.images): one for one in found}
+    cells: defaultdict[tuple[str, int], list[float]] = defaultdict(list)
+    for one in found:
+        cells[one.name, one.images].append(one.megabytes)
     used = versions()
     text = HEADER.format(
+        rounds=max(map(len, cells.values())),
         command=command,
         commit=git_commit(),
         versions=", ".join(f"{name} {used[name]}" for name in ("python", "torch")),
@@ -220,18 +227,23 @@ def report(found: Sequence[Measured], command: str, encoder: str) -> str:
         lines="|".join("---:" for _ in names),
     )
     for size in sizes:
-        row = [f"{cells[name, size].megabytes:.0f}" for name in names]
+        row = [_cell(cells[name, size]) for name in names]
         text += f"| {size:,} | {' | '.join(row)} |\n"
     if len(sizes) > 1:
-        more = [cells[name, sizes[-1]].megabytes - cells[name, sizes[0]].megabytes for name in names]
+        medians = {key: statistics.median(values) for key, values in cells.items()}
+        more = [medians[name, sizes[-1]] - medians[name, sizes[0]] for name in names]
         each = [f"{2**20 * grown / (sizes[-1] - sizes[0]):+.0f}" for grown in more]
         text += f"| bytes per further image | {' | '.join(each)} |\n"
     return text
 
 
+def _cell(megabytes: list[float]) -> str:
+    return f"{statistics.median(megabytes):.0f} ({min(megabytes):.0f} to {max(megabytes):.0f})"
+
+
 def _command(options: argparse.Namespace) -> str:
     images = " ".join(map(str, options.images))
-    command = f"python -m ssl_zoo.benchmarks.memory_flat OUT --train FOLDER --images {images}"
+    command = f"python -m ssl_zoo.benchmarks.memory_flat OUT --train FOLDER --images {images} --rounds {options.rounds}"
     if options.run is not None:
         command += " --run DIR"
     return command + f" --threads {options.threads} --write docs"

@@ -56,7 +56,8 @@ def data_for(words: Sequence[str], run: SavedRun | None) -> DataConfig:
     changes = {key.removeprefix("data."): value for key, value in said.items() if key != "data"}
     if "data" not in said:
         return validate(DataConfig, {**own, **changes}, "data")
-    if {f"data.{key}" for key in seen} & said.keys():
-        seen = {}
-    mapping = {**dataclasses.asdict(compose(list(words)).data), **seen}
+    if "data.channels" in said:
+        seen = {}  # of another number of channels
+    kept = {key: value for key, value in seen.items() if f"data.{key}" not in said}
+    mapping = {**dataclasses.asdict(compose(list(words)).data), **kept}
     return validate(DataConfig, mapping, "data")

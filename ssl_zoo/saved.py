@@ -88,10 +88,13 @@ class SavedRun:
             trained: with the run's weights; else as it was before its training.
             size: side of the images that it will see, for models built for one; null: the one trained on.
         """
+        size = self.config.augment.size if size is None else size
         if not trained:
-            return self.method(trained=False).encoder.backbone
+            config = dataclasses.replace(
+                self.config, augment=dataclasses.replace(self.config.augment, size=size)
+            )
+            return build(config, config.data.channels)[0].encoder.backbone.eval()
         config = self._without_fetching()
-        size = config.augment.size if size is None else size
         model = build_backbone(config.backbone, config.data.channels, size).model
         load_strictly(model, self.backbone_weights, self.path)
         return model.eval()

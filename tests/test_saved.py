@@ -40,6 +40,14 @@ def test_the_random_encoder_is_that_of_the_seed(run: Path) -> None:
     )
 
 
+def test_the_random_encoder_for_another_size(tmp_path: Path) -> None:
+    run = train_tiny(tmp_path / "run", "simclr", "backbone.name=test_vit3", "augment.size=32", "data.limit=32", "epochs=1")
+    pixels = torch.zeros(1, 1, 48, 48)
+    assert open_run(run).backbone(trained=False, size=48)(pixels).shape[0] == 1
+    with pytest.raises(ssl_zoo.UserError, match="of another shape, such as 'pos_embed'"):
+        open_run(run).backbone(size=48)
+
+
 def test_a_checkpoint_by_itself(run: Path, tmp_path: Path) -> None:
     shutil.copy(run / "checkpoints" / "last.ckpt", tmp_path / "alone.ckpt")
     whole, alone = open_run(run), open_run(tmp_path / "alone.ckpt")

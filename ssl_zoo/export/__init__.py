@@ -1,0 +1,8 @@
+"""From a run to a backbone that other programs load without ssl-zoo.
+
+    export(["run=DIR", "format=[timm,onnx]"])        a folder per format, each with a card that says how to load it
+    load_backbone("DIR")                             the model and the preprocessing, here and now
+
+A format is a file `to_NAME.py` with one function, `write(encoder, folder, config) -> Written`: what it wrote, and the
+code that takes it up again with the other library alone, which the card prints and the tests run.
+"""

@@ -45,7 +45,7 @@ def cpu_has_bf16() -> bool:
 
 
 def pick_device(accelerator: str) -> torch.device:
-    """The device that `trainer.accelerator` names; `auto` takes a GPU where there is one.
+    """The device that `accelerator` names; `auto` takes a GPU where there is one.
 
     Raises:
         UserError: this machine has no such device.
@@ -55,7 +55,7 @@ def pick_device(accelerator: str) -> torch.device:
     if not there[kind]:
         have = ", ".join(name for name, usable in there.items() if usable)
         raise UserError(
-            f"trainer.accelerator={kind} is not on this machine, which has {have}; use auto or one of them"
+            f"accelerator={kind} is not on this machine, which has {have}; use auto or one of them"
         )
     return torch.device({"gpu": "cuda", "mps": "mps", "cpu": "cpu"}[kind])
 

@@ -1,0 +1,58 @@
+"""Image files of which some turn out to be unreadable only when they are decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ssl_zoo.data import FileSplit
+from ssl_zoo.data.decode import Unreadable, read_image, to_array
+from ssl_zoo.data.split import plain_view
+from ssl_zoo.data.workers import FileWork, results, work_loader
+
+__all__ = ["ForgivingSplit"]
+
+Faults = dict[int, str]  # position -> why it is unreadable
+
+
+class ForgivingSplit(FileSplit):
+    """A split whose unreadable images are black instead of an error, so that batches keep their composition.
+
+    Attributes:
+        faults: of the batch that `plain_batches` yielded last: position in it -> reason.
+    """
+
+    def __init__(self, split: FileSplit) -> None:
+        super().__init__(split.root, split.names, split.labels, split.channels, split.workers)
+        self.faults: Faults = {}
+
+    def plain_batches(self, size: int, batch_size: int) -> Iterator[Tensor]:
+        work = _ForgivingWork(self.root, self.names, self.channels, size)
+        batches = torch.split(torch.arange(len(self)), batch_size)
+        for images, faults in results(work_loader(work, batches, self.workers, pin=True)):
+            self.faults = faults
+            yield images
+
+
+class _ForgivingWork(FileWork[Tensor, "tuple[Tensor, Faults]"]):
+    """Positions (n,) -> the evaluation view, uint8 (n, C, size, size), zero where unreadable, and the reasons."""
+
+    def __init__(self, root: Path, names: Sequence[str], channels: int, size: int) -> None:
+        super().__init__(root, names)
+        self._channels, self._size = channels, size
+
+    def do(self, task: Tensor) -> tuple[Tensor, Faults]:
+        images = np.zeros((len(task), self._channels, self._size, self._size), np.uint8)
+        faults: Faults = {}
+        for row, position in enumerate(task.tolist()):
+            try:
+                image = read_image(self.path(position), self._channels)
+            except Unreadable as error:
+                faults[row] = error.reason
+                continue
+            images[row] = to_array(plain_view(image, self._size))
+        return torch.from_numpy(images), faults

@@ -1,0 +1,115 @@
+"""The images that are embedded, in order: one split or two, with the file and the label of each."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ssl_zoo.data import Data, MemorySplit, Split
+from ssl_zoo.errors import UserError
+
+__all__ = ["Images", "Part", "Row", "images_of"]
+
+
+class Row(NamedTuple):
+    """What stands beside the features of an image."""
+
+    file: str  # path relative to the folder; of embedded data the position in the split
+    label: str | None  # name of the class
+    split: str  # train or test
+
+
+class Part(NamedTuple):
+    """A split."""
+
+    name: str  # train or test
+    split: Split
+    labels: Tensor | None  # (n,) int64 of the first n images; the others have none
+
+
+@dataclass(frozen=True)
+class Images:
+    """All images, numbered through the parts."""
+
+    parts: tuple[Part, ...]
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return sum(len(part.split) for part in self.parts)
+
+    @property
+    def digest(self) -> str:
+        """Twelve hex digits of files and labels, of embedded data of its pixels: equal for equal lists of images."""
+        sha = hashlib.sha256()
+        for row in self.rows():
+            sha.update("\0".join((row.split, row.file, row.label or "", "")).encode(errors="surrogateescape"))
+        for part in self.parts:
+            if part.split.names is None:
+                assert isinstance(part.split, MemorySplit)
+                sha.update(part.split.images.numpy().data)
+        return sha.hexdigest()[:12]
+
+    def file(self, number: int) -> str:
+        """The file of an image; of embedded data its position in the split."""
+        for _, split, _ in self.parts:
+            if number < len(split):
+                return str(number) if split.names is None else split.names[number]
+            number -= len(split)
+        raise IndexError(number)
+
+    def rows(self, without: Container[int] = ()) -> Iterator[Row]:
+        """Yields what stands beside the features, image by image, but for the images `without`."""
+        number = itertools.count()
+        for name, split, labels in self.parts:
+            labelled = 0 if labels is None else len(labels)
+            for i in range(len(split)):
+                if next(number) in without:
+                    continue
+                label = None if labels is None or i >= labelled else self.classes[int(labels[i])]
+                yield Row(str(i) if split.names is None else split.names[i], label, name)
+
+    def after(self, done: int) -> Iterator[tuple[int, Split]]:
+        """Yields what is left when `done` images are done: the number of the first image of each piece, and it."""
+        first = 0
+        for _, split, _ in self.parts:
+            if done <= first:
+                yield first, split
+            elif done < first + len(split):
+                yield done, split.select(range(done - first, len(split)))
+            first += len(split)
+
+
+def images_of(data: Data, split: str) -> Images:
+    """Returns the images that `split` names: `train`, `test`, or `all` that there are.
+
+    Raises:
+        UserError: there is no test set.
+    """
+    parts = []
+    if split != "test":
+        labels = data.train.labels
+        if labels is None and data.bank is not None and _begins_with_bank(data):
+            labels = data.bank.labels
+        parts.append(Part("train", data.train, labels))
+    if split != "train" and data.test is not None:
+        parts.append(Part("test", data.test, data.test.labels))
+    if not parts:
+        raise UserError(
+            "split=test needs test images, and the data has none; set data.test=FOLDER, or data.holdout=0.2 for a "
+            "part of the training images"
+        )
+    return Images(tuple(parts), data.classes or ())
+
+
+def _begins_with_bank(data: Data) -> bool:
+    """Whether the labelled images are the first of `train`, as those of STL-10 are unless data.limit drew a part."""
+    train, bank = data.train, data.bank
+    if not isinstance(train, MemorySplit) or not isinstance(bank, MemorySplit) or len(bank) > len(train):
+        return False
+    return torch.equal(train.images[: len(bank)], bank.images)

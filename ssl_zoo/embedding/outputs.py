@@ -1,0 +1,124 @@
+"""The finished file: NAME.parquet, or NAME.npy with NAME.files.csv and NAME.json. It is there whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import json
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from ssl_zoo.embedding.images import Images, Row
+from ssl_zoo.embedding.store import Store
+from ssl_zoo.errors import UserError
+from ssl_zoo.result import write_json
+
+__all__ = ["KEY", "check_out", "finish"]
+
+KEY = "ssl_zoo"  # of the metadata in a parquet file
+
+
+def check_out(out: Path) -> None:
+    """Refuses an output that is there already or cannot be written.
+
+    Raises:
+        UserError: so it is.
+    """
+    if out.suffix == ".parquet":
+        _pyarrow(out)
+    if out.exists():
+        raise UserError(
+            f"out must be a new file; '{out}' exists already; choose another, or move it elsewhere"
+        )
+    parts = parts_of(out)
+    if parts.exists() and not parts.is_dir():
+        raise UserError(f"what is done is kept in a folder '{parts}', which is a file; choose another out")
+    for path in () if parts.is_dir() else companions(out):
+        if path.exists():
+            raise UserError(
+                f"'{out}' comes with '{path.name}', which exists already; choose another out, or move it elsewhere"
+            )
+    there = next(parent for parent in out.absolute().parents if parent.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise UserError(
+            f"out must be in a folder that can be written to; received '{out}', and '{there}' is "
+            f"{'not writable' if there.is_dir() else 'a file'}; choose another"
+        )
+
+
+def parts_of(out: Path) -> Path:
+    """The folder of what is done of an embedding."""
+    return out.with_name(out.name + ".parts")
+
+
+def companions(out: Path) -> tuple[Path, ...]:
+    """The files that come with a .npy file: file names with labels, and metadata."""
+    if out.suffix != ".npy":
+        return ()
+    return out.with_name(out.stem + ".files.csv"), out.with_name(out.stem + ".json")
+
+
+def finish(out: Path, store: Store, images: Images, metadata: dict[str, Any]) -> None:
+    """Writes the output from what the store keeps, row group by row group, and removes the store."""
+    rows = (_readable(row) for row in images.rows(without=store.position.left_out))
+    columns = [name for name in Row._fields if name != "split" or len(images.parts) > 1]
+    if out.suffix == ".parquet":
+        made = store.folder / "out.parquet"
+        _write_parquet(made, store, rows, columns, metadata)
+    else:
+        made = store.features
+        store.complete()
+        files, about = companions(out)
+        _write_csv(store.folder / "files.csv", rows, columns)
+        write_json(store.folder / "about.json", metadata)
+        os.replace(store.folder / "files.csv", files)
+        os.replace(store.folder / "about.json", about)
+    os.replace(made, out)  # last: what is named `out` is complete
+    store.remove()
+
+
+def _write_csv(path: Path, rows: Iterator[Row], columns: list[str]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(row._asdict() for row in rows)
+
+
+def _write_parquet(
+    path: Path, store: Store, rows: Iterator[Row], columns: list[str], metadata: dict[str, Any]
+) -> None:
+    arrow, parquet = _pyarrow(path)
+    kind = arrow.float16() if store.dtype.itemsize == 2 else arrow.float32()
+    fields = [(name, arrow.string()) for name in columns]
+    schema = arrow.schema([*fields, ("features", arrow.list_(kind, store.width))])
+    schema = schema.with_metadata({KEY: json.dumps(metadata)})
+    repeated = [name for name in columns if name != "file"]
+    with path.open("wb") as file:
+        # Hardly any two features are alike, so that a dictionary of them would be in the way.
+        with parquet.ParquetWriter(file, schema, use_dictionary=repeated) as writer:
+            for features in store.chunks():  # (n, F)
+                beside = [row._asdict() for row in islice(rows, len(features))]
+                arrays = [arrow.array([row[name] for row in beside], arrow.string()) for name in columns]
+                flat = arrow.array(features.reshape(-1), kind)  # (n * F,)
+                arrays.append(arrow.FixedSizeListArray.from_arrays(flat, store.width))
+                writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _readable(row: Row) -> Row:
+    """A file's name need not be UTF-8; what isn't is written as \\xNN."""
+    return row._replace(file=row.file.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+
+
+def _pyarrow(out: Path) -> tuple[Any, Any]:
+    try:
+        return importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+    except ImportError as error:
+        raise UserError(
+            f"a .parquet file needs pyarrow, which is not installed; received out={out}; pip install "
+            f"'ssl-zoo[parquet]', or set out={out.with_suffix('.npy')}"
+        ) from error

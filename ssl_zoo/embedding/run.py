@@ -1,0 +1,106 @@
+"""An embedding, from its words to its file."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+from ssl_zoo.embedding.job import Job, prepare
+from ssl_zoo.embedding.outputs import check_out, finish, parts_of
+from ssl_zoo.embedding.progress import Teller
+from ssl_zoo.embedding.schema import EmbedConfig
+from ssl_zoo.embedding.stop import asked_to_stop
+from ssl_zoo.embedding.store import Store
+from ssl_zoo.embedding.stream import stream
+from ssl_zoo.errors import Interrupted, UserError
+from ssl_zoo.options import read_options
+from ssl_zoo.validation import validate
+
+__all__ = ["embed"]
+
+SHOWN = 5  # unreadable files named in messages
+
+
+def embed(words: Sequence[str], silent: bool = False) -> Path:
+    """Writes the features of images to a file: `embed(["run=DIR", "out=features.parquet"])`, as `ssl-zoo embed` does.
+
+    Args:
+        words: the same `key=value` words as on the command line; see `EmbedConfig`, and `data=` as in training.
+        silent: print nothing.
+
+    Returns:
+        The file: parquet with the columns `file`, `label` and `features` (and `split`, of two), or .npy (N, F).
+
+    Raises:
+        UserError: the words, or what they name, are wrong; nothing has been created, but that an image which is
+            found to be unreadable halfway leaves what is done before it.
+        Interrupted: Ctrl-C or SIGTERM; the same words continue it.
+    """
+    threads = torch.get_num_threads()
+    try:
+        return _embed(words, silent)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _embed(words: Sequence[str], silent: bool) -> Path:
+    values, about_data = read_options(words)
+    options = validate(EmbedConfig, values, "")
+    out = Path(options.out).expanduser()
+    check_out(out)
+    job = prepare(options, about_data)
+    store = Store(parts_of(out), job.record, job.width, options.dtype)
+    teller = Teller(len(job.images), store.position.images, silent=silent, bar=options.progress)
+    try:
+        teller.note(job.title)
+        if job.skipped:
+            teller.note(
+                f"left out: {len(job.skipped)} files that are no readable images, such as '{job.skipped[0]}'"
+            )
+        if store.position.images:
+            teller.note(f"continuing after {store.position.images} images that are done")
+        _fill(store, job, teller)
+        left_out = len(store.position.left_out)
+        metadata = {**store.record, "rows": store.position.rows, "left_out": left_out + len(job.skipped)}
+        finish(out, store, job.images, metadata)
+    except (KeyboardInterrupt, Interrupted):
+        raise Interrupted(
+            f"stopped after {store.position.images} of {len(job.images)} images, which are kept in '{store.folder}'; "
+            f"continue with the same words: ssl-zoo embed {shlex.join(words)}"
+        ) from None
+    except UserError as error:
+        if not store.position.images:
+            store.remove()
+            raise
+        raise UserError(
+            f"{error}; the {store.position.images} of {len(job.images)} images that are done are kept in "
+            f"'{store.folder}', and an embedding with the same words goes on there"
+        ) from error
+    finally:
+        teller.stop()
+        store.close()
+    late = f" · {left_out} more left out that turned out to be unreadable" if left_out else ""
+    speed = f"{teller.seconds:.0f} s, {teller.rate:.0f} images/s"
+    teller.note(f"{out}: {store.position.rows} x {job.width} {options.dtype}{late} · {speed}")
+    return out
+
+
+def _fill(store: Store, job: Job, teller: Teller) -> None:
+    """Computes and stores what is not there yet."""
+    batches = stream(job.encoder, job.images, store.position.images, job.settings, job.hardware)
+    with asked_to_stop() as asked:
+        try:
+            for batch in batches:
+                for number, reason in islice(batch.left_out.items(), max(0, SHOWN - store.left_out)):
+                    teller.note(f"left out: '{job.images.file(number)}' ({reason})")
+                store.append(batch)
+                teller.advance(batch.images)
+                if asked():
+                    raise Interrupted
+        finally:
+            batches.close()
+            store.commit()

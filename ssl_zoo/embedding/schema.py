@@ -1,0 +1,42 @@
+"""The typed configuration of an embedding; `data=` and `data.*` are read as in training."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ssl_zoo.schema import Count, section
+
+__all__ = ["EmbedConfig"]
+
+Name = Annotated[str, Field(min_length=1)]
+
+
+@section
+class EmbedConfig:
+    """Which features of which images, and where they go."""
+
+    run: Name  # a run directory or a checkpoint
+    out: Name  # a file, NAME.parquet or NAME.npy
+    split: Literal["train", "test", "all"] = "train"  # train: all images of data.train
+    layer: Literal["backbone", "projector"] = "backbone"  # projector: the embedding z
+    weights: Literal["trained", "random"] = "trained"  # random: the encoder as it was before its training
+    normalize: bool = False  # features to unit length
+    dtype: Literal["float32", "float16"] = "float32"  # of the file; computed in float32 whatever this says
+    size: Count | None = None  # pixels, of the square view; null: the one trained on
+    batch_size: Count = 256  # images per forward pass
+    precision: Literal["auto", "fp32", "bf16"] = (
+        "auto"  # auto: fp32, so that features are those of an evaluation
+    )
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    threads: Count | None = None  # CPU threads; null: torch's choice
+    progress: bool = True  # a bar, on a terminal
+
+    def __post_init__(self) -> None:
+        if PurePath(self.out).suffix not in (".parquet", ".npy"):
+            raise ValueError(
+                f"out must be a file NAME.parquet or NAME.npy; received '{self.out}'; set for instance "
+                "out=features.parquet"
+            )

@@ -1,0 +1,216 @@
+"""What is done of an embedding, on disk: features are appended to one file, and a second says how many of them count.
+
+    OUT.parts/begun.json      what is embedded, and how; a start with other words is refused
+    OUT.parts/features.npy    the features, in order
+    OUT.parts/position.json   how many images and rows are done, written after the rows have reached the disk
+
+Whatever a kill leaves behind the last position is cut off and done again. Numbers go to the file as they are and
+are never mapped into memory, so that what this process holds doesn't grow with their number.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl_zoo.embedding.stream import Batch
+from ssl_zoo.errors import UserError
+from ssl_zoo.result import write_json
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["CHUNK", "PART_IMAGES", "PART_SECONDS", "Position", "Store"]
+
+PART_IMAGES = 4096  # what is kept at the latest after so many images
+PART_SECONDS = 10.0  # or after this time; either way after a whole batch
+CHUNK = 4096  # rows that are read at a time
+HEADER = 128  # bytes before the numbers in features.npy
+FREE = ("git_commit", "versions")  # of the record: what may differ when an embedding is continued
+
+
+class Position(NamedTuple):
+    """How much is done."""
+
+    images: int
+    rows: int  # images less those left out
+    left_out: dict[int, str]  # number of the image -> why it is unreadable
+
+
+class Store:
+    """The folder of an embedding that is being made. Only one process has it at a time.
+
+    Args:
+        folder: `OUT.parts`; made if it isn't there.
+        record: what is embedded, and how, in plain values.
+        width: F, numbers of an image.
+        dtype: float32 or float16.
+
+    Raises:
+        UserError: the folder is of another embedding, is none, or another process is writing there.
+    """
+
+    def __init__(self, folder: Path, record: dict[str, Any], width: int, dtype: str) -> None:
+        self.folder, self.width, self.dtype = folder, width, np.dtype(dtype).newbyteorder("<")
+        self.features = folder / "features.npy"
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(folder / "lock")
+        try:
+            self.record = _begun(folder, json.loads(json.dumps(record)))
+            self.position = self._committed()
+        except BaseException:
+            self.close()
+            raise
+        self._end = self.position
+        self._file: IO[bytes] | None = None
+        self._since = time.perf_counter()
+
+    def append(self, batch: Batch) -> None:
+        """Adds a batch; now and then all so far is kept."""
+        file = self._open()
+        file.write(batch.features.astype(self.dtype, copy=False).tobytes())
+        end = self._end
+        left_out = {**end.left_out, **batch.left_out} if batch.left_out else end.left_out
+        # In one step, whenever Ctrl-C comes; what was written and is not counted is cut off.
+        self._end = Position(end.images + batch.images, end.rows + len(batch.features), left_out)
+        due = self._end.images - self.position.images >= PART_IMAGES
+        if due or time.perf_counter() - self._since >= PART_SECONDS:
+            self.commit()
+
+    @property
+    def left_out(self) -> int:
+        """How many images have been left out, also of what is not kept yet."""
+        return len(self._end.left_out)
+
+    def commit(self) -> None:
+        """Keeps all that was appended."""
+        file = self._open()
+        file.flush()
+        os.fsync(file.fileno())
+        write_json(self.folder / "position.json", self._end._asdict())
+        self.position, self._since = self._end, time.perf_counter()
+
+    def complete(self) -> None:
+        """Makes `features` a whole .npy file of the rows that are kept."""
+        file = self._open()
+        file.seek(0)
+        file.write(self._header(self.position.rows))
+        file.flush()
+        os.fsync(file.fileno())
+
+    def chunks(self) -> Iterator[NDArray[Any]]:
+        """Yields the features that are kept, (n, F) with n at most CHUNK."""
+        with self.features.open("rb") as file:
+            file.seek(HEADER)
+            for start in range(0, self.position.rows, CHUNK):
+                rows = min(CHUNK, self.position.rows - start)
+                yield np.frombuffer(file.read(rows * self._row), self.dtype).reshape(rows, self.width)
+
+    def close(self) -> None:
+        """Lets go of the folder."""
+        for file in (getattr(self, "_file", None), self._lock):
+            if file is not None:
+                file.close()
+
+    def remove(self) -> None:
+        """Removes the folder with all that is in it."""
+        self.close()
+        shutil.rmtree(self.folder)
+
+    @property
+    def _row(self) -> int:
+        return int(self.width * self.dtype.itemsize)  # bytes
+
+    def _header(self, rows: int) -> bytes:
+        """Magic, version 1.0, and the array's description, padded so that its length goes with no number of rows.
+
+        - [0] NumPy's format, https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+        """
+        about = {"descr": self.dtype.str, "fortran_order": False, "shape": (rows, self.width)}
+        text = repr(about).ljust(HEADER - 11).encode() + b"\n"
+        return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+    def _committed(self) -> Position:
+        file = self.folder / "position.json"
+        if not file.is_file():
+            return Position(0, 0, {})
+        saved = json.loads(file.read_text())
+        left_out = {int(number): reason for number, reason in saved["left_out"].items()}
+        position = Position(saved["images"], saved["rows"], left_out)
+        there = self.features.stat().st_size if self.features.is_file() else 0
+        if there < HEADER + position.rows * self._row:
+            raise UserError(
+                f"'{self.features}' must hold the {position.rows} rows that were written to it; it has {there} bytes, "
+                f"which is less; delete the folder '{self.folder}' to begin anew"
+            )
+        return position
+
+    def _open(self) -> IO[bytes]:
+        """The file, cut off behind what is kept when it is first opened."""
+        if self._file is None:
+            self._file = self.features.open("r+b" if self.position.rows else "w+b")
+            self._file.write(self._header(self.position.rows))
+            self._file.truncate(HEADER + self.position.rows * self._row)
+            self._file.seek(0, os.SEEK_END)
+        return self._file
+
+
+def _begun(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """The record of the embedding that was begun in a folder, or of the one that begins now."""
+    file = folder / "begun.json"
+    if not file.is_file():
+        others = sorted(path.name for path in folder.iterdir() if path.name not in ("lock", "begun.json.tmp"))
+        if others:
+            raise UserError(
+                f"'{folder}' must hold what is done of an embedding; it holds '{others[0]}' and no begun.json; move "
+                "it elsewhere, or choose another out"
+            )
+        write_json(file, record)
+        return record
+    saved: dict[str, Any] = json.loads(file.read_text())
+    before, now = dict(_flat(saved)), dict(_flat(record))
+    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    if names:
+        said = ", ".join(f"{name}={now.get(name)}" for name in names)
+        begun = ", ".join(f"{name}={before.get(name)}" for name in names)
+        raise UserError(
+            f"an embedding is continued as it was begun; '{folder}' was begun with {begun}; received {said}; say the "
+            "same, choose another out, or delete that folder to begin anew"
+        )
+    return saved
+
+
+def _flat(record: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The values that decide the features, by dotted name."""
+    for name, value in record.items():
+        if name in FREE:
+            continue
+        if isinstance(value, dict):
+            yield from ((f"{name}.{inner}", item) for inner, item in value.items())
+        else:
+            yield name, value
+
+
+def _lock(path: Path) -> IO[bytes]:
+    """Locks a folder for this process alone, not for what it forks: until it ends, however that happens."""
+    file = path.open("ab")
+    try:
+        if fcntl is not None:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise UserError(
+            f"one process at a time makes an embedding; another is writing to '{path.parent}'; wait for it, or choose "
+            "another out"
+        ) from None
+    return file

@@ -1,0 +1,85 @@
+"""The features of images batch by batch, from any image on."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ssl_zoo.data import FileSplit
+from ssl_zoo.embedding.forgiving import ForgivingSplit
+from ssl_zoo.embedding.images import Images
+from ssl_zoo.errors import UserError
+from ssl_zoo.evaluation.features import extract
+from ssl_zoo.training.hardware import Plan
+
+__all__ = ["Batch", "Settings", "stream"]
+
+
+class Settings(NamedTuple):
+    """How features are computed."""
+
+    size: int  # pixels
+    mean: Sequence[float]  # C values, of pixels in [0, 1]
+    std: Sequence[float]
+    batch_size: int
+    normalize: bool  # to unit length
+    dtype: str  # float32 or float16
+    skips: bool  # leave unreadable images out
+
+
+class Batch(NamedTuple):
+    """The next images."""
+
+    features: NDArray[Any]  # (n, F) float32 or float16, of those that were readable
+    images: int  # how many there were, n and those left out
+    left_out: dict[int, str]  # number of the image -> why it is unreadable
+
+
+def stream(
+    encoder: nn.Module, images: Images, done: int, settings: Settings, hardware: Plan
+) -> Generator[Batch, None, None]:
+    """Yields the features of all images but the first `done`.
+
+    Batches are those that all images together would be cut into, so `done` must be where one ends: what is computed
+    then doesn't depend on where it began.
+
+    Raises:
+        UserError: an image cannot be read, or a feature is too large for float16.
+    """
+    for first, split in images.after(done):
+        if settings.skips and isinstance(split, FileSplit):
+            split = ForgivingSplit(split)
+        number = first
+        size, mean, std, batch = settings.size, settings.mean, settings.std, settings.batch_size
+        for features in _advised(extract(encoder, split, size, mean, std, hardware, batch)):  # (n, F)
+            faults = split.faults if isinstance(split, ForgivingSplit) else {}
+            keep = [row for row in range(len(features)) if row not in faults]
+            found = _converted(features[keep] if faults else features, settings)
+            yield Batch(found, len(features), {number + row: reason for row, reason in faults.items()})
+            number += len(features)
+
+
+def _advised(batches: Iterator[Tensor]) -> Iterator[Tensor]:
+    try:
+        yield from batches
+    except UserError as error:
+        raise UserError(f"{error}, or set data.on_error=skip to leave unreadable images out") from error
+
+
+def _converted(features: Tensor, settings: Settings) -> NDArray[Any]:
+    if settings.normalize:
+        features = torch.nn.functional.normalize(features, dim=1)
+    found: NDArray[Any] = features.cpu().numpy()  # (n, F)
+    if settings.dtype == "float32":
+        return found
+    most = np.abs(found).max(initial=0, where=np.isfinite(found))
+    if most > np.finfo(np.float16).max:
+        raise UserError(
+            f"dtype=float16 holds numbers up to 65504; a feature is {most:g}; use dtype=float32 or normalize=true"
+        )
+    return found.astype(np.float16)

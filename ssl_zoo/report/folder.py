@@ -1,0 +1,92 @@
+"""Where a report goes: a new folder, or that of an earlier report of the same runs, which it replaces whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ssl_zoo.config import config_hash
+from ssl_zoo.errors import UserError
+from ssl_zoo.saved import SavedRun
+
+__all__ = ["RECORD", "choose_folder", "write"]
+
+RECORD = "report.json"
+
+
+def choose_folder(out: str | None, runs: Sequence[SavedRun]) -> Path:
+    """The folder to write; nothing is created.
+
+    Args:
+        out: as named; null: `report` in the run's folder, or `comparison-NUMBER-HASH` in the one that all runs share.
+        runs: one or several.
+
+    Raises:
+        UserError: it holds other files, or cannot be written.
+    """
+    folders = [run.folder.resolve() for run in runs]
+    if out is not None:
+        folder = Path(out).expanduser().absolute()
+    elif len(runs) == 1:
+        folder = folders[0] / "report"
+    else:
+        digest = hashlib.sha256("\n".join(sorted(map(str, folders))).encode()).hexdigest()[:8]
+        folder = (
+            Path(os.path.commonpath([path.parent for path in folders]))
+            / f"comparison-of-{len(runs)}-{digest}"
+        )
+    there = next(parent for parent in folder.parents if parent.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise UserError(
+            f"a report needs a folder that can be written; received '{folder}', and '{there}' is "
+            f"{'not writable' if there.is_dir() else 'a file'}; name another with out="
+        )
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"out must be a folder; received '{folder}', which is a file; name another")
+    if folder.is_dir() and any(folder.iterdir()) and not _is_earlier(folder, runs):
+        raise UserError(
+            f"out must be new, empty or an earlier report of the same runs; '{folder}' holds other files; name another "
+            "with out="
+        )
+    return folder
+
+
+def write(
+    folder: Path, files: Mapping[str, bytes], record: Mapping[str, Any], runs: Sequence[SavedRun]
+) -> None:
+    """Writes all files and the record, whole or not at all; what `choose_folder` allowed is replaced."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = folder.with_name(f".{folder.name}-{os.getpid()}.tmp")
+    fresh.mkdir()
+    try:
+        for name, contents in files.items():
+            (fresh / name).write_bytes(contents)
+        told = {**record, "runs": [_identity(run) for run in runs], "files": sorted([*files, RECORD])}
+        (fresh / RECORD).write_text(json.dumps(told, indent=2, default=str) + "\n")
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        os.replace(fresh, folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _identity(run: SavedRun) -> dict[str, str]:
+    return {"folder": str(run.folder.resolve()), "config_hash": config_hash(run.config)}
+
+
+def _is_earlier(folder: Path, runs: Sequence[SavedRun]) -> bool:
+    """Whether the folder holds an earlier report of these runs, and nothing that it did not write."""
+    try:
+        record = json.loads((folder / RECORD).read_text())
+        told, own = record["runs"], {str(name) for name in record["files"]}
+        before = [{str(one[key]) for one in told} for key in ("folder", "config_hash")]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    now = [{_identity(run)[key] for run in runs} for key in ("folder", "config_hash")]
+    same = any(was == is_now for was, is_now in zip(before, now, strict=True))  # a run may have been moved
+    return same and {file.name for file in folder.iterdir()} <= own

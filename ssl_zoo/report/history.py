@@ -1,0 +1,70 @@
+"""What a run has written beside its checkpoints: metrics.csv, eval-*.json, environment.json."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Row", "column", "command", "environment", "evaluations", "metrics"]
+
+Row = dict[str, float]  # of metrics.csv: what was measured
+
+
+def metrics(folder: Path) -> list[Row]:
+    """The rows of metrics.csv, figures that were measured only; none where there is no such file."""
+    try:
+        with (folder / "metrics.csv").open(newline="") as file:
+            return [_numbers(row) for row in csv.DictReader(file)]
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []
+
+
+def column(rows: list[Row], name: str) -> tuple[list[float], list[float]]:
+    """Epochs, and the values of a column where it was measured."""
+    pairs = [(row["epoch"], row[name]) for row in rows if name in row and "epoch" in row]
+    return [epoch for epoch, _ in pairs], [value for _, value in pairs]
+
+
+def evaluations(folder: Path) -> list[dict[str, Any]]:
+    """The records of eval-*.json, by name; one that cannot be read is `{"file", "error"}`."""
+    found = []
+    for file in sorted(folder.glob("eval-*.json")):
+        try:
+            record = json.loads(file.read_text())
+        except (OSError, ValueError):
+            record = None
+        if isinstance(record, dict):
+            found.append({**record, "file": file.name})
+        else:
+            found.append({"file": file.name, "error": "cannot be read"})
+    return found
+
+
+def environment(folder: Path) -> dict[str, Any]:
+    """environment.json, or nothing."""
+    try:
+        found = json.loads((folder / "environment.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def command(surroundings: dict[str, Any]) -> str | None:
+    """The words that began the run, as they are typed; None for one that was begun from Python."""
+    words = surroundings.get("command")
+    if not isinstance(words, list) or words[1:2] != ["train"]:
+        return None
+    return shlex.join(["ssl-zoo", *map(str, words[1:])])
+
+
+def _numbers(row: dict[str, Any]) -> Row:
+    numbers = {}
+    for name, text in row.items():
+        try:
+            numbers[name] = float(text)
+        except (TypeError, ValueError):
+            continue
+    return numbers

@@ -1,0 +1,56 @@
+"""What `ssl-zoo report` can be told."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from ssl_zoo.errors import UserError
+from ssl_zoo.options import read_options
+from ssl_zoo.schema import Folder, Index, section
+from ssl_zoo.validation import validate
+
+__all__ = ["ReportConfig", "read_words"]
+
+
+@section
+class ReportConfig:
+    """A report of one run, or a comparison of several."""
+
+    run: tuple[Folder, ...]  # run directories or checkpoints
+    out: Folder | None = None  # null: RUN/report; of several runs comparison-... in the folder they share
+    samples: Annotated[int, Field(ge=10)] = 2000  # images that are read at most
+    seed: Index = 0  # of what is drawn: images, queries, views, t-SNE, clusters, resamples
+
+    def words(self) -> list[str]:
+        """What differs from the defaults, the runs left out, as `key=value` words."""
+        values = {"samples": self.samples, "seed": self.seed}
+        fields = {field.name: field.default for field in dataclasses.fields(self)}
+        return [f"{key}={value}" for key, value in values.items() if value != fields[key]]
+
+
+def read_words(words: Sequence[str]) -> tuple[ReportConfig, list[str]]:
+    """The options, and the words about the data. A word without a key names a run, as `run=` does.
+
+    Raises:
+        UserError: a word cannot be read, a value is wrong, no run is named, or one is named twice.
+    """
+    named = [word for word in words if "=" not in word or Path(word).expanduser().exists()]
+    values, about_data = read_options([word for word in words if word not in named])
+    said = values.pop("run", [])
+    runs = [*named, *(said if isinstance(said, list) else [said])]
+    if not runs:
+        raise UserError(
+            "report needs a run; received none; say run=DIR with a folder that ssl-zoo train has written, or "
+            "run=[A,B] to compare"
+        )
+    config = validate(ReportConfig, {**values, "run": runs}, "")
+    places = [Path(run).expanduser().resolve() for run in config.run]
+    twice = [run for run, place in zip(config.run, places, strict=True) if places.count(place) > 1]
+    if twice:
+        raise UserError(f"each run is compared once; received '{twice[0]}' twice; leave one out")
+    return config, about_data

@@ -1,0 +1,179 @@
+"""What a page is made of, and its HTML. It knows nothing of runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from ssl_zoo.report.drawing import DARK, LIGHT, Picture
+
+__all__ = [
+    "Badge",
+    "Details",
+    "Fact",
+    "Gallery",
+    "Page",
+    "Prose",
+    "Section",
+    "Strips",
+    "Table",
+    "number",
+    "percent",
+    "render",
+]
+
+TONES = {
+    "healthy": "good",
+    "collapsed": "bad",
+    "diverged": "bad",
+    "partially collapsed": "fair",
+    "not learning": "fair",
+}
+MARKS = {"good": "✓", "bad": "✕", "fair": "!", "plain": "·"}  # a tone is not told by colour alone
+
+
+@dataclass(frozen=True)
+class Badge:
+    """A verdict in a word."""
+
+    text: str
+
+    @property
+    def tone(self) -> str:
+        """good, fair, bad or plain."""
+        return TONES.get(self.text, "plain")
+
+    @property
+    def mark(self) -> str:
+        """A sign for the tone."""
+        return MARKS[self.tone]
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A figure at the top of a page."""
+
+    label: str
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Prose:
+    """A paragraph."""
+
+    text: str
+    kind: str = "prose"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; the first cell of a row names the row. A cell is text or a badge."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str | Badge]]
+    caption: str
+    wordy: bool = False  # the last column holds sentences
+    kind: str = "table"
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures beside one another, as many as there is room for; `wide` ones have twice the room."""
+
+    pictures: Sequence[Picture]
+    wide: bool = False
+    kind: str = "gallery"
+
+
+@dataclass(frozen=True)
+class Strips:
+    """Rows of small images, one picture per column; the sheets are the same rows as files."""
+
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[Picture]]]
+    sheets: Mapping[str, bytes]
+    kind: str = "strips"
+
+
+@dataclass(frozen=True)
+class Details:
+    """Text as it is, folded away unless `shown`."""
+
+    summary: str
+    text: str
+    shown: bool = False
+    kind: str = "details"
+
+
+Block = Prose | Table | Gallery | Strips | Details
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a page with a heading."""
+
+    anchor: str
+    heading: str
+    blocks: Sequence[Block]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page."""
+
+    title: str
+    kicker: str  # above the title
+    lead: str  # below it
+    badge: Badge | None = None
+    facts: Sequence[Fact] = ()
+    sections: Sequence[Section] = ()
+    foot: str = ""
+
+    def contents(self) -> dict[str, bytes]:
+        """The files of the page: its HTML, and each picture of a gallery, each sheet of strips, as a PNG."""
+        blocks = [block for section in self.sections for block in section.blocks]
+        galleries = [picture for block in blocks if isinstance(block, Gallery) for picture in block.pictures]
+        files = {f"{picture.name}.png": picture.png for picture in galleries}
+        for block in blocks:
+            if isinstance(block, Strips):
+                files.update(block.sheets)
+        return {"report.html": render(self).encode(), **files}
+
+
+def render(page: Page) -> str:
+    """The page as HTML that needs no other file and no network."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html").render(page=page, light=LIGHT, dark=DARK)
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A figure in a cell: so many significant digits; a dash for what was not measured."""
+    if value is None:
+        return "–"
+    if not math.isfinite(value):
+        return "∞" if value == math.inf else "not finite"
+    if value and not 1e-3 <= abs(value) < 1e5:
+        return f"{value:.{digits - 1}e}".replace("-", "−")
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
+    return f"{value:.{decimals}f}".replace("-", "−")
+
+
+def percent(share: float | None, spread: float | None = None) -> str:
+    """An accuracy in a cell, with its standard deviation where there is one."""
+    if share is None:
+        return "–"
+    if not math.isfinite(share):
+        return "not finite"
+    known = spread is not None and math.isfinite(spread)
+    return f"{share:.1%}".replace("%", " %" if not known else f" ± {100 * (spread or 0):.1f} %")

@@ -1,0 +1,101 @@
+"""Which of several encoders is better, and how far to believe it: numbers in, a ranking and sentences out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy.stats import spearmanr  # type: ignore[import-untyped]
+
+from ssl_zoo.monitors.label_free import ORDER, LabelFreeScores
+
+__all__ = ["LAYERS", "SCORES", "Contender", "correlations", "goodness", "rank", "who_is_better"]
+
+SCORES = ("rankme", "alpha_req", "effective_rank", "participation_ratio")
+LAYERS = ("features", "embeddings")
+NEVER_BEST = ("collapsed", "diverged", "partially collapsed", "not learning")
+Z = 1.96  # standard errors on either side: 95 % of a normal distribution
+FEWEST = 4  # runs whose order may be compared with that of the linear probe
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A run among others.
+
+    Attributes:
+        name: unlike the others'.
+        verdict: in a word.
+        scores: of the features and of the embeddings.
+        errors: their standard errors.
+        widths: of features and embeddings.
+        linear: top-1, a fraction of 1, where it is known and comparable.
+    """
+
+    name: str
+    verdict: str
+    scores: dict[str, LabelFreeScores]
+    errors: dict[str, LabelFreeScores]
+    widths: dict[str, int]
+    linear: float | None = None
+
+    @property
+    def score(self) -> float:
+        """What the order goes by."""
+        return float(getattr(self.scores["embeddings"], ORDER))
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 %, over the choice of images."""
+        half = Z * float(getattr(self.errors["embeddings"], ORDER))
+        return self.score - half, self.score + half
+
+    @property
+    def may_be_best(self) -> bool:
+        """Not a collapsed, diverged or idle run, whatever its score."""
+        return math.isfinite(self.score) and self.verdict not in NEVER_BEST
+
+
+def goodness(scores: LabelFreeScores, name: str) -> float:
+    """A score turned so that more is better: alpha by its distance from 1."""
+    return -scores.alpha_distance if name == "alpha_req" else float(getattr(scores, name))
+
+
+def rank(contenders: Sequence[Contender]) -> list[Contender]:
+    """Those that may be best by score, the highest first; then the others, likewise."""
+
+    def key(one: Contender) -> tuple[bool, float]:
+        return not one.may_be_best, -one.score if math.isfinite(one.score) else math.inf
+
+    return sorted(contenders, key=key)
+
+
+def who_is_better(contenders: Sequence[Contender]) -> tuple[Contender | None, list[Contender]]:
+    """The best by score and those that cannot be told from it, their intervals overlapping its own.
+
+    None and nobody, where no run may be best.
+    """
+    able = [one for one in rank(contenders) if one.may_be_best]
+    if not able:
+        return None, []
+    best = able[0]
+    return best, [one for one in able[1:] if one.interval[1] >= best.interval[0]]
+
+
+def correlations(contenders: Sequence[Contender]) -> tuple[int, dict[tuple[str, str], float]]:
+    """Spearman's rank correlation of each score with the linear probe, by (layer, score), and over how many runs.
+
+    Nothing for fewer than four runs with both; nan where all are alike.
+    """
+    known = [one for one in contenders if one.linear is not None and math.isfinite(one.score)]
+    known = [one for one in known if math.isfinite(one.linear or 0.0)]
+    if len(known) < FEWEST:
+        return len(known), {}
+    linear = [one.linear for one in known]
+    found = {}
+    for layer in LAYERS:
+        for name in SCORES:
+            values = [goodness(one.scores[layer], name) for one in known]
+            varied = len(set(values)) > 1 and len(set(linear)) > 1
+            found[layer, name] = float(spearmanr(values, linear)[0]) if varied else math.nan
+    return len(known), found

@@ -1,0 +1,51 @@
+"""`ssl-zoo report`: a page about a run, or one that compares several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from ssl_zoo.report.folder import choose_folder, write
+from ssl_zoo.report.options import read_words
+from ssl_zoo.saved import open_run
+
+__all__ = ["report"]
+
+
+def report(words: Sequence[str], silent: bool = False) -> Path:
+    """Writes a report: `report(["run=DIR"])`, as `ssl-zoo report run=DIR` does; of several runs a comparison.
+
+    Args:
+        words: `key=value`; see `ReportConfig`, and `data=`, `data.*` for other images than the run's own. Words without
+            a key are runs.
+        silent: print nothing.
+
+    Returns:
+        The page, report.html; its pictures lie beside it as PNG and its figures in report.json.
+
+    Raises:
+        UserError: the words, a run or its images are wrong; nothing has been created.
+    """
+    console = Console(quiet=silent)
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    config, about_data = read_words(words)
+    runs = [open_run(name) for name in config.run]
+    folder = choose_folder(config.out, runs)
+    record: dict[str, Any] = {}
+    if len(runs) == 1:
+        from ssl_zoo.report.one import page_of
+
+        page = page_of(runs[0], config, about_data, say)
+    else:
+        from ssl_zoo.report.several import comparison_of
+
+        page, record = comparison_of(runs, config, about_data, say)
+    write(folder, page.contents(), {"title": page.title, **record}, runs)
+    say(f"written: {folder / 'report.html'}")
+    return folder / "report.html"

@@ -1,0 +1,45 @@
+"""What a report of one run looks at: its images, and what its encoders make of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor
+
+from ssl_zoo.report.encode import Outputs
+from ssl_zoo.report.images import Images
+from ssl_zoo.report.options import ReportConfig
+from ssl_zoo.report.structure import clusters
+from ssl_zoo.saved import SavedRun
+from ssl_zoo.schema import DataConfig
+
+__all__ = ["Seen"]
+
+CLUSTERS = 10
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A run's encoders and what they make of the images."""
+
+    run: SavedRun
+    config: ReportConfig
+    data: DataConfig
+    images: Images
+    outputs: dict[str, Outputs]  # "trained" and, unless its initial weights cannot be had, "untrained"
+
+    @property
+    def usable(self) -> dict[str, Outputs]:
+        """Those whose outputs are all finite."""
+        return {name: one for name, one in self.outputs.items() if one.finite}
+
+    @cached_property
+    def groups(self) -> tuple[Tensor, tuple[str, ...]] | None:
+        """(N,) classes with their names or, without labels, clusters; None where there is nothing to cluster."""
+        if self.images.labels is not None and self.images.classes is not None:
+            return self.images.labels, self.images.classes
+        if "trained" not in self.usable:
+            return None
+        found = clusters(self.outputs["trained"].features, CLUSTERS, self.config.seed)
+        return found, tuple(str(number + 1) for number in range(int(found.max()) + 1))

@@ -1,0 +1,209 @@
+"""The comparison of several runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shlex
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ssl_zoo.monitors.label_free import ORDER, label_free, resampled
+from ssl_zoo.report.charts import Interval, intervals
+from ssl_zoo.report.comparing import (
+    NAMES,
+    Entry,
+    overlaid_curves,
+    overlaid_spectra,
+    reasons,
+    score_table,
+    settings,
+    trust,
+)
+from ssl_zoo.report.drawing import chart
+from ssl_zoo.report.encode import Outputs, encode
+from ssl_zoo.report.figures import Told
+from ssl_zoo.report.images import data_of, load_images
+from ssl_zoo.report.options import ReportConfig
+from ssl_zoo.report.page import Block, Details, Gallery, Page, Prose, Section, number, percent
+from ssl_zoo.report.ranking import LAYERS, Contender, correlations, rank, who_is_better
+from ssl_zoo.saved import SavedRun
+
+__all__ = ["comparison_of"]
+
+
+def comparison_of(
+    runs: Sequence[SavedRun], config: ReportConfig, words: Sequence[str], say: Callable[[str], None]
+) -> tuple[Page, dict[str, Any]]:
+    """Scores all runs on the same images and says which is better; nothing is written.
+
+    Args:
+        runs: two or more; the images are those of the first unless the words name others.
+        config: the options.
+        words: about the data.
+        say: is given a line for the person who waits.
+
+    Returns:
+        The page, and its figures.
+
+    Raises:
+        UserError: the images are not there, or cannot be read; a weight is missing.
+    """
+    said, entries, names = "", [], _names(runs)
+    comparable = _one_protocol(runs)
+    for run, name in zip(runs, names, strict=True):
+        data = data_of(words, run, runs[0])
+        images = load_images(data, config.samples, config.seed)
+        if not said:
+            said = images.in_words
+            say(f"scoring {len(runs)} runs on {said}")
+        (outputs,) = encode([run.method().encoder], images, run.config.augment.size, data)
+        entries.append(_entry(run, name, outputs, config.seed, comparable))
+        say(f"  {name}: {NAMES[ORDER]} {number(entries[-1].contender.score)}")
+    order = {one.name: place for place, one in enumerate(rank([e.contender for e in entries]))}
+    entries.sort(key=lambda entry: order[entry.contender.name])
+    contenders = [entry.contender for entry in entries]
+    sections = [
+        _answer(contenders, said),
+        score_table(entries, comparable),
+        trust(contenders),
+        overlaid_curves(entries),
+        overlaid_spectra(entries),
+        settings(entries),
+        Section("reasons", "Verdicts", [reasons(entries)]),
+    ]
+    command = shlex.join(["ssl-zoo", "report", *config.run, *config.words(), *words])
+    sections.append(Section("made", "How it was made", [Details("This comparison:", command, True)]))
+    page = Page(
+        title=f"{len(runs)} runs compared",
+        kicker="ssl-zoo report",
+        lead=_headline(contenders),
+        sections=[section for section in sections if section is not None],
+        foot=f"All runs are scored on {said}, without augmentation. This page needs no network and no other file.",
+    )
+    return page, _record(contenders)
+
+
+def _entry(run: SavedRun, name: str, outputs: Outputs, seed: int, comparable: bool) -> Entry:
+    told = Told.of(run)
+    layers = {"features": outputs.features, "embeddings": outputs.embeddings}
+    contender = Contender(
+        name=name,
+        verdict=told.verdict if outputs.finite else "diverged",
+        scores={layer: label_free(x) for layer, x in layers.items()},
+        errors={layer: resampled(x, seed=seed) for layer, x in layers.items()},
+        widths={layer: x.shape[1] for layer, x in layers.items()},
+        linear=told.figure("linear_top1") if comparable else None,
+    )
+    return Entry(told, contender, outputs)
+
+
+def _names(runs: Sequence[SavedRun]) -> list[str]:
+    """Folder names; with as much of the path as it takes to tell them apart."""
+    short = [run.folder.name for run in runs]
+    if len(set(short)) == len(short):
+        return short
+    root = os.path.commonpath([run.folder.parent for run in runs])
+    longer = [os.path.relpath(run.folder, root) for run in runs]
+    if len(set(longer)) == len(longer):
+        return longer
+    return [f"{run.path.stem} of {name}" for run, name in zip(runs, longer, strict=True)]
+
+
+def _one_protocol(runs: Sequence[SavedRun]) -> bool:
+    """Whether the runs' linear probes were measured alike: on the same data, in the same way."""
+    results = [run.result for run in runs if run.result and run.result.get("linear_top1") is not None]
+    return len({(str(r.get("data")), str(r.get("linear_protocol"))) for r in results}) == 1
+
+
+def _headline(contenders: Sequence[Contender]) -> str:
+    """The answer in a sentence or two; where labels say otherwise, that as well."""
+    answer, (best, _) = _by_score(contenders), who_is_better(contenders)
+    first = _first_by_probe(contenders)
+    if best is None or first is None or first.name == best.name:
+        return answer
+    return f"{answer} The linear probe, which needs labels, puts {first.name} first."
+
+
+def _first_by_probe(contenders: Sequence[Contender]) -> Contender | None:
+    known = [one for one in contenders if one.linear is not None]
+    return max(known, key=lambda one: one.linear or 0.0) if len(known) > 1 else None
+
+
+def _by_score(contenders: Sequence[Contender]) -> str:
+    best, close = who_is_better(contenders)
+    if best is None:
+        return "None of these runs can be called best: each one collapsed, diverged or did not learn."
+    if close:
+        others = close[0].name if len(close) == 1 else f"{len(close)} others"
+        return (
+            f"Undecided: {best.name} has the highest label-free score, but {others} cannot be told from it."
+        )
+    beaten = sum(not one.may_be_best for one in contenders)
+    aside = f" ({beaten} of them ruled out by their verdict)" if beaten else ""
+    return f"{best.name} is ahead of the other {len(contenders) - 1}{aside}, by its label-free score."
+
+
+def _answer(contenders: Sequence[Contender], said: str) -> Section:
+    best, close = who_is_better(contenders)
+    lines = [
+        f"The score is the {NAMES[ORDER]} of the projector's outputs: over how many directions of like strength the "
+        f"images are spread. It needs no labels. All runs are scored on {said}. An interval covers 95 % of what "
+        "another choice of such images would give; it says nothing of another training seed, which often moves a run "
+        "by more."
+    ]
+    if best is not None and close:
+        lines.append(
+            f"Between {best.name} and {', '.join(one.name for one in close)} the order is undecided: their intervals "
+            "overlap."
+        )
+    first = _first_by_probe(contenders)
+    if first is not None:
+        agrees = best is not None and first.name == best.name
+        lines.append(
+            f"By the linear probe, which does need labels and is the better judge where there are some, "
+            f"{first.name} is first with {percent(first.linear)}: {'the same run' if agrees else 'another run'}."
+        )
+    if len({one.widths["embeddings"] for one in contenders}) > 1:
+        lines.append(
+            "The outputs differ in width. Ranks are bounded by it, and RankMe grows with it: it compares those of one "
+            "width."
+        )
+    shown = [one for one in contenders if one.score == one.score]
+    rows = [Interval(one.name, one.score, *one.interval, faded=not one.may_be_best) for one in shown]
+    if not rows:
+        return Section("better", "Which is better", [Prose(line) for line in lines])
+    told = "; ".join(
+        f"{one.name} {number(one.score)} ({number(one.interval[0])} to {number(one.interval[1])})"
+        for one in shown
+    )
+    picture = chart(
+        "scores",
+        intervals(f"{NAMES[ORDER]} of the projector's outputs", rows),
+        alt=f"{NAMES[ORDER].capitalize()} with 95 % intervals: {told}.",
+        caption="Hollow: runs that their verdict rules out, whatever their score.",
+        size=(5.2, 0.9 + 0.22 * len(rows)),
+    )
+    blocks: list[Block] = [Prose(line) for line in lines]
+    return Section("better", "Which is better", [*blocks, Gallery([picture], wide=True)])
+
+
+def _record(contenders: Sequence[Contender]) -> dict[str, Any]:
+    best, close = who_is_better(contenders)
+    count, found = correlations(contenders)
+    return {
+        "order": f"{ORDER} of the projector's outputs",
+        "best": None if best is None or close else best.name,
+        "undecided": [one.name for one in (best, *close) if one is not None] if close else [],
+        "runs_scored": [
+            {
+                "name": one.name,
+                "verdict": one.verdict,
+                "linear_top1": one.linear,
+                **{layer: dataclasses.asdict(one.scores[layer]) for layer in LAYERS},
+            }
+            for one in contenders
+        ],
+        "spearman": {f"{layer}.{name}": value for (layer, name), value in found.items()},
+        "spearman_runs": count,
+    }
