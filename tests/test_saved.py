@@ -41,7 +41,14 @@ def test_the_random_encoder_is_that_of_the_seed(run: Path) -> None:
 
 
 def test_the_random_encoder_for_another_size(tmp_path: Path) -> None:
-    run = train_tiny(tmp_path / "run", "simclr", "backbone.name=test_vit3", "augment.size=32", "data.limit=32", "epochs=1")
+    vit = (
+        "backbone.name=test_vit3",
+        "backbone.stem=standard",
+        "augment.size=32",
+        "data.limit=32",
+        "epochs=1",
+    )
+    run = train_tiny(tmp_path / "run", "simclr", *vit)
     pixels = torch.zeros(1, 1, 48, 48)
     assert open_run(run).backbone(trained=False, size=48)(pixels).shape[0] == 1
     with pytest.raises(ssl_zoo.UserError, match="of another shape, such as 'pos_embed'"):

@@ -179,7 +179,7 @@ def _details(task: Task, detector: Detector, training: Training) -> dict[str, An
         "backbone_weights_behind_the_last_map": detector.unused,
         "iterations": config.iterations,
         "batch_size": config.batch_size,
-        "lr": rate(config, config.warmup) if config.warmup < config.iterations else None,
+        "lr": config.lr * config.batch_size / 16,
         "lr_end": rate(config, config.iterations - 1),
         "weight_decay": config.weight_decay,
         "train_sizes": list(config.train_sizes or (config.min_size,)),
