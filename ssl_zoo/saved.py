@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor, nn
 
 from ssl_zoo.backbone import build_backbone
@@ -75,8 +76,8 @@ class SavedRun:
             UserError: a weight is missing or does not fit.
         """
         if not trained:
-            return build(self.config, self.config.data.channels)[0].eval()
-        method = build(self._without_fetching(), self.config.data.channels)[0]
+            return _build(self.config).eval()
+        method = _build(self._without_fetching())
         method.allocate(self.images)
         load_strictly(method, self.weights, self.path)
         return method.eval()
@@ -93,7 +94,7 @@ class SavedRun:
             config = dataclasses.replace(
                 self.config, augment=dataclasses.replace(self.config.augment, size=size)
             )
-            return build(config, config.data.channels)[0].encoder.backbone.eval()
+            return _build(config).encoder.backbone.eval()
         config = self._without_fetching()
         model = build_backbone(config.backbone, config.data.channels, size).model
         load_strictly(model, self.backbone_weights, self.path)
@@ -166,9 +167,15 @@ def load_strictly(model: nn.Module, weights: dict[str, Tensor], source: Path) ->
     if problems:
         raise UserError(
             f"every weight must be found, of {len(wanted)} in the model; of those in '{source}' {', '.join(problems)}; "
-            "nothing was evaluated; name the checkpoint of this very model"
+            "name the checkpoint of this very model"
         )
     model.load_state_dict(weights, strict=True)
+
+
+def _build(config: RunConfig) -> Method:
+    """The method as the seed makes it; global random states stay as they are."""
+    with isolate_rng():
+        return build(config, config.data.channels)[0]
 
 
 def _result(folder: Path) -> dict[str, Any] | None:

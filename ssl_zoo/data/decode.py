@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-__all__ = ["SUFFIXES", "Unreadable", "check_image", "quiet", "read_image", "to_array"]
+__all__ = ["SUFFIXES", "Unreadable", "check_image", "quiet", "read_image", "to_array", "upright"]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 
@@ -58,14 +58,22 @@ def read_image(path: str, channels: int) -> Image.Image:
     """
     try:
         with Image.open(path, formats=_FORMATS) as image:
-            _check_mode(image)
-            ImageOps.exif_transpose(image, in_place=True)
-            if image.mode.startswith("I;16"):  # Pillow's own conversion clips at 255
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            converted: Image.Image = image.convert("L" if channels == 1 else "RGB")
-            return converted
+            return upright(image, channels)
     except Exception as error:
         raise Unreadable(path, error) from error
+
+
+def upright(image: Image.Image, channels: int) -> Image.Image:
+    """Returns an open image as `read_image` does; it is left as it is.
+
+    Raises:
+        ValueError: it has 32 bits per channel.
+    """
+    _check_mode(image)
+    turned = ImageOps.exif_transpose(image)
+    if turned.mode.startswith("I;16"):  # Pillow's own conversion clips at 255
+        turned = Image.fromarray((np.asarray(turned) >> 8).astype(np.uint8))
+    return turned.convert("L" if channels == 1 else "RGB")
 
 
 def to_array(image: Image.Image) -> NDArray[np.uint8]:

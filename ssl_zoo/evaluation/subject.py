@@ -7,6 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.seed import isolate_rng
 from timm.data.config import resolve_model_data_config
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import nn
@@ -70,8 +71,9 @@ def _of_timm(config: EvalConfig, device: torch.device) -> Subject:
     std: tuple[float, ...] = IMAGENET_DEFAULT_STD
     if config.data is not None:
         channels, mean, std = config.data.channels, config.data.mean, config.data.std
-    pl.seed_everything(config.seed, workers=True, verbose=False)
-    built = build_backbone(config.backbone, channels, config.size)
+    with isolate_rng():
+        pl.seed_everything(config.seed, workers=True, verbose=False)
+        built = build_backbone(config.backbone, channels, config.size)
     if config.backbone.pretrained:
         own = resolve_model_data_config(built.model)  # type: ignore[no-untyped-call]
         if len(own["mean"]) == channels:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from ssl_zoo.augment import normalize
-from ssl_zoo.data.decode import to_array
+from ssl_zoo.data.decode import to_array, upright
 from ssl_zoo.data.split import plain_view
 from ssl_zoo.errors import UserError
 
@@ -39,18 +38,11 @@ class Preprocess:
             raise UserError(
                 f"preprocess takes a Pillow image; received {type(image).__name__}; open the file with PIL.Image.open"
             )
-        view = plain_view(_converted(image, self.channels), self.size)
+        try:
+            view = plain_view(upright(image, self.channels), self.size)
+        except ValueError as error:
+            raise UserError(
+                f"preprocess takes images of 8 or 16 bits per channel; received mode '{image.mode}': {error}"
+            ) from error
         pixels = torch.from_numpy(to_array(view).copy())  # (C, size, size) uint8
         return normalize(pixels[None], self.mean, self.std)[0]
-
-
-def _converted(image: Image.Image, channels: int) -> Image.Image:
-    """As `data.decode.read_image` converts what it reads from a file."""
-    if image.mode in ("I", "F"):
-        raise UserError(
-            f"preprocess takes images of 8 or 16 bits per channel; received mode '{image.mode}'; convert it first"
-        )
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I;16"):  # Pillow's own conversion clips at 255
-        upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
-    return upright.convert("L" if channels == 1 else "RGB")

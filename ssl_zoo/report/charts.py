@@ -76,7 +76,7 @@ def curves(
             axes.axhline(height, color=theme.muted, linestyle=(0, (4, 3)), linewidth=1)
             axes.annotate(
                 name, (1, height), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=7,
-                color=theme.muted, path_effects=[withStroke(linewidth=2, foreground=theme.ground)],
+                color=theme.muted, path_effects=[withStroke(linewidth=2, foreground=theme.ground)], zorder=5,
             )  # fmt: skip
         axes.set_title(title)
         axes.set_xlabel(x)
