@@ -55,14 +55,14 @@ def row(outcome: Outcome, metric: str, of: str = "boxes") -> dict[str, Any]:
     return found
 
 
-def test_forty_iterations_find_shapes_that_none_does_not(voc: Path) -> None:
+def test_thirty_iterations_find_shapes_that_none_does_not(voc: Path) -> None:
     lines: list[str] = []
-    task = task_of(config_of(train=str(voc), iterations=40, lr=0.04))
+    task = task_of(config_of(train=str(voc), iterations=30, batch_size=3, lr=0.08))
     task.say = lines.append
     outcome = checked_run(task)
     untrained = checked_run(task_of(config_of(train=str(voc), iterations=1, lr=1e-6)))
     for metric in ("voc07", "voc area", "coco"):
-        assert row(outcome, metric)["AP50"] > 0.45  # 0.7 when this was written
+        assert row(outcome, metric)["AP50"] > 0.4  # three seeds reached 0.83, 0.64 and 0.53
         assert row(untrained, metric)["AP50"] < 0.1
     details = outcome.details
     assert details["loss_end"] < details["loss_first"] / 2
@@ -72,10 +72,10 @@ def test_forty_iterations_find_shapes_that_none_does_not(voc: Path) -> None:
     assert set(by_class) == set(CLASSES)
     assert outcome.top1 == pytest.approx(sum(by_class.values()) / 3)
     assert (details["train_images"], details["train_objects"], details["test_images"]) == (24, 36, 12)
-    assert details["lr"] == pytest.approx(0.01)
-    assert details["lr_end"] == pytest.approx(1e-4)
+    assert details["lr"] == pytest.approx(0.015)
+    assert details["lr_end"] == pytest.approx(1.5e-4)
     assert [row.keys() for row in outcome.rows] == [outcome.rows[0].keys()] * 3
-    assert "iteration 40 of 40: loss" in lines[-1]
+    assert "iteration 30 of 30: loss" in lines[-1]
 
 
 def test_mask_rcnn_on_c4_runs_twice_alike(coco: Path) -> None:
@@ -110,10 +110,10 @@ def test_the_seed_decides_and_nothing_else_is_touched(tmp_path: Path) -> None:
     weights = {key: weight.clone() for key, weight in model.state_dict().items()}
     torch.manual_seed(9)
     state = torch.get_rng_state()
-    config = config_of(train=str(tmp_path), iterations=1, batch_size=2)
-    losses = [run(task_of(config, model, seed=seed)).details["loss_first"] for seed in (0, 1, 2, 3, 4, 0)]
-    assert losses[0] == losses[5]
-    assert len(set(losses)) == 5  # of one image: flips alone make three
+    config = config_of(train=str(tmp_path), iterations=1, batch_size=2, min_size=64)
+    losses = [run(task_of(config, model, seed=seed)).details["loss_first"] for seed in (0, 1, 2, 3, 0)]
+    assert losses[0] == losses[4]
+    assert len(set(losses)) == 4  # of one image: flips alone make three
     assert torch.equal(torch.get_rng_state(), state)
     assert not model.training
     assert all(torch.equal(weights[key], weight) for key, weight in model.state_dict().items())
