@@ -23,7 +23,7 @@ from .digits import spread
 
 Record = dict[str, Any]
 
-PROTOCOLS = ("knn", "few_labels", "linear_cached", "linear_moco", "finetune", "finetune_10percent")
+PROTOCOLS = ("knn", "few_labels", "linear_cached", "finetune", "finetune_10percent")
 CIFAR = (  # SimSiam's setting for CIFAR-10, with a backbone that a CPU trains in minutes
     "experiment=cifar10/simclr", "data=imagefolder", "data.limit=5000", "backbone.name=test_resnet",
     "batch_size=128", "epochs=40", "optimizer.lr=0.12", "monitor.every=20", "monitor.bank=5000",
