@@ -19,6 +19,7 @@ import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Transformer
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -151,8 +152,12 @@ def config_hash(config: RunConfig) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def read_word(word: str) -> tuple[str, Any]:
+def read_word(word: str, *, commas: bool = False) -> tuple[str, Any]:
     """The key and the value of a `key=value` word, the value in Hydra's syntax: numbers, lists, quoted text.
+
+    Args:
+        word: as on the command line.
+        commas: whether `key=a,b` is the list [a, b]; Hydra, and `compose`, keep it for sweeps.
 
     Raises:
         UserError: it cannot be read.
@@ -166,6 +171,8 @@ def read_word(word: str) -> tuple[str, Any]:
             f"'{word}' cannot be read as key=value: {str(error).splitlines()[0]}; put values with spaces, "
             f"commas or brackets in quotes, for instance \"data.train='my folder'\""
         ) from error
+    if commas and parsed.is_choice_sweep():
+        return parsed.key_or_group, list(parsed.sweep_iterator(Transformer.identity))
     if parsed.is_delete() or parsed.is_sweep_override():
         raise UserError(f"options set one value each, key=value; received '{word}'")
     return parsed.key_or_group, parsed.value()

@@ -16,7 +16,7 @@ __all__ = ["data_for", "read_options"]
 
 
 def read_options(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
-    """Splits `key=value` words into nested plain values and the words about the data.
+    """Splits `key=value` words into nested plain values and the words about the data; `key=a,b` is a list.
 
     Returns:
         For instance `({"knn": {"k": [20]}}, ["data=cifar10", "data.limit=100"])`.
@@ -27,7 +27,7 @@ def read_options(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     values: dict[str, Any] = {}
     about_data = []
     for word in words:
-        key, value = read_word(word)
+        key, value = read_word(word, commas=True)
         if key == "data" or key.startswith("data."):
             about_data.append(word)
             continue
@@ -52,12 +52,11 @@ def data_for(words: Sequence[str], run: SavedRun | None) -> DataConfig:
             "without a run the images must be named; received no data=; set data=NAME, see ssl-zoo list"
         )
     own = {} if run is None else to_mapping(run.config)["data"]
-    seen = {key: own[key] for key in ("channels", "mean", "std") if own}
     changes = {key.removeprefix("data."): value for key, value in said.items() if key != "data"}
     if "data" not in said:
         return validate(DataConfig, {**own, **changes}, "data")
-    if "data.channels" in said:
-        seen = {}  # of another number of channels
-    kept = {key: value for key, value in seen.items() if f"data.{key}" not in said}
-    mapping = {**dataclasses.asdict(compose(list(words)).data), **kept}
-    return validate(DataConfig, mapping, "data")
+    pixels = ("channels", "mean", "std")
+    named = compose([word for word in words if read_word(word)[0].removeprefix("data.") not in pixels]).data
+    # The run's mean and std are those of its channels.
+    kept = {} if run is None or "channels" in changes else {key: own[key] for key in pixels}
+    return validate(DataConfig, {**dataclasses.asdict(named), **kept, **changes}, "data")

@@ -13,7 +13,6 @@ from helpers import build, make_views
 from two_processes import CASES, IMAGES
 
 HERE = Path(__file__).parent
-pytestmark = pytest.mark.xdist_group("distributed")  # one worker starts the processes, once
 
 
 @pytest.fixture(scope="module")

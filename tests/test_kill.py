@@ -27,7 +27,6 @@ from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.training.checkpoints import Damaged, read
 from ssl_zoo.training.recorder import Recorder
 
-pytestmark = pytest.mark.xdist_group("kill")  # one worker starts the runs, once
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
 

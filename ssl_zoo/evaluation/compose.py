@@ -1,4 +1,4 @@
-"""From `key=value` words to the evaluations they ask for: `ssl-zoo eval run=DIR protocol=[knn,few_labels]`.
+"""From `key=value` words to the evaluations they ask for: `ssl-zoo eval run=DIR protocol=knn,few_labels`.
 
 A protocol is a YAML in a `protocol/` folder of configurations, this package's, a plugin's or the user's own
 (SSL_ZOO_CONFIGS): `kind` names the code, the block of that name its settings. `protocols` in place of them lists
@@ -38,7 +38,7 @@ def compose_evaluations(words: Sequence[str]) -> tuple[list[EvalConfig], SavedRu
     names = [names] if isinstance(names, str) else names
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise UserError(
-            f"protocol takes a name, or several as [knn,few_labels]; received {names!r}; there are "
+            f"protocol takes a name, or several as knn,few_labels; received {names!r}; there are "
             f"{', '.join(group_names(GROUP))}"
         )
     run = None

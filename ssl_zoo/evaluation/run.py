@@ -29,7 +29,7 @@ __all__ = ["evaluate"]
 
 
 def evaluate(words: Sequence[str] = (), *, silent: bool = False) -> list[dict[str, Any]]:
-    """Evaluates an encoder: `ssl_zoo.evaluate(["run=runs/mine", "protocol=[knn,few_labels]"])`.
+    """Evaluates an encoder: `ssl_zoo.evaluate(["run=runs/mine", "protocol=knn,few_labels"])`.
 
     Args:
         words: the same `key=value` words as on the command line.

@@ -21,8 +21,6 @@ from ssl_zoo.report.images import load_images, views_of
 from ssl_zoo.report.options import read_words
 from ssl_zoo.report.run import report
 
-pytestmark = pytest.mark.xdist_group("report")  # one worker trains the runs, once
-
 
 class Reader(HTMLParser):
     """The visible text, the tags with their attributes, and the levels of the headings."""
