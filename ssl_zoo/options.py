@@ -44,7 +44,7 @@ def data_for(words: Sequence[str], run: SavedRun | None) -> DataConfig:
     standard deviation, unless `data.channels`, `data.mean` or `data.std` is among the words.
 
     Raises:
-        UserError: an unknown name, key or value; no data at all.
+        UserError: an unknown name, key or value; other channels than the encoder has; no data at all.
     """
     said = dict(read_word(word) for word in words)
     if run is None and "data" not in said:
@@ -52,11 +52,15 @@ def data_for(words: Sequence[str], run: SavedRun | None) -> DataConfig:
             "without a run the images must be named; received no data=; set data=NAME, see ssl-zoo list"
         )
     own = {} if run is None else to_mapping(run.config)["data"]
+    if run is not None and said.get("data.channels", own["channels"]) != own["channels"]:
+        raise UserError(
+            f"data.channels must be what the encoder was trained with, {own['channels']}; received "
+            f"{said['data.channels']}; leave it out: images are converted"
+        )
     changes = {key.removeprefix("data."): value for key, value in said.items() if key != "data"}
     if "data" not in said:
         return validate(DataConfig, {**own, **changes}, "data")
     pixels = ("channels", "mean", "std")
     named = compose([word for word in words if read_word(word)[0].removeprefix("data.") not in pixels]).data
-    # The run's mean and std are those of its channels.
-    kept = {} if run is None or "channels" in changes else {key: own[key] for key in pixels}
+    kept = {key: own[key] for key in pixels} if own else {}
     return validate(DataConfig, {**dataclasses.asdict(named), **kept, **changes}, "data")

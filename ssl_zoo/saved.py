@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from ssl_zoo.training.checkpoints import LAST, Damaged, read
 from ssl_zoo.training.prepare import build
 from ssl_zoo.training.resume import STAMP, Position
 
-__all__ = ["SavedRun", "load_strictly", "open_run"]
+__all__ = ["SavedRun", "digest_of", "load_strictly", "open_run"]
 
 BACKBONE = "encoder.backbone."
 
@@ -55,12 +56,13 @@ class SavedRun:
 
     @property
     def digest(self) -> str:
-        """Twelve hex digits of the backbone's weights."""
-        sha = hashlib.sha256()
-        for name, weight in sorted(self.backbone_weights.items()):
-            sha.update(name.encode())
-            sha.update(weight.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-        return sha.hexdigest()[:12]
+        """Of the backbone's weights; see `digest_of`."""
+        return digest_of(self.backbone_weights)
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the figures in `result` are of these weights: those of a run's end."""
+        return self.is_finished and self.path.name == LAST
 
     @property
     def backbone_weights(self) -> dict[str, Tensor]:
@@ -149,6 +151,15 @@ def open_run(path: str | Path) -> SavedRun:
     return SavedRun(file, folder, config, position, images, weights, _result(folder))
 
 
+def digest_of(weights: Mapping[str, Tensor]) -> str:
+    """Twelve hex digits that two state dicts share only if names and weights are equal to the bit."""
+    sha = hashlib.sha256()
+    for name, weight in sorted(weights.items()):
+        sha.update(name.encode())
+        sha.update(weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return sha.hexdigest()[:12]
+
+
 def load_strictly(model: nn.Module, weights: dict[str, Tensor], source: Path) -> None:
     """Loads weights, all of them.
 
@@ -158,10 +169,22 @@ def load_strictly(model: nn.Module, weights: dict[str, Tensor], source: Path) ->
     wanted = model.state_dict()
     missing = [name for name in wanted if name not in weights]
     unknown = [name for name in weights if name not in wanted]
-    other = [name for name in wanted if name in weights and wanted[name].shape != weights[name].shape]
+    shared = [name for name in wanted if name in weights]
+    foreign = [name for name in shared if not isinstance(weights[name], Tensor)]
+    tensors = [name for name in shared if name not in foreign]
+    other = [name for name in tensors if wanted[name].shape != weights[name].shape]
+    kinds = [
+        name for name in tensors if wanted[name].is_floating_point() != weights[name].is_floating_point()
+    ]
     problems = [
         f"{len(names)} {what}, such as '{names[0]}'"
-        for names, what in ((missing, "missing"), (unknown, "unknown"), (other, "of another shape"))
+        for names, what in (
+            (missing, "missing"),
+            (unknown, "unknown"),
+            (foreign, "no tensor"),
+            (other, "of another shape"),
+            (kinds, "of another type"),
+        )
         if names
     ]
     if problems:

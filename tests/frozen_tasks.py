@@ -53,6 +53,7 @@ def task_of(
     task.bank, task.test = Rows(*data[:2]), Rows(*data[2:])
     if extracted:
         vars(task)["features"] = Labelled(*data)
+        task.holds_features = True
     return task
 
 

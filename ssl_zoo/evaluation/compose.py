@@ -1,33 +1,39 @@
 """From `key=value` words to the evaluations they ask for: `ssl-zoo eval run=DIR protocol=knn,few_labels`.
 
-A protocol is a YAML in a `protocol/` folder of configurations, this package's, a plugin's or the user's own
-(SSL_ZOO_CONFIGS): `kind` names the code, the block of that name its settings. `protocols` in place of them lists
-others that are done together. Words on the command line come last.
+See `evaluation.protocol` for what a protocol is. Words on the command line come last.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
+import timm
 
-from ssl_zoo.config import compose, group_file, group_names, merge
-from ssl_zoo.errors import UserError, unknown_name
+from ssl_zoo.config import compose, group_names, merge, read_word
+from ssl_zoo.errors import UserError
+from ssl_zoo.evaluation.protocol import GROUP, Protocol, expand
 from ssl_zoo.evaluation.schema import SECTIONS, EvalConfig
 from ssl_zoo.options import data_for, read_options
 from ssl_zoo.saved import SavedRun, open_run
-from ssl_zoo.schema import DataConfig
+from ssl_zoo.schema import DataConfig, ViewConfig
 from ssl_zoo.validation import validate
 
-__all__ = ["Protocol", "compose_evaluations"]
-
-GROUP = "protocol"
+__all__ = ["Evaluations", "compose_evaluations"]
 
 
-def compose_evaluations(words: Sequence[str]) -> tuple[list[EvalConfig], SavedRun | None]:
-    """The evaluations that the words ask for, one per protocol, and the run, opened.
+class Evaluations(NamedTuple):
+    """What a command asks for."""
+
+    configs: list[EvalConfig]  # one per protocol
+    run: SavedRun | None
+    views: tuple[ViewConfig, ...]  # how the images are augmented in pre-training; () without images
+
+
+def compose_evaluations(words: Sequence[str]) -> Evaluations:
+    """The evaluations that the words ask for, and the run, opened.
 
     Raises:
         UserError: no such run or protocol; an unknown key or a wrong value; a section that none of the protocols
@@ -44,50 +50,26 @@ def compose_evaluations(words: Sequence[str]) -> tuple[list[EvalConfig], SavedRu
     run = None
     if (path := values.get("run")) is not None:
         if not isinstance(path, str):
-            raise UserError(f"run takes a run directory or a checkpoint; received {path!r}; set run=DIR")
+            raise UserError(f"run takes a run directory or a checkpoint; received {path!r}; set run=./{path}")
         run = open_run(path)
     _check_encoder(values, run)
-    protocols = [found for name in names for found in _expand(name)]
+    protocols = [found for name in dict.fromkeys(names) for found in expand(name)]
     _check_sections(values, protocols)
-    common = _data_and_size(about_data, run, protocols)
+    common, views = _images(about_data, values, run, protocols)
     configs = []
     for protocol in protocols:
-        own = {**common, "data": None} if protocol.settings["kind"] == "detection" else common
-        block = merge(merge(protocol.settings, own), values)
-        configs.append(validate(EvalConfig, {**block, "protocol": protocol.name}, ""))
-        if protocol.other_data and run is not None:
-            _check_other_data(protocol.name, configs[-1].data, run.config.data)
-    return configs, run
-
-
-class Protocol(NamedTuple):
-    """What a protocol's YAML says."""
-
-    name: str
-    settings: dict[str, Any]  # kind, and the block of that name
-    other_data: bool = False  # only on data that the run was not trained on
-
-
-def _expand(name: str, other_data: bool = False) -> list[Protocol]:
-    """A protocol, or those that it lists.
-
-    Raises:
-        UserError: there is no such protocol, or its YAML says neither a kind nor a list.
-    """
-    names = group_names(GROUP)
-    if name not in names:
-        raise unknown_name("protocol", name, names)
-    file = group_file(GROUP, name)
-    block = yaml.safe_load(file.read_text())
-    if not isinstance(block, dict) or ("kind" in block) == ("protocols" in block):
-        raise UserError(
-            f"a protocol's YAML says its kind ({', '.join(SECTIONS)}), or lists protocols; '{file}' says neither or "
-            "both; see configs/protocol/knn.yaml"
-        )
-    other_data = bool(block.pop("other_data", other_data))
-    if "kind" in block:
-        return [Protocol(name, block, other_data)]
-    return [found for inner in block["protocols"] for found in _expand(inner, other_data)]
+        own = {**common, "data": None} if protocol.kind == "detection" else common
+        block = merge(merge({"kind": protocol.kind, **protocol.settings}, own), values)
+        try:
+            configs.append(validate(EvalConfig, {**block, "protocol": protocol.name}, ""))
+        except UserError as error:
+            said = any(key in values for key in (protocol.kind, "size", "seed", "precision", "threads"))
+            raise UserError(
+                str(error) if said else f"{error} (protocol '{protocol.name}': {protocol.file})"
+            ) from error
+        if protocol.transfer is not None and run is not None:
+            _check_other_data(protocol.transfer, configs[-1].data, run.config.data)
+    return Evaluations(configs, run, views)
 
 
 def _check_encoder(values: Mapping[str, Any], run: SavedRun | None) -> None:
@@ -109,7 +91,7 @@ def _check_encoder(values: Mapping[str, Any], run: SavedRun | None) -> None:
 
 def _check_sections(values: Mapping[str, Any], protocols: Sequence[Protocol]) -> None:
     """Refuses settings that none of the protocols reads."""
-    kinds = {protocol.settings["kind"] for protocol in protocols}
+    kinds = {protocol.kind for protocol in protocols}
     for section in SECTIONS:
         if section in values and section not in kinds:
             names = ", ".join(protocol.name for protocol in protocols)
@@ -124,23 +106,48 @@ def _check_sections(values: Mapping[str, Any], protocols: Sequence[Protocol]) ->
             )
 
 
-def _data_and_size(words: list[str], run: SavedRun | None, protocols: Sequence[Protocol]) -> dict[str, Any]:
-    """The data as a plain mapping, None where no protocol reads any, and the side of the images."""
-    only_detection = all(protocol.settings["kind"] == "detection" for protocol in protocols)
-    if only_detection and words:
-        raise UserError(
-            f"protocol=detection reads detection.train and detection.test; received '{words[0]}'; leave it out"
-        )
-    if run is None and only_detection:
-        return {"data": None, "size": 224}
-    size = compose(words).augment.size if run is None else run.config.augment.size
-    data = None if only_detection else dataclasses.asdict(data_for(words, run))
-    return {"data": data, "size": size}
+def _images(
+    words: list[str], values: Mapping[str, Any], run: SavedRun | None, protocols: Sequence[Protocol]
+) -> tuple[dict[str, Any], tuple[ViewConfig, ...]]:
+    """The data as a plain mapping, None where no protocol reads any, with the side of the images; and their views."""
+    if all(protocol.kind == "detection" for protocol in protocols):
+        if words:
+            raise UserError(
+                "protocols of kind detection read detection.train and detection.test; received "
+                f"'{words[0]}'; leave it out"
+            )
+        return {"data": None, "size": 224 if run is None else run.config.augment.size}, ()
+    data = dataclasses.asdict(data_for(words, run))
+    named = any(read_word(word)[0] == "data" for word in words)
+    augment = run.config.augment if run is not None and not named else compose(_without_pixels(words)).augment
+    size = augment.size if run is None else run.config.augment.size
+    if run is None:
+        said = {read_word(word)[0] for word in words}
+        data |= _pretrained_pixels(values["backbone"], data["channels"], said)
+    return {"data": data, "size": size}, augment.flat
+
+
+def _without_pixels(words: Sequence[str]) -> list[str]:
+    return [word for word in words if read_word(word)[0] not in ("data.channels", "data.mean", "data.std")]
+
+
+def _pretrained_pixels(backbone: Any, channels: int, said: set[str]) -> dict[str, Any]:
+    """The mean and std that timm's weights were trained with, but for what the words say."""
+    if not isinstance(backbone, Mapping) or not backbone.get("pretrained") or "name" not in backbone:
+        return {}
+    own = timm.get_pretrained_cfg(str(backbone["name"]), allow_unregistered=True)
+    if own is None or len(own.mean) != channels:
+        return {}
+    return {key: tuple(getattr(own, key)) for key in ("mean", "std") if f"data.{key}" not in said}
 
 
 def _check_other_data(protocol: str, data: DataConfig | None, own: DataConfig) -> None:
-    if data is not None and (data.name, data.train) == (own.name, own.train):
+    if data is not None and _place(data) == _place(own):
         raise UserError(
-            f"protocol={protocol} here stands for transfer to other data than the run was trained on; received "
-            f"'{data.name}', its own; set data=NAME"
+            f"protocol={protocol} is about other data than the run was trained on; received "
+            f"'{data.train or data.name}', its own; set data=NAME"
         )
+
+
+def _place(data: DataConfig) -> tuple[str, Path | None]:
+    return data.source, None if data.train is None else Path(data.train).expanduser().resolve()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from ssl_zoo.augment import normalize
 from ssl_zoo.data import Split
 from ssl_zoo.training.hardware import Plan
 
-__all__ = ["BATCH", "extract"]
+__all__ = ["BATCH", "extract", "full_precision"]
 
 BATCH = 256  # images per forward pass
 
@@ -43,7 +44,22 @@ def extract(
     assert not backbone.training, "features are those of an encoder in evaluation mode"
     for images in split.plain_batches(size, batch):
         x = normalize(images.to(device, non_blocking=True), mean, std)  # (n, C, size, size)
-        # Not around the loop: a generator would leave the mode on for whoever asks it.
-        with torch.inference_mode(), torch.autocast(device.type, dtype, enabled=dtype is not None):
+        # Not around the loop: a generator would leave the modes on for whoever asks it.
+        with (
+            torch.inference_mode(),
+            full_precision(hardware.precision == "fp32"),
+            torch.autocast(device.type, dtype, enabled=dtype is not None),
+        ):
             features: Tensor = backbone(x.contiguous(memory_format=torch.channels_last)).float()
         yield features
+
+
+@contextmanager
+def full_precision(asked: bool = True) -> Iterator[None]:
+    """Keeps cuDNN's float32 convolutions from rounding to TF32's 10 bits, which torch lets them by default."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = before and not asked
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import importlib
 import json
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,16 +17,20 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from ssl_zoo.data import Data, load_data
+from ssl_zoo.data import load_data
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.compose import compose_evaluations
 from ssl_zoo.evaluation.schema import SECTIONS, EvalConfig
 from ssl_zoo.evaluation.subject import subject_of
 from ssl_zoo.evaluation.task import Outcome, Task
-from ssl_zoo.result import environment, git_commit, versions, write_json
+from ssl_zoo.result import environment, write_json
+from ssl_zoo.schema import DataConfig
 from ssl_zoo.training.hardware import plan_for
 
 __all__ = ["evaluate"]
+
+TRAINS = ("linear", "finetune", "detection")  # by the backbone, in the training's precision
+HOLDS = ("linear_cached", "few_labels")  # need all features at once
 
 
 def evaluate(words: Sequence[str] = (), *, silent: bool = False) -> list[dict[str, Any]]:
@@ -49,27 +54,31 @@ def evaluate(words: Sequence[str] = (), *, silent: bool = False) -> list[dict[st
 
 
 def _evaluate(words: Sequence[str], console: Console) -> list[dict[str, Any]]:
-    configs, run = compose_evaluations(words)
+    configs, run, views = compose_evaluations(words)
     first = configs[0]
     if first.threads is not None:
         torch.set_num_threads(first.threads)
     hardware = plan_for(first.accelerator, "fp32" if first.precision == "auto" else first.precision)
     reader = next((config for config in configs if config.data is not None), first)
-    subject = subject_of(reader, run, hardware.device)
-    strider = subject.identity["backbone"] if subject.strides_single_pixels else None
-    training = plan_for(first.accelerator, first.precision, strider=strider, size=first.size)
-    data = _load(configs)
+    subject = subject_of(reader, run, views, hardware.device)
+    training = hardware
+    if any(config.kind in TRAINS for config in configs):
+        strider = subject.identity["backbone"] if subject.strides_single_pixels else None
+        training = plan_for(first.accelerator, first.precision, strider=strider, size=reader.size)
     folder = subject.folder if first.out is None else Path(first.out).expanduser()
     _check_folder(folder)
+    data = next((load_data(config.data) for config in configs if config.data is not None), None)
+    _check_apart(reader.data)
 
     def say(line: str) -> None:
         if first.progress:
             console.print(f"  {line}", style="dim", highlight=False)
 
-    tasks = []
-    for config in configs:
-        own = None if config.data is None else data
-        tasks.append(Task(config, subject, own, hardware, training, say))
+    holds = any(config.kind in HOLDS for config in configs)
+    tasks = [
+        Task(config, subject, None if config.data is None else data, hardware, training, say, holds)
+        for config in configs
+    ]
     for task in tasks:
         _protocol(task.config).check(task)
     where = (
@@ -78,24 +87,28 @@ def _evaluate(words: Sequence[str], console: Console) -> list[dict[str, Any]]:
     console.print(
         f"[bold]{subject.title}[/bold] · {subject.num_features} features · {where}", highlight=False
     )
-    records = []
-    for position, task in enumerate(tasks):
-        if position and "features" in vars(tasks[position - 1]):
-            vars(task).setdefault("features", tasks[position - 1].features)
-        started = time.perf_counter()
-        outcome = _protocol(task.config).run(task)
-        record = _record(task, outcome, time.perf_counter() - started)
-        folder.mkdir(parents=True, exist_ok=True)
-        file = folder / _file_name(record)
-        write_json(file, record)
-        records.append(record)
-        _show(console, record, file)
-    return records
+    if subject.identity.get("verdict") not in (None, "healthy"):
+        console.print(f"its verdict: {subject.identity['verdict']}", style="yellow")
+    return [
+        _do(task, before, words, folder, console)
+        for task, before in zip(tasks, [None, *tasks[:-1]], strict=True)
+    ]
 
 
-def _load(configs: Sequence[EvalConfig]) -> Data | None:
-    """The images, which all protocols of a command share."""
-    return next((load_data(config.data) for config in configs if config.data is not None), None)
+def _do(
+    task: Task, before: Task | None, words: Sequence[str], folder: Path, console: Console
+) -> dict[str, Any]:
+    """Runs a protocol, writes its record and shows it; features that the one before it extracted are taken over."""
+    if before is not None and "features" in vars(before):
+        vars(task)["features"] = before.features
+    started = time.perf_counter()
+    outcome = _protocol(task.config).run(task)
+    record = _record(task, outcome, words, time.perf_counter() - started)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / _file_name(record)
+    write_json(file, record)
+    _show(console, record, file)
+    return record
 
 
 def _protocol(config: EvalConfig) -> ModuleType:
@@ -104,29 +117,43 @@ def _protocol(config: EvalConfig) -> ModuleType:
 
 def _check_folder(folder: Path) -> None:
     there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    if not there.is_dir():
-        raise UserError(f"out must be a folder; received '{folder}', and '{there}' is a file; choose another")
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(
+            f"results go into a folder that can be written to; '{folder}' is none, as '{there}' is "
+            f"{'not writable' if there.is_dir() else 'a file'}; set out=FOLDER"
+        )
 
 
-def _record(task: Task, outcome: Outcome, seconds: float) -> dict[str, Any]:
+def _check_apart(data: DataConfig | None) -> None:
+    """Refuses to test on the images that classifiers are trained on."""
+    if data is None or data.train is None or data.test is None or data.holdout:
+        return
+    if Path(data.train).expanduser().resolve() == Path(data.test).expanduser().resolve():
+        raise UserError(
+            f"test images must be others than those with which classifiers are trained; data.train and data.test are "
+            f"both '{data.train}'; name another data.test, or set data.holdout=0.2 in its place"
+        )
+
+
+def _record(task: Task, outcome: Outcome, words: Sequence[str], seconds: float) -> dict[str, Any]:
     config, data = task.config, task.data
     settings = dataclasses.asdict(config)
     others = [section for section in SECTIONS if section != config.kind]
-    described = None
+    precision = {
+        "features": None if config.kind == "detection" else task.hardware.precision,
+        "training": task.training.precision if config.kind in TRAINS else None,
+    }
+    described, seen = None, ""
     if data is not None:
-        described = {
-            "name": settings["data"]["name"],
-            "train_images": len(data.train),
-            "labelled_images": None if data.bank is None else len(data.bank),
-            "test_images": None if data.test is None else len(data.test),
-            "classes": None if data.classes is None else len(data.classes),
-            "size": config.size,
-            "skipped": len(data.skipped),
-        }
+        described = _described(task)
+        seen = f"; images of {config.size} pixels, features in {precision['features']}"
+        if config.kind != "label_free":
+            seen += f", {described['test_images']} test images, {described['tested_on']}"
+    here = environment(task.hardware)
     return {
         "protocol": config.protocol,
         "kind": config.kind,
-        "in_words": outcome.in_words,
+        "in_words": outcome.in_words + seen,
         "encoder": {"title": task.subject.title, **task.subject.identity},
         "data": described,
         "metric": outcome.metric,
@@ -136,14 +163,33 @@ def _record(task: Task, outcome: Outcome, seconds: float) -> dict[str, Any]:
         "details": outcome.details,
         "seconds": seconds,
         "seed": config.seed,
+        "precision": precision,
         "settings": {key: value for key, value in settings.items() if key not in others},
+        "words": list(words),
         "environment": {
-            key: value
-            for key, value in environment(task.hardware).items()
-            if key not in ("versions", "git_commit")
+            key: here[key] for key in ("platform", "processor", "cpu_cores", "cpu_threads", "device")
         },
-        "git_commit": git_commit(),
-        "versions": versions(),
+        "git_commit": here["git_commit"],
+        "versions": here["versions"],
+    }
+
+
+def _described(task: Task) -> dict[str, Any]:
+    data, config = task.data, task.config.data
+    assert data is not None
+    assert config is not None
+    tested_on = None
+    if data.test is not None:
+        tested_on = "a part held out of the training images" if config.holdout else "the test set"
+    return {
+        "name": config.name,
+        "train_images": len(data.train),
+        "labelled_images": None if data.bank is None else len(data.bank),
+        "test_images": None if data.test is None else len(data.test),
+        "tested_on": tested_on,
+        "classes": None if data.classes is None else len(data.classes),
+        "size": task.config.size,
+        "skipped": len(data.skipped),
     }
 
 
@@ -152,7 +198,7 @@ def _file_name(record: dict[str, Any]) -> str:
     free = ("progress", "out", "threads", "run")
     what = {
         "settings": {key: value for key, value in record["settings"].items() if key not in free},
-        "encoder": {key: value for key, value in record["encoder"].items() if key not in ("run", "title")},
+        "encoder": {key: record["encoder"][key] for key in ("digest", "mean", "std", "weights")},
     }
     digest = hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:8]
     data = record["data"] or {"name": "boxes"}

@@ -86,9 +86,8 @@ class SupervisedOptimizerConfig(OptimizerConfig):
     """That of pre-training, with what supervised recipes have besides."""
 
     nesterov: bool = False  # of sgd
-    milestones: tuple[
-        Share, ...
-    ] = ()  # shares of the training after which the rate is a tenth; in place of `schedule`
+    # Shares of the training after each of which the rate is a tenth of what it was; in place of the cosine.
+    milestones: tuple[Share, ...] = ()
 
     def __post_init__(self) -> None:
         if self.nesterov and (self.name != "sgd" or self.momentum == 0):
@@ -132,6 +131,11 @@ class LinearConfig(SupervisedConfig):
         if len(set(self.rates)) < len(self.rates):
             raise ValueError(
                 f"rates must differ from one another; received {list(self.rates)}; leave out the repeated"
+            )
+        if self.rates and self.optimizer.lr not in self.rates:
+            raise ValueError(
+                f"rates are tried in place of optimizer.lr; received optimizer.lr={self.optimizer.lr} beside rates="
+                f"{list(self.rates)}; set linear.rates=[{self.optimizer.lr}], or linear.rates=[] to take it"
             )
 
 
@@ -193,14 +197,14 @@ class EvalConfig:
     backbone: BackboneConfig | None = None  # without a run
     data: DataConfig | None  # null: detection, which has folders of its own
     size: Count  # pixels, of the square view
-    seed: Index = 0  # of what is drawn: labels, initial weights of classifiers, augmentation
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0  # of labels, classifiers' weights, augmentation
     precision: Literal["auto", "fp32", "bf16", "fp16"] = (
         "auto"  # auto: features in fp32, training as is fastest
     )
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
     threads: Count | None = None  # CPU threads; null: torch's choice
     progress: bool = True
-    out: str | None = None  # folder of the eval-*.json; null: the run directory
+    out: Folder | None = None  # folder of the eval-*.json; null: the run directory
     knn: KnnConfig = KnnConfig()
     linear: LinearConfig = LinearConfig()
     linear_cached: LinearCachedConfig = LinearCachedConfig()

@@ -8,34 +8,68 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.seed import isolate_rng
-from timm.data.config import resolve_model_data_config
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import nn
 
 from ssl_zoo.backbone import build_backbone, look_at
 from ssl_zoo.evaluation.schema import EvalConfig
 from ssl_zoo.evaluation.task import Subject
-from ssl_zoo.saved import SavedRun
+from ssl_zoo.saved import SavedRun, digest_of
+from ssl_zoo.schema import ViewConfig
 
 __all__ = ["subject_of"]
 
 
-def subject_of(config: EvalConfig, run: SavedRun | None, device: torch.device) -> Subject:
+def subject_of(
+    config: EvalConfig, run: SavedRun | None, views: tuple[ViewConfig, ...], device: torch.device
+) -> Subject:
     """The encoder with its preprocessing, on the device and in evaluation mode.
+
+    Args:
+        config: of an evaluation, any of a command's.
+        run: that the encoder is of; None: a plain timm model.
+        views: how the images are augmented in pre-training.
+        device: where to.
 
     Raises:
         UserError: a weight is missing or does not fit; timm cannot build the model or fetch its weights.
     """
-    return _of_timm(config, device) if run is None else _of_run(config, run, device)
+    data = config.data or (None if run is None else run.config.data)
+    channels = 3 if data is None else data.channels
+    if run is None:
+        title, backbone, identity, folder = _of_timm(config, channels)
+    else:
+        title, backbone, identity, folder = _of_run(config, run)
+    width, strides = look_at(backbone, identity["backbone"], channels, config.size)
+    mean, std = (
+        (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD) if data is None else (tuple(data.mean), tuple(data.std))
+    )
+    identity |= {"digest": digest_of(backbone.state_dict()), "channels": channels, "mean": mean, "std": std}
+    return Subject(
+        title=title,
+        backbone=backbone.to(device).to(memory_format=torch.channels_last).eval(),
+        num_features=width,
+        channels=channels,
+        mean=mean,
+        std=std,
+        identity=identity,
+        folder=folder,
+        views=views,
+        strides_single_pixels=strides,
+    )
 
 
-def _of_run(config: EvalConfig, run: SavedRun, device: torch.device) -> Subject:
+Found = tuple[str, nn.Module, dict[str, Any], Path]  # title, backbone, identity, folder
+
+
+def _of_run(config: EvalConfig, run: SavedRun) -> Found:
     trained = config.weights == "trained"
     saved = run.config
-    backbone = run.backbone(trained=trained, size=config.size)
+    # A run that began from pretrained weights is not random before its training.
+    weights = "pretrained" if not trained and saved.backbone.pretrained else config.weights
     identity: dict[str, Any] = {
         "run": str(run.folder),
-        "checkpoint": run.path.name,
+        "checkpoint": run.path.name if trained else None,
         "method": saved.method.name,
         "trained_on": saved.data.name,
         "seed": saved.seed,
@@ -43,62 +77,28 @@ def _of_run(config: EvalConfig, run: SavedRun, device: torch.device) -> Subject:
         "epochs_of_the_run": saved.epochs,
         "backbone": saved.backbone.name,
         "stem": saved.backbone.stem,
-        "weights": config.weights,
-        "digest": run.digest if trained else None,
-        "verdict": None if run.result is None else run.result.get("verdict"),
+        "weights": weights,
+        "verdict": run.result.get("verdict") if trained and run.is_last and run.result else None,
     }
-    title = f"{run.title}, {'trained' if trained else 'before its training'}"
-    data = config.data or saved.data
-    width, strides = look_at(backbone, saved.backbone.name, data.channels, config.size)
-    return Subject(
-        title=title,
-        backbone=_placed(backbone, device),
-        num_features=width,
-        strides_single_pixels=strides,
-        channels=data.channels,
-        mean=data.mean,
-        std=data.std,
-        identity=identity,
-        folder=run.folder,
-        views=saved.augment.flat,
-    )
+    state = "trained" if trained else "before its training"
+    if trained and not run.is_finished:
+        state = f"after {run.position.epoch} of {saved.epochs} epochs"
+    return f"{run.title}, {state}", run.backbone(trained=trained, size=config.size), identity, run.folder
 
 
-def _of_timm(config: EvalConfig, device: torch.device) -> Subject:
+def _of_timm(config: EvalConfig, channels: int) -> Found:
     assert config.backbone is not None
-    channels = 3
-    mean: tuple[float, ...] = IMAGENET_DEFAULT_MEAN
-    std: tuple[float, ...] = IMAGENET_DEFAULT_STD
-    if config.data is not None:
-        channels, mean, std = config.data.channels, config.data.mean, config.data.std
     with isolate_rng():
         pl.seed_everything(config.seed, workers=True, verbose=False)
-        built = build_backbone(config.backbone, channels, config.size)
-    if config.backbone.pretrained:
-        own = resolve_model_data_config(built.model)  # type: ignore[no-untyped-call]
-        if len(own["mean"]) == channels:
-            mean, std = tuple(own["mean"]), tuple(own["std"])
-    weights = "pretrained" if config.backbone.pretrained else "random"
-    name = config.backbone.name
-    seeded = "" if config.backbone.pretrained else f", seed {config.seed}"
-    return Subject(
-        title=f"{name} ({weights}{seeded})",
-        backbone=_placed(built.model.eval(), device),
-        num_features=built.num_features,
-        strides_single_pixels=built.strides_single_pixels,
-        channels=channels,
-        mean=mean,
-        std=std,
-        identity={
-            "run": None,
-            "backbone": name,
-            "stem": config.backbone.stem,
-            "weights": weights,
-            "seed": config.seed,
-        },
-        folder=Path("runs") / f"timm-{name}-{weights}",
-    )
-
-
-def _placed(backbone: nn.Module, device: torch.device) -> nn.Module:
-    return backbone.to(device).to(memory_format=torch.channels_last).eval()
+        backbone = build_backbone(config.backbone, channels, config.size).model.eval()
+    name, weights = config.backbone.name, "pretrained" if config.backbone.pretrained else "random"
+    seed = None if config.backbone.pretrained else config.seed
+    identity = {
+        "run": None,
+        "backbone": name,
+        "stem": config.backbone.stem,
+        "weights": weights,
+        "seed": seed,
+    }
+    title = f"{name} ({weights})" if seed is None else f"{name} ({weights}, seed {seed})"
+    return title, backbone, identity, Path("runs") / f"timm-{name}-{weights}"

@@ -21,7 +21,6 @@ from torch.nn.functional import cross_entropy
 
 from ssl_zoo.augment import Augment
 from ssl_zoo.data import Split
-from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.features import BATCH, extract
 from ssl_zoo.evaluation.recipe import Recipe, rate_factor
 from ssl_zoo.evaluation.task import Task
@@ -32,7 +31,6 @@ __all__ = [
     "Classifier",
     "Fitted",
     "Score",
-    "check_classes",
     "fit",
     "score",
 ]
@@ -219,19 +217,3 @@ def score(task: Task, model: Classifier, test: Split) -> list[Score]:
         Score(top1 / start, top5 / start if classes > 5 else None) if whole else Score(None, None)
         for (top1, top5), whole in zip(hits.tolist(), finite, strict=True)
     ]
-
-
-def check_classes(task: Task) -> None:
-    """Refuses data that no classifier can be trained on.
-
-    Raises:
-        UserError: no labels, no test images, or fewer than two classes.
-    """
-    bank, _ = task.labelled_splits()
-    assert bank.labels is not None
-    present = len(torch.unique(bank.labels))
-    if present < 2:
-        raise UserError(
-            f"a classifier needs training images of at least 2 classes; received {len(bank)} of {present}; set another "
-            "data.train"
-        )

@@ -35,7 +35,7 @@ class Subject:
     std: tuple[float, ...]
     identity: dict[str, Any]  # for the record: run, epoch, digest of the weights ... or the timm model
     folder: Path  # where results go unless `out` says another
-    views: tuple[ViewConfig, ...] = ()  # that it was trained on; none for a timm model
+    views: tuple[ViewConfig, ...] = ()  # how the images evaluated on are augmented in pre-training
     strides_single_pixels: bool = False  # see `training.hardware`
 
 
@@ -62,6 +62,9 @@ class Task:
     hardware: Plan  # of features: fp32 unless another precision is asked for
     training: Plan  # of what trains: the fastest precision that computes rightly
     say: Callable[[str], None] = field(default=lambda line: None)
+    holds_features: bool = (
+        False  # another protocol of the command needs the features, so none need stream them
+    )
 
     @cached_property
     def features(self) -> Labelled:
@@ -82,7 +85,7 @@ class Task:
         """The labelled training images and the test images.
 
         Raises:
-            UserError: the data has no labels, or no test images.
+            UserError: the data has no labels, fewer than two classes, or no test images.
         """
         data = self.data
         assert data is not None
@@ -97,6 +100,13 @@ class Task:
             raise UserError(
                 f"protocol={self.config.protocol} needs test images with labels, and data '{name}' has none; set "
                 "data.test=FOLDER, or data.holdout=0.2 to test on a part of the training images"
+            )
+        assert data.bank.labels is not None
+        present = len(torch.unique(data.bank.labels))
+        if present < 2:
+            raise UserError(
+                f"a classifier needs training images of at least 2 classes; received {len(data.bank)} of {present}; "
+                "set another data.train or data.limit"
             )
         return data.bank, data.test
 

@@ -100,7 +100,7 @@ class Neighbours:
         # MPS has no float64.
         self.device = torch.device("cpu") if queries.device.type == "mps" else queries.device
         self.finite = bool(queries.isfinite().all())  # and the bank, as far as it has been seen
-        self.seen = 0  # images of the bank
+        self.seen = self._compared = 0  # images of the bank
         self._queries = torch.split(queries.detach().to(self.device), chunk)  # (B, D) each
         self._nearest = [
             torch.empty(len(block), 0, device=self.device, dtype=torch.float64) for block in self._queries
@@ -112,6 +112,7 @@ class Neighbours:
         """Takes the next images of the bank: features (n, D), labels (n,)."""
         assert len(features) == len(labels)
         self.finite = self.finite and bool(features.isfinite().all())
+        self.seen += len(features)
         self._labels.append(labels.to(self.device))
         for part in torch.split(features.detach().to(self.device), self.chunk):
             self._waiting.append(part)
@@ -150,9 +151,11 @@ class Neighbours:
             return
         keys = _unit(torch.cat(self._waiting))  # (n, D)
         self._waiting = []
-        position = torch.arange(self.seen, self.seen + len(keys), device=self.device, dtype=torch.float64)
-        self.seen += len(keys)
-        assert self.seen <= PLACES
+        position = torch.arange(
+            self._compared, self._compared + len(keys), device=self.device, dtype=torch.float64
+        )
+        self._compared += len(keys)
+        assert self._compared <= PLACES
         for number, block in enumerate(self._queries):
             near = (_unit(block) @ keys.T).mul_(STEP).round_().mul_(PLACES).sub_(position)  # (B, n)
             near = torch.cat([self._nearest[number], near], dim=1)

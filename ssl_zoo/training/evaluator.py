@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ssl_zoo.augment import Augment, normalize
 from ssl_zoo.data import Data, Split
 from ssl_zoo.errors import UserError
+from ssl_zoo.evaluation.features import full_precision
 from ssl_zoo.method import Method
 from ssl_zoo.monitors.collapse import Diagnostics, diagnose
 from ssl_zoo.monitors.knn import knn_top1
@@ -196,7 +197,11 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
     modes = {child: child.training for child in module.modules()}
     module.eval()
     try:
-        with torch.inference_mode(), torch.autocast(next(module.parameters()).device.type, enabled=False):
+        with (
+            torch.inference_mode(),
+            full_precision(),
+            torch.autocast(next(module.parameters()).device.type, enabled=False),
+        ):
             yield
     finally:
         for child, mode in modes.items():

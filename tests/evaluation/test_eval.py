@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
 from saved_runs import HARMS, train_tiny
 
 import ssl_zoo
 from ssl_zoo.cli import main
 from ssl_zoo.config import group_file, group_names
 from ssl_zoo.evaluation.compose import compose_evaluations
+from ssl_zoo.evaluation.features import extract
 from ssl_zoo.evaluation.schema import SECTIONS
 
 QUICK = (
@@ -42,7 +45,7 @@ def quick(*kinds: str) -> list[str]:
 @pytest.mark.parametrize("name", group_names("protocol"))
 def test_every_protocol_composes(name: str, run: Path, tmp_path: Path) -> None:
     data = ["data=cifar10"] if "protocols" in yaml.safe_load(group_file("protocol", name).read_text()) else []
-    configs, opened = compose_evaluations([f"run={run}", f"protocol={name}", *data])
+    configs, opened, _ = compose_evaluations([f"run={run}", f"protocol={name}", *data])
     assert opened is not None
     assert configs
     assert all(config.kind in SECTIONS for config in configs)
@@ -93,16 +96,15 @@ def test_a_timm_model_without_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(tmp_path)
     words = ["backbone.name=test_resnet", "protocol=knn", *quick("knn"), "out=here"]
     [record] = ssl_zoo.evaluate(words, silent=True)
+    assert len(record["encoder"].pop("digest")) == 12
     assert record["encoder"] == {
         "title": "test_resnet (random, seed 0)", "run": None, "backbone": "test_resnet", "stem": "standard",
-        "weights": "random", "seed": 0,
+        "weights": "random", "seed": 0, "channels": 1, "mean": (0.3,), "std": (0.37,),
     }  # fmt: skip
     assert [file.name for file in tmp_path.iterdir()] == ["here"]
 
 
 def test_other_channels_than_those_trained_on(copy: Path, tmp_path: Path) -> None:
-    from PIL import Image
-
     for kind in ("train", "test"):
         for number in range(8):
             file = tmp_path / "photos" / kind / f"class{number % 2}" / f"{number}.png"
@@ -115,6 +117,91 @@ def test_other_channels_than_those_trained_on(copy: Path, tmp_path: Path) -> Non
     assert record["top1"] == 1.0
 
 
+def test_an_unfinished_run_says_so(copy: Path, tmp_path: Path) -> None:
+    [record] = ssl_zoo.evaluate(["run=run/checkpoints/previous.ckpt", *quick("knn")], silent=True)
+    assert record["encoder"]["title"].endswith("after 1 of 2 epochs")
+    assert (record["encoder"]["epochs_trained"], record["encoder"]["verdict"]) == (1, None)
+    [last] = ssl_zoo.evaluate(["run=run", *quick("knn")], silent=True)
+    assert last["encoder"]["verdict"] == json.loads((copy / "result.json").read_text())["verdict"]
+    assert last["encoder"]["digest"] != record["encoder"]["digest"]
+
+
+def test_the_record_says_precision_and_what_was_tested_on(copy: Path) -> None:
+    words = [
+        "run=run",
+        "protocol=knn,finetune",
+        *quick("knn", "finetune"),
+        "data.holdout=0.5",
+        "precision=fp32",
+    ]
+    knn, finetune = ssl_zoo.evaluate(words, silent=True)
+    assert knn["precision"] == {"features": "fp32", "training": None}
+    assert finetune["precision"] == {"features": "fp32", "training": "fp32"}
+    assert knn["data"]["tested_on"] == "a part held out of the training images"
+    assert "a part held out of the training images" in knn["in_words"]
+    assert f"{knn['data']['test_images']} test images" in knn["in_words"]
+    assert knn["words"] == words
+
+
+def test_features_are_extracted_once_for_all_protocols(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ssl_zoo.evaluation import task
+
+    seen: list[int] = []
+
+    def counting(*arguments: Any, **more: Any) -> Any:
+        seen.append(len(arguments[1]))
+        return extract(*arguments, **more)
+
+    monkeypatch.setattr(task, "extract", counting)
+    names = "protocol=knn,few_labels,linear_cached"
+    ssl_zoo.evaluate(["run=run", names, *quick("knn", "few_labels", "linear_cached")], silent=True)
+    assert seen == [100, 360]  # training images, test images
+
+
+def test_two_encoders_never_share_a_file(copy: Path, tmp_path: Path) -> None:
+    train_tiny(tmp_path / "other", "simsiam", "seed=1")
+    for run in ("run", "other"):
+        ssl_zoo.evaluate([f"run={run}", "out=here", "weights=random", *quick("knn")], silent=True)
+    assert len(list(Path("here").iterdir())) == 2
+
+
+def test_a_protocol_of_ones_own(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_ZOO_CONFIGS", str(tmp_path / "own"))
+    folder = tmp_path / "own" / "protocol"
+    folder.mkdir(parents=True)
+    (folder / "mine.yaml").write_text("kind: knn\nknn: {k: [3], temperature: [0.1]}\n")
+    (folder / "both.yaml").write_text("protocols: [mine, few_labels]\n")
+    [record] = ssl_zoo.evaluate(["run=run", "protocol=mine", *quick()], silent=True)
+    assert [(row["k"], row["temperature"]) for row in record["rows"]] == [(3, 0.1)]
+    records = ssl_zoo.evaluate(["run=run", "protocol=both", *quick("few_labels")], silent=True)
+    assert [record["protocol"] for record in records] == ["mine", "few_labels"]
+    for text, reason in {
+        "kind: [": "cannot be read as one",
+        "knn: {}": "says neither or both",
+        "kind: knnn": "did you mean 'knn'",
+        "kind: knn\nseed: 3": "has 'seed' as well",
+        "kind: knn\nlinear: {}": "has 'linear' as well",
+        "kind: knn\nknn: {kk: 3}": "broken.yaml",
+        "kind: knn\nknn: 3": "a block of keys",
+        "protocols: knn": "a list of names",
+        "protocols: []": "a list of names",
+        "protocols: [3]": "a list of names",
+        "protocols: [broken]": "comes round to 'broken'",
+        "protocols: [knn]\nother_data: 'no'": "true or false",
+    }.items():
+        (folder / "broken.yaml").write_text(text)
+        with pytest.raises(ssl_zoo.UserError, match=reason):
+            ssl_zoo.evaluate(["run=run", "protocol=broken"], silent=True)
+
+
+def test_an_unwritable_folder_is_refused_before_anything(
+    copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["eval", "run=run", "out=/proc/nothing"]) == 2
+    assert "set out=FOLDER" in capsys.readouterr().err
+
+
+SAME = ("data=imagefolder", "data.train=same", "data.test=./same")
 REFUSED = {
     "no run": (["run=nothing"], "does not exist"),
     "no encoder": (["protocol=knn", "data=digits"], "set run=DIR, or backbone.name=resnet50"),
@@ -125,12 +212,16 @@ REFUSED = {
     "section of another": (["run=run", "linear.epochs=3"], "linear.* is read by protocols of kind linear"),
     "backbone beside a run": (["run=run", "backbone.name=resnet18"], "brings its own backbone"),
     "weights without a run": (["data=digits", "backbone.name=resnet18", "weights=random"], "without a run"),
-    "transfer to its own data": (["run=run", "protocol=transfer"], "transfer to other data"),
+    "transfer to its own data": (["run=run", "protocol=transfer"], "protocol=transfer is about other data"),
     "k above the bank": (["run=run", "knn.k=[1000]"], "1000"),
     "data of none": (["run=run", "data=cifar1"], "did you mean"),
     "data word for boxes": (["run=run", "protocol=detection_voc", "data=digits"], "detection.train"),
     "a word": (["run"], "key=value"),
     "out is a file": (["run=run", "out=run/config.yaml/x"], "is a file"),
+    "too large a seed": (["run=run", f"seed={2**32}"], "seed must be less than"),
+    "other channels": (["run=run", "data.channels=3"], "what the encoder was trained with"),
+    "one class": (["run=run", "data.limit=1"], "at least 2 classes"),
+    "tested on what was learnt": (["run=run", *SAME], "must be others"),
     "no GPU": (["run=run", "accelerator=mps"], "not on this machine"),
 }
 
@@ -138,6 +229,10 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_wrong_input(case: str, copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments, reason = REFUSED[case]
+    if case == "tested on what was learnt":
+        for number in range(8):
+            (Path("same") / str(number % 2)).mkdir(parents=True, exist_ok=True)
+            Image.new("L", (12, 12), 30 * number).save(f"same/{number % 2}/{number}.png")
     before = sorted(Path().rglob("*"))
     assert main(["eval", *arguments]) == 2
     error = capsys.readouterr().err
@@ -159,8 +254,6 @@ def test_a_harmed_run(harm: str, copy: Path, capsys: pytest.CaptureFixture[str])
 
 @pytest.mark.parametrize("protocol", ["knn", "linear_cached", "few_labels", "linear_moco", "finetune"])
 def test_data_without_labels(protocol: str, copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from PIL import Image
-
     Path("flat").mkdir()
     for number in range(4):
         Image.new("L", (12, 12), 60 * number).save(f"flat/{number}.png")

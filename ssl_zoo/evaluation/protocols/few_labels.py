@@ -64,8 +64,10 @@ def run(task: Task) -> Outcome:
     headline = _headline(amounts)
     smallest = int(torch.unique(data.bank_labels, return_counts=True)[1].min())
     draws_of = {str(amount): list(result.draws) for amount, result in found.items()}
+    finite = not math.isnan(found[headline].mean)
     return Outcome(
-        in_words=_in_words(settings.draws, rows, headline, smallest, amounts),
+        in_words=_in_words(settings.draws, rows, headline, smallest, amounts)
+        + ("" if finite else "; not measured, as a feature is not finite"),
         top1=_number(found[headline].mean),
         top1_std=_number(found[headline].std),
         rows=tuple(rows),

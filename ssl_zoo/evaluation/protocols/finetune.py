@@ -15,7 +15,7 @@ from typing import Any
 from ssl_zoo.data import Split
 from ssl_zoo.evaluation.picks import class_share, seed_of
 from ssl_zoo.evaluation.recipe import Recipe
-from ssl_zoo.evaluation.supervised import Classifier, check_classes, fit, score
+from ssl_zoo.evaluation.supervised import Classifier, fit, score
 from ssl_zoo.evaluation.task import Outcome, Task
 
 __all__ = ["check", "run"]
@@ -27,7 +27,7 @@ def check(task: Task) -> None:
     Raises:
         UserError: no labels, no test images, or fewer than two classes.
     """
-    check_classes(task)
+    task.labelled_splits()
 
 
 def run(task: Task) -> Outcome:

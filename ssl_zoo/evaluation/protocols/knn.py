@@ -60,6 +60,7 @@ def run(task: Task) -> Outcome:
         in_words=(
             f"weighted kNN by cosine similarity on frozen features, bank of {neighbours.seen} training images, "
             f"k={listed}{rule}; the headline is k={k}, T={temperature:g}, those nearest to k=200 and T=0.1"
+            + ("" if neighbours.finite else "; not measured, as a feature is not finite")
         ),
         top1=headline,
         rows=tuple(rows),
@@ -77,7 +78,7 @@ def _neighbour_counts(task: Task) -> tuple[int, ...]:
 
 def _test(task: Task) -> tuple[Tensor, Tensor]:
     """Test features (N, F) and labels (N,)."""
-    if "features" in vars(task):  # another protocol of this command has them
+    if task.holds_features:
         return task.features.test, task.features.test_labels
     test = task.labelled_splits()[1]
     assert test.labels is not None
@@ -86,7 +87,7 @@ def _test(task: Task) -> tuple[Tensor, Tensor]:
 
 def _bank(task: Task) -> Iterator[tuple[Tensor, Tensor]]:
     """Features (n, F) and labels (n,) of the training images, batch by batch."""
-    if "features" in vars(task):
+    if task.holds_features:
         yield task.features.bank, task.features.bank_labels
         return
     bank = task.labelled_splits()[0]

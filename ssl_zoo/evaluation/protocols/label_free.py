@@ -63,6 +63,7 @@ def run(task: Task) -> Outcome:
         in_words=(
             f"scores without labels of frozen features ({features.shape[1]} wide) of {len(seen)} of "
             f"{len(task.data.train)} training images; {', '.join(DIAGNOSTICS)} on {len(near)} of them"
+            + ("" if features.isfinite().all() else "; not measured, as a feature is not finite")
         ),
         metric="label-free scores",
         rows=tuple(

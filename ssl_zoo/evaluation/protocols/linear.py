@@ -21,7 +21,7 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.picks import class_share, seed_of
 from ssl_zoo.evaluation.recipe import Recipe
 from ssl_zoo.evaluation.schema import LinearConfig
-from ssl_zoo.evaluation.supervised import Classifier, check_classes, fit, score
+from ssl_zoo.evaluation.supervised import Classifier, fit, score
 from ssl_zoo.evaluation.task import Outcome, Task
 
 __all__ = ["check", "run"]
@@ -35,7 +35,6 @@ def check(task: Task) -> None:
     Raises:
         UserError: no labels, no test images, fewer than two classes, or too few images.
     """
-    check_classes(task)
     bank, _ = task.labelled_splits()
     holdout = task.config.linear.holdout
     if task.config.linear.rates and len(_parts(task)[0]) < 2:
@@ -71,7 +70,7 @@ def run(task: Task) -> Outcome:
         )
     if top1 is None:
         words.append("the training diverged: no accuracy")
-    elif first is not None and last is not None and last > HARDLY * first:
+    elif first is not None and last is not None and len(fitted.losses) > 1 and last > HARDLY * first:
         words.append(
             f"the training loss went from {first:.3f} to {last:.3f} only, in {recipe.steps} steps: too few for this "
             "rate, or features that say little"

@@ -1,0 +1,95 @@
+"""A protocol: a YAML in a `protocol/` folder of configurations, this package's, a plugin's or the user's own.
+
+    kind: knn              the code, a file in `evaluation/protocols/`
+    knn: {k: [20]}         its settings, the block of that name
+
+or, to do several together,
+
+    protocols: [linear_cached, finetune]
+    other_data: true       only on data that the run was not trained on
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from ssl_zoo.config import group_file, group_names
+from ssl_zoo.errors import UserError, suggest, unknown_name
+from ssl_zoo.evaluation.schema import SECTIONS
+
+__all__ = ["GROUP", "Protocol", "expand"]
+
+GROUP = "protocol"
+
+
+class Protocol(NamedTuple):
+    """What a YAML says."""
+
+    name: str
+    kind: str
+    settings: dict[str, Any]  # the block of the kind's name, under that name
+    file: Path
+    transfer: str | None  # the protocol that asked for data which the run was not trained on
+
+
+def expand(name: str, transfer: str | None = None, above: tuple[str, ...] = ()) -> list[Protocol]:
+    """A protocol, or those that it lists.
+
+    Raises:
+        UserError: there is no such protocol; its YAML cannot be read, says something else, or lists itself.
+    """
+    names = group_names(GROUP)
+    if name not in names:
+        raise unknown_name(GROUP, name, names)
+    file = group_file(GROUP, name)
+    if name in above:
+        raise UserError(
+            f"a protocol lists others, not itself; '{file}' comes round to '{name}'; take it out there"
+        )
+    block = _read(file)
+    if block.get("other_data"):
+        transfer = transfer or name
+    if "protocols" in block:
+        return [found for inner in block["protocols"] for found in expand(inner, transfer, (*above, name))]
+    kind = block["kind"]
+    return [Protocol(name, kind, {kind: block.get(kind) or {}}, file, transfer)]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        block = yaml.safe_load(file.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        said = str(error).replace("\n", " ")
+        raise UserError(
+            f"a protocol is a YAML file; '{file}' cannot be read as one: {said}; mend it there"
+        ) from error
+    if not isinstance(block, dict) or ("kind" in block) == ("protocols" in block):
+        raise UserError(
+            f"a protocol's YAML says its kind ({', '.join(SECTIONS)}), or lists protocols; '{file}' says neither or "
+            "both; see configs/protocol/knn.yaml"
+        )
+    kind = block.get("kind", "knn")
+    if kind not in SECTIONS:
+        raise UserError(
+            f"kind must be one of {', '.join(SECTIONS)}; '{file}' says {kind!r}{suggest(str(kind), SECTIONS)}"
+        )
+    known = {"other_data", *(("kind", kind) if "kind" in block else ("protocols",))}
+    unknown = [str(key) for key in block if key not in known]
+    if unknown:
+        raise UserError(
+            f"a protocol's YAML of this kind holds {', '.join(sorted(known))}; '{file}' has '{unknown[0]}' as "
+            "well; take it out, or say it on the command line"
+        )
+    if not isinstance(block.get("other_data", False), bool) or not isinstance(block.get(kind) or {}, dict):
+        raise UserError(
+            f"other_data must be true or false, and '{kind}' a block of keys; '{file}' has something else"
+        )
+    listed = block.get("protocols", ["knn"])
+    if not isinstance(listed, list) or not listed or not all(isinstance(inner, str) for inner in listed):
+        raise UserError(
+            f"protocols must be a list of names; '{file}' has {listed!r}; write protocols: [knn, finetune]"
+        )
+    return block
