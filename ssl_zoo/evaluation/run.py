@@ -81,6 +81,13 @@ def _evaluate(words: Sequence[str], console: Console) -> list[dict[str, Any]]:
     ]
     for task in tasks:
         _protocol(task.config).check(task)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = f"'{folder}' cannot be made: {error.strerror}"
+        raise UserError(
+            f"results go into a folder that can be written to; {reason}; set out=FOLDER"
+        ) from error
     where = (
         f"{torch.get_num_threads()} CPU threads" if hardware.device.type == "cpu" else str(hardware.device)
     )
@@ -104,7 +111,6 @@ def _do(
     started = time.perf_counter()
     outcome = _protocol(task.config).run(task)
     record = _record(task, outcome, words, time.perf_counter() - started)
-    folder.mkdir(parents=True, exist_ok=True)
     file = folder / _file_name(record)
     write_json(file, record)
     _show(console, record, file)
