@@ -132,7 +132,7 @@ def _table(name: str, groups: list[list[Record]]) -> str:
         }
         for row, label in enumerate(_labels(cells["trained"][0])):
             figures = {
-                weights: spread([_percent(record["rows"][row]["top1"]) for record in found], 1)
+                weights: spread([_percent(_figure(record, row)) for record in found], 1)
                 for weights, found in cells.items()
             }
             seconds = [
@@ -157,9 +157,17 @@ def _find(group: list[Record], protocol: str, weights: str) -> Record:
     )
 
 
+def _figure(record: Record, row: int) -> float | None:
+    """A row's accuracy; of draws alike in all else their mean."""
+    value: float | None = record["top1"] if "draw" in record["rows"][0] else record["rows"][row]["top1"]
+    return value
+
+
 def _labels(record: Record) -> list[str]:
-    """What tells the rows of a record apart."""
+    """What tells the rows of a record apart; draws are one."""
     rows = record["rows"]
+    if "draw" in rows[0]:
+        return [f"mean over {len(rows)} draws" if len(rows) > 1 else ""]
     differing = [
         key
         for key in rows[0]
