@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ssl_zoo.data import Data, MemorySplit, Split
+from ssl_zoo.data import Data, FileSplit, MemorySplit, Split
 from ssl_zoo.errors import UserError
 
 __all__ = ["Images", "Part", "Row", "images_of"]
@@ -54,6 +55,25 @@ class Images:
                 assert isinstance(part.split, MemorySplit)
                 sha.update(part.split.images.numpy().data)
         return sha.hexdigest()[:12]
+
+    @property
+    def stamp(self) -> str | None:
+        """Twelve hex digits of each file's size and time of change; None of embedded data.
+
+        Equal while no file is written anew, on this machine alone: a copy of a folder is another.
+        """
+        sha, files = hashlib.sha256(), False
+        for part in self.parts:
+            if not isinstance(part.split, FileSplit):
+                continue
+            files = True
+            for name in part.split.names:
+                try:
+                    found = os.stat(part.split.root / name)
+                    sha.update(f"{found.st_size} {found.st_mtime_ns}\n".encode())
+                except OSError:  # gone since it was listed: what reads it will say so
+                    sha.update(b"gone\n")
+        return sha.hexdigest()[:12] if files else None
 
     def file(self, number: int) -> str:
         """The file of an image; of embedded data its position in the split."""

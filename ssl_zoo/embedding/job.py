@@ -25,8 +25,8 @@ from ssl_zoo.training.hardware import Plan, plan_for
 
 __all__ = ["Job", "prepare"]
 
-# Of the data: what changes no feature, and what stands in the record by itself.
-NOT_RECORDED = ("cache_mb", "workers", "on_error", "root", "mean", "std")
+# Of the data: what changes no feature, the folders, which their files stand for, and what the record has by itself.
+NOT_RECORDED = ("cache_mb", "workers", "on_error", "root", "train", "test", "mean", "std")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ class Job:
     skipped: tuple[str, ...]  # files that were seen to be unreadable before any was decoded
     settings: Settings
     hardware: Plan
-    record: dict[str, Any]
+    record: dict[str, Any]  # what the features are of and how they are computed: the metadata
+    local: dict[str, Any]  # what a continuation is compared with besides, which says nothing elsewhere
 
 
 def prepare(options: EmbedConfig, about_data: Sequence[str]) -> Job:
@@ -57,11 +58,6 @@ def prepare(options: EmbedConfig, about_data: Sequence[str]) -> Job:
     run = open_run(options.run)
     # A folder is read file by file even where it would fit into memory, which would grow with it.
     data_config = dataclasses.replace(data_for(about_data, run), cache_mb=0.0)
-    if data_config.channels != run.config.data.channels:
-        raise UserError(
-            f"data.channels must be what the encoder was trained with, {run.config.data.channels}; received "
-            f"{data_config.channels}; leave it out"
-        )
     size = run.config.augment.size if options.size is None else options.size
     encoder = _encoder(run, options, size).to(hardware.device).to(memory_format=torch.channels_last)
     width = _width(encoder, data_config.channels, size, hardware)
@@ -90,6 +86,7 @@ def prepare(options: EmbedConfig, about_data: Sequence[str]) -> Job:
         settings=settings,
         hardware=hardware,
         record=_record(options, run, data_config, images, size, width, hardware),
+        local={"file_sizes_and_times": images.stamp},
     )
 
 

@@ -53,7 +53,7 @@ def _embed(words: Sequence[str], silent: bool) -> Path:
     out = Path(options.out).expanduser()
     check_out(out)
     job = prepare(options, about_data)
-    store = Store(parts_of(out), job.record, job.width, options.dtype)
+    store = Store(parts_of(out), {**job.record, **job.local}, job.width, options.dtype)
     teller = Teller(len(job.images), store.position.images, silent=silent, bar=options.progress)
     try:
         teller.note(job.title)
@@ -65,7 +65,8 @@ def _embed(words: Sequence[str], silent: bool) -> Path:
             teller.note(f"continuing after {store.position.images} images that are done")
         _fill(store, job, teller)
         left_out = len(store.position.left_out)
-        metadata = {**store.record, "rows": store.position.rows, "left_out": left_out + len(job.skipped)}
+        about = {name: value for name, value in store.record.items() if name not in job.local}
+        metadata = {**about, "rows": store.position.rows, "left_out": left_out + len(job.skipped)}
         finish(out, store, job.images, metadata)
     except (KeyboardInterrupt, Interrupted):
         raise Interrupted(

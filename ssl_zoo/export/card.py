@@ -64,6 +64,11 @@ def _summary(encoder: Encoder) -> str:
         lines.append(
             f"**Unfinished: {at}**; what the run measured at its end, if it came to one, is not of these."
         )
+    elif run.result is not None and not run.is_last:
+        lines.append(
+            f"**Not of the run's last checkpoint, but of `{run.path.name}`**; what the run measured at its end is not "
+            "of these."
+        )
     elif (result := result_of(encoder)) is None:
         lines.append(
             "**Unfinished: all epochs are done, but the run holds no result**; nothing is known of it."
@@ -115,7 +120,7 @@ def _figures(encoder: Encoder, measured: list[Figure]) -> str:
         "|---|---|---|---|---|---|",
         *(figure.row() for figure in measured),
         "",
-        *(f"- {figure.protocol}: {figure.in_words}" for figure in measured if figure.in_words),
+        *dict.fromkeys(f"- {figure.protocol}: {figure.in_words}" for figure in measured if figure.in_words),
     ]
     size = encoder.run.config.augment.size
     if encoder.size != size:
@@ -166,9 +171,10 @@ def _config(encoder: Encoder) -> str:
 
 def _limits(encoder: Encoder, measured: list[Figure]) -> str:
     run = encoder.run
-    kinds = {figure.kind.partition("_cached")[0] for figure in measured}
+    kinds = {figure.kind for figure in measured}
     missing = [words for kind, words in KINDS.items() if kind not in kinds]
-    if not {figure.data for figure in measured} - {run.config.data.name, "-"}:
+    classified = {figure.data for figure in measured if figure.kind != "label_free"}
+    if not classified - {run.config.data.name, "-"}:
         missing.append("transfer to other data")
     result = result_of(encoder) or {}
     if encoder.weights == "trained" and result.get("linear_top1") is None:

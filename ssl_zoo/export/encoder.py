@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from ssl_zoo.backbone import look_at
 from ssl_zoo.data.split import SMALL_SIDE
 from ssl_zoo.errors import UserError
 from ssl_zoo.export.preprocess import Preprocess
-from ssl_zoo.saved import BACKBONE, SavedRun
+from ssl_zoo.saved import SavedRun, digest_of
 
 __all__ = ["Encoder", "Written", "crop_pct", "encoder_of", "is_fixed", "pretrained_cfg", "save_weights"]
 
@@ -73,9 +72,8 @@ class Encoder:
 
     @property
     def digest(self) -> str:
-        """Twelve hex digits of these weights, by the rule of `SavedRun.digest`."""
-        own = {BACKBONE + name: weight for name, weight in self.state.items()}
-        return dataclasses.replace(self.run, weights=own).digest
+        """Of these weights; see `saved.digest_of`."""
+        return digest_of(self.model.state_dict())
 
     @torch.inference_mode()
     def features(self, images: Tensor) -> Tensor:
@@ -91,7 +89,7 @@ class Encoder:
     def described(self) -> dict[str, str]:
         """What a file that can carry text says of itself."""
         run, result = self.run, self.run.result or {}
-        own = result if self.weights == "trained" and run.is_finished else {}
+        own = result if self.weights == "trained" and run.is_last else {}
         data = run.config.data
         said: dict[str, Any] = {
             "architecture": self.architecture,

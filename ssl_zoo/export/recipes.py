@@ -49,7 +49,7 @@ def shapes(encoder: Encoder) -> str:
 
 
 def preprocessing(encoder: Encoder, normalizes: bool) -> str:
-    """Python that makes what the encoder expects from a Pillow image, with Pillow and NumPy alone.
+    """Python that makes what the encoder expects from a Pillow image, with Pillow and NumPy alone; as `Preprocess`.
 
     Args:
         encoder: whose images.
@@ -62,7 +62,7 @@ def preprocessing(encoder: Encoder, normalizes: bool) -> str:
     return "\n".join(
         [
             "import numpy as np",
-            "from PIL import Image",
+            "from PIL import Image, ImageOps",
             *(
                 []
                 if normalizes
@@ -73,6 +73,11 @@ def preprocessing(encoder: Encoder, normalizes: bool) -> str:
             "",
             "def preprocess(image):",
             f'    """Pillow image -> float32 ({encoder.channels}, {size}, {size})."""',
+            '    if image.mode in ("I", "F"):',
+            '        raise ValueError("32 bits per channel have no fixed range")',
+            "    image = ImageOps.exif_transpose(image)",
+            '    if image.mode.startswith("I;16"):  # which convert would clip at 255',
+            "        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))",
             f'    image = image.convert("{"L" if gray else "RGB"}")',
             "    shorter = min(image.size)",
             f"    side = {size} if shorter <= {SMALL_SIDE} else {round(size * 256 / 224)}",

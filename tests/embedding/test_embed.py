@@ -100,6 +100,18 @@ def test_metadata_say_what_it_is_of(run: Path, found: Found) -> None:
     assert "git_commit" in found.about
 
 
+@pytest.mark.parametrize("name", ["f.npy", "f.parquet"])
+def test_metadata_say_nothing_of_the_machines_folders(
+    run: Path, pictures: Path, tmp_path: Path, name: str
+) -> None:
+    if name == "f.parquet":
+        pytest.importorskip("pyarrow")
+    words = embedding(run, pictures, tmp_path / name, f"data.test={pictures}", "split=all")
+    about = json.dumps(read(embed(words, silent=True)).about)
+    for folder in (run, pictures, tmp_path):
+        assert str(folder.parent) not in about
+
+
 def test_embedded_data_are_the_default_and_named_by_position(run: Path, tmp_path: Path) -> None:
     found = read(embed([f"run={run}", f"out={tmp_path / 'f.npy'}", "split=test"], silent=True))
     test = load_data(open_run(run).config.data).test

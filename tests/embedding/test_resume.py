@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import random
 import shutil
 import signal
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from embedding.common import COUNT, contents, embedding, make_pictures, read
+from PIL import Image
 
 from ssl_zoo.embedding import outputs, progress, store
 from ssl_zoo.embedding.run import embed
@@ -267,6 +269,39 @@ def test_other_weights_and_other_files_are_refused(
     embed([*words, "data.workers=1", "data.on_error=skip"], silent=True)  # what changes no feature may differ
 
 
+@pytest.mark.parametrize("keeps", ["size", "time"])
+def test_a_file_that_was_replaced_meanwhile_is_refused(run: Path, tmp_path: Path, keeps: str) -> None:
+    folder = make_pictures(tmp_path / "pictures", 12)
+    for file in list(folder.rglob("*.png")):
+        Image.open(file).save(file.with_suffix(".bmp"))  # equal shapes are files of equal size
+        file.unlink()
+    words = embedding(run, folder, tmp_path / "f.npy")
+    stop_after_ten(words)
+    file = folder / "ant" / "001.bmp"
+    old, times = file.read_bytes(), (file.stat().st_atime_ns, file.stat().st_mtime_ns)
+    image = Image.open(file).rotate(180)
+    (image if keeps == "size" else image.resize((image.width + 4, image.height))).save(file)
+    assert (file.stat().st_size == len(old)) == (keeps == "size")
+    if keeps == "time":
+        os.utime(file, ns=times)
+    with pytest.raises(UserError, match=r"was begun with file_sizes_and_times=[0-9a-f]{12}; received"):
+        embed(words, silent=True)
+    file.write_bytes(old)
+    os.utime(file, ns=times)
+    found = read(embed(words, silent=True))
+    assert "file_sizes_and_times" not in found.about
+
+
+def test_the_same_folder_by_another_path_goes_on(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = make_pictures(tmp_path / "pictures", 12)
+    stop_after_ten(embedding(run, pictures, tmp_path / "f.npy"))
+    monkeypatch.chdir(tmp_path)
+    embed(embedding(run, Path("pictures"), tmp_path / "f.npy"), silent=True)
+    assert read(tmp_path / "f.npy").about["rows"] == 12
+
+
 def test_a_folder_that_is_not_ours_is_left_alone(run: Path, pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "f.npy.parts").mkdir()
     (tmp_path / "f.npy.parts" / "precious").write_text("mine")
@@ -293,8 +328,6 @@ def damage(folder: Path, *names: str) -> None:
 @pytest.fixture
 def damaged(tmp_path: Path) -> Path:
     """Pictures of which two JPEGs turn out to be unreadable when they are decoded, and one file at once."""
-    from PIL import Image
-
     folder = make_pictures(tmp_path / "pictures", 30)
     for name in ("ant/014.png", "bee/003.png"):
         image = Image.open(folder / name)

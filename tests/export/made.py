@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,9 @@ for name, case in json.load(open(sys.argv[1])).items():
     else:
         results[name] = model(batch)
         results[name + "/one"] = model(batch[:1])
-    results[name + "/prepared"] = space["preprocess"](Image.open(case["image"]))
+    for image in case["images"]:
+        prepared = space["preprocess"](Image.open(image))
+        results[name + "/prepared/" + os.path.splitext(os.path.basename(image))[0]] = prepared
 assert "ssl_zoo" not in sys.modules
 np.savez(sys.argv[2], **results)
 """
@@ -86,14 +89,14 @@ def blocks(folder: Path) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (folder / "MODEL_CARD.md").read_text(), re.DOTALL)
 
 
-def case(folder: Path, batch: Tensor, image: Path, load: int = 0) -> dict[str, Any]:
+def case(folder: Path, batch: Tensor, pictures: Sequence[Path], load: int = 0) -> dict[str, Any]:
     """A case for `take_up`: the card's `load`-th block of Python, and the one with `preprocess`."""
     found = blocks(folder)
     preprocess = next(code for code in found if "def preprocess" in code)
     return {
         "folder": str(folder),
         "batch": batch,
-        "image": str(image),
+        "images": [str(picture) for picture in pictures],
         "load": found[load],
         "preprocess": preprocess,
     }
@@ -103,7 +106,7 @@ def take_up(cases: dict[str, dict[str, Any]], folder: Path) -> dict[str, np.ndar
     """Runs what the cards print, in a process that never imports ssl_zoo.
 
     Returns:
-        The features of each case's batch, and under `NAME/prepared` its image as `preprocess` makes it.
+        The features of each case's batch, and under `NAME/prepared/IMAGE` its images as `preprocess` makes them.
     """
     for name, one in cases.items():
         file = folder / f"{name.replace('/', '-')}.npy"

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from export.made import COLOUR, case, features_of, images, make, take_up
+from export.made import COLOUR, blocks, case, features_of, images, make, take_up
 from PIL import Image
 from safetensors import safe_open
 
 from ssl_zoo.augment import normalize
+from ssl_zoo.export.backbone import load_backbone
 from ssl_zoo.export.run import export
 from ssl_zoo.saved import open_run
 
@@ -49,7 +50,27 @@ def folder(tmp_path_factory):
     export(words, silent=True)
     pixels = np.random.default_rng(0).integers(0, 256, (123, 151, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / "large.png")
+    make_other_modes(folder)
     return folder
+
+
+OTHER_MODES = ["turned", "mirrored", "deep", "deep_turned", "clear", "palette"]
+
+
+def make_other_modes(folder):
+    """Images that `convert` alone would leave lying on their side, or white."""
+    random = np.random.default_rng(1)
+    colour = Image.fromarray(random.integers(0, 256, (130, 101, 3), dtype=np.uint8))
+    deep = Image.fromarray(random.integers(0, 65536, (41, 30), dtype=np.uint16))
+    exif = colour.getexif()
+    exif[0x0112] = 6  # a quarter turn
+    colour.save(folder / "turned.jpg", exif=exif)
+    deep.save(folder / "deep.png")
+    deep.save(folder / "deep_turned.png", exif=exif)
+    exif[0x0112] = 2  # left and right change places
+    colour.save(folder / "mirrored.png", exif=exif)
+    Image.fromarray(random.integers(0, 256, (30, 20, 4), dtype=np.uint8)).save(folder / "clear.png")
+    colour.quantize(16).save(folder / "palette.png")
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +90,8 @@ def taken(folder):
         if format != "onnx":
             batch = normalize(batch, data.mean, data.std)
         load = 1 if format == "local-dir" else 0
-        cases[name] = case(place, batch, folder / "large.png", load)
+        pictures = [next(folder.glob(f"{picture}.*")) for picture in ("large", *OTHER_MODES)]
+        cases[name] = case(place, batch, pictures, load)
     return take_up(cases, folder)
 
 
@@ -109,7 +131,25 @@ def test_the_preprocessing_on_the_card_is_the_evaluation_view(name, folder, take
     wanted = pixels[top : top + size, left : left + size].transpose(2, 0, 1)
     if not name.endswith("onnx"):
         wanted = (wanted - np.reshape(config.data.mean, (-1, 1, 1))) / np.reshape(config.data.std, (-1, 1, 1))
-    np.testing.assert_allclose(taken[f"{name}/prepared"], wanted, atol=1e-5)
+    np.testing.assert_allclose(taken[f"{name}/prepared/large"], wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("picture", OTHER_MODES)
+@pytest.mark.parametrize("name", ["gray/timm", "gray/onnx", "resnet/torchvision", "vit/safetensors"])
+def test_the_preprocessing_on_the_card_reads_any_image_as_the_training_did(name, picture, folder, taken):
+    preprocess = load_backbone(folder / name.split("/")[0]).preprocess
+    wanted = preprocess(Image.open(next(folder.glob(f"{picture}.*")))).numpy()
+    if name.endswith("onnx"):  # which normalises by itself
+        wanted = wanted * np.reshape(preprocess.std, (-1, 1, 1)) + np.reshape(preprocess.mean, (-1, 1, 1))
+    np.testing.assert_allclose(taken[f"{name}/prepared/{picture}"], wanted, atol=1e-5)
+
+
+def test_the_preprocessing_on_the_card_refuses_what_has_no_range(folder):
+    code = next(block for block in blocks(folder / "gray" / "export" / "timm") if "def preprocess" in block)
+    space = {}
+    exec(code, space)
+    with pytest.raises(ValueError, match="32 bits per channel"):
+        space["preprocess"](Image.new("F", (8, 8)))
 
 
 def test_timm_refuses_a_folder_whose_stem_it_cannot_build(folder):
@@ -137,7 +177,6 @@ def test_timms_transform_of_the_folder_is_the_evaluation_view(tmp_path):
     import timm.data
 
     from ssl_zoo.export import encoder
-    from ssl_zoo.export.backbone import load_backbone
 
     words = ["data=imagefolder", "data.train=x", "backbone.name=test_resnet", "augment.size=160"]
     run = make(tmp_path / "run", *words)
