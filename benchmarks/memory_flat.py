@@ -36,6 +36,7 @@ from .speed.memory import group_memory
 __all__ = ["Measured", "link_images", "main", "peak", "report"]
 
 TRAINED = 640  # images that the tiny encoder is trained on
+TESTED = 4096  # images that kNN classifies, whatever the number of those it compares them with
 PAUSE = 0.05  # seconds between two looks at the memory
 TRAIN = (
     "method=simsiam", "data=imagefolder", "backbone.name=test_resnet", "augment.size=32", "epochs=1", "batch_size=64",
@@ -48,7 +49,7 @@ COMMANDS = {
     "eval, kNN": (
         "eval",
         "protocol=knn",
-        "data.holdout=0.1",
+        "data.test=OUT/test",
         "knn.k=[20]",
         "knn.temperature=[0.07]",
         "out=OUT/eval",
@@ -105,6 +106,7 @@ def _measure(out: Path, options: argparse.Namespace, run: str) -> Iterator[Measu
     if importlib.util.find_spec("pyarrow") is None:
         del commands["embed, .parquet"]
     baselines = {name: _imports(IMPORTS[name]) for name in commands}
+    link_images(options.train, out / "test", min(TESTED, *options.images))
     for images in options.images:
         link_images(options.train, out / f"images-{images}", images)
     for turn, images in product(range(options.rounds), options.images):
@@ -196,8 +198,8 @@ def _train(out: Path, source: str, threads: int) -> str:
 
 HEADER = """# Memory
 
-The most memory that embedding and kNN evaluation take, in MiB above what the imports take, by the number of images:
-median (least to most) of {rounds} rounds. Images are read from files. Made by
+The most memory that embedding and kNN evaluation take, in MiB above what the imports take, by the number of images
+(of kNN: in the bank; {tested:,} are classified): median (least to most) of {rounds} rounds. Images are read from files. Made by
 
     {command}
 
@@ -218,6 +220,7 @@ def report(found: Sequence[Measured], command: str, encoder: str) -> str:
     used = versions()
     text = HEADER.format(
         rounds=max(map(len, cells.values())),
+        tested=min(TESTED, sizes[0]),
         command=command,
         commit=git_commit(),
         versions=", ".join(f"{name} {used[name]}" for name in ("python", "torch")),
