@@ -199,7 +199,8 @@ def _train(out: Path, source: str, threads: int) -> str:
 HEADER = """# Memory
 
 The most memory that embedding and kNN evaluation take, in MiB above what the imports take, by the number of images
-(of kNN: in the bank; {tested:,} are classified): median (least to most) of {rounds} rounds. Images are read from files. Made by
+(of kNN: in the bank; {tested:,} are classified): median (least to most) of {rounds} rounds. Images are read from files.
+Made by
 
     {command}
 
