@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from ssl_zoo.report.drawing import Paint, Theme
+from ssl_zoo.report.legend import LINES, POINTS, add_legend, legend_height, short
 
-__all__ = ["Interval", "Series", "curves", "intervals", "points", "scatter"]
+__all__ = ["Interval", "Series", "curves", "curves_size", "intervals", "map_size", "points", "scatter"]
 
+OTHERS = "others"  # of a map: those without a group
 MARKERS = "os^DvPX"  # with the colours: neighbours in a legend differ in both
-COLUMNS = 5  # of a map's legend
 TOGETHER = 0.5  # a group is named on the map where its spread is below so much of the spread of all
 DASHES = ("-", "--", "-.", ":")
+LONGEST = 34  # letters of a run's name
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True)
@@ -56,22 +62,20 @@ def curves(
     x: str = "epoch",
     baselines: Sequence[tuple[str, float]] = (),
     percent: bool = False,
-    log_x: bool = False,
     log_y: bool = False,
     bottom: float | None = None,
-    legend: bool = True,
 ) -> Paint:
     """Lines over a common axis, with baselines as dashed lines."""
 
     def paint(figure: Figure, theme: Theme) -> None:
         axes = figure.subplots()
+        handles: list[Line2D] = []
         for number, one in enumerate(series):
             dash = DASHES[one.role // 10 % 4] if isinstance(one.role, int) else DASHES[number % 4]
             mark = "o" if len(one.x) < 60 and not log_y else ""
-            axes.plot(
-                one.x, one.y, dash, color=colour(one.role, theme), label=_short(one.label, 34), marker=mark,
-                markersize=2,
-            )  # fmt: skip
+            ink = colour(one.role, theme)
+            drawn = axes.plot(one.x, one.y, dash, color=ink, marker=mark, markersize=2)
+            handles += drawn if one.label else []
         for name, height in baselines:
             axes.axhline(height, color=theme.muted, linestyle=(0, (4, 3)), linewidth=1)
             axes.annotate(
@@ -80,22 +84,25 @@ def curves(
             )  # fmt: skip
         axes.set_title(title)
         axes.set_xlabel(x)
-        if log_x:
-            axes.set_xscale("log")
-        else:
-            axes.set_xlim(left=0)
-            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.set_xlim(left=0)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         if log_y:
             axes.set_yscale("log")
             axes.yaxis.set_minor_locator(NullLocator())  # half the time of drawing
+            axes.yaxis.set_major_formatter(FuncFormatter(_power))  # matplotlib's own is mathtext
         if percent:
             axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
         if bottom is not None:
             axes.set_ylim(bottom=bottom)
-        if legend and sum(bool(one.label) for one in series) > 1:
-            figure.legend(loc="outside lower center", ncols=2, handlelength=2.4)
+        if len(_in_legend(series)) > 1:
+            add_legend(figure, handles, _in_legend(series), LINES)
 
     return paint
+
+
+def curves_size(series: Sequence[Series]) -> tuple[float, float]:
+    """Inches of wide `curves`, its legend included."""
+    return 4.6, 2.9 + legend_height(_in_legend(series), 4.6, LINES)
 
 
 def scatter(title: str, xy: NDArray[np.float32], groups: NDArray[np.int64], names: Sequence[str]) -> Paint:
@@ -111,34 +118,34 @@ def scatter(title: str, xy: NDArray[np.float32], groups: NDArray[np.int64], name
         area = float(np.clip(12000 / max(len(xy), 1), 6, 30))
         # The points become an image within the drawing: thousands of shapes would make it huge.
         style: dict[str, Any] = {"rasterized": True, "linewidths": 0, "alpha": 0.85}
-        rest = xy[groups < 0]
+        rest, labels = xy[groups < 0], [short(name) for name in names]
+        handles: list[PathCollection] = []
         if len(rest):
-            axes.scatter(rest[:, 0], rest[:, 1], s=area / 2, color=theme.rule, label="others", **style)
-        for group, name in enumerate(names):
+            labels.append(OTHERS)
+            grey = axes.scatter(rest[:, 0], rest[:, 1], s=area / 2, color=theme.rule, **style)
+        for group in range(len(names)):
             there = xy[groups == group]
             mark = MARKERS[group % len(MARKERS)]
-            axes.scatter(
-                there[:, 0], there[:, 1], s=area, color=colour(group, theme), marker=mark, label=name, **style
-            )
+            ink = colour(group, theme)
+            handles.append(axes.scatter(there[:, 0], there[:, 1], s=area, color=ink, marker=mark, **style))
+        if len(rest):
+            handles.append(grey)
         for group, name in enumerate(names if len(names) <= 12 else ()):
             there = xy[groups == group]
             if len(there) and _spread(there) < TOGETHER * _spread(xy):
                 halo = [withStroke(linewidth=2.5, foreground=theme.ground)]
                 middle = there[np.square(there - np.median(there, axis=0)).sum(axis=1).argmin()]
-                axes.annotate(
-                    _short(name), middle, ha="center", va="center", path_effects=halo, weight="bold"
-                )
-        handles, labels = axes.get_legend_handles_labels()
-        order = [i for column in range(COLUMNS) for i in range(column, len(labels), COLUMNS)]  # row by row
-        legend = figure.legend(
-            [handles[i] for i in order], [_short(labels[i]) for i in order], loc="outside lower center",
-            ncols=COLUMNS, handletextpad=0.1, columnspacing=1, fontsize=8,
-        )  # fmt: skip
-        for handle in legend.legend_handles:
+                axes.annotate(short(name), middle, ha="center", va="center", path_effects=halo, weight="bold")
+        for handle in add_legend(figure, handles, labels, POINTS).legend_handles:
             if handle is not None:
                 handle.set_sizes([22])  # type: ignore[attr-defined]
 
     return paint
+
+
+def map_size(names: Sequence[str]) -> tuple[float, float]:
+    """Inches of a `scatter`, its legend included."""
+    return 4.0, 3.7 + legend_height([*map(short, names), OTHERS], 4.0, POINTS)
 
 
 def intervals(title: str, rows: Sequence[Interval]) -> Paint:
@@ -152,7 +159,7 @@ def intervals(title: str, rows: Sequence[Interval]) -> Paint:
             axes.plot(
                 row.value, height, "o", color=ink, markersize=5, fillstyle="none" if row.faded else "full"
             )
-        axes.set_yticks(range(len(rows)), [_short(row.label, 34) for row in reversed(rows)])
+        axes.set_yticks(range(len(rows)), [short(row.label, LONGEST) for row in reversed(rows)])
         axes.set_ylim(-0.6, len(rows) - 0.4)
         axes.tick_params(axis="y", length=0, labelcolor=theme.ink)
         axes.spines["left"].set_visible(False)
@@ -193,7 +200,10 @@ def _spread(xy: NDArray[np.float32]) -> float:
     return float(np.median(np.linalg.norm(xy - np.median(xy, axis=0), axis=1)))
 
 
-def _short(text: str, most: int = 16) -> str:
-    """Cut in the middle: names of runs differ at their ends."""
-    half = most // 2
-    return text if len(text) <= most else f"{text[: most - half - 1]}…{text[-half:]}"
+def _in_legend(series: Sequence[Series]) -> list[str]:
+    return [short(one.label, LONGEST) for one in series if one.label]
+
+
+def _power(value: float, _: int | None = None) -> str:
+    """A power of ten as it is written by hand."""
+    return f"10{str(round(math.log10(value))).translate(RAISED)}" if value > 0 else ""

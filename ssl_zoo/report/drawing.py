@@ -13,12 +13,13 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
-__all__ = ["DARK", "LIGHT", "Paint", "Picture", "Theme", "chart", "photo"]
+__all__ = ["DARK", "FONT", "LIGHT", "Paint", "Picture", "Theme", "chart", "photo"]
 
 # Ten colours told apart with any colour vision: Petroff, 2021, https://arxiv.org/abs/2107.02270
 PETROFF = (
     "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
 )  # fmt: skip
+FONT = "DejaVu Sans"  # matplotlib's own; letters become outlines, so that it is not looked for
 CONTRAST = {"light": 1.9, "dark": 3.0}  # of a mark against the page; more would make the colours alike
 
 
@@ -116,7 +117,8 @@ def _drawn(paint: Paint, theme: Theme, size: tuple[float, float], *forms: str) -
 
 def _settings(theme: Theme) -> dict[str, object]:
     return {
-        "font.family": "DejaVu Sans",  # matplotlib's own; letters become outlines, so that it is not looked for
+        "font.family": FONT,
+        "text.parse_math": False,  # a name with two dollar signs is a name
         "font.size": 8,
         "svg.fonttype": "path",
         "svg.hashsalt": "ssl-zoo",

@@ -14,7 +14,10 @@ from ssl_zoo.report.images import Images
 from ssl_zoo.schema import DataConfig
 from ssl_zoo.training.hardware import pick_device
 
-__all__ = ["Outputs", "encode"]
+__all__ = ["LAYER_NAMES", "Outputs", "encode"]
+
+# Of `Outputs`, not normalised; what is said of two augmented views is said so where it stands.
+LAYER_NAMES = {"features": "backbone's features", "embeddings": "projector's outputs"}
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,6 @@ class Outputs:
     def finite(self) -> bool:
         """Whether all are numbers: not so of a diverged network."""
         return bool(self.features.isfinite().all() and self.embeddings.isfinite().all())
-
-    @property
-    def directions(self) -> Tensor:
-        """z/|z| (N, D), which the losses compare."""
-        return torch.nn.functional.normalize(self.embeddings, dim=1)
 
 
 def encode(encoders: Sequence[Encoder], images: Images, size: int, data: DataConfig) -> list[Outputs]:

@@ -7,13 +7,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ssl_zoo.config import to_yaml
+from ssl_zoo.config import config_hash, to_yaml
 from ssl_zoo.naming import differences, variant
-from ssl_zoo.report.history import Row, command, environment, evaluations, metrics
-from ssl_zoo.report.page import Badge, Block, Details, Fact, Prose, Section, Table, number, percent
+from ssl_zoo.report.history import Row, command, environment, metrics
+from ssl_zoo.report.page import Badge, Block, Details, Fact, Prose, Section, Table, number, percent, seconds
 from ssl_zoo.saved import SavedRun
+from ssl_zoo.training.checkpoints import LAST
 
-__all__ = ["Told", "accuracies", "diagnostics", "evaluated", "facts", "made", "title"]
+__all__ = ["Told", "accuracies", "badge", "diagnostics", "facts", "made", "name_of", "title"]
 
 MEANING = {
     "output_std_ratio": "Standard deviation of z/|z| per channel, times √d. 1: spread evenly; 0: all outputs are one "
@@ -29,21 +30,22 @@ MEANING = {
 
 @dataclasses.dataclass(frozen=True)
 class Told:
-    """What a run's files say; figures that are not there are None."""
+    """What a run's files say of the weights of a checkpoint; figures that are not there are None."""
 
     run: SavedRun
-    result: Mapping[str, Any]  # empty for an unfinished run
-    rows: list[Row]
+    result: Mapping[str, Any]  # empty for an unfinished run, and for a checkpoint that is not of its end
+    rows: list[Row]  # up to the checkpoint's epoch
 
     @classmethod
     def of(cls, run: SavedRun) -> Told:
         """Reads them."""
-        return cls(run, run.result or {}, metrics(run.folder))
+        rows = [row for row in metrics(run.folder) if row.get("epoch", math.inf) <= run.position.epoch]
+        return cls(run, (run.result or {}) if run.is_last else {}, rows)
 
     @property
     def verdict(self) -> str:
         """The verdict in a word; `unfinished` where there is none yet."""
-        return str(self.result.get("verdict") or "unfinished")
+        return str(self.result.get("verdict") or ("no verdict" if self.run.is_finished else "unfinished"))
 
     @property
     def reason(self) -> str:
@@ -52,13 +54,18 @@ class Told:
             reason = str(self.result.get("verdict_reason") or "")
             return reason[:1].upper() + reason[1:]
         done, epochs = self.run.position.epoch, self.run.config.epochs
+        if self.run.result:
+            return (
+                f"A checkpoint of epoch {done} of {epochs}. The verdict, the linear probe and the baselines of "
+                "result.json are of the run's end and not of these weights: they are left out."
+            )
         return (
             f"{done} of {epochs} epochs are trained and there is no result.json: no verdict yet, no linear probe and "
             "no baselines. What follows is of the last checkpoint."
         )
 
     def figure(self, name: str) -> float | None:
-        """A figure of result.json or, for an unfinished run, the last one measured."""
+        """A figure of result.json or, without it, the last one measured."""
         value = self.result.get(name) if self.result else _last(self.rows, name)
         return value if isinstance(value, (int, float)) else None
 
@@ -66,6 +73,11 @@ class Told:
         """One of the baselines."""
         value = (self.result.get("baselines") or {}).get(name)
         return value if isinstance(value, (int, float)) else None
+
+
+def name_of(run: SavedRun) -> str:
+    """The folder's name, with the checkpoint's where it is not the run's last."""
+    return run.folder.name if run.path.name == LAST else f"{run.folder.name}/{run.path.name}"
 
 
 def title(told: Told) -> str:
@@ -83,22 +95,24 @@ def facts(told: Told, width: int) -> list[Fact]:
         found.append(Fact("kNN, top-1", percent(knn), _against(told, "knn")))
     std, rank = told.figure("output_std_ratio"), told.figure("effective_rank")
     found += [
-        Fact("Output std ratio", number(std, 2), "1 spread evenly, 0 collapsed"),
-        Fact("Effective rank", number(rank), f"of {width} dimensions of z"),
+        Fact("Output std ratio", number(std, 2), "1 spread evenly, 0 collapsed; of augmented views"),
+        Fact("Effective rank", number(rank), f"of {width} dimensions of z/|z|, of augmented views"),
     ]
     return found
 
 
-def accuracies(told: Told, labelled: bool) -> Section:
-    """Linear probe and kNN beside what the same classifiers reach without any training."""
+def accuracies(told: Told, labelled: bool | None) -> Section:
+    """Linear probe and kNN beside what the same classifiers reach without any training.
+
+    Args:
+        told: the run.
+        labelled: whether the run's own data has labels; None where other data is looked at.
+    """
     result, rows = told.result, []
     linear, spread, knn = (told.figure(name) for name in ("linear_top1", "linear_top1_std", "knn_top1"))
     blocks: list[Block] = []
     if linear is None and knn is None:
-        text = "No accuracies: the data has no labels."
-        if labelled:
-            text = "No accuracies: there were no test images." if result else "No accuracies yet."
-        return Section("accuracy", "Accuracy", [Prose(text)])
+        return Section("accuracy", "Accuracy", [Prose(f"No accuracies: {_why_none(told, labelled)}.")])
     rows.append(("trained encoder", percent(linear, spread), percent(knn)))
     for name, words in (("random_encoder", "untrained encoder"), ("pixels", "raw pixels")):
         pair = [told.baseline(f"{name}_{kind}_top1") for kind in ("linear", "knn")]
@@ -109,7 +123,8 @@ def accuracies(told: Told, labelled: bool) -> Section:
         for name, key in (("Linear probe", "linear_protocol"), ("kNN", "knn_protocol"))
         if result.get(key)
     ]
-    caption = "Top-1 accuracy on the test images, after the last epoch. " + ". ".join(protocols)
+    when = "after the last epoch" if result else f"the last measured in {told.run.position.epoch} epochs"
+    caption = f"Top-1 accuracy on the test images, {when}. " + ". ".join(protocols)
     if spread is not None and math.isfinite(spread):
         caption += ". ±: standard deviation over the draws"
     blocks.append(Table(("features", "linear probe", "kNN"), rows, f"{caption.rstrip('. ')}."))
@@ -128,32 +143,6 @@ def diagnostics(told: Told) -> Section:
     return Section("collapse", "Collapse diagnostics", [table])
 
 
-def evaluated(told: Told) -> Section | None:
-    """The evaluations that lie beside the run; None where there are none."""
-    rows = []
-    for record in evaluations(told.run.folder):
-        if "error" in record:
-            rows.append((str(record["file"]), "–", "–", "–", "–", "–", str(record["error"])))
-            continue
-        top1, std, metric = (record.get(key) for key in ("top1", "top1_std", "metric"))
-        rows.append(
-            (
-                str(record.get("protocol", record["file"])),
-                _inner(record, "data", "name"),
-                _inner(record, "encoder", "weights"),
-                str(metric or "top1"),
-                _headline(top1, std, str(metric or "top1")),
-                _seconds(record.get("seconds")),
-                str(record.get("in_words", "")),
-            )
-        )
-    if not rows:
-        return None
-    header = ("protocol", "data", "weights", "figure", "value", "time", "in words")
-    caption = f"Evaluations beside the run, of {told.run.folder.name}/eval-*.json."
-    return Section("evaluations", "Evaluations", [Table(header, rows, caption, wordy=True)])
-
-
 def made(told: Told, report_command: str) -> Section:
     """Where the run stands against its paper, what it cost, and how to make it again."""
     run, result, surroundings = told.run, told.result, environment(told.run.folder)
@@ -167,7 +156,7 @@ def made(told: Told, report_command: str) -> Section:
         blocks.append(Prose(f"On every axis this run stands where the paper has {run.config.method.name}."))
     cost = (
         ("epochs", f"{run.position.epoch} of {run.config.epochs}"),
-        ("training", _seconds(result.get("train_seconds"))),
+        ("training", seconds(result.get("train_seconds"))),
         ("views per second", number(result.get("views_per_second"))),
         (
             "peak memory",
@@ -185,9 +174,10 @@ def made(told: Told, report_command: str) -> Section:
     else:
         blocks.append(Prose("The run was begun from Python; its configuration below is complete."))
     blocks.append(Details("This report:", report_command, True))
-    versions = "\n".join(f"{name} {value}" for name, value in (result.get("versions") or {}).items())
+    used = result.get("versions") or surroundings.get("versions") or {}
+    versions = "\n".join(f"{name} {value}" for name, value in used.items())
     commit = result.get("git_commit") or surroundings.get("git_commit") or "not recorded"
-    known = [f"commit {commit}", f"config {result.get('config_hash') or '–'}", f"weights {run.digest}"]
+    known = [f"commit {commit}", f"config {config_hash(run.config)}", f"weights {run.digest}"]
     blocks.append(Details("Commit and versions", "\n".join([*known, versions]).strip()))
     blocks.append(Details("config.yaml", to_yaml(run.config)))
     return Section("made", "How it was made", blocks)
@@ -202,6 +192,18 @@ def _last(rows: list[Row], name: str) -> float | None:
     return next((row[name] for row in reversed(rows) if name in row), None)
 
 
+def _why_none(told: Told, labelled: bool | None) -> str:
+    if told.result.get("linear_protocol"):
+        return "they were measured, and are not finite"
+    if labelled is False:
+        return "the data has no labels"
+    if not told.result:
+        return f"none were measured in {told.run.position.epoch} epochs"
+    if labelled:
+        return "there were no test images"
+    return "the data that the run was trained on has no labels, or no test images"
+
+
 def _against(told: Told, kind: str) -> str:
     parts = [
         f"{words} {percent(value)}"
@@ -209,26 +211,6 @@ def _against(told: Told, kind: str) -> str:
         if (value := told.baseline(f"{name}_{kind}_top1")) is not None
     ]
     return ", ".join(parts)
-
-
-def _inner(record: Mapping[str, Any], block: str, key: str) -> str:
-    value = record.get(block)
-    return str(value.get(key) or "–") if isinstance(value, Mapping) else "–"
-
-
-def _headline(value: Any, std: Any, metric: str) -> str:
-    if not isinstance(value, (int, float)):
-        return "–"
-    known = std if isinstance(std, (int, float)) else None
-    return percent(value, known) if metric in ("top1", "top5") else number(value)
-
-
-def _seconds(value: Any) -> str:
-    if not isinstance(value, (int, float)):
-        return "–"
-    if value < 120:
-        return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"
-    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
 
 
 def _word(value: Any) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from ssl_zoo.config import config_hash
 from ssl_zoo.errors import UserError
 from ssl_zoo.saved import SavedRun
+from ssl_zoo.training.checkpoints import LAST
 
 __all__ = ["RECORD", "choose_folder", "write"]
 
@@ -23,7 +24,8 @@ def choose_folder(out: str | None, runs: Sequence[SavedRun]) -> Path:
     """The folder to write; nothing is created.
 
     Args:
-        out: as named; null: `report` in the run's folder, or `comparison-NUMBER-HASH` in the one that all runs share.
+        out: as named; null: `report` in the run's folder (`report-NAME` of a checkpoint that is not its last), or
+            `comparison-of-NUMBER-HASH` in the folder that all runs share.
         runs: one or several.
 
     Raises:
@@ -33,9 +35,11 @@ def choose_folder(out: str | None, runs: Sequence[SavedRun]) -> Path:
     if out is not None:
         folder = Path(out).expanduser().absolute()
     elif len(runs) == 1:
-        folder = folders[0] / "report"
+        last = runs[0].path.name == LAST
+        folder = folders[0] / ("report" if last else f"report-{runs[0].path.stem}")
     else:
-        digest = hashlib.sha256("\n".join(sorted(map(str, folders))).encode()).hexdigest()[:8]
+        whose = sorted(f"{run.path.resolve()} {run.digest}" for run in runs)
+        digest = hashlib.sha256("\n".join(whose).encode(errors="surrogateescape")).hexdigest()[:8]
         folder = (
             Path(os.path.commonpath([path.parent for path in folders]))
             / f"comparison-of-{len(runs)}-{digest}"
@@ -75,18 +79,35 @@ def write(
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _identity(run: SavedRun) -> dict[str, str]:
-    return {"folder": str(run.folder.resolve()), "config_hash": config_hash(run.config)}
+def _identity(run: SavedRun) -> dict[str, Any]:
+    return {
+        "folder": str(run.folder.resolve()),
+        "checkpoint": run.path.name,
+        "config_hash": config_hash(run.config),
+        "digest": run.digest,
+        "finished": run.is_finished,
+    }
 
 
 def _is_earlier(folder: Path, runs: Sequence[SavedRun]) -> bool:
-    """Whether the folder holds an earlier report of these runs, and nothing that it did not write."""
+    """Whether the folder holds an earlier report of these weights, and nothing that it did not write."""
     try:
         record = json.loads((folder / RECORD).read_text())
-        told, own = record["runs"], {str(name) for name in record["files"]}
-        before = [{str(one[key]) for one in told} for key in ("folder", "config_hash")]
+        before, own = list(record["runs"]), {str(name) for name in record["files"]}
+        same = len(before) == len(runs) and all(
+            any(_are_same(was, _identity(run)) for was in before) for run in runs
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    now = [{_identity(run)[key] for run in runs} for key in ("folder", "config_hash")]
-    same = any(was == is_now for was, is_now in zip(before, now, strict=True))  # a run may have been moved
     return same and {file.name for file in folder.iterdir()} <= own
+
+
+def _are_same(was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """The same weights, wherever they lie; or the same checkpoint of a run that has been trained on since."""
+
+    def agree(*keys: str) -> bool:
+        return all(was[key] == now[key] for key in keys)
+
+    return agree("digest", "config_hash") or (
+        agree("folder", "checkpoint", "config_hash") and not was["finished"]
+    )

@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ssl_zoo.report.charts import scatter
+from ssl_zoo.report.charts import map_size, scatter
 from ssl_zoo.report.drawing import Picture, chart, photo
 from ssl_zoo.report.images import views_of
+from ssl_zoo.report.legend import drawable
 from ssl_zoo.report.page import Block, Gallery, Prose, Section, Strips, percent
 from ssl_zoo.report.seen import Seen
 from ssl_zoo.report.strips import stack, strip, tile
-from ssl_zoo.report.structure import LEAST, agreement, choose_queries, embed_in_2d, nearest
+from ssl_zoo.report.structure import LEAST, agreement, chance, choose_queries, embed_in_2d, nearest
 
 __all__ = ["feature_map", "neighbours", "views_seen"]
 
@@ -22,39 +23,37 @@ NEIGHBOURS = 8
 QUERIES = 10
 SHOWN_VIEWS = 6  # images whose views are shown
 COLOURED = 20  # classes at most that a map tells apart
+PLURAL = {"class": "classes", "cluster": "clusters"}
 
 
 def feature_map(seen: Seen) -> Section:
     """t-SNE of the features, by each encoder."""
     heading = "Map of the features"
-    if len(seen.images) < LEAST or seen.groups is None:
-        reason = (
-            "the features are not finite" if seen.groups is None else f"there are fewer than {LEAST} images"
-        )
-        return Section("map", heading, [Prose(f"No map: {reason}.")])
+    if len(seen.images) < LEAST:
+        return Section("map", heading, [Prose(f"No map: there are fewer than {LEAST} images.")])
+    if seen.groups is None or not seen.usable:
+        return Section("map", heading, [Prose("No map: the features are not finite.")])
     groups, names = seen.groups
     sizes = torch.bincount(groups, minlength=len(names))
     shown = sizes.argsort(descending=True, stable=True)[:COLOURED].sort().values
     place = torch.full((len(names),), -1)
     place[shown] = torch.arange(len(shown))
-    labelled = seen.images.labels is not None
-    how = (
-        "coloured by class"
-        if labelled
-        else f"coloured by {len(names)} k-means clusters of the trained features"
-    )
+    labelled, some = seen.images.labels is not None, len(shown) < len(names)
+    how = f"coloured by {len(names)} k-means clusters of the trained features"
+    if labelled:
+        how = f"{len(shown)} of {len(names)} classes coloured" if some else "coloured by class"
+    told = [names[i] for i in shown.tolist()]
+    written = drawable(told)
     pictures = []
     for name, outputs in seen.usable.items():
         xy = embed_in_2d(outputs.features, seen.config.seed)
-        paint = scatter(
-            f"{name} encoder", xy, place[groups].numpy().astype(np.int64), [names[i] for i in shown.tolist()]
-        )
+        paint = scatter(f"{name} encoder", xy, place[groups].numpy().astype(np.int64), written)
         alt = f"t-SNE map of {len(xy)} images by the {name} encoder's features, {how}."
         if labelled:
             k = min(NEIGHBOURS, len(xy) - 1)
             share = agreement(outputs.features, groups, k)
             alt += f" Of the {k} nearest features of an image {percent(share)} are of its class."
-        pictures.append(chart(f"map-{name}", paint, alt=alt, size=(4.0, 4.3)))
+        pictures.append(chart(f"map-{name}", paint, alt=alt, size=map_size(written)))
     blocks: list[Block] = [
         Prose(
             f"t-SNE of the backbone's features, after PCA to 50 dimensions: {seen.images.in_words}, {how}. Near "
@@ -64,23 +63,26 @@ def feature_map(seen: Seen) -> Section:
     if not labelled:
         blocks.append(
             Prose(
-                "The data has no labels. The clusters are found in the trained features themselves, so that they lie "
-                "apart in their map says nothing about right or wrong; no accuracies are shown."
+                "These images have no labels. The clusters are found in the trained features themselves, so that they "
+                "lie apart in their map says nothing about right or wrong."
             )
         )
-    elif len(shown) < len(names):
+    elif some:
         blocks.append(
             Prose(
                 f"The {len(shown)} most frequent of {len(names)} classes have a colour, the others are grey."
             )
         )
-    return Section("map", heading, [*blocks, Gallery(pictures, wide=True)])
+    if written != told:
+        numbered = ", ".join(f"{number} = {name}" for number, name in zip(written, told, strict=True))
+        blocks.append(Prose(f"Numbers stand for classes whose letters the pictures' font lacks: {numbered}."))
+    return Section("map", heading, [*blocks, *seen.left_out, Gallery(pictures, wide=True)])
 
 
 def neighbours(seen: Seen) -> Section:
     """A few images with those that each encoder takes for the most similar."""
     heading, k = "Nearest neighbours", min(NEIGHBOURS, len(seen.images) - 1)
-    if seen.groups is None:
+    if seen.groups is None or not seen.usable:
         return Section("neighbours", heading, [Prose("No neighbours: the features are not finite.")])
     groups, names = seen.groups
     labelled = seen.images.labels is not None
@@ -112,21 +114,20 @@ def neighbours(seen: Seen) -> Section:
     each = (
         f"each {kind}"
         if len(queries) == there
-        else f"{len(queries)} of the {there} {kind}es, drawn at random"
+        else f"{len(queries)} of the {there} {PLURAL[kind]}, drawn at random"
     )
     text = (
         f"Each row begins with a query, chosen by seed {seen.config.seed} from {each}; then its {k} nearest of the "
         "images by the cosine of the backbone's features, the nearest first."
     )
-    blocks: list[Block] = [Prose(text)]
+    blocks: list[Block] = [Prose(text), *seen.left_out]
     if labelled:
         shares = {name: agreement(one.features, groups, k) for name, one in seen.usable.items()}
-        chance = float((torch.bincount(groups) / len(groups)).square().sum())
         said = ", ".join(f"{percent(share)} for the {name} encoder" for name, share in shares.items())
         blocks.append(
             Prose(
                 f"A blue bar marks a neighbour of the query's class, an orange cross one of another. Over all images, "
-                f"the {k} nearest are of the image's class in {said}; by chance {percent(chance)}."
+                f"the {k} nearest are of the image's class in {said}; by chance {percent(chance(groups))}."
             )
         )
     columns = [f"{name} encoder" for name in found]

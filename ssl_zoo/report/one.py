@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Callable, Sequence
 
@@ -9,17 +10,19 @@ from torch import Tensor
 
 from ssl_zoo.errors import UserError
 from ssl_zoo.monitors.label_free import label_free, spectrum
-from ssl_zoo.report.charts import Series, curves
+from ssl_zoo.report.charts import Series, curves, curves_size
 from ssl_zoo.report.drawing import chart
-from ssl_zoo.report.encode import Outputs, encode
-from ssl_zoo.report.figures import Told, accuracies, badge, diagnostics, evaluated, facts, made, title
+from ssl_zoo.report.encode import LAYER_NAMES, encode
+from ssl_zoo.report.evaluations import evaluated
+from ssl_zoo.report.figures import Told, accuracies, badge, diagnostics, facts, made, name_of, title
 from ssl_zoo.report.history import column
 from ssl_zoo.report.images import data_of, load_images
 from ssl_zoo.report.looks import feature_map, neighbours, views_seen
 from ssl_zoo.report.options import ReportConfig
 from ssl_zoo.report.page import Gallery, Page, Prose, Section, Table, number, percent
 from ssl_zoo.report.seen import Seen
-from ssl_zoo.saved import SavedRun
+from ssl_zoo.saved import SavedRun, digest_of
+from ssl_zoo.schema import DataConfig
 
 __all__ = ["page_of"]
 
@@ -54,22 +57,23 @@ def page_of(run: SavedRun, config: ReportConfig, words: Sequence[str], say: Call
         say("the initial weights cannot be fetched: the report goes without the untrained encoder")
     found = encode([m.encoder for m in methods.values()], images, run.config.augment.size, data)
     seen = Seen(run, config, data, images, dict(zip(methods, found, strict=True)))
+    before = digest_of(methods["untrained"].encoder.backbone.state_dict()) if "untrained" in methods else None
     say("drawing")
     command = shlex.join(["ssl-zoo", "report", *config.run, *config.words(), *words])
     sections = [
-        accuracies(told, images.labels is not None),
+        accuracies(told, images.labels is not None if _is_own(data, run) else None),
         _curves(told),
         feature_map(seen),
         neighbours(seen),
         views_seen(seen),
         _spectra(seen),
         diagnostics(told),
-        evaluated(told),
+        evaluated(run, before),
         made(told, command),
     ]
     return Page(
         title=title(told),
-        kicker=f"ssl-zoo report · seed {run.config.seed} · {run.config.backbone.name} · {run.folder.name}",
+        kicker=f"ssl-zoo report · seed {run.config.seed} · {run.config.backbone.name} · {name_of(run)}",
         lead=told.reason,
         badge=badge(told),
         facts=facts(told, found[0].embeddings.shape[1]),
@@ -77,6 +81,12 @@ def page_of(run: SavedRun, config: ReportConfig, words: Sequence[str], say: Call
         foot=f"Pictures and scores are of {images.in_words}, without augmentation unless said otherwise. "
         "This page needs no network and no other file.",
     )
+
+
+def _is_own(data: DataConfig, run: SavedRun) -> bool:
+    """Whether these are the images that the run was trained on."""
+    own = run.config.data
+    return (data.source, data.name, data.train) == (own.source, own.name, own.train)
 
 
 def _curves(told: Told) -> Section:
@@ -91,9 +101,10 @@ def _curves(told: Told) -> Section:
             dashed = [(w, b) for key, w in pairs if (b := told.baseline(f"{key}_knn_top1")) is not None]
         elif name == "output_std_ratio":
             dashed = [("isotropic", 1.0)]
-        show = percent if is_share else number
+        show, known = percent if is_share else number, [value for value in y if math.isfinite(value)] or y
         alt = (
-            f"{heading} over {x[-1]:.0f} epochs: {show(y[0])} at epoch {x[0]:.0f}, {show(y[-1])} at the last"
+            f"{heading} over {x[-1]:.0f} epochs: {show(y[0])} at epoch {x[0]:.0f}, {show(y[-1])} at the last; "
+            f"lowest {show(min(known))}, highest {show(max(known))}"
         )
         alt += "".join(f"; {words} {show(height)}" for words, height in dashed) + "."
         bottom = 0.0 if name in ("output_std_ratio", "effective_rank", "lr") else None
@@ -107,32 +118,26 @@ def _curves(told: Told) -> Section:
 def _spectra(seen: Seen) -> Section:
     """Eigenvalues of features and embeddings, and the label-free scores."""
     pictures, rows = [], []
-    layers: tuple[tuple[str, str, Callable[[Outputs], Tensor]], ...] = (
-        ("features", "Backbone's features", lambda one: one.features),
-        ("embeddings", "Projector's outputs, z/|z|", lambda one: one.directions),
-    )
     if not seen.usable:
         return Section("spectrum", "Spectrum", [Prose("No spectrum: the features are not finite.")])
-    for key, heading, layer in layers:
+    for key, layer in LAYER_NAMES.items():
         series, told = [], []
         for name, one in seen.usable.items():
-            eigenvalues, rank = spectrum(layer(one)), label_free(layer(one)).effective_rank
+            x: Tensor = getattr(one, key)  # (N, width)
+            s, eigenvalues = label_free(x), spectrum(x)
+            figures = (s.rankme, s.alpha_req, s.effective_rank, s.participation_ratio)
+            rows.append((f"{name}, {layer}", str(x.shape[1]), *map(number, figures)))
             shares = (eigenvalues / eigenvalues.sum())[eigenvalues > 0].tolist()
             role = "trained" if name == "trained" else "random"
-            series.append(Series(f"{name}, rank {number(rank)}", range(1, len(shares) + 1), shares, role))
-            largest = f"the largest holds {percent(shares[0])} of the variance" if shares else "no variance"
-            width = layer(one).shape[1]
-            told.append(
-                f"{name}: effective rank {number(rank)} of {width}, {len(shares)} above rounding, {largest}"
+            series.append(
+                Series(f"{name}, rank {number(s.effective_rank)}", range(1, len(shares) + 1), shares, role)
             )
-        paint = curves(heading, series, x="eigenvalue, by size", log_y=True)
-        alt = f"Eigenvalues of the covariance of {heading}, as shares of the variance. {'; '.join(told)}."
-        pictures.append(chart(f"spectrum-{key}", paint, alt=alt, size=(4.0, 3.0)))
-    for name, one in seen.usable.items():
-        for words, x in (("features", one.features), ("projector's outputs", one.embeddings)):
-            s = label_free(x)
-            figures = (s.rankme, s.alpha_req, s.effective_rank, s.participation_ratio)
-            rows.append((f"{name}, {words}", str(x.shape[1]), *map(number, figures)))
+            largest = f"the largest holds {percent(shares[0])} of the variance" if shares else "no variance"
+            rank = f"effective rank {number(s.effective_rank)} of {x.shape[1]}"
+            told.append(f"{name}: {rank}, {len(shares)} above rounding, {largest}")
+        paint = curves(layer.capitalize(), series, x="eigenvalue, by size", log_y=True)
+        alt = f"Eigenvalues of the covariance of the {layer}, as shares of the variance. {'; '.join(told)}."
+        pictures.append(chart(f"spectrum-{key}", paint, alt=alt, size=curves_size(series)))
     text = (
         "Eigenvalues of the covariance, each as a share of the variance. A cliff is dimensional collapse: the "
         "directions beyond it are not used. The rank in the legend is the effective rank."
@@ -150,4 +155,4 @@ def _spectra(seen: Seen) -> Section:
         rows,
         caption,
     )
-    return Section("spectrum", "Spectrum", [Prose(text), Gallery(pictures, wide=True), table])
+    return Section("spectrum", "Spectrum", [Prose(text), *seen.left_out, Gallery(pictures, wide=True), table])

@@ -22,7 +22,9 @@ class ReportConfig:
     """A report of one run, or a comparison of several."""
 
     run: tuple[Folder, ...]  # run directories or checkpoints
-    out: Folder | None = None  # null: RUN/report; of several runs comparison-... in the folder they share
+    out: Folder | None = (
+        None  # null: RUN/report[-CHECKPOINT]; of several runs comparison-... in the folder they share
+    )
     samples: Annotated[int, Field(ge=10)] = 2000  # images that are read at most
     seed: Index = 0  # of what is drawn: images, queries, views, t-SNE, clusters, resamples
 
@@ -37,7 +39,7 @@ def read_words(words: Sequence[str]) -> tuple[ReportConfig, list[str]]:
     """The options, and the words about the data. A word without a key names a run, as `run=` does.
 
     Raises:
-        UserError: a word cannot be read, a value is wrong, no run is named, or one is named twice.
+        UserError: a word cannot be read, a value is wrong, or no run is named.
     """
     named = [word for word in words if "=" not in word or Path(word).expanduser().exists()]
     values, about_data = read_options([word for word in words if word not in named])
@@ -48,9 +50,4 @@ def read_words(words: Sequence[str]) -> tuple[ReportConfig, list[str]]:
             "report needs a run; received none; say run=DIR with a folder that ssl-zoo train has written, or "
             "run=[A,B] to compare"
         )
-    config = validate(ReportConfig, {**values, "run": runs}, "")
-    places = [Path(run).expanduser().resolve() for run in config.run]
-    twice = [run for run, place in zip(config.run, places, strict=True) if places.count(place) > 1]
-    if twice:
-        raise UserError(f"each run is compared once; received '{twice[0]}' twice; leave one out")
-    return config, about_data
+    return validate(ReportConfig, {**values, "run": runs}, ""), about_data

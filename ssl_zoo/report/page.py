@@ -24,6 +24,7 @@ __all__ = [
     "number",
     "percent",
     "render",
+    "seconds",
 ]
 
 TONES = {
@@ -142,7 +143,7 @@ class Page:
         for block in blocks:
             if isinstance(block, Strips):
                 files.update(block.sheets)
-        return {"report.html": render(self).encode(), **files}
+        return {"report.html": render(self).encode(errors="replace"), **files}
 
 
 def render(page: Page) -> str:
@@ -177,3 +178,12 @@ def percent(share: float | None, spread: float | None = None) -> str:
         return "not finite"
     known = spread is not None and math.isfinite(spread)
     return f"{share:.1%}".replace("%", " %" if not known else f" ± {100 * (spread or 0):.1f} %")
+
+
+def seconds(value: object) -> str:
+    """A time in a cell."""
+    if not isinstance(value, (int, float)):
+        return "–"
+    if value < 120:
+        return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"
+    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"

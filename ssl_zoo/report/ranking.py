@@ -10,7 +10,17 @@ from scipy.stats import spearmanr  # type: ignore[import-untyped]
 
 from ssl_zoo.monitors.label_free import ORDER, LabelFreeScores
 
-__all__ = ["LAYERS", "SCORES", "Contender", "correlations", "goodness", "rank", "who_is_better"]
+__all__ = [
+    "LAYERS",
+    "SCORES",
+    "Contender",
+    "correlations",
+    "goodness",
+    "overlap",
+    "rank",
+    "who_is_better",
+    "widths_differ",
+]
 
 SCORES = ("rankme", "alpha_req", "effective_rank", "participation_ratio")
 LAYERS = ("features", "embeddings")
@@ -45,6 +55,11 @@ class Contender:
         return float(getattr(self.scores["embeddings"], ORDER))
 
     @property
+    def width(self) -> int:
+        """Of the outputs whose score that is, which bounds it."""
+        return self.widths["embeddings"]
+
+    @property
     def interval(self) -> tuple[float, float]:
         """95 %, over the choice of images."""
         half = Z * float(getattr(self.errors["embeddings"], ORDER))
@@ -71,15 +86,27 @@ def rank(contenders: Sequence[Contender]) -> list[Contender]:
 
 
 def who_is_better(contenders: Sequence[Contender]) -> tuple[Contender | None, list[Contender]]:
-    """The best by score and those that cannot be told from it, their intervals overlapping its own.
+    """The best by score and those that cannot be told from it.
 
-    None and nobody, where no run may be best.
+    Those are runs whose intervals overlap its own and, as ranks grow with the width, the second if its outputs are of
+    another width. None and nobody, where no run may be best.
     """
     able = [one for one in rank(contenders) if one.may_be_best]
     if not able:
         return None, []
-    best = able[0]
-    return best, [one for one in able[1:] if one.interval[1] >= best.interval[0]]
+    best, others = able[0], able[1:]
+    second = [one for one in others[:1] if one.width != best.width]
+    return best, [one for one in others if one in second or overlap(one, best)]
+
+
+def overlap(one: Contender, other: Contender) -> bool:
+    """Whether the intervals of two scores do."""
+    return one.interval[0] <= other.interval[1] and other.interval[0] <= one.interval[1]
+
+
+def widths_differ(contenders: Sequence[Contender]) -> bool:
+    """Whether the scores compared are of outputs of several widths."""
+    return len({one.width for one in contenders}) > 1
 
 
 def correlations(contenders: Sequence[Contender]) -> tuple[int, dict[tuple[str, str], float]]:

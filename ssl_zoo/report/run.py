@@ -8,9 +8,10 @@ from typing import Any
 
 from rich.console import Console
 
+from ssl_zoo.errors import UserError
 from ssl_zoo.report.folder import choose_folder, write
 from ssl_zoo.report.options import read_words
-from ssl_zoo.saved import open_run
+from ssl_zoo.saved import SavedRun, open_run
 
 __all__ = ["report"]
 
@@ -36,6 +37,7 @@ def report(words: Sequence[str], silent: bool = False) -> Path:
 
     config, about_data = read_words(words)
     runs = [open_run(name) for name in config.run]
+    _check_twice(config.run, runs)
     folder = choose_folder(config.out, runs)
     record: dict[str, Any] = {}
     if len(runs) == 1:
@@ -49,3 +51,11 @@ def report(words: Sequence[str], silent: bool = False) -> Path:
     write(folder, page.contents(), {"title": page.title, **record}, runs)
     say(f"written: {folder / 'report.html'}")
     return folder / "report.html"
+
+
+def _check_twice(names: Sequence[str], runs: Sequence[SavedRun]) -> None:
+    """Refuses a checkpoint that is named twice, by its run or by its path."""
+    places = [run.path.resolve() for run in runs]
+    twice = [name for name, place in zip(names, places, strict=True) if places.count(place) > 1]
+    if twice:
+        raise UserError(f"each run is compared once; received '{twice[-1]}' again; leave one out")

@@ -10,6 +10,7 @@ from torch import Tensor
 from ssl_zoo.report.encode import Outputs
 from ssl_zoo.report.images import Images
 from ssl_zoo.report.options import ReportConfig
+from ssl_zoo.report.page import Block, Prose
 from ssl_zoo.report.structure import clusters
 from ssl_zoo.saved import SavedRun
 from ssl_zoo.schema import DataConfig
@@ -33,6 +34,12 @@ class Seen:
     def usable(self) -> dict[str, Outputs]:
         """Those whose outputs are all finite."""
         return {name: one for name, one in self.outputs.items() if one.finite}
+
+    @property
+    def left_out(self) -> list[Block]:
+        """A sentence about those that have nothing to show."""
+        names = " and the ".join(f"{name} encoder" for name in self.outputs if name not in self.usable)
+        return [Prose(f"Nothing of the {names} is shown: its outputs are not finite.")] if names else []
 
     @cached_property
     def groups(self) -> tuple[Tensor, tuple[str, ...]] | None:

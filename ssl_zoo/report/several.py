@@ -22,11 +22,20 @@ from ssl_zoo.report.comparing import (
 )
 from ssl_zoo.report.drawing import chart
 from ssl_zoo.report.encode import Outputs, encode
-from ssl_zoo.report.figures import Told
+from ssl_zoo.report.figures import Told, name_of
 from ssl_zoo.report.images import data_of, load_images
+from ssl_zoo.report.legend import drawable
 from ssl_zoo.report.options import ReportConfig
 from ssl_zoo.report.page import Block, Details, Gallery, Page, Prose, Section, number, percent
-from ssl_zoo.report.ranking import LAYERS, Contender, correlations, rank, who_is_better
+from ssl_zoo.report.ranking import (
+    LAYERS,
+    Contender,
+    correlations,
+    overlap,
+    rank,
+    who_is_better,
+    widths_differ,
+)
 from ssl_zoo.saved import SavedRun
 
 __all__ = ["comparison_of"]
@@ -99,26 +108,27 @@ def _entry(run: SavedRun, name: str, outputs: Outputs, seed: int, comparable: bo
 
 
 def _names(runs: Sequence[SavedRun]) -> list[str]:
-    """Folder names; with as much of the path as it takes to tell them apart."""
-    short = [run.folder.name for run in runs]
+    """Folder names, with a checkpoint's that is not the last; with as much of the path as tells them apart."""
+    short = [name_of(run) for run in runs]
     if len(set(short)) == len(short):
         return short
-    root = os.path.commonpath([run.folder.parent for run in runs])
-    longer = [os.path.relpath(run.folder, root) for run in runs]
-    if len(set(longer)) == len(longer):
-        return longer
-    return [f"{run.path.stem} of {name}" for run, name in zip(runs, longer, strict=True)]
+    root = os.path.commonpath([run.folder.resolve().parent for run in runs])
+    parents = [os.path.relpath(run.folder.resolve().parent, root) for run in runs]
+    return [os.path.normpath(os.path.join(*pair)) for pair in zip(parents, short, strict=True)]
 
 
 def _one_protocol(runs: Sequence[SavedRun]) -> bool:
     """Whether the runs' linear probes were measured alike: on the same data, in the same way."""
-    results = [run.result for run in runs if run.result and run.result.get("linear_top1") is not None]
+    results = [told.result for told in map(Told.of, runs) if told.figure("linear_top1") is not None]
     return len({(str(r.get("data")), str(r.get("linear_protocol"))) for r in results}) == 1
 
 
 def _headline(contenders: Sequence[Contender]) -> str:
     """The answer in a sentence or two; where labels say otherwise, that as well."""
     answer, (best, _) = _by_score(contenders), who_is_better(contenders)
+    able = [one for one in contenders if one.may_be_best]
+    if widths_differ(able) and "width" not in answer:
+        answer += " The outputs differ in width, with which the score grows."
     first = _first_by_probe(contenders)
     if best is None or first is None or first.name == best.name:
         return answer
@@ -134,14 +144,23 @@ def _by_score(contenders: Sequence[Contender]) -> str:
     best, close = who_is_better(contenders)
     if best is None:
         return "None of these runs can be called best: each one collapsed, diverged or did not learn."
+    able = sum(one.may_be_best for one in contenders)
+    out = len(contenders) - able
+    if able == 1:
+        return f"{best.name} is the only one not ruled out by its verdict; its score decides nothing."
+    aside = f" {out} {'is' if out == 1 else 'are'} ruled out by verdict." if out else ""
     if close:
-        others = close[0].name if len(close) == 1 else f"{len(close)} others"
-        return (
-            f"Undecided: {best.name} has the highest label-free score, but {others} cannot be told from it."
-        )
-    beaten = sum(not one.may_be_best for one in contenders)
-    aside = f" ({beaten} of them ruled out by their verdict)" if beaten else ""
-    return f"{best.name} is ahead of the other {len(contenders) - 1}{aside}, by its label-free score."
+        wider = [one for one in close if one.width != best.width]
+        if wider and not overlap(wider[0], best):
+            why = (
+                f"its outputs are {best.width} wide and those of {wider[0].name} {wider[0].width}, and the score "
+                "grows with the width"
+            )
+        else:
+            others = close[0].name if len(close) == 1 else f"{len(close)} others"
+            why = f"{others} cannot be told from it"
+        return f"Undecided: {best.name} has the highest label-free score, but {why}.{aside}"
+    return f"{best.name} has the highest label-free score of the {able} that may be best.{aside}"
 
 
 def _answer(contenders: Sequence[Contender], said: str) -> Section:
@@ -152,10 +171,10 @@ def _answer(contenders: Sequence[Contender], said: str) -> Section:
         "another choice of such images would give; it says nothing of another training seed, which often moves a run "
         "by more."
     ]
-    if best is not None and close:
+    alike = [one.name for one in close if best is not None and overlap(one, best)]
+    if best is not None and alike:
         lines.append(
-            f"Between {best.name} and {', '.join(one.name for one in close)} the order is undecided: their intervals "
-            "overlap."
+            f"Between {best.name} and {', '.join(alike)} the order is undecided: their intervals overlap."
         )
     first = _first_by_probe(contenders)
     if first is not None:
@@ -164,13 +183,17 @@ def _answer(contenders: Sequence[Contender], said: str) -> Section:
             f"By the linear probe, which does need labels and is the better judge where there are some, "
             f"{first.name} is first with {percent(first.linear)}: {'the same run' if agrees else 'another run'}."
         )
-    if len({one.widths["embeddings"] for one in contenders}) > 1:
+    if widths_differ(contenders):
         lines.append(
-            "The outputs differ in width. Ranks are bounded by it, and RankMe grows with it: it compares those of one "
-            "width."
+            "The outputs differ in width. Ranks are bounded by it and grow with it: they compare outputs of one width. "
+            "Where the first two of the order differ in it, the order is undecided."
         )
     shown = [one for one in contenders if one.score == one.score]
-    rows = [Interval(one.name, one.score, *one.interval, faded=not one.may_be_best) for one in shown]
+    rows = [
+        Interval(label, one.score, *one.interval, faded=not one.may_be_best)
+        for label, one in zip(drawable([one.name for one in contenders], "run"), contenders, strict=True)
+        if one.score == one.score
+    ]
     if not rows:
         return Section("better", "Which is better", [Prose(line) for line in lines])
     told = "; ".join(
@@ -181,7 +204,7 @@ def _answer(contenders: Sequence[Contender], said: str) -> Section:
         "scores",
         intervals(f"{NAMES[ORDER]} of the projector's outputs", rows),
         alt=f"{NAMES[ORDER].capitalize()} with 95 % intervals: {told}.",
-        caption="Hollow: runs that their verdict rules out, whatever their score.",
+        caption="Hollow: runs that their verdict rules out, whatever their score. Numbers, if any, are the table's.",
         size=(5.2, 0.9 + 0.22 * len(rows)),
     )
     blocks: list[Block] = [Prose(line) for line in lines]
@@ -193,6 +216,7 @@ def _record(contenders: Sequence[Contender]) -> dict[str, Any]:
     count, found = correlations(contenders)
     return {
         "order": f"{ORDER} of the projector's outputs",
+        "widths_differ": widths_differ(contenders),
         "best": None if best is None or close else best.name,
         "undecided": [one.name for one in (best, *close) if one is not None] if close else [],
         "runs_scored": [
@@ -200,6 +224,7 @@ def _record(contenders: Sequence[Contender]) -> dict[str, Any]:
                 "name": one.name,
                 "verdict": one.verdict,
                 "linear_top1": one.linear,
+                "width": one.width,
                 **{layer: dataclasses.asdict(one.scores[layer]) for layer in LAYERS},
             }
             for one in contenders

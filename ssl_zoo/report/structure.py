@@ -15,7 +15,16 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn.functional import normalize
 
-__all__ = ["LEAST", "Neighbours", "agreement", "choose_queries", "clusters", "embed_in_2d", "nearest"]
+__all__ = [
+    "LEAST",
+    "Neighbours",
+    "agreement",
+    "chance",
+    "choose_queries",
+    "clusters",
+    "embed_in_2d",
+    "nearest",
+]
 
 LEAST = 10  # images, of a map
 PERPLEXITY = 30.0
@@ -84,6 +93,12 @@ def agreement(features: Tensor, labels: Tensor, k: int) -> float:
         found = nearest(features, queries, k).index  # (Q, k)
         same += int((labels[found] == labels[queries, None]).sum())
     return same / (len(features) * k)
+
+
+def chance(labels: Tensor) -> float:
+    """What `agreement` is on average where neighbours are drawn blindly from the other images; labels (N,)."""
+    sizes, total = torch.bincount(labels), len(labels)
+    return int((sizes * (sizes - 1)).sum()) / (total * (total - 1))
 
 
 def choose_queries(groups: Tensor, number: int, seed: int) -> Tensor:

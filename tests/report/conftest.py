@@ -9,6 +9,7 @@ from runs import SIAMESE, words
 
 from ssl_zoo.report.run import report
 from ssl_zoo.result import write_json
+from ssl_zoo.saved import open_run
 from ssl_zoo.training.run import train
 
 EVALUATION = {
@@ -19,7 +20,6 @@ EVALUATION = {
     "top1_std": None,
     "rows": [],
     "data": {"name": "digits"},
-    "encoder": {"weights": "trained"},
     "seconds": 3.2,
 }
 
@@ -29,7 +29,8 @@ def labelled(tmp_path_factory):
     """A run on digits, with its report of 60 images."""
     folder = tmp_path_factory.mktemp("labelled") / "run"
     train(words("simsiam", f"run_dir={folder}", "method.stop_gradient=false"), silent=True)
-    write_json(folder / "eval-knn.json", EVALUATION)
+    encoder = {"weights": "trained", "digest": open_run(folder).digest}
+    write_json(folder / "eval-knn.json", {**EVALUATION, "encoder": encoder})
     report([f"run={folder}", "samples=60"], silent=True)
     return folder
 

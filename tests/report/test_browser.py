@@ -1,9 +1,12 @@
 """The pages in a browser: nothing is fetched, nothing overflows, every picture is there in light and in dark."""
 
+import io
 import os
 import shutil
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from ssl_zoo.report.run import report
 
@@ -80,6 +83,34 @@ def test_nothing_overflows(browser, pages, name, width):
         " e.getBoundingClientRect().right > innerWidth + 1).map(e => e.tagName)"
     )
     assert outside == []
+    seen.context.close()
+
+
+@pytest.mark.parametrize("name", ["labelled", "compared"])
+def test_sentences_of_a_table_stand_below_their_row_on_a_narrow_page(browser, pages, name):
+    seen = Watched(browser, pages[name], "light", 360)
+    places = seen.ask("""[...document.querySelectorAll('td.words')].map(e => {
+        const own = e.getBoundingClientRect(), row = e.parentElement.firstElementChild.getBoundingClientRect();
+        return [own.left, own.right, own.top - row.bottom]; })""")
+    assert places
+    assert all(left >= 0 and right <= 360 and below >= -1 for left, right, below in places)
+    seen.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_table_that_is_cut_off_has_a_shadow_at_that_edge_alone(browser, pages, scheme):
+    seen = Watched(browser, pages["compared"], scheme, 360)
+    box = seen.ask("""() => {
+        const e = [...document.querySelectorAll('.scroll')].find(e => e.scrollWidth > e.clientWidth + 40);
+        e.querySelectorAll('*').forEach(inner => { inner.style.color = 'transparent'; inner.style.background = 'none';
+                                                   inner.style.borderColor = 'transparent'; });
+        e.scrollIntoView();
+        return {x: e.getBoundingClientRect().x, y: e.getBoundingClientRect().y, width: e.clientWidth, height: 20};
+    }""")
+    pixels = np.asarray(Image.open(io.BytesIO(seen.page.screenshot(clip=box))).convert("L"), float)
+    left, middle, right = (pixels[:, at].mean() for at in (1, pixels.shape[1] // 2, -2))
+    assert abs(left - middle) < 2
+    assert abs(right - middle) > 15
     seen.context.close()
 
 

@@ -85,10 +85,21 @@ def test_the_figures_of_the_run_are_on_the_page(labelled, page):
 
 def test_the_curves_tell_their_last_values(labelled, page):
     with (labelled / "metrics.csv").open() as file:
-        last = list(csv.DictReader(file))[-1]
-    alts = " ".join(image["alt"] for image in page.all("img"))
-    assert f"Training loss over 2 epochs: {float(last['loss']):.3g}"[:28] in alts
-    assert f"{100 * float(last['knn_top1']):.1f} % at the last" in alts
+        rows = list(csv.DictReader(file))
+    pattern = (
+        r"over (\d+) epochs: (\S+) at epoch (\d+), (\S+) at the last; lowest (\S+), highest ([^\s;.]+[.]?\d*)"
+    )
+    for heading, column in (
+        ("Training loss", "loss"),
+        ("Learning rate", "lr"),
+        ("Effective rank of", "effective_rank"),
+    ):
+        (alt,) = (image["alt"] for image in page.all("img") if image["alt"].startswith(heading))
+        told = [float(word.replace("−", "-")) for word in re.search(pattern, alt).groups()]
+        known = [(float(row["epoch"]), float(row[column])) for row in rows if row[column]]
+        values = [value for _, value in known]
+        expected = [known[-1][0], values[0], known[0][0], values[-1], min(values), max(values)]
+        assert told == pytest.approx(expected, rel=5.1e-3)  # three digits
 
 
 def test_the_page_is_whole_in_itself(labelled, page):
@@ -146,6 +157,29 @@ def test_without_labels_there_are_clusters_and_no_accuracies(unlabelled):
     assert "of its class" not in " ".join(image["alt"] for image in page.all("img"))
 
 
+def test_many_classes_with_odd_names(unlabelled, photos, tmp_path):
+    names = ["_first", "$a$b", "猫", *(f"class{number:02}" for number in range(22))]
+    for name, file in zip(names, sorted(photos.glob("*.png")), strict=False):
+        (tmp_path / "sorted" / name).mkdir(parents=True)
+        shutil.copy(file, tmp_path / "sorted" / name)
+    other = ["data=imagefolder", f"data.train={tmp_path / 'sorted'}", f"out={tmp_path / 'out'}"]
+    page = Reader(report([str(unlabelled), *other], silent=True))
+    maps = [image["alt"] for image in page.all("img") if image["alt"].startswith("t-SNE")]
+    assert len(maps) == 2
+    assert all("20 of 25 classes coloured" in alt for alt in maps)
+    assert "10 of the 25 classes, drawn at random" in page.text
+    few = tmp_path / "few"
+    for name in ("猫", "_first"):
+        shutil.copytree(tmp_path / "sorted" / name, few / name)
+    for number, file in enumerate(sorted(photos.glob("*.png"))[:12]):
+        shutil.copy(file, few / ("猫", "_first")[number % 2] / f"more{number}.png")
+    other = ["data=imagefolder", f"data.train={few}", f"out={tmp_path / 'other'}"]
+    page = Reader(report([str(unlabelled), *other], silent=True))
+    assert (
+        "Numbers stand for classes whose letters the pictures' font lacks: 1 = _first, 2 = 猫." in page.text
+    )
+
+
 def test_only_the_drawn_images_are_read(unlabelled, tmp_path, monkeypatch):
     opened = []
     read = files.read_image
@@ -190,7 +224,14 @@ def test_a_diverged_run_has_a_page(copy, tmp_path):
             weight.fill_(torch.nan)
     torch.save(contents, checkpoint)
     page = Reader(report([str(copy), "samples=20", f"out={tmp_path / 'out'}"], silent=True))
-    assert "untrained encoder" in page.text
+    alts = [image["alt"] for image in page.all("img")]
+    assert any(alt.startswith("t-SNE") and "untrained encoder" in alt for alt in alts)
+    assert not any("by the trained encoder" in alt for alt in alts)
+    spectra = [alt for alt in alts if alt.startswith("Eigenvalues")]
+    assert len(spectra) == 2
+    assert not any(re.search(r"(?<!un)trained:", alt) for alt in spectra)
+    assert "map-trained.png" not in {file.name for file in (tmp_path / "out").iterdir()}
+    assert page.text.count("Nothing of the trained encoder is shown: its outputs are not finite.") == 3
 
 
 def spoil(folder, verdict):
@@ -209,7 +250,8 @@ def test_a_comparison_never_prefers_a_collapsed_run(labelled, copy, tmp_path):
     assert record["best"] == "healthy"
     assert [one["name"] for one in record["runs_scored"]] == ["healthy", "copy"]
     page = Reader(written)
-    assert "healthy is ahead of the other 1 (1 of them ruled out by their verdict)" in page.text
+    assert "healthy is the only one not ruled out by its verdict; its score decides nothing." in page.text
+    assert "0.79, and 0.53" in page.text
     assert "The configurations are the same" in page.text
     assert "a rank correlation takes four" in page.text
     spoil(healthy, "diverged")

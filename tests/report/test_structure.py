@@ -11,9 +11,11 @@ from ssl_zoo.monitors.label_free import LabelFreeScores
 from ssl_zoo.report.drawing import DARK, LIGHT
 from ssl_zoo.report.history import command, metrics
 from ssl_zoo.report.page import Page, Prose, Section, Table, number, percent, render
-from ssl_zoo.report.ranking import Contender, correlations, rank, who_is_better
+from ssl_zoo.report.ranking import Contender, correlations, rank, who_is_better, widths_differ
+from ssl_zoo.report.several import _headline as headline
+from ssl_zoo.report.several import _record as record_of
 from ssl_zoo.report.strips import BLUE, ORANGE, strip, tile
-from ssl_zoo.report.structure import agreement, choose_queries, clusters, embed_in_2d, nearest
+from ssl_zoo.report.structure import agreement, chance, choose_queries, clusters, embed_in_2d, nearest
 
 
 def blobs(groups=3, each=15, width=20):
@@ -55,6 +57,13 @@ def test_agreement_is_that_of_a_loop():
     assert agreement(features, labels, 4) == pytest.approx(hits / 120)
 
 
+def test_chance_counts_no_image_as_its_own_neighbour():
+    labels = torch.tensor([0, 0, 0, 1, 3, 3])
+    pairs = [(a == b).item() for i, a in enumerate(labels) for j, b in enumerate(labels) if i != j]
+    assert chance(labels) == pytest.approx(sum(pairs) / len(pairs))
+    assert chance(torch.tensor([0, 1, 2])) == 0
+
+
 def test_clusters_find_separated_groups_the_largest_first():
     features, labels = blobs()
     drop = torch.tensor([i for i in range(len(labels)) if labels[i] != 2 or i % 2])  # group 2 is smaller
@@ -91,7 +100,7 @@ def test_queries_are_one_of_each_group():
     assert len({tuple(choose_queries(groups, 5, seed=seed).tolist()) for seed in range(10)}) > 1
 
 
-def contender(name, score, half=0.0, verdict="healthy", linear=None):
+def contender(name, score, half=0.0, verdict="healthy", linear=None, width=9):
     scores = LabelFreeScores(score, 1 + 1 / score, score, score)
     layers = ("features", "embeddings")
     errors = LabelFreeScores(*[half / 1.96] * 4)
@@ -100,7 +109,7 @@ def contender(name, score, half=0.0, verdict="healthy", linear=None):
         verdict,
         dict.fromkeys(layers, scores),
         dict.fromkeys(layers, errors),
-        dict.fromkeys(layers, 9),
+        dict.fromkeys(layers, width),
         linear,
     )
 
@@ -125,6 +134,45 @@ def test_overlapping_intervals_are_undecided(half, undecided):
     assert best is not None
     assert best.name == "a"
     assert [one.name for one in close] == undecided
+
+
+def test_outputs_of_two_widths_are_undecided_where_they_come_first():
+    wide, narrow, last = (
+        contender("wide", 9, width=512),
+        contender("narrow", 5, width=64),
+        contender("last", 3),
+    )
+    best, close = who_is_better([narrow, wide, last])
+    assert best is wide
+    assert close == [narrow]
+    assert headline([wide, narrow, last]).startswith(
+        "Undecided: wide has the highest label-free score, but its outputs are 512 wide and those of narrow 64"
+    )
+    alike = [contender("a", 9), contender("b", 5), contender("c", 3, width=64)]
+    assert who_is_better(alike)[1] == []
+    assert headline(alike).endswith("The outputs differ in width, with which the score grows.")
+    assert [widths_differ(alike), widths_differ(alike[:2])] == [True, False]
+    assert record_of(alike)["widths_differ"] is True
+    assert record_of([wide, narrow])["best"] is None
+    assert record_of([wide, narrow])["undecided"] == ["wide", "narrow"]
+
+
+def test_the_headline_is_about_those_that_may_be_best():
+    high, low = contender("high", 5), contender("low", 3)
+    out = [contender("c", 9, verdict="collapsed"), contender("d", 1, verdict="not learning")]
+    assert (
+        headline([high, *out])
+        == "high is the only one not ruled out by its verdict; its score decides nothing."
+    )
+    assert headline([high, low]) == "high has the highest label-free score of the 2 that may be best."
+    assert headline([high, low, *out]) == (
+        "high has the highest label-free score of the 2 that may be best. 2 are ruled out by verdict."
+    )
+    near = [contender("high", 5, 1), contender("low", 4, 1), out[0]]
+    assert headline(near) == (
+        "Undecided: high has the highest label-free score, but low cannot be told from it. 1 is ruled out by verdict."
+    )
+    assert headline(out).startswith("None of these runs can be called best")
 
 
 def test_correlation_is_that_of_ranks():
