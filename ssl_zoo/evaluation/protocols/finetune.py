@@ -56,7 +56,6 @@ def run(task: Task) -> Outcome:
     words = [
         f"backbone and classifier fine-tuned on {labels}, BN in training mode; {recipe.in_words()}"
         + ("" if config.head_lr == 1 else f", the classifier's rate {config.head_lr:g} times the backbone's")
-        + f"; {len(test)} test images"
         + (f"; mean over {config.draws} {over}" if config.draws > 1 else "")
     ]
     if diverged:

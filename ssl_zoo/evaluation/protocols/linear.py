@@ -59,10 +59,7 @@ def run(task: Task) -> Outcome:
     reached = score(task, model, test)[0]
     top1, top5 = (None, None) if fitted.diverged() else reached
     first, last = fitted.first_and_last
-    words = [
-        f"linear classifier on the frozen backbone, BN statistics frozen too; {recipe.in_words()}; "
-        f"{len(test)} test images"
-    ]
+    words = [f"linear classifier on the frozen backbone, BN statistics frozen too; {recipe.in_words()}"]
     if choice is not None:
         tried = ", ".join(f"{rate:g}" for rate in task.config.linear.rates)
         words.append(
@@ -72,8 +69,8 @@ def run(task: Task) -> Outcome:
         words.append("the training diverged: no accuracy")
     elif first is not None and last is not None and len(fitted.losses) > 1 and last > HARDLY * first:
         words.append(
-            f"the training loss went from {first:.3f} to {last:.3f} only, in {recipe.steps} steps: too few for this "
-            "rate, or features that say little"
+            f"the training loss went from {first:.3f} to {last:.3f} in {recipe.steps} steps, which are too few "
+            "for this rate, or the features say little"
         )
     row = {"lr": config.optimizer.lr, "rate": recipe.rate, "batch": recipe.batch, "top1": top1, "top5": top5}
     details = {
