@@ -52,7 +52,7 @@ def task_of(
     task.say = lambda line: None
     task.bank, task.test = Rows(*data[:2]), Rows(*data[2:])
     if extracted:
-        vars(task)["features"] = Labelled(*data)
+        task.shared["features"] = Labelled(*data)
         task.holds_features = True
     return task
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +20,7 @@ from ssl_zoo.options import data_for
 from ssl_zoo.result import environment
 from ssl_zoo.saved import SavedRun, open_run
 from ssl_zoo.schema import DataConfig
-from ssl_zoo.training.hardware import Plan, plan_for
+from ssl_zoo.training.hardware import Plan, plan_for, use_threads
 
 __all__ = ["Job", "prepare"]
 
@@ -92,13 +91,7 @@ def prepare(options: EmbedConfig, about_data: Sequence[str]) -> Job:
 
 def _hardware(options: EmbedConfig) -> Plan:
     plan = plan_for(options.accelerator, "fp32" if options.precision == "auto" else options.precision)
-    cores = os.cpu_count() or 1
-    if options.threads is not None:
-        if options.threads > cores:
-            raise UserError(
-                f"threads must be at most the number of cores, {cores}; received {options.threads}; set threads={cores}"
-            )
-        torch.set_num_threads(options.threads)
+    use_threads(options.threads)
     return plan
 
 

@@ -22,10 +22,10 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.compose import compose_evaluations
 from ssl_zoo.evaluation.schema import SECTIONS, EvalConfig
 from ssl_zoo.evaluation.subject import subject_of
-from ssl_zoo.evaluation.task import Outcome, Task
+from ssl_zoo.evaluation.task import Labelled, Outcome, Task
 from ssl_zoo.result import environment, write_json
 from ssl_zoo.schema import DataConfig
-from ssl_zoo.training.hardware import plan_for
+from ssl_zoo.training.hardware import plan_for, use_threads
 
 __all__ = ["evaluate"]
 
@@ -56,8 +56,7 @@ def evaluate(words: Sequence[str] = (), *, silent: bool = False) -> list[dict[st
 def _evaluate(words: Sequence[str], console: Console) -> list[dict[str, Any]]:
     configs, run, views = compose_evaluations(words)
     first = configs[0]
-    if first.threads is not None:
-        torch.set_num_threads(first.threads)
+    use_threads(first.threads)
     hardware = plan_for(first.accelerator, "fp32" if first.precision == "auto" else first.precision)
     reader = next((config for config in configs if config.data is not None), first)
     subject = subject_of(reader, run, views, hardware.device)
@@ -74,9 +73,10 @@ def _evaluate(words: Sequence[str], console: Console) -> list[dict[str, Any]]:
         if first.progress:
             console.print(f"  {line}", style="dim", highlight=False)
 
+    shared: dict[str, Labelled] = {}
     holds = any(config.kind in HOLDS for config in configs)
     tasks = [
-        Task(config, subject, None if config.data is None else data, hardware, training, say, holds)
+        Task(config, subject, None if config.data is None else data, hardware, training, say, shared, holds)
         for config in configs
     ]
     for task in tasks:
@@ -96,18 +96,11 @@ def _evaluate(words: Sequence[str], console: Console) -> list[dict[str, Any]]:
     )
     if subject.identity.get("verdict") not in (None, "healthy"):
         console.print(f"its verdict: {subject.identity['verdict']}", style="yellow")
-    return [
-        _do(task, before, words, folder, console)
-        for task, before in zip(tasks, [None, *tasks[:-1]], strict=True)
-    ]
+    return [_do(task, words, folder, console) for task in tasks]
 
 
-def _do(
-    task: Task, before: Task | None, words: Sequence[str], folder: Path, console: Console
-) -> dict[str, Any]:
-    """Runs a protocol, writes its record and shows it; features that the one before it extracted are taken over."""
-    if before is not None and "features" in vars(before):
-        vars(task)["features"] = before.features
+def _do(task: Task, words: Sequence[str], folder: Path, console: Console) -> dict[str, Any]:
+    """Runs a protocol, writes its record and shows it."""
     started = time.perf_counter()
     outcome = _protocol(task.config).run(task)
     record = _record(task, outcome, words, time.perf_counter() - started)

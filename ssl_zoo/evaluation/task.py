@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,13 +61,17 @@ class Task:
     hardware: Plan  # of features: fp32 unless another precision is asked for
     training: Plan  # of what trains: the fastest precision that computes rightly
     say: Callable[[str], None] = field(default=lambda line: None)
-    holds_features: bool = (
-        False  # another protocol of the command needs the features, so none need stream them
-    )
+    shared: dict[str, Labelled] = field(default_factory=dict)  # by the protocols of a command
+    holds_features: bool = False  # one of them needs all features at once, so that none need stream them
 
-    @cached_property
+    @property
     def features(self) -> Labelled:
         """Features of all labelled images in the evaluation view, extracted once for all protocols of a command."""
+        if "features" not in self.shared:
+            self.shared["features"] = self._extract()
+        return self.shared["features"]
+
+    def _extract(self) -> Labelled:
         bank, test = self.labelled_splits()
         assert bank.labels is not None
         assert test.labels is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
 
 import torch
@@ -9,7 +10,7 @@ import torch
 from ssl_zoo.errors import UserError
 from ssl_zoo.schema import RunConfig
 
-__all__ = ["COMPILE", "Plan", "cpu_has_bf16", "pick_device", "plan", "plan_for"]
+__all__ = ["COMPILE", "Plan", "cpu_has_bf16", "pick_device", "plan", "plan_for", "use_threads"]
 
 # Seen with torch 2.15 on one core: ResNet-18 at 32 pixels took 56 s to compile and then trained 5 to 15 % faster,
 # the backbone of digits 40 s and 10 %. On a GPU it hasn't been measured.
@@ -58,6 +59,21 @@ def pick_device(accelerator: str) -> torch.device:
             f"accelerator={kind} is not on this machine, which has {have}; use auto or one of them"
         )
     return torch.device({"gpu": "cuda", "mps": "mps", "cpu": "cpu"}[kind])
+
+
+def use_threads(threads: int | None, key: str = "threads") -> None:
+    """Sets torch's CPU threads; None leaves them.
+
+    Raises:
+        UserError: more than there are cores.
+    """
+    cores = os.cpu_count() or 1
+    if threads is not None and threads > cores:
+        raise UserError(
+            f"{key} must be at most the number of cores, {cores}; received {threads}; set {key}={cores}"
+        )
+    if threads is not None:
+        torch.set_num_threads(threads)
 
 
 def plan(config: RunConfig, *, strides_single_pixels: bool = False) -> Plan:

@@ -19,7 +19,7 @@ from ssl_zoo.parts.batchnorm import synchronize
 from ssl_zoo.parts.matmul_conv import use_matmul_convolutions
 from ssl_zoo.schema import RunConfig
 from ssl_zoo.training.evaluator import Evaluator
-from ssl_zoo.training.hardware import Plan, plan
+from ssl_zoo.training.hardware import Plan, plan, use_threads
 from ssl_zoo.training.processes import Place, place
 from ssl_zoo.training.resume import Position, Saved, choose_run_dir, find_checkpoint
 
@@ -95,13 +95,10 @@ def prepare(config: RunConfig) -> Prepared:
 
 
 def _set_threads(config: RunConfig, here: Place) -> None:
-    cores, threads = os.cpu_count() or 1, config.trainer.threads
-    if threads is not None and threads > cores:
-        raise UserError(f"trainer.threads must be at most the number of cores, {cores}; received {threads}")
+    threads = config.trainer.threads
     if threads is None and here.world > 1:
-        threads = max(1, min(torch.get_num_threads(), cores // config.trainer.devices))
-    if threads is not None:
-        torch.set_num_threads(threads)
+        threads = max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) // config.trainer.devices))
+    use_threads(threads, "trainer.threads")
 
 
 def _check_batch(config: RunConfig, images: int) -> None:

@@ -47,7 +47,7 @@ def test_features_are_streamed_or_those_that_are_there() -> None:
     assert isinstance(streamed, FrozenTask)
     assert isinstance(held, FrozenTask)
     assert (streamed.streamed, held.streamed) == (2, 0)
-    assert "features" not in vars(streamed)
+    assert "features" not in streamed.shared
 
 
 def test_the_bank_is_never_held(monkeypatch: pytest.MonkeyPatch) -> None:
