@@ -9,10 +9,10 @@ from typing import Any
 from ssl_zoo.config import compose, merge, read_word, to_mapping
 from ssl_zoo.errors import UserError
 from ssl_zoo.saved import SavedRun
-from ssl_zoo.schema import DataConfig
+from ssl_zoo.schema import AugmentConfig, DataConfig
 from ssl_zoo.validation import validate
 
-__all__ = ["data_for", "read_options"]
+__all__ = ["data_for", "images_for", "read_options"]
 
 
 def read_options(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
@@ -38,7 +38,12 @@ def read_options(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
 
 
 def data_for(words: Sequence[str], run: SavedRun | None) -> DataConfig:
-    """The data that `data=` and `data.*` name; without `data=` the run's own, changed by what `data.*` says.
+    """The data alone of `images_for`."""
+    return images_for(words, run)[0]
+
+
+def images_for(words: Sequence[str], run: SavedRun | None) -> tuple[DataConfig, AugmentConfig]:
+    """The data that `data=` and `data.*` name, and their views; without `data=` the run's own, changed by `data.*`.
 
     Images are preprocessed as the run's encoder saw them, whatever the data: its number of channels, mean and
     standard deviation, unless `data.channels`, `data.mean` or `data.std` is among the words.
@@ -59,8 +64,9 @@ def data_for(words: Sequence[str], run: SavedRun | None) -> DataConfig:
         )
     changes = {key.removeprefix("data."): value for key, value in said.items() if key != "data"}
     if "data" not in said:
-        return validate(DataConfig, {**own, **changes}, "data")
+        assert run is not None
+        return validate(DataConfig, {**own, **changes}, "data"), run.config.augment
     pixels = ("channels", "mean", "std")
-    named = compose([word for word in words if read_word(word)[0].removeprefix("data.") not in pixels]).data
+    named = compose([word for word in words if read_word(word)[0].removeprefix("data.") not in pixels])
     kept = {key: own[key] for key in pixels} if own else {}
-    return validate(DataConfig, {**dataclasses.asdict(named), **kept, **changes}, "data")
+    return validate(DataConfig, {**dataclasses.asdict(named.data), **kept, **changes}, "data"), named.augment

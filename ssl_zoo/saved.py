@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from ssl_zoo.backbone import build_backbone
 from ssl_zoo.config import from_mapping
 from ssl_zoo.errors import UserError
+from ssl_zoo.history import read_record
 from ssl_zoo.method import Method
 from ssl_zoo.schema import RunConfig
 from ssl_zoo.training.checkpoints import LAST, Damaged, read
@@ -54,7 +55,7 @@ class SavedRun:
         """Whether all epochs were trained."""
         return self.position.epoch >= self.config.epochs
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Of the backbone's weights; see `digest_of`."""
         return digest_of(self.backbone_weights)
@@ -148,7 +149,7 @@ def open_run(path: str | Path) -> SavedRun:
     folder = file.resolve().parent
     if (folder.parent / "config.yaml").is_file():
         folder = folder.parent
-    return SavedRun(file, folder, config, position, images, weights, _result(folder))
+    return SavedRun(file, folder, config, position, images, weights, read_record(folder / "result.json"))
 
 
 def digest_of(weights: Mapping[str, Tensor]) -> str:
@@ -199,11 +200,3 @@ def _build(config: RunConfig) -> Method:
     """The method as the seed makes it; global random states stay as they are."""
     with isolate_rng():
         return build(config, config.data.channels)[0]
-
-
-def _result(folder: Path) -> dict[str, Any] | None:
-    try:
-        found = json.loads((folder / "result.json").read_text())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ssl_zoo.result import Result
 
-__all__ = ["Narrator", "closing_table"]
+__all__ = ["Narrator", "bar_of", "closing_table"]
 
 COLOURS = {
     "healthy": "green",
@@ -23,6 +23,12 @@ COLOURS = {
     "diverged": "red",
     "not learning": "yellow",
 }
+
+
+def bar_of(unit: str, console: Console) -> Progress:
+    """A bar that counts units, with a description and the time left; not yet shown."""
+    columns = (TextColumn(unit), MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"))
+    return Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=console)
 
 
 class Narrator:
@@ -40,10 +46,7 @@ class Narrator:
         self.started = time.perf_counter()
         self.bar: Progress | None = None
         if bar and self.console.is_terminal and not silent:
-            self.bar = Progress(
-                TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"),
-                TextColumn("left"), TimeRemainingColumn(), console=self.console,
-            )  # fmt: skip
+            self.bar = bar_of("epoch", self.console)
             self.task = self.bar.add_task("", total=epochs)
 
     def start(self, heading: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from ssl_zoo.embedding.images import Images, Row
 from ssl_zoo.embedding.store import Store
 from ssl_zoo.errors import UserError
+from ssl_zoo.folders import why_not_writable
 from ssl_zoo.result import write_json
 
 __all__ = ["KEY", "check_out", "finish"]
@@ -41,11 +42,9 @@ def check_out(out: Path) -> None:
             raise UserError(
                 f"'{out}' comes with '{path.name}', which exists already; choose another out, or move it elsewhere"
             )
-    there = next(parent for parent in out.absolute().parents if parent.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
+    if (reason := why_not_writable(out.absolute().parent)) is not None:
         raise UserError(
-            f"out must be in a folder that can be written to; received '{out}', and '{there}' is "
-            f"{'not writable' if there.is_dir() else 'a file'}; choose another"
+            f"out must be in a folder that can be written to; received '{out}', and {reason}; choose another"
         )
 
 

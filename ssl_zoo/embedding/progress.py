@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
+
+from ssl_zoo.terminal import bar_of
 
 __all__ = ["Teller"]
 
@@ -28,10 +30,7 @@ class Teller:
         self.started = self.spoken = time.perf_counter()
         self.bar: Progress | None = None
         if bar and self.console.is_terminal and not silent:
-            self.bar = Progress(
-                TextColumn("images"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"),
-                TextColumn("left"), TimeRemainingColumn(), console=self.console,
-            )  # fmt: skip
+            self.bar = bar_of("images", self.console)
             self.task = self.bar.add_task("", total=total, completed=done)
             self.bar.start()
 

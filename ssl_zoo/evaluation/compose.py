@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import timm
 
-from ssl_zoo.config import compose, group_names, merge, read_word
+from ssl_zoo.config import group_names, merge, read_word
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.protocol import GROUP, Protocol, expand
 from ssl_zoo.evaluation.schema import SECTIONS, EvalConfig
-from ssl_zoo.options import data_for, read_options
+from ssl_zoo.options import images_for, read_options
 from ssl_zoo.saved import SavedRun, open_run
 from ssl_zoo.schema import DataConfig, ViewConfig
 from ssl_zoo.validation import validate
@@ -117,18 +117,13 @@ def _images(
                 f"'{words[0]}'; leave it out"
             )
         return {"data": None, "size": 224 if run is None else run.config.augment.size}, ()
-    data = dataclasses.asdict(data_for(words, run))
-    named = any(read_word(word)[0] == "data" for word in words)
-    augment = run.config.augment if run is not None and not named else compose(_without_pixels(words)).augment
+    config, augment = images_for(words, run)
+    data = dataclasses.asdict(config)
     size = augment.size if run is None else run.config.augment.size
     if run is None:
         said = {read_word(word)[0] for word in words}
         data |= _pretrained_pixels(values["backbone"], data["channels"], said)
     return {"data": data, "size": size}, augment.flat
-
-
-def _without_pixels(words: Sequence[str]) -> list[str]:
-    return [word for word in words if read_word(word)[0] not in ("data.channels", "data.mean", "data.std")]
 
 
 def _pretrained_pixels(backbone: Any, channels: int, said: set[str]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import importlib
 import json
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from ssl_zoo.evaluation.compose import compose_evaluations
 from ssl_zoo.evaluation.schema import SECTIONS, EvalConfig
 from ssl_zoo.evaluation.subject import subject_of
 from ssl_zoo.evaluation.task import Labelled, Outcome, Task
+from ssl_zoo.folders import why_not_writable
 from ssl_zoo.result import environment, write_json
 from ssl_zoo.schema import DataConfig
 from ssl_zoo.training.hardware import plan_for, use_threads
@@ -115,11 +115,9 @@ def _protocol(config: EvalConfig) -> ModuleType:
 
 
 def _check_folder(folder: Path) -> None:
-    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+    if (reason := why_not_writable(folder)) is not None:
         raise UserError(
-            f"results go into a folder that can be written to; '{folder}' is none, as '{there}' is "
-            f"{'not writable' if there.is_dir() else 'a file'}; set out=FOLDER"
+            f"results go into a folder that can be written to; '{folder}' is none, as {reason}; set out=FOLDER"
         )
 
 

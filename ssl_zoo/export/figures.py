@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ssl_zoo.export.encoder import Encoder
-from ssl_zoo.report.history import metrics
+from ssl_zoo.history import evaluations, metrics
 
 __all__ = ["Figure", "figures", "result_of"]
 
@@ -104,7 +103,7 @@ def _diagnosed(encoder: Encoder) -> list[Figure]:
 
 
 def _evaluated(encoder: Encoder) -> list[Figure]:
-    records = list(_records(encoder))
+    records = [record for record in evaluations(encoder.run.folder) if "protocol" in record]
     untrained = {_what(record): _values(record) for record in records if _weights(record) == "random"}
     digest = encoder.digest
     found = []
@@ -127,16 +126,6 @@ def _evaluated(encoder: Encoder) -> list[Figure]:
                 )
             )
     return found
-
-
-def _records(encoder: Encoder) -> Iterator[dict[str, Any]]:
-    for file in sorted(encoder.run.folder.glob("eval-*.json")):
-        try:
-            record = json.loads(file.read_text())
-        except (OSError, ValueError):
-            continue
-        if isinstance(record, dict) and "protocol" in record:
-            yield record
 
 
 def _values(record: dict[str, Any]) -> dict[str, float | None]:

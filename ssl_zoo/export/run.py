@@ -15,6 +15,7 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.export.card import write_card
 from ssl_zoo.export.encoder import Encoder, Written, encoder_of
 from ssl_zoo.export.schema import ExportConfig, read_export
+from ssl_zoo.folders import why_not_writable
 from ssl_zoo.saved import SavedRun, open_run
 
 __all__ = ["export"]
@@ -77,11 +78,9 @@ def _places(config: ExportConfig, run: SavedRun) -> dict[str, Path]:
 
 
 def _check(folder: Path) -> None:
-    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
+    if (reason := why_not_writable(folder)) is not None:
         raise UserError(
-            f"out must be a folder that can be written to; received '{folder}', and '{there}' is "
-            f"{'not writable' if there.is_dir() else 'a file'}; choose another with out="
+            f"out must be a folder that can be written to; received '{folder}', and {reason}; choose another with out="
         )
     if folder.is_dir() and any(folder.iterdir()):
         raise UserError(

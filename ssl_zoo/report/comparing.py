@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ssl_zoo.config import to_mapping
+from ssl_zoo.history import column
 from ssl_zoo.monitors.label_free import ORDER, spectrum
 from ssl_zoo.report.charts import Series, curves, curves_size, points
 from ssl_zoo.report.drawing import chart
 from ssl_zoo.report.encode import LAYER_NAMES, Outputs
 from ssl_zoo.report.figures import Told
-from ssl_zoo.report.history import column
 from ssl_zoo.report.legend import drawable
 from ssl_zoo.report.page import Badge, Block, Gallery, Prose, Section, Table, number, percent
 from ssl_zoo.report.ranking import LAYERS, SCORES, Contender, Z, correlations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ssl_zoo.report.history import evaluations
+from ssl_zoo.history import evaluations
 from ssl_zoo.report.page import Prose, Section, Table, number, percent, seconds
 from ssl_zoo.saved import SavedRun
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ssl_zoo.config import config_hash, to_yaml
+from ssl_zoo.history import Row, command, environment, metrics
 from ssl_zoo.naming import differences, variant
-from ssl_zoo.report.history import Row, command, environment, metrics
 from ssl_zoo.report.page import Badge, Block, Details, Fact, Prose, Section, Table, number, percent, seconds
 from ssl_zoo.saved import SavedRun
 from ssl_zoo.training.checkpoints import LAST

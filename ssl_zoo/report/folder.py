@@ -12,6 +12,7 @@ from typing import Any
 
 from ssl_zoo.config import config_hash
 from ssl_zoo.errors import UserError
+from ssl_zoo.folders import why_not_writable
 from ssl_zoo.saved import SavedRun
 from ssl_zoo.training.checkpoints import LAST
 
@@ -44,11 +45,9 @@ def choose_folder(out: str | None, runs: Sequence[SavedRun]) -> Path:
             Path(os.path.commonpath([path.parent for path in folders]))
             / f"comparison-of-{len(runs)}-{digest}"
         )
-    there = next(parent for parent in folder.parents if parent.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
+    if (reason := why_not_writable(folder.parent)) is not None:
         raise UserError(
-            f"a report needs a folder that can be written; received '{folder}', and '{there}' is "
-            f"{'not writable' if there.is_dir() else 'a file'}; name another with out="
+            f"a report needs a folder that can be written; received '{folder}', and {reason}; name another with out="
         )
     if folder.exists() and not folder.is_dir():
         raise UserError(f"out must be a folder; received '{folder}', which is a file; name another")

@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 from ssl_zoo.errors import UserError
+from ssl_zoo.history import column
 from ssl_zoo.monitors.label_free import label_free, spectrum
 from ssl_zoo.report.charts import Series, curves, curves_size
 from ssl_zoo.report.drawing import chart
 from ssl_zoo.report.encode import LAYER_NAMES, encode
 from ssl_zoo.report.evaluations import evaluated
 from ssl_zoo.report.figures import Told, accuracies, badge, diagnostics, facts, made, name_of, title
-from ssl_zoo.report.history import column
 from ssl_zoo.report.images import data_of, load_images
 from ssl_zoo.report.looks import feature_map, neighbours, views_seen
 from ssl_zoo.report.options import ReportConfig

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ssl_zoo.config import to_mapping
 from ssl_zoo.errors import UserError
+from ssl_zoo.folders import why_not_writable
 from ssl_zoo.schema import RunConfig
 from ssl_zoo.training.checkpoints import LAST, PREVIOUS, Damaged, read
 
@@ -57,11 +57,9 @@ def choose_run_dir(config: RunConfig) -> Path:
         now = datetime.datetime.now().strftime("%Y-%m-%d_%H%M%S")
         return Path("runs") / f"{now}-{config.data.name}-{config.method.name}-s{config.seed}"
     folder = Path(config.run_dir).expanduser()
-    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
+    if (reason := why_not_writable(folder)) is not None:
         raise UserError(
-            f"run_dir must be a folder that can be written to; received '{folder}', and '{there}' is "
-            f"{'not writable' if there.is_dir() else 'a file'}; choose another"
+            f"run_dir must be a folder that can be written to; received '{folder}', and {reason}; choose another"
         )
     if not folder.is_dir() or not any(folder.iterdir()):
         return folder

@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.stats import rankdata
 
+from ssl_zoo.history import command, metrics
 from ssl_zoo.monitors.label_free import LabelFreeScores
 from ssl_zoo.report.drawing import DARK, LIGHT
-from ssl_zoo.report.history import command, metrics
 from ssl_zoo.report.page import Page, Prose, Section, Table, number, percent, render
 from ssl_zoo.report.ranking import Contender, correlations, rank, who_is_better, widths_differ
 from ssl_zoo.report.several import _headline as headline

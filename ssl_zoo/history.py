@@ -1,4 +1,4 @@
-"""What a run has written beside its checkpoints: metrics.csv, eval-*.json, environment.json."""
+"""What a run has written beside its checkpoints: metrics.csv, result.json, eval-*.json, environment.json."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Row", "column", "command", "environment", "evaluations", "metrics"]
+__all__ = ["Row", "column", "command", "environment", "evaluations", "metrics", "read_record"]
 
 Row = dict[str, float]  # of metrics.csv: what was measured
 
@@ -32,24 +32,24 @@ def evaluations(folder: Path) -> list[dict[str, Any]]:
     """The records of eval-*.json, by name; one that cannot be read is `{"file", "error"}`."""
     found = []
     for file in sorted(folder.glob("eval-*.json")):
-        try:
-            record = json.loads(file.read_text())
-        except (OSError, ValueError):
-            record = None
-        if isinstance(record, dict):
-            found.append({**record, "file": file.name})
-        else:
-            found.append({"file": file.name, "error": "cannot be read"})
+        record = read_record(file)
+        found.append({"error": "cannot be read"} if record is None else record)
+        found[-1]["file"] = file.name
     return found
 
 
 def environment(folder: Path) -> dict[str, Any]:
     """environment.json, or nothing."""
+    return read_record(folder / "environment.json") or {}
+
+
+def read_record(file: Path) -> dict[str, Any] | None:
+    """What a JSON file holds; None where there is none, or none of ours."""
     try:
-        found = json.loads((folder / "environment.json").read_text())
+        found = json.loads(file.read_text())
     except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def command(surroundings: dict[str, Any]) -> str | None:
