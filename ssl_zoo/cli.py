@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from ssl_zoo.errors import Interrupted, UserError, unknown_name
+from ssl_zoo.errors import Interrupted, Unfinished, UserError, unknown_name
 
 __all__ = ["entry", "main"]
 
@@ -17,6 +17,7 @@ ssl-zoo: what does each part of a Siamese self-supervised method do?
 
   ssl-zoo train  [key=value ...]   train, measure, judge; writes a run directory
   ssl-zoo eval   run=DIR protocol=NAME   measure its encoder: knn, linear, linear_cached, few_labels, finetune ...
+  ssl-zoo bench  [suite=NAME ...]  a table of a paper, with seeds, and which of its claims hold; alone: which there are
   ssl-zoo report run=DIR           a page of curves, embeddings, neighbours, views and figures; [A,B]: which is better
   ssl-zoo export run=DIR format=NAME     the backbone for timm, torchvision, safetensors, onnx or detectron2
   ssl-zoo embed  run=DIR out=FILE  the features of many images, as .parquet or .npy
@@ -52,6 +53,17 @@ def _eval(words: Sequence[str]) -> None:
     from ssl_zoo.evaluation.run import evaluate
 
     evaluate(words)
+
+
+def _bench(words: Sequence[str]) -> None:
+    if not words:
+        from ssl_zoo.suites.listing import show_suites
+
+        show_suites()
+        return
+    from ssl_zoo.suites.bench import bench
+
+    bench(words)
 
 
 def _report(words: Sequence[str]) -> None:
@@ -98,6 +110,7 @@ def _doctor(words: Sequence[str]) -> None:
 VERBS: dict[str, Callable[[Sequence[str]], None]] = {
     "train": _train,
     "eval": _eval,
+    "bench": _bench,
     "report": _report,
     "export": _export,
     "embed": _embed,
@@ -130,7 +143,7 @@ def main(words: Sequence[str]) -> int:
     except BrokenPipeError:  # `ssl-zoo list backbones | head`
         sys.stderr.close()
         return 0
-    except Interrupted as error:
+    except (Interrupted, Unfinished) as error:
         sys.stderr.write(f"ssl-zoo: {error}\n")
         return 1
     return 0

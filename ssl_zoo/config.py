@@ -30,6 +30,7 @@ from ssl_zoo.schema import RunConfig, RunSettings, SiameseConfig
 from ssl_zoo.validation import validate
 
 __all__ = [
+    "GROUPS",
     "compose",
     "config_hash",
     "from_mapping",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["Interrupted", "UserError", "suggest", "unknown_name"]
+__all__ = ["Interrupted", "Unfinished", "UserError", "suggest", "unknown_name"]
 
 
 class UserError(ValueError):
@@ -17,6 +17,10 @@ class UserError(ValueError):
 
 class Interrupted(BaseException):
     """Ctrl-C or SIGTERM: a run has stopped between two steps and is saved."""
+
+
+class Unfinished(Exception):
+    """Some of several runs failed; the others are done and reported."""
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -18,7 +19,19 @@ from numpy.typing import NDArray
 from ssl_zoo.report.drawing import Paint, Theme
 from ssl_zoo.report.legend import LINES, POINTS, add_legend, legend_height, short
 
-__all__ = ["Interval", "Series", "curves", "curves_size", "intervals", "map_size", "points", "scatter"]
+__all__ = [
+    "Interval",
+    "Series",
+    "colour",
+    "curves",
+    "curves_size",
+    "draw_lines",
+    "in_legend",
+    "intervals",
+    "map_size",
+    "points",
+    "scatter",
+]
 
 OTHERS = "others"  # of a map: those without a group
 MARKERS = "os^DvPX"  # with the colours: neighbours in a legend differ in both
@@ -36,12 +49,14 @@ class Series:
         label: in the legend; empty: not there.
         x, y: its points.
         role: "trained", "random" or "third" of a theme, or the number of a colour.
+        band: the least and the most at each x, drawn as a shade.
     """
 
     label: str
     x: Sequence[float]
     y: Sequence[float]
     role: str | int = "trained"
+    band: tuple[Sequence[float], Sequence[float]] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,40 +84,62 @@ def curves(
 
     def paint(figure: Figure, theme: Theme) -> None:
         axes = figure.subplots()
-        handles: list[Line2D] = []
-        for number, one in enumerate(series):
-            dash = DASHES[one.role // 10 % 4] if isinstance(one.role, int) else DASHES[number % 4]
-            mark = "o" if len(one.x) < 60 and not log_y else ""
-            ink = colour(one.role, theme)
-            drawn = axes.plot(one.x, one.y, dash, color=ink, marker=mark, markersize=2)
-            handles += drawn if one.label else []
-        for name, height in baselines:
-            axes.axhline(height, color=theme.muted, linestyle=(0, (4, 3)), linewidth=1)
-            axes.annotate(
-                name, (1, height), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=7,
-                color=theme.muted, path_effects=[withStroke(linewidth=2, foreground=theme.ground)], zorder=5,
-            )  # fmt: skip
-        axes.set_title(title)
+        handles = draw_lines(
+            axes, theme, title, series, baselines, percent=percent, bottom=bottom, log_y=log_y
+        )
         axes.set_xlabel(x)
-        axes.set_xlim(left=0)
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        if log_y:
-            axes.set_yscale("log")
-            axes.yaxis.set_minor_locator(NullLocator())  # half the time of drawing
-            axes.yaxis.set_major_formatter(FuncFormatter(_power))  # matplotlib's own is mathtext
-        if percent:
-            axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
-        if bottom is not None:
-            axes.set_ylim(bottom=bottom)
-        if len(_in_legend(series)) > 1:
-            add_legend(figure, handles, _in_legend(series), LINES)
+        if len(in_legend(series)) > 1:
+            add_legend(figure, handles, in_legend(series), LINES)
 
     return paint
 
 
+def draw_lines(
+    axes: Axes,
+    theme: Theme,
+    title: str,
+    series: Sequence[Series],
+    baselines: Sequence[tuple[str, float]] = (),
+    *,
+    percent: bool = False,
+    log_y: bool = False,
+    bottom: float | None = None,
+) -> list[Line2D]:
+    """Draws `curves` on axes; returns the lines of those series that have a label."""
+    handles: list[Line2D] = []
+    for number, one in enumerate(series):
+        dash = DASHES[one.role // 10 % 4] if isinstance(one.role, int) else DASHES[number % 4]
+        mark = "o" if len(one.x) < 60 and not log_y else ""
+        ink = colour(one.role, theme)
+        drawn = axes.plot(one.x, one.y, dash, color=ink, marker=mark, markersize=2)
+        if one.band is not None:
+            shade = 0.2 if len(series) < 5 else 0.1
+            axes.fill_between(one.x, *one.band, color=ink, alpha=shade, linewidth=0)
+        handles += drawn if one.label else []
+    for name, height in baselines:
+        axes.axhline(height, color=theme.muted, linestyle=(0, (4, 3)), linewidth=1)
+        axes.annotate(
+            name, (1, height), (0, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
+            ha="right", va="bottom", fontsize=7,
+            color=theme.muted, path_effects=[withStroke(linewidth=2, foreground=theme.ground)], zorder=5,
+        )  # fmt: skip
+    axes.set_title(title)
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    if log_y:
+        axes.set_yscale("log")
+        axes.yaxis.set_minor_locator(NullLocator())  # half the time of drawing
+        axes.yaxis.set_major_formatter(FuncFormatter(_power))  # matplotlib's own is mathtext
+    if percent:
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    if bottom is not None:
+        axes.set_ylim(bottom=bottom)
+    return handles
+
+
 def curves_size(series: Sequence[Series]) -> tuple[float, float]:
     """Inches of wide `curves`, its legend included."""
-    return 4.6, 2.9 + legend_height(_in_legend(series), 4.6, LINES)
+    return 4.6, 2.9 + legend_height(in_legend(series), 4.6, LINES)
 
 
 def scatter(title: str, xy: NDArray[np.float32], groups: NDArray[np.int64], names: Sequence[str]) -> Paint:
@@ -200,7 +237,8 @@ def _spread(xy: NDArray[np.float32]) -> float:
     return float(np.median(np.linalg.norm(xy - np.median(xy, axis=0), axis=1)))
 
 
-def _in_legend(series: Sequence[Series]) -> list[str]:
+def in_legend(series: Sequence[Series]) -> list[str]:
+    """Their labels, cut to the room that there is."""
     return [short(one.label, LONGEST) for one in series if one.label]
 
 

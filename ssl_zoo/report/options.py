@@ -19,9 +19,9 @@ __all__ = ["ReportConfig", "read_words"]
 
 @section
 class ReportConfig:
-    """A report of one run, or a comparison of several."""
+    """A report of one run or suite, or a comparison of several."""
 
-    run: tuple[Folder, ...]  # run directories or checkpoints
+    run: tuple[Folder, ...]  # run directories or checkpoints; or folders of suites
     out: Folder | None = (
         None  # null: RUN/report[-CHECKPOINT]; of several runs comparison-... in the folder they share
     )
@@ -47,7 +47,7 @@ def read_words(words: Sequence[str]) -> tuple[ReportConfig, list[str]]:
     runs = [*named, *(said if isinstance(said, list) else [said])]
     if not runs:
         raise UserError(
-            "report needs a run; received none; say run=DIR with a folder that ssl-zoo train has written, or "
-            "run=[A,B] to compare"
+            "report needs a run or a suite; received none; say run=DIR with a folder that ssl-zoo train or "
+            "ssl-zoo bench has written, or run=[A,B] to compare"
         )
     return validate(ReportConfig, {**values, "run": runs}, ""), about_data

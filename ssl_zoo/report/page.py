@@ -8,14 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
+from ssl_zoo.report.cells import Badge, Bar, Cell
 from ssl_zoo.report.drawing import DARK, LIGHT, Picture
+from ssl_zoo.report.sorting import SCRIPT, SCRIPT_HASH
 
 __all__ = [
     "Badge",
+    "Bar",
+    "Block",
+    "Cell",
     "Details",
     "Fact",
     "Gallery",
+    "Items",
     "Page",
     "Prose",
     "Section",
@@ -26,32 +33,6 @@ __all__ = [
     "render",
     "seconds",
 ]
-
-TONES = {
-    "healthy": "good",
-    "collapsed": "bad",
-    "diverged": "bad",
-    "partially collapsed": "fair",
-    "not learning": "fair",
-}
-MARKS = {"good": "✓", "bad": "✕", "fair": "!", "plain": "·"}  # a tone is not told by colour alone
-
-
-@dataclass(frozen=True)
-class Badge:
-    """A verdict in a word."""
-
-    text: str
-
-    @property
-    def tone(self) -> str:
-        """good, fair, bad or plain."""
-        return TONES.get(self.text, "plain")
-
-    @property
-    def mark(self) -> str:
-        """A sign for the tone."""
-        return MARKS[self.tone]
 
 
 @dataclass(frozen=True)
@@ -72,22 +53,35 @@ class Prose:
 
 
 @dataclass(frozen=True)
+class Items:
+    """A list of sentences."""
+
+    texts: Sequence[str]
+    kind: str = "items"
+
+
+@dataclass(frozen=True)
 class Table:
-    """A table; the first cell of a row names the row. A cell is text or a badge."""
+    """A table; the first cell of a row names the row. A cell is text, a badge, or text with more to it."""
 
     header: Sequence[str]
-    rows: Sequence[Sequence[str | Badge]]
+    rows: Sequence[Sequence[str | Badge | Cell]]
     caption: str
     wordy: bool = False  # the last column holds sentences
+    sortable: bool = False  # by a click on a heading
     kind: str = "table"
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """Pictures beside one another, as many as there is room for; `wide` ones have twice the room."""
+    """Pictures beside one another, as many as there is room for; `wide` ones have twice the room.
+
+    `together` is all of them in one, for where pictures are not laid out; on a page it is only a file beside it.
+    """
 
     pictures: Sequence[Picture]
     wide: bool = False
+    together: Picture | None = None
     kind: str = "gallery"
 
 
@@ -111,7 +105,7 @@ class Details:
     kind: str = "details"
 
 
-Block = Prose | Table | Gallery | Strips | Details
+Block = Prose | Items | Table | Gallery | Strips | Details
 
 
 @dataclass(frozen=True)
@@ -131,6 +125,7 @@ class Page:
     kicker: str  # above the title
     lead: str  # below it
     badge: Badge | None = None
+    source: str = ""  # address that the kicker leads to
     facts: Sequence[Fact] = ()
     sections: Sequence[Section] = ()
     foot: str = ""
@@ -138,9 +133,11 @@ class Page:
     def contents(self) -> dict[str, bytes]:
         """The files of the page: its HTML, and each picture of a gallery, each sheet of strips, as a PNG."""
         blocks = [block for section in self.sections for block in section.blocks]
-        galleries = [picture for block in blocks if isinstance(block, Gallery) for picture in block.pictures]
-        files = {f"{picture.name}.png": picture.png for picture in galleries}
+        files = {}
         for block in blocks:
+            if isinstance(block, Gallery):
+                pictures = [*block.pictures, *([block.together] if block.together else [])]
+                files.update({f"{picture.name}.png": picture.png for picture in pictures})
             if isinstance(block, Strips):
                 files.update(block.sheets)
         return {"report.html": render(self).encode(errors="replace"), **files}
@@ -155,7 +152,11 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html").render(page=page, light=LIGHT, dark=DARK)
+    blocks = [block for section in page.sections for block in section.blocks]
+    script = SCRIPT if any(isinstance(block, Table) and block.sortable for block in blocks) else ""
+    return environment.get_template("page.html").render(
+        page=page, light=LIGHT, dark=DARK, script=Markup(script), script_hash=SCRIPT_HASH
+    )
 
 
 def number(value: float | None, digits: int = 3) -> str:

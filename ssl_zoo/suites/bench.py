@@ -1,0 +1,257 @@
+"""`ssl-zoo bench`: the suites there are, or one of them run, judged and reported."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from ssl_zoo.errors import Interrupted, Unfinished, UserError
+from ssl_zoo.folders import why_not_writable
+from ssl_zoo.history import read_record
+from ssl_zoo.schema import DataConfig
+from ssl_zoo.suites.collect import collect, run_record
+from ssl_zoo.suites.live import Board
+from ssl_zoo.suites.local import Failure, Running, Slots, run_local
+from ssl_zoo.suites.options import BenchConfig, read_words
+from ssl_zoo.suites.plan import Job, Planner, Row
+from ssl_zoo.suites.read import Suite, read_suite
+from ssl_zoo.suites.record import RunRecord, SuiteRecord
+from ssl_zoo.suites.tuning import trials
+from ssl_zoo.suites.work import COST, is_done
+from ssl_zoo.training.hardware import pick_device
+
+__all__ = ["bench"]
+
+ROWS = "rows"  # the folder that all suites share
+STATES = {"holds": "green", "fails": "red", "undecided": "yellow"}
+
+
+def bench(words: Sequence[str], *, silent: bool = False) -> SuiteRecord:
+    """Runs a suite: `ssl_zoo.bench(["suite=simsiam_table1", "seeds=3"])`, as `ssl-zoo bench` does.
+
+    Args:
+        words: `key=value`; see `BenchConfig`. All others are words of training and hold for each row.
+        silent: print nothing.
+
+    Returns:
+        What `suite.json` holds, in `OUT/SUITE-DATA-BUDGET`, with report.html, report.md and results.csv beside it.
+
+    Raises:
+        UserError: the words, the suite, a row or a claim is wrong; nothing has been created.
+        Unfinished: some runs failed; the others are done, and the report says which failed and why.
+        Interrupted: Ctrl-C; the runs are saved and the same words go on.
+    """
+    return _Bench(words, Console(quiet=silent)).run()
+
+
+class _Bench:
+    def __init__(self, words: Sequence[str], console: Console) -> None:
+        self.words, self.console = words, console
+        self.config, evaluation, rest = read_words(words)
+        suite = read_suite(self.config.suite)
+        self.suite = suite
+        cpu = _device(rest) == "cpu"
+        threads = self.config.threads or (1 if cpu else None)
+        self.planner = Planner(suite, self.config.budget, rest, self.config.experiments, threads)
+        names = suite.config.evaluate if self.config.evaluate is None else self.config.evaluate
+        self.evaluations = [[f"protocol={name}", *evaluation, *_threads(threads)] for name in names]
+        self.rows = self.planner.rows()
+        self.out = Path(self.config.out).expanduser()
+        self.runs = self.out / ROWS
+        self.folder = self.out / _folder_name(suite, self.config, self.planner, evaluation)
+        self.tuning = (
+            None if suite.config.tune is None else trials(suite.config.tune, self.planner, self.rows)
+        )
+        self.errors: dict[str, str] = {}
+        self._check()
+
+    def _check(self) -> None:
+        if (reason := why_not_writable(self.runs)) is not None:
+            raise UserError(f"out must be a folder that can be written to; {reason}; name another with out=")
+        for data in {row.config.data for row in self.rows}:
+            _check_images(data)
+        if self.suite.config.evaluate and self.config.evaluate == ():
+            raise UserError("this suite's columns are of protocols; received no evaluate; leave evaluate out")
+        if self.config.launcher == "slurm":
+            from ssl_zoo.suites.slurm import check_submitit
+
+            check_submitit()
+
+    def run(self) -> SuiteRecord:
+        """Runs what is missing and writes the report."""
+        if self.config.dry_run:
+            return self._say_what()
+        rows, tuned = self.rows, None
+        try:
+            if self.tuning is not None:
+                self._heading("trials of: ", self.tuning.all_jobs)
+                self._do({row: _flat(jobs) for row, jobs in self.tuning.jobs.items()})
+                tuned = self.tuning.chosen(self.runs)
+                key = self.tuning.config.key
+                rows = self.planner.rows({row: [f"{key}={value}"] for row, value in tuned.items()})
+            jobs = self._jobs(rows)
+            self._heading("", _flat(jobs))
+            self._do(jobs)
+        except KeyboardInterrupt:
+            raise Interrupted(self._stopped(rows, tuned)) from None
+        self.rows = rows
+        record = self._collect(jobs, tuned)
+        self._write(record)
+        self._conclude(record)
+        if self.errors:
+            again = "the others are done and reported; the same command tries again"
+            raise Unfinished(f"{len(self.errors)} run(s) failed; {again}")
+        return record
+
+    def _say_what(self) -> SuiteRecord:
+        """Prints what would be run; a row is shown by what sets it apart."""
+        jobs = self._jobs(self.rows)
+        tried = [] if self.tuning is None else self.tuning.all_jobs
+        for what, some in (("trials of: ", tried), ("", _flat(jobs))):
+            if some:
+                self._heading(what, some)
+        for row in self.rows:
+            done = sum(is_done(job, self.runs / job.name) for job in jobs[row.name])
+            line = f"{row.name}: {done} of {len(jobs[row.name])} done · {shlex.join(row.own) or '(the base)'}"
+            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self.console.print(
+            f"all rows: {shlex.join(self.rows[0].words)}", style="dim", markup=False, soft_wrap=True
+        )
+        return self._collect(jobs, None)
+
+    def _jobs(self, rows: Sequence[Row]) -> dict[str, list[Job]]:
+        return {
+            row.name: [row.job(seed, self.evaluations) for seed in range(self.config.seeds)] for row in rows
+        }
+
+    def _do(self, jobs: Mapping[str, Sequence[Job]]) -> None:
+        """Runs those that are not done: the first seed of each row, then the second ..."""
+        by_seed = sorted(_flat(jobs), key=lambda job: job.config.seed)
+        unique = {job.name: job for job in reversed(by_seed)}  # of rows that are the same run, the first
+        todo = [job for job in by_seed if unique[job.name] is job and not is_done(job, self.runs / job.name)]
+        done = {name: self._record(job) for name, job in unique.items() if job not in todo}
+        if not todo:
+            return
+        device = pick_device(todo[0].config.trainer.accelerator).type
+        slots = Slots.of(device, self.config.workers, self.config.threads, todo[0].config.trainer.devices)
+
+        def note(job: Job, failure: Failure | None) -> None:
+            if failure is not None:
+                self.errors[job.name] = f"{failure.message} (log: {failure.log})"
+            cost = read_record(self.runs / job.name / COST) or {}
+            board.ended(job, self._record(job), failure, cost.get("seconds"))
+
+        def ended(one: Running, failure: Failure | None) -> None:
+            note(one.job, failure)
+
+        with Board(self.console, jobs, done, slots.workers, bar=self.config.progress) as board:
+            if self.config.launcher == "slurm":
+                from ssl_zoo.suites.slurm import run_slurm
+
+                run_slurm(
+                    todo, self.runs, self.config.slurm, self.config.workers, watch=board.counted, ended=note
+                )
+            else:
+                run_local(todo, self.runs, slots, watch=board.watch, ended=ended)
+
+    def _record(self, job: Job) -> RunRecord:
+        return run_record(job, self.runs, self.folder, self.errors.get(job.name))
+
+    def _collect(self, jobs: Mapping[str, Sequence[Job]], tuned: Mapping[str, float] | None) -> SuiteRecord:
+        remarks = [] if self.tuning is None else self.tuning.in_words(self.runs)
+        return collect(
+            self.suite,
+            self.planner,
+            self.rows,
+            jobs,
+            self.runs,
+            self.folder,
+            self.errors,
+            command=self.words,
+            tuned=tuned,
+            remarks=remarks,
+        )
+
+    def _write(self, record: SuiteRecord) -> None:
+        from ssl_zoo.suites.page import contents
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name, content in contents(record, self.folder).items():
+            (self.folder / name).write_bytes(content)
+        record.write(self.folder)
+
+    def _heading(self, what: str, jobs: Sequence[Job]) -> None:
+        unique = {job.name: job for job in jobs}
+        done = sum(is_done(job, self.runs / name) for name, job in unique.items())
+        config = self.suite.config
+        self.console.print(
+            f"[bold]{what}{escape(config.title)}[/bold] · {escape(config.paper)}, {escape(config.section)} · "
+            f"{len(unique)} runs, {done} of them done already",
+            highlight=False,
+        )
+
+    def _stopped(self, rows: Sequence[Row], tuned: Mapping[str, float] | None) -> str:
+        jobs = _flat(self._jobs(rows))
+        done = sum(is_done(job, self.runs / job.name) for job in jobs)
+        command = shlex.join(["ssl-zoo", "bench", *self.words])
+        return f"stopped; {done} of {len(jobs)} runs are done and the others saved; to go on: {command}"
+
+    def _conclude(self, record: SuiteRecord) -> None:
+        for claim in record.claims:
+            colour = STATES[claim.state]
+            self.console.print(
+                f"[{colour}]{claim.state:>9}[/{colour}]  {escape(claim.text)}: {escape(claim.why)}",
+                highlight=False,
+            )
+        failed = [
+            f"{row.name}, seed {run.seed}: {run.error}"
+            for row in record.rows
+            for run in row.runs
+            if run.error
+        ]
+        for line in failed:
+            self.console.print(f"   [red]failed[/red]  {escape(line)}", highlight=False)
+        self.console.print(f"written: {self.folder / 'report.html'}, report.md, results.csv", highlight=False)
+
+
+def _flat(jobs: Mapping[Any, Sequence[Job]]) -> list[Job]:
+    return [job for group in jobs.values() for job in group]
+
+
+def _device(words: Sequence[str]) -> str:
+    from ssl_zoo.config import read_word
+
+    said = [str(value) for key, value in map(read_word, words) if key == "trainer.accelerator"]
+    return pick_device(said[-1] if said else "auto").type
+
+
+def _threads(threads: int | None) -> list[str]:
+    return [] if threads is None else [f"threads={threads}"]
+
+
+def _check_images(data: DataConfig) -> None:
+    """Refuses folders of images that are not there, before anything starts."""
+    if data.source != "imagefolder":
+        return
+    if data.train is None:
+        raise UserError(
+            "data=imagefolder needs a folder of training images; received none; set data.train=FOLDER"
+        )
+    for key, folder in (("data.train", data.train), ("data.test", data.test)):
+        if folder is not None and not Path(folder).expanduser().is_dir():
+            raise UserError(f"{key} must be a folder of images; there is none at '{folder}'; name another")
+
+
+def _folder_name(suite: Suite, config: BenchConfig, planner: Planner, evaluation: Sequence[str]) -> str:
+    """Of the report: one for each suite, data and budget, and for each set of further words."""
+    words = [*planner.words, *evaluation, f"{config.seeds}", f"{config.evaluate}", f"{config.experiments}"]
+    usual = [word for word in planner.words if not word.startswith("data=")] or evaluation or config.evaluate
+    plain = not usual and config.experiments is None and config.seeds == 3
+    mark = "" if plain else "-" + hashlib.sha256("\n".join(words).encode()).hexdigest()[:6]
+    return f"{suite.name}-{planner.data}-{config.budget}{mark}"

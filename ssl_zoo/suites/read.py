@@ -1,0 +1,193 @@
+"""A suite's YAML: found by name or by path, read, and checked as far as it can be without composing its rows.
+
+Suites lie in `benchmarks/suites/`; further ones in a `suite/` folder of a plugin's or of the user's configurations.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ssl_zoo.config import group_dirs, group_names
+from ssl_zoo.errors import UserError, suggest, unknown_name
+from ssl_zoo.suites.claims import Claim, parse
+from ssl_zoo.suites.record import METRICS
+from ssl_zoo.suites.schema import BudgetConfig, RowConfig, SuiteConfig, Words
+from ssl_zoo.validation import validate
+
+__all__ = ["BUDGETS", "Suite", "as_words", "pair_of", "read_suite", "suite_files"]
+
+BUDGETS = ("quick", "full")
+PAIR = "+"  # A+B: both switches on
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite with all its rows and its claims, for any budget."""
+
+    name: str
+    file: Path
+    config: SuiteConfig
+    rows: dict[str, RowConfig]  # those of pairs as well
+    claims: tuple[Claim, ...]
+
+    def budget(self, name: str) -> BudgetConfig:
+        """What `budget=NAME` adds."""
+        return self.config.quick if name == "quick" else self.config.full
+
+    def chosen(self, budget: str, data: str) -> dict[str, RowConfig]:
+        """The rows that this budget runs on this data."""
+        block = self.budget(budget)
+        off = set() if block.switches is None else set(self.config.pairs) - set(block.switches)
+        return {
+            name: row
+            for name, row in self.rows.items()
+            if (block.rows is None or name in block.rows)
+            and (row.only is None or data in row.only)
+            and not (self.config.pairs and off & set(pair_of(name)))
+        }
+
+
+def suite_files() -> dict[str, Path]:
+    """All suites by name: this package's, then the plugins' and the user's."""
+    from ssl_zoo import benchmarks
+
+    roots = [Path(benchmarks.__file__).parent / "suites", *(folder / "suite" for folder in group_dirs())]
+    files = [file for root in roots for file in sorted(root.glob("*.yaml"))]
+    return {file.stem: file for file in reversed(files)}  # of two with one name the first counts
+
+
+def read_suite(name: str) -> Suite:
+    """Reads a suite.
+
+    Args:
+        name: of a suite, or the path of a YAML file.
+
+    Raises:
+        UserError: there is no such suite; it cannot be read, a key or a value is wrong, or a row, a column or a claim
+            names what is not there.
+    """
+    file = _find(name)
+    config = validate(SuiteConfig, _parse(file), "")
+    rows = config.rows or _pairs(config)
+    try:
+        _check(config, rows)
+        metrics = [*METRICS, *config.evaluate]
+        claims = tuple(parse(text, rows, metrics) for text in config.claims)
+    except UserError as error:
+        raise UserError(f"{error} (suite: {file})") from error
+    return Suite(file.stem, file, config, rows, claims)
+
+
+def as_words(words: Words) -> list[str]:
+    """The words of a YAML entry, written one after the other or as a list."""
+    return shlex.split(words) if isinstance(words, str) else list(words)
+
+
+def pair_of(name: str) -> tuple[str, ...]:
+    """The switches that are on in a row of pairs."""
+    return tuple(name.split(PAIR))
+
+
+def _find(name: str) -> Path:
+    files = suite_files()
+    if name in files:
+        return files[name]
+    path = Path(name).expanduser()
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise UserError(
+                f"suite takes a name or a YAML file; there is no file '{name}'; see ssl-zoo bench"
+            )
+        return path
+    raise unknown_name("suite", name, sorted(files))
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice, of which YAML would keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key.value}' stands twice", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _parse(file: Path) -> dict[str, Any]:
+    try:
+        block = yaml.load(file.read_text(), _Loader)
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        said = " ".join(str(error).split())
+        raise UserError(
+            f"a suite is a YAML file; '{file}' cannot be read as one: {said}; mend it there"
+        ) from error
+    if not isinstance(block, dict):
+        raise UserError(
+            f"a suite is a block of keys (title, paper, rows, claims ...); '{file}' holds {block!r}"
+        )
+    block = {str(key): value for key, value in block.items()}
+    if isinstance(block.get("rows"), dict):  # a row without words may be left empty
+        block["rows"] = {str(name): row or {} for name, row in block["rows"].items()}
+    return block
+
+
+def _pairs(config: SuiteConfig) -> dict[str, RowConfig]:
+    """One row for each switch alone and for each pair of them; all others are off."""
+    names = list(config.pairs)
+    rows = {}
+    for one in [*((name,) for name in names), *itertools.combinations(names, 2)]:
+        words = [
+            word
+            for name, switch in config.pairs.items()
+            for word in as_words(switch.on if name in one else switch.off)
+        ]
+        rows[PAIR.join(one)] = RowConfig(words=tuple(words))
+    return rows
+
+
+def _check(config: SuiteConfig, rows: dict[str, RowConfig]) -> None:
+    if bool(config.rows) == bool(config.pairs):
+        raise UserError(
+            "a suite has rows, or pairs whose combinations are the rows; received "
+            f"{'both' if config.rows else 'neither'}; write one of them"
+        )
+    for name in rows:
+        if not name or set(name) - set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.+-"):
+            raise UserError(
+                f"a row's name is made of letters, digits and _ . + -; received '{name}'; rename it"
+            )
+    for budget in (config.quick, config.full):
+        for name in budget.rows or ():
+            if name not in rows:
+                raise unknown_name("row", name, rows)
+        for name in budget.switches or ():
+            if name not in config.pairs:
+                raise unknown_name("switch", name, config.pairs)
+    known = [*METRICS, *config.evaluate, "verdict"]
+    for name in [*config.columns, *(figure.metric for figure in config.figures), *_tuned(config)]:
+        if name not in known:
+            raise UserError(
+                f"a column is one of {', '.join(known)}; received '{name}'{suggest(name, known)}; the accuracy of a "
+                "protocol is there when `evaluate` lists it"
+            )
+    if any(row.weights == "random" for row in rows.values()) and not config.evaluate:
+        raise UserError(
+            "weights: random evaluates an encoder before its training; received no evaluate; list a protocol"
+        )
+    protocols = group_names("protocol")
+    for name in config.evaluate:
+        if name not in protocols:
+            raise unknown_name("protocol", name, protocols)
+
+
+def _tuned(config: SuiteConfig) -> list[str]:
+    return [] if config.tune is None else [config.tune.metric]

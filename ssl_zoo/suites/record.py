@@ -1,0 +1,168 @@
+"""What came of a suite: the contract between the runner, the report and comparisons, kept as `suite.json`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ssl_zoo.result import write_json
+
+__all__ = ["METRICS", "RECORD", "ClaimRecord", "Metric", "RowRecord", "RunRecord", "SuiteRecord", "read"]
+
+RECORD = "suite.json"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure of a run: how it is headed and written."""
+
+    heading: str
+    is_share: bool = False  # an accuracy, a share of 1; shown in percent
+    higher_is_better: bool | None = None
+
+
+# Further names are those of protocols (`evaluate:` of a suite): their top-1, a share of 1.
+METRICS = {
+    "top1": Metric("top-1", True, True),  # the headline accuracy; SuiteRecord.top1 says which it is
+    "linear": Metric("linear probe", True, True),
+    "knn": Metric("kNN", True, True),
+    "untrained_top1": Metric("untrained", True),  # the same as top1, of the encoder before its training
+    "std_ratio": Metric("std ratio"),
+    "center_ratio": Metric("m_o"),
+    "residual_ratio": Metric("m_r"),
+    "effective_rank": Metric("effective rank"),
+    "alignment": Metric("alignment"),
+    "uniformity": Metric("uniformity"),
+    "loss": Metric("loss"),
+    "images_seen": Metric("images seen"),
+    "forward_passes": Metric("forward passes"),  # images through an encoder, the momentum encoder's included
+    "train_seconds": Metric("training, s"),
+    "seconds": Metric("whole run, s"),
+    "views_per_second": Metric("views/s"),
+    "memory": Metric("peak memory, MiB"),
+    "tuned": Metric("tuned to"),
+}
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One seed of a row."""
+
+    seed: int
+    folder: str  # relative to the suite's folder
+    config_hash: str
+    command: str  # as typed, gives the same run
+    values: dict[str, float] = field(default_factory=dict)  # by metric; what was not measured is not there
+    verdict: str | None = None
+    error: str | None = None  # why there is no result: the message of a run that failed
+    commit: str | None = None  # of ssl-zoo, when it was trained
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has a result."""
+        return self.verdict is not None
+
+
+@dataclass(frozen=True)
+class RowRecord:
+    """A row with its seeds."""
+
+    name: str
+    words: tuple[str, ...]  # what sets it apart from the base
+    runs: tuple[RunRecord, ...]
+    paper: float | None = None  # as printed there, e.g. 67.7
+    note: str = ""
+    same_as: str | None = None  # an earlier row with the same configuration: the same runs
+
+    def values(self, metric: str) -> list[float]:
+        """The metric of each finished seed that has it."""
+        return [run.values[metric] for run in self.runs if metric in run.values]
+
+    @property
+    def verdicts(self) -> list[str]:
+        """Of the finished seeds."""
+        return [run.verdict for run in self.runs if run.verdict is not None]
+
+
+@dataclass(frozen=True)
+class ClaimRecord:
+    """A claim and what the runs say of it."""
+
+    text: str  # as in the YAML
+    state: str  # holds, fails, undecided
+    why: str  # one sentence with the figures
+    estimate: float | None = None  # difference of means, left minus right; shares of 1 for accuracies
+    low: float | None = None  # confidence interval of the difference
+    high: float | None = None
+    metric: str | None = None
+
+
+@dataclass(frozen=True)
+class SuiteRecord:
+    """A suite as it was run."""
+
+    name: str
+    title: str
+    paper: str
+    source: str
+    section: str
+    asks: str
+    expected: str
+    data: str
+    data_in_words: str
+    budget: str
+    seeds: tuple[int, ...]
+    words: tuple[str, ...]  # the user's overrides
+    base: tuple[str, ...]  # words that all rows share
+    columns: tuple[str, ...]
+    top1: str  # what top1 is, in words
+    protocols: dict[str, str]  # how each accuracy was measured, in words, by metric
+    rows: tuple[RowRecord, ...]
+    claims: tuple[ClaimRecord, ...]
+    figures: tuple[dict[str, Any], ...]
+    switches: tuple[str, ...]  # of a suite of pairs, in order; rows are named A and A+B
+    pixels: dict[str, float]  # top1 and knn of raw pixels, where measured
+    remarks: tuple[str, ...]
+    command: str
+    versions: dict[str, str]
+    machine: str
+    made: str  # date, UTC
+
+    @property
+    def commits(self) -> list[str]:
+        """Those of all runs."""
+        return list(dict.fromkeys(run.commit for row in self.rows for run in row.runs if run.commit))
+
+    @property
+    def complete(self) -> bool:
+        """Whether each row and seed has a result."""
+        return all(run.finished for row in self.rows for run in row.runs)
+
+    def row(self, name: str) -> RowRecord:
+        """The row of that name."""
+        return next(row for row in self.rows if row.name == name)
+
+    def write(self, folder: Path) -> None:
+        """Writes `suite.json`, whole or not at all."""
+        write_json(folder / RECORD, dataclasses.asdict(self))
+
+
+def read(folder: Path) -> SuiteRecord:
+    """Reads a suite's record back.
+
+    Raises:
+        OSError, ValueError, KeyError, TypeError: there is none, or none of ours.
+    """
+    values = json.loads((folder / RECORD).read_text())
+    rows = tuple(
+        RowRecord(
+            **{**row, "words": tuple(row["words"]), "runs": tuple(RunRecord(**run) for run in row["runs"])}
+        )
+        for row in values["rows"]
+    )
+    claims = tuple(ClaimRecord(**claim) for claim in values["claims"])
+    lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+    return SuiteRecord(**{**values, **lists, "rows": rows, "claims": claims})

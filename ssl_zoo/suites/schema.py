@@ -1,0 +1,90 @@
+"""What a suite's YAML may say."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ssl_zoo.schema import Count, section
+
+__all__ = ["BudgetConfig", "MapConfig", "RowConfig", "SuiteConfig", "SwitchConfig", "TuneConfig"]
+
+Text = Annotated[str, Field(min_length=1)]
+Words = str | tuple[str, ...]  # `key=value` words, one after the other or as a list
+Factor = float | str  # a number, or a fraction such as 1/8
+
+
+@section
+class RowConfig:
+    """A row: what sets it apart from the suite's base."""
+
+    words: Words = ""
+    times: dict[str, Factor] = Field(default_factory=dict)  # keys whose value is multiplied
+    only: tuple[str, ...] | None = None  # data that the row is for; null: any
+    weights: Literal["last", "random"] = "last"  # random: the encoder before its training is evaluated
+    paper: float | None = None  # the paper's figure, verified; in percent where it is an accuracy
+    note: str = ""
+
+
+@section
+class BudgetConfig:
+    """What `budget=NAME` adds."""
+
+    words: Words = ""
+    times: dict[str, Factor] = Field(default_factory=dict)
+    rows: tuple[str, ...] | None = None  # only these
+    switches: tuple[str, ...] | None = None  # of `pairs` only these
+
+
+@section
+class SwitchConfig:
+    """One of the parts whose pairs are the rows."""
+
+    on: Words = ""
+    off: Words = ""
+
+
+@section
+class MapConfig:
+    """A picture besides the learning curves."""
+
+    kind: Literal["heat_map", "lines"]
+    metric: str = "top1"
+    # lines: one line for each group of rows named GROUP_X, at the numbers X
+    x: str = ""
+
+
+@section
+class TuneConfig:
+    """A setting that is chosen for each row by itself, on a held-out part of the training data."""
+
+    key: Text
+    times: tuple[Factor, ...]  # candidates, as multiples of the recipe's value
+    holdout: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    metric: str = "top1"
+    seeds: Count = 1  # runs per candidate
+
+
+@section
+class SuiteConfig:
+    """A table or a figure of a paper."""
+
+    title: Text
+    paper: Text
+    source: Text  # address
+    section: Text  # Table 1
+    asks: Text  # the question, in a sentence
+    expected: str = ""  # what the rows' `paper` figures are: data, model, epochs, metric
+    base: Words = ""
+    on: dict[str, Words] = Field(default_factory=dict)  # by data: further words of the base
+    rows: dict[str, RowConfig] = Field(default_factory=dict)
+    pairs: dict[str, SwitchConfig] = Field(default_factory=dict)  # rows are each of them alone and all pairs
+    quick: BudgetConfig = BudgetConfig()
+    full: BudgetConfig = BudgetConfig()
+    evaluate: tuple[str, ...] = ()  # protocols, as `ssl-zoo eval protocol=NAME`
+    columns: tuple[str, ...] = ("top1", "knn", "std_ratio", "effective_rank", "loss", "verdict", "seconds")
+    figures: tuple[MapConfig, ...] = ()
+    claims: tuple[str, ...] = ()
+    tune: TuneConfig | None = None
+    remarks: tuple[str, ...] = ()  # where the suite departs from the paper

@@ -1,0 +1,124 @@
+"""One row and seed, in a process of its own: train, evaluate, and note what it cost.
+
+    python -m ssl_zoo.suites.work JOB.json [--with-parent]
+
+Whatever is done already is not done again, so that a job may be killed at any moment and started anew. With
+`--with-parent` it stops, saved, when the process that started it is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from ssl_zoo.errors import Interrupted, UserError
+from ssl_zoo.history import evaluations, read_record
+from ssl_zoo.result import write_json
+from ssl_zoo.suites.plan import Job
+
+__all__ = ["COST", "evaluation_of", "is_done", "task_of", "work"]
+
+COST = "cost.json"
+PATIENCE = 120  # seconds for a run to save itself when its parent is gone
+
+
+def task_of(job: Job, rows: Path) -> dict[str, Any]:
+    """What `work` needs to know of a job, as plain values."""
+    return {
+        "folder": str(rows / job.name),
+        "words": list(job.words),
+        "evaluations": [list(words) for words in job.evaluations],
+    }
+
+
+def is_done(job: Job, folder: Path) -> bool:
+    """Whether the run has a result, and a record of each evaluation."""
+    return (folder / "result.json").is_file() and all(
+        evaluation_of(folder, words) is not None for words in job.evaluations
+    )
+
+
+def evaluation_of(folder: Path, words: Sequence[str]) -> dict[str, Any] | None:
+    """The record of the evaluation that these words asked for."""
+    asked = sorted(words)
+    return next((one for one in evaluations(folder) if _asked(one) == asked), None)
+
+
+def _asked(record: dict[str, Any]) -> list[str]:
+    words = record.get("words")
+    return sorted(str(word) for word in words if not _is_place(str(word))) if isinstance(words, list) else []
+
+
+def _is_place(word: str) -> bool:
+    return word.startswith(("run=", "progress="))
+
+
+def work(task: dict[str, Any]) -> None:
+    """Trains and evaluates what is not there yet. Another process at the same run is waited for."""
+    folder = Path(task["folder"])
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(folder.name + ".lock")):
+        started = time.perf_counter()
+        known = read_record(folder / COST) or {}
+        if not (folder / "result.json").is_file():
+            from ssl_zoo.training.run import train
+
+            train([*task["words"], f"run_dir={folder}", "resume=auto", "trainer.progress=false"])
+        for words in task["evaluations"]:
+            if evaluation_of(folder, words) is None:
+                from ssl_zoo.evaluation.run import evaluate
+
+                evaluate([f"run={folder}", "progress=false", *words])
+        seconds = known.get("seconds", 0.0) + time.perf_counter() - started
+        passes = known.get("passes_per_image")
+        if passes is None:
+            passes = _passes_per_image(folder)
+        write_json(folder / COST, {"seconds": seconds, "passes_per_image": passes})
+
+
+def _passes_per_image(folder: Path) -> float:
+    """How often an image passes a backbone in a training step, those of the momentum encoder counted: by counting."""
+    from ssl_zoo.suites.passes import passes_per_image
+
+    return passes_per_image(folder)
+
+
+def _stop_with_parent() -> None:
+    """Ends this process, a run saved first, when its standard input closes, which the parent holds open."""
+
+    def watch() -> None:
+        while os.read(sys.stdin.fileno(), 1):  # unbuffered: a buffer's lock would be held when Python ends
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(PATIENCE)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def main() -> None:
+    """Reads the job and does it; exit status 0 done, 2 the words are wrong, 1 anything else."""
+    if "--with-parent" in sys.argv[2:]:
+        _stop_with_parent()
+    task = json.loads(Path(sys.argv[1]).read_text())
+    try:
+        work(task)
+    except UserError as error:
+        sys.stderr.write(f"ssl-zoo: {error}\n")
+        sys.exit(2)
+    except Interrupted as error:
+        sys.stderr.write(f"ssl-zoo: {error}\n")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
