@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ssl_zoo.config import compose
     from ssl_zoo.embedding.run import embed
     from ssl_zoo.equation import GridPoint, Siamese
-    from ssl_zoo.errors import Interrupted, UserError
+    from ssl_zoo.errors import Interrupted, Unfinished, UserError
     from ssl_zoo.evaluation.run import evaluate
     from ssl_zoo.export.backbone import load_backbone
     from ssl_zoo.export.run import export
@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from ssl_zoo.result import Result
     from ssl_zoo.saved import SavedRun, open_run
     from ssl_zoo.schema import MethodConfig, ProjectorConfig, RunConfig, SiameseConfig, section
+    from ssl_zoo.suites.bench import bench
     from ssl_zoo.training.prepare import build_method
     from ssl_zoo.training.run import run, train
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "bench": "suites.bench",
     "compose": "config",
     "embed": "embedding.run",
     "GridPoint": "equation",
@@ -40,6 +42,7 @@ _HOMES = {
     "load_backbone": "export.backbone",
     "export": "export.run",
     "Interrupted": "errors",
+    "Unfinished": "errors",
     "UserError": "errors",
     "LossOutput": "method",
     "Method": "method",
@@ -72,7 +75,9 @@ __all__ = [
     "SavedRun",
     "Siamese",
     "SiameseConfig",
+    "Unfinished",
     "UserError",
+    "bench",
     "build_method",
     "compose",
     "embed",

@@ -179,12 +179,11 @@ class _Bench:
         )
 
     def _write(self, record: SuiteRecord) -> None:
-        from ssl_zoo.suites.page import contents
+        from ssl_zoo.suites.page import write_report
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        for name, content in contents(record, self.folder).items():
-            (self.folder / name).write_bytes(content)
         record.write(self.folder)
+        write_report(record, self.folder)
 
     def _heading(self, what: str, jobs: Sequence[Job]) -> None:
         unique = {job.name: job for job in jobs}

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import mean, stdev
 
-from scipy.stats import ttest_ind_from_stats  # type: ignore[import-untyped]
+from scipy.stats import ttest_ind_from_stats
 
 from ssl_zoo.suites.judging import welch
 from ssl_zoo.suites.means import SETTINGS

@@ -76,13 +76,9 @@ def _again(record: SuiteRecord, folder: Path, out: str | None) -> Path:
         raise UserError(
             f"a report needs a folder that can be written; received '{folder}', and {reason}; copy the suite elsewhere"
         )
-    from ssl_zoo.suites.page import contents
+    from ssl_zoo.suites.page import write_report
 
-    for name, file in contents(record, folder).items():
-        place = folder / name
-        fresh = place.with_name(f".{place.name}-{os.getpid()}.tmp")
-        fresh.write_bytes(file)
-        os.replace(fresh, place)
+    write_report(record, folder)
     return folder
 
 

@@ -34,7 +34,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from scipy.stats import t as student  # type: ignore[import-untyped]
+from scipy.stats import t as student
 
 from ssl_zoo.report.page import number, percent
 from ssl_zoo.suites.claims import Claim, Comparison, VerdictClaim
@@ -81,7 +81,7 @@ def judge(claim: Claim, rows: Mapping[str, RowRecord]) -> ClaimRecord:
         return _verdict(claim, rows)
     if not claim.each:
         return _compare(claim, claim.others[0] if claim.others else None, rows)
-    judged = [_compare(claim, other, rows) for other in claim.others]
+    judged = [_compare(claim, other, rows) for other in claim.others if other in rows or len(rows) < 2]
     # the one that decides is shown, and of several the one with the least to spare
     shown = min(judged, key=lambda one: (STATES.index(one.state), _spare(claim, one)))
     return dataclasses.replace(shown, why=f"{shown.why[:-1]}; {_tally(judged)}.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -17,7 +16,7 @@ from typing import IO
 import torch
 
 from ssl_zoo.suites.plan import Job
-from ssl_zoo.suites.work import PATIENCE, is_done, task_of
+from ssl_zoo.suites.work import PATIENCE, is_done, write_task
 
 __all__ = ["Failure", "Running", "Slots", "last_words", "run_local"]
 
@@ -70,6 +69,7 @@ class Running:
     slot: int
     process: subprocess.Popen[bytes]
     log: IO[bytes]
+    said_before: int  # bytes of the log, from earlier starts
     started: float = field(default_factory=time.monotonic)
 
 
@@ -124,8 +124,8 @@ def run_local(
 
 def _start(job: Job, rows: Path, slots: Slots, slot: int) -> Running:
     rows.mkdir(parents=True, exist_ok=True)
-    task, log = rows / f"{job.name}.job", (rows / f"{job.name}.log").open("ab")
-    task.write_text(json.dumps(task_of(job, rows)))
+    task, log = write_task(job, rows), (rows / f"{job.name}.log").open("ab")
+    said_before = log.tell()
     environment = {**os.environ, "OMP_NUM_THREADS": str(slots.threads), "PYTHONUNBUFFERED": "1"}
     if slots.gpus:
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(_device(i) for i in slots.gpus[slot])
@@ -137,7 +137,7 @@ def _start(job: Job, rows: Path, slots: Slots, slot: int) -> Running:
         env=environment,
         start_new_session=True,  # Ctrl-C is this process's to pass on
     )
-    return Running(job, rows / job.name, slot, process, log)
+    return Running(job, rows / job.name, slot, process, log, said_before)
 
 
 def _device(index: int) -> str:
@@ -152,16 +152,16 @@ def _failure(one: Running) -> Failure | None:
         return None
     path = Path(one.log.name)
     code = one.process.returncode
-    said = last_words(path) or f"the process ended with status {code}, and said nothing"
+    said = last_words(path, one.said_before) or f"the process ended with status {code}, and said nothing"
     if code < 0:
         said = f"killed by signal {-code}{' (out of memory?)' if code == -signal.SIGKILL else ''}"
     return Failure(one.job, said, path)
 
 
-def last_words(log: Path) -> str:
-    """The message at the end of a log: ssl-zoo's own, or the last line of a traceback."""
+def last_words(log: Path, since: int = 0) -> str:
+    """The message at the end of a log, from a byte on: ssl-zoo's own, or the last line of a traceback."""
     try:
-        lines = log.read_text(errors="replace")[-LAST:].splitlines()
+        lines = log.read_bytes()[since:].decode(errors="replace")[-LAST:].splitlines()
     except OSError:
         return ""
     lines = [line.strip() for line in lines if line.strip()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ssl_zoo.report.page import Fact, Page
@@ -14,7 +15,7 @@ from ssl_zoo.suites.record import SuiteRecord
 from ssl_zoo.suites.sheet import sheet
 from ssl_zoo.suites.table import results
 
-__all__ = ["contents", "page_of"]
+__all__ = ["contents", "page_of", "write_report"]
 
 
 def contents(record: SuiteRecord, folder: Path) -> dict[str, bytes]:
@@ -27,6 +28,14 @@ def contents(record: SuiteRecord, folder: Path) -> dict[str, bytes]:
     page = page_of(record, folder)
     texts = {"report.md": markdown(page), "results.csv": sheet(record)}
     return {**page.contents(), **{name: text.encode(errors="replace") for name, text in texts.items()}}
+
+
+def write_report(record: SuiteRecord, folder: Path) -> None:
+    """Writes the files into the suite's folder, each whole or not at all."""
+    for name, file in contents(record, folder).items():
+        fresh = folder / f".{name}-{os.getpid()}.tmp"
+        fresh.write_bytes(file)
+        os.replace(fresh, folder / name)
 
 
 def page_of(record: SuiteRecord, folder: Path) -> Page:

@@ -96,12 +96,15 @@ class Planner:
             )
 
     @property
+    def _usual(self) -> BudgetConfig:
+        return USUAL.get((self.budget, self.data)) or USUAL[self.budget, None]
+
+    @property
     def base(self) -> list[str]:
         """The words that all rows share, but for the user's."""
-        usual = USUAL.get((self.budget, self.data)) or USUAL[self.budget, None]
         config = self.suite.config
         family = config.on.get(self.experiments or self.data, "")
-        blocks = (usual.words, config.base, family, self.suite.budget(self.budget).words)
+        blocks = (self._usual.words, config.base, family, self.suite.budget(self.budget).words)
         return [word for block in blocks for word in as_words(block)]
 
     def rows(self, more: Mapping[str, Sequence[str]] | None = None, words: Sequence[str] = ()) -> list[Row]:
@@ -129,10 +132,9 @@ class Planner:
     def _row(self, name: str, row: RowConfig, more: Sequence[str]) -> Row:
         own = as_words(row.words)
         start = [f"data={self.data}", *self._experiment([*self.base, *own, *self.words])]
-        usual = USUAL.get((self.budget, self.data)) or USUAL[self.budget, None]
-        shortened = multiplied(
-            [*start, *self.base, *own], {**usual.times, **self.suite.budget(self.budget).times}
-        )
+        shortened = list[str]()
+        for block in (self._usual, self.suite.budget(self.budget)):
+            shortened += multiplied([*start, *self.base, *own, *shortened], block.times)
         set_by_hand = {read_word(word)[0] for word in [*self.words, *more]}
         shortened = [word for word in shortened if read_word(word)[0] not in set_by_hand]
         words = [*start, *self.base, *shortened, *own, *self.words]

@@ -109,7 +109,14 @@ def _find(name: str) -> Path:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice, of which YAML would keep the last."""
+    """Refuses a key that stands twice, of which YAML would keep the last; `on` and `off` are words, not booleans."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012
+        letter: [
+            (tag, pattern) for tag, pattern in resolvers if letter not in "oO" or not tag.endswith(":bool")
+        ]
+        for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()

@@ -79,7 +79,7 @@ class RowRecord:
 
     def values(self, metric: str) -> list[float]:
         """The metric of each finished seed that has it."""
-        return [run.values[metric] for run in self.runs if metric in run.values]
+        return [run.values[metric] for run in self.runs if run.finished and metric in run.values]
 
     @property
     def verdicts(self) -> list[str]:
@@ -157,6 +157,9 @@ def read(folder: Path) -> SuiteRecord:
         OSError, ValueError, KeyError, TypeError: there is none, or none of ours.
     """
     values = json.loads((folder / RECORD).read_text())
+    for row in values["rows"]:
+        for run in row["runs"]:  # JSON has no nan: what is null there has no value
+            run["values"] = {name: value for name, value in run["values"].items() if value is not None}
     rows = tuple(
         RowRecord(
             **{**row, "words": tuple(row["words"]), "runs": tuple(RunRecord(**run) for run in row["runs"])}

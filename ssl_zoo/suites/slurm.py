@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ssl_zoo.errors import UserError
-from ssl_zoo.result import write_json
 from ssl_zoo.suites.local import Failure, last_words
 from ssl_zoo.suites.options import SlurmConfig
 from ssl_zoo.suites.plan import Job
-from ssl_zoo.suites.work import is_done, task_of
+from ssl_zoo.suites.work import is_done, write_task
 
 __all__ = ["check_submitit", "run_slurm"]
 
@@ -58,20 +57,23 @@ def run_slurm(
     tasks = []
     rows.mkdir(parents=True, exist_ok=True)
     for job in jobs:
-        tasks.append(rows / f"{job.name}.job")
-        write_json(tasks[-1], task_of(job, rows))
+        tasks.append(write_task(job, rows))
     cluster = None if config.cluster == "slurm" else config.cluster
     executor = submitit.AutoExecutor(folder=rows / "submitit", cluster=cluster)
     executor.update_parameters(**_parameters(config, workers))
     logs = [rows / f"{job.name}.log" for job in jobs]
+    before = [log.stat().st_size if log.is_file() else 0 for log in logs]
     submitted = executor.map_array(_run, tasks, logs)
-    open_ = dict(zip(jobs, zip(submitted, logs, strict=True), strict=True))
+    open_ = dict(zip(jobs, zip(submitted, logs, before, strict=True), strict=True))
     while open_:
-        for job, (handle, log) in list(open_.items()):
+        for job, (handle, log, since) in list(open_.items()):
             if handle.done():
                 del open_[job]
-                ended(job, None if is_done(job, rows / job.name) else Failure(job, _why(handle, log), log))
-        states = [handle.state for handle, _ in open_.values()]
+                failure = (
+                    None if is_done(job, rows / job.name) else Failure(job, _why(handle, log, since), log)
+                )
+                ended(job, failure)
+        states = [handle.state for handle, *_ in open_.values()]
         watch(states.count("RUNNING"), len(open_) - states.count("RUNNING"), len(jobs) - len(open_))
         if open_:
             time.sleep(TICK)
@@ -99,6 +101,6 @@ def _run(task: Path, log: Path) -> int:
         return subprocess.run(command, stdout=out, stderr=out, check=False).returncode
 
 
-def _why(handle: Any, log: Path) -> str:
+def _why(handle: Any, log: Path, since: int) -> str:
     """What a job that has no result said last, or what the cluster says of it."""
-    return last_words(log) or f"the cluster says {handle.state}; see {handle.paths.stderr}"
+    return last_words(log, since) or f"the cluster says {handle.state}; see {handle.paths.stderr}"

@@ -8,6 +8,7 @@ Whatever is done already is not done again, so that a job may be killed at any m
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -25,19 +26,20 @@ from ssl_zoo.history import evaluations, read_record
 from ssl_zoo.result import write_json
 from ssl_zoo.suites.plan import Job
 
-__all__ = ["COST", "evaluation_of", "is_done", "task_of", "work"]
+__all__ = ["COST", "evaluation_of", "is_done", "work", "write_task"]
 
 COST = "cost.json"
 PATIENCE = 120  # seconds for a run to save itself when its parent is gone
 
 
-def task_of(job: Job, rows: Path) -> dict[str, Any]:
-    """What `work` needs to know of a job, as plain values."""
-    return {
-        "folder": str(rows / job.name),
-        "words": list(job.words),
-        "evaluations": [list(words) for words in job.evaluations],
-    }
+def write_task(job: Job, rows: Path) -> Path:
+    """Writes what `work` needs to know of a job; suites that evaluate the same run otherwise have files of their own."""
+    evaluations = [list(words) for words in job.evaluations]
+    task = {"folder": str(rows / job.name), "words": list(job.words), "evaluations": evaluations}
+    mark = f"-{hashlib.sha256(json.dumps(evaluations).encode()).hexdigest()[:6]}" if evaluations else ""
+    file = rows / f"{job.name}{mark}.job"
+    write_json(file, task)
+    return file
 
 
 def is_done(job: Job, folder: Path) -> bool:
