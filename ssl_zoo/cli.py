@@ -23,7 +23,7 @@ ssl-zoo: what does each part of a Siamese self-supervised method do?
   ssl-zoo export run=DIR format=NAME     the backbone for timm, torchvision, safetensors, onnx or detectron2
   ssl-zoo embed  run=DIR out=FILE  the features of many images, as .parquet or .npy
   ssl-zoo config [key=value ...]   print the configuration that would run
-  ssl-zoo list   [WHAT] [PATTERN]  methods, data, recipes, experiments, protocols; and, if said, backbones
+  ssl-zoo list   [WHAT] [PATTERN]  methods, data, recipes, experiments, protocols, suites; and, if said, backbones
   ssl-zoo doctor                   versions, devices, and what `auto` picks here and why
   ssl-zoo doctor --speed [key=value ...]   how fast a run trains here, and what holds it up
 

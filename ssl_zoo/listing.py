@@ -15,6 +15,7 @@ from ssl_zoo import registry
 from ssl_zoo.config import group_file, group_names
 from ssl_zoo.equation import GridPoint
 from ssl_zoo.errors import UserError, unknown_name
+from ssl_zoo.suites.listing import summaries
 
 __all__ = ["show"]
 
@@ -33,7 +34,7 @@ def show(words: Sequence[str]) -> None:
     Raises:
         UserError: there is no such list, or nothing in it matches the pattern.
     """
-    known = [*GROUPS, "backbones"]
+    known = [*GROUPS, "suites", "backbones"]
     what = words[0] if words else None
     pattern = words[1] if len(words) > 1 else None
     if len(words) > 2:
@@ -41,11 +42,14 @@ def show(words: Sequence[str]) -> None:
     if what is not None and what not in known:
         raise unknown_name("list", what, known)
     console = Console(highlight=False, soft_wrap=True)
-    for kind in GROUPS if what is None else [what]:
+    for kind in [*GROUPS, "suites"] if what is None else [what]:
         if kind == "backbones":
             _names(console, kind, _backbones(), pattern)
         elif kind == "methods":
             _methods(console, pattern)
+        elif kind == "suites":
+            notes = summaries()
+            _names(console, kind, notes, pattern, {name: escape(note) for name, note in notes.items()})
         else:
             names = [name for name in group_names(GROUPS[kind]) if pattern is None or _match(name, pattern)]
             names.sort(key=_by_number)

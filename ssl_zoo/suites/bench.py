@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
-from ssl_zoo.errors import Interrupted, Unfinished, UserError
+from ssl_zoo.config import group_names, read_word
+from ssl_zoo.errors import Interrupted, Unfinished, UserError, unknown_name
 from ssl_zoo.folders import why_not_writable
 from ssl_zoo.history import read_record
 from ssl_zoo.schema import DataConfig
@@ -56,11 +58,12 @@ class _Bench:
         self.config, evaluation, rest = read_words(words)
         suite = read_suite(self.config.suite)
         self.suite = suite
-        cpu = _device(rest) == "cpu"
+        there = self.config.launcher == "local" or self.config.slurm.gpus == 0  # else a GPU of the cluster's
+        cpu = there and _device(rest) == "cpu"
         threads = self.config.threads or (1 if cpu else None)
         self.planner = Planner(suite, self.config.budget, rest, self.config.experiments, threads)
         names = suite.config.evaluate if self.config.evaluate is None else self.config.evaluate
-        self.evaluations = [[f"protocol={name}", *evaluation, *_threads(threads)] for name in names]
+        self.evaluations = [[f"protocol={name}", *_threads(threads), *evaluation] for name in names]
         self.rows = self.planner.rows()
         self.out = Path(self.config.out).expanduser()
         self.runs = self.out / ROWS
@@ -76,6 +79,10 @@ class _Bench:
             raise UserError(f"out must be a folder that can be written to; {reason}; name another with out=")
         for data in {row.config.data for row in self.rows}:
             _check_images(data)
+        protocols = group_names("protocol")
+        for name in self.config.evaluate or ():
+            if name not in protocols:
+                raise unknown_name("protocol", name, protocols)
         if self.suite.config.evaluate and self.config.evaluate == ():
             raise UserError("this suite's columns are of protocols; received no evaluate; leave evaluate out")
         if self.config.launcher == "slurm":
@@ -133,8 +140,8 @@ class _Bench:
     def _do(self, jobs: Mapping[str, Sequence[Job]]) -> None:
         """Runs those that are not done: the first seed of each row, then the second ..."""
         by_seed = sorted(_flat(jobs), key=lambda job: job.config.seed)
-        unique = {job.name: job for job in reversed(by_seed)}  # of rows that are the same run, the first
-        todo = [job for job in by_seed if unique[job.name] is job and not is_done(job, self.runs / job.name)]
+        unique = _unique(by_seed)
+        todo = [job for job in unique.values() if not is_done(job, self.runs / job.name)]
         done = {name: self._record(job) for name, job in unique.items() if job not in todo}
         if not todo:
             return
@@ -199,7 +206,8 @@ class _Bench:
         jobs = _flat(self._jobs(rows))
         done = sum(is_done(job, self.runs / job.name) for job in jobs)
         command = shlex.join(["ssl-zoo", "bench", *self.words])
-        return f"stopped; {done} of {len(jobs)} runs are done and the others saved; to go on: {command}"
+        rest = "the others go on there" if self.config.launcher == "slurm" else "the others saved"
+        return f"stopped; {done} of {len(jobs)} runs are done and {rest}; to go on: {command}"
 
     def _conclude(self, record: SuiteRecord) -> None:
         for claim in record.claims:
@@ -223,11 +231,20 @@ def _flat(jobs: Mapping[Any, Sequence[Job]]) -> list[Job]:
     return [job for group in jobs.values() for job in group]
 
 
-def _device(words: Sequence[str]) -> str:
-    from ssl_zoo.config import read_word
+def _unique(jobs: Sequence[Job]) -> dict[str, Job]:
+    """Each run once, by name; of rows that are the same run the first, with the evaluations of all."""
+    found: dict[str, Job] = {}
+    for job in jobs:
+        first = found.setdefault(job.name, job)
+        more = tuple(words for words in job.evaluations if words not in first.evaluations)
+        found[job.name] = replace(first, evaluations=(*first.evaluations, *more))
+    return found
 
+
+def _device(words: Sequence[str]) -> str:
     said = [str(value) for key, value in map(read_word, words) if key == "trainer.accelerator"]
-    return pick_device(said[-1] if said else "auto").type
+    known = said and said[-1] in ("cpu", "gpu", "mps")  # another is refused with the rows
+    return pick_device(said[-1] if known else "auto").type
 
 
 def _threads(threads: int | None) -> list[str]:

@@ -5,21 +5,26 @@ from __future__ import annotations
 import yaml
 from rich.console import Console
 
-from ssl_zoo.suites.read import suite_files
+from ssl_zoo.suites.files import suite_files
 
-__all__ = ["show_suites"]
+__all__ = ["show_suites", "summaries"]
 
 HOW = "ssl-zoo bench suite=NAME [data=... seeds=3 workers=2 budget=quick|full, and any words of training]"
 
 
-def show_suites() -> None:
-    """Prints all suites: name, paper, section and title."""
-    lines = []
+def summaries() -> dict[str, str]:
+    """All suites by name, each with its paper, section and title."""
+    told = {}
     for name, file in sorted(suite_files().items()):
         try:
             block = yaml.safe_load(file.read_text())
-            told = f"{block['paper']}, {block['section']}: {block['title']}"
+            told[name] = f"{block['paper']}, {block['section']}: {block['title']}"
         except (OSError, yaml.YAMLError, KeyError, TypeError):
-            told = f"cannot be read: {file}"
-        lines.append(f"{name:<35} {told}")
+            told[name] = f"cannot be read: {file}"
+    return told
+
+
+def show_suites() -> None:
+    """Prints them, and how one is run."""
+    lines = [f"{name:<35} {told}" for name, told in summaries().items()]
     Console(highlight=False, soft_wrap=True, markup=False).print("\n".join([*lines, "", HOW]))

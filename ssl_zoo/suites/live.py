@@ -27,11 +27,10 @@ class Board:
     """Progress and time left.
 
     Args:
-        title: of the suite.
+        console: where to.
         jobs: of each row.
-        done: names of the jobs that were done before.
+        done: records of the runs that were done before, by name.
         workers: runs at a time.
-        silent: say nothing.
         bar: whether a terminal gets a table that is drawn anew.
     """
 

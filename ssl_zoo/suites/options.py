@@ -59,7 +59,7 @@ def read_words(words: Sequence[str]) -> tuple[BenchConfig, list[str], list[str]]
         UserError: a word cannot be read, a value is wrong, or one is not the user's to set.
     """
     own: dict[str, Any] = {}
-    evaluation, rest = [], []
+    evaluation, rest = list[str](), list[str]()
     fields = BenchConfig.__dataclass_fields__
     for word in words:
         key, _ = read_word(word, commas=True)
@@ -84,4 +84,8 @@ TAKEN = {
     "run_dir": "is set for each run of a suite; say where with out=FOLDER",
     "resume": "is not needed: a suite continues what was begun; leave it out",
     "trainer.threads": "is set for each run of a suite; say threads=N",
+    "eval.run": "is set for each run of a suite; leave it out",
+    "eval.out": "is not the user's to set: records lie beside their run; leave it out",
+    "eval.protocol": "is set for each run of a suite; say evaluate=NAME",
+    "eval.weights": "follows from the row, which may say weights: random; leave it out",
 }

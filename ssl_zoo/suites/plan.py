@@ -86,8 +86,8 @@ class Planner:
     ) -> None:
         self.suite, self.budget, self.words, self.experiments = suite, budget, list(words), experiments
         self.threads = [] if threads is None else [f"trainer.threads={threads}"]
-        said = _last(words, "data")
-        self.data = said or "digits"
+        own = [*as_words(suite.config.base), *as_words(suite.budget(budget).words)]
+        self.data = _last([*own, *words], "data") or "digits"
         if experiments is not None and not _experiments(experiments):
             there = sorted({name.partition("/")[0] for name in group_names("experiment")})
             raise UserError(
@@ -132,12 +132,13 @@ class Planner:
     def _row(self, name: str, row: RowConfig, more: Sequence[str]) -> Row:
         own = as_words(row.words)
         start = [f"data={self.data}", *self._experiment([*self.base, *own, *self.words])]
+        set_by_hand = {read_word(word)[0] for word in [*self.words, *more]}
         shortened = list[str]()
         for block in (self._usual, self.suite.budget(self.budget)):
-            shortened += multiplied([*start, *self.base, *own, *shortened], block.times)
-        set_by_hand = {read_word(word)[0] for word in [*self.words, *more]}
-        shortened = [word for word in shortened if read_word(word)[0] not in set_by_hand]
-        words = [*start, *self.base, *shortened, *own, *self.words]
+            times = {key: factor for key, factor in block.times.items() if key not in set_by_hand}
+            # The user's words take part: another method has other lengths.
+            shortened += multiplied([*start, *self.base, *own, *shortened, *self.words], times)
+        words = [*start, *self.base, *own, *shortened, *self.words]
         scaled = multiplied(words, row.times)
         words = _without_repetition([*words, *scaled, *more, *self.threads])
         config = compose(words)

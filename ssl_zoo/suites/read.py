@@ -13,14 +13,15 @@ from typing import Any
 
 import yaml
 
-from ssl_zoo.config import group_dirs, group_names
+from ssl_zoo.config import group_names
 from ssl_zoo.errors import UserError, suggest, unknown_name
 from ssl_zoo.suites.claims import Claim, parse
 from ssl_zoo.suites.record import METRICS
+from ssl_zoo.suites.files import suite_files
 from ssl_zoo.suites.schema import BudgetConfig, RowConfig, SuiteConfig, Words
 from ssl_zoo.validation import validate
 
-__all__ = ["BUDGETS", "Suite", "as_words", "pair_of", "read_suite", "suite_files"]
+__all__ = ["BUDGETS", "Suite", "as_words", "pair_of", "read_suite"]
 
 BUDGETS = ("quick", "full")
 PAIR = "+"  # A+B: both switches on
@@ -53,15 +54,6 @@ class Suite:
         }
 
 
-def suite_files() -> dict[str, Path]:
-    """All suites by name: this package's, then the plugins' and the user's."""
-    from ssl_zoo import benchmarks
-
-    roots = [Path(benchmarks.__file__).parent / "suites", *(folder / "suite" for folder in group_dirs())]
-    files = [file for root in roots for file in sorted(root.glob("*.yaml"))]
-    return {file.stem: file for file in reversed(files)}  # of two with one name the first counts
-
-
 def read_suite(name: str) -> Suite:
     """Reads a suite.
 
@@ -73,9 +65,10 @@ def read_suite(name: str) -> Suite:
             names what is not there.
     """
     file = _find(name)
-    config = validate(SuiteConfig, _parse(file), "")
-    rows = config.rows or _pairs(config)
+    block = _parse(file)
     try:
+        config = validate(SuiteConfig, block, "")
+        rows = config.rows or _pairs(config)
         _check(config, rows)
         metrics = [*METRICS, *config.evaluate]
         claims = tuple(parse(text, rows, metrics) for text in config.claims)
@@ -109,23 +102,25 @@ def _find(name: str) -> Path:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice, of which YAML would keep the last; `on` and `off` are words, not booleans."""
+    """Keys are text, `on` and `0.10` too; one that stands twice is refused, of which YAML would keep the last."""
 
-    yaml_implicit_resolvers = {  # noqa: RUF012
-        letter: [
-            (tag, pattern) for tag, pattern in resolvers if letter not in "oO" or not tag.endswith(":bool")
-        ]
+    yaml_implicit_resolvers = {  # dates are text  # noqa: RUF012
+        letter: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
         for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # refused as no key, by YAML's own rules
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key '{key.value}' stands twice", key.start_mark
                 )
             seen.add(key.value)
+            if not key.tag.endswith(":merge"):
+                key.tag = self.DEFAULT_SCALAR_TAG
         return super().construct_mapping(node, deep)
 
 
@@ -141,9 +136,8 @@ def _parse(file: Path) -> dict[str, Any]:
         raise UserError(
             f"a suite is a block of keys (title, paper, rows, claims ...); '{file}' holds {block!r}"
         )
-    block = {str(key): value for key, value in block.items()}
     if isinstance(block.get("rows"), dict):  # a row without words may be left empty
-        block["rows"] = {str(name): row or {} for name, row in block["rows"].items()}
+        block["rows"] = {name: {} if row is None else row for name, row in block["rows"].items()}
     return block
 
 
@@ -172,6 +166,11 @@ def _check(config: SuiteConfig, rows: dict[str, RowConfig]) -> None:
             raise UserError(
                 f"a row's name is made of letters, digits and _ . + -; received '{name}'; rename it"
             )
+    for name in config.pairs:
+        if PAIR in name:
+            raise UserError(
+                f"a switch's name has no {PAIR}, which joins those of a pair; received '{name}'; rename it"
+            )
     for budget in (config.quick, config.full):
         for name in budget.rows or ():
             if name not in rows:
@@ -179,8 +178,14 @@ def _check(config: SuiteConfig, rows: dict[str, RowConfig]) -> None:
         for name in budget.switches or ():
             if name not in config.pairs:
                 raise unknown_name("switch", name, config.pairs)
+    trained = [name for name, metric in METRICS.items() if metric.higher_is_better]
+    if config.tune is not None and config.tune.metric not in trained:
+        raise UserError(
+            f"tune.metric is an accuracy that training measures, one of {', '.join(trained)}; received "
+            f"'{config.tune.metric}'{suggest(config.tune.metric, trained)}"
+        )
     known = [*METRICS, *config.evaluate, "verdict"]
-    for name in [*config.columns, *(figure.metric for figure in config.figures), *_tuned(config)]:
+    for name in [*config.columns, *(figure.metric for figure in config.figures)]:
         if name not in known:
             raise UserError(
                 f"a column is one of {', '.join(known)}; received '{name}'{suggest(name, known)}; the accuracy of a "
@@ -194,7 +199,3 @@ def _check(config: SuiteConfig, rows: dict[str, RowConfig]) -> None:
     for name in config.evaluate:
         if name not in protocols:
             raise unknown_name("protocol", name, protocols)
-
-
-def _tuned(config: SuiteConfig) -> list[str]:
-    return [] if config.tune is None else [config.tune.metric]

@@ -54,10 +54,8 @@ def run_slurm(
     """
     import submitit
 
-    tasks = []
     rows.mkdir(parents=True, exist_ok=True)
-    for job in jobs:
-        tasks.append(write_task(job, rows))
+    tasks = [write_task(job, rows) for job in jobs]
     cluster = None if config.cluster == "slurm" else config.cluster
     executor = submitit.AutoExecutor(folder=rows / "submitit", cluster=cluster)
     executor.update_parameters(**_parameters(config, workers))

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ssl_zoo.config import to_mapping
 from ssl_zoo.suites.collect import run_record
@@ -76,8 +77,8 @@ def trials(config: TuneConfig, planner: Planner, rows: Sequence[Row]) -> Tuning:
             row.name: multiplied(row.words, {config.key: factor}) for row in rows
         }
         for row in planner.rows(words, [f"data.holdout={config.holdout}"]):
-            value = to_mapping(row.config)
+            value: Any = to_mapping(row.config)
             for part in config.key.split("."):
                 value = value[part]
-            jobs[row.name][float(value)] = tuple(row.job(seed) for seed in range(config.seeds))  # type: ignore[arg-type]
+            jobs[row.name][value] = tuple(row.job(seed) for seed in range(config.seeds))
     return Tuning(config, jobs)

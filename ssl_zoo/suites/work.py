@@ -33,7 +33,7 @@ PATIENCE = 120  # seconds for a run to save itself when its parent is gone
 
 
 def write_task(job: Job, rows: Path) -> Path:
-    """Writes what `work` needs to know of a job; suites that evaluate the same run otherwise have files of their own."""
+    """Writes what `work` needs to know of a job: one file for a run, and for what is evaluated of it."""
     evaluations = [list(words) for words in job.evaluations]
     task = {"folder": str(rows / job.name), "words": list(job.words), "evaluations": evaluations}
     mark = f"-{hashlib.sha256(json.dumps(evaluations).encode()).hexdigest()[:6]}" if evaluations else ""
@@ -70,28 +70,29 @@ def work(task: dict[str, Any]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(folder.name + ".lock")):
         started = time.perf_counter()
-        known = read_record(folder / COST) or {}
-        if not (folder / "result.json").is_file():
-            from ssl_zoo.training.run import train
+        cost = {"seconds": 0.0, **(read_record(folder / COST) or {})}
+        try:
+            _train_and_evaluate(folder, task)
+        finally:  # the time of what was stopped counts as well
+            cost["seconds"] += time.perf_counter() - started
+            if (folder / "config.yaml").is_file():
+                write_json(folder / COST, cost)
+        if cost.get("passes_per_image") is None:
+            from ssl_zoo.suites.passes import passes_per_image
 
-            train([*task["words"], f"run_dir={folder}", "resume=auto", "trainer.progress=false"])
-        for words in task["evaluations"]:
-            if evaluation_of(folder, words) is None:
-                from ssl_zoo.evaluation.run import evaluate
-
-                evaluate([f"run={folder}", "progress=false", *words])
-        seconds = known.get("seconds", 0.0) + time.perf_counter() - started
-        passes = known.get("passes_per_image")
-        if passes is None:
-            passes = _passes_per_image(folder)
-        write_json(folder / COST, {"seconds": seconds, "passes_per_image": passes})
+            write_json(folder / COST, {**cost, "passes_per_image": passes_per_image(folder)})
 
 
-def _passes_per_image(folder: Path) -> float:
-    """How often an image passes a backbone in a training step, those of the momentum encoder counted: by counting."""
-    from ssl_zoo.suites.passes import passes_per_image
+def _train_and_evaluate(folder: Path, task: dict[str, Any]) -> None:
+    if not (folder / "result.json").is_file():
+        from ssl_zoo.training.run import train
 
-    return passes_per_image(folder)
+        train([*task["words"], f"run_dir={folder}", "resume=auto", "trainer.progress=false"])
+    for words in task["evaluations"]:
+        if evaluation_of(folder, words) is None:
+            from ssl_zoo.evaluation.run import evaluate
+
+            evaluate([f"run={folder}", "progress=false", *words])
 
 
 def _stop_with_parent() -> None:
