@@ -144,7 +144,7 @@ def _example(cls: type, loc: list[str], prefix: list[str]) -> str:
             return ""
         if depth == len(loc) - 1:
             default = fields[name].default
-            simple = default is not dataclasses.MISSING and not dataclasses.is_dataclass(default)
+            simple = default is None or isinstance(default, (str, int, float, tuple))
             return f"; set for instance {'.'.join([*prefix, *loc])}={_word(default)}" if simple else ""
         hint = get_type_hints(cls)[name]
         nested = [kind for kind in (hint, *get_args(hint)) if dataclasses.is_dataclass(kind)]

@@ -49,7 +49,7 @@ def bench(words: Sequence[str], *, silent: bool = False) -> SuiteRecord:
         Unfinished: some runs failed; the others are done, and the report says which failed and why.
         Interrupted: Ctrl-C; the runs are saved and the same words go on.
     """
-    return _Bench(words, Console(quiet=silent)).run()
+    return _Bench(words, Console(quiet=silent, soft_wrap=True)).run()
 
 
 class _Bench:

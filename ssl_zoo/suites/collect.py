@@ -15,7 +15,7 @@ from ssl_zoo.result import versions
 from ssl_zoo.suites.judging import judge
 from ssl_zoo.suites.plan import Job, Planner, Row
 from ssl_zoo.suites.read import Suite, pair_of
-from ssl_zoo.suites.record import RowRecord, RunRecord, SuiteRecord
+from ssl_zoo.suites.record import RowRecord, RunRecord, SuiteRecord, place_of
 from ssl_zoo.suites.work import COST, evaluation_of
 
 __all__ = ["collect", "run_record"]
@@ -174,7 +174,7 @@ def _first_result(rows: Mapping[str, RowRecord], folder: Path) -> dict[str, Any]
     for row in rows.values():
         for run in row.runs:
             if run.finished:
-                return read_record(folder / run.folder / "result.json") or {}
+                return read_record(place_of(run, folder) / "result.json") or {}
     return {}
 
 
@@ -226,7 +226,7 @@ def _switches(suite: Suite, rows: Sequence[Row]) -> tuple[str, ...]:
 
 def _machine(rows: Mapping[str, RowRecord], folder: Path) -> str:
     """The machines that the runs were made on, in words."""
-    found = [environment(folder / run.folder) for row in rows.values() for run in row.runs if run.finished]
+    found = [environment(place_of(run, folder)) for row in rows.values() for run in row.runs if run.finished]
     told = [
         f"{one.get('processor')}, {one.get('cpu_cores')} cores, {one.get('cpu_threads')} thread(s) a run"
         + ("" if one.get("device") == "cpu" else f", {one.get('device')}")

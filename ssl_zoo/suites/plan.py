@@ -198,6 +198,7 @@ def _product(values: Any, key: str, factor: float | str) -> float | int:
         return float(product)
     if product.denominator != 1 or product < 1:
         raise UserError(
-            f"{key} must stay a whole number of 1 or more; {values} times {factor} is {float(product):g}"
+            f"{key} must stay a whole number of 1 or more; {values} times {factor} is {float(product):g}; set "
+            f"another {key}"
         )
     return int(product)

@@ -16,8 +16,8 @@ import yaml
 from ssl_zoo.config import group_names
 from ssl_zoo.errors import UserError, suggest, unknown_name
 from ssl_zoo.suites.claims import Claim, parse
-from ssl_zoo.suites.record import METRICS
 from ssl_zoo.suites.files import suite_files
+from ssl_zoo.suites.record import METRICS
 from ssl_zoo.suites.schema import BudgetConfig, RowConfig, SuiteConfig, Words
 from ssl_zoo.validation import validate
 

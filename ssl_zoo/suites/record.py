@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ssl_zoo.result import write_json
 
-__all__ = ["METRICS", "RECORD", "ClaimRecord", "Metric", "RowRecord", "RunRecord", "SuiteRecord", "read"]
+__all__ = [
+    "METRICS",
+    "RECORD",
+    "ClaimRecord",
+    "Metric",
+    "RowRecord",
+    "RunRecord",
+    "SuiteRecord",
+    "place_of",
+    "read",
+]
 
 RECORD = "suite.json"
 
@@ -148,6 +159,11 @@ class SuiteRecord:
     def write(self, folder: Path) -> None:
         """Writes `suite.json`, whole or not at all."""
         write_json(folder / RECORD, dataclasses.asdict(self))
+
+
+def place_of(run: RunRecord, folder: Path) -> Path:
+    """The folder of a run of a suite whose own folder need not be there yet."""
+    return Path(os.path.normpath(folder / run.folder))
 
 
 def read(folder: Path) -> SuiteRecord:

@@ -83,7 +83,7 @@ class SuiteConfig:
     quick: BudgetConfig = BudgetConfig()
     full: BudgetConfig = BudgetConfig()
     evaluate: tuple[str, ...] = ()  # protocols, as `ssl-zoo eval protocol=NAME`
-    columns: tuple[str, ...] = ("top1", "knn", "std_ratio", "effective_rank", "loss", "verdict", "seconds")
+    columns: tuple[str, ...] = ("top1", "knn", "verdict", "std_ratio", "effective_rank", "loss", "seconds")
     figures: tuple[MapConfig, ...] = ()
     claims: tuple[str, ...] = ()
     tune: TuneConfig | None = None
