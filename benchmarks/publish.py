@@ -18,8 +18,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ssl_zoo.suites.page import write_report
-from ssl_zoo.suites.record import RECORD, SuiteRecord, read
+from ssl_zoo.suites.record import RECORD, SuiteRecord, place_of, read
 
 COLOURS = 128
 MARKS = {"holds": "✓", "fails": "✕", "undecided": "?"}
@@ -37,13 +36,13 @@ def main() -> None:
     options = parser.parse_args()
     folders = sorted(file.parent for file in options.runs.glob(f"*/{RECORD}"))
     folders = [folder for folder in folders if fnmatch.fnmatch(folder.name, options.only)]
-    records = {}
+    records, runs = {}, set[Path]()
     for folder in folders:
         record = read(folder)
-        write_report(record, folder)
         records[record.name] = record
+        runs |= {place_of(run, folder).resolve() for row in record.rows for run in row.runs}
         _copy(folder, options.out / record.name)
-    options.out.with_suffix(".md").write_text(_page(records, options))
+    options.out.with_suffix(".md").write_text(_page(records, len(runs), options))
 
 
 def _copy(folder: Path, out: Path) -> None:
@@ -61,15 +60,14 @@ def _copy(folder: Path, out: Path) -> None:
         (out / name).write_bytes(file.getvalue())
 
 
-def _page(records: dict[str, SuiteRecord], options: argparse.Namespace) -> str:
+def _page(records: dict[str, SuiteRecord], runs: int, options: argparse.Namespace) -> str:
     states = Counter(claim.state for record in records.values() for claim in record.claims)
     commits = sorted({commit[:12] for record in records.values() for commit in record.commits})
-    runs = {(run.folder) for record in records.values() for row in record.rows for run in row.runs}
     told = ", ".join(f"{states[state]} {word}" for state, word in STATES.items())
     lines = [
         f"# {options.title}",
         "",
-        f"{len(records)} suites, {len(runs)} runs, each suite run once. Of {states.total()} claims {told}.",
+        f"{len(records)} suites, {runs} runs, each suite run once. Of {states.total()} claims {told}.",
         "Made by `ssl-zoo bench suite=NAME` for each and then",
         "",
         f"    python -m ssl_zoo.benchmarks.publish {options.runs} {options.out}"

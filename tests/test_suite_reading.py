@@ -148,6 +148,11 @@ WORDS = {
     "eval.out=here": "records lie beside their run",
     "eval.protocol=knn": "say evaluate=NAME; received 'eval.protocol=knn'",
     "evaluate=kn": "unknown protocol 'kn'",
+    "eval.knn.k=[3]": "received 'eval.knn.k=[3]' and none of them; say evaluate=NAME",
+    "evaluate=knn eval.linear.epochs=5": "linear.* is read by protocols of kind linear; received 'eval.linear",
+    "evaluate=knn eval.knn.kk=[3]": "unknown key 'knn.kk'; did you mean 'knn.k'?",
+    "evaluate=knn eval.data=cifar": "unknown data 'cifar'",
+    "evaluate=transfer": "evaluate takes protocols that give one figure; received 'transfer', which lists ",
     "experiments=cifar": "experiments must be one of cifar10, imagenet; received 'cifar'",
     "data=digit": "unknown data 'digit'",
     "data=digits,cifar10": "options set one value each",
@@ -163,7 +168,7 @@ def test_a_word_with_a_mistake_is_refused(
     word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = write_suite(tmp_path / "mine.yaml")
-    assert WORDS[word] in refused([f"suite={file}", word], tmp_path, capsys)
+    assert WORDS[word] in refused([f"suite={file}", *word.split()], tmp_path, capsys)
 
 
 def test_folders_are_looked_at_before_anything_starts(

@@ -17,8 +17,8 @@ from ssl_zoo import registry
 from ssl_zoo.config import compose, config_hash, from_mapping, read_word, to_mapping
 from ssl_zoo.schema import RunConfig
 from ssl_zoo.suites import plan
-from ssl_zoo.suites.plan import Planner, Row
 from ssl_zoo.suites.files import suite_files
+from ssl_zoo.suites.plan import Planner, Row
 from ssl_zoo.suites.read import read_suite
 
 NAMES = sorted(suite_files())

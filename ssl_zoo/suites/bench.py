@@ -12,12 +12,13 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from ssl_zoo.config import group_names, read_word
-from ssl_zoo.errors import Interrupted, Unfinished, UserError, unknown_name
+from ssl_zoo.config import read_word
+from ssl_zoo.errors import Interrupted, Unfinished, UserError
 from ssl_zoo.folders import why_not_writable
 from ssl_zoo.history import read_record
 from ssl_zoo.schema import DataConfig
 from ssl_zoo.suites.collect import collect, run_record
+from ssl_zoo.suites.evaluating import evaluations
 from ssl_zoo.suites.live import Board
 from ssl_zoo.suites.local import Failure, Running, Slots, run_local
 from ssl_zoo.suites.options import BenchConfig, read_words
@@ -63,8 +64,8 @@ class _Bench:
         threads = self.config.threads or (1 if cpu else None)
         self.planner = Planner(suite, self.config.budget, rest, self.config.experiments, threads)
         names = suite.config.evaluate if self.config.evaluate is None else self.config.evaluate
-        self.evaluations = [[f"protocol={name}", *_threads(threads), *evaluation] for name in names]
         self.rows = self.planner.rows()
+        self.evaluations = evaluations(names, evaluation, threads, self.rows[0].config)
         self.out = Path(self.config.out).expanduser()
         self.runs = self.out / ROWS
         self.folder = self.out / _folder_name(suite, self.config, self.planner, evaluation)
@@ -79,10 +80,6 @@ class _Bench:
             raise UserError(f"out must be a folder that can be written to; {reason}; name another with out=")
         for data in {row.config.data for row in self.rows}:
             _check_images(data)
-        protocols = group_names("protocol")
-        for name in self.config.evaluate or ():
-            if name not in protocols:
-                raise unknown_name("protocol", name, protocols)
         if self.suite.config.evaluate and self.config.evaluate == ():
             raise UserError("this suite's columns are of protocols; received no evaluate; leave evaluate out")
         if self.config.launcher == "slurm":
@@ -245,10 +242,6 @@ def _device(words: Sequence[str]) -> str:
     said = [str(value) for key, value in map(read_word, words) if key == "trainer.accelerator"]
     known = said and said[-1] in ("cpu", "gpu", "mps")  # another is refused with the rows
     return pick_device(said[-1] if known else "auto").type
-
-
-def _threads(threads: int | None) -> list[str]:
-    return [] if threads is None else [f"threads={threads}"]
 
 
 def _check_images(data: DataConfig) -> None:

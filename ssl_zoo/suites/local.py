@@ -123,7 +123,6 @@ def run_local(
 
 
 def _start(job: Job, rows: Path, slots: Slots, slot: int) -> Running:
-    rows.mkdir(parents=True, exist_ok=True)
     task, log = write_task(job, rows), (rows / f"{job.name}.log").open("ab")
     said_before = log.tell()
     environment = {**os.environ, "OMP_NUM_THREADS": str(slots.threads), "PYTHONUNBUFFERED": "1"}

@@ -54,7 +54,6 @@ def run_slurm(
     """
     import submitit
 
-    rows.mkdir(parents=True, exist_ok=True)
     tasks = [write_task(job, rows) for job in jobs]
     cluster = None if config.cluster == "slurm" else config.cluster
     executor = submitit.AutoExecutor(folder=rows / "submitit", cluster=cluster)
@@ -62,16 +61,14 @@ def run_slurm(
     logs = [rows / f"{job.name}.log" for job in jobs]
     before = [log.stat().st_size if log.is_file() else 0 for log in logs]
     submitted = executor.map_array(_run, tasks, logs)
-    open_ = dict(zip(jobs, zip(submitted, logs, before, strict=True), strict=True))
+    open_ = list(zip(jobs, submitted, logs, before, strict=True))
     while open_:
-        for job, (handle, log, since) in list(open_.items()):
-            if handle.done():
-                del open_[job]
-                failure = (
-                    None if is_done(job, rows / job.name) else Failure(job, _why(handle, log, since), log)
-                )
-                ended(job, failure)
-        states = [handle.state for handle, *_ in open_.values()]
+        for one in [one for one in open_ if one[1].done()]:
+            job, handle, log, since = one
+            open_.remove(one)
+            done = is_done(job, rows / job.name)
+            ended(job, None if done else Failure(job, _why(handle, log, since), log))
+        states = [handle.state for _, handle, *_ in open_]
         watch(states.count("RUNNING"), len(open_) - states.count("RUNNING"), len(jobs) - len(open_))
         if open_:
             time.sleep(TICK)

@@ -38,6 +38,7 @@ def write_task(job: Job, rows: Path) -> Path:
     task = {"folder": str(rows / job.name), "words": list(job.words), "evaluations": evaluations}
     mark = f"-{hashlib.sha256(json.dumps(evaluations).encode()).hexdigest()[:6]}" if evaluations else ""
     file = rows / f"{job.name}{mark}.job"
+    rows.mkdir(parents=True, exist_ok=True)
     write_json(file, task)
     return file
 
