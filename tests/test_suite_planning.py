@@ -38,21 +38,21 @@ def rows(tmp_path: Path) -> Any:
 def test_later_words_win(rows: Any) -> None:
     """Base, data, budget, row, user: each sets all keys from its own place on."""
     keys = ("seed", "data.limit", "monitor.every", "monitor.samples", "monitor.bank")
-    blocks = [" ".join(f"{key}={level}" for key in keys[level - 1 :]) for level in range(1, 5)]
+    blocks = [" ".join(f"{key}={level}" for key in keys[level - 1 :]) for level in range(1, 4)]
     found = rows(
-        "monitor.bank=5",
+        "monitor.every=5",
         base=blocks[0],
         on={"digits": blocks[1], "cifar10": "monitor.bank=9"},
         quick={"words": blocks[2]},
         full={"words": "monitor.bank=9"},
-        rows={"one": {"words": blocks[3]}},
+        rows={"one": {"words": "monitor.samples=4 monitor.bank=4"}},
     )["one"]
     config = found.config
     watched = config.monitor
     assert (config.seed, config.data.limit) == (1, 2)
-    assert (watched.every, watched.samples, watched.bank) == (3, 4, 5)
+    assert (watched.every, watched.samples, watched.bank) == (5, 4, 4)
     assert found.own == ("monitor.samples=4", "monitor.bank=4")
-    assert [word for word in found.words if word.startswith("monitor.bank")] == ["monitor.bank=5"]
+    assert [word for word in found.words if word.startswith("monitor.every")] == ["monitor.every=5"]
     assert config_hash(compose(found.words)) == config_hash(config)
 
 
@@ -86,10 +86,56 @@ def test_times(rows: Any) -> None:
 
 
 def test_a_rows_times_are_of_the_users_value(rows: Any) -> None:
-    found = rows(
-        "batch_size=64", rows={"one": {}, "two": {"words": "batch_size=8", "times": {"batch_size": 2}}}
-    )
+    found = rows("batch_size=64", rows={"one": {}, "two": {"times": {"batch_size": 2}}})
     assert [row.config.batch_size for row in found.values()] == [64, 128]
+
+
+def test_a_users_word_does_not_undo_a_row(rows: Any) -> None:
+    """Else the row would have another's name, and the paper's figure beside it."""
+    one = {"rows": {"one": {}, "two": {"words": "method.predictor.kind=identity"}}}
+    for word in ("method.predictor.kind=linear", "method.predictor={kind:linear}"):
+        with pytest.raises(
+            UserError, match=r"'method\.predictor\.kind' is what sets rows .* apart; received 'method"
+        ):
+            rows(word, **one)
+    assert rows("method=byol", "method.symmetric=false", **one)["two"].config.method.name == "byol"
+    for word in ("data.limit=5", "seed=3", "trainer.threads=2", "data=cifar10"):
+        with pytest.raises(UserError, match="is the same for all rows"):
+            rows(rows={"one": {"words": word}})
+
+
+def test_rows_that_must_agree(rows: Any) -> None:
+    suite = {"equal": ["augment", "epochs"], "base": "", "rows": {"a": {"words": "method=simsiam"}}}
+    rows(**suite)
+    suite["rows"]["b"] = {"words": "method=byol"}
+    with pytest.raises(
+        UserError, match=r"must agree in epochs; received 40 in a, 30 in b; set epochs=VALUE"
+    ) as error:
+        rows(**suite)
+    assert "augment.crop.interpolation" not in str(error.value), "said one by one"
+    with pytest.raises(
+        UserError, match=r"must agree in augment\.crop\.interpolation; received bilinear in a, bicubic"
+    ):
+        rows("epochs=30", **{**suite, "equal": ["augment"]})
+    rows("epochs=30", "augment.crop.interpolation=bilinear", **suite)
+
+
+def test_the_quick_limit_is_at_most_what_is_there(rows: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    for name in ("a/1.jpg", "b/2.jpg", "b/3.jpg"):
+        file = tmp_path / "photos" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    words = ("data=imagefolder", f"data.train={tmp_path / 'photos'}")
+    assert rows(*words)["one"].config.data.limit is None
+    usual = plan.BudgetConfig(words="data.limit=2")
+    monkeypatch.setitem(plan.USUAL, ("quick", None), usual)
+    assert rows(*words)["one"].config.data.limit == 2
+
+
+def test_warmup_is_shortened_with_the_epochs(rows: Any) -> None:
+    """Else a quick run on ImageNet would end before its rate has reached the peak."""
+    config = rows("data=imagefolder", "data.train=photos", base="method=byol")["one"].config
+    assert (config.epochs, config.optimizer.warmup_epochs) == (5, 0.5)
 
 
 def test_a_whole_number_stays_one(rows: Any) -> None:
@@ -106,13 +152,16 @@ def test_a_budgets_times(rows: Any) -> None:
     """Of each row's own value, on top of what the budget means for the data; the user's value stays as it is."""
     changes = {
         "quick": {"times": {"epochs": "1/4"}},
-        "rows": {"one": {}, "long": {"words": "epochs=80"}, "double": {"times": {"epochs": 2}}},
+        "rows": {"one": {}, "double": {"times": {"epochs": 2}}},
     }
-    assert [row.config.epochs for row in rows(**changes).values()] == [10, 20, 20]
-    assert [row.config.epochs for row in rows(budget="full", **changes).values()] == [40, 80, 80]
-    assert [row.config.epochs for row in rows("epochs=7", **changes).values()] == [7, 7, 14]
+    long = {**changes, "rows": {"long": {"words": "epochs=80"}}}
+    assert rows(**long)["long"].config.epochs == 20
+    assert [row.config.epochs for row in rows(**changes).values()] == [10, 20]
+    assert [row.config.epochs for row in rows(budget="full", **changes).values()] == [40, 80]
+    assert [row.config.epochs for row in rows("epochs=7", **changes).values()] == [7, 14]
     # 800 / 20 / 4, and 80 / 20 / 4
-    assert [row.config.epochs for row in rows("data=cifar10", **changes).values()] == [10, 1, 20]
+    assert [row.config.epochs for row in rows("data=cifar10", **changes).values()] == [10, 20]
+    assert rows("data=cifar10", **long)["long"].config.epochs == 1
 
 
 def test_another_method_than_the_suites(rows: Any) -> None:

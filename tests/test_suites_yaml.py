@@ -38,10 +38,7 @@ FIGURES: dict[str, dict[str, float]] = {
     "simsiam_section5_2_multi_step": {"steps_1": 68.1, "steps_10": 68.7, "steps_100": 68.9, "an_epoch": 67.0},
     "simsiam_section5_2_moving_average": {"predictor": 68.1, "no_predictor": 0.1, "moving_average": 55.0},
     "simsiam_table4": {"simclr": 66.5, "moco": 67.4, "byol": 66.5, "swav": 66.5, "simsiam": 68.1},
-    "simsiam_table5": {
-        "scratch": 35.9, "simclr": 75.9, "moco": 77.1, "byol": 77.1, "swav": 75.5,
-        "simsiam": 75.5, "simsiam_optimal": 77.3,
-    },
+    "simsiam_table5": {},
     "simsiam_section6_2_simclr": {
         "simclr": 66.5, "simclr+predictor": 66.4, "simclr+predictor+stop_gradient": 66.0,
     },

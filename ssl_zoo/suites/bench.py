@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,12 +18,14 @@ from ssl_zoo.errors import Interrupted, Unfinished, UserError
 from ssl_zoo.folders import why_not_writable
 from ssl_zoo.history import read_record
 from ssl_zoo.schema import DataConfig
+from ssl_zoo.suites.claims import is_about_accuracy
 from ssl_zoo.suites.collect import collect, run_record
 from ssl_zoo.suites.evaluating import evaluations
+from ssl_zoo.suites.files import suite_files
 from ssl_zoo.suites.live import Board
 from ssl_zoo.suites.local import Failure, Running, Slots, run_local
 from ssl_zoo.suites.options import BenchConfig, read_words
-from ssl_zoo.suites.plan import Job, Planner, Row
+from ssl_zoo.suites.plan import Job, Planner, Row, slug
 from ssl_zoo.suites.read import Suite, read_suite
 from ssl_zoo.suites.record import RunRecord, SuiteRecord
 from ssl_zoo.suites.tuning import trials
@@ -80,12 +83,30 @@ class _Bench:
             raise UserError(f"out must be a folder that can be written to; {reason}; name another with out=")
         for data in {row.config.data for row in self.rows}:
             _check_images(data)
+            if (
+                data.source == "imagefolder"
+                and data.test is None
+                and not data.holdout
+                and self._needs_labels()
+            ):
+                raise UserError(
+                    "all claims of this suite are about accuracies, which need labelled test images; received no "
+                    "data.test; set data.test=FOLDER, or data.holdout=0.2 to test on a part of the training images"
+                )
         if self.suite.config.evaluate and self.config.evaluate == ():
             raise UserError("this suite's columns are of protocols; received no evaluate; leave evaluate out")
         if self.config.launcher == "slurm":
             from ssl_zoo.suites.slurm import check_submitit
 
             check_submitit()
+        elif (self.config.threads or 1) > (cores := os.cpu_count() or 1):
+            raise UserError(
+                f"threads must be at most the number of cores, {cores}; received {self.config.threads}"
+            )
+
+    def _needs_labels(self) -> bool:
+        claims = self.suite.claims
+        return bool(self.evaluations) or (bool(claims) and all(is_about_accuracy(claim) for claim in claims))
 
     def run(self) -> SuiteRecord:
         """Runs what is missing and writes the report."""
@@ -103,7 +124,7 @@ class _Bench:
             self._heading("", _flat(jobs))
             self._do(jobs)
         except KeyboardInterrupt:
-            raise Interrupted(self._stopped(rows, tuned)) from None
+            raise Interrupted(self._stopped()) from None
         self.rows = rows
         record = self._collect(jobs, tuned)
         self._write(record)
@@ -142,8 +163,10 @@ class _Bench:
         done = {name: self._record(job) for name, job in unique.items() if job not in todo}
         if not todo:
             return
-        device = pick_device(todo[0].config.trainer.accelerator).type
-        slots = Slots.of(device, self.config.workers, self.config.threads, todo[0].config.trainer.devices)
+        trainer, local = todo[0].config.trainer, self.config.launcher == "local"
+        device = pick_device(trainer.accelerator).type if local else "cpu"
+        many = self.config.workers if local else self.config.workers or len(todo)
+        slots = Slots.of(device, many, self.config.threads, trainer.devices)
 
         def note(job: Job, failure: Failure | None) -> None:
             if failure is not None:
@@ -199,12 +222,10 @@ class _Bench:
             highlight=False,
         )
 
-    def _stopped(self, rows: Sequence[Row], tuned: Mapping[str, float] | None) -> str:
-        jobs = _flat(self._jobs(rows))
-        done = sum(is_done(job, self.runs / job.name) for job in jobs)
+    def _stopped(self) -> str:
         command = shlex.join(["ssl-zoo", "bench", *self.words])
-        rest = "the others go on there" if self.config.launcher == "slurm" else "the others saved"
-        return f"stopped; {done} of {len(jobs)} runs are done and {rest}; to go on: {command}"
+        rest = "the others go on there" if self.config.launcher == "slurm" else "those under way are saved"
+        return f"stopped; what is done stays done, and {rest}; to go on: {command}"
 
     def _conclude(self, record: SuiteRecord) -> None:
         for claim in record.claims:
@@ -259,8 +280,12 @@ def _check_images(data: DataConfig) -> None:
 
 def _folder_name(suite: Suite, config: BenchConfig, planner: Planner, evaluation: Sequence[str]) -> str:
     """Of the report: one for each suite, data and budget, and for each set of further words."""
-    words = [*planner.words, *evaluation, f"{config.seeds}", f"{config.evaluate}", f"{config.experiments}"]
-    usual = [word for word in planner.words if not word.startswith("data=")] or evaluation or config.evaluate
-    plain = not usual and config.experiments is None and config.seeds == 3
+    own = [word for word in planner.words if not word.startswith("data=")]
+    files = suite_files()
+    another = [] if files.get(suite.name, suite.file) == suite.file else [str(suite.file.resolve())]
+    usual = (3, None, None, None)  # seeds, evaluate, experiments, threads
+    choices = (config.seeds, config.evaluate, config.experiments, config.threads)
+    words = [*planner.words, *evaluation, *another, *map(str, choices)]
+    plain = not (own or evaluation or another) and choices == usual
     mark = "" if plain else "-" + hashlib.sha256("\n".join(words).encode()).hexdigest()[:6]
-    return f"{suite.name}-{planner.data}-{config.budget}{mark}"
+    return f"{slug(suite.name)}-{slug(planner.data)}-{config.budget}{mark}"

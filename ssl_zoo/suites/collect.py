@@ -6,16 +6,17 @@ import dataclasses
 import datetime
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ssl_zoo.config import read_word
 from ssl_zoo.history import environment, read_record
 from ssl_zoo.result import versions
 from ssl_zoo.suites.judging import judge
 from ssl_zoo.suites.plan import Job, Planner, Row
 from ssl_zoo.suites.read import Suite, pair_of
-from ssl_zoo.suites.record import RowRecord, RunRecord, SuiteRecord, place_of
+from ssl_zoo.suites.record import METRICS, RowRecord, RunRecord, SuiteRecord, place_of
 from ssl_zoo.suites.work import COST, evaluation_of
 
 __all__ = ["collect", "run_record"]
@@ -54,18 +55,21 @@ def run_record(job: Job, rows: Path, folder: Path, error: str | None = None) -> 
         "config_hash": job.hash,
         "command": job.command,
     }
-    evaluated = {_protocol(words): evaluation_of(place, words) for words in job.evaluations}
+    words_of = {_protocol(words): words for words in job.evaluations}
+    evaluated = {name: evaluation_of(place, words) for name, words in words_of.items()}
     if result is None or None in evaluated.values():
         return RunRecord(**base, error=error)
     values = {name: result.get(key) for name, key in KEYS.items()}
     values["untrained_top1"] = result["baselines"].get("random_encoder_linear_top1")
-    values |= _cost(job, result, read_record(place / COST) or {})
+    values |= _cost(job, result, read_record(place / COST) or {}, evaluated.values())
     verdict = str(result["verdict"])
     for name, record in evaluated.items():
         assert record is not None
         values[name] = record["top1"]
         if job.weights == "random":
-            base["command"] = shlex.join(["ssl-zoo", "eval", f"run={base['folder']}", *job.evaluations[0]])
+            train = shlex.join(["ssl-zoo", "train", *job.words, f"run_dir={place}"])
+            evaluate = shlex.join(["ssl-zoo", "eval", f"run={place}", *words_of[name]])
+            base["command"] = f"{train} && {evaluate}"
     values["top1"] = values[next(iter(evaluated))] if evaluated else values["linear"]
     if evaluated:
         del values["untrained_top1"]
@@ -80,13 +84,19 @@ def _protocol(words: Sequence[str]) -> str:
     return next(word.removeprefix("protocol=") for word in words if word.startswith("protocol="))
 
 
-def _cost(job: Job, result: Mapping[str, Any], cost: Mapping[str, Any]) -> dict[str, Any]:
+def _cost(
+    job: Job,
+    result: Mapping[str, Any],
+    cost: Mapping[str, Any],
+    evaluated: Iterable[Mapping[str, Any] | None],
+) -> dict[str, Any]:
     images = result["steps"] * job.config.batch_size * job.config.trainer.accumulate
     passes = cost.get("passes_per_image")
     return {
         "images_seen": images,
         "forward_passes": None if passes is None else images * passes,
-        "seconds": cost.get("seconds"),
+        "seconds": cost.get("seconds", 0.0)
+        + sum(record["seconds"] for record in evaluated if record is not None),
     }
 
 
@@ -117,6 +127,9 @@ def collect(
         tuned: the value that was chosen for each row.
         remarks: besides the suite's own.
     """
+    other_method = any(read_word(word)[0].partition(".")[0] == "method" for word in planner.words)
+    if other_method:
+        remarks = (*remarks, "The method was changed by hand, so the paper's figures are left out.")
     found: dict[str, RowRecord] = {}
     first: dict[tuple[str, str], str] = {}
     for row in rows:
@@ -134,7 +147,7 @@ def collect(
             name=row.name,
             words=row.own,
             runs=tuple(records),
-            paper=row.source.paper,
+            paper=None if other_method else row.source.paper,
             note=row.source.note,
             same_as=None if same == row.name else same,
         )
@@ -154,7 +167,7 @@ def collect(
         seeds=tuple(job.config.seed for job in jobs[rows[0].name]),
         words=tuple(planner.words),
         base=tuple(planner.base),
-        columns=tuple(config.columns),
+        columns=_columns(config.columns, next(iter(jobs.values()))[0]),
         top1=top1,
         protocols=protocols,
         rows=tuple(found.values()),
@@ -168,6 +181,13 @@ def collect(
         machine=_machine(found, folder),
         made=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
     )
+
+
+def _columns(listed: Sequence[str], job: Job) -> tuple[str, ...]:
+    """The suite's columns, where other protocols were asked for with theirs in place of its own."""
+    evaluated = [_protocol(words) for words in job.evaluations]
+    kept = [name for name in listed if name in METRICS or name == "verdict" or name in evaluated]
+    return (*(name for name in evaluated if name not in kept), *kept)
 
 
 def _first_result(rows: Mapping[str, RowRecord], folder: Path) -> dict[str, Any]:

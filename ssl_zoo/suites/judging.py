@@ -43,6 +43,7 @@ from ssl_zoo.suites.record import ClaimRecord, RowRecord, RunRecord
 __all__ = ["Interval", "judge", "welch"]
 
 CONFIDENCE = 0.95
+DIVERGED = "diverged"
 ROUNDING = 1e-12  # of the figures; 0.72 - 0.70 is not more than 0.02
 STATES = ("fails", "undecided", "holds")  # the first of them that a part has is that of the whole
 
@@ -98,6 +99,8 @@ def _verdict(claim: VerdictClaim, rows: Mapping[str, RowRecord]) -> ClaimRecord:
     state = "holds" if having == seeds else "fails" if having == 0 else "undecided"
     if claim.negated:
         state = {"holds": "fails", "fails": "holds"}.get(state, state)
+        if counts[DIVERGED] and state == "holds" and DIVERGED not in claim.verdicts:
+            state = "undecided"  # nothing can be said of what is not finite
     found = ", ".join(
         f"{verdict} in {count} of {_count(seeds, 'seed')}" for verdict, count in counts.most_common()
     )

@@ -49,7 +49,7 @@ class Slots:
                 a GPU a share of the cores.
             devices: processes of one run.
         """
-        cores = os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         if device == "cpu":
             each = threads or 1
             return cls(workers or max(1, cores // (each * devices)), (), each)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 from ssl_zoo.config import GROUPS, compose, config_hash, group_names, read_word, to_mapping
@@ -15,12 +18,15 @@ from ssl_zoo.schema import RunConfig
 from ssl_zoo.suites.read import Suite, as_words
 from ssl_zoo.suites.schema import BudgetConfig, RowConfig
 
-__all__ = ["Job", "Planner", "Row", "multiplied"]
+__all__ = ["Job", "Planner", "Row", "multiplied", "slug"]
 
+NOT_A_ROWS = ("data", "seed", "run_dir", "resume", "trainer.threads", "data.limit", "data.holdout")
 # What a budget means where a suite says nothing else. digits: its recipes are short as they are.
 USUAL = {
     ("quick", "digits"): BudgetConfig(words="monitor.every=4"),
-    ("quick", None): BudgetConfig(words="data.limit=10000", times={"epochs": "1/20"}),
+    ("quick", None): BudgetConfig(
+        words="data.limit=10000", times={"epochs": "1/20", "optimizer.warmup_epochs": "1/20"}
+    ),
     ("full", None): BudgetConfig(),
 }
 
@@ -44,12 +50,17 @@ class Job:
     def name(self) -> str:
         """Of its folder."""
         config = self.config
-        return f"{config.data.name}-{config.method.name}-s{config.seed}-{self.hash}"
+        return f"{slug(config.data.name)}-{slug(config.method.name)}-s{config.seed}-{self.hash}"
 
     @property
     def command(self) -> str:
         """What a person types to have the same run."""
         return shlex.join(["ssl-zoo", "train", *self.words])
+
+
+def slug(name: str) -> str:
+    """A name as a part of a file's name."""
+    return re.sub(r"[^\w.+-]", "-", name)
 
 
 @dataclass(frozen=True)
@@ -105,7 +116,15 @@ class Planner:
         config = self.suite.config
         family = config.on.get(self.experiments or self.data, "")
         blocks = (self._usual.words, config.base, family, self.suite.budget(self.budget).words)
-        return [word for block in blocks for word in as_words(block)]
+        words = [word for block in blocks for word in as_words(block)]
+        limit = _last(self._usual_words, "data.limit")
+        if limit is not None and not _has_more(_last(self.words, "data.train"), int(limit)):
+            words.remove(f"data.limit={limit}")
+        return words
+
+    @property
+    def _usual_words(self) -> list[str]:
+        return as_words(self._usual.words)
 
     def rows(self, more: Mapping[str, Sequence[str]] | None = None, words: Sequence[str] = ()) -> list[Row]:
         """Composes all rows that this budget runs on this data.
@@ -127,17 +146,50 @@ class Planner:
             raise UserError(
                 f"the suite '{self.suite.name}' has no row for data={self.data}; choose other data"
             )
+        self._check_equal(found)
         return found
+
+    def _check_equal(self, rows: Sequence[Row]) -> None:
+        """Refuses rows that differ where the suite says that they are equal."""
+        settings = {row.name: dict(_leaves(to_mapping(row.config))) for row in rows}
+        keys = dict.fromkeys(key for one in settings.values() for key in one)
+        for key in (key for key in keys if _is_within(key, self.suite.config.equal)):
+            values = {name: one.get(key) for name, one in settings.items()}
+            if len({repr(value) for value in values.values()}) > 1:
+                told = ", ".join(f"{value} in {name}" for name, value in values.items())
+                raise UserError(
+                    f"all rows of the suite '{self.suite.name}' must agree in {key}; received {told}; set "
+                    f"{key}=VALUE for all"
+                )
+
+    def _check(self, own: Sequence[str]) -> None:
+        """Refuses a row that sets what is the suite's, and a user's word that undoes what makes the row."""
+        keys = [read_word(word)[0] for word in own]
+        for word, key in zip(own, keys, strict=True):
+            if key in NOT_A_ROWS:
+                raise UserError(
+                    f"{key} is the same for all rows; the row has '{word}'; say it on the command line"
+                )
+        for word in self.words:
+            said, _ = read_word(word)
+            for key in keys:
+                inner = said not in GROUPS and key not in GROUPS
+                if key == said or (inner and (key.startswith(f"{said}.") or said.startswith(f"{key}."))):
+                    raise UserError(
+                        f"'{key}' is what sets rows of this suite apart; received '{word}' for all of them; leave it "
+                        "out, or write a suite of your own"
+                    )
 
     def _row(self, name: str, row: RowConfig, more: Sequence[str]) -> Row:
         own = as_words(row.words)
+        self._check(own)
         start = [f"data={self.data}", *self._experiment([*self.base, *own, *self.words])]
         set_by_hand = {read_word(word)[0] for word in [*self.words, *more]}
         shortened = list[str]()
         for block in (self._usual, self.suite.budget(self.budget)):
             times = {key: factor for key, factor in block.times.items() if key not in set_by_hand}
             # The user's words take part: another method has other lengths.
-            shortened += multiplied([*start, *self.base, *own, *shortened, *self.words], times)
+            shortened += multiplied([*start, *self.base, *own, *shortened, *self.words], times, rounded=True)
         words = [*start, *self.base, *own, *shortened, *self.words]
         scaled = multiplied(words, row.times)
         words = _without_repetition([*words, *scaled, *more, *self.threads])
@@ -151,6 +203,14 @@ class Planner:
             # ImageNet's say no more than the methods' own defaults, but for lengths that differ between papers.
             return [] if family == "imagenet" else [f"experiment={family}/{method}"]
         return []
+
+
+def _has_more(folder: str | None, files: int) -> bool:
+    """Whether a folder holds more than so many files; where none is named, it is taken to."""
+    if folder is None or not Path(folder).expanduser().is_dir():
+        return True
+    found = (place for place in Path(folder).expanduser().rglob("*") if place.is_file())
+    return sum(1 for _ in itertools.islice(found, files + 1)) > files
 
 
 def _experiments(family: str) -> list[str]:
@@ -174,17 +234,35 @@ def _without_repetition(words: Sequence[str]) -> list[str]:
     return [last[key] for key in dict.fromkeys(keys)]
 
 
-def multiplied(words: Sequence[str], times: Mapping[str, Any]) -> list[str]:
-    """Words that set keys to a multiple of what `words` compose to."""
+def multiplied(words: Sequence[str], times: Mapping[str, Any], *, rounded: bool = False) -> list[str]:
+    """Words that set keys to a multiple of what `words` compose to; whole numbers stay whole, or are `rounded`."""
     if not times:
         return []
     values = to_mapping(compose(words))
-    return [f"{key}={_product(values, key, factor)}" for key, factor in times.items()]
+    return [f"{key}={_product(values, key, factor, rounded)}" for key, factor in times.items()]
 
 
-def _product(values: Any, key: str, factor: float | str) -> float | int:
+def _leaves(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and their values."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _is_within(key: str, blocks: Sequence[str]) -> bool:
+    return any(key == block or key.startswith(f"{block}.") for block in blocks)
+
+
+def _at(values: Any, key: str) -> Any:
     for part in key.split("."):
         values = values.get(part) if isinstance(values, dict) else None
+    return values
+
+
+def _product(values: Any, key: str, factor: float | str, rounded: bool) -> float | int:
+    values = _at(values, key)
     if isinstance(values, bool) or not isinstance(values, (int, float)):
         raise UserError(f"times multiplies numbers; '{key}' is {values!r}; set it among the words")
     try:
@@ -196,6 +274,8 @@ def _product(values: Any, key: str, factor: float | str) -> float | int:
     product = Fraction(str(values)) * exact
     if isinstance(values, float):
         return float(product)
+    if rounded:
+        return max(1, round(product))
     if product.denominator != 1 or product < 1:
         raise UserError(
             f"{key} must stay a whole number of 1 or more; {values} times {factor} is {float(product):g}; set "

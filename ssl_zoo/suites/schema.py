@@ -60,7 +60,9 @@ class TuneConfig:
     """A setting that is chosen for each row by itself, on a held-out part of the training data."""
 
     key: Text
-    times: tuple[Factor, ...]  # candidates, as multiples of the recipe's value
+    times: Annotated[
+        tuple[Factor, ...], Field(min_length=2)
+    ]  # candidates, as multiples of the recipe's value
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.2
     metric: str = "top1"
     seeds: Count = 1  # runs per candidate
@@ -87,4 +89,5 @@ class SuiteConfig:
     figures: tuple[MapConfig, ...] = ()
     claims: tuple[str, ...] = ()
     tune: TuneConfig | None = None
+    equal: tuple[str, ...] = ()  # keys or blocks in which all rows must agree
     remarks: tuple[str, ...] = ()  # where the suite departs from the paper

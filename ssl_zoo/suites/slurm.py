@@ -41,8 +41,8 @@ def run_slurm(
 ) -> None:
     """Submits jobs as one array and waits for them.
 
-    Ctrl-C ends the waiting, not the jobs: the same command later finds what they have finished, and waits for what
-    they have not, as each run is locked by the process that trains it.
+    Ctrl-C ends the waiting, not the jobs: the same command later finds what they have finished and submits the rest
+    again; a run is locked by the process that trains it, so that a second one waits.
 
     Args:
         jobs: those that are not done.

@@ -56,6 +56,11 @@ class Tuning:
                 f"{value:g}: {'no result' if score is None else f'{100 * score:.1f} %'}"
                 for value, score in scores.items()
             )
+            if row not in best:
+                lines.append(
+                    f"{row}: no trial of {self.config.key} gave a figure; the recipe's value is used."
+                )
+                continue
             edge = row in best and best[row] in (min(scores), max(scores)) and len(scores) > 1
             lines.append(
                 f"{row}: {self.config.key} tuned by {self.config.metric} on a held-out {self.config.holdout:.0%} of "

@@ -44,15 +44,19 @@ def write_task(job: Job, rows: Path) -> Path:
 
 
 def is_done(job: Job, folder: Path) -> bool:
-    """Whether the run has a result, and a record of each evaluation."""
-    return (folder / "result.json").is_file() and all(
-        evaluation_of(folder, words) is not None for words in job.evaluations
+    """Whether the run has a result, its cost, and a record of each evaluation, all of which can be read."""
+    result = read_record(folder / "result.json")
+    return (
+        result is not None
+        and {"verdict", "steps", "baselines"} <= set(result)
+        and read_record(folder / COST) is not None
+        and all(evaluation_of(folder, words) is not None for words in job.evaluations)
     )
 
 
 def evaluation_of(folder: Path, words: Sequence[str]) -> dict[str, Any] | None:
     """The record of the evaluation that these words asked for."""
-    asked = sorted(words)
+    asked = sorted(word for word in words if not _is_place(word))
     return next((one for one in evaluations(folder) if _asked(one) == asked), None)
 
 
@@ -62,7 +66,8 @@ def _asked(record: dict[str, Any]) -> list[str]:
 
 
 def _is_place(word: str) -> bool:
-    return word.startswith(("run=", "progress="))
+    """Whether it says where and how fast, and nothing of what is measured."""
+    return word.startswith(("run=", "progress=", "threads="))
 
 
 def work(task: dict[str, Any]) -> None:
@@ -70,26 +75,31 @@ def work(task: dict[str, Any]) -> None:
     folder = Path(task["folder"])
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(folder.name + ".lock")):
-        started = time.perf_counter()
         cost = {"seconds": 0.0, **(read_record(folder / COST) or {})}
-        try:
-            _train_and_evaluate(folder, task)
-        finally:  # the time of what was stopped counts as well
-            cost["seconds"] += time.perf_counter() - started
-            if (folder / "config.yaml").is_file():
-                write_json(folder / COST, cost)
+        if read_record(folder / "result.json") is None:
+            _train(folder, task["words"], cost)
         if cost.get("passes_per_image") is None:
             from ssl_zoo.suites.passes import passes_per_image
 
             write_json(folder / COST, {**cost, "passes_per_image": passes_per_image(folder)})
+        _evaluate(folder, task["evaluations"])
 
 
-def _train_and_evaluate(folder: Path, task: dict[str, Any]) -> None:
-    if not (folder / "result.json").is_file():
-        from ssl_zoo.training.run import train
+def _train(folder: Path, words: Sequence[str], cost: dict[str, Any]) -> None:
+    """Trains, or goes on training; the seconds of what was stopped count as well, but for a kill's."""
+    from ssl_zoo.training.run import train
 
-        train([*task["words"], f"run_dir={folder}", "resume=auto", "trainer.progress=false"])
-    for words in task["evaluations"]:
+    started = time.perf_counter()
+    try:
+        train([*words, f"run_dir={folder}", "resume=auto", "trainer.progress=false"])
+    finally:
+        cost["seconds"] += time.perf_counter() - started
+        if (folder / "config.yaml").is_file():
+            write_json(folder / COST, cost)
+
+
+def _evaluate(folder: Path, evaluations: Sequence[Sequence[str]]) -> None:
+    for words in evaluations:
         if evaluation_of(folder, words) is None:
             from ssl_zoo.evaluation.run import evaluate
 
