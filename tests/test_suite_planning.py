@@ -110,7 +110,9 @@ def test_rows_that_must_agree(rows: Any) -> None:
     suite["rows"]["b"] = {"words": "method=byol"}
     with pytest.raises(UserError, match="must agree in epochs; received 40 in a, 30 in b; set epochs=VALUE"):
         rows("augment.crop.interpolation=bilinear", **suite)
-    with pytest.raises(UserError, match="must agree in augment.crop.interpolation; received bilinear in a"):
+    with pytest.raises(
+        UserError, match=r"must agree in augment\.crop\.interpolation; received bilinear in a"
+    ):
         rows("epochs=30", **suite)
     rows("epochs=30", "augment.crop.interpolation=bilinear", **suite)
 

@@ -21,7 +21,7 @@ from ssl_zoo.errors import UserError, unknown_name
 from ssl_zoo.monitors.verdict import VerdictName
 from ssl_zoo.suites.record import METRICS
 
-__all__ = ["Claim", "Comparison", "VerdictClaim", "is_about_accuracy", "parse"]
+__all__ = ["Claim", "Comparison", "VerdictClaim", "is_about_accuracy", "parse", "rows_of"]
 
 VERDICTS = get_args(VerdictName)
 OTHERS = "others"
@@ -71,6 +71,11 @@ Claim = VerdictClaim | Comparison
 def is_about_accuracy(claim: Claim) -> bool:
     """Whether it compares accuracies, for which labels are needed."""
     return isinstance(claim, Comparison) and claim.is_share
+
+
+def rows_of(claim: Claim) -> tuple[str, ...]:
+    """The rows that it names; `others` names none."""
+    return (claim.row, *(() if isinstance(claim, VerdictClaim) or claim.each else claim.others))
 
 
 def parse(text: str, rows: Collection[str], metrics: Collection[str] = ()) -> Claim:

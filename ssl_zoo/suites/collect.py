@@ -171,7 +171,7 @@ def collect(
         top1=top1,
         protocols=protocols,
         rows=tuple(found.values()),
-        claims=tuple(judge(claim, found) for claim in suite.claims),
+        claims=tuple(judge(claim, found) for claim in suite.claims_on(planner.data)),
         figures=tuple(dataclasses.asdict(figure) for figure in config.figures),
         switches=_switches(suite, rows),
         pixels=pixels,

@@ -15,7 +15,7 @@ import yaml
 
 from ssl_zoo.config import group_names
 from ssl_zoo.errors import UserError, suggest, unknown_name
-from ssl_zoo.suites.claims import Claim, parse
+from ssl_zoo.suites.claims import Claim, parse, rows_of
 from ssl_zoo.suites.files import suite_files
 from ssl_zoo.suites.record import METRICS
 from ssl_zoo.suites.schema import BudgetConfig, RowConfig, SuiteConfig, Words
@@ -40,6 +40,11 @@ class Suite:
     def budget(self, name: str) -> BudgetConfig:
         """What `budget=NAME` adds."""
         return self.config.quick if name == "quick" else self.config.full
+
+    def claims_on(self, data: str) -> tuple[Claim, ...]:
+        """The claims, but for those about rows that are not for this data."""
+        absent = {name for name, row in self.rows.items() if row.only is not None and data not in row.only}
+        return tuple(claim for claim in self.claims if not absent & set(rows_of(claim)))
 
     def chosen(self, budget: str, data: str) -> dict[str, RowConfig]:
         """The rows that this budget runs on this data."""
