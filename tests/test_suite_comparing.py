@@ -4,7 +4,6 @@ import csv
 import json
 import re
 import statistics
-import sys
 
 import pytest
 from scipy import stats
@@ -342,8 +341,7 @@ def test_one_suite_is_reported_in_its_own_folder(tmp_path, monkeypatch):
         given.append((record, folder))
         return {"report.html": b"page", "results.csv": b"rows"}
 
-    module = type("page", (), {"contents": staticmethod(contents)})
-    monkeypatch.setitem(sys.modules, "ssl_zoo.suites.page", module)
+    monkeypatch.setattr("ssl_zoo.suites.page.contents", contents)
     record = suite(row("x", LOW))
     (name,) = written(tmp_path, A=record)
     assert report([name], silent=True) == tmp_path / "A" / "report.html"
