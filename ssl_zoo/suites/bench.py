@@ -145,8 +145,9 @@ class _Bench:
             done = sum(is_done(job, self.runs / job.name) for job in jobs[row.name])
             line = f"{row.name}: {done} of {len(jobs[row.name])} done · {shlex.join(row.own) or '(the base)'}"
             self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        shared = [f"data={self.planner.data}", *self.planner.base, *self.planner.words]
         self.console.print(
-            f"all rows: {shlex.join(self.rows[0].words)}", style="dim", markup=False, soft_wrap=True
+            f"all rows: {shlex.join(dict.fromkeys(shared))}", style="dim", markup=False, soft_wrap=True
         )
         return self._collect(jobs, None)
 
