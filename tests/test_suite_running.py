@@ -139,7 +139,7 @@ def test_what_is_done_is_not_done_again(side_by_side: tuple[Path, str, str, int]
 
 # Killed and stopped: one row, long enough to be met under way.
 
-LONG = f"{TINY} epochs=120 trainer.checkpoint_steps=1 monitor.samples=20"
+LONG = f"{TINY} data.limit=400 epochs=40 trainer.checkpoint_steps=1 monitor.samples=20"
 LONG_ROWS = {"one": {}, "two": {"words": "method.stop_gradient=false"}}
 
 
