@@ -4,7 +4,8 @@
     result = ssl_zoo.train(["method=simsiam", "method.stop_gradient=false"])
     print(result.verdict, result.output_std_ratio)
 
-Names are imported when first used, so that `import ssl_zoo` and `ssl-zoo --help` cost nothing.
+Names are imported when first used, so that `import ssl_zoo` and `ssl-zoo --help` cost nothing. None of them may be
+the name of a module in this folder: importing that module would put it in the name's place.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
     from ssl_zoo.equation import GridPoint, Siamese
     from ssl_zoo.errors import Interrupted, Unfinished, UserError
     from ssl_zoo.evaluation.run import evaluate
-    from ssl_zoo.export.backbone import load_backbone
-    from ssl_zoo.export.run import export
+    from ssl_zoo.exporters.backbone import load_backbone
+    from ssl_zoo.exporters.run import export
     from ssl_zoo.method import LossOutput, Method, Progress
     from ssl_zoo.registry import register
-    from ssl_zoo.report.run import report
+    from ssl_zoo.reports.run import report
     from ssl_zoo.result import Result
     from ssl_zoo.saved import SavedRun, open_run
     from ssl_zoo.schema import MethodConfig, ProjectorConfig, RunConfig, SiameseConfig, section
@@ -39,8 +40,8 @@ _HOMES = {
     "GridPoint": "equation",
     "Siamese": "equation",
     "evaluate": "evaluation.run",
-    "load_backbone": "export.backbone",
-    "export": "export.run",
+    "load_backbone": "exporters.backbone",
+    "export": "exporters.run",
     "Interrupted": "errors",
     "Unfinished": "errors",
     "UserError": "errors",
@@ -48,7 +49,7 @@ _HOMES = {
     "Method": "method",
     "Progress": "method",
     "register": "registry",
-    "report": "report.run",
+    "report": "reports.run",
     "Result": "result",
     "open_run": "saved",
     "SavedRun": "saved",
@@ -97,3 +98,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'ssl_zoo' has no attribute '{name}'")
     return getattr(importlib.import_module(f"ssl_zoo.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

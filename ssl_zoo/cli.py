@@ -68,13 +68,13 @@ def _bench(words: Sequence[str]) -> None:
 
 
 def _report(words: Sequence[str]) -> None:
-    from ssl_zoo.report.run import report
+    from ssl_zoo.reports.run import report
 
     report(words)
 
 
 def _export(words: Sequence[str]) -> None:
-    from ssl_zoo.export.run import export
+    from ssl_zoo.exporters.run import export
 
     export(words)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import pkgutil
+import pydoc
 import re
 from pathlib import Path
 
@@ -35,6 +38,40 @@ def test_public_names_are_there() -> None:
         assert getattr(ssl_zoo, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         ssl_zoo.nonsense  # noqa: B018
+
+
+WRONG = {
+    "bench": ["suite=nonsense"],
+    "build_method": ["method=nonsense"],
+    "compose": ["method=nonsense"],
+    "embed": ["run=nowhere", "out=features.npy"],
+    "evaluate": ["run=nowhere", "protocol=knn"],
+    "export": ["run=nowhere", "format=timm"],
+    "load_backbone": "nowhere",
+    "open_run": "nowhere",
+    "report": ["run=nowhere"],
+    "train": ["method=nonsense"],
+}
+
+
+def test_public_functions_can_be_called_after_one_another() -> None:
+    """The import of a module must not take the place of a function of that name, as `report` once did."""
+    for name in (one for pair in itertools.permutations(WRONG, 2) for one in pair):
+        with pytest.raises(ssl_zoo.UserError, match=r"nonsense|nowhere"):
+            getattr(ssl_zoo, name)(WRONG[name])
+
+
+def test_no_public_name_is_that_of_a_module() -> None:
+    rooms = {"methods", "configs", "benchmarks"}
+    assert not (rooms | {module.name for module in pkgutil.iter_modules(ssl_zoo.__path__)}) & set(
+        ssl_zoo.__all__
+    )
+
+
+def test_dir_and_help_know_the_public_names() -> None:
+    assert set(ssl_zoo.__all__) <= set(dir(ssl_zoo))
+    text = pydoc.plain(pydoc.render_doc(ssl_zoo))
+    assert all(re.search(rf"^    (class )?{name}\(", text, re.M) for name in ssl_zoo.__all__)
 
 
 def test_every_command_of_the_readme_composes() -> None:

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from ssl_zoo.cli import main
-from ssl_zoo.report.run import report
+from ssl_zoo.reports.run import report
 from ssl_zoo.suites.comparing import compare, holm, tally
 from ssl_zoo.suites.comparing_page import page_of
 from ssl_zoo.suites.record import ClaimRecord, RowRecord, RunRecord, SuiteRecord

@@ -10,8 +10,8 @@ import pytest
 from matplotlib.figure import Figure
 from suite_samples import a_row, a_run, a_suite, claims, incomplete
 
-from ssl_zoo.report import drawing
-from ssl_zoo.report.drawing import LIGHT
+from ssl_zoo.reports import drawing
+from ssl_zoo.reports.drawing import LIGHT
 from ssl_zoo.suites import figures, panels
 from ssl_zoo.suites.figures import numbered
 from ssl_zoo.suites.markdown import markdown

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from ssl_zoo.report.drawing import Picture, chart
-from ssl_zoo.report.legend import drawable
-from ssl_zoo.report.page import Badge, Block, Cell, Gallery, Prose, Section, Table, number
+from ssl_zoo.reports.drawing import Picture, chart
+from ssl_zoo.reports.legend import drawable
+from ssl_zoo.reports.page import Badge, Block, Cell, Gallery, Prose, Section, Table, number
 from ssl_zoo.suites.means import heading, is_share
 from ssl_zoo.suites.pictures import Difference, differences, differences_size
 from ssl_zoo.suites.record import ClaimRecord, SuiteRecord

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from ssl_zoo.report.charts import Interval, intervals
-from ssl_zoo.report.drawing import Paint, Picture, Theme, chart
-from ssl_zoo.report.legend import drawable
-from ssl_zoo.report.page import Cell, Table, number
+from ssl_zoo.reports.charts import Interval, intervals
+from ssl_zoo.reports.drawing import Paint, Picture, Theme, chart
+from ssl_zoo.reports.legend import drawable
+from ssl_zoo.reports.page import Cell, Table, number
 from ssl_zoo.suites.comparing import EQUAL, Move, Side, is_accuracy
 from ssl_zoo.suites.means import Mean, heading, is_share
 from ssl_zoo.suites.side_by_side import NONE, Opened

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ssl_zoo.report.page import Badge, Block, Cell, Details, Gallery, Page, Prose, Section, Table, number
+from ssl_zoo.reports.page import Badge, Block, Cell, Details, Gallery, Page, Prose, Section, Table, number
 from ssl_zoo.suites.comparing import ALPHA, Move, Tally, is_accuracy, tally
 from ssl_zoo.suites.comparing_figures import metrics_of, picture_of, table_by_metric, table_of
 from ssl_zoo.suites.side_by_side import (

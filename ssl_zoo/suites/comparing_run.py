@@ -11,9 +11,9 @@ from pathlib import Path
 
 from ssl_zoo.errors import UserError
 from ssl_zoo.folders import why_not_writable
-from ssl_zoo.report.folder import RECORD as REPORT
-from ssl_zoo.report.folder import choose_folder, write
-from ssl_zoo.report.options import ReportConfig
+from ssl_zoo.reports.folder import RECORD as REPORT
+from ssl_zoo.reports.folder import choose_folder, write
+from ssl_zoo.reports.options import ReportConfig
 from ssl_zoo.suites.comparing import compare
 from ssl_zoo.suites.comparing_files import as_csv, as_values
 from ssl_zoo.suites.markdown import markdown

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ssl_zoo.report.drawing import Picture, chart
-from ssl_zoo.report.legend import drawable
-from ssl_zoo.report.page import Gallery, Section, number
+from ssl_zoo.reports.drawing import Picture, chart
+from ssl_zoo.reports.legend import drawable
+from ssl_zoo.reports.page import Gallery, Section, number
 from ssl_zoo.suites.means import heading, is_share, mean_of
 from ssl_zoo.suites.pictures import Group, against, against_size, heat_map
 from ssl_zoo.suites.record import SuiteRecord

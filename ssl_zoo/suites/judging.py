@@ -36,7 +36,7 @@ from typing import NamedTuple
 
 from scipy.stats import t as student
 
-from ssl_zoo.report.page import number, percent
+from ssl_zoo.reports.page import number, percent
 from ssl_zoo.suites.claims import Claim, Comparison, VerdictClaim
 from ssl_zoo.suites.record import ClaimRecord, RowRecord, RunRecord
 

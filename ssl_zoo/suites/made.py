@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ssl_zoo.history import environment
-from ssl_zoo.report.page import Block, Cell, Details, Items, Prose, Section, Table, seconds
+from ssl_zoo.reports.page import Block, Cell, Details, Items, Prose, Section, Table, seconds
 from ssl_zoo.suites.means import distinct_runs, heading, mean_of
 from ssl_zoo.suites.record import RowRecord, SuiteRecord
 

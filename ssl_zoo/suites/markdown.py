@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from ssl_zoo.report.page import Badge, Block, Cell, Details, Gallery, Items, Page, Prose, Table
+from ssl_zoo.reports.page import Badge, Block, Cell, Details, Gallery, Items, Page, Prose, Table
 
 __all__ = ["markdown"]
 

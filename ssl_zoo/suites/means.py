@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ssl_zoo.report.page import number, percent
+from ssl_zoo.reports.page import number, percent
 from ssl_zoo.suites.record import METRICS, RowRecord, RunRecord, SuiteRecord
 
 __all__ = ["COUNTS", "Mean", "distinct_runs", "heading", "is_share", "mean_of", "mean_over"]

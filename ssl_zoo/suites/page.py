@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ssl_zoo.report.page import Fact, Page
+from ssl_zoo.reports.page import Fact, Page
 from ssl_zoo.suites.answer import claims, missing, tally
 from ssl_zoo.suites.figures import figures
 from ssl_zoo.suites.made import again, cost, protocol

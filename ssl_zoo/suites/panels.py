@@ -14,10 +14,10 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from ssl_zoo.history import column, metrics, read_record
-from ssl_zoo.report.charts import Series, curves, draw_lines
-from ssl_zoo.report.drawing import Picture, Theme, chart
-from ssl_zoo.report.legend import LINES, add_legend, drawable, legend_height, short
-from ssl_zoo.report.page import Block, Gallery, Prose, Section, number, percent
+from ssl_zoo.reports.charts import Series, curves, draw_lines
+from ssl_zoo.reports.drawing import Picture, Theme, chart
+from ssl_zoo.reports.legend import LINES, add_legend, drawable, legend_height, short
+from ssl_zoo.reports.page import Block, Gallery, Prose, Section, number, percent
 from ssl_zoo.suites.means import heading, mean_of
 from ssl_zoo.suites.record import RowRecord, SuiteRecord
 from ssl_zoo.suites.table import accuracy_of

@@ -13,9 +13,9 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from ssl_zoo.report.charts import colour
-from ssl_zoo.report.drawing import Paint, Theme
-from ssl_zoo.report.legend import LINES, add_legend, legend_height, short
+from ssl_zoo.reports.charts import colour
+from ssl_zoo.reports.drawing import Paint, Theme
+from ssl_zoo.reports.legend import LINES, add_legend, legend_height, short
 
 __all__ = ["Difference", "Group", "against", "against_size", "differences", "differences_size", "heat_map"]
 

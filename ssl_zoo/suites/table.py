@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from ssl_zoo.report.page import Badge, Bar, Block, Cell, Prose, Section, Table, percent
+from ssl_zoo.reports.page import Badge, Bar, Block, Cell, Prose, Section, Table, percent
 from ssl_zoo.suites.means import Mean, distinct_runs, heading, is_share, mean_of, mean_over
 from ssl_zoo.suites.record import RowRecord, SuiteRecord
 

@@ -1,0 +1,208 @@
+"""MODEL_CARD.md: what an export is, how good it is, how to load it, and what nobody has measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ssl_zoo.config import to_mapping
+from ssl_zoo.exporters.encoder import Encoder, Written
+from ssl_zoo.exporters.figures import Figure, figures, result_of
+from ssl_zoo.exporters.recipes import preprocessing
+from ssl_zoo.naming import differences, variant
+from ssl_zoo.result import git_commit, versions
+from ssl_zoo.schema import SiameseConfig
+
+__all__ = ["write_card"]
+
+CARD = "MODEL_CARD.md"
+KINDS = {
+    "linear": "linear classification on all labels of augmented images",
+    "few_labels": "few labels",
+    "finetune": "fine-tuning",
+    "detection": "detection",
+}
+
+
+def write_card(encoder: Encoder, written: Written, folder: Path) -> None:
+    """Writes the card of one export."""
+    measured = figures(encoder)
+    sections = [
+        f"# {encoder.architecture}, {encoder.run.title}",
+        _summary(encoder),
+        "## How to load it\n\n" + _loading(written),
+        "## What it expects\n\n" + _expects(encoder, written),
+        "## Figures\n\n" + _figures(encoder, measured),
+        "## Data\n\n" + _data(encoder),
+        "## Recipe\n\n" + _recipe(encoder),
+        "## Limits\n\n" + _limits(encoder, measured),
+        "## Provenance\n\n" + _provenance(encoder),
+    ]
+    (folder / CARD).write_text("\n\n".join(sections) + "\n")
+
+
+def _summary(encoder: Encoder) -> str:
+    run, config = encoder.run, encoder.run.config
+    stem = ", its stem a 3x3 convolution without stride and without max-pool" if encoder.small_stem else ""
+    lines = [
+        f"A backbone without a classifier: timm's `{config.backbone.name}`{stem}; {encoder.num_features} features of "
+        f"{_images(encoder)}. Trained without labels by {config.method.name}."
+    ]
+    differing = (run.result or {}).get("differs_from_paper") or differences(config)
+    if differing:
+        lines.append(f"It differs from the paper's method: {variant(config)}.")
+    elif isinstance(config.method, SiameseConfig):
+        lines.append("On the axes that ssl-zoo compares it is the method of the paper.")
+    if encoder.weights == "random":
+        lines.append("**These are the weights from before the training**, a baseline to compare others with.")
+    elif not run.is_finished:
+        at = f"{run.position.epoch} of {config.epochs} epochs are done" + (
+            f", and {run.position.batch} batches of the next" if run.position.batch else ""
+        )
+        lines.append(
+            f"**Unfinished: {at}**; what the run measured at its end, if it came to one, is not of these."
+        )
+    elif run.result is not None and not run.is_last:
+        lines.append(
+            f"**Not of the run's last checkpoint, but of `{run.path.name}`**; what the run measured at its end is not "
+            "of these."
+        )
+    elif (result := result_of(encoder)) is None:
+        lines.append(
+            "**Unfinished: all epochs are done, but the run holds no result**; nothing is known of it."
+        )
+    else:
+        lines.append(f"Verdict: **{result.get('verdict')}**. {result.get('verdict_reason')}")
+    return "\n\n".join(lines)
+
+
+def _images(encoder: Encoder) -> str:
+    colour = "gray" if encoder.channels == 1 else "colour"
+    return f"{colour} images of {encoder.size} x {encoder.size} pixels"
+
+
+def _loading(written: Written) -> str:
+    parts = ["| file | what it is |\n|---|---|\n" + "\n".join(_rows(written.files))]
+    parts += [*written.notes, "In this folder, without ssl-zoo:", _python(written.code)]
+    for heading, code in written.further:
+        parts += [f"{heading}:", _python(code)]
+    return "\n\n".join(parts)
+
+
+def _rows(files: dict[str, str]) -> list[str]:
+    return [f"| `{name}` | {what} |" for name, what in files.items()]
+
+
+def _python(code: str) -> str:
+    return f"```python\n{code}\n```"
+
+
+def _expects(encoder: Encoder, written: Written) -> str:
+    data = encoder.run.config.data
+    values = f"mean {list(data.mean)} and standard deviation {list(data.std)} of values in [0, 1]"
+    taken = "which the model subtracts and divides by itself" if written.normalizes else "as below"
+    return "\n\n".join(
+        [
+            f"{_images(encoder).capitalize()}, {values}, {taken}. Images whose shorter side is at most 96 pixels are "
+            "seen whole, larger ones in the centre crop of 224/256; timm's `crop_pct` has one value for both.",
+            _python(preprocessing(encoder, written.normalizes)),
+        ]
+    )
+
+
+def _figures(encoder: Encoder, measured: list[Figure]) -> str:
+    if not measured:
+        return "None was measured of these weights."
+    lines = [
+        "| protocol | data | metric | this encoder | untrained encoder | raw pixels |",
+        "|---|---|---|---|---|---|",
+        *(figure.row() for figure in measured),
+        "",
+        *dict.fromkeys(f"- {figure.protocol}: {figure.in_words}" for figure in measured if figure.in_words),
+    ]
+    size = encoder.run.config.augment.size
+    if encoder.size != size:
+        lines.append(
+            f"- The run's own figures are of images of {size} pixels, and this export is for others."
+        )
+    return "\n".join(lines)
+
+
+def _data(encoder: Encoder) -> str:
+    run = encoder.run
+    config = run.config
+    limited = f" (data.limit={config.data.limit})" if config.data.limit else ""
+    sizes = sorted({view.size for view in config.views}, reverse=True)
+    colour = "gray" if encoder.channels == 1 else "colour"
+    return (
+        f"{config.data.name}: {run.images:,} training images{limited}, {colour}, "
+        f"seen in augmented views of {' and '.join(map(str, sizes))} pixels."
+    )
+
+
+def _recipe(encoder: Encoder) -> str:
+    config = encoder.run.config
+    optimizer = config.optimizer
+    accumulated = f" x {config.trainer.accumulate}" if config.trainer.accumulate > 1 else ""
+    return "\n\n".join(
+        [
+            f"{config.epochs} epochs, batches of {config.batch_size}{accumulated} images, {optimizer.name} at base "
+            f"rate {optimizer.lr:g} (scaling: {optimizer.lr_scaling}) with weight decay "
+            f"{optimizer.weight_decay:g}, seed {config.seed}. The whole configuration, folders left out:",
+            f"```yaml\n{_config(encoder)}```",
+        ]
+    )
+
+
+def _config(encoder: Encoder) -> str:
+    """The run's configuration, without the folders of the machine it ran on."""
+    values = to_mapping(encoder.run.config)
+    for key in ("run_dir", "resume"):
+        values.pop(key, None)
+    data: dict[str, Any] = values["data"]
+    data.pop("root", None)
+    for key in ("train", "test"):
+        if data.get(key):
+            data[key] = "FOLDER"
+    return str(yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=110))
+
+
+def _limits(encoder: Encoder, measured: list[Figure]) -> str:
+    run = encoder.run
+    kinds = {figure.kind for figure in measured}
+    missing = [words for kind, words in KINDS.items() if kind not in kinds]
+    classified = {figure.data for figure in measured if figure.kind != "label_free"}
+    if not classified - {run.config.data.name, "-"}:
+        missing.append("transfer to other data")
+    result = result_of(encoder) or {}
+    if encoder.weights == "trained" and result.get("linear_top1") is None:
+        missing.insert(0, "the linear probe of the run")
+    if encoder.weights == "trained" and result.get("knn_top1") is None:
+        missing.insert(0, "the kNN accuracy of the run")
+    lines = [
+        f"- Not measured: {', '.join(missing)}." if missing else "",
+        f"- One run, of seed {run.config.seed}: how much others would differ is not said here.",
+        "- Nothing is known of images unlike those it was trained on, nor of bias or robustness.",
+        "- No licence is claimed for the weights here; that of the training images is the user's to look up.",
+    ]
+    return "\n".join(line for line in lines if line)
+
+
+def _provenance(encoder: Encoder) -> str:
+    result = encoder.run.result or {}
+    trained_with = result.get("versions") or {}
+    facts = {
+        "digest of the weights": encoder.digest,
+        "hash of the configuration": result.get("config_hash"),
+        "commit of ssl-zoo, training": result.get("git_commit"),
+        "commit of ssl-zoo, export": git_commit(),
+        "trained with": _listed(trained_with),
+        "exported with": _listed(versions()),
+    }
+    return "\n".join(f"- {name}: {value or 'not recorded'}" for name, value in facts.items())
+
+
+def _listed(found: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in found.items())

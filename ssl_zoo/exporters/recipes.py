@@ -1,0 +1,91 @@
+"""Pieces of Python that the cards print."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ssl_zoo.data.split import SMALL_SIDE
+from ssl_zoo.exporters.encoder import Encoder, is_fixed
+
+__all__ = ["build_with_timm", "preprocessing", "stem_lines"]
+
+
+def stem_lines(encoder: Encoder) -> list[str]:
+    """The two lines that replace a ResNet's stem, where the encoder has a small one."""
+    if not encoder.small_stem:
+        return []
+    first = encoder.model.conv1
+    assert isinstance(first, nn.Conv2d)
+    return [
+        f"model.conv1 = nn.Conv2d({first.in_channels}, {first.out_channels}, kernel_size=3, padding=1, bias=False)",
+        "model.maxpool = nn.Identity()",
+    ]
+
+
+def build_with_timm(encoder: Encoder, file: str) -> str:
+    """Python that builds `model` with timm and loads a safetensors file, all weights of it."""
+    stem = stem_lines(encoder)
+    size = f", img_size={encoder.size}" if is_fixed(encoder.run.config.backbone.name) else ""
+    return "\n".join(
+        [
+            "import timm",
+            "from safetensors.torch import load_file",
+            *(["from torch import nn"] if stem else []),
+            "",
+            f'model = timm.create_model("{encoder.architecture}", num_classes=0, in_chans={encoder.channels}{size})',
+            *stem,
+            f'model.load_state_dict(load_file("{file}"), strict=True)',
+            f"model.eval()  # {shapes(encoder)}",
+        ]
+    )
+
+
+def shapes(encoder: Encoder) -> str:
+    """What goes in and what comes out."""
+    size = encoder.size
+    return (
+        f"images (N, {encoder.channels}, {size}, {size}), normalised, to features (N, {encoder.num_features})"
+    )
+
+
+def preprocessing(encoder: Encoder, normalizes: bool) -> str:
+    """Python that makes what the encoder expects from a Pillow image, with Pillow and NumPy alone; as `Preprocess`.
+
+    Args:
+        encoder: whose images.
+        normalizes: the model normalises, so that its input is in [0, 1].
+    """
+    size, data = encoder.size, encoder.run.config.data
+    gray = encoder.channels == 1
+    pixels = "np.asarray(image, dtype=np.float32) / 255"
+    pixels = f"({pixels})[None]" if gray else f"({pixels}).transpose(2, 0, 1)"
+    return "\n".join(
+        [
+            "import numpy as np",
+            "from PIL import Image, ImageOps",
+            *(
+                []
+                if normalizes
+                else ["", f"mean = np.array({list(data.mean)}, dtype=np.float32)[:, None, None]"]
+            ),
+            *([] if normalizes else [f"std = np.array({list(data.std)}, dtype=np.float32)[:, None, None]"]),
+            "",
+            "",
+            "def preprocess(image):",
+            f'    """Pillow image -> float32 ({encoder.channels}, {size}, {size})."""',
+            '    if image.mode in ("I", "F"):',
+            '        raise ValueError("32 bits per channel have no fixed range")',
+            "    image = ImageOps.exif_transpose(image)",
+            '    if image.mode.startswith("I;16"):  # which convert would clip at 255',
+            "        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))",
+            f'    image = image.convert("{"L" if gray else "RGB"}")',
+            "    shorter = min(image.size)",
+            f"    side = {size} if shorter <= {SMALL_SIDE} else {round(size * 256 / 224)}",
+            "    width, height = (side * length // shorter for length in image.size)",
+            "    image = image.resize((width, height), Image.Resampling.BILINEAR)",
+            f"    left, top = round((width - {size}) / 2), round((height - {size}) / 2)",
+            f"    image = image.crop((left, top, left + {size}, top + {size}))",
+            f"    pixels = {pixels}  # in [0, 1]",
+            "    return pixels" if normalizes else "    return (pixels - mean) / std",
+        ]
+    )

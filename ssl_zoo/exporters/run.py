@@ -1,0 +1,101 @@
+"""`ssl-zoo export`: the verb."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from ssl_zoo.errors import UserError
+from ssl_zoo.exporters.card import write_card
+from ssl_zoo.exporters.encoder import Encoder, Written, encoder_of
+from ssl_zoo.exporters.schema import ExportConfig, read_export
+from ssl_zoo.folders import why_not_writable
+from ssl_zoo.saved import SavedRun, open_run
+
+__all__ = ["export"]
+
+Writer = Callable[[Encoder, Path, ExportConfig], Written]
+
+
+def export(words: Sequence[str] = (), silent: bool = False) -> Path:
+    """Exports a run's backbone: `export(["run=runs/mine", "format=timm"])`.
+
+    A folder appears whole or not at all.
+
+    Args:
+        words: the same `key=value` words as on the command line.
+        silent: print nothing.
+
+    Returns:
+        The folder of the export; of several formats the folder that theirs are in.
+
+    Raises:
+        UserError: the words, or what they name, are wrong; the format cannot hold this architecture; a package is
+            missing. Nothing has been created.
+    """
+    config = read_export(words)
+    if "onnx" in config.format:
+        from ssl_zoo.exporters.to_onnx import require_onnx
+
+        require_onnx()
+    run = open_run(config.run)
+    places = _places(config, run)
+    for folder in places.values():
+        _check(folder)
+    encoder = encoder_of(run, config.weights, config.size)
+    console = Console(quiet=silent)
+    staging = _staging(next(iter(places.values())))
+    try:
+        for name in places:
+            folder = staging / name
+            folder.mkdir()
+            write: Writer = importlib.import_module(f"ssl_zoo.exporters.to_{name}").write
+            write_card(encoder, write(encoder, folder, config), folder)
+        for name, place in places.items():
+            _move(staging / name, place)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    for place in places.values():
+        console.print(str(place), highlight=False, markup=False, soft_wrap=True)
+    return places[config.format[0]] if len(places) == 1 else places[config.format[0]].parent
+
+
+def _places(config: ExportConfig, run: SavedRun) -> dict[str, Path]:
+    """The folder of each format."""
+    if config.out is None:
+        return {name: run.folder / "export" / name for name in config.format}
+    out = Path(config.out).expanduser()
+    if len(config.format) == 1:
+        return {config.format[0]: out}
+    _check(out)
+    return {name: out / name for name in config.format}
+
+
+def _check(folder: Path) -> None:
+    if (reason := why_not_writable(folder)) is not None:
+        raise UserError(
+            f"out must be a folder that can be written to; received '{folder}', and {reason}; choose another with out="
+        )
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UserError(
+            f"out must be new or empty; '{folder}' holds files already; choose another with out=, or remove it"
+        )
+
+
+def _staging(place: Path) -> Path:
+    """A folder on the same disk that the exports grow in, beside where they will be."""
+    there = next(parent for parent in place.absolute().parents if parent.is_dir())
+    return Path(tempfile.mkdtemp(prefix=".ssl-zoo-export-", dir=there))
+
+
+def _move(folder: Path, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.is_dir():
+        place.rmdir()  # it is empty; a folder cannot replace one on every system
+    os.replace(folder, place)

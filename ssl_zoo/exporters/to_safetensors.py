@@ -1,0 +1,31 @@
+"""One plain file of weights, which says of itself in its metadata what it is.
+
+- [0] safetensors, https://github.com/huggingface/safetensors
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ssl_zoo.exporters.encoder import Encoder, Written, save_weights
+from ssl_zoo.exporters.recipes import build_with_timm
+from ssl_zoo.exporters.schema import ExportConfig
+
+__all__ = ["write"]
+
+FILE = "backbone.safetensors"
+METADATA = f"""\
+from safetensors import safe_open
+
+with safe_open("{FILE}", framework="numpy") as file:
+    metadata = file.metadata()  # method, data, verdict, digest, commit, ..., all of them text"""
+
+
+def write(encoder: Encoder, folder: Path, config: ExportConfig) -> Written:
+    """Writes the file."""
+    save_weights(encoder, folder / FILE)
+    return Written(
+        files={FILE: "the weights, by timm's names, with metadata"},
+        code=build_with_timm(encoder, FILE),
+        further=(("What the file says of itself", METADATA),),
+    )

@@ -1,0 +1,50 @@
+"""A state dict for `torchvision.models.resnetXX`.
+
+- [0] torchvision, https://github.com/pytorch/vision
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ssl_zoo.exporters.encoder import Encoder, Written
+from ssl_zoo.exporters.recipes import shapes, stem_lines
+from ssl_zoo.exporters.residual import as_torchvision
+from ssl_zoo.exporters.schema import ExportConfig
+
+__all__ = ["write"]
+
+FILE = "model.pth"
+
+
+def write(encoder: Encoder, folder: Path, config: ExportConfig) -> Written:
+    """Writes the file.
+
+    Raises:
+        UserError: torchvision has no such model.
+    """
+    model = as_torchvision(encoder, "torchvision")
+    torch.save({name: weight.clone() for name, weight in model.state_dict().items()}, folder / FILE)
+    lines = stem_lines(encoder)
+    first = encoder.model.conv1
+    assert isinstance(first, nn.Conv2d)
+    if not lines and encoder.channels != 3:
+        lines = [
+            f"model.conv1 = nn.Conv2d({first.in_channels}, {first.out_channels}, kernel_size=7, stride=2, padding=3, "
+            "bias=False)"
+        ]
+    code = [
+        "import torch",
+        "import torchvision",
+        "from torch import nn",
+        "",
+        f"model = torchvision.models.{encoder.architecture}(weights=None)",
+        "model.fc = nn.Identity()",
+        *lines,
+        f'model.load_state_dict(torch.load("{FILE}", weights_only=True), strict=True)',
+        f"model.eval()  # {shapes(encoder)}",
+    ]
+    return Written(files={FILE: "the state dict, by torchvision's names"}, code="\n".join(code))

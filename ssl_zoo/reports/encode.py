@@ -1,0 +1,58 @@
+"""Features and embeddings of the images, by the trained encoder and by what it was before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ssl_zoo.augment import normalize
+from ssl_zoo.method import Encoder
+from ssl_zoo.reports.images import Images
+from ssl_zoo.schema import DataConfig
+from ssl_zoo.training.hardware import pick_device
+
+__all__ = ["LAYER_NAMES", "Outputs", "encode"]
+
+# Of `Outputs`, not normalised; what is said of two augmented views is said so where it stands.
+LAYER_NAMES = {"features": "backbone's features", "embeddings": "projector's outputs"}
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What an encoder makes of N images; float32, on the CPU."""
+
+    features: Tensor  # (N, F), of the backbone
+    embeddings: Tensor  # (N, D), of the projector
+
+    @property
+    def finite(self) -> bool:
+        """Whether all are numbers: not so of a diverged network."""
+        return bool(self.features.isfinite().all() and self.embeddings.isfinite().all())
+
+
+def encode(encoders: Sequence[Encoder], images: Images, size: int, data: DataConfig) -> list[Outputs]:
+    """Passes the images through each encoder, in evaluation mode and float32; each image is read once.
+
+    Args:
+        encoders: for images of `data.channels`.
+        images: N of them.
+        size: pixels that the encoders see.
+        data: mean and std.
+
+    Raises:
+        UserError: an image cannot be read.
+    """
+    device = pick_device("auto")
+    encoders = [encoder.to(device).eval() for encoder in encoders]
+    found: list[tuple[list[Tensor], list[Tensor]]] = [([], []) for _ in encoders]
+    for batch in images.batches(size):
+        x = normalize(batch.to(device), data.mean, data.std)  # (n, C, size, size)
+        with torch.inference_mode():
+            for encoder, (features, embeddings) in zip(encoders, found, strict=True):
+                f = encoder.backbone(x)  # (n, F)
+                features.append(f.float().cpu())
+                embeddings.append(encoder.projector(f).float().cpu())  # (n, D)
+    return [Outputs(torch.cat(features), torch.cat(embeddings)) for features, embeddings in found]

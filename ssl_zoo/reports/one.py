@@ -1,0 +1,158 @@
+"""The report of one run."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+
+from ssl_zoo.errors import UserError
+from ssl_zoo.history import column
+from ssl_zoo.monitors.label_free import label_free, spectrum
+from ssl_zoo.reports.charts import Series, curves, curves_size
+from ssl_zoo.reports.drawing import chart
+from ssl_zoo.reports.encode import LAYER_NAMES, encode
+from ssl_zoo.reports.evaluations import evaluated
+from ssl_zoo.reports.figures import Told, accuracies, badge, diagnostics, facts, made, name_of, title
+from ssl_zoo.reports.images import data_of, load_images
+from ssl_zoo.reports.looks import feature_map, neighbours, views_seen
+from ssl_zoo.reports.options import ReportConfig
+from ssl_zoo.reports.page import Gallery, Page, Prose, Section, Table, number, percent
+from ssl_zoo.reports.seen import Seen
+from ssl_zoo.saved import SavedRun, digest_of
+from ssl_zoo.schema import DataConfig
+
+__all__ = ["page_of"]
+
+PANELS = (
+    ("loss", "Training loss", False),
+    ("knn_top1", "kNN top-1", True),
+    ("output_std_ratio", "Output std ratio", False),
+    ("effective_rank", "Effective rank of z/|z|", False),
+    ("lr", "Learning rate", False),
+)
+
+
+def page_of(run: SavedRun, config: ReportConfig, words: Sequence[str], say: Callable[[str], None]) -> Page:
+    """Measures a run and puts its report together; nothing is written.
+
+    Args:
+        run: finished or not.
+        config: the options.
+        words: about the data.
+        say: is given a line for the person who waits.
+
+    Raises:
+        UserError: the run's images are not there, or cannot be read; a weight is missing.
+    """
+    told, data = Told.of(run), data_of(words, run, run)
+    images = load_images(data, config.samples, config.seed)
+    say(f"reading {images.in_words}")
+    methods = {"trained": run.method()}
+    try:
+        methods["untrained"] = run.method(trained=False)
+    except UserError:  # pretrained weights to start from, and no network
+        say("the initial weights cannot be fetched: the report goes without the untrained encoder")
+    found = encode([m.encoder for m in methods.values()], images, run.config.augment.size, data)
+    seen = Seen(run, config, data, images, dict(zip(methods, found, strict=True)))
+    before = digest_of(methods["untrained"].encoder.backbone.state_dict()) if "untrained" in methods else None
+    say("drawing")
+    command = shlex.join(["ssl-zoo", "report", *config.run, *config.words(), *words])
+    sections = [
+        accuracies(told, images.labels is not None if _is_own(data, run) else None),
+        _curves(told),
+        feature_map(seen),
+        neighbours(seen),
+        views_seen(seen),
+        _spectra(seen),
+        diagnostics(told),
+        evaluated(run, before),
+        made(told, command),
+    ]
+    return Page(
+        title=title(told),
+        kicker=f"ssl-zoo report · seed {run.config.seed} · {run.config.backbone.name} · {name_of(run)}",
+        lead=told.reason,
+        badge=badge(told),
+        facts=facts(told, found[0].embeddings.shape[1]),
+        sections=[section for section in sections if section is not None],
+        foot=f"Pictures and scores are of {images.in_words}, without augmentation unless said otherwise. "
+        "This page needs no network and no other file.",
+    )
+
+
+def _is_own(data: DataConfig, run: SavedRun) -> bool:
+    """Whether these are the images that the run was trained on."""
+    own = run.config.data
+    return (data.source, data.name, data.train) == (own.source, own.name, own.train)
+
+
+def _curves(told: Told) -> Section:
+    pictures = []
+    for name, heading, is_share in PANELS:
+        x, y = column(told.rows, name)
+        if not y:
+            continue
+        dashed = []
+        if name == "knn_top1":
+            pairs = (("pixels", "raw pixels"), ("random_encoder", "untrained encoder"))
+            dashed = [(w, b) for key, w in pairs if (b := told.baseline(f"{key}_knn_top1")) is not None]
+        elif name == "output_std_ratio":
+            dashed = [("isotropic", 1.0)]
+        show, known = percent if is_share else number, [value for value in y if math.isfinite(value)] or y
+        alt = (
+            f"{heading} over {x[-1]:.0f} epochs: {show(y[0])} at epoch {x[0]:.0f}, {show(y[-1])} at the last; "
+            f"lowest {show(min(known))}, highest {show(max(known))}"
+        )
+        alt += "".join(f"; {words} {show(height)}" for words, height in dashed) + "."
+        bottom = 0.0 if name in ("output_std_ratio", "effective_rank", "lr") else None
+        paint = curves(heading, [Series("", x, y)], baselines=dashed, percent=is_share, bottom=bottom)
+        pictures.append(chart(f"curve-{name.replace('_', '-')}", paint, alt=alt))
+    if not pictures:
+        return Section("curves", "Learning curves", [Prose("There is no metrics.csv beside the checkpoint.")])
+    return Section("curves", "Learning curves", [Gallery(pictures)])
+
+
+def _spectra(seen: Seen) -> Section:
+    """Eigenvalues of features and embeddings, and the label-free scores."""
+    pictures, rows = [], []
+    if not seen.usable:
+        return Section("spectrum", "Spectrum", [Prose("No spectrum: the features are not finite.")])
+    for key, layer in LAYER_NAMES.items():
+        series, told = [], []
+        for name, one in seen.usable.items():
+            x: Tensor = getattr(one, key)  # (N, width)
+            s, eigenvalues = label_free(x), spectrum(x)
+            figures = (s.rankme, s.alpha_req, s.effective_rank, s.participation_ratio)
+            rows.append((f"{name}, {layer}", str(x.shape[1]), *map(number, figures)))
+            shares = (eigenvalues / eigenvalues.sum())[eigenvalues > 0].tolist()
+            role = "trained" if name == "trained" else "random"
+            series.append(
+                Series(f"{name}, rank {number(s.effective_rank)}", range(1, len(shares) + 1), shares, role)
+            )
+            largest = f"the largest holds {percent(shares[0])} of the variance" if shares else "no variance"
+            rank = f"effective rank {number(s.effective_rank)} of {x.shape[1]}"
+            told.append(f"{name}: {rank}, {len(shares)} above rounding, {largest}")
+        paint = curves(layer.capitalize(), series, x="eigenvalue, by size", log_y=True)
+        alt = f"Eigenvalues of the covariance of the {layer}, as shares of the variance. {'; '.join(told)}."
+        pictures.append(chart(f"spectrum-{key}", paint, alt=alt, size=curves_size(series)))
+    text = (
+        "Eigenvalues of the covariance, each as a share of the variance. A cliff is dimensional collapse: the "
+        "directions beyond it are not used. The rank in the legend is the effective rank."
+    )
+    caption = (
+        f"Label-free scores of {len(seen.images)} images. Ranks: higher uses more directions; alpha of the "
+        "power law of the eigenvalues: 1 is best. They compare encoders of one architecture; alone they prove nothing."
+    )
+    if any(
+        len(seen.images) <= x.shape[1] for one in seen.usable.values() for x in (one.features, one.embeddings)
+    ):
+        caption += " There are fewer images than dimensions, which bounds the ranks."
+    table = Table(
+        ("encoder, layer", "width", "RankMe", "alpha-ReQ", "effective rank", "participation ratio"),
+        rows,
+        caption,
+    )
+    return Section("spectrum", "Spectrum", [Prose(text), *seen.left_out, Gallery(pictures, wide=True), table])

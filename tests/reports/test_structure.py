@@ -1,0 +1,252 @@
+"""Neighbours, clusters, map, ranking and drawing against naive references."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import rankdata
+
+from ssl_zoo.history import command, metrics
+from ssl_zoo.monitors.label_free import LabelFreeScores
+from ssl_zoo.reports.drawing import DARK, LIGHT
+from ssl_zoo.reports.page import Page, Prose, Section, Table, number, percent, render
+from ssl_zoo.reports.ranking import Contender, correlations, rank, who_is_better, widths_differ
+from ssl_zoo.reports.several import _headline as headline
+from ssl_zoo.reports.several import _record as record_of
+from ssl_zoo.reports.strips import BLUE, ORANGE, strip, tile
+from ssl_zoo.reports.structure import agreement, chance, choose_queries, clusters, embed_in_2d, nearest
+
+
+def blobs(groups=3, each=15, width=20):
+    """Well separated groups in shuffled order: features and the group of each row."""
+    generator = torch.Generator().manual_seed(0)
+    centres = 20 * torch.eye(width)[:groups]
+    labels = torch.arange(groups).repeat_interleave(each)[torch.randperm(groups * each, generator=generator)]
+    return centres[labels] + torch.randn(groups * each, width, generator=generator), labels
+
+
+def test_nearest_is_that_of_a_loop():
+    features = torch.randn(40, 6, generator=torch.Generator().manual_seed(1))
+    features[7] = features[3] * 2  # a tie: the same direction
+    queries = torch.tensor([0, 3, 39])
+    found = nearest(features, queries, 5)
+    for row, query in enumerate(queries.tolist()):
+        cosines = [
+            (-float(torch.nn.functional.cosine_similarity(features[query], other, dim=0)), i)
+            for i, other in enumerate(features)
+            if i != query
+        ]
+        assert found.index[row].tolist() == [i for _, i in sorted(cosines)[:5]]
+        assert found.similarity[row].tolist() == pytest.approx([-c for c, _ in sorted(cosines)[:5]], abs=1e-6)
+
+
+def test_among_equals_the_first_and_never_the_query():
+    found = nearest(torch.ones(6, 3), torch.tensor([2]), 5)
+    assert found.index.tolist() == [[0, 1, 3, 4, 5]]
+
+
+def test_agreement_is_that_of_a_loop():
+    torch.manual_seed(2)
+    features, labels = torch.randn(30, 4), torch.randint(3, (30,))
+    hits = 0
+    for i in range(30):
+        cosines = torch.nn.functional.cosine_similarity(features[i : i + 1], features)
+        cosines[i] = -2
+        hits += sum(int(labels[j] == labels[i]) for j in cosines.argsort(descending=True)[:4])
+    assert agreement(features, labels, 4) == pytest.approx(hits / 120)
+
+
+def test_chance_counts_no_image_as_its_own_neighbour():
+    labels = torch.tensor([0, 0, 0, 1, 3, 3])
+    pairs = [(a == b).item() for i, a in enumerate(labels) for j, b in enumerate(labels) if i != j]
+    assert chance(labels) == pytest.approx(sum(pairs) / len(pairs))
+    assert chance(torch.tensor([0, 1, 2])) == 0
+
+
+def test_clusters_find_separated_groups_the_largest_first():
+    features, labels = blobs()
+    drop = torch.tensor([i for i in range(len(labels)) if labels[i] != 2 or i % 2])  # group 2 is smaller
+    found = clusters(features[drop], 3, seed=0)
+    pairs = set(zip(labels[drop].tolist(), found.tolist(), strict=True))
+    assert len(pairs) == 3
+    sizes = torch.bincount(found)
+    assert sizes.tolist() == sorted(sizes.tolist(), reverse=True)
+
+
+def test_clusters_of_equal_images_are_one():
+    assert clusters(torch.ones(12, 3), 4, seed=0).tolist() == [0] * 12
+
+
+def test_the_map_keeps_separated_groups_apart_and_is_the_same_again():
+    features, labels = blobs()
+    xy = torch.from_numpy(embed_in_2d(features, seed=1))
+    distances = torch.cdist(xy, xy).fill_diagonal_(torch.inf)
+    assert (labels[distances.argmin(dim=1)] == labels).all()
+    assert torch.equal(xy, torch.from_numpy(embed_in_2d(features, seed=1)))
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_a_map_of_narrow_or_equal_features(width):
+    assert embed_in_2d(torch.ones(12, width), seed=0).tolist() == [[0, 0]] * 12
+    assert np.isfinite(embed_in_2d(torch.randn(12, width), seed=0)).all()
+
+
+def test_queries_are_one_of_each_group():
+    groups = torch.tensor([4, 4, 0, 0, 2, 2, 2])
+    chosen = choose_queries(groups, 5, seed=0)
+    assert groups[chosen].tolist() == [0, 2, 4]
+    assert len(choose_queries(groups, 2, seed=0)) == 2
+    assert len({tuple(choose_queries(groups, 5, seed=seed).tolist()) for seed in range(10)}) > 1
+
+
+def contender(name, score, half=0.0, verdict="healthy", linear=None, width=9):
+    scores = LabelFreeScores(score, 1 + 1 / score, score, score)
+    layers = ("features", "embeddings")
+    errors = LabelFreeScores(*[half / 1.96] * 4)
+    return Contender(
+        name,
+        verdict,
+        dict.fromkeys(layers, scores),
+        dict.fromkeys(layers, errors),
+        dict.fromkeys(layers, width),
+        linear,
+    )
+
+
+def test_the_best_is_the_highest_that_may_be():
+    runs = [
+        contender("low", 3),
+        contender("collapsed", 9, verdict="collapsed"),
+        contender("high", 5),
+        contender("nan", math.nan, verdict="diverged"),
+    ]
+    assert [one.name for one in rank(runs)] == ["high", "low", "collapsed", "nan"]
+    best, close = who_is_better(runs)
+    assert best is not None
+    assert (best.name, close) == ("high", [])
+    assert who_is_better(runs[1:2]) == (None, [])
+
+
+@pytest.mark.parametrize(("half", "undecided"), [(0.4, []), (0.6, ["b"])])
+def test_overlapping_intervals_are_undecided(half, undecided):
+    best, close = who_is_better([contender("a", 5, half), contender("b", 4, half), contender("c", 1, half)])
+    assert best is not None
+    assert best.name == "a"
+    assert [one.name for one in close] == undecided
+
+
+def test_outputs_of_two_widths_are_undecided_where_they_come_first():
+    wide, narrow, last = (
+        contender("wide", 9, width=512),
+        contender("narrow", 5, width=64),
+        contender("last", 3),
+    )
+    best, close = who_is_better([narrow, wide, last])
+    assert best is wide
+    assert close == [narrow]
+    assert headline([wide, narrow, last]).startswith(
+        "Undecided: wide has the highest label-free score, but its outputs are 512 wide and those of narrow 64"
+    )
+    alike = [contender("a", 9), contender("b", 5), contender("c", 3, width=64)]
+    assert who_is_better(alike)[1] == []
+    assert headline(alike).endswith("The outputs differ in width, with which the score grows.")
+    assert [widths_differ(alike), widths_differ(alike[:2])] == [True, False]
+    assert record_of(alike)["widths_differ"] is True
+    assert record_of([wide, narrow])["best"] is None
+    assert record_of([wide, narrow])["undecided"] == ["wide", "narrow"]
+
+
+def test_the_headline_is_about_those_that_may_be_best():
+    high, low = contender("high", 5), contender("low", 3)
+    out = [contender("c", 9, verdict="collapsed"), contender("d", 1, verdict="not learning")]
+    assert (
+        headline([high, *out])
+        == "high is the only one not ruled out by its verdict; its score decides nothing."
+    )
+    assert headline([high, low]) == "high has the highest label-free score of the 2 that may be best."
+    assert headline([high, low, *out]) == (
+        "high has the highest label-free score of the 2 that may be best. 2 are ruled out by verdict."
+    )
+    near = [contender("high", 5, 1), contender("low", 4, 1), out[0]]
+    assert headline(near) == (
+        "Undecided: high has the highest label-free score, but low cannot be told from it. 1 is ruled out by verdict."
+    )
+    assert headline(out).startswith("None of these runs can be called best")
+
+
+def test_correlation_is_that_of_ranks():
+    scores, linear = [3.0, 1.0, 4.0, 1.5, 9.0], [0.8, 0.2, 0.7, 0.3, 0.75]
+    runs = [contender(str(s), s, linear=p) for s, p in zip(scores, linear, strict=True)]
+    count, found = correlations([*runs, contender("unknown", 2), contender("nan", math.nan, linear=0.1)])
+    expected = np.corrcoef(rankdata(scores), rankdata(linear))[0, 1]
+    assert count == 5
+    assert found["embeddings", "rankme"] == pytest.approx(expected)
+    assert found["features", "alpha_req"] == pytest.approx(expected)  # nearer to 1 is better
+    assert correlations(runs[:3]) == (3, {})
+
+
+def test_a_tile_is_magnified_by_whole_pixels():
+    pixels = torch.arange(12 * 12, dtype=torch.uint8).view(1, 12, 12)
+    large = np.asarray(tile(pixels))
+    assert (large == np.kron(pixels[0].numpy(), np.ones((5, 5), np.uint8))[..., None]).all()
+    assert tile(torch.rand(3, 100, 100)).size == (64, 64)
+
+
+def test_marks_stand_below_their_tiles():
+    black = tile(torch.zeros(1, 64, 64))
+    row = np.asarray(strip([black] * 3, [None, True, False]))[64:]
+    centres = {name: np.argwhere((row[..., :3] == ink).all(-1) & (row[..., 3] > 0))[:, 1] for name, ink in
+               (("right", BLUE), ("wrong", ORANGE))}  # fmt: skip
+    right, wrong = 64 + 4 + 12 + 32, 2 * 68 + 12 + 32
+    assert abs(centres["right"].mean() - right) < 2
+    assert abs(centres["wrong"].mean() - wrong) < 2
+    assert row[:, :64, 3].max() == 0
+
+
+@pytest.mark.parametrize(("theme", "least"), [(LIGHT, 1.9), (DARK, 3.0)])
+def test_class_colours_are_seen_and_differ(theme, least):
+    def luminance(colour):
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        r, g, b = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+    for colour in theme.classes:
+        low, high = sorted((luminance(colour), luminance(theme.ground)))
+        assert (high + 0.05) / (low + 0.05) >= least
+    assert len(set(theme.classes)) == 10
+
+
+def test_names_are_text_not_markup():
+    page = Page("<script>x</script>", "k", "l", sections=[
+        Section("a", "<b>", [Prose("<i>"), Table(("<u>",), [("<s>",)], '"<em>')])
+    ])  # fmt: skip
+    html = render(page)
+    assert not any(tag in html for tag in ("<script>x", "<b>", "<i>", "<u>", "<s>", "<em>"))
+
+
+def test_figures_in_cells():
+    assert [number(v) for v in (None, 0.0, 12.345, -2.0, 1234.5, 4.2e-7, math.inf, math.nan)] == [
+        "–", "0", "12.3", "−2.00", "1234", "4.20e−07", "∞", "not finite",
+    ]  # fmt: skip
+    assert [percent(None), percent(0.9614), percent(0.9614, 0.0119), percent(0.5, math.nan)] == [
+        "–", "96.1 %", "96.1 ± 1.2 %", "50.0 %",
+    ]  # fmt: skip
+
+
+def test_a_torn_metrics_file_is_read_as_far_as_it_goes(tmp_path):
+    (tmp_path / "metrics.csv").write_text("epoch,loss,knn_top1\n0,,0.5\n1,nan,\n2,0.2")
+    rows = metrics(tmp_path)
+    assert rows[0] == {"epoch": 0, "knn_top1": 0.5}
+    assert math.isnan(rows[1]["loss"])
+    assert rows[2] == {"epoch": 2, "loss": 0.2}
+    assert metrics(tmp_path / "none") == []
+
+
+def test_the_command_is_typed_as_it_was():
+    assert (
+        command({"command": ["/x/ssl-zoo", "train", "data.train=my folder"]})
+        == "ssl-zoo train 'data.train=my folder'"
+    )
+    assert command({"command": ["pytest"]}) is None
+    assert command({}) is None
