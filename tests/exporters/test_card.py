@@ -9,7 +9,7 @@ import shutil
 import numpy as np
 import pytest
 import yaml
-from export.made import make
+from exporters.made import make
 from PIL import Image
 from runs import words
 from safetensors import safe_open

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from export import rebuilt
-from export.made import COLOUR, blocks, features_of, images, make
+from exporters import rebuilt
+from exporters.made import COLOUR, blocks, features_of, images, make
 
 from ssl_zoo.errors import UserError
 from ssl_zoo.exporters.run import export

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from export.made import COLOUR, blocks, case, features_of, images, make, take_up
+from exporters.made import COLOUR, blocks, case, features_of, images, make, take_up
 from PIL import Image
 from safetensors import safe_open
 
