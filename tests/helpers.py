@@ -21,6 +21,12 @@ SMALL = (
 )
 
 
+# How far views may lie apart that are equal to rounding. Crop and blur are four products of weights that sum to 1 with
+# values up to 1: with up to 24 terms each 4 * 24 * 2^-24 = 6e-6. Colour jitter stretches that at most 1.8^3 = 6 times
+# and normalisation by std=0.2 five times: 1.7e-4. Another draw changes most values of an image by a hundred times that.
+ROUNDING = 2e-4
+
+
 class Flat(nn.Module):
     """A backbone that a test sees through: images (N, 1, 4, 4) to features (N, 12) by one linear layer."""
 

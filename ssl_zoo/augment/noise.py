@@ -2,8 +2,8 @@
 
 What a generator draws depends on how many values it draws, and in which order. Here value i of an image is a
 hash of (seed, i), so an image meets the same noise whichever images are made together with it, on however
-many threads and processes, and on any device. The hash is SplitMix64's output function; Box and Muller make two
-normals of its 64 bits.
+many threads and processes, and on any device: the hash is exact, the logarithm and the cosine are so to rounding.
+The hash is SplitMix64's output function; Box and Muller make two normals of its 64 bits.
 """
 
 from __future__ import annotations

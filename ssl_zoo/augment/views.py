@@ -76,11 +76,13 @@ class Augment(nn.Module):
             generator: the only source of randomness, on the images' device.
             part: (rank, world): the images are the rank-th of ``world`` equal consecutive parts of a larger
                 batch. Processes whose generators are in the same state then make, together, the views that
-                one process would make of the whole batch: with the same draws everywhere, to the bit on a
-                CPU, and up to the rounding of batched matrix products on other devices.
+                one process would make of the whole batch: with the same draws, and equal to rounding.
 
         Returns:
-            Per view a float32 tensor (N, C, size, size), normalised.
+            Per view a float32 tensor (N, C, size, size), normalised. The same call gives the same bits on the same
+            machine with the same number of threads. Elsewhere, with other threads or in other parts, the draws
+            are the same and the values equal to rounding: a product of one matrix takes another kernel than a
+            batch of them, and its last bits depend on the threads.
 
         Raises:
             ValueError: the images have another type, shape or number than stated, the generator another

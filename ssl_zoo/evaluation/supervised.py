@@ -4,7 +4,8 @@
 
 A plain PyTorch loop. Lightning would bring checkpoints, loggers and several processes, none of which an evaluation
 has, and cost the view of what is trained, in which mode and in which precision: all that there is to get wrong here.
-All randomness follows from the seed; on a CPU, with the same number of threads, a training is repeatable to the bit.
+All randomness follows from the seed; on the same CPU, with the same number of threads, a training is repeatable to the
+bit.
 """
 
 from __future__ import annotations

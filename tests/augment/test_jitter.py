@@ -63,4 +63,4 @@ def test_in_parts(case):
         part = images[start : start + 7].clone()
         for step in steps:
             part = step(part, start)
-        torch.testing.assert_close(part, expected[start : start + 7], atol=1e-6, rtol=0)
+        torch.testing.assert_close(part, expected[start : start + 7], atol=1e-5, rtol=0)

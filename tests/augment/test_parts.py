@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from helpers import ROUNDING
 
 from ssl_zoo.augment import Augment
 from ssl_zoo.schema import (
@@ -51,7 +52,9 @@ def check(views, images, world):
         assert torch.equal(state, after)  # the next batch agrees as well
         parts.append(made)
     for expected, *pieces in zip(whole, *parts, strict=True):
-        assert torch.equal(torch.cat(pieces), expected)
+        torch.testing.assert_close(torch.cat(pieces), expected, atol=ROUNDING, rtol=0)
+    for expected, again in zip(whole, make(views, images)[0], strict=True):
+        assert torch.equal(again, expected)  # the same call
 
 
 @pytest.mark.parametrize("world", [2, 3, 8])
