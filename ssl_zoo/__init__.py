@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ssl_zoo.config import compose
+    from ssl_zoo.distributed import gather
     from ssl_zoo.embedding.run import embed
     from ssl_zoo.equation import GridPoint, Siamese
     from ssl_zoo.errors import Interrupted, Unfinished, UserError
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "bench": "suites.bench",
     "compose": "config",
+    "gather": "distributed",
     "embed": "embedding.run",
     "GridPoint": "equation",
     "Siamese": "equation",
@@ -84,6 +86,7 @@ __all__ = [
     "embed",
     "evaluate",
     "export",
+    "gather",
     "load_backbone",
     "open_run",
     "register",

@@ -1,9 +1,12 @@
 """Several processes: what they have together. With one process each function returns what it is given.
 
 A batch is divided into equal, consecutive parts, the n-th for the process of rank n, so that what is gathered
-has the order that one process would have seen. The gradient is averaged over the processes by DDP; the loss of
-each is the mean over its own anchors, and `gather` adds up, in the backward pass, what all processes' losses
-say of a tensor. Together that is the gradient of the mean over the whole batch.
+has the order that one process would have seen. The gradient is averaged over the processes by DDP, and `gather`
+adds up, in the backward pass, what all processes' losses say of a tensor. So the gradient is that of the mean of
+the processes' losses, and it is that of one process with the whole batch where this mean is its loss:
+
+- each process's loss is the mean over its own images, whose keys may be gathered (InfoNCE), or
+- each process computes the same loss over all images, from gathered tensors alone (Barlow Twins).
 """
 
 from __future__ import annotations
@@ -26,7 +29,17 @@ def world_size() -> int:
 
 
 def gather(x: Tensor) -> Tensor:
-    """The tensors (N, ...) of all processes, (world_size * N, ...) in the order of ranks, with gradient."""
+    """Concatenates the tensors of all processes, with gradient; with one process it returns its argument.
+
+    For `Method.loss` where a loss couples the images of a batch; the gradient is right in the two cases that the
+    head of this file names, without any factor. All processes must call it, equally often.
+
+    Args:
+        x: (N, ...), of one shape in all processes.
+
+    Returns:
+        (world_size * N, ...), in the order of ranks, which is that of the batch.
+    """
     return torch.cat(dist.gather(x.contiguous())) if world_size() > 1 else x
 
 

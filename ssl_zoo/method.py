@@ -68,7 +68,12 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, views: Sequence[Tensor], index: Tensor) -> LossOutput:
-        """The loss of a batch.
+        """The loss of a batch, or of this process's part of it.
+
+        Over several processes DDP averages the gradients. For a mean over images that is the whole batch's
+        gradient. A loss that couples the images of a batch (negatives, a mean, variance or correlation over the
+        batch) must be computed from `ssl_zoo.gather(z)` for every z that it couples: see `ssl_zoo.distributed`. BN
+        in the encoder is synchronised by `method.batch_norm: sync`, the default.
 
         Args:
             views: one tensor (N, C, H, W) per view; the n-th images of all views show the same image.

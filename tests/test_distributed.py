@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from helpers import build, make_views
-from two_processes import CASES, IMAGES
+from two_processes import CASES, IMAGES, coupled_batch
 
 HERE = Path(__file__).parent
 
@@ -50,6 +50,29 @@ def test_queue_memory_and_weights_are_the_same_in_both_processes(
     assert first.keys() == second.keys()
     for name in first:
         assert torch.equal(first[name], second[name]), name
+
+
+def test_a_loss_over_gathered_tensors_has_the_gradient_of_the_whole_batch(
+    found: list[dict[str, Any]],
+) -> None:
+    """Against loops over images and channels in one process, in float64: `gather` needs no factor."""
+    views, weight = coupled_batch()
+    columns = []  # of each view, a list of 3 lists of IMAGES values with mean 0 and variance 1
+    for view in views:
+        z = [[sum(x[k] * weight[k, d] for k in range(4)) for x in view] for d in range(3)]
+        means = [sum(column) / IMAGES for column in z]
+        z = [[value - mean for value in column] for column, mean in zip(z, means, strict=True)]
+        spreads = [(sum(value**2 for value in column) / IMAGES) ** 0.5 for column in z]
+        columns.append([[value / s for value in column] for column, s in zip(z, spreads, strict=True)])
+    expected = torch.zeros((), dtype=torch.float64)
+    for i in range(3):
+        for j in range(3):
+            c = sum(columns[0][i][n] * columns[1][j][n] for n in range(IMAGES)) / IMAGES
+            expected = expected + (c - float(i == j)) ** 2
+    expected.backward()
+    for part in found:
+        torch.testing.assert_close(part["coupled"]["loss"], expected.detach())
+        torch.testing.assert_close(part["coupled"]["gradient"], weight.grad)
 
 
 @pytest.mark.parametrize("shuffle", [False, True])

@@ -91,6 +91,14 @@ def test_barlow_twins_against_its_algorithm(plugin: Path) -> None:
     torch.testing.assert_close(method.loss(views, torch.arange(12)).loss, expected, rtol=1e-3, atol=1e-3)
 
 
+def test_the_readme_shows_the_examples_own_code() -> None:
+    readme = (EXAMPLE.parent.parent / "README.md").read_text()
+    shown = readme.partition("```python\n@section\n")[2].partition("```")[0]
+    code = (EXAMPLE / "ssl_zoo_barlowtwins" / "__init__.py").read_text().partition("@section\n")[2]
+    assert "def loss" in shown
+    assert shown == code
+
+
 def test_list_shows_own_yaml_and_survives_a_broken_plugin(
     plugin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,15 +15,17 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from helpers import build, make_views, progress
+from helpers import Flat, build, make_views, progress
 
 from ssl_zoo.distributed import gather
 from ssl_zoo.equation import Siamese
+from ssl_zoo.method import Method
 from ssl_zoo.parts.batchnorm import synchronize
-from ssl_zoo.schema import OptimizerConfig
+from ssl_zoo.schema import OptimizerConfig, ProjectorConfig
 from ssl_zoo.training.optim import build_optimizer
 
 IMAGES = 8
+EXAMPLE = Path(__file__).parent.parent / "examples" / "ssl-zoo-barlowtwins"
 SWAV = "method.prototypes.number=5"
 CASES: dict[str, tuple[str, ...]] = {
     "simsiam": ("simsiam",),
@@ -52,17 +54,18 @@ CASES: dict[str, tuple[str, ...]] = {
     "swav": ("swav", SWAV, "method.prototypes.frozen_epochs=0"),
     "swav, no stop-gradient": ("swav", SWAV, "method.prototypes.frozen_epochs=0", "method.stop_gradient=false"),
     "swav, queue": ("swav", SWAV, "method.prototypes.frozen_epochs=0", "method.sinkhorn.queue_size=12"),
+    "barlow twins, the example plugin": ("barlowtwins",),
 }  # fmt: skip
 
 
 def train(words: tuple[str, ...], rank: int, world: int) -> dict[str, Any]:
     """Losses, gradients and state after three steps on this process's part of each batch."""
-    method = build(*words)
+    method = build(*words) if words != ("barlowtwins",) else _barlow_twins()
     method.allocate(20)
     if world > 1:
         synchronize(method, torch.device("cpu"))
     optimizer = build_optimizer(OptimizerConfig(lr=0.1, lr_scaling="none"), method, IMAGES)
-    count = 2 * method.config.pairs_per_image
+    count = 2 * (method.config.pairs_per_image if isinstance(method, Siamese) else 1)
     half = slice(rank * IMAGES // world, (rank + 1) * IMAGES // world)
     losses, gradients = [], []
     for step in range(3):
@@ -84,7 +87,17 @@ def train(words: tuple[str, ...], rank: int, world: int) -> dict[str, Any]:
     return {"losses": torch.stack(losses), "gradients": gradients, "state": _state(method)}
 
 
-def _state(method: Siamese) -> dict[str, torch.Tensor]:
+def _barlow_twins() -> Method:
+    """The example plugin on the tests' backbone, with BN in its projector as its YAML has it."""
+    sys.path.insert(0, str(EXAMPLE))
+    from ssl_zoo_barlowtwins import BarlowTwins, BarlowTwinsConfig
+
+    projector = ProjectorConfig(layers=3, hidden_dim=16, output_dim=8, bias_output=False)
+    torch.manual_seed(0)
+    return BarlowTwins(BarlowTwinsConfig(name="barlowtwins", projector=projector), Flat(), 12)
+
+
+def _state(method: Method) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in method.state_dict().items()}
 
 
@@ -98,6 +111,27 @@ def shuffled_keys(rank: int, shuffle: bool) -> dict[str, torch.Tensor]:
     return {"keys": gather(method._copied(view[half])), **weights}
 
 
+def coupled(rank: int) -> dict[str, torch.Tensor]:
+    """A loss over all of a float64 batch, from gathered tensors, and the gradient of a weight as DDP averages it."""
+    views, weight = coupled_batch()
+    half = slice(rank * IMAGES // 2, (rank + 1) * IMAGES // 2)
+    z1, z2 = (gather(view[half] @ weight) for view in views)  # (IMAGES, 3)
+    z1, z2 = ((z - z.mean(0)) / z.std(0, correction=0) for z in (z1, z2))
+    c = z1.T @ z2 / IMAGES
+    loss = (c - torch.eye(3, dtype=torch.float64)).square().sum()
+    loss.backward()
+    assert weight.grad is not None
+    return {"loss": loss.detach(), "gradient": gather(weight.grad[None]).mean(dim=0)}
+
+
+def coupled_batch() -> tuple[torch.Tensor, torch.Tensor]:
+    """Two views (2, IMAGES, 4) and a weight (4, 3), in float64."""
+    generator = torch.Generator().manual_seed(3)
+    views = torch.randn(2, IMAGES, 4, generator=generator, dtype=torch.float64)
+    weight = torch.randn(4, 3, generator=generator, dtype=torch.float64)
+    return views, weight.requires_grad_()
+
+
 def work(rank: int, out: str) -> None:
     """One of the two processes."""
     torch.set_num_threads(1)
@@ -108,7 +142,8 @@ def work(rank: int, out: str) -> None:
     )
     both = {name: train(words, rank, 2) for name, words in CASES.items()}
     keys = [shuffled_keys(rank, shuffle) for shuffle in (False, True)]
-    torch.save({"alone": alone, "both": both, "keys": keys}, Path(out) / f"{rank}.pt")
+    found = {"alone": alone, "both": both, "keys": keys, "coupled": coupled(rank)}
+    torch.save(found, Path(out) / f"{rank}.pt")
     dist.barrier()
     dist.destroy_process_group()
 

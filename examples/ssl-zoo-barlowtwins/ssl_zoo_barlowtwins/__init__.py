@@ -6,6 +6,10 @@
 No pair of views stands in this loss, so it is no point of ssl-zoo's grid: `loss` is written out here, by
 lightly's `BarlowTwinsLoss`. Encoder, views, trainer, monitors and verdict are ssl-zoo's.
 
+Mean, variance and correlation are over the whole batch, so both embeddings are gathered from all processes.
+lightly's `gather_distributed` would sum correlations that each process has normalised by its own part. BN in
+the projector is synchronised by `method.batch_norm: sync`, the default.
+
 - [0] Barlow Twins, 2021, https://arxiv.org/abs/2103.03230 (Algorithm 1)
 """
 
@@ -17,12 +21,12 @@ from lightly.loss import BarlowTwinsLoss
 from pydantic import Field
 from torch import Tensor, nn
 
-from ssl_zoo import LossOutput, Method, MethodConfig, register, section
+from ssl_zoo import LossOutput, Method, MethodConfig, gather, register, section
 
 
 @section
 class BarlowTwinsConfig(MethodConfig):
-    """What `method.` may say besides the projector."""
+    """The keys that `method.` takes, besides the projector."""
 
     lambda_param: Annotated[float, Field(gt=0)] = 5e-3  # the paper's
     loss_scale: Annotated[float, Field(gt=0)] = 1.0
@@ -38,7 +42,8 @@ class BarlowTwins(Method):
         self.loss_scale = config.loss_scale
 
     def loss(self, views: Sequence[Tensor], index: Tensor) -> LossOutput:
-        """The two views (N, C, H, W) to the loss."""
+        """The two views (N, C, H, W) to the loss over the images of all processes."""
         z1, z2 = (self.encoder(view) for view in views)  # (N, D) each
         with torch.autocast(z1.device.type, enabled=False):
-            return LossOutput(loss=self.loss_scale * self.criterion(z1.float(), z2.float()))
+            z1, z2 = gather(z1.float()), gather(z2.float())  # (world size * N, D) each
+            return LossOutput(loss=self.loss_scale * self.criterion(z1, z2))
