@@ -7,11 +7,11 @@ import os
 from collections.abc import Sequence
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from ssl_zoo import registry
 from ssl_zoo.config import compose, group_dirs
+from ssl_zoo.console import Console, styled
 from ssl_zoo.result import environment
 from ssl_zoo.training.hardware import COMPILE, plan
 
@@ -36,8 +36,8 @@ def show() -> None:
         **found["versions"],
     }
     for name, value in rows.items():
-        table.add_row(f"[bold]{name}[/bold]", str(value))
-    Console(highlight=False, soft_wrap=True).print(table)
+        table.add_row(styled((name, "bold")), str(value))
+    Console().print(table)
 
 
 def show_speed(words: Sequence[str]) -> None:
@@ -57,8 +57,8 @@ def show_speed(words: Sequence[str]) -> None:
         "bottleneck": f"{speed.bottleneck}. {speed.advice}",
     }
     for name, value in rows.items():
-        table.add_row(f"[bold]{name}[/bold]", value)
-    Console(highlight=False, soft_wrap=True).print(table)
+        table.add_row(styled((name, "bold")), value)
+    Console().print(table)
 
 
 def _state(name: str) -> str:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
-__all__ = ["Interrupted", "Unfinished", "UserError", "suggest", "unknown_name"]
+__all__ = ["Interrupted", "Unfinished", "UserError", "printable", "shortened", "suggest", "unknown_name"]
+
+# Characters at most: of a message, and of a stretch without spaces in it, such as a name or a number.
+MESSAGE, STRETCH = 4000, 300
 
 
 class UserError(ValueError):
     """The user's input is wrong. The message states the rule, the value received and the fix.
 
-    The command line prints it without a traceback and exits with status 2; nothing has been created.
+    The command line prints it without a traceback and exits with status 2; nothing has been created. Whatever was
+    received, the message is at most 4,000 characters long and has no control characters but line breaks.
     """
+
+    def __init__(self, message: str) -> None:
+        words = re.sub(rf"\S{{{STRETCH + 1},}}", lambda word: shortened(word[0], STRETCH), printable(message))
+        super().__init__(shortened(words, MESSAGE))
 
 
 class Interrupted(BaseException):
@@ -23,9 +32,26 @@ class Unfinished(Exception):
     """Some of several runs failed; the others are done and reported."""
 
 
+def printable(text: str) -> str:
+    """Escapes control characters, which would steer the terminal, and all else that cannot be shown (`\\x1b`)."""
+    if text.isprintable():
+        return text
+    return "".join(c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def shortened(text: str, longest: int) -> str:
+    """Leaves out the middle of a text that is longer than `longest` characters, and says how much."""
+    if len(text) <= longest:
+        return text
+    note = f"...({len(text) - longest} characters left out)..."
+    head = max(0, 2 * (longest - len(note)) // 3)
+    tail = max(0, longest - len(note) - head)
+    return f"{text[:head]}{note}{text[len(text) - tail :]}"
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """Returns ``"; did you mean 'x'?"`` for the known name nearest to ``name``, or an empty string."""
-    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    nearest = [] if len(name) > STRETCH else difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"; did you mean '{nearest[0]}'?" if nearest else ""
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import yaml
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from ssl_zoo import registry
 from ssl_zoo.config import group_file, group_names
+from ssl_zoo.console import Console, styled
 from ssl_zoo.equation import GridPoint
 from ssl_zoo.errors import UserError, unknown_name
 from ssl_zoo.suites.listing import summaries
@@ -26,6 +26,8 @@ GROUPS = {
     "experiments": "experiment",
     "protocols": "protocol",
 }
+
+WIDE = 10_000  # columns where there is no terminal to wrap for: a line for each name
 
 
 def show(words: Sequence[str]) -> None:
@@ -41,7 +43,7 @@ def show(words: Sequence[str]) -> None:
         raise UserError(f"list takes one kind and one pattern; received '{' '.join(words)}'")
     if what is not None and what not in known:
         raise unknown_name("list", what, known)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console()
     for kind in [*GROUPS, "suites"] if what is None else [what]:
         if kind == "backbones":
             _names(console, kind, _backbones(), pattern)
@@ -49,7 +51,7 @@ def show(words: Sequence[str]) -> None:
             _methods(console, pattern)
         elif kind == "suites":
             notes = summaries()
-            _names(console, kind, notes, pattern, {name: escape(note) for name, note in notes.items()})
+            _names(console, kind, notes, pattern, notes)
         else:
             names = [name for name in group_names(GROUPS[kind]) if pattern is None or _match(name, pattern)]
             names.sort(key=_by_number)
@@ -72,7 +74,7 @@ def _names(
     kind: str,
     names: Iterable[str],
     pattern: str | None,
-    notes: dict[str, str] | None = None,
+    notes: Mapping[str, str | Text] | None = None,
 ) -> None:
     chosen = [name for name in names if pattern is None or _match(name, pattern)]
     if not chosen:
@@ -82,9 +84,12 @@ def _names(
     if notes is None:
         console.print("\n".join(chosen))
         return
+    if not console.is_terminal:
+        console.width = WIDE
     table = Table(
         title=kind, title_justify="left", title_style="bold", box=None, show_header=False, padding=(0, 2)
     )
+    table.add_column(no_wrap=True, overflow="fold")
     for name in chosen:
         table.add_row(name, notes[name])
     console.print(table)
@@ -92,17 +97,18 @@ def _names(
 
 def _methods(console: Console, pattern: str | None) -> None:
     plugins = registry.plugins()
-    notes = {}
+    notes: dict[str, str | Text] = {}
     for name in group_names("method"):
         try:
             entry = registry.get(_registered(name))
         except UserError as error:  # a broken plugin: the others are still of use
-            notes[name] = f"[red]{error}[/red]"
+            notes[name] = styled((str(error), "red"))
             continue
         paper = getattr(entry.method, "paper", None)
-        own = "" if entry.name == name else f" [dim](a YAML of its own, on {entry.name})[/dim]"
-        origin = f" [dim](from {plugins[name].module})[/dim]" if name in plugins else own
-        notes[name] = (_parts(paper) if isinstance(paper, GridPoint) and not own else entry.summary) + origin
+        own = "" if entry.name == name else f" (a YAML of its own, on {entry.name})"
+        origin = f" (from {plugins[name].module})" if name in plugins else own
+        parts = _parts(paper) if isinstance(paper, GridPoint) and not own else entry.summary
+        notes[name] = styled(parts, (origin, "dim"))
     _names(console, "methods", notes, pattern, notes)
 
 
@@ -137,4 +143,4 @@ def _summary(group: str, name: str) -> str:
     comments = [
         line[1:].strip() for line in group_file(group, name).read_text().splitlines() if line.startswith("# ")
     ]
-    return escape(next((line for line in comments if not line.startswith("@")), ""))
+    return next((line for line in comments if not line.startswith("@")), "")

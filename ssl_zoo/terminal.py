@@ -6,12 +6,11 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from rich.console import Console
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
-from rich.text import Text
 
+from ssl_zoo.console import Console, styled
 from ssl_zoo.result import Result
 
 __all__ = ["Narrator", "bar_of", "closing_table"]
@@ -27,8 +26,9 @@ COLOURS = {
 
 def bar_of(unit: str, console: Console) -> Progress:
     """A bar that counts units, with a description and the time left; not yet shown."""
-    columns = (TextColumn(unit), MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}"))
-    return Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=console)
+    named, described, left = (TextColumn(t, markup=False) for t in (unit, "{task.description}", "left"))
+    columns = (named, MofNCompleteColumn(), BarColumn(), described, left, TimeRemainingColumn())
+    return Progress(*columns, console=console)
 
 
 class Narrator:
@@ -49,15 +49,15 @@ class Narrator:
             self.bar = bar_of("epoch", self.console)
             self.task = self.bar.add_task("", total=epochs)
 
-    def start(self, heading: str) -> None:
-        """Prints the heading and opens the bar."""
-        self.console.print(heading, highlight=False)
+    def start(self, title: str, rest: str) -> None:
+        """Prints the heading, its title in bold, and opens the bar."""
+        self.console.print(styled((title, "bold"), rest))
         if self.bar is not None:
             self.bar.start()
 
     def note(self, line: str) -> None:
         """Prints a line of its own."""
-        self.console.print(line, highlight=False, markup=False)
+        self.console.print(line)
 
     def epoch(self, row: dict[str, float | None]) -> None:
         """Tells of an epoch that is done."""
@@ -67,8 +67,7 @@ class Narrator:
         elif row.get("output_std_ratio") is not None or row["epoch"] == self.epochs:
             seconds = time.perf_counter() - self.started
             self.console.print(
-                f"epoch {int(row['epoch'] or 0):>4}/{self.epochs} · {' · '.join(figures)} · {seconds:.0f} s",
-                highlight=False,
+                f"epoch {int(row['epoch'] or 0):>4}/{self.epochs} · {' · '.join(figures)} · {seconds:.0f} s"
             )
 
     def waiting(self, what: str) -> AbstractContextManager[Any]:
@@ -126,29 +125,24 @@ def closing_table(result: Result, title: str, initial: dict[str, Any]) -> Panel:
     ):
         table.add_row(label, _short(getattr(result, name)), _short(initial.get(name)), "")
     colour = COLOURS[result.verdict]
-    verdict = Text.assemble(
-        (f" {result.verdict.upper()} ", f"bold white on {colour}"), " ", result.verdict_reason
-    )
+    verdict = styled((f" {result.verdict.upper()} ", f"bold white on {colour}"), f" {result.verdict_reason}")
     speed = f"{result.views_per_second:.0f} views/s · " if result.views_per_second else ""
-    foot = Text(
-        "\n".join(
-            line
-            for line in (
-                result.linear_protocol and f"linear probe: {result.linear_protocol}",
-                result.knn_protocol and f"kNN: {result.knn_protocol}",
-                NO_ACCURACY if result.linear_top1 is None else "",
-                f"{result.train_seconds:.0f} s training · {speed}{result.peak_memory_mb:.0f} MB at most",
-                f"{result.run_dir}: result.json, metrics.csv, curves.png, checkpoints/last.ckpt",
-                f"next: ssl-zoo eval run={result.run_dir} · report run={result.run_dir} · export, embed",
-            )
-            if line
-        ),
-        style="dim",
+    foot = "\n".join(
+        line
+        for line in (
+            result.linear_protocol and f"linear probe: {result.linear_protocol}",
+            result.knn_protocol and f"kNN: {result.knn_protocol}",
+            NO_ACCURACY if result.linear_top1 is None else "",
+            f"{result.train_seconds:.0f} s training · {speed}{result.peak_memory_mb:.0f} MB at most",
+            f"{result.run_dir}: result.json, metrics.csv, curves.png, checkpoints/last.ckpt",
+            f"next: ssl-zoo eval run={result.run_dir} · report run={result.run_dir} · export, embed",
+        )
+        if line
     )
     grid = Table.grid(padding=(1, 0, 0, 0))
-    for part in (table, verdict, foot):
+    for part in (table, verdict, styled((foot, "dim"))):
         grid.add_row(part)
-    return Panel(grid, title=title, title_align="left", border_style=colour, expand=False)
+    return Panel(grid, title=styled(title), title_align="left", border_style=colour, expand=False)
 
 
 def _percent(value: float | None) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from rich.console import Console
 from rich.progress import Progress
 
+from ssl_zoo.console import Console
 from ssl_zoo.terminal import bar_of
 
 __all__ = ["Teller"]
@@ -36,7 +36,7 @@ class Teller:
 
     def note(self, line: str) -> None:
         """Prints a line of its own."""
-        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self.console.print(line)
 
     def advance(self, images: int) -> None:
         """Tells of more images that are done."""

@@ -13,9 +13,9 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
+from ssl_zoo.console import Console, styled
 from ssl_zoo.data import load_data
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.compose import compose_evaluations
@@ -71,7 +71,7 @@ def _evaluate(words: Sequence[str], console: Console) -> list[dict[str, Any]]:
 
     def say(line: str) -> None:
         if first.progress:
-            console.print(f"  {line}", style="dim", highlight=False)
+            console.print(f"  {line}", style="dim")
 
     shared: dict[str, Labelled] = {}
     holds = any(config.kind in HOLDS for config in configs)
@@ -91,9 +91,7 @@ def _evaluate(words: Sequence[str], console: Console) -> list[dict[str, Any]]:
     where = (
         f"{torch.get_num_threads()} CPU threads" if hardware.device.type == "cpu" else str(hardware.device)
     )
-    console.print(
-        f"[bold]{subject.title}[/bold] · {subject.num_features} features · {where}", highlight=False
-    )
+    console.print(styled((subject.title, "bold"), f" · {subject.num_features} features · {where}"))
     if subject.identity.get("verdict") not in (None, "healthy"):
         console.print(f"its verdict: {subject.identity['verdict']}", style="yellow")
     return [_do(task, words, folder, console) for task in tasks]
@@ -215,8 +213,8 @@ def _show(console: Console, record: dict[str, Any], file: Path) -> None:
         table.add_column(column, justify="right")
     for row in record["rows"]:
         table.add_row(*(_cell(column, row[column]) for column in columns))
-    console.print(table if columns else title, highlight=False)
-    console.print(f"{record['in_words']} · {record['seconds']:.1f} s · {file}", style="dim", highlight=False)
+    console.print(table if columns else title)
+    console.print(f"{record['in_words']} · {record['seconds']:.1f} s · {file}", style="dim")
 
 
 def _cell(column: str, value: Any) -> str:

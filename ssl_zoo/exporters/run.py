@@ -9,8 +9,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rich.console import Console
-
+from ssl_zoo.console import Console
 from ssl_zoo.errors import UserError
 from ssl_zoo.exporters.card import write_card
 from ssl_zoo.exporters.encoder import Encoder, Written, encoder_of
@@ -62,7 +61,7 @@ def export(words: Sequence[str] = (), silent: bool = False) -> Path:
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     for place in places.values():
-        console.print(str(place), highlight=False, markup=False, soft_wrap=True)
+        console.print(str(place))
     return places[config.format[0]] if len(places) == 1 else places[config.format[0]].parent
 
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from ssl_zoo.console import Console
 from ssl_zoo.errors import UserError
 from ssl_zoo.reports.folder import choose_folder, write
 from ssl_zoo.reports.options import read_words
@@ -34,7 +33,7 @@ def report(words: Sequence[str], silent: bool = False) -> Path:
     console = Console(quiet=silent)
 
     def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line)
 
     config, about_data = read_words(words)
     if _are_suites(config.run):

@@ -10,10 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
 
 from ssl_zoo.config import read_word
+from ssl_zoo.console import Console, styled
 from ssl_zoo.errors import Interrupted, Unfinished, UserError
 from ssl_zoo.folders import why_not_writable
 from ssl_zoo.history import read_record
@@ -53,7 +52,7 @@ def bench(words: Sequence[str], *, silent: bool = False) -> SuiteRecord:
         Unfinished: some runs failed; the others are done, and the report says which failed and why.
         Interrupted: Ctrl-C; the runs are saved and the same words go on.
     """
-    return _Bench(words, Console(quiet=silent, soft_wrap=True)).run()
+    return _Bench(words, Console(quiet=silent)).run()
 
 
 class _Bench:
@@ -144,11 +143,9 @@ class _Bench:
         for row in self.rows:
             done = sum(is_done(job, self.runs / job.name) for job in jobs[row.name])
             line = f"{row.name}: {done} of {len(jobs[row.name])} done · {shlex.join(row.own) or '(the base)'}"
-            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+            self.console.print(line)
         shared = [f"data={self.planner.data}", *self.planner.base, *self.planner.words]
-        self.console.print(
-            f"all rows: {shlex.join(dict.fromkeys(shared))}", style="dim", markup=False, soft_wrap=True
-        )
+        self.console.print(f"all rows: {shlex.join(dict.fromkeys(shared))}", style="dim")
         return self._collect(jobs, None)
 
     def _jobs(self, rows: Sequence[Row]) -> dict[str, list[Job]]:
@@ -217,11 +214,8 @@ class _Bench:
         unique = {job.name: job for job in jobs}
         done = sum(is_done(job, self.runs / name) for name, job in unique.items())
         config = self.suite.config
-        self.console.print(
-            f"[bold]{what}{escape(config.title)}[/bold] · {escape(config.paper)}, {escape(config.section)} · "
-            f"{len(unique)} runs, {done} of them done already",
-            highlight=False,
-        )
+        rest = f" · {config.paper}, {config.section} · {len(unique)} runs, {done} of them done already"
+        self.console.print(styled((f"{what}{config.title}", "bold"), rest))
 
     def _stopped(self) -> str:
         command = shlex.join(["ssl-zoo", "bench", *self.words])
@@ -230,11 +224,8 @@ class _Bench:
 
     def _conclude(self, record: SuiteRecord) -> None:
         for claim in record.claims:
-            colour = STATES[claim.state]
-            self.console.print(
-                f"[{colour}]{claim.state:>9}[/{colour}]  {escape(claim.text)}: {escape(claim.why)}",
-                highlight=False,
-            )
+            state = (f"{claim.state:>9}", STATES[claim.state])
+            self.console.print(styled(state, f"  {claim.text}: {claim.why}"))
         failed = [
             f"{row.name}, seed {run.seed}: {run.error}"
             for row in record.rows
@@ -242,8 +233,8 @@ class _Bench:
             if run.error
         ]
         for line in failed:
-            self.console.print(f"   [red]failed[/red]  {escape(line)}", highlight=False)
-        self.console.print(f"written: {self.folder / 'report.html'}, report.md, results.csv", highlight=False)
+            self.console.print(styled(("   failed", "red"), f"  {line}"))
+        self.console.print(f"written: {self.folder / 'report.html'}, report.md, results.csv")
 
 
 def _flat(jobs: Mapping[Any, Sequence[Job]]) -> list[Job]:

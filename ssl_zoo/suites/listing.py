@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import yaml
-from rich.console import Console
-
+from ssl_zoo.console import Console
 from ssl_zoo.suites.files import suite_files
 
 __all__ = ["show_suites", "summaries"]
@@ -27,4 +26,4 @@ def summaries() -> dict[str, str]:
 def show_suites() -> None:
     """Prints them, and how one is run."""
     lines = [f"{name:<35} {told}" for name, told in summaries().items()]
-    Console(highlight=False, soft_wrap=True, markup=False).print("\n".join([*lines, "", HOW]))
+    Console().print("\n".join([*lines, "", HOW]))

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ssl_zoo.console import Console
 from ssl_zoo.history import metrics
 from ssl_zoo.suites.local import Failure, Running
 from ssl_zoo.suites.plan import Job
@@ -97,7 +98,7 @@ class Board:
         left = self._left()
         rest = "" if left is None else f" · {_minutes(left)} left"
         line = f"{count}/{self.total} {job.row}, seed {job.config.seed}: {said}{rest}"
-        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self.console.print(line)
 
     def _left(self) -> float | None:
         """Seconds left, by what the runs so far have taken."""

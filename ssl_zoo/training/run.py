@@ -64,7 +64,7 @@ def _run(config: RunConfig, silent: bool) -> Result:
     title = f"{variant(config)} on {config.data.name}"
     silent = silent or not ready.place.first
     narrator = Narrator(config.epochs, silent=silent, bar=config.trainer.progress)
-    narrator.start(f"[bold]{title}[/bold] · {_size(ready)}")
+    narrator.start(title, f" · {_size(ready)}")
     if ready.saved is not None and passed_over is not None and ready.place.first:
         narrator.note(f"{passed_over}; continuing from the one before it, '{ready.saved.path}'")
         if ready.saved.path.parent.parent.samefile(ready.run_dir):
