@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
+from ssl_zoo import streams
 from ssl_zoo.errors import Interrupted, Unfinished, UserError, unknown_name
 
 __all__ = ["entry", "main"]
@@ -88,7 +89,8 @@ def _embed(words: Sequence[str]) -> None:
 def _config(words: Sequence[str]) -> None:
     from ssl_zoo.config import compose, to_yaml
 
-    sys.stdout.write(to_yaml(compose(words)))
+    if streams.write(to_yaml(compose(words))):
+        sys.exit(1)
 
 
 def _list(words: Sequence[str]) -> None:
@@ -124,32 +126,29 @@ VERBS: dict[str, Callable[[Sequence[str]], None]] = {
 def main(words: Sequence[str]) -> int:
     """Runs a verb; returns the exit status."""
     if not words or words[0] in ("-h", "--help", "help") or set(words[1:]) & {"-h", "--help"}:
-        sys.stdout.write(HELP)
-        return 0
+        return streams.write(HELP)
     if words[0] == "--version":
         from ssl_zoo import __version__
 
-        sys.stdout.write(f"ssl-zoo {__version__}\n")
-        return 0
+        return streams.write(f"ssl-zoo {__version__}\n")
     try:
         if words[0] not in VERBS:
             raise unknown_name("verb", words[0], VERBS)
         VERBS[words[0]](words[1:])
     except UserError as error:
-        sys.stderr.write(f"ssl-zoo: {error}\n")
+        streams.complain(str(error))
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write("ssl-zoo: stopped\n")
+        streams.complain("stopped")
         return 1
-    except BrokenPipeError:  # `ssl-zoo list backbones | head`
-        sys.stderr.close()
-        return 0
     except (Interrupted, Unfinished) as error:
-        sys.stderr.write(f"ssl-zoo: {error}\n")
+        streams.complain(str(error))
         return 1
     return 0
 
 
 def entry() -> None:
     """The console script."""
-    sys.exit(main(sys.argv[1:]))
+    streams.prepare()
+    status = main(sys.argv[1:])
+    sys.exit(streams.write() or status)

@@ -6,7 +6,6 @@ characters, which would steer the terminal, are escaped. Styles are given beside
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
@@ -14,8 +13,9 @@ from rich.console import Console as RichConsole
 from rich.text import Text
 
 from ssl_zoo.errors import printable
+from ssl_zoo.streams import discard
 
-__all__ = ["Console", "discard", "styled"]
+__all__ = ["Console", "styled"]
 
 
 class Console(RichConsole):
@@ -45,10 +45,3 @@ class Console(RichConsole):
 def styled(*parts: str | tuple[str, str]) -> Text:
     """Joins plain texts and pairs of a text and its style."""
     return Text.assemble(*(printable(p) if isinstance(p, str) else (printable(p[0]), p[1]) for p in parts))
-
-
-def discard(stream: Any) -> None:
-    """Sends what is still written to a stream, also at Python's exit, to nowhere."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-
 from ssl_zoo.config import read_word
 from ssl_zoo.console import Console, styled
 from ssl_zoo.errors import Interrupted, Unfinished, UserError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import yaml
+
 from ssl_zoo.console import Console
 from ssl_zoo.suites.files import suite_files
 
