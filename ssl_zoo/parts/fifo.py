@@ -6,6 +6,8 @@ without a copy; and alike in all processes, in the order that one process would 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -35,13 +37,18 @@ class Fifo(nn.Module):
         self.register_buffer("pointer", torch.zeros((), dtype=torch.long))
         self.register_buffer("count", torch.zeros((), dtype=torch.long))
         self.remembered: list[Tensor] = []
-        self._was_full = False
+        self._counted: int | None = 0  # `count`, without waiting for the device; None: not read yet
 
     @property
     def full(self) -> bool:
-        """Whether every place has been filled. Waits for the device until it has been, then no more."""
-        self._was_full = self._was_full or int(self.count) >= len(self.vectors)
-        return self._was_full
+        """Whether every place has been filled. Waits for the device after a state has been loaded, and no more."""
+        if self._counted is None:
+            self._counted = int(self.count)
+        return self._counted >= len(self.vectors)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._counted = None
 
     def remember(self, vectors: Tensor) -> None:
         """Takes note of vectors (N, D), once a batch's terms are computed."""
@@ -56,6 +63,7 @@ class Fifo(nn.Module):
         new = torch.cat([gather(part.float()) for part in self.remembered])  # (M, D)
         self.remembered.clear()
         self.count.add_(len(new))
+        self._counted = None if self._counted is None else self._counted + len(new)
         new = normalize(new, dim=1)[-len(self.vectors) :]
         places = (self.pointer + torch.arange(len(new), device=new.device)) % len(self.vectors)
         self.vectors.index_copy_(0, places, new)

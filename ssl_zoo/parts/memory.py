@@ -43,7 +43,7 @@ class Memory(nn.Module):
 
     def allocate(self, images: int) -> None:
         """Makes room for so many training images, with random unit vectors."""
-        self.vectors = normalize(torch.randn(images, self.dim), dim=1)
+        self.vectors = normalize(torch.randn(images, self.dim), dim=1).to(self.vectors.device)
 
     def forward(self, index: Tensor) -> Tensor:
         """The vectors (N, D) of the images at `index` (N,), as after the last optimizer step.

@@ -1,0 +1,123 @@
+"""A training step never waits for a GPU: found without one, on tensors that have a device and no values.
+
+In torch's fake mode a tensor can be on "cuda" anywhere. Whatever would wait for the device, or mix devices, raises:
+`.item()`, `bool()`, `.tolist()`, `nonzero`, a mask as an index; copies to and from the CPU are refused here.
+`tests/test_gpu.py` asks a real device the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from runs import SIAMESE_METHODS, words
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from ssl_zoo.augment import Augment, blur, crop, pixels
+from ssl_zoo.config import compose
+from ssl_zoo.data import Batch
+from ssl_zoo.training import module as module_file
+from ssl_zoo.training.module import TrainingModule
+from ssl_zoo.training.optim import build_optimizer
+from ssl_zoo.training.prepare import build
+
+CUDA = torch.device("cuda:0")
+IMAGES = 64
+KEPT: Sequence[Any] = (pixels.constant, crop._table, blur._taps)  # made once for a device
+AUGMENT = (
+    "data.channels=3", "data.mean=[0.5,0.5,0.5]", "data.std=[0.2,0.2,0.2]",
+    "augment.affine.p=0.5", "augment.affine.degrees=10", "augment.rotate=0.5", "augment.grayscale=0.5",
+    "augment.blur.p=0.5", "augment.noise.p=0.5", "augment.sobel=0.5", "augment.solarize.p=0.5",
+    "augment.cutout.p=0.5", "augment.jitter.p=0.8", "augment.jitter.hue=0.1", "augment.flip=0.5",
+)  # fmt: skip
+CASES = {
+    **{name: words(name) for name in SIAMESE_METHODS},
+    "every augmentation": words("simsiam", *AUGMENT),
+    "swav, with a queue": words("swav", "method.sinkhorn.queue_size=64"),
+    "memory bank": words("moco", "method.negatives=memory_bank", "method.memory.negatives=16"),
+    "moving average": words("simsiam", "method.assignment=moving_average"),
+    "LARS": words("simsiam", "optimizer.name=lars"),
+}  # fmt: skip
+
+
+class Waited(AssertionError):
+    """Something made the CPU wait for the device."""
+
+
+class NoCopies(TorchDispatchMode):
+    """Refuses copies between the CPU and the device, which wait for it unless their memory is pinned."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        before, after = (
+            {x.device.type for x in tree_leaves(part) if isinstance(x, torch.Tensor)}
+            for part in ((args, kwargs), result)
+        )
+        if before and after and before != after:
+            raise Waited(f"{func} copies from {before} to {after}")
+        return result
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fake mode, with nothing kept from real tensors or for them."""
+
+    def generator(device: torch.device) -> Any:
+        made = SimpleNamespace(device=device)
+        made.manual_seed = lambda seed: made
+        return made
+
+    monkeypatch.setattr(torch, "Generator", generator)  # one of CUDA needs a driver
+    for name in ("rand", "randint"):
+        draw = getattr(torch, name)
+        monkeypatch.setattr(
+            torch, name, lambda *args, draw=draw, generator=None, **options: draw(*args, **options)
+        )
+    monkeypatch.setattr(module_file, "_seed_global_state", lambda *_: None)
+    monkeypatch.setattr(TrainingModule, "global_step", 1)
+    monkeypatch.setattr(TrainingModule, "current_epoch", 0)
+    monkeypatch.setattr(TrainingModule, "device", CUDA)
+    # Parts that are copies of others are of the same mode.
+    monkeypatch.setattr(FakeTensorMode, "__deepcopy__", lambda mode, memo: mode, raising=False)
+    for kept in KEPT:
+        kept.cache_clear()
+    with FakeTensorMode(allow_fallback_kernels=False):
+        yield
+    for kept in KEPT:
+        kept.cache_clear()
+
+
+@pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")  # by copy.deepcopy
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_no_step_waits(case: list[str], fake: None) -> None:
+    config = compose(case)
+    with torch.device(CUDA):
+        method, _ = build(config, config.data.channels)
+        method.allocate(IMAGES)
+        images = torch.zeros(IMAGES, config.data.channels, 8, 8, dtype=torch.uint8)
+        index = torch.arange(IMAGES)
+    augment = Augment(config.views, config.data.mean, config.data.std)
+    module = TrainingModule(config, method, augment, images=IMAGES, batches=2)
+    optimizer = build_optimizer(config.optimizer, method, IMAGES)
+
+    def step() -> None:
+        loss = module.training_step(Batch(images, index), 1)
+        assert loss.device == CUDA
+        for parameter in method.parameters():
+            if parameter.requires_grad:  # the backward pass needs a driver
+                parameter.grad = torch.zeros_like(parameter)
+        method.after_backward(module.progress)
+        if not optimizer.defaults.get("fused"):  # one kernel, of which there is no fake
+            optimizer.step()
+        method.after_step(module.progress)
+
+    step()  # fills the tables
+    with NoCopies():
+        step()
