@@ -9,6 +9,10 @@ In the grid's terms: SimSiam with a momentum encoder. The sum over both orders i
 of - cos, up to a constant, hence `loss_scale: 4`; with LARS this matters to biases and BN alone, which it
 does not adapt.
 
+Where paper and code differ: the paper's results are with BN scales of 1; the code starts the last one of each
+residual block at 0, `backbone.zero_init_last: true`. This follows the paper (the code's README finds no difference
+for ResNet-50).
+
 The target network normalises by its own batch statistics, and the moving average covers parameters only.
 
 - [0] BYOL, 2020, https://arxiv.org/abs/2006.07733 (Sec. 3, Eq. 2; Appendix J)

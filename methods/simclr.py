@@ -9,6 +9,10 @@ and stop-gradient (SimSiam paper, Sec. 6.2) the anchor is h(z_i), and its keys a
 for all images and sg(z_i) of its own view for all other images; with h = identity and sg off that is
 NT-Xent to the last digit.
 
+The mean is the paper's. The official code adds up the means of the two directions: `loss_scale: 2`, as in the
+experiment imagenet/simclr. With LARS both move the weights alike, as it divides by the gradient's norm; biases and
+BN, which it does not adapt, move half as far with the mean.
+
 As in the official code both views pass the encoder as one batch (`joint_batch`), so that BN normalises them
 together, and the projector's output BN scales and does not shift (`projector.bn_output_center: false`).
 

@@ -307,7 +307,9 @@ class SiameseConfig(MethodConfig):
     sinkhorn: SinkhornConfig = SinkhornConfig()
     memory: MemoryConfig = MemoryConfig()
     target_views: Annotated[int, Field(ge=2)] = 2  # the first views are targets; more (small crops) are not
-    loss_scale: Positive = 1.0  # BYOL sums 2 - 2 cos over both orders: 4 times our mean
+    loss_scale: Positive = (
+        1.0  # times the mean over pairs; a sum over both orders is 2 (SimCLR's code), of 2 - 2 cos 4
+    )
 
     def __post_init__(self) -> None:
         for refused, reason in (

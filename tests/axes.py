@@ -99,9 +99,14 @@ AXES: dict[str, tuple[Axis, ...]] = {
         Axis(
             ("method.loss_scale",),
             "above 0",
-            "times the loss: BYOL sums 2 - 2 cos over both orders, 4 times the mean of - cos",
+            "times the mean over pairs. Sums over both orders are 2 (the code of SimCLR and of FAIR's symmetric MoCo), "
+            "of 2 - 2 cos 4 (BYOL)",
             f"{BYOL} Eq. 2",
-            ("test_losses.py::test_byol_sums_over_both_orders",),
+            (
+                "test_losses.py::test_byol_sums_over_both_orders",
+                "test_losses.py::test_simclrs_code_sums_over_both_directions",
+                "test_losses.py::test_symmetric_mocos_code_sums_over_both_orders",
+            ),
         ),
     ),
     "Predictor": (

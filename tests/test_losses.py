@@ -81,6 +81,12 @@ def test_simclr_is_lightlys_nt_xent_to_1e_6() -> None:
     assert abs(ours.item() - expected.item()) < 1e-6
 
 
+def test_simclrs_code_sums_over_both_directions() -> None:
+    method, views = build("simclr", "method.loss_scale=2"), make_views()
+    z, _ = embeddings(method, views)
+    assert_same(method, views, naive.simclr_code(z, 0.1))
+
+
 @pytest.mark.parametrize("stop_gradient", [True, False])
 def test_simclr_with_predictor(stop_gradient: bool) -> None:
     method = build("simclr", "method.predictor.kind=mlp", f"method.stop_gradient={stop_gradient}")
@@ -97,6 +103,15 @@ def test_moco_against_a_loop_over_the_queue(symmetric: bool) -> None:
     q, _ = embeddings(method, views)
     queue = method.negatives.store.vectors.clone()
     assert_same(method, views, naive.info_nce_queue(q, keys, queue, 0.2, symmetric=symmetric))
+
+
+def test_symmetric_mocos_code_sums_over_both_orders() -> None:
+    method, views = build("moco", "method.symmetric=true", "method.loss_scale=2"), make_views()
+    with torch.no_grad():
+        keys = [method.target_encoder(view) for view in views]
+    q, _ = embeddings(method, views)
+    queue = method.negatives.store.vectors.clone()
+    assert_same(method, views, naive.moco_code(q, keys, queue, 0.2))
 
 
 @pytest.mark.parametrize("views", [2, 4])

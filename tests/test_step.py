@@ -110,10 +110,11 @@ JOINT = ("method.joint_batch=true",)
 DECAY = ("optimizer.weight_decay=0.1",)  # against 1e-6, which no test would notice
 
 
-def simclr(joint: bool) -> Reference:
+def simclr(joint: bool, summed: bool = False) -> Reference:
     return lambda at, views: naive.simclr_step(
-        at.weights, at.buffers, views, lr(20, WARM, at.step), 0.1, joint_statistics=joint, weight_decay=0.1
-    )
+        at.weights, at.buffers, views, lr(20, WARM, at.step), 0.1, joint_statistics=joint, weight_decay=0.1,
+        summed=summed,
+    )  # fmt: skip
 
 
 def swav(weight_decay: float, frozen_steps: int, joint: bool = True) -> Reference:
@@ -145,6 +146,9 @@ CASES = {
     "simclr": Case("simclr", ("optimizer.lr=20", *JOINT, *LARS, *DECAY), simclr(joint=True)),
     "simclr, each view by itself": Case(
         "simclr", ("optimizer.lr=20", *LARS, *DECAY), simclr(joint=False)
+    ),
+    "simclr, the official code's sum": Case(
+        "simclr", ("optimizer.lr=20", "method.loss_scale=2", *JOINT, *LARS, *DECAY), simclr(True, summed=True)
     ),
     "moco": Case(
         "moco",

@@ -60,6 +60,23 @@ def nt_xent(z: list[Tensor], temperature: float) -> Tensor:
     return _mean(terms)
 
 
+def simclr_code(z: list[Tensor], temperature: float) -> Tensor:
+    """SimCLR's official code, objective.py of https://github.com/google-research/simclr: loss_a + loss_b.
+
+    loss_a is the mean over the images n of the cross-entropy of z1_n with z2_n among all z2 (ab) and all other
+    z1 (aa); loss_b the same with the views swapped.
+    """
+    total = z[0].new_zeros(())
+    for a, b in ((z[0], z[1]), (z[1], z[0])):
+        terms = []
+        for n in range(len(a)):
+            ab = [_cosine(a[n], b[m]) / temperature for m in range(len(b))]
+            aa = [_cosine(a[n], a[m]) / temperature for m in range(len(a)) if m != n]
+            terms.append(_cross_entropy(ab + aa, n))
+        total = total + _mean(terms)
+    return total
+
+
 def simclr_predictor(p: list[Tensor], z: list[Tensor], temperature: float, stop_gradient: bool) -> Tensor:
     """SimCLR with predictor and stop-gradient, SimSiam [0] Sec. 6.2, on the loss of SimCLR [2] eq. 1.
 
@@ -94,6 +111,13 @@ def info_nce_queue(
             logits = [torch.dot(anchor, key) / temperature for key in keys]
             terms.append(_cross_entropy(logits, 0))
     return _mean(terms)
+
+
+def moco_code(q: list[Tensor], k: list[Tensor], queue: Tensor, temperature: float) -> Tensor:
+    """FAIR's symmetric MoCo, colab/moco_cifar10_demo.ipynb of its repository: loss = loss_12 + loss_21."""
+    loss_12 = info_nce_queue([q[0], q[1]], [k[0], k[1]], queue, temperature, symmetric=False)
+    loss_21 = info_nce_queue([q[1], q[0]], [k[1], k[0]], queue, temperature, symmetric=False)
+    return loss_12 + loss_21
 
 
 def enqueue(queue: Tensor, pointer: int, keys: Tensor) -> tuple[Tensor, int]:

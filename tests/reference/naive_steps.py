@@ -131,12 +131,14 @@ def simclr_step(
     momentum: float = 0.9,
     weight_decay: float = 1e-6,
     trust: float = 1e-3,
+    summed: bool = False,
 ) -> Step:
     """SimCLR [2], eq. 1 and Algorithm 1 over x_1 .. x_2N, where x_2k-1 and x_2k come from image k.
 
     l(i, j) = -log exp(s_ij / tau) / sum_{k != i} exp(s_ik / tau), L = sum_k [l(2k-1, 2k) + l(2k, 2k-1)]/2N.
     The output's batch norm scales and does not centre. LARS as in `byol_step`. The official code passes both
-    views as one batch: with `joint_statistics` the batch norm's mean and variance are over the 2N.
+    views as one batch: with `joint_statistics` the batch norm's mean and variance are over the 2N. It also adds the
+    means of its two directions, l(2k-1, 2k) and l(2k, 2k-1): `summed`.
     """
     w = _leaves(weights)
     z1, z2 = _each_view(lambda x: _simclr_encoder(w, x), views, joint_statistics)  # (N, D)
@@ -146,7 +148,8 @@ def simclr_step(
     for i in range(len(z)):
         j = i + 1 if i % 2 == 0 else i - 1
         terms.append(torch.log(sum(torch.exp(s[i, k]) for k in range(len(z)) if k != i)) - s[i, j])
-    loss = torch.stack(terms).mean()
+    one, other = torch.stack(terms[::2]).mean(), torch.stack(terms[1::2]).mean()
+    loss = one + other if summed else torch.stack(terms).mean()
     g = _gradients(loss, w)
     new, v = _lars_without_norm_and_bias(weights, g, buffers, lr, momentum, weight_decay, trust)
     return Step(loss.detach(), g, new, v, {}, torch.empty(0), 0)

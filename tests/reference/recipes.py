@@ -55,7 +55,7 @@ SIMCLR = IMAGENET | {
     "method.projector.bn_output_center": False, "method.temperature": 0.1, "method.negatives": "batch",
     "method.stop_gradient": False, "method.batch_norm": "sync", "backbone.zero_init_last": True, "jitter": STRONG,
     "blur": [0.5, 0.5], "scales": [[0.08, 1]] * 2, "augment.crop.interpolation": "bicubic",
-    "method.symmetric": True, "method.loss_scale": 1,
+    "method.symmetric": True, "method.loss_scale": 2,
 }  # fmt: skip
 MOCO = IMAGENET | {
     "method.name": "moco", "batch_size": 256, "epochs": 200, "peak": 0.03, "optimizer.name": "sgd",
@@ -109,7 +109,7 @@ TABLE: dict[str, dict[str, Any]] = {
     "imagenet/simclr": SIMCLR,
     "imagenet/simclr_plus": SIMCLR | {"head": [3, 2048, 128]},
     "imagenet/moco": MOCO,
-    "imagenet/moco_plus": MOCO | {"method.symmetric": True, "epochs": 100},
+    "imagenet/moco_plus": MOCO | {"method.symmetric": True, "method.loss_scale": 2, "epochs": 100},
     "imagenet/swav": SWAV,
     "imagenet/swav_plus": SWAV | {"head": [3, 2048, 128], "epochs": 100},
     "imagenet/swav_multicrop": MULTICROP,
@@ -129,12 +129,15 @@ TABLE: dict[str, dict[str, Any]] = {
         "method.momentum_encoder.decay": 0.99, "method.momentum_encoder.schedule": "cosine", "method.loss_scale": 4,
     },
     "cifar10/simclr": CIFAR
-    | {"method.name": "simclr", "head": [2, 2048, 128], "method.temperature": 0.5, "method.negatives": "batch"},
+    | {
+        "method.name": "simclr", "head": [2, 2048, 128], "method.temperature": 0.5, "method.negatives": "batch",
+        "method.loss_scale": 1,
+    },
     "cifar10/moco": CIFAR
     | {
         "method.name": "moco", "head": [2, 2048, 128], "method.projector.bn_hidden": False,
         "method.temperature": 0.1, "method.queue.size": 4096, "method.momentum_encoder.decay": 0.99,
-        "method.symmetric": False,
+        "method.symmetric": False, "method.loss_scale": 1,
     },
     "cifar10/swav": CIFAR
     | {"method.name": "swav", "head": [2, 2048, 128], "method.prototypes.number": 100, "method.temperature": 0.1},
