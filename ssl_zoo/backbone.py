@@ -8,7 +8,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
 
 import timm
 import torch
@@ -17,7 +18,7 @@ from torch import nn
 from ssl_zoo.errors import UserError, suggest
 from ssl_zoo.schema import BackboneConfig
 
-__all__ = ["Backbone", "build_backbone", "look_at"]
+__all__ = ["Backbone", "Fit", "build_backbone", "fit_small", "look_at"]
 
 
 class Backbone(NamedTuple):
@@ -26,6 +27,41 @@ class Backbone(NamedTuple):
     model: nn.Module
     num_features: int
     strides_single_pixels: bool  # a convolution with stride > 1 sees 1 x 1 maps: see `training.hardware`
+
+
+class Fit(NamedTuple):
+    """How a backbone takes small images."""
+
+    size: int  # side of the views in pixels
+    stem: Literal["standard", "small"]
+
+
+@lru_cache(maxsize=64)
+def fit_small(name: str, side: int) -> Fit | None:
+    """Says how a timm model takes images of a small side: at that side, with the small stem where it is a ResNet.
+
+    A transformer or mixer takes the next multiple of its patches. Nothing is computed: the weights are torch's meta.
+
+    Returns:
+        None if there is no such model, or timm cannot build it for such images.
+    """
+    if not timm.is_model(name.partition(".")[0]):
+        return None
+    default = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    fixed = default is not None and default.fixed_input_size
+    try:
+        with torch.device("meta"), torch.no_grad():
+            model = timm.create_model(name, num_classes=0)
+            if not fixed:
+                return Fit(side, "small" if _has_residual_stem(model) else "standard")
+            patches = (getattr(module, "patch_size", None) for module in model.modules())
+            patch = max(next(filter(None, patches), (16,)))
+            size = -(-side // patch) * patch
+            model = timm.create_model(name, num_classes=0, img_size=size)
+            model.eval()(torch.zeros(1, 3, size, size))
+    except Exception:  # whatever a model makes of images that it was not built for
+        return None
+    return Fit(size, "standard")
 
 
 def build_backbone(config: BackboneConfig, channels: int, size: int) -> Backbone:
@@ -84,15 +120,22 @@ def _create(config: BackboneConfig, architecture: str, channels: int, size: int)
 
 def _make_stem_small(model: nn.Module, name: str, channels: int) -> None:
     """Replaces the strided stem of a residual network: 3x3, stride 1, no max-pool."""
-    first, norm = getattr(model, "conv1", None), getattr(model, "bn1", None)
-    if not isinstance(first, (nn.Conv2d, nn.Sequential)) or norm is None or not hasattr(model, "maxpool"):
+    if not _has_residual_stem(model):
         raise UserError(
             f"backbone.stem=small replaces a ResNet's 7x7 convolution and max-pool; '{name}' has no such stem; "
             "set backbone.stem=standard or choose a ResNet, for instance backbone.name=resnet18"
         )
+    norm: Any = model.bn1
     model.conv1 = nn.Conv2d(channels, norm.num_features, kernel_size=3, stride=1, padding=1, bias=False)
     nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
     model.maxpool = nn.Identity()
+
+
+def _has_residual_stem(model: nn.Module) -> bool:
+    first = getattr(model, "conv1", None)
+    return (
+        isinstance(first, (nn.Conv2d, nn.Sequential)) and hasattr(model, "bn1") and hasattr(model, "maxpool")
+    )
 
 
 def _set_last_bn(model: nn.Module, value: float) -> None:

@@ -31,7 +31,7 @@ ssl-zoo: what does each part of a Siamese self-supervised method do?
   ssl-zoo train method=simsiam                                the paper's method, on embedded data
   ssl-zoo train method=simsiam method.stop_gradient=false     without stop-gradient: it collapses
   ssl-zoo train method=simclr method.predictor.kind=mlp       a predictor added to SimCLR
-  ssl-zoo train data=imagefolder data.train=FOLDER augment.size=96 run_dir=runs/mine
+  ssl-zoo train data=imagefolder data.train=FOLDER run_dir=runs/mine
   ssl-zoo train run_dir=runs/mine resume=auto                 continue (with the words it was begun with)
 
 Keys that are often set: method, data, recipe, experiment, epochs, batch_size, seed, precision, run_dir,
@@ -88,8 +88,11 @@ def _embed(words: Sequence[str]) -> None:
 
 def _config(words: Sequence[str]) -> None:
     from ssl_zoo.config import compose, to_yaml
+    from ssl_zoo.image_defaults import describe
 
-    if streams.write(to_yaml(compose(words))):
+    config = compose(words)
+    line = describe(config)
+    if streams.write(("" if line is None else f"# {line}\n") + to_yaml(config)):
         sys.exit(1)
 
 

@@ -26,6 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ssl_zoo import registry
 from ssl_zoo.errors import UserError, unknown_name
+from ssl_zoo.image_defaults import SMALL, fill_pixels, small_overrides
 from ssl_zoo.schema import RunConfig, RunSettings, SiameseConfig
 from ssl_zoo.validation import validate
 
@@ -104,7 +105,15 @@ def compose(words: Sequence[str] = ()) -> RunConfig:
         with initialize_config_dir(str(folders[0]), version_base="1.3"):
             composed = hydra_compose("config", overrides, return_hydra_config=True)
             chosen = OmegaConf.to_container(composed.hydra.runtime.choices)
-        return from_mapping({**_plain(composed), **_found(chosen, folders)})
+            plain = _plain(composed)
+            if small := small_overrides(plain):
+                followed = _plain(hydra_compose("config", [*overrides, *small], return_hydra_config=True))
+                del followed["small"]
+                # A larger size that was given keeps the large images' stem and blur.
+                plain = followed if _is_small(followed) else plain
+        if isinstance(plain.get("data"), Mapping):
+            plain["data"] = fill_pixels(plain["data"], [read_word(word)[0].lstrip("+") for word in words])
+        return from_mapping({**plain, **_found(chosen, folders)})
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(f"the configuration cannot be composed: {str(error).splitlines()[0]}") from error
 
@@ -190,6 +199,11 @@ def _parse(words: Sequence[str]) -> tuple[list[str], dict[str, str], list[str]]:
             )
         if key == "method.name":
             raise UserError(f"method.name follows from the method; received '{word}'; say method={value}")
+        if key == "images":
+            raise UserError(
+                f"images follows from the images themselves; received '{word}'; leave it out, or set augment.size and "
+                "backbone.stem"
+            )
         if key == "hydra.searchpath":
             folders += [str(folder) for folder in (value if isinstance(value, list) else [value])]
         elif key in GROUPS:
@@ -232,6 +246,13 @@ def _plain(composed: DictConfig) -> dict[str, Any]:
     plain = OmegaConf.to_container(OmegaConf.create(without), resolve=True)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
+
+
+def _is_small(values: Mapping[str, Any]) -> bool:
+    """Whether the views that were composed are those of small images."""
+    augment = values.get("augment")
+    size = augment.get("size") if isinstance(augment, Mapping) else None
+    return isinstance(size, int) and size <= SMALL
 
 
 def _found(chosen: Any, folders: Sequence[Path]) -> dict[str, str | None]:

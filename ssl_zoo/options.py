@@ -66,7 +66,7 @@ def images_for(words: Sequence[str], run: SavedRun | None) -> tuple[DataConfig, 
     if "data" not in said:
         assert run is not None
         return validate(DataConfig, {**own, **changes}, "data"), run.config.augment
-    pixels = ("channels", "mean", "std")
+    pixels = ("channels", "mean", "std") if own else ()
     named = compose([word for word in words if read_word(word)[0].removeprefix("data.") not in pixels])
-    kept = {key: own[key] for key in pixels} if own else {}
+    kept = {key: own[key] for key in pixels}
     return validate(DataConfig, {**dataclasses.asdict(named.data), **kept, **changes}, "data"), named.augment

@@ -36,7 +36,8 @@ def test_no_yaml_is_out_of_reach() -> None:
         for group in ("method", "data", "recipe", "experiment", "protocol")
         for name in group_names(group)
     }
-    reached |= {"config.yaml", "recipe/none.yaml", "experiment/none.yaml"}
+    # By name none of these; small images choose the last.
+    reached |= {"config.yaml", "recipe/none.yaml", "experiment/none.yaml", "images/small.yaml"}
     assert {file.relative_to(CONFIGS).as_posix() for file in CONFIGS.rglob("*.yaml")} == reached
 
 
@@ -172,6 +173,8 @@ def test_hash_is_of_what_is_computed() -> None:
         (["method.name=byol"], "say method=byol"),
         (["method@x=byol"], "only hydra.searchpath"),
         (["hydra.run.dir=x"], "only hydra.searchpath"),
+        (["images=small"], "follows from the images themselves; received 'images=small'; leave it out"),
+        (["small.side=9"], "unknown key 'small'"),
         (["hydra.searchpath=[/no/such]"], "must name folders; received '/no/such'"),
         (["method.target_views=3"], "at most the number of views, 2; received 3"),
         (["experiment=foo"], "unknown experiment 'foo'; there are cifar10/byol, "),

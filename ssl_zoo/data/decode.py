@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-__all__ = ["SUFFIXES", "Unreadable", "check_image", "quiet", "read_image", "to_array", "upright"]
+__all__ = ["FORMATS", "SUFFIXES", "Unreadable", "check_image", "quiet", "read_image", "to_array", "upright"]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 
 # Whatever its suffix says, a file is taken for one of these only: Pillow hands EPS to an external program.
-_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
 
 
 class Unreadable(Exception):
@@ -40,7 +40,7 @@ def check_image(path: str) -> None:
         Unreadable: the check failed.
     """
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with Image.open(path, formats=FORMATS) as image:
             _check_mode(image)
             image.verify()
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
@@ -57,7 +57,7 @@ def read_image(path: str, channels: int) -> Image.Image:
         Unreadable: the file is damaged, cut off, of another format, or of 32 bits per channel.
     """
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with Image.open(path, formats=FORMATS) as image:
             return upright(image, channels)
     except Exception as error:
         raise Unreadable(path, error) from error

@@ -12,6 +12,7 @@ from ssl_zoo.config import compose, config_hash, to_yaml
 from ssl_zoo.curves import draw_curves
 from ssl_zoo.distributed import from_first
 from ssl_zoo.equation import Siamese
+from ssl_zoo.image_defaults import describe
 from ssl_zoo.monitors.verdict import Evidence, Verdict, judge
 from ssl_zoo.naming import differences, variant
 from ssl_zoo.result import Baselines, Result, environment, git_commit, versions, write_json
@@ -64,6 +65,8 @@ def _run(config: RunConfig, silent: bool) -> Result:
     title = f"{variant(config)} on {config.data.name}"
     silent = silent or not ready.place.first
     narrator = Narrator(config.epochs, silent=silent, bar=config.trainer.progress)
+    if (line := describe(config)) is not None:
+        narrator.note(line)
     narrator.start(title, f" · {_size(ready)}")
     if ready.saved is not None and passed_over is not None and ready.place.first:
         narrator.note(f"{passed_over}; continuing from the one before it, '{ready.saved.path}'")
