@@ -291,9 +291,16 @@ def test_compile_compiles_each_encoder(tmp_path: Path, monkeypatch: pytest.Monke
     from ssl_zoo.method import Encoder
 
     compiled: list[Encoder] = []
-    monkeypatch.setattr(Encoder, "compile", lambda self: compiled.append(self))
+
+    def note(encoder: Encoder, **options: Any) -> None:
+        torch.compile(encoder.forward, **options)  # compiles when it is called, and knows its options at once
+        assert torch.backends.cudnn.deterministic
+        compiled.append(encoder)
+
+    monkeypatch.setattr(Encoder, "compile", note)
     ssl_zoo.train(words("byol", f"run_dir={tmp_path / 'run'}", "epochs=1", "compile=true"), silent=True)
     assert len(compiled) == 2
+    assert not torch.backends.cudnn.deterministic, "put back"
 
 
 def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ class _MemoryLoader(TrainLoader):
             self._images = self._images.to(self.device)
         order = torch.cat(batches).to(self._images.device)  # one copy an epoch
         pins = self.device.type == "cuda" and not self._images.is_cuda
+        order = order.pin_memory() if pins else order
         for index in torch.split(order, len(batches[0])):
             images = self._images.index_select(0, index)
             yield Batch(images.pin_memory() if pins else images, index)

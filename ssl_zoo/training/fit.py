@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.strategies import DDPStrategy
 
 from ssl_zoo.augment import Augment
@@ -45,9 +46,9 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
         trainer=config.trainer,
         say=say,
     )
-    if ready.hardware.compile:
-        compile_encoders(ready.method)
-    with _quiet_lightning():
+    with _quiet_lightning(), _repeatable():
+        if ready.hardware.compile:
+            compile_encoders(ready.method)
         trainer = pl.Trainer(
             accelerator="gpu" if device.type == "cuda" else device.type,
             devices=config.trainer.devices,
@@ -75,10 +76,13 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
 
 
 def compile_encoders(method: Method) -> None:
-    """Has torch compile a method's encoders, in place: the momentum encoder too."""
+    """Has torch compile a method's encoders, in place: the momentum encoder too.
+
+    Kernels are not chosen by a stopwatch, which would give a resumed run others, and other last bits.
+    """
     for encoder in method.modules():
         if isinstance(encoder, Encoder):
-            encoder.compile()
+            encoder.compile(options={"deterministic": True})
 
 
 def _strategy(config: RunConfig) -> str | DDPStrategy:
@@ -87,6 +91,18 @@ def _strategy(config: RunConfig) -> str | DDPStrategy:
     # Queue and memory are alike in all processes by their own doing; sending them at each step would be slow.
     find = config.trainer.strategy == "ddp_find_unused_parameters_true"
     return DDPStrategy(broadcast_buffers=False, find_unused_parameters=find)
+
+
+@contextlib.contextmanager
+def _repeatable() -> Iterator[None]:
+    """Has cuDNN take only algorithms that give the same bits each time, and the same ones in each process."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.benchmark
+    cudnn.deterministic, cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        cudnn.deterministic, cudnn.benchmark = before
 
 
 @contextlib.contextmanager
