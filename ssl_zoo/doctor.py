@@ -53,6 +53,8 @@ def show_speed(words: Sequence[str]) -> None:
         "views/s": f"{speed.views_per_second:.0f} (batches of {speed.batch_size}, {speed.views} views each; "
         f"{speed.steps} steps in {speed.seconds:.1f} s)",
         "on": f"{speed.device}, {speed.precision}, {speed.threads} threads",
+        "epoch": f"{speed.epoch_seconds:.3g} s for {speed.images} images, without measurements and checkpoints",
+        "memory": f"{speed.peak_memory_mb:.0f} MiB at most",
         **{part: f"{share:.1%}" for part, share in speed.shares.items()},
         "bottleneck": f"{speed.bottleneck}. {speed.advice}",
     }

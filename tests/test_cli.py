@@ -131,6 +131,8 @@ def test_doctor_measures_the_speed_of_a_run(
     shown = capsys.readouterr().out
     assert "views/s" in shown
     assert "bottleneck" in shown
+    assert "s for 160 images" in shown
+    assert "MiB at most" in shown
     assert main(["doctor", "--speed", *words("simsiam", "optimizer.lr=1e30")]) == 2
     assert "lower optimizer.lr" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

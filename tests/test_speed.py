@@ -163,7 +163,10 @@ def test_quick_counts_what_was_trained(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert all(0 < share < 1 for share in speed.shares.values())
     merged = {**speed.shares, "network": speed.shares["forward"] + speed.shares["backward"]}
     assert merged[speed.bottleneck] == max(merged.values())
-    assert speed.advice == shares.ADVICE[speed.bottleneck]
+    assert speed.advice == shares.advice(speed.bottleneck, "fp32", "cpu")
+    assert speed.images == 160
+    assert speed.epoch_seconds == pytest.approx(160 * 2 / speed.views_per_second)
+    assert 100 < speed.peak_memory_mb < 10_000
     assert list(tmp_path.iterdir()) == []  # nothing is left
 
 
@@ -178,6 +181,13 @@ def test_a_slow_part_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     speed = shares.quick(words(), steps=3, least=0)
     assert speed.bottleneck == "augment"
     assert speed.shares["augment"] * speed.seconds >= 3 * 0.3 * 0.99
+
+
+def test_no_advice_is_what_the_run_does_already() -> None:
+    assert "bf16" in shares.advice("network", "fp32", "cpu")
+    assert "bf16" not in shares.advice("network", "bf16", "cpu")
+    assert "a GPU" in shares.advice("augment", "bf16", "cpu")
+    assert "a GPU" not in shares.advice("augment", "bf16", "cuda")
 
 
 def test_several_processes_are_refused() -> None:

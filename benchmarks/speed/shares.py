@@ -16,21 +16,22 @@ from ssl_zoo.schema import RunConfig
 from ssl_zoo.training.fit import fit
 from ssl_zoo.training.hardware import plan
 from ssl_zoo.training.prepare import prepare
+from ssl_zoo.training.run import peak_memory_mb
 
 from .gate import Gate, Order
 from .watch import GateCallback, StepClock, watched
 
-__all__ = ["ENDLESS", "Speed", "bottleneck", "check_single", "quick"]
+__all__ = ["ENDLESS", "Speed", "advice", "bottleneck", "check_single", "quick"]
 
 ENDLESS = 10**6  # epochs; never reached
 WORDS = ("method=simsiam",)  # on the embedded digits
 ADVICE = {
     "load": "Reading images is what it waits for: keep them in memory (a larger data.cache_mb), or set data.workers to "
     "the number of cores, and shrink files that are far larger than augment.size.",
-    "augment": "Making the views takes the most: a GPU makes them faster, as does a smaller augment.size or an "
-    "operation less (blur is the dearest: augment.blur.p=0).",
-    "network": "The network's own arithmetic takes the most, as it should: only a faster device, precision=bf16 where "
-    "the hardware multiplies it, a smaller backbone or a smaller augment.size makes it faster.",
+    "augment": "Making the views takes the most: {gpu}a smaller augment.size or an operation less (blur is the "
+    "dearest: augment.blur.p=0) makes them faster.",
+    "network": "The network's own arithmetic takes the most, as it should: only a faster device, {bf16}a smaller "
+    "backbone or a smaller augment.size makes it faster.",
     "optimizer": "Updating the weights takes the most, which costs the same for any batch: raise batch_size.",
     "rest": "What surrounds the steps takes the most (the loop, logging), which costs the same for any "
     "batch: raise batch_size.",
@@ -52,6 +53,11 @@ class Speed:
     device: str
     precision: str
     threads: int
+    epoch_seconds: float  # training on all images once, at this rate
+    images: int  # trained on in an epoch
+    peak_memory_mb: (
+        float  # on a GPU what was allocated there, else of this process, imports and images included
+    )
 
 
 def quick(words: Sequence[str] = (), *, steps: int = 32, least: float = 1.0, most: float = 8.0) -> Speed:
@@ -102,19 +108,30 @@ def quick(words: Sequence[str] = (), *, steps: int = 32, least: float = 1.0, mos
     shares = {part: time / total for part, time in parts.items()}
     name = bottleneck(shares)
     device = ready.hardware.device
+    rate = report["steps"] * config.batch_size * len(config.views) / seconds
+    images = len(ready.data.train) // config.batch_size * config.batch_size
     return Speed(
-        views_per_second=report["steps"] * config.batch_size * len(config.views) / seconds,
+        views_per_second=rate,
         steps=report["steps"],
         seconds=seconds,
         batch_size=config.batch_size,
         views=len(config.views),
         shares=shares,
         bottleneck=name,
-        advice=ADVICE[name],
+        advice=advice(name, ready.hardware.precision, device.type),
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         precision=ready.hardware.precision,
         threads=used,
+        epoch_seconds=images * len(config.views) / rate,
+        images=images,
+        peak_memory_mb=peak_memory_mb(device),
     )
+
+
+def advice(name: str, precision: str, device: str) -> str:
+    """What could be done about a bottleneck that the run has not done already."""
+    bf16 = "precision=bf16 where the hardware multiplies it, " if precision == "fp32" else ""
+    return ADVICE[name].format(gpu="" if device == "cuda" else "a GPU, ", bf16=bf16)
 
 
 def bottleneck(shares: dict[str, float]) -> str:

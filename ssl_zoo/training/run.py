@@ -25,7 +25,7 @@ from ssl_zoo.training.prepare import Prepared, placed, prepare
 from ssl_zoo.training.processes import started
 from ssl_zoo.training.recorder import Recorder
 
-__all__ = ["run", "train"]
+__all__ = ["peak_memory_mb", "run", "train"]
 
 
 def train(words: Sequence[str] = (), *, silent: bool = False) -> Result:
@@ -155,7 +155,7 @@ def _result(
         differs_from_paper=differences(config),
         views_per_second=recorder.views / recorder.seconds if recorder.seconds else None,
         train_seconds=recorder.seconds,
-        peak_memory_mb=_peak_memory_mb(ready.hardware.device),
+        peak_memory_mb=peak_memory_mb(ready.hardware.device),
         config_hash=config_hash(config),
         git_commit=git_commit(),
         versions=versions(),
@@ -187,7 +187,8 @@ def _kept(ready: Prepared) -> str:
     return "".join(f" · {part}" for part in parts)
 
 
-def _peak_memory_mb(device: torch.device) -> float:
+def peak_memory_mb(device: torch.device) -> float:
+    """The most that was allocated on a GPU; elsewhere the most that this process ever had; in MiB."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     try:
