@@ -61,7 +61,8 @@ def test_a_run_leaves_what_the_contract_says(method: str, tmp_path: Path) -> Non
     assert 0 <= saved["knn_top1"] <= 1
     assert saved["knn_top1"] == result.knn_top1
     assert saved["differs_from_paper"] == {}
-    assert saved["knn_protocol"] == "weighted kNN on the backbone's features, k=5, T=0.1"
+    knn = "weighted kNN on the backbone's features, k=5, T=0.1, labelled training set of "
+    assert saved["knn_protocol"] == f"{knn}160 images"
     rows = metrics(run)
     assert [row["epoch"] for row in rows] == ["0", "1", "2"]
     assert set(rows[0]) | {"views_per_second"} == set(COLUMNS)
@@ -278,12 +279,20 @@ def test_global_random_state_follows_the_step(tmp_path: Path, monkeypatch: pytes
 
 def test_protocols_say_what_was_done(tmp_path: Path) -> None:
     """100 digits are ten a class: all labels are drawn, so there is one draw."""
-    run = words("simsiam", f"run_dir={tmp_path / 'run'}", "data.limit=100", "epochs=1", "monitor.knn.k=null")
+    run = words(
+        "simsiam",
+        f"run_dir={tmp_path / 'run'}",
+        "data.limit=100",
+        "epochs=1",
+        "monitor.knn.k=null",
+        "monitor.bank=80",
+    )
     result = ssl_zoo.train(run, silent=True)
     assert result.linear_protocol is not None
     assert "one draw" in result.linear_protocol
     assert result.knn_protocol is not None
-    assert "k=10," in result.knn_protocol
+    part = "labelled training set of 80 of 100 images, a fixed random part"
+    assert result.knn_protocol.endswith(f"k=8, T=0.1, {part}")
     assert json.loads((tmp_path / "run" / "result.json").read_text())["linear_top1_std"] is None
 
 

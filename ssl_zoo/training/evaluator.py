@@ -116,11 +116,17 @@ class Evaluator:
 
     @property
     def knn_protocol(self) -> str | None:
-        """How kNN was done, in words; None without labels."""
+        """How kNN was done, in words, the labelled training set included; None without labels."""
         if not self.scored:
             return None
+        assert self.data.bank is not None
+        seen, labelled = len(self._splits()[0]), len(self.data.bank)
+        some = (
+            f"{seen:,} of {labelled:,} images, a fixed random part" if seen < labelled else f"{seen:,} images"
+        )
         return (
-            f"weighted kNN on the backbone's features, k={self.k}, T={self.config.monitor.knn.temperature:g}"
+            f"weighted kNN on the backbone's features, k={self.k}, T={self.config.monitor.knn.temperature:g}, "
+            f"labelled training set of {some}"
         )
 
     @property
