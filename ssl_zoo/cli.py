@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from ssl_zoo import streams
-from ssl_zoo.errors import Interrupted, Unfinished, UserError, unknown_name
+from ssl_zoo.errors import Interrupted, Unfinished, UserError, in_words, unknown_name
 
 __all__ = ["entry", "main"]
 
@@ -143,6 +143,9 @@ def main(words: Sequence[str]) -> int:
         return 2
     except KeyboardInterrupt:
         streams.complain("stopped")
+        return 1
+    except OSError as error:  # a full or broken disk, whichever file it met first
+        streams.complain(in_words(error))
         return 1
     except (Interrupted, Unfinished) as error:
         streams.complain(str(error))

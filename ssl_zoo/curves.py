@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ssl_zoo.result import Baselines
+from ssl_zoo.writing import whole_file
 
 __all__ = ["draw_curves"]
 
@@ -50,7 +51,8 @@ def draw_curves(
         axes[2].yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         _line(axes[2], baselines.pixels_knn_top1, "pixels")
         _line(axes[2], baselines.random_encoder_knn_top1, "untrained encoder")
-    figure.savefig(path, dpi=150)
+    with whole_file(path) as fresh:
+        figure.savefig(fresh, dpi=150, format="png")
 
 
 def _line(axis: Axes, height: float | None, label: str) -> None:

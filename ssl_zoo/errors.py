@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import re
 from collections.abc import Iterable
 
-__all__ = ["Interrupted", "Unfinished", "UserError", "printable", "shortened", "suggest", "unknown_name"]
+__all__ = [
+    "DiskError",
+    "Interrupted",
+    "Unfinished",
+    "UserError",
+    "in_words",
+    "printable",
+    "shortened",
+    "suggest",
+    "unknown_name",
+]
 
 # Characters at most: of a message, and of a stretch without spaces in it, such as a name or a number.
 MESSAGE, STRETCH = 4000, 300
+SPACE, PLACE = "free some space, or write to another disk", "write to another folder"
+ADVICE = {
+    errno.ENOSPC: SPACE,
+    errno.EDQUOT: SPACE,
+    errno.EFBIG: SPACE,
+    errno.EROFS: PLACE,
+    errno.EACCES: PLACE,
+    errno.EPERM: PLACE,
+    errno.EIO: "check the disk",
+}
 
 
 class UserError(ValueError):
@@ -26,6 +47,14 @@ class UserError(ValueError):
 
 class Interrupted(BaseException):
     """Ctrl-C or SIGTERM: a run has stopped between two steps and is saved."""
+
+
+class DiskError(OSError):
+    """An error of the disk's, and what of the work is kept."""
+
+    def __init__(self, error: OSError, kept: str) -> None:
+        super().__init__(error.errno, error.strerror, error.filename)
+        self.kept = kept
 
 
 class Unfinished(Exception):
@@ -47,6 +76,13 @@ def shortened(text: str, longest: int) -> str:
     head = max(0, 2 * (longest - len(note)) // 3)
     tail = max(0, longest - len(note) - head)
     return f"{text[:head]}{note}{text[len(text) - tail :]}"
+
+
+def in_words(error: OSError) -> str:
+    """One line on what the disk, or the system, has refused: the file, the reason, and what to do."""
+    where = "" if error.filename is None else f"'{error.filename}': "
+    more = (ADVICE.get(error.errno or 0), getattr(error, "kept", None))
+    return "; ".join([f"{where}{error.strerror or error}", *filter(None, more)])
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

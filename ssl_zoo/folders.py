@@ -1,19 +1,59 @@
-"""Whether a folder can be written to, asked before anything is computed."""
+"""Folders that are written to: made, tried out before anything is computed, and removed again where they stay empty."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["why_not_writable"]
+__all__ = ["make_folder", "remove_empty", "why_not_writable"]
+
+
+def make_folder(folder: Path) -> list[Path]:
+    """Makes a folder with those above it, and returns the ones that were not there, the innermost first.
+
+    Raises:
+        OSError: one cannot be made, or cannot be written to; `filename` is that one, and nothing stays behind.
+    """
+    made: list[Path] = []
+    try:
+        for path in reversed((folder, *folder.parents)):
+            if not os.path.isdir(path):  # unlike Path.is_dir, whatever the name is
+                try:
+                    path.mkdir()
+                    made.insert(0, path)
+                except FileExistsError:
+                    if not os.path.isdir(path):  # else another process has just made it
+                        raise
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "not writable", str(folder))
+    except BaseException:
+        remove_empty(made)
+        raise
+    return made
+
+
+def remove_empty(folders: Sequence[Path]) -> None:
+    """Removes folders, those that are empty."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def why_not_writable(folder: Path) -> str | None:
     """Why nothing can be written to a folder, or made where it will be: "'PLACE' is a file"; None: it can.
 
-    The place is the folder itself or, where it isn't there yet, the nearest above it that is.
+    It is tried: a folder that isn't there is made and removed again.
     """
-    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
-        return None
-    return f"'{there}' is {'not writable' if there.is_dir() else 'a file'}"
+    try:
+        remove_empty(make_folder(folder))
+    except ValueError:  # a NUL character
+        return "its name is none that a folder can have"
+    except FileExistsError as error:
+        return f"'{error.filename}' is a file"
+    except OSError as error:
+        problem = "is not writable" if error.errno == errno.EACCES else f"cannot be made: {error.strerror}"
+        return f"'{error.filename}' {problem}"
+    return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import platform
 import subprocess
@@ -15,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ssl_zoo.writing import write_json
+
 if TYPE_CHECKING:
     from ssl_zoo.training.hardware import Plan
 
-__all__ = ["Baselines", "Result", "environment", "git_commit", "versions", "write_json"]
+__all__ = ["Baselines", "Result", "environment", "git_commit", "versions"]
 
 PACKAGES = (
     "ssl-zoo",
@@ -81,24 +82,6 @@ class Result:
     def write(self) -> None:
         """Writes `result.json` into the run directory; figures that are not finite are written as null."""
         write_json(Path(self.run_dir) / "result.json", dataclasses.asdict(self))
-
-
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Writes a JSON file whole or not at all."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(_finite(values), indent=2) + "\n")
-    os.replace(temporary, path)
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no nan or infinity: null, never an invented number."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and value - value != 0:
-        return None
-    return value
 
 
 def versions() -> dict[str, str]:

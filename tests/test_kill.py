@@ -234,9 +234,9 @@ def test_what_happens_to_the_last_checkpoint_is_no_harm(
     assert not Path("boom").exists()
 
 
-def contents(folder: Path) -> dict[Path, tuple[int, bytes | None]]:
+def contents(folder: Path) -> dict[Path, tuple[int, bytes] | None]:
     return {
-        file: (file.stat().st_mtime_ns, file.read_bytes() if file.is_file() else None)
+        file: (file.stat().st_mtime_ns, file.read_bytes()) if file.is_file() else None
         for file in (folder, *folder.rglob("*"))
     }
 

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from filelock import FileLock
 from runs import words
 from tiny_suites import TINY, figures, in_process, results, write_suite
 
@@ -23,6 +22,7 @@ import ssl_zoo
 from ssl_zoo import cli
 from ssl_zoo.config import compose
 from ssl_zoo.errors import Unfinished
+from ssl_zoo.locks import hold
 from ssl_zoo.suites.local import Slots, last_words
 from ssl_zoo.suites.passes import passes_per_image
 from ssl_zoo.suites.record import SuiteRecord, read
@@ -246,7 +246,7 @@ def test_a_locked_run_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     held, ended = threading.Event(), []
 
     def another() -> None:
-        with FileLock(folder.with_name("run.lock")):
+        with hold(folder):
             held.set()
             time.sleep(0.5)
             (folder / "result.json").write_text("{}")

@@ -15,7 +15,7 @@ from ssl_zoo.embedding.images import Images, Row
 from ssl_zoo.embedding.store import Store
 from ssl_zoo.errors import UserError
 from ssl_zoo.folders import why_not_writable
-from ssl_zoo.result import write_json
+from ssl_zoo.writing import write_json
 
 __all__ = ["KEY", "check_out", "finish"]
 

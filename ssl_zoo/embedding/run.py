@@ -16,7 +16,7 @@ from ssl_zoo.embedding.schema import EmbedConfig
 from ssl_zoo.embedding.stop import asked_to_stop
 from ssl_zoo.embedding.store import Store
 from ssl_zoo.embedding.stream import stream
-from ssl_zoo.errors import Interrupted, UserError
+from ssl_zoo.errors import DiskError, Interrupted, UserError
 from ssl_zoo.options import read_options
 from ssl_zoo.validation import validate
 
@@ -73,6 +73,16 @@ def _embed(words: Sequence[str], silent: bool) -> Path:
             f"stopped after {store.position.images} of {len(job.images)} images, which are kept in '{store.folder}'; "
             f"continue with the same words: ssl-zoo embed {shlex.join(words)}"
         ) from None
+    except OSError as error:
+        if not store.position.images:
+            store.remove()
+            raise
+        store.cut_off()
+        raise DiskError(
+            error,
+            f"the {store.position.images} of {len(job.images)} images that are done are kept in '{store.folder}'; to "
+            f"continue: ssl-zoo embed {shlex.join(words)}",
+        ) from error
     except UserError as error:
         if not store.position.images:
             store.remove()

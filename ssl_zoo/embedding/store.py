@@ -15,6 +15,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -23,12 +24,8 @@ from numpy.typing import NDArray
 
 from ssl_zoo.embedding.stream import Batch
 from ssl_zoo.errors import UserError
-from ssl_zoo.result import write_json
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from ssl_zoo.locks import LOCK, hold
+from ssl_zoo.writing import is_temporary, write_json
 
 __all__ = ["CHUNK", "PART_IMAGES", "PART_SECONDS", "Position", "Store"]
 
@@ -63,8 +60,8 @@ class Store:
     def __init__(self, folder: Path, record: dict[str, Any], width: int, dtype: str) -> None:
         self.folder, self.width, self.dtype = folder, width, np.dtype(dtype).newbyteorder("<")
         self.features = folder / "features.npy"
-        folder.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(folder / "lock")
+        self._held = ExitStack()
+        self._held.enter_context(hold(folder))
         try:
             self.record = _begun(folder, json.loads(json.dumps(record)))
             self.position = self._committed()
@@ -118,14 +115,23 @@ class Store:
 
     def close(self) -> None:
         """Lets go of the folder."""
-        for file in (getattr(self, "_file", None), self._lock):
-            if file is not None:
+        if (file := getattr(self, "_file", None)) is not None:
+            with suppress(OSError):  # what it could not write is told by then
                 file.close()
+        self._held.close()
 
     def remove(self) -> None:
         """Removes the folder with all that is in it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
         self.close()
-        shutil.rmtree(self.folder)
+
+    def cut_off(self) -> None:
+        """Gives back the space of what is not kept."""
+        for file in self.folder.iterdir():
+            if file.name == self.features.name:
+                os.truncate(file, HEADER + self.position.rows * self._row)
+            elif file.name not in (LOCK, "begun.json", "position.json"):
+                file.unlink()
 
     @property
     def _row(self) -> int:
@@ -169,7 +175,9 @@ def _begun(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
     """The record of the embedding that was begun in a folder, or of the one that begins now."""
     file = folder / "begun.json"
     if not file.is_file():
-        others = sorted(path.name for path in folder.iterdir() if path.name not in ("lock", "begun.json.tmp"))
+        others = sorted(
+            path.name for path in folder.iterdir() if path.name != LOCK and not is_temporary(path)
+        )
         if others:
             raise UserError(
                 f"'{folder}' must hold what is done of an embedding; it holds '{others[0]}' and no begun.json; move "
@@ -199,18 +207,3 @@ def _flat(record: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from ((f"{name}.{inner}", item) for inner, item in value.items())
         else:
             yield name, value
-
-
-def _lock(path: Path) -> IO[bytes]:
-    """Locks a folder for this process alone, not for what it forks: until it ends, however that happens."""
-    file = path.open("ab")
-    try:
-        if fcntl is not None:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise UserError(
-            f"one process at a time makes an embedding; another is writing to '{path.parent}'; wait for it, or choose "
-            "another out"
-        ) from None
-    return file

@@ -23,9 +23,10 @@ from ssl_zoo.evaluation.schema import SECTIONS, EvalConfig
 from ssl_zoo.evaluation.subject import subject_of
 from ssl_zoo.evaluation.task import Labelled, Outcome, Task
 from ssl_zoo.folders import why_not_writable
-from ssl_zoo.result import environment, write_json
+from ssl_zoo.result import environment
 from ssl_zoo.schema import DataConfig
 from ssl_zoo.training.hardware import plan_for, use_threads
+from ssl_zoo.writing import write_json
 
 __all__ = ["evaluate"]
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from ssl_zoo.console import Console
@@ -16,6 +14,7 @@ from ssl_zoo.exporters.encoder import Encoder, Written, encoder_of
 from ssl_zoo.exporters.schema import ExportConfig, read_export
 from ssl_zoo.folders import why_not_writable
 from ssl_zoo.saved import SavedRun, open_run
+from ssl_zoo.writing import whole_folder
 
 __all__ = ["export"]
 
@@ -49,17 +48,11 @@ def export(words: Sequence[str] = (), silent: bool = False) -> Path:
         _check(folder)
     encoder = encoder_of(run, config.weights, config.size)
     console = Console(quiet=silent)
-    staging = _staging(next(iter(places.values())))
-    try:
-        for name in places:
-            folder = staging / name
-            folder.mkdir()
+    with ExitStack() as whole:
+        for name, place in places.items():
+            folder = whole.enter_context(whole_folder(place))
             write: Writer = importlib.import_module(f"ssl_zoo.exporters.to_{name}").write
             write_card(encoder, write(encoder, folder, config), folder)
-        for name, place in places.items():
-            _move(staging / name, place)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     for place in places.values():
         console.print(str(place))
     return places[config.format[0]] if len(places) == 1 else places[config.format[0]].parent
@@ -85,16 +78,3 @@ def _check(folder: Path) -> None:
         raise UserError(
             f"out must be new or empty; '{folder}' holds files already; choose another with out=, or remove it"
         )
-
-
-def _staging(place: Path) -> Path:
-    """A folder on the same disk that the exports grow in, beside where they will be."""
-    there = next(parent for parent in place.absolute().parents if parent.is_dir())
-    return Path(tempfile.mkdtemp(prefix=".ssl-zoo-export-", dir=there))
-
-
-def _move(folder: Path, place: Path) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if place.is_dir():
-        place.rmdir()  # it is empty; a folder cannot replace one on every system
-    os.replace(folder, place)

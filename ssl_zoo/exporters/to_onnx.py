@@ -87,6 +87,8 @@ def write(encoder: Encoder, folder: Path, config: ExportConfig) -> Written:
                 external_data=weight_bytes > IN_ONE_FILE,
                 dynamo=True,
             )
+    except OSError:
+        raise  # a full disk
     except Exception as error:  # whatever the exporter meets in one of a thousand architectures
         cause = error.__cause__ or error  # the exporter's own message is advice on filing an issue
         raise UserError(

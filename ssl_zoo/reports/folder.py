@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.folders import why_not_writable
 from ssl_zoo.saved import SavedRun
 from ssl_zoo.training.checkpoints import LAST
+from ssl_zoo.writing import whole_folder
 
 __all__ = ["RECORD", "choose_folder", "write"]
 
@@ -63,19 +63,11 @@ def write(
     folder: Path, files: Mapping[str, bytes], record: Mapping[str, Any], runs: Sequence[SavedRun]
 ) -> None:
     """Writes all files and the record, whole or not at all; what `choose_folder` allowed is replaced."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = folder.with_name(f".{folder.name}-{os.getpid()}.tmp")
-    fresh.mkdir()
-    try:
+    told = {**record, "runs": [_identity(run) for run in runs], "files": sorted([*files, RECORD])}
+    with whole_folder(folder) as fresh:
         for name, contents in files.items():
             (fresh / name).write_bytes(contents)
-        told = {**record, "runs": [_identity(run) for run in runs], "files": sorted([*files, RECORD])}
         (fresh / RECORD).write_text(json.dumps(told, indent=2, default=str) + "\n")
-        if folder.is_dir():
-            shutil.rmtree(folder)
-        os.replace(fresh, folder)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _identity(run: SavedRun) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from ssl_zoo.reports.page import Fact, Page
@@ -14,6 +13,7 @@ from ssl_zoo.suites.panels import learning_curves
 from ssl_zoo.suites.record import SuiteRecord
 from ssl_zoo.suites.sheet import sheet
 from ssl_zoo.suites.table import results
+from ssl_zoo.writing import write_file
 
 __all__ = ["contents", "page_of", "write_report"]
 
@@ -33,9 +33,7 @@ def contents(record: SuiteRecord, folder: Path) -> dict[str, bytes]:
 def write_report(record: SuiteRecord, folder: Path) -> None:
     """Writes the files into the suite's folder, each whole or not at all."""
     for name, file in contents(record, folder).items():
-        fresh = folder / f".{name}-{os.getpid()}.tmp"
-        fresh.write_bytes(file)
-        os.replace(fresh, folder / name)
+        write_file(folder / name, file)
 
 
 def page_of(record: SuiteRecord, folder: Path) -> Page:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ssl_zoo.result import write_json
+from ssl_zoo.writing import write_json
 
 __all__ = [
     "METRICS",

@@ -19,12 +19,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.history import evaluations, read_record
-from ssl_zoo.result import write_json
+from ssl_zoo.locks import hold
 from ssl_zoo.suites.plan import Job
+from ssl_zoo.writing import write_json
 
 __all__ = ["COST", "evaluation_of", "is_done", "work", "write_task"]
 
@@ -73,8 +72,7 @@ def _is_place(word: str) -> bool:
 def work(task: dict[str, Any]) -> None:
     """Trains and evaluates what is not there yet. Another process at the same run is waited for."""
     folder = Path(task["folder"])
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(folder.name + ".lock")):
+    with hold(folder, wait=True):
         cost = {"seconds": 0.0, **(read_record(folder / COST) or {})}
         if read_record(folder / "result.json") is None:
             _train(folder, task["words"], cost)

@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-__all__ = ["LAST", "PREVIOUS", "SAVING", "Damaged", "read", "set_aside", "settle"]
+from ssl_zoo.writing import whole_file
+
+__all__ = ["LAST", "PREVIOUS", "CheckpointFiles", "Damaged", "read", "set_aside"]
 
 LAST, PREVIOUS, SAVING, DAMAGED = "last.ckpt", "previous.ckpt", "saving.ckpt", "damaged.ckpt"
 
@@ -23,17 +26,29 @@ class Damaged(Exception):
     """A file is no whole checkpoint; the message says why, in a few words."""
 
 
-def settle(folder: Path) -> None:
-    """Makes the file that was just saved the last checkpoint, and the last the previous one.
+class CheckpointFiles(TorchCheckpointIO):
+    """Writes a checkpoint for Lightning, which would hold it in memory twice and leave half of it on a full disk."""
 
-    The bytes reach the disk before the name does. A kill between the two renames leaves no `last.ckpt`, but the
-    one before it, which is then taken.
-    """
-    with (folder / SAVING).open("rb") as file:
-        os.fsync(file.fileno())
-    if (folder / LAST).is_file():
-        os.replace(folder / LAST, folder / PREVIOUS)
-    os.replace(folder / SAVING, folder / LAST)
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
+        """Makes what it saves the last checkpoint, and the last the previous one.
+
+        The bytes reach the disk before the name does. A kill between the two renames leaves no `last.ckpt`, but the
+        one before it, which is then taken.
+
+        Raises:
+            OSError: it cannot be written; the last checkpoint is as it was.
+        """
+        last = Path(path)
+        last.parent.mkdir(exist_ok=True)
+        with whole_file(last, temporary=SAVING) as fresh:
+            with fresh.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            if last.is_file():
+                os.replace(last, last.with_name(PREVIOUS))
 
 
 def set_aside(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 
@@ -14,6 +15,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from ssl_zoo.augment import Augment
 from ssl_zoo.method import Encoder, Method
 from ssl_zoo.schema import RunConfig
+from ssl_zoo.training.checkpoints import CheckpointFiles
 from ssl_zoo.training.module import TrainingModule
 from ssl_zoo.training.prepare import Prepared
 from ssl_zoo.training.processes import cluster
@@ -46,7 +48,7 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
         trainer=config.trainer,
         say=say,
     )
-    with _quiet_lightning(), _repeatable():
+    with _quiet_lightning(), _quiet_event_writer(), _repeatable():
         if ready.hardware.compile:
             compile_encoders(ready.method)
         trainer = pl.Trainer(
@@ -54,7 +56,7 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
             devices=config.trainer.devices,
             num_nodes=config.trainer.num_nodes,
             strategy=_strategy(config),
-            plugins=[cluster(config)],
+            plugins=[cluster(config), CheckpointFiles()],
             use_distributed_sampler=False,  # the loader divides its batches itself
             precision=ready.hardware.lightning,  # type: ignore[arg-type]
             max_epochs=config.epochs,
@@ -72,6 +74,8 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
             trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
         except SystemExit as error:  # what Lightning makes of Ctrl-C before the first step
             raise KeyboardInterrupt from error
+        finally:
+            recorder.close()
     return recorder
 
 
@@ -122,3 +126,19 @@ def _quiet_lightning() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _quiet_event_writer() -> Iterator[None]:
+    """TensorBoard's thread prints a traceback of the full disk that it raises in this thread as well."""
+    before = threading.excepthook
+
+    def hook(failure: threading.ExceptHookArgs) -> None:
+        if not type(failure.thread).__module__.startswith("tensorboard"):
+            before(failure)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before

@@ -59,15 +59,20 @@ def build_method(words: tuple[str, ...] | list[str] = ()) -> Method:
     return build(config, config.data.channels)[0]
 
 
-def prepare(config: RunConfig) -> Prepared:
+def prepare(config: RunConfig, run_dir: Path | None = None) -> Prepared:
     """Builds and checks everything.
+
+    Args:
+        config: of the run.
+        run_dir: the run directory, chosen before and locked; null: chosen here.
 
     Raises:
         UserError: something the user said is wrong; nothing has been created.
     """
     plan(config)  # a device that is not there shows before the data is read
     here = place(config)
-    run_dir = choose_run_dir(config) if here.first else Path(config.run_dir or ".").expanduser()
+    if run_dir is None:
+        run_dir = choose_run_dir(config) if here.first else Path(config.run_dir or ".").expanduser()
     saved = find_checkpoint(config, run_dir)
     _set_threads(config, here)
     data = load_data(config.data)

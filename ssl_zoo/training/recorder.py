@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import math
-import os
 import signal
 import threading
 import time
@@ -21,10 +21,12 @@ from torch.utils.tensorboard import SummaryWriter
 from ssl_zoo.distributed import any_process, average
 from ssl_zoo.errors import Interrupted
 from ssl_zoo.schema import MonitorConfig, TrainerConfig
-from ssl_zoo.training.checkpoints import SAVING, settle
+from ssl_zoo.training.checkpoints import LAST
 from ssl_zoo.training.evaluator import Evaluator, Measurement
+from ssl_zoo.training.folder import command_to_continue
 from ssl_zoo.training.module import TrainingModule
 from ssl_zoo.training.processes import Place
+from ssl_zoo.writing import whole_file
 
 __all__ = ["COLUMNS", "Recorder", "Row"]
 
@@ -72,6 +74,7 @@ class Recorder(pl.Callback):
         self.stop_asked = False
         self.saved = self.save_seconds = 0.0  # when the last checkpoint was written, and how long it took
         self.writer: SummaryWriter | None = None  # of the first process, while it trains
+        self.handlers: dict[int, Any] = {}  # of signals, before the training
 
     # What a resumed run needs: plain values only, so that a checkpoint never unpickles code.
     def state_dict(self) -> dict[str, Any]:
@@ -89,7 +92,6 @@ class Recorder(pl.Callback):
         loss = self.rows[-1].get("loss")
         trainer.should_stop = loss is not None and not math.isfinite(loss)  # it had diverged, and so ended
         self.started = time.perf_counter()  # also when resumed within an epoch
-        self.handlers: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self.handlers[number] = signal.signal(number, self._ask_to_stop)
@@ -147,10 +149,17 @@ class Recorder(pl.Callback):
             self._stop()
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        for number, handler in getattr(self, "handlers", {}).items():
+        for (
+            number,
+            handler,
+        ) in self.handlers.items():  # Lightning sees to it where the training ends with an error
             signal.signal(number, handler)
+
+    def close(self) -> None:
+        """Closes the TensorBoard file, however the training has ended."""
         if self.writer is not None:
-            self.writer.close()
+            with contextlib.suppress(OSError):  # a full disk, which has been met by then
+                self.writer.close()
 
     def complete(self, initial: Measurement, trained: Measurement) -> None:
         """Adds what was measured after the training, of the untrained encoder and of the trained one."""
@@ -181,17 +190,13 @@ class Recorder(pl.Callback):
         self.say(row)
 
     def _write_rows(self) -> None:
-        temporary = self.run_dir / "metrics.csv.tmp"
-        with temporary.open("w", newline="") as file:
+        with whole_file(self.run_dir / "metrics.csv") as fresh, fresh.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(self.rows)
-        os.replace(temporary, self.run_dir / "metrics.csv")
 
     def _stop(self) -> None:
-        raise Interrupted(
-            f"stopped and saved; continue with the same words, run_dir={self.run_dir} and resume=auto"
-        )
+        raise Interrupted(f"stopped and saved; to continue: {command_to_continue(self.run_dir)}")
 
     def _save_is_due(self, epoch: int) -> bool:
         """Whether an epoch's end is to be saved: where epochs are short, saving each would take longer than they do."""
@@ -205,9 +210,7 @@ class Recorder(pl.Callback):
         folder = self.run_dir / "checkpoints"
         if self.writer is not None:
             self.writer.flush()  # a continuation writes only the steps after this one
-        trainer.save_checkpoint(folder / SAVING)
-        if self.place.first:
-            settle(folder)
+        trainer.save_checkpoint(folder / LAST)
         self.saved = time.perf_counter()
         self.save_seconds = self.saved - started
 

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import datetime
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ssl_zoo.config import to_mapping
 from ssl_zoo.errors import UserError
 from ssl_zoo.folders import why_not_writable
+from ssl_zoo.locks import is_empty
 from ssl_zoo.schema import RunConfig
 from ssl_zoo.training.checkpoints import LAST, PREVIOUS, Damaged, read
 
-__all__ = ["STAMP", "Position", "Saved", "check_checkpoint", "choose_run_dir", "find_checkpoint"]
+__all__ = [
+    "STAMP",
+    "Position",
+    "Saved",
+    "check_checkpoint",
+    "check_run_dir",
+    "choose_run_dir",
+    "find_checkpoint",
+]
 
 STAMP = "ssl_zoo"  # the key in a checkpoint under which a run leaves its configuration
 # What may differ between a run and its continuation: where, how fast and how closely watched.
@@ -51,18 +62,36 @@ def choose_run_dir(config: RunConfig) -> Path:
     Raises:
         UserError: it holds files already, and `resume` does not continue just that run; it cannot be written.
     """
-    if config.run_dir is None:
-        if config.resume == "auto":
-            raise UserError("resume=auto continues the run in run_dir, which is not set; set run_dir=FOLDER")
-        now = datetime.datetime.now().strftime("%Y-%m-%d_%H%M%S")
-        return Path("runs") / f"{now}-{config.data.name}-{config.method.name}-s{config.seed}"
-    folder = Path(config.run_dir).expanduser()
+    if config.run_dir is not None:
+        folder = Path(config.run_dir).expanduser()
+        check_run_dir(config, folder)
+        return folder
+    if config.resume == "auto":
+        raise UserError("resume=auto continues the run in run_dir, which is not set; set run_dir=FOLDER")
+    now = datetime.datetime.now().strftime("%Y-%m-%d_%H%M%S")
+    folder = Path("runs") / f"{now}-{config.data.name}-{config.method.name}-s{config.seed}"
+    return next(place for place in _numbered(folder) if not place.exists())
+
+
+def _numbered(folder: Path) -> Iterator[Path]:
+    """The folder and, for runs that begin in the same second, others by its name."""
+    yield folder
+    for number in itertools.count(2):
+        yield folder.with_name(f"{folder.name}-{number}")
+
+
+def check_run_dir(config: RunConfig, folder: Path) -> None:
+    """Checks that a run may write to its directory.
+
+    Raises:
+        UserError: it holds files already, and `resume` does not continue just that run; it cannot be written.
+    """
     if (reason := why_not_writable(folder)) is not None:
         raise UserError(
             f"run_dir must be a folder that can be written to; received '{folder}', and {reason}; choose another"
         )
-    if not folder.is_dir() or not any(folder.iterdir()):
-        return folder
+    if is_empty(folder):
+        return
     if config.resume == "auto" and not (folder / "config.yaml").is_file():
         raise UserError(
             f"resume=auto continues a run; '{folder}' holds files but no run; choose another run_dir"
@@ -76,7 +105,6 @@ def choose_run_dir(config: RunConfig) -> Path:
             f"run_dir must be new or empty; '{folder}' holds files already; choose another, or continue the run in "
             "it with resume=auto"
         )
-    return folder
 
 
 def find_checkpoint(config: RunConfig, run_dir: Path) -> Saved | None:

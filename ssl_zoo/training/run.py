@@ -15,15 +15,18 @@ from ssl_zoo.equation import Siamese
 from ssl_zoo.image_defaults import describe
 from ssl_zoo.monitors.verdict import Evidence, Verdict, judge
 from ssl_zoo.naming import differences, variant
-from ssl_zoo.result import Baselines, Result, environment, git_commit, versions, write_json
+from ssl_zoo.result import Baselines, Result, environment, git_commit, versions
 from ssl_zoo.schema import RunConfig
 from ssl_zoo.terminal import Narrator, closing_table
 from ssl_zoo.training.checkpoints import set_aside
 from ssl_zoo.training.evaluator import Measurement, Scores
 from ssl_zoo.training.fit import fit
+from ssl_zoo.training.folder import own_folder
 from ssl_zoo.training.prepare import Prepared, placed, prepare
-from ssl_zoo.training.processes import started
+from ssl_zoo.training.processes import place, started
 from ssl_zoo.training.recorder import Recorder
+from ssl_zoo.training.resume import check_run_dir, choose_run_dir
+from ssl_zoo.writing import write_file, write_json
 
 __all__ = ["peak_memory_mb", "run", "train"]
 
@@ -55,19 +58,28 @@ def run(config: RunConfig, *, silent: bool = False) -> Result:
 
 
 def _run(config: RunConfig, silent: bool) -> Result:
-    ready = prepare(config)
+    if not place(config).first:
+        return _train(prepare(config), silent=True)
+    run_dir = choose_run_dir(config)
+    with own_folder(run_dir) as locked:
+        check_run_dir(config, run_dir)  # once more: another process may have ended there meanwhile
+        return _train(prepare(config, run_dir), silent=silent, locked=locked)
+
+
+def _train(ready: Prepared, *, silent: bool, locked: bool = True) -> Result:
+    config = ready.config
     passed_over = None if ready.saved is None else ready.saved.instead_of
     if ready.place.first:
-        ready.run_dir.mkdir(parents=True, exist_ok=True)
-        (ready.run_dir / "config.yaml").write_text(to_yaml(config))
+        write_file(ready.run_dir / "config.yaml", to_yaml(config))
         write_json(ready.run_dir / "environment.json", environment(ready.hardware))
 
     title = f"{variant(config)} on {config.data.name}"
-    silent = silent or not ready.place.first
     narrator = Narrator(config.epochs, silent=silent, bar=config.trainer.progress)
     if (line := describe(config)) is not None:
         narrator.note(line)
     narrator.start(title, f" · {_size(ready)}")
+    if not locked:
+        narrator.note(f"the file system of '{ready.run_dir}' has no locks: start nothing else in that folder")
     if ready.saved is not None and passed_over is not None and ready.place.first:
         narrator.note(f"{passed_over}; continuing from the one before it, '{ready.saved.path}'")
         if ready.saved.path.parent.parent.samefile(ready.run_dir):

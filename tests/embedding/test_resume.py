@@ -160,7 +160,7 @@ def test_sigkill(run: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.
         while not (parts / "position.json").is_file():
             assert process.is_alive()
             time.sleep(0.01)
-        with pytest.raises(UserError, match="another is writing to"):
+        with pytest.raises(UserError, match=f"is written to by process {process.pid} on "):
             Store(parts, {}, 1, "float32")
         time.sleep(random.random() * 0.2)
     finally:

@@ -8,9 +8,9 @@ from PIL import Image
 from runs import SIAMESE, words
 
 from ssl_zoo.reports.run import report
-from ssl_zoo.result import write_json
 from ssl_zoo.saved import open_run
 from ssl_zoo.training.run import train
+from ssl_zoo.writing import write_json
 
 EVALUATION = {
     "protocol": "knn",

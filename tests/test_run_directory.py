@@ -1,0 +1,158 @@
+"""Run directories that are taken, cannot be written, or run full: one message, and nothing left behind."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from runs import words
+
+from ssl_zoo.cli import main
+from ssl_zoo.errors import UserError
+from ssl_zoo.folders import why_not_writable
+from ssl_zoo.locks import LOCK, hold
+from ssl_zoo.training.checkpoints import read
+
+RUN = words("simsiam", "monitor.baselines=false", "monitor.every=9")
+
+
+@contextmanager
+def held_elsewhere(folder: Path) -> Iterator[None]:
+    """By another thread, which locks tell apart from this one as they do another process."""
+    held, over = threading.Event(), threading.Event()
+
+    def keep() -> None:
+        with hold(folder):
+            held.set()
+            over.wait()
+
+    thread = threading.Thread(target=keep)
+    thread.start()
+    held.wait()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("more", [[], ["resume=auto"]])
+def test_a_second_start_is_refused_and_names_the_first(
+    more: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    with held_elsewhere(run):
+        assert main(["train", *RUN, f"run_dir={run}", *more]) == 2
+        said = capsys.readouterr().err
+        assert f"process {os.getpid()} on {socket.gethostname()}, since 20" in said
+        assert len(said.splitlines()) == 1
+        assert [file.name for file in run.iterdir()] == [LOCK]
+    assert not run.exists(), "the first made it, and has left nothing in it"
+
+
+def test_a_killed_process_leaves_no_lock(tmp_path: Path) -> None:
+    script = (
+        f"from ssl_zoo.locks import hold\nwith hold(__import__('pathlib').Path({str(tmp_path / 'run')!r})):"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"{script}\n print(flush=True)\n input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    with (
+        pytest.raises(UserError, match=f"is written to by process {process.pid} on "),
+        hold(tmp_path / "run"),
+    ):
+        pass
+    process.kill()
+    process.communicate()
+    with hold(tmp_path / "run") as locked:
+        assert locked
+    assert list((tmp_path / "run").iterdir()) == [], "nor is what it wrote of itself left"
+
+
+def test_a_process_may_hold_a_folder_twice(tmp_path: Path) -> None:
+    with hold(tmp_path / "run"):
+        with hold(tmp_path / "run") as locked:
+            assert locked
+        assert (tmp_path / "run" / LOCK).is_file()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+@pytest.mark.parametrize("folder", ["/proc/x", "x" * 300, "file", "file/x", "a\0b", "/dev/null/x"])
+@pytest.mark.parametrize("verb", ["train", "why"])
+def test_folders_that_cannot_be_are_refused(
+    verb: str,
+    folder: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    if verb == "why":
+        assert why_not_writable(Path(folder)) is not None
+    elif "\0" not in folder:
+        assert main(["train", *RUN, f"run_dir={folder}"]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("ssl-zoo: run_dir must be a folder that can be written to")
+        assert len(said.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def full_after(saves: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full when a further checkpoint is half written."""
+    save = torch.save
+
+    def failing(contents: Any, file: Any) -> None:
+        nonlocal saves
+        saves -= 1
+        if saves < 0:
+            file.write(b"half of it")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(contents, file)
+
+    monkeypatch.setattr("torch.save", failing)
+
+
+def test_a_full_disk_leaves_nothing_of_a_run_that_has_saved_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    full_after(0, monkeypatch)
+    run = tmp_path / "there" / "run"
+    assert main(["train", *RUN, f"run_dir={run}"]) == 1
+    [said] = capsys.readouterr().err.splitlines()
+    assert said == (
+        f"ssl-zoo: '{run}/checkpoints/last.ckpt': No space left on device; free some space, or write to another disk"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_keeps_what_was_saved_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "a run"
+    with monkeypatch.context() as patch:
+        full_after(1, patch)
+        assert main(["train", *RUN, f"run_dir={run}"]) == 1
+    [said] = capsys.readouterr().err.splitlines()
+    assert said.endswith(
+        f"is kept; to continue: {shlex.join(['ssl-zoo', 'train', f'run_dir={run}', 'resume=auto'])}"
+    )
+    assert [file.name for file in (run / "checkpoints").iterdir()] == ["last.ckpt"]
+    assert read(run / "checkpoints" / "last.ckpt")["ssl_zoo"]["position"] == [1, 0]
+    assert not list(run.rglob("*.tmp"))
