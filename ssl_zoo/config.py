@@ -97,15 +97,16 @@ def compose(words: Sequence[str] = ()) -> RunConfig:
     for group, name in choices.items():
         names = group_names(group, folders)
         if name not in names and not (group in OPTIONAL and name == "none"):
-            raise unknown_name(group, name, names)
-    _check_method(choices, folders)
+            raise _no_yaml(group, name, names)
     overrides += [f"{group}={name}" for group, name in choices.items()]
     overrides.append(f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in folders[1:])}]")
     try:
+        _check_method(choices, folders)
         with initialize_config_dir(str(folders[0]), version_base="1.3"):
             composed = hydra_compose("config", overrides, return_hydra_config=True)
             chosen = OmegaConf.to_container(composed.hydra.runtime.choices)
             plain = _plain(composed)
+            _check_headers(plain, chosen, folders)
             if small := small_overrides(plain):
                 followed = _plain(hydra_compose("config", [*overrides, *small], return_hydra_config=True))
                 del followed["small"]
@@ -114,7 +115,7 @@ def compose(words: Sequence[str] = ()) -> RunConfig:
         if isinstance(plain.get("data"), Mapping):
             plain["data"] = fill_pixels(plain["data"], [read_word(word)[0].lstrip("+") for word in words])
         return from_mapping({**plain, **_found(chosen, folders)})
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"the configuration cannot be composed: {str(error).splitlines()[0]}") from error
 
 
@@ -206,15 +207,37 @@ def _parse(words: Sequence[str]) -> tuple[list[str], dict[str, str], list[str]]:
             )
         if key == "hydra.searchpath":
             folders += [str(folder) for folder in (value if isinstance(value, list) else [value])]
-        elif key in GROUPS:
+        elif key in GROUPS or key.partition(".")[0] in OPTIONAL:
             if not value and key in OPTIONAL:
                 value = "none"
-            if not isinstance(value, str) or not value:
-                raise UserError(f"{key} takes a name; received '{word}'; see ssl-zoo list")
+            if not isinstance(value, str) or not value or key not in GROUPS:
+                raise UserError(f"{key.partition('.')[0]} takes a name; received '{word}'; see ssl-zoo list")
             choices[key] = value
         else:
             overrides.append("++" + word.lstrip("+"))
     return overrides, choices, folders
+
+
+def _no_yaml(group: str, name: str, names: Sequence[str]) -> UserError:
+    """The error for a name without a YAML file; of a plugin's method it says what its package lacks."""
+    plugin = registry.plugins().get(name) if group == "method" else None
+    if plugin is None:
+        return unknown_name(group, name, names)
+    return UserError(
+        f"a method needs its YAML, configs/method/{name}.yaml beside its Python file; the package of '{plugin.value}' "
+        f"announces '{name}' and has none; add it, and to the package's data (package-data in its pyproject.toml)"
+    )
+
+
+def _check_headers(values: Mapping[str, Any], chosen: Any, folders: Sequence[Path]) -> None:
+    """Refuses a YAML file whose keys Hydra has put into a block named as its group, where nothing reads them."""
+    for group in GROUPS:
+        block = values.get(group)
+        if isinstance(block, Mapping) and (group in block or (group in OPTIONAL and block)):
+            raise UserError(
+                f"a YAML file of {group}/ begins with the line '# @package _global_'; "
+                f"'{group_file(group, str(chosen[group]), folders)}' does not; add the line"
+            )
 
 
 def _check_method(choices: Mapping[str, str], folders: Sequence[Path]) -> None:
@@ -232,7 +255,7 @@ def _method_of(experiment: str, folders: Sequence[Path]) -> str | None:
     """The method that an experiment chooses, itself or by one that it builds on: Hydra does not say which."""
     blocks = yaml.safe_load(group_file("experiment", experiment, folders).read_text()) or {}
     names, own = group_names("experiment", folders), []
-    for entry in blocks.get("defaults") or []:
+    for entry in (blocks.get("defaults") if isinstance(blocks, Mapping) else None) or []:
         base = str(entry).removeprefix("/experiment/")
         if isinstance(entry, Mapping):
             own.append(entry.get("override /method"))

@@ -12,6 +12,7 @@ from rich.table import Table
 from ssl_zoo import registry
 from ssl_zoo.config import compose, group_dirs
 from ssl_zoo.console import Console, styled
+from ssl_zoo.errors import UserError
 from ssl_zoo.result import environment
 from ssl_zoo.training.hardware import COMPILE, plan
 
@@ -64,8 +65,9 @@ def show_speed(words: Sequence[str]) -> None:
 
 
 def _state(name: str) -> str:
+    """Whether `method=NAME` can be trained; if not, why."""
     try:
-        registry.get(name)
-    except ValueError as error:
+        compose([f"method={name}"])
+    except UserError as error:
         return str(error)
     return "loads"

@@ -6,12 +6,11 @@ import fnmatch
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-import yaml
 from rich.table import Table
 from rich.text import Text
 
 from ssl_zoo import registry
-from ssl_zoo.config import group_file, group_names
+from ssl_zoo.config import compose, group_file, group_names
 from ssl_zoo.console import Console, styled
 from ssl_zoo.equation import GridPoint
 from ssl_zoo.errors import UserError, unknown_name
@@ -96,26 +95,22 @@ def _names(
 
 
 def _methods(console: Console, pattern: str | None) -> None:
-    plugins = registry.plugins()
-    notes: dict[str, str | Text] = {}
-    for name in group_names("method"):
-        try:
-            entry = registry.get(_registered(name))
-        except UserError as error:  # a broken plugin: the others are still of use
-            notes[name] = styled((str(error), "red"))
-            continue
-        paper = getattr(entry.method, "paper", None)
-        own = "" if entry.name == name else f" (a YAML of its own, on {entry.name})"
-        origin = f" (from {plugins[name].module})" if name in plugins else own
-        parts = _parts(paper) if isinstance(paper, GridPoint) and not own else entry.summary
-        notes[name] = styled(parts, (origin, "dim"))
-    _names(console, "methods", notes, pattern, notes)
+    names = dict.fromkeys([*group_names("method"), *registry.plugins()])
+    _names(console, "methods", names, pattern, {name: _method(name) for name in names})
 
 
-def _registered(name: str) -> str:
-    """The registered method that a YAML file of the group `method` stands on."""
-    blocks = yaml.safe_load(group_file("method", name).read_text()) or {}
-    return str((blocks.get("method") or {}).get("name", name))
+def _method(name: str) -> Text:
+    """What a method is, or why it cannot be trained: what `method=NAME` comes to decides."""
+    try:
+        entry = registry.get(compose([f"method={name}"]).method.name)
+    except UserError as error:  # a broken plugin or YAML: the others are still of use
+        return styled((str(error).splitlines()[0], "red"))
+    if entry.name != name:
+        return styled(entry.summary, (f" (a YAML of its own, on {entry.name})", "dim"))
+    paper = getattr(entry.method, "paper", None)
+    plugin = registry.plugins().get(name)
+    origin = f" (from {plugin.module})" if plugin is not None else ""
+    return styled(_parts(paper) if isinstance(paper, GridPoint) else entry.summary, (origin, "dim"))
 
 
 def _parts(point: GridPoint) -> str:

@@ -85,6 +85,22 @@ def test_precedence_method_data_recipe_experiment_words(
     assert searched == compose(["method=own", "data=own"])
 
 
+@pytest.mark.parametrize("group", ["method", "data", "recipe", "experiment"])
+def test_a_yaml_without_its_first_line_is_refused(
+    group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hydra would put its keys where nothing reads them."""
+    (tmp_path / group).mkdir()
+    file = tmp_path / group / "mine.yaml"
+    file.write_text("method: {name: byol, symmetric: false}\ndata: {name: mine, source: digits}")
+    monkeypatch.setenv("SSL_ZOO_CONFIGS", str(tmp_path))
+    with pytest.raises(UserError, match=f"begins with the line '# @package _global_'; '{file}' does not"):
+        compose([f"{group}=mine"])
+    file.write_text("# @package _global_\nbroken: [")
+    with pytest.raises(UserError, match="cannot be composed"):
+        compose([f"{group}=mine"])
+
+
 def test_the_same_swap_from_words_and_from_yaml() -> None:
     words = compose(["method=simclr", "method.predictor.kind=mlp"])
     mapping = to_mapping(compose(["method=simclr"]))
@@ -135,6 +151,7 @@ def test_hash_is_of_what_is_computed() -> None:
         (["method=simsaim"], "unknown method 'simsaim'; there are .*did you mean 'simsiam'"),
         (["data=cfar10"], "unknown data 'cfar10'.*did you mean 'cifar10'"),
         (["recipe=nope"], "unknown recipe 'nope'"),
+        (["recipe.epochs=3"], "recipe takes a name"),
         (
             ["method.stop_gradent=false"],
             "unknown key 'method.stop_gradent'; did you mean 'method.stop_gradient'",

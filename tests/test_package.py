@@ -8,9 +8,12 @@ import pydoc
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import ssl_zoo
+from ssl_zoo.cli import main
 from ssl_zoo.config import compose
 
 ROOT = Path(__file__).parent.parent
@@ -81,8 +84,39 @@ def test_every_command_of_the_readme_composes() -> None:
     assert len(commands) >= 4
     for words in (*swaps, *commands):
         parts = words.split()
-        if "barlowtwins" not in words and "data=pets" not in words:
+        if not {"method=barlowtwins", "method=mine", "data=pets"} & set(parts):
             compose(parts)
+
+
+def test_the_readmes_yaml_files_train(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its steps of adding data and a method on the grid, followed to the letter but for the length of the runs."""
+    monkeypatch.chdir(tmp_path)
+    files = re.findall(r"`FOLDER/([\w/]+\.yaml)`:\n\n```yaml\n(.*?)```", README, re.S)
+    assert [name for name, _ in files] == ["data/pets.yaml", "method/mine.yaml"]
+    for name, text in files:
+        (tmp_path / "FOLDER" / name).parent.mkdir(parents=True)
+        (tmp_path / "FOLDER" / name).write_text(text)
+    for number, kind in enumerate(("train/cat", "train/dog", "test/cat", "test/dog")):
+        (tmp_path / "pets" / kind).mkdir(parents=True)
+        for image in range(8):
+            pixels = np.random.default_rng(8 * number + image).integers(0, 255, (8, 8, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "pets" / kind / f"{image}.png")
+    commands = re.findall(r"SSL_ZOO_CONFIGS=FOLDER ssl-zoo train (.+)", README)
+    assert len(commands) == 2
+    monkeypatch.setenv("SSL_ZOO_CONFIGS", "FOLDER")
+    pets, mine = (words.split() for words in commands)
+    small = ["batch_size=8", "epochs=1", "backbone.name=test_resnet", "augment.size=8", "precision=fp32"]
+    small += ["monitor.knn.k=2", "monitor.probe.draws=1", "optimizer.warmup_epochs=0", "run_dir=pets-run"]
+    config = compose(mine)
+    assert (config.method.predictor.kind, config.method.momentum_encoder.enabled) == ("linear", True)
+    assert config.recipe == "digits/byol"
+    result = ssl_zoo.train([*pets, mine[0], *small, "method.projector.hidden_dim=16"], silent=True)
+    assert (result.data, result.method, result.knn_top1 is None) == ("pets", "byol", False)
+    assert result.differs_from_paper
+    assert main(["list", "methods", "mine"]) == 0
+    assert "on byol" in capsys.readouterr().out
 
 
 def test_links_of_the_documents_lead_somewhere() -> None:

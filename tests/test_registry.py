@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from runs import TINY
 
 import ssl_zoo
 from ssl_zoo import registry
 from ssl_zoo.cli import main
-from ssl_zoo.config import compose, group_dirs, group_names
+from ssl_zoo.config import compose, group_dirs, group_file, group_names
 from ssl_zoo.errors import UserError
 from ssl_zoo.method import Method
 
@@ -115,6 +116,26 @@ def test_list_shows_own_yaml_and_survives_a_broken_plugin(
     assert "on byol" in printed
     assert "RuntimeError: broken" in printed
     assert compose(["method=mine"]).method.momentum_encoder.enabled is False
+
+
+def test_a_plugin_whose_yaml_is_not_packed_is_said_to_lack_it(
+    plugin: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(plugin / "ssl_zoo_barlowtwins" / "configs")
+    message = "configs/method/barlowtwins.yaml beside its Python file"
+    with pytest.raises(UserError, match=message):
+        compose(["method=barlowtwins"])
+    for verb in (["list", "methods"], ["doctor"]):
+        assert main(verb) == 0
+        assert message.replace(" ", "") in "".join(capsys.readouterr().out.split())
+
+
+def test_data_leaves_the_method_alone(plugin: Path) -> None:
+    for name in group_names("data"):
+        assert "method" not in yaml.safe_load(group_file("data", name).read_text()), name
+    assert compose(["method=barlowtwins"]).method.projector.output_dim == 64, "by the plugin's own recipe"
+    projector = compose(["method=barlowtwins", "recipe=null"]).method.projector
+    assert (projector.layers, projector.hidden_dim, projector.output_dim) == (3, 8192, 8192)
 
 
 def test_a_broken_plugin_hurts_nobody_else(plugin: Path) -> None:
