@@ -13,6 +13,9 @@ Where paper and code differ: the paper's results are with BN scales of 1; the co
 residual block at 0, `backbone.zero_init_last: true`. This follows the paper (the code's README finds no difference
 for ResNet-50).
 
+Likewise colours and the blur's borders: torchvision's here, the code's with `augment.jitter.operations: byol` and
+`augment.blur.padding: zeros`, as in the experiments imagenet/byol and its lengths.
+
 The target network normalises by its own batch statistics, and the moving average covers parameters only.
 
 - [0] BYOL, 2020, https://arxiv.org/abs/2006.07733 (Sec. 3, Eq. 2; Appendix J)

@@ -13,6 +13,9 @@ The mean is the paper's. The official code adds up the means of the two directio
 experiment imagenet/simclr. With LARS both move the weights alike, as it divides by the gradient's norm; biases and
 BN, which it does not adapt, move half as far with the mean.
 
+Contrast, saturation and the blur's borders are torchvision's, as in the paper's PyTorch sketch (Appendix A). The
+official code's are `augment.jitter.operations: simclr` and `augment.blur.padding: zeros`, as in imagenet/simclr.
+
 As in the official code both views pass the encoder as one batch (`joint_batch`), so that BN normalises them
 together, and the projector's output BN scales and does not shift (`projector.bn_output_center: false`).
 

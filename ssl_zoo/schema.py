@@ -61,6 +61,8 @@ class JitterConfig:
     contrast: NonNegative = 0.4
     saturation: NonNegative = 0.4
     hue: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    # Whose brightness, contrast and saturation: see ssl_zoo/augment/published.py.
+    operations: Literal["torchvision", "simclr", "byol"] = "torchvision"
 
     def __post_init__(self) -> None:
         if self.hue * self.strength > 0.5:
@@ -76,7 +78,10 @@ class BlurConfig:
 
     p: Share = 0.5
     sigma: tuple[Positive, Positive] = (0.1, 2.0)  # pixels
-    kernel: Annotated[float, Field(gt=0, le=1)] = 0.1  # side of the kernel as a share of the view's side
+    # Side of the kernel as a share of the view's: 0.1 is SimCLR's and BYOL's, 23 pixels of 224 and 9 of 96, which cuts
+    # a sigma of 2 off at 2 sigma. The PIL blur of the PyTorch codes is not cut off: 0.24 of 96 is 23 pixels again.
+    kernel: Annotated[float, Field(gt=0, le=1)] = 0.1
+    padding: Literal["reflect", "zeros"] = "reflect"  # beyond the borders; zeros: SimCLR's and BYOL's code
 
     def __post_init__(self) -> None:
         _ascending("blur.sigma", self.sigma)

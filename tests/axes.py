@@ -351,18 +351,28 @@ AXES: dict[str, tuple[Axis, ...]] = {
         ),
         Axis(
             ("augment.jitter", "augment.grayscale"),
-            "p, strength, brightness, contrast, saturation, hue; probability",
-            "colour jitter in an order drawn per image, times `strength`; grayscale",
+            "p, strength, brightness, contrast, saturation, hue, operations (torchvision, simclr, byol); probability",
+            "colour jitter in an order drawn per image, times `strength`, by torchvision's operations or by those of "
+            "SimCLR's or BYOL's code; grayscale",
             f"{SIMCLR} Table 1 (strength 1/8: 59.6, 1/4: 61.0, 1/2: 62.6, 1: 63.2); {BYOL} Table 17 (without jitter "
             "71.8, without grayscale 70.3, without both 63.4)",
-            ("augment/test_operations.py::test_blends", "augment/test_operations.py::test_hue"),
+            (
+                "augment/test_operations.py::test_blends",
+                "augment/test_operations.py::test_hue",
+                "augment/test_published_colors.py::test_every_order_of_the_colours",
+            ),
         ),
         Axis(
             ("augment.blur", "augment.solarize"),
-            "p, sigma, kernel; p, threshold",
-            "Gaussian blur; values at or above the threshold inverted",
+            "p, sigma, kernel, padding (reflect, zeros); p, threshold",
+            "Gaussian blur, the image reflected at its borders or black beyond them; values at or above the threshold "
+            "inverted",
             f"{BYOL} Table 17 (without blur 71.2, without solarisation in T' 72.3); {SIMCLR} Table 1 (with blur 64.5)",
-            ("augment/test_operations.py::test_gaussian_blur", "augment/test_operations.py::test_solarize"),
+            (
+                "augment/test_operations.py::test_gaussian_blur",
+                "augment/test_published_colors.py::test_blur_with_zeros_beyond_the_borders",
+                "augment/test_operations.py::test_solarize",
+            ),
         ),
         Axis(
             ("augment.rotate", "augment.noise", "augment.sobel", "augment.cutout", "augment.affine"),

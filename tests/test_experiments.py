@@ -46,6 +46,8 @@ def setting(config: RunConfig, key: str) -> Any:
         "scales": [list(view.crop.scale) for view in views],
         "blur": [view.blur.p for view in views],
         "solarize": [view.solarize.p for view in views],
+        "operations": {view.jitter.operations for view in views},
+        "padding": {view.blur.padding for view in views},
     }  # fmt: skip
     if key in own:
         return own[key]
@@ -116,7 +118,7 @@ def test_data_of_the_users_keeps_the_settings(name: str) -> None:
 @pytest.mark.parametrize("method", ["simsiam", "byol", "simclr", "moco", "swav"])
 def test_a_methods_defaults_are_its_experiment(method: str) -> None:
     """They state some values twice. SimSiam's baseline has a batch of 512, SwAV's script 400 epochs; SimCLR's
-    defaults are its paper's, the experiment has the loss of its code."""
+    and BYOL's defaults are their papers', the experiments have what their codes have otherwise."""
     default = dict(flat(to_mapping(compose([f"method={method}", "data=imagenet", "data.train=here"]))))
     experiment = dict(flat(to_mapping(composed(f"imagenet/{method}"))))
     assert default.keys() == experiment.keys()
@@ -126,6 +128,9 @@ def test_a_methods_defaults_are_its_experiment(method: str) -> None:
         "swav": {"epochs": (100, 400)},
         "simclr": {"method.loss_scale": (1, 2)},
     }.get(method, {})
+    if method in ("simclr", "byol"):
+        expected |= {key: ("torchvision", method) for key in default if key.endswith("jitter.operations")}
+        expected |= {key: ("reflect", "zeros") for key in default if key.endswith("blur.padding")}
     assert differing == expected | {"experiment": (None, f"imagenet/{method}")}
 
 

@@ -20,13 +20,14 @@ def kernel_side(share: float, size: int) -> int:
     return min(max(3, 2 * int(share * size / 2) + 1), 2 * size - 1)
 
 
-def gaussian_blur(images: Tensor, sigma: Tensor, kernel_size: int) -> Tensor:
-    """Blurs each image, with reflected borders, as torchvision's ``F.gaussian_blur``.
+def gaussian_blur(images: Tensor, sigma: Tensor, kernel_size: int, padding: str = "reflect") -> Tensor:
+    """Blurs each image, as torchvision's ``F.gaussian_blur`` or, with zeros beyond the borders, TensorFlow's "SAME".
 
     Args:
         images: (N, C, H, W) floats.
         sigma: (N,) standard deviations in pixels.
         kernel_size: side of the kernel in pixels, odd, at most 2 min(H, W) - 1.
+        padding: what lies beyond the borders: reflect (the image) or zeros (black, as in SimCLR's and BYOL's code).
 
     Returns:
         (N, C, H, W).
@@ -40,7 +41,7 @@ def gaussian_blur(images: Tensor, sigma: Tensor, kernel_size: int) -> Tensor:
             f"kernel_size must be odd and at most 2 * side - 1 = {most}; received {kernel_size}; use "
             f"kernel_side(share, size)"
         )
-    return blur_with(images, gaussian_kernel(sigma, kernel_size))
+    return blur_with(images, gaussian_kernel(sigma, kernel_size), padding=padding)
 
 
 def gaussian_kernel(sigma: Tensor, kernel_size: int) -> Tensor:
@@ -51,12 +52,12 @@ def gaussian_kernel(sigma: Tensor, kernel_size: int) -> Tensor:
     return kernel / (2 * kernel.sum(dim=1, keepdim=True) - 1)  # the middle, exp(0) = 1, counts once
 
 
-def blur_with(images: Tensor, kernel: Tensor, out: Tensor | None = None) -> Tensor:
+def blur_with(images: Tensor, kernel: Tensor, out: Tensor | None = None, padding: str = "reflect") -> Tensor:
     """Convolves images (N, C, H, W) along both axes with the kernels of ``gaussian_kernel``."""
     height, width = images.shape[2:]
     out = torch.empty_like(images) if out is None else out
-    rows = list(_bands(kernel, height))
-    columns = rows if height == width else list(_bands(kernel, width))
+    rows = list(_bands(kernel, height, padding))
+    columns = rows if height == width else list(_bands(kernel, width, padding))
     for x, y in zip(images.unbind(1), out.unbind(1), strict=True):  # one for all would repeat the weights
         parts = [torch.bmm(x[:, :, seen], weights.mT) for _, seen, weights in columns]
         x = torch.cat(parts, dim=2) if len(parts) > 1 else parts[0]  # (N, H, W)
@@ -65,20 +66,20 @@ def blur_with(images: Tensor, kernel: Tensor, out: Tensor | None = None) -> Tens
     return out
 
 
-def _bands(kernel: Tensor, side: int) -> Iterator[tuple[slice, slice, Tensor]]:
+def _bands(kernel: Tensor, side: int, padding: str) -> Iterator[tuple[slice, slice, Tensor]]:
     """Which pixels of an axis are made of which, and by what weights (N, made, seen): beyond reach they are 0."""
     n, reach = len(kernel), kernel.shape[1] - 1
     band = side if side < 2 * BAND else BAND
     for start in range(0, side, band):
         stop = min(start + band, side)
         first, last = max(0, start - reach), min(side, stop + reach)
-        weights = kernel @ _taps(reach, side, start, stop, kernel.device)
+        weights = kernel @ _taps(reach, side, start, stop, padding, kernel.device)
         yield slice(start, stop), slice(first, last), weights.view(n, stop - start, last - first)
 
 
 @functools.lru_cache(maxsize=64)
-def _taps(reach: int, side: int, start: int, stop: int, device: torch.device) -> Tensor:
-    """How often outputs from start to stop see each input within reach at distance d, borders reflected.
+def _taps(reach: int, side: int, start: int, stop: int, padding: str, device: torch.device) -> Tensor:
+    """How often outputs from start to stop see each input within reach at distance d, borders reflected or black.
 
     (reach + 1, outputs * inputs)
     """
@@ -88,6 +89,9 @@ def _taps(reach: int, side: int, start: int, stop: int, device: torch.device) ->
         for distance in range(-reach, reach + 1):
             source = (output + distance).abs()
             source = torch.where(source >= side, 2 * (side - 1) - source, source)
-            taps[abs(distance), output, source] += 1
+            if padding == "reflect":
+                taps[abs(distance), output, source] += 1
+            else:
+                taps[abs(distance), output, source] += (source == output + distance).float()
         seen = taps[:, start:stop, max(0, start - reach) : stop + reach]
         return seen.reshape(reach + 1, -1)

@@ -12,12 +12,20 @@ from torch import Tensor
 
 from ssl_zoo.augment.color import BRIGHTNESS, CONTRAST, blend, blend_weights
 from ssl_zoo.augment.hue import hue_steps
+from ssl_zoo.augment.published import published_blend, published_weights
 from ssl_zoo.augment.step import Step
 
 __all__ = ["color_jitter", "hue_place", "jitter_steps"]
 
 
-def color_jitter(images: Tensor, on: Tensor, order: Tensor, factors: Tensor, shift: Tensor | None) -> Tensor:
+def color_jitter(
+    images: Tensor,
+    on: Tensor,
+    order: Tensor,
+    factors: Tensor,
+    shift: Tensor | None,
+    operations: str = "torchvision",
+) -> Tensor:
     """Applies torchvision's ``ColorJitter`` with given parameters to the images where it is on.
 
     Args:
@@ -26,18 +34,24 @@ def color_jitter(images: Tensor, on: Tensor, order: Tensor, factors: Tensor, shi
         order: (N, 4), a permutation of (0, 1, 2, 3) per image: what is done first, second, ...
         factors: (N, 3), of brightness (0), contrast (1) and saturation (2); 1 changes nothing.
         shift: (N,), of the hue (3), in turns of the colour circle; None leaves the hue out.
+        operations: whose brightness, contrast and saturation: torchvision, or simclr or byol (``published``).
 
     Returns:
         (N, C, H, W) in [0, 1].
     """
     images = images.clone()
-    for step in jitter_steps(images.shape[1], on, order, factors, shift):
+    for step in jitter_steps(images.shape[1], on, order, factors, shift, operations):
         images = step(images)
     return images
 
 
 def jitter_steps(
-    channels: int, on: Tensor, order: Tensor, factors: Tensor, shift: Tensor | None
+    channels: int,
+    on: Tensor,
+    order: Tensor,
+    factors: Tensor,
+    shift: Tensor | None,
+    operations: str = "torchvision",
 ) -> list[Step]:
     """Returns the steps of ``color_jitter``: at most three blends, the hue, and three blends."""
     place = hue_place(order)  # (N,)
@@ -49,14 +63,21 @@ def jitter_steps(
         blends = torch.arange(3, device=order.device).unsqueeze(1)
         before = place > blends  # (3, N)
         operators = order.T.gather(0, blends + ~before)  # (3, N), the order without the hue
-    weights = blend_weights(operators, factors.T.gather(0, operators), channels)  # (3, N, 3, C)
+    factors = factors.T.gather(0, operators)  # (3, N)
+    if operations == "torchvision":
+        change, weights = blend, blend_weights(operators, factors, channels)  # (3, N, 3, C)
+    else:
+        change, weights = (
+            published_blend,
+            published_weights(operators, factors, operations == "byol"),
+        )  # (3, N, 4)
     if shift is None:
-        return [Step(blend, on, w) for w in weights]
+        return [Step(change, on, w) for w in weights]
     first, then = on & before, on & ~before
     return [
-        *(Step(blend, here, w) for here, w in zip(first, weights, strict=True)),
+        *(Step(change, here, w) for here, w in zip(first, weights, strict=True)),
         *hue_steps(on, shift),
-        *(Step(blend, here, w) for here, w in zip(then, weights, strict=True)),
+        *(Step(change, here, w) for here, w in zip(then, weights, strict=True)),
     ]
 
 

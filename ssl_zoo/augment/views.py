@@ -200,12 +200,12 @@ def compose(
     if p.rotate is not None:
         steps += rotate_steps(p.rotate)
     if p.jitter is not None:
-        steps += jitter_steps(channels, *p.jitter)
+        steps += jitter_steps(channels, *p.jitter, operations=view.jitter.operations)
     if p.gray is not None and channels > 1:
         steps.append(Step(grayscale, p.gray))
     if p.blur is not None:
         kernel = gaussian_kernel(p.blur.sigma, kernel_side(view.blur.kernel, view.size))
-        steps.append(Step(blur_with, p.blur.on, kernel))
+        steps.append(Step(partial(blur_with, padding=view.blur.padding), p.blur.on, kernel))
     if p.noise is not None:
         steps.append(Step(partial(gaussian_noise, std=view.noise.std), *p.noise))
     if p.sobel is not None:

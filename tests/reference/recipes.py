@@ -19,7 +19,7 @@ IMAGENET = {
     "data.name": "imagenet", "data.source": "imagefolder", "data.mean": [0.485, 0.456, 0.406],
     "sizes": [224, 224], "augment.crop.ratio": [3 / 4, 4 / 3], "augment.flip": 0.5, "augment.grayscale": 0.2,
     "augment.blur.sigma": [0.1, 2.0], "solarize": [0, 0], "optimizer.momentum": 0.9, "optimizer.schedule": "cosine",
-    "augment.affine.p": 0, "recipe": None,
+    "augment.affine.p": 0, "recipe": None, "operations": {"torchvision"}, "padding": {"reflect"},
 }  # fmt: skip
 # Colours as torchvision's ColorJitter takes them: brightness, contrast, saturation, hue; with probability 0.8.
 MILD, STRONG = [0.4, 0.4, 0.4, 0.1], [0.8, 0.8, 0.8, 0.2]
@@ -45,6 +45,7 @@ BYOL = IMAGENET | {
     "method.momentum_encoder.schedule": "cosine", "method.loss_scale": 4, "method.batch_norm": "sync",
     "backbone.zero_init_last": False, "jitter": [0.4, 0.4, 0.2, 0.1], "blur": [1, 0.1], "solarize": [0, 0.2],
     "scales": [[0.08, 1]] * 2, "augment.crop.interpolation": "bicubic", "method.symmetric": True,
+    "operations": {"byol"}, "padding": {"zeros"},
 }  # fmt: skip
 SIMCLR = IMAGENET | {
     "method.name": "simclr", "batch_size": 4096, "epochs": 100, "peak": 4.8, "optimizer.name": "lars",
@@ -55,7 +56,7 @@ SIMCLR = IMAGENET | {
     "method.projector.bn_output_center": False, "method.temperature": 0.1, "method.negatives": "batch",
     "method.stop_gradient": False, "method.batch_norm": "sync", "backbone.zero_init_last": True, "jitter": STRONG,
     "blur": [0.5, 0.5], "scales": [[0.08, 1]] * 2, "augment.crop.interpolation": "bicubic",
-    "method.symmetric": True, "method.loss_scale": 2,
+    "method.symmetric": True, "method.loss_scale": 2, "operations": {"simclr"}, "padding": {"zeros"},
 }  # fmt: skip
 MOCO = IMAGENET | {
     "method.name": "moco", "batch_size": 256, "epochs": 200, "peak": 0.03, "optimizer.name": "sgd",
@@ -96,7 +97,7 @@ CIFAR = {
     "sizes": [32, 32], "scales": [[0.2, 1]] * 2,
     "augment.crop.interpolation": "bilinear", "augment.flip": 0.5, "augment.grayscale": 0.2, "jitter": MILD,
     "blur": [0, 0], "solarize": [0, 0], "monitor.bank": 50000, "augment.affine.p": 0,
-    "recipe": None,
+    "recipe": None, "operations": {"torchvision"},
 }  # fmt: skip
 TABLE: dict[str, dict[str, Any]] = {
     "imagenet/simsiam": SIMSIAM,
