@@ -49,37 +49,3 @@ def test_it_makes_the_same_views(cropped, monkeypatch):
         halves.append(augment(half, torch.Generator().manual_seed(0), (rank, 2)))
     for whole, *parts in zip(result, *halves, strict=True):
         torch.testing.assert_close(torch.cat(parts), whole, atol=ROUNDING, rtol=0)
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("cropped", [False, True])
-def test_cuda_equals_cpu_and_never_waits(cropped, monkeypatch):
-    images = batch(cropped)
-    augment = Augment([VIEW, VIEW], MEAN, STD)
-    on_cuda = [x.cuda() for x in images] if cropped else images.cuda()
-    generator = torch.Generator("cuda").manual_seed(0)
-    augment(on_cuda, generator)  # fills the tables
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        augment(on_cuda, generator)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-
-    draw = views_module.draw
-    drawn = []
-
-    def draw_on_cpu(view, shape, generator, device, cropped):
-        drawn.append(draw(view, shape, torch.Generator().manual_seed(len(drawn) % 2), cropped=cropped))
-        return _to(drawn[-1], device)
-
-    monkeypatch.setattr(views_module, "draw", draw_on_cpu)
-    result = augment(on_cuda, generator)
-    expected = augment(images, torch.Generator())
-    for a, b in zip(result, expected, strict=True):
-        assert ((a.cpu() - b).abs() > 1e-3).double().mean() < 1e-3
-
-
-def _to(value, device):
-    if value is None or isinstance(value, torch.Tensor):
-        return None if value is None else value.to(device)
-    return type(value)(*(_to(part, device) for part in value))
