@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeVar, cast
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticKnownError
 from typing_extensions import dataclass_transform
 
 T = TypeVar("T")
@@ -34,6 +35,13 @@ def section(cls: type[T]) -> type[T]:
 def _ascending(name: str, pair: tuple[float, float]) -> None:
     if pair[0] > pair[1]:
         raise ValueError(f"{name} must be [low, high] with low <= high; received {list(pair)}; swap the two")
+
+
+def _whole(value: object) -> object:
+    """Lets no `true` pass for 1, as Literal does, nor 3.0 for 3."""
+    if type(value) is not int:
+        raise PydanticKnownError("literal_error", {"expected": "1 or 3"})
+    return value
 
 
 @section
@@ -184,8 +192,10 @@ class DataConfig:
     root: str = "~/.cache/ssl-zoo"  # where downloads are kept
     limit: Count | None = None  # a fixed, class-balanced part of the training images
     holdout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of the training images tested on instead
-    channels: Literal[1, 3] = 3
-    on_error: Literal["raise", "skip"] = "raise"  # what an unreadable image does
+    channels: Annotated[Literal[1, 3], BeforeValidator(_whole)] = 3
+    on_error: Literal["raise", "skip"] = (
+        "raise"  # what an unreadable image does; skip decodes every file at the start
+    )
     cache_mb: NonNegative = 2048.0  # decoded images up to this size are kept in memory
     workers: Index = 2  # processes that decode images which are not kept in memory
     mean: tuple[Share, ...] = (0.485, 0.456, 0.406)  # per channel, of values in [0, 1]

@@ -368,7 +368,7 @@ def test_a_folder_of_images_with_and_without_labels(labelled: bool, tmp_path: Pa
     folder = pictures(tmp_path / "images", labelled)
     run = [word for word in words("simsiam", f"run_dir={tmp_path / 'run'}") if not word.startswith("data")]
     run += ["data=imagefolder", f"data.train={folder}", "data.workers=0", "batch_size=8", "epochs=1"]
-    run += [f"data.test={folder}"] if labelled else []
+    run += ["data.holdout=0.5"] if labelled else []
     result = ssl_zoo.train(run, silent=True)
     if labelled:
         assert result.knn_top1 is not None

@@ -44,10 +44,12 @@ def decode_all(
     return images, faults
 
 
-def check_all(root: Path, names: Sequence[str], workers: int) -> Faults:
-    """Returns the files that cannot be read, judged by their headers; see `check_image`."""
+def check_all(root: Path, names: Sequence[str], workers: int, *, whole: bool) -> Faults:
+    """Returns the files that cannot be read, judged by their headers or as a `whole`; see `check_image`."""
     faults: Faults = {}
-    for part in results(work_loader(_CheckWork(root, names), _chunks(names), _processes(names, workers))):
+    for part in results(
+        work_loader(_CheckWork(root, names, whole), _chunks(names), _processes(names, workers))
+    ):
         faults.update(part)
     return faults
 
@@ -97,11 +99,15 @@ class _DecodeWork(FileWork[Tensor, "tuple[Tensor, Faults] | None"]):
 class _CheckWork(FileWork[Tensor, Faults]):
     """Positions (n,) -> the unreadable ones."""
 
+    def __init__(self, root: Path, names: Sequence[str], whole: bool) -> None:
+        super().__init__(root, names)
+        self._whole = whole
+
     def do(self, task: Tensor) -> Faults:
         faults: Faults = {}
         for position in task.tolist():
             try:
-                check_image(self.path(position))
+                check_image(self.path(position), whole=self._whole)
             except Unreadable as error:
                 faults[position] = error.reason
         return faults

@@ -23,3 +23,4 @@ class Data:
     classes: tuple[str, ...] | None  # names, in the order of the labels; None without labels
     channels: int
     skipped: tuple[str, ...] = ()  # paths of the files that `on_error=skip` left out
+    passed_over: tuple[str, ...] = ()  # paths of files beside the images that are plainly none

@@ -10,12 +10,30 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-__all__ = ["FORMATS", "SUFFIXES", "Unreadable", "check_image", "quiet", "read_image", "to_array", "upright"]
+__all__ = [
+    "FORMATS",
+    "READS_AVIF",
+    "SUFFIXES",
+    "Unreadable",
+    "check_image",
+    "quiet",
+    "read_image",
+    "to_array",
+    "upright",
+]
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
+try:
+    from PIL import AvifImagePlugin
+
+    READS_AVIF = bool(AvifImagePlugin.SUPPORTED)
+except ImportError:  # before Pillow 11.3
+    READS_AVIF = False
+
+_AVIF = (".avif",) if READS_AVIF else ()
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", *_AVIF)
 
 # Whatever its suffix says, a file is taken for one of these only: Pillow hands EPS to an external program.
-FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM", *(("AVIF",) if READS_AVIF else ()))
 
 
 class Unreadable(Exception):
@@ -27,14 +45,22 @@ class Unreadable(Exception):
     """
 
     def __init__(self, path: str, error: Exception) -> None:
-        unknown = isinstance(error, UnidentifiedImageError)
         self.path = path
-        self.reason = "cannot be identified as an image" if unknown else str(error).rstrip(".") or repr(error)
+        if isinstance(error, UnidentifiedImageError):
+            self.reason = "cannot be identified as an image"
+        elif isinstance(error, OSError) and error.strerror:  # without its number and the path once more
+            self.reason = error.strerror.lower()
+        else:
+            self.reason = str(error).rstrip(".") or repr(error)
         super().__init__(f"'{path}': {self.reason}")
 
 
-def check_image(path: str) -> None:
-    """Checks a file without decoding it: its header, and the checksums where the format has some (PNG).
+def check_image(path: str, *, whole: bool = False) -> None:
+    """Checks a file by its header, and the checksums where the format has some (PNG).
+
+    Args:
+        path: of the file.
+        whole: decode it as well, a JPEG at an eighth of its size: what is cut off shows.
 
     Raises:
         Unreadable: the check failed.
@@ -42,7 +68,11 @@ def check_image(path: str) -> None:
     try:
         with Image.open(path, formats=FORMATS) as image:
             _check_mode(image)
-            image.verify()
+            if whole:
+                image.draft(None, (1, 1))
+                image.load()
+            else:
+                image.verify()
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
         raise Unreadable(path, error) from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from ssl_zoo.data.apart import check_apart
 from ssl_zoo.data.cache import check_all, decode_all
 from ssl_zoo.data.dataset import Data
 from ssl_zoo.data.files import FileSplit
@@ -19,54 +20,79 @@ _SHOWN = 5  # faulty files named in a message
 _SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
 
-def imagefolder(config: DataConfig) -> Data:
+def imagefolder(config: DataConfig, *, whole: bool = True) -> Data:
     """Returns the images of `data.train` and `data.test`, a class per sub-folder, or none without sub-folders.
 
-    Small images of one size are kept in memory, as far as `data.cache_mb` (2**20 bytes) goes; others stay
-    files, of which only the headers are checked here. With a holdout `data.test` is not looked at.
+    Small images of one size are kept in memory, as far as `data.cache_mb` (2**20 bytes) goes; others stay files, of
+    which only the headers are checked here. With `data.on_error=skip` they are decoded once, so that what cannot be
+    read is left out from the beginning, and with it a class of which nothing is left. With a holdout `data.test` is not
+    looked at.
+
+    Args:
+        config: the data.
+        whole: whether `skip` decodes files; else their headers are checked alone.
 
     Raises:
-        UserError: a folder or its layout is wrong; a file cannot be read and on_error is `raise`.
+        UserError: a folder or its layout is wrong; a file cannot be read and on_error is `raise`; most test images are
+            training images.
     """
     assert config.train is not None
     listing = scan_folder("data.train", config.train)
-    _check_classes(listing, config.train)
+    _check_classes(listing.classes, config.train)
     cache = config.cache_mb * 2**20
-    train, skipped = _read("data.train", config.train, listing, listing.classes, config, cache)
-    if listing.classes is not None and train.labels is not None:
-        sizes = torch.bincount(train.labels, minlength=len(listing.classes)).tolist()
-        for name, size in zip(listing.classes, sizes, strict=True):
-            if size == 0:
-                raise UserError(
-                    f"each class folder of data.train must hold images; '{name}' in '{config.train}' holds none "
-                    f"that can be read; add some, or move the folder elsewhere"
-                )
+    train, skipped = _read("data.train", config.train, listing, listing.classes, config, cache, whole)
+    classes = _present(train, listing.classes, config)
+    passed_over = [str(listing.root / name) for name in listing.passed_over]
     test = None
     if config.test is not None and not config.holdout:
         listed = scan_folder("data.test", config.test)
-        _check_same_classes(listed, config.test, listing.classes)
+        _check_same_classes(listed, config.test, classes)
+        check_apart(listing, listed, config.train, config.test)
         if isinstance(train, MemorySplit):
             cache -= train.images.numel()
-        test, more = _read("data.test", config.test, listed, listing.classes, config, cache)
+        test, more = _read("data.test", config.test, listed, classes, config, cache, whole)
         skipped += more
-    bank = None if listing.classes is None else train
-    return Data(train, bank, test, listing.classes, config.channels, skipped)
+        passed_over += [str(listed.root / name) for name in listed.passed_over]
+    bank = None if classes is None else train
+    return Data(train, bank, test, classes, config.channels, skipped, tuple(passed_over))
 
 
-def _check_classes(listing: Listing, folder: str) -> None:
-    """Refuses sub-folders that would be taken for classes and mean something else."""
-    if listing.classes is None:
-        return
-    if {name.lower() for name in listing.classes} <= _SPLITS:
+def _present(train: Split, classes: tuple[str, ...] | None, config: DataConfig) -> tuple[str, ...] | None:
+    """The classes that hold images; the labels are numbered anew where one is left out.
+
+    Raises:
+        UserError: one holds none, and on_error is `raise`; fewer than two are left.
+    """
+    if classes is None or train.labels is None:
+        return None
+    sizes = torch.bincount(train.labels, minlength=len(classes))  # (C,)
+    empty = [name for name, size in zip(classes, sizes.tolist(), strict=True) if size == 0]
+    left = tuple(name for name in classes if name not in empty)
+    if empty and (config.on_error == "raise" or len(left) < 2):
+        more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
+        fix = ", or set data.on_error=skip to leave the class out" if len(left) > 1 else ""
         raise UserError(
-            f"the sub-folders of data.train are its classes; received '{folder}' with {', '.join(listing.classes)}, "
-            f"which look like splits; set data.train={folder}/{listing.classes[0]} (and data.test likewise)"
+            f"each class folder of data.train must hold images; '{empty[0]}'{more} in '{config.train}' holds none that "
+            f"can be read; add some, or move the folder elsewhere{fix}"
         )
-    if len(listing.classes) == 1:
+    train.labels = (sizes > 0).cumsum(0)[train.labels] - 1
+    return left
+
+
+def _check_classes(classes: tuple[str, ...] | None, folder: str) -> None:
+    """Refuses sub-folders that would be taken for classes and mean something else."""
+    if classes is None:
+        return
+    if {name.lower() for name in classes} <= _SPLITS:
+        raise UserError(
+            f"the sub-folders of data.train are its classes; received '{folder}' with {', '.join(classes)}, "
+            f"which look like splits; set data.train={folder}/{classes[0]} (and data.test likewise)"
+        )
+    if len(classes) == 1:
         raise UserError(
             f"the sub-folders of data.train are its classes, of which there must be two or more; received "
-            f"'{folder}' with '{listing.classes[0]}' only, where any accuracy would be 100 %; to train without "
-            f"labels set data.train={folder}/{listing.classes[0]}"
+            f"'{folder}' with '{classes[0]}' only, where any accuracy would be 100 %; to train without "
+            f"labels set data.train={folder}/{classes[0]}"
         )
 
 
@@ -88,7 +114,13 @@ def _check_same_classes(listed: Listing, folder: str, classes: tuple[str, ...] |
 
 
 def _read(
-    key: str, folder: str, listing: Listing, classes: tuple[str, ...] | None, config: DataConfig, cache: float
+    key: str,
+    folder: str,
+    listing: Listing,
+    classes: tuple[str, ...] | None,
+    config: DataConfig,
+    cache: float,
+    whole: bool,
 ) -> tuple[Split, tuple[str, ...]]:
     """Returns the readable images of a folder, and the paths of what else is in it."""
     root, names = listing.root, listing.images
@@ -100,10 +132,10 @@ def _read(
     split: Split
     if decoded is None:
         split = FileSplit(root, names, labels, config.channels, config.workers)
-        faults = check_all(root, names, config.workers)
+        faults = check_all(root, names, config.workers, whole=whole and config.on_error == "skip")
     else:
         split, faults = MemorySplit(decoded[0], labels, names), decoded[1]
-    reasons = dict.fromkeys(listing.others, "not an image by its suffix")
+    reasons = dict(listing.faulty)
     reasons |= {names[position]: reason for position, reason in sorted(faults.items())}
     if not reasons:
         return split, ()
@@ -117,7 +149,7 @@ def _read(
             else "move them elsewhere or set data.on_error=skip"
         )
         raise UserError(
-            f"every file below {key} must be a readable image; {len(reasons)} of {len(names) + len(listing.others)} "
+            f"every file below {key} must be a readable image; {len(reasons)} of {len(names) + len(listing.faulty)} "
             f"in '{folder}' are not: {some}; {fix}"
         )
     if faults:

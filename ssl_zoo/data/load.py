@@ -19,22 +19,26 @@ _SOURCES = {
     "cifar10": cifar10,
     "cifar100": cifar100,
     "stl10": stl10,
-    "imagefolder": imagefolder,
 }
 
 
-def load_data(config: DataConfig) -> Data:
+def load_data(config: DataConfig, *, whole: bool = True) -> Data:
     """Loads the images that the config names; CIFAR and STL-10 are downloaded where they are missing.
 
     `data.holdout` is split off first and becomes the test set instead of the real one; `data.limit` then
     takes a part of the rest.
+
+    Args:
+        config: the data.
+        whole: whether files are decoded where unreadable ones are skipped; see `imagefolder`.
 
     Raises:
         UserError: a key that the source doesn't read is set, or one that it needs is not; a folder, a file, the
             holdout or the limit is wrong; a download failed. Nothing has been created then.
     """
     _check_folders(config)
-    data = _SOURCES[config.source](config)
+    folder = config.source == "imagefolder"
+    data = imagefolder(config, whole=whole) if folder else _SOURCES[config.source](config)
     if not config.holdout and config.limit is None:
         return data
     labelled = data.train if data.bank is None else data.bank  # the first part of train, or all of it

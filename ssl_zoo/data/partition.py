@@ -5,6 +5,7 @@ Both are fixed: they depend on the labels alone, never on the run's seed, so tha
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -45,7 +46,7 @@ def partition(
     train = torch.arange(count)
     held = None
     if holdout:
-        held = _hold_out(count, labels, holdout)
+        held = _hold_out(count, labels, classes, holdout)
         train = train[~torch.isin(train, held)]
     labelled = 0 if labels is None else len(labels)
     bank = train[train < labelled]
@@ -64,17 +65,34 @@ def partition(
     return Parts(train, train, held)
 
 
-def _hold_out(count: int, labels: Tensor | None, holdout: float) -> Tensor:
+def _hold_out(count: int, labels: Tensor | None, classes: tuple[str, ...], holdout: float) -> Tensor:
     candidates = count if labels is None else len(labels)
     strata = None if labels is None else labels.numpy()
-    try:
-        _, held = train_test_split(range(candidates), test_size=holdout, stratify=strata, random_state=0)
-    except ValueError as error:
-        raise UserError(
-            f"data.holdout must leave images to train on and to test on, one per class at least; received "
-            f"{holdout} of {candidates} images ({str(error).rstrip('.')}); choose another share or leave it out"
-        ) from error
+    _check_holdout(candidates, labels, classes, holdout)
+    _, held = train_test_split(range(candidates), test_size=holdout, stratify=strata, random_state=0)
     return torch.tensor(held, dtype=torch.int64).sort().values
+
+
+def _check_holdout(count: int, labels: Tensor | None, classes: tuple[str, ...], holdout: float) -> None:
+    """Refuses what scikit-learn would, in words of ours: too few images on one of the two sides."""
+    held = math.ceil(holdout * count)
+    least = 1
+    if labels is not None:
+        sizes = torch.bincount(labels, minlength=len(classes)).tolist()
+        single = [name for name, size in zip(classes, sizes, strict=True) if size == 1]
+        if single:
+            more = f" and {len(single) - 1} other classes have" if len(single) > 1 else " has"
+            raise UserError(
+                f"data.holdout tests on a part of each class and trains on the rest, which takes two images; received "
+                f"{holdout}, and class '{single[0]}'{more} one; add images, remove the class, or leave data.holdout out"
+            )
+        least = sum(size > 0 for size in sizes)
+    if held < least or count - held < least:
+        each = "one" if labels is None else f"one of each of the {least} classes"
+        raise UserError(
+            f"data.holdout must leave images to train on and to test on, {each} at least; received {holdout} of "
+            f"{count} images, {held} of them to test on; choose another share or leave it out"
+        )
 
 
 def _balanced(labels: Tensor, classes: tuple[str, ...], limit: int) -> Tensor:

@@ -13,14 +13,26 @@ from ssl_zoo.errors import UserError
 __all__ = ["Listing", "scan_folder"]
 
 _IGNORED = ("thumbs.db", "desktop.ini")  # and hidden files: operating systems leave them behind
+# What lies beside images and is none. Any other suffix may be an image's that nobody would see is missing.
+_NO_IMAGES = {
+    *(".txt", ".md", ".rst", ".html", ".htm", ".pdf", ".doc", ".docx", ".log"),
+    *(".csv", ".tsv", ".xls", ".xlsx", ".parquet", ".db", ".sqlite"),
+    *(".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".py", ".ipynb", ".sh"),
+    *(".npy", ".npz", ".pkl", ".pt", ".pth", ".ckpt", ".safetensors", ".h5", ".hdf5", ".mat"),
+    *(".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".md5", ".sha1", ".sha256"),
+    *(".mp3", ".wav", ".mp4", ".avi", ".mov"),
+}
+_NO_IMAGE_NAMES = ("readme", "license", "licence", "copying", "makefile", "checksums")  # without a suffix
 
 
 class Listing(NamedTuple):
-    """The files below a folder, as paths relative to it with forward slashes."""
+    """The files below a folder, as paths relative to it with forward slashes, sorted as torchvision's ImageFolder does:
+    by class, then folder, then name."""
 
     root: Path
-    images: tuple[str, ...]  # sorted by class, then folder, then name, as torchvision's ImageFolder has them
-    others: tuple[str, ...]  # files that are not images by their suffix
+    images: tuple[str, ...]
+    faulty: dict[str, str]  # files that might be images and cannot be read as such -> why
+    passed_over: tuple[str, ...]  # files that are plainly no images, such as labels.csv
     classes: tuple[str, ...] | None  # names of the sub-folders, sorted; None: there are none
 
 
@@ -40,17 +52,22 @@ def scan_folder(key: str, folder: str) -> Listing:
         raise UserError(
             f"{key} must be a folder of images; received '{folder}', which {state}; set {key}=FOLDER"
         )
-    files = sorted(_walk(key, root), key=_torchvision_order)
-    images = tuple(name for name in files if name.lower().endswith(SUFFIXES))
-    others = tuple(name for name in files if not name.lower().endswith(SUFFIXES))
+    files = dict(sorted(_walk(key, root), key=lambda file: _torchvision_order(file[0])))  # name -> fault
+    passed_over = tuple(name for name in files if _is_no_image(name))
+    faults = {name: fault or _foreign(name) for name, fault in files.items() if not _is_no_image(name)}
+    images = tuple(name for name, fault in faults.items() if fault is None)
+    faulty = {name: fault for name, fault in faults.items() if fault is not None}
     if not images:
+        others = [*faulty, *passed_over]
         found = f"{len(others)} other files, such as '{others[0]}'" if others else "no files"
+        if faulty:
+            found += f" ({next(iter(faulty.values()))})"
         raise UserError(
             f"{key} must hold images ({' '.join(SUFFIXES)}); received '{folder}' with {found}; set {key}=FOLDER"
         )
     classes = tuple(sorted(entry.name for entry in root.iterdir() if _visible(entry.name) and entry.is_dir()))
     if not classes:
-        return Listing(root, images, others, None)
+        return Listing(root, images, faulty, passed_over, None)
     loose = [name for name in images if "/" not in name]
     if loose:
         raise UserError(
@@ -58,28 +75,65 @@ def scan_folder(key: str, folder: str) -> Listing:
             f"{len(loose)} images such as '{loose[0]}' beside the folder '{classes[0]}'; move the images into "
             f"class folders, or the folders elsewhere"
         )
-    return Listing(root, images, others, classes)
+    return Listing(root, images, faulty, passed_over, classes)
 
 
-def _walk(key: str, root: Path) -> Iterator[str]:
-    def refuse(error: OSError) -> None:
-        raise UserError(
-            f"every folder below {key} must be readable; '{error.filename}' is not: {error.strerror}; change its "
-            f"permissions or move it elsewhere"
-        ) from error
+def _walk(key: str, root: Path) -> Iterator[tuple[str, str | None]]:
+    """Yields the visible files below a folder, and why one cannot be read; links are followed, but not in circles.
 
-    for here, folders, files in os.walk(root, onerror=refuse, followlinks=True):
-        folders[:] = [name for name in folders if _visible(name) and not _leads_up(os.path.join(here, name))]
-        below = Path(here).relative_to(root)
-        yield from ((below / name).as_posix() for name in files if _visible(name))
+    os.walk would take a pipe for a file, and folders that link to one another for endlessly many.
+    """
+
+    def below(prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[tuple[str, str | None]]:
+        try:
+            here = os.stat(root / prefix)
+            with os.scandir(root / prefix) as found:
+                entries = [entry for entry in found if _visible(entry.name)]
+        except OSError as error:
+            raise UserError(
+                f"every folder below {key} must be readable; '{error.filename}' is not: {error.strerror}; change its "
+                f"permissions or move it elsewhere"
+            ) from error
+        if (identity := (here.st_dev, here.st_ino)) in above:
+            return
+        for entry in entries:
+            if _is_folder(entry):
+                yield from below(f"{prefix}{entry.name}/", above | {identity})
+            else:
+                yield f"{prefix}{entry.name}", _why_no_file(entry)
+
+    yield from below("", frozenset())
 
 
-def _leads_up(path: str) -> bool:
-    """Whether a folder is a link to one that it is in, which would be walked without end."""
-    if not os.path.islink(path):
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
         return False
-    above = os.path.join(os.path.realpath(os.path.dirname(path)), "")
-    return above.startswith(os.path.join(os.path.realpath(path), ""))
+
+
+def _why_no_file(entry: os.DirEntry[str]) -> str | None:
+    """Why a file cannot be opened, or would be without end; None where it can."""
+    try:
+        if entry.is_file():
+            return None
+        return "a link that leads nowhere" if entry.is_symlink() else "a pipe, socket or device"
+    except OSError:
+        return "a link that leads in a circle"
+
+
+def _is_no_image(name: str) -> bool:
+    file = name.rpartition("/")[2].lower()
+    return os.path.splitext(file)[1] in _NO_IMAGES or file in _NO_IMAGE_NAMES
+
+
+def _foreign(name: str) -> str | None:
+    """Why a file's suffix is none of those that are read; None where it is."""
+    if name.lower().endswith(SUFFIXES):
+        return None
+    if name.lower().endswith(".avif"):
+        return "read by Pillow 11.3 or later, and here it does not"
+    return "not an image by its suffix"
 
 
 def _torchvision_order(name: str) -> tuple[str, str, str]:

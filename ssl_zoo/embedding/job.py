@@ -60,7 +60,7 @@ def prepare(options: EmbedConfig, about_data: Sequence[str]) -> Job:
     size = run.config.augment.size if options.size is None else options.size
     encoder = _encoder(run, options, size).to(hardware.device).to(memory_format=torch.channels_last)
     width = _width(encoder, data_config.channels, size, hardware)
-    data = load_data(data_config)
+    data = load_data(data_config, whole=False)  # what turns out to be unreadable is left out on the way
     images = images_of(data, options.split)
     settings = Settings(
         size=size,

@@ -24,7 +24,6 @@ from ssl_zoo.evaluation.subject import subject_of
 from ssl_zoo.evaluation.task import Labelled, Outcome, Task
 from ssl_zoo.folders import why_not_writable
 from ssl_zoo.result import environment
-from ssl_zoo.schema import DataConfig
 from ssl_zoo.training.hardware import plan_for, use_threads
 from ssl_zoo.writing import write_json
 
@@ -68,7 +67,6 @@ def _evaluate(words: Sequence[str], console: Console) -> list[dict[str, Any]]:
     folder = subject.folder if first.out is None else Path(first.out).expanduser()
     _check_folder(folder)
     data = next((load_data(config.data) for config in configs if config.data is not None), None)
-    _check_apart(reader.data)
 
     def say(line: str) -> None:
         if first.progress:
@@ -117,17 +115,6 @@ def _check_folder(folder: Path) -> None:
     if (reason := why_not_writable(folder)) is not None:
         raise UserError(
             f"results go into a folder that can be written to; '{folder}' is none, as {reason}; set out=FOLDER"
-        )
-
-
-def _check_apart(data: DataConfig | None) -> None:
-    """Refuses to test on the images that classifiers are trained on."""
-    if data is None or data.train is None or data.test is None or data.holdout:
-        return
-    if Path(data.train).expanduser().resolve() == Path(data.test).expanduser().resolve():
-        raise UserError(
-            f"test images must be others than those with which classifiers are trained; data.train and data.test are "
-            f"both '{data.train}'; name another data.test, or set data.holdout=0.2 in its place"
         )
 
 

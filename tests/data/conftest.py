@@ -1,5 +1,6 @@
 """Small folders of images, made by the tests."""
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +26,15 @@ def noise():
 
 @pytest.fixture
 def tree(tmp_path):
-    """A folder of class folders; `tree(name, cat=3, dog=2)` writes 3 and 2 images of 12x12 pixels."""
+    """A folder of class folders; `tree(name, cat=3, dog=2)` writes 3 and 2 images of 12x12 pixels, by name."""
 
     def make(name="train", suffix=".png", size=(12, 12), **counts) -> Path:
+        first = 0 if name == "train" else 10_000 + zlib.crc32(name.encode())
         for label, (kind, count) in enumerate(counts.items()):
             for number in range(count):
-                _noise(tmp_path / name / kind / f"{number:02d}{suffix}", size, seed=100 * label + number)
+                _noise(
+                    tmp_path / name / kind / f"{number:02d}{suffix}", size, seed=first + 100 * label + number
+                )
         return tmp_path / name
 
     return make

@@ -79,7 +79,7 @@ def _truncated(path, noise):
         ("empty.png", lambda path, noise: path.touch(), "cannot be identified"),
         ("cut.jpg", _truncated, "truncated"),
         ("cut.png", _truncated, ""),
-        ("gone.png", lambda path, noise: None, "No such file"),
+        ("gone.png", lambda path, noise: None, "no such file"),
         ("script.png", lambda path, noise: Image.new("L", (9, 9)).save(path, "EPS"), "cannot be identified"),
         ("float.tif", lambda path, noise: Image.new("F", (9, 9)).save(path), "32 bits per channel"),
     ],

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
-from ssl_zoo.data import FileSplit, MemorySplit, load_data
+from ssl_zoo.data import FileSplit, MemorySplit, decode, load_data
 from ssl_zoo.errors import UserError
 
 # From Python 3.12 on; the worker processes start no threads.
@@ -187,12 +187,13 @@ def test_unknown_test_classes_are_refused(tree, folder_config):
 
 # Files that are no images ------------------------------------------------------------------------------
 def _spoil(root, noise):
-    (root / "cat" / "notes.txt").write_text("notes")
-    (root / "README.md").write_text("notes")
+    (root / "cat" / "notes.heic").write_text("notes")
+    (root / "other").write_text("notes")
+    (root / "cat" / "labels.csv").write_text("plainly no image")
     (root / "dog" / "empty.png").touch()
     image = noise(root / "dog" / "cut.png")
     image.write_bytes(image.read_bytes()[:60])
-    return ["README.md", "cat/notes.txt", "dog/cut.png", "dog/empty.png"]
+    return ["other", "cat/notes.heic", "dog/cut.png", "dog/empty.png"]
 
 
 @STORAGES
@@ -221,10 +222,10 @@ def test_or_left_out(tree, noise, folder_config, cache_mb):
 def test_only_the_first_few_are_named(tree, folder_config):
     root = tree(cat=1, dog=1)
     for number in range(12):
-        (root / "cat" / f"{number:02d}.txt").touch()
+        (root / "cat" / f"{number:02d}.psd").touch()
     message = _message(folder_config(root))
-    _assert_phrases(message, "12 of 14", "cat/00.txt", "cat/04.txt", "and 7 more")
-    assert "cat/05.txt" not in message
+    _assert_phrases(message, "12 of 14", "cat/00.psd", "cat/04.psd", "and 7 more")
+    assert "cat/05.psd" not in message
 
 
 def test_a_first_image_that_is_broken_does_not_decide_the_size(tree, folder_config):
@@ -255,11 +256,139 @@ def test_a_class_without_readable_images_is_refused(tree, folder_config, cache_m
     )
 
 
+@STORAGES
+def test_or_left_out_as_a_class_when_others_are_left(tree, folder_config, cache_mb):
+    root, test = tree(ant=2, bee=1, cat=2, dog=1), tree("test", ant=1, dog=1)
+    (root / "bee" / "00.png").write_text("broken")
+    (root / "empty").mkdir()
+    message = _message(
+        folder_config(tree("other", ant=1, bee=1), cache_mb=cache_mb, on_error="skip", holdout=0.5)
+    )
+    assert "class 'ant' and 1 other classes have one" in message
+    data = load_data(folder_config(root, test, cache_mb=cache_mb, on_error="skip"))
+    assert data.classes == ("ant", "cat", "dog")
+    assert data.train.labels.tolist() == [0, 0, 1, 1, 2]
+    assert data.test.labels.tolist() == [0, 2]
+    (root / "bee" / "00.png").unlink()
+    _assert_phrases(
+        _message(folder_config(root, cache_mb=cache_mb)),
+        "'bee' and 1 more",
+        "data.on_error=skip to leave the class out",
+    )
+
+
+@STORAGES
+def test_files_that_are_plainly_no_images_are_passed_over(tree, folder_config, cache_mb):
+    root, test = tree(cat=2, dog=2), tree("test", cat=1, dog=1)
+    for path in (
+        root / "README.txt",
+        root / "cat" / "labels.CSV",
+        root / "LICENSE",
+        test / "dog" / "boxes.json",
+    ):
+        path.write_text("no image")
+    data = load_data(folder_config(root, test, cache_mb=cache_mb))
+    assert len(data.train) == 4
+    assert data.skipped == ()
+    names = [os.path.relpath(path, root.parent) for path in data.passed_over]
+    assert names == ["train/LICENSE", "train/README.txt", "train/cat/labels.CSV", "test/dog/boxes.json"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@STORAGES
+def test_what_cannot_be_opened_is_named_and_not_waited_for(tree, folder_config, cache_mb):
+    root = tree(cat=2, dog=2)
+    os.mkfifo(root / "cat" / "pipe.png")
+    (root / "cat" / "gone.png").symlink_to(root / "nowhere.png")
+    (root / "dog" / "self.png").symlink_to(root / "dog" / "self.png")
+    message = _message(folder_config(root, cache_mb=cache_mb))
+    _assert_phrases(
+        message, "3 of 7", "'cat/pipe.png' (a pipe, socket or device)", "(a link that leads nowhere)"
+    )
+    _assert_phrases(message, "'dog/self.png' (a link that leads in a circle)", "data.on_error=skip")
+    data = load_data(folder_config(root, cache_mb=cache_mb, on_error="skip"))
+    assert (len(data.train), len(data.skipped)) == (4, 3)
+
+
+def test_folders_that_link_to_one_another_are_walked_once(tree, folder_config):
+    root = tree(cat=1, dog=1)
+    (root / "cat" / "to_dog").symlink_to(root / "dog", target_is_directory=True)
+    (root / "dog" / "to_cat").symlink_to(root / "cat", target_is_directory=True)
+    names = load_data(folder_config(root)).train.names
+    assert names == ("cat/00.png", "cat/to_dog/00.png", "dog/00.png", "dog/to_cat/00.png")
+
+
+def test_avif_is_read_where_pillow_can(tree, noise, folder_config, monkeypatch):
+    root = tree(cat=1, dog=1)
+    if decode.READS_AVIF:
+        noise(root / "dog" / "new.avif")
+        assert len(load_data(folder_config(root)).train) == 3
+    else:
+        (root / "dog" / "new.avif").touch()
+    monkeypatch.setattr("ssl_zoo.data.scan.SUFFIXES", tuple(s for s in decode.SUFFIXES if s != ".avif"))
+    _assert_phrases(_message(folder_config(root)), "'dog/new.avif' (read by Pillow 11.3 or later")
+
+
+# Test images that are training images -------------------------------------------------------------------
+@pytest.mark.parametrize("how", ["path", "link", "copy", "links", "part"])
+def test_training_images_are_no_test_set(tree, tmp_path, folder_config, how):
+    root, test = tree(cat=4, dog=4), tmp_path / "other"
+    if how == "path":
+        test = root / ".." / "train"
+    elif how == "link":
+        test.symlink_to(root, target_is_directory=True)
+    elif how == "copy":
+        shutil.copytree(root, test)
+    elif how == "part":
+        shutil.copytree(root / "dog", test / "dog")
+        os.rename(test / "dog" / "00.png", test / "dog" / "another name.png")
+    else:
+        for name in ("cat/00.png", "dog/01.png"):
+            (test / name).parent.mkdir(parents=True)
+            (test / name).symlink_to(root / name)
+    message = _message(folder_config(root, test))
+    _assert_phrases(message, "test images must be others than those that are trained on", "data.holdout=0.2")
+    count = {
+        "path": "one folder",
+        "link": "one folder",
+        "copy": "8 of 8",
+        "links": "2 of 2",
+        "part": "4 of 4",
+    }
+    assert count[how] in message
+
+
+def test_some_duplicates_are_the_data_sets_own(tree, folder_config, monkeypatch):
+    root, test = tree(cat=4, dog=4), tree("test", cat=4, dog=4)
+    for number in range(4):
+        shutil.copy(root / "cat" / f"0{number}.png", test / "cat")
+    assert len(load_data(folder_config(root, test)).test) == 8
+    (test / "dog" / "00.png").write_bytes(
+        (root / "dog" / "00.png").read_bytes()[:-1] + b"x"
+    )  # of the same size
+    assert len(load_data(folder_config(root, test, on_error="skip")).train) == 8
+    shutil.copy(root / "dog" / "00.png", test / "dog")
+    assert "5 of 8 images in data.test" in _message(folder_config(root, test))
+    monkeypatch.setattr("ssl_zoo.data.apart._LOOKED_AT", 4)
+    assert "3 of 4 images looked at, of 8" in _message(folder_config(root, test))
+
+
 def test_a_truncated_jpeg_is_found_when_it_is_cached(tree, noise, folder_config):
     root = tree(cat=1, dog=1, size=(64, 64))
     image = noise(root / "dog" / "cut.jpg", (64, 64), quality=95)
     image.write_bytes(image.read_bytes()[:-2000])
     _assert_phrases(_message(folder_config(root)), "dog/cut.jpg", "truncated")
+
+
+def test_and_when_files_are_skipped(tree, noise, folder_config):
+    root = tree(cat=1, dog=1, size=(64, 64))
+    image = noise(root / "dog" / "cut.jpg", (64, 64), quality=95)
+    image.write_bytes(image.read_bytes()[:-2000])
+    data = load_data(folder_config(root, cache_mb=0.0, on_error="skip"))
+    assert isinstance(data.train, FileSplit)
+    assert data.skipped == (str(image),)
+    assert len(data.train) == 2
+    assert len(load_data(folder_config(root, cache_mb=0.0, on_error="skip"), whole=False).train) == 3
 
 
 # Folders that are wrong --------------------------------------------------------------------------------
@@ -339,7 +468,7 @@ def test_a_folder_that_vanishes_while_it_is_walked_is_named(tree, folder_config,
 
 def test_nothing_is_created(tree, folder_config):
     root = tree(cat=1, dog=1)
-    (root / "x.txt").touch()
+    (root / "x.heic").touch()
     before = sorted(root.parent.rglob("*"))
     _message(folder_config(root))
     load_data(folder_config(root, on_error="skip"))

@@ -48,6 +48,31 @@ def test_holdout_is_stratified_and_disjoint():
     assert torch.equal(parts.held, _split(holdout=0.2).held)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "holdout", "message"),
+    [
+        (
+            [5, 1, 5],
+            0.2,
+            "received 0.2, and class 'b' has one; add images, remove the class, or leave data.holdout out",
+        ),
+        ([5, 1, 1], 0.2, "class 'b' and 1 other classes have one"),
+        (
+            [5, 5, 5],
+            0.1,
+            "one of each of the 3 classes at least; received 0.1 of 15 images, 2 of them to test on",
+        ),
+        ([5, 5, 5], 0.9, "received 0.9 of 15 images, 14 of them"),
+        ([5, 0, 5], 0.1, "one of each of the 2 classes at least; received 0.1 of 10 images, 1 of them"),
+    ],
+)
+def test_a_holdout_that_cannot_be_stratified_is_explained(sizes, holdout, message):
+    labels = torch.repeat_interleave(torch.arange(3), torch.tensor(sizes))
+    with pytest.raises(UserError) as error:
+        partition(len(labels), labels, ("a", "b", "c"), holdout, None)
+    assert message in str(error.value)
+
+
 def test_holdout_comes_first_and_the_limit_takes_of_the_rest():
     alone, both = _split(holdout=0.2), _split(holdout=0.2, limit=12)
     assert torch.equal(alone.held, both.held)

@@ -109,7 +109,7 @@ def test_other_channels_than_those_trained_on(copy: Path, tmp_path: Path) -> Non
         for number in range(8):
             file = tmp_path / "photos" / kind / f"class{number % 2}" / f"{number}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
-            Image.new("RGB", (20, 20), (30 * number, 255 * (number % 2), 0)).save(file)
+            Image.new("RGB", (20, 20), (30 * number, 255 * (number % 2), len(kind))).save(file)
     words = ["run=run", "data=imagefolder", "data.train=photos/train", "data.test=photos/test", "knn.k=[1]"]
     [record] = ssl_zoo.evaluate(words, silent=True)
     assert record["settings"]["data"]["channels"] == 1
