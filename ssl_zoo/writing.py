@@ -28,15 +28,20 @@ def is_temporary(path: Path) -> bool:
 def naming(path: Path) -> Iterator[None]:
     """Names the file or folder in an error of the disk's, which says nothing of where it was met while writing.
 
+    `torch.save` and others raise an error of their own on top of it, which says less.
+
     Raises:
-        OSError: what the block raised, with a `filename`.
+        OSError: what the block met, with a `filename`.
     """
     try:
         yield
-    except OSError as error:
-        if error.filename is not None or error.errno is None:
+    except (OSError, RuntimeError) as error:
+        met: BaseException | None = error
+        while met is not None and not (isinstance(met, OSError) and met.errno is not None):
+            met = met.__cause__ or met.__context__
+        if met is None or met.filename is not None:
             raise
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        raise OSError(met.errno, met.strerror, str(path)) from error
 
 
 @contextmanager

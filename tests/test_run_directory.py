@@ -23,6 +23,7 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.folders import why_not_writable
 from ssl_zoo.locks import LOCK, hold
 from ssl_zoo.training.checkpoints import read
+from ssl_zoo.writing import whole_folder
 
 RUN = words("simsiam", "monitor.baselines=false", "monitor.every=9")
 
@@ -123,7 +124,10 @@ def full_after(saves: int, monkeypatch: pytest.MonkeyPatch) -> None:
         saves -= 1
         if saves < 0:
             file.write(b"half of it")
-            raise OSError(errno.ENOSPC, "No space left on device")
+            try:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            finally:
+                raise RuntimeError("unexpected pos 69184 vs 69080")  # what torch makes of it
         save(contents, file)
 
     monkeypatch.setattr("torch.save", failing)
@@ -156,3 +160,32 @@ def test_a_full_disk_keeps_what_was_saved_before(
     assert [file.name for file in (run / "checkpoints").iterdir()] == ["last.ckpt"]
     assert read(run / "checkpoints" / "last.ckpt")["ssl_zoo"]["position"] == [1, 0]
     assert not list(run.rglob("*.tmp"))
+
+
+def half_written(place: Path) -> None:
+    with whole_folder(place) as fresh:
+        (fresh / "half").write_text("of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_folder_is_written_whole_or_not_at_all(there: bool, tmp_path: Path) -> None:
+    place = tmp_path / "above" / "place"
+    if there:
+        place.mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(OSError, match=f"No space left on device: '{place}'"):
+        half_written(place)
+    assert sorted(tmp_path.rglob("*")) == before
+    for name in ("old", "new"):
+        with whole_folder(place) as fresh:
+            (fresh / name).write_text("all of it")
+    assert [path.name for path in place.iterdir()] == ["new"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "above"]
+
+
+def test_the_current_folder_stays_the_current_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with whole_folder(Path()) as fresh:
+        (fresh / "file").write_text("all of it")
+    assert os.listdir() == ["file"]

@@ -19,6 +19,7 @@ from ssl_zoo.embedding.stream import stream
 from ssl_zoo.errors import DiskError, Interrupted, UserError
 from ssl_zoo.options import read_options
 from ssl_zoo.validation import validate
+from ssl_zoo.writing import naming
 
 __all__ = ["embed"]
 
@@ -67,7 +68,8 @@ def _embed(words: Sequence[str], silent: bool) -> Path:
         left_out = len(store.position.left_out)
         about = {name: value for name, value in store.record.items() if name not in job.local}
         metadata = {**about, "rows": store.position.rows, "left_out": left_out + len(job.skipped)}
-        finish(out, store, job.images, metadata)
+        with naming(out):
+            finish(out, store, job.images, metadata)
     except (KeyboardInterrupt, Interrupted):
         raise Interrupted(
             f"stopped after {store.position.images} of {len(job.images)} images, which are kept in '{store.folder}'; "

@@ -27,7 +27,8 @@ def write(encoder: Encoder, folder: Path, config: ExportConfig) -> Written:
         UserError: torchvision has no such model.
     """
     model = as_torchvision(encoder, "torchvision")
-    torch.save({name: weight.clone() for name, weight in model.state_dict().items()}, folder / FILE)
+    with (folder / FILE).open("wb") as file:  # by its name torch would not say that a disk is full
+        torch.save({name: weight.clone() for name, weight in model.state_dict().items()}, file)
     lines = stem_lines(encoder)
     first = encoder.model.conv1
     assert isinstance(first, nn.Conv2d)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from ssl_zoo.suites.work import PATIENCE, is_done, write_task
 __all__ = ["Failure", "Running", "Slots", "last_words", "run_local"]
 
 TICK = 0.25  # seconds between looks at the processes
+FULL = 2**20  # bytes free, at most, of a disk to which the log of a run cannot be written
 LAST = 2000  # characters of a log that are read for the message of a failed run
 
 
@@ -152,6 +154,8 @@ def _failure(one: Running) -> Failure | None:
     path = Path(one.log.name)
     code = one.process.returncode
     said = last_words(path, one.said_before) or f"the process ended with status {code}, and said nothing"
+    if shutil.disk_usage(path).free < FULL:
+        said += "; the disk is full"
     if code < 0:
         said = f"killed by signal {-code}{' (out of memory?)' if code == -signal.SIGKILL else ''}"
     return Failure(one.job, said, path)

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ssl_zoo.errors import Interrupted, UserError
+from ssl_zoo.errors import Interrupted, UserError, in_words
 from ssl_zoo.history import evaluations, read_record
 from ssl_zoo.locks import hold
 from ssl_zoo.suites.plan import Job
@@ -127,8 +127,8 @@ def main() -> None:
     except UserError as error:
         sys.stderr.write(f"ssl-zoo: {error}\n")
         sys.exit(2)
-    except Interrupted as error:
-        sys.stderr.write(f"ssl-zoo: {error}\n")
+    except (Interrupted, OSError) as error:
+        sys.stderr.write(f"ssl-zoo: {in_words(error) if isinstance(error, OSError) else error}\n")
         sys.exit(1)
 
 
