@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from helpers import build
+from helpers import build, index, make_views
 from reference import naive_losses as naive
 
 from ssl_zoo.config import compose
@@ -108,3 +108,21 @@ def test_lars_against_a_naive_update(weight_decay: float) -> None:
         optimizer.step()
     for parameter, expected in zip(parameters, weights, strict=True):
         torch.testing.assert_close(parameter.detach(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_under_lars_the_scale_of_the_loss_moves_only_bn_and_biases() -> None:
+    """What `methods/simclr.py` says of `loss_scale`: a sum over both orders is twice the mean."""
+    moved = []
+    for scale in (1, 2):
+        method = build("simclr", f"method.loss_scale={scale}")
+        config = compose(["method=simclr", "data=imagefolder", "data.train=x"]).optimizer
+        optimizer = build_optimizer(config, method, 4096)
+        before = {name: p.detach().clone() for name, p in method.named_parameters()}
+        method.loss(make_views(), index()).loss.backward()
+        optimizer.step()
+        moved.append(
+            {name: p.detach() - before[name] for name, p in method.named_parameters() if p.requires_grad}
+        )
+    for name, mean in moved[0].items():
+        factor = 1 if mean.ndim > 1 else 2
+        torch.testing.assert_close(moved[1][name], factor * mean, rtol=1e-4, atol=1e-6, msg=name)
