@@ -101,7 +101,9 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=3, help="of each variant")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument(
-        "--quick", action="store_true", help="for the tests: shorter, killed once something is saved"
+        "--quick",
+        action="store_true",
+        help="for the tests: shorter, killed at a step once something is saved",
     )
     parser.add_argument("--write", type=Path, help="folder that gets results/kill-and-resume.md")
     options = parser.parse_args()
@@ -174,7 +176,13 @@ def _variant(name: str, options: argparse.Namespace) -> Outcome:
         low, high = (early + (1 - early) * part / kills for part in (number, number + 1))
         kill = _draw(whole, starts, low, high, draw)
         starts.append(
-            start(work(folder / "parts"), folder / "parts.log", kill, None if options.quick else draw)
+            start(
+                work(folder / "parts"),
+                folder / "parts.log",
+                kill,
+                None if options.quick else draw,
+                halt=options.quick,
+            )
         )
         if starts[-1].status == 0:
             break  # it was done sooner than expected

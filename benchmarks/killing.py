@@ -56,7 +56,12 @@ def adopt() -> None:
 
 
 def start(
-    work: Work | str, log: Path, kill: tuple[str, float] | None = None, draw: random.Random | None = None
+    work: Work | str,
+    log: Path,
+    kill: tuple[str, float] | None = None,
+    draw: random.Random | None = None,
+    *,
+    halt: bool = False,
 ) -> Start:
     """Starts a run and waits for its end.
 
@@ -65,9 +70,11 @@ def start(
         log: file that gets what it prints.
         kill: a moment, and how many seconds after it a process is killed.
         draw: draws which one, of the first and those that it has started; None: the first.
+        halt: whether the run waits for its kill at that moment, whatever the seconds; for a fork.
     """
     end, pipe = os.pipe()
-    pid = _fork(work, log, pipe, end) if callable(work) else _interpreter(work, log, pipe)
+    last = kill[0] if kill is not None and halt else None
+    pid = _fork(work, log, pipe, end, last) if callable(work) else _interpreter(work, log, pipe)
     os.close(pipe)
     signal.alarm(600)  # a run that hangs ends this process as well
     killed = None
@@ -76,7 +83,7 @@ def start(
         for line in itertools.chain(["started"], said):  # until nobody is left who could say anything
             moments.append((line.strip(), time.perf_counter()))
             if kill is not None and kill[0] == line.strip() and killed is None:
-                time.sleep(kill[1])
+                time.sleep(0 if halt else kill[1])
                 processes = [pid] if draw is None else [pid, *_children(pid)]
                 killed = 0 if draw is None else draw.randrange(len(processes))
                 os.kill(processes[killed], signal.SIGKILL)
@@ -87,14 +94,14 @@ def start(
     return Start(moments, os.waitstatus_to_exitcode(status), killed, left)
 
 
-def _fork(work: Work, log: Path, pipe: int, end: int) -> int:
+def _fork(work: Work, log: Path, pipe: int, end: int, last: str | None) -> int:
     pid = os.fork()
     if pid == 0:
         os.close(end)
         with log.open("ab") as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
-        told(work, pipe)
+        told(work, pipe, last)
     return pid
 
 
@@ -106,20 +113,31 @@ def _interpreter(line: str, log: Path, pipe: int) -> int:
         ).pid
 
 
-def told(work: Work, pipe: int) -> NoReturn:
-    """Does the work in this process, whose training tells a pipe what it is at, and ends the process."""
+def told(work: Work, pipe: int, last: str | None = None) -> NoReturn:
+    """Does the work in this process, whose training tells a pipe what it is at, and ends the process.
+
+    Args:
+        work: what to do.
+        pipe: gets a line for each moment.
+        last: a line after which the training waits to be killed; None: it goes on to its end.
+    """
     from ssl_zoo.distributed import rank
     from ssl_zoo.training.recorder import Recorder
+
+    def tell(what: str | None, trainer: Any) -> None:
+        if what is not None and rank() == 0:
+            line = f"{what} {trainer.global_step}"
+            os.write(pipe, f"{line}\n".encode())
+            while line == last:
+                signal.pause()
 
     def telling(name: str, before: str | None, after: str | None) -> None:
         inner = getattr(Recorder, name)
 
         def method(self: Recorder, trainer: Any, *rest: Any) -> None:
-            if before is not None and rank() == 0:
-                os.write(pipe, f"{before} {trainer.global_step}\n".encode())
+            tell(before, trainer)
             inner(self, trainer, *rest)
-            if after is not None and rank() == 0:
-                os.write(pipe, f"{after} {trainer.global_step}\n".encode())
+            tell(after, trainer)
 
         setattr(Recorder, name, method)
 

@@ -59,9 +59,9 @@ def test_a_killed_run_continues_to_the_bit(name: str, killed: Path) -> None:
 
 
 @linux
-def test_most_runs_were_killed(killed: Path) -> None:
-    """One may end before its kill, on a machine that has become faster."""
-    assert sum(len(outcome["kills"]) for outcome in found(killed).values()) >= len(variants(quick=True)) - 2
+def test_each_run_was_killed_once(killed: Path) -> None:
+    """At the moment that was drawn, at which it waits."""
+    assert [len(outcome["kills"]) for outcome in found(killed).values()] == [1] * len(variants(quick=True))
 
 
 def alter_checkpoint(run: Path, alter: Callable[[dict[str, Any]], object]) -> None:
@@ -139,7 +139,7 @@ def test_a_further_process_whose_first_is_gone_ends() -> None:
     follower = subprocess.Popen(
         [sys.executable, "-m", "ssl_zoo.training.follower", str(gone.pid)], stdin=subprocess.PIPE
     )
-    assert follower.wait(timeout=60) == 1
+    assert follower.wait(timeout=600) == 1
     assert follower.stdin is not None
     follower.stdin.close()
 

@@ -6,10 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
+import held
 import pytest
 import torch
 from PIL import Image
@@ -73,27 +73,22 @@ def test_a_run_in_two_processes_is_the_run_in_one(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 def test_two_processes_stop_together_and_go_on(tmp_path: Path) -> None:
     """SIGTERM to the first: both stop after the same step, and nothing is left behind."""
-    run = [*words("byol", *TWO, "epochs=60", "monitor.every=100"), f"run_dir={tmp_path / 'run'}"]
-    command = [sys.executable, "-m", "ssl_zoo", "train", *run]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
-        rows = tmp_path / "run" / "metrics.csv"
-        deadline = time.monotonic() + 120
-        while not (rows.is_file() and rows.read_text().count("\n") > 3) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=120)
+    run = [*words("byol", *TWO, "epochs=3", "monitor.every=100"), f"run_dir={tmp_path / 'run'}"]
+    process = held.start(tmp_path / "hold", 7, "train", *run)
+    held.halted(tmp_path / "hold", 1, process)
+    others = held.children(process.pid)
+    assert others
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=held.GUARD)
     assert process.returncode == 1, errors
     assert "stopped and saved" in errors
-    position = state(tmp_path / "run")["ssl_zoo"]["position"]
-    left = subprocess.run(
-        ["pgrep", "-f", "ssl_zoo.training.follower"], capture_output=True, text=True, check=False
-    )
-    assert str(tmp_path) not in left.stdout
+    assert state(tmp_path / "run")["ssl_zoo"]["position"] == [2, 0], "the end of the epoch of step 7"
+    held.wait_for(lambda: all(map(held.is_gone, others)))
     short = [word for word in run if not word.startswith("epochs")]
-    assert position[0] > 0
-    with pytest.raises(UserError, match="begun with epochs=60"):
+    with pytest.raises(UserError, match="begun with epochs=3"):
         ssl_zoo.train([*short, "epochs=2", "resume=auto"], silent=True)
 
 
@@ -206,7 +201,7 @@ def test_a_mistake_that_only_another_process_meets(tmp_path: Path) -> None:
     path = folder / f"{broken:02}.png"
     path.write_bytes(path.read_bytes()[:80])
     command = [sys.executable, "-m", "ssl_zoo", "train", *run]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=held.GUARD, check=False)
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("ssl-zoo:") == 1
     assert path.name in done.stderr
@@ -257,7 +252,7 @@ def test_a_process_that_fails_ends_the_run(tmp_path: Path) -> None:
         f"ssl_zoo.train({words('byol', *TWO, f'run_dir={tmp_path / chr(114)}')!r}, silent=True)\n"
     )
     done = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=held.GUARD, check=False
     )
     assert done.returncode == 1
     assert "process 1 of the training ended with status 3" in done.stderr

@@ -9,6 +9,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -31,8 +32,11 @@ FAKE = """
     from ssl_zoo.benchmarks.speed.gate import Gate, answering
 
     def note(who):
-        with open(sys.argv[1], "a") as file:
-            print(who, time.monotonic(), file=file)
+        with open(f"{sys.argv[1]}-{who}.txt", "a") as file:
+            print(time.monotonic(), file=file)
+
+    def noted():
+        return os.path.exists(f"{sys.argv[1]}-worker.txt") and os.path.getsize(f"{sys.argv[1]}-worker.txt")
 
     if os.fork() == 0:
         while os.getppid() != 1:
@@ -43,7 +47,10 @@ FAKE = """
     going = gate.begin()
     while going:
         note("main")
+        before = noted()
         time.sleep(float(sys.argv[2]))
+        while noted() == before:  # the worker has had its turn too
+            time.sleep(0.001)
         going = gate.step()
 """
 
@@ -55,7 +62,7 @@ def fakes(tmp_path: Path) -> Iterator[list[turns.Contender]]:
     cores = turns.available_cores(1)
     started = []
     for name, step in (("slow", 0.03), ("fast", 0.01)):
-        command = [sys.executable, str(script), str(tmp_path / f"{name}.txt"), str(step)]
+        command = [sys.executable, str(script), str(tmp_path / name), str(step)]
         started.append(turns.Contender(name, command, log=tmp_path / f"{name}.log", cores=cores))
         started[-1].ready()
         started[-1].turn(Order(untimed=1, steps=0))
@@ -74,8 +81,10 @@ def test_nobody_computes_in_anothers_turn(fakes: list[turns.Contender], tmp_path
     assert all(earlier[1] < later[0] for earlier, later in itertools.pairwise(spans))
     for name, group in reports.items():
         assert [report["steps"] for report in group] == [3, 3, 3]
-        noted = [line.split() for line in (tmp_path / f"{name}.txt").read_text().splitlines()]
-        times = {who: [float(t) for w, t in noted if w == who] for who in ("main", "worker")}
+        times = {
+            who: [float(line) for line in (tmp_path / f"{name}-{who}.txt").read_text().splitlines()]
+            for who in ("main", "worker")
+        }
         assert sum(t > began for t in times["main"]) == 3 * (2 + 3)
         assert any(start < t < end for start, end, _ in spans for t in times["worker"])
         others = [(start, end) for start, end, other in spans if other != name]
@@ -152,7 +161,7 @@ def test_quick_counts_what_was_trained(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr(TrainingModule, "training_step", counted)
     monkeypatch.setattr(shares, "fit", timed)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    speed = shares.quick(words(), steps=12, least=0)
+    speed = shares.quick(words(), steps=12, least=0, most=1e9)
     assert speed.steps == 12
     assert batches == [32] * (3 + 12)
     assert 0 < speed.seconds < lasted[0]
@@ -171,23 +180,19 @@ def test_quick_counts_what_was_trained(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def test_a_slow_part_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    make = Augment.forward
+    """By a clock that goes on by a second whenever it is read, and by a hundred while views are made."""
+    make, clock = Augment.forward, itertools.count()
 
     def slow(self: Augment, *args: Any, **kwargs: Any) -> Any:
-        time.sleep(0.3)
+        for _ in range(100):
+            next(clock)
         return make(self, *args, **kwargs)
 
     monkeypatch.setattr(Augment, "forward", slow)
-    speed = shares.quick(words(), steps=3, least=0)
+    monkeypatch.setattr(watch, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    speed = shares.quick(words(), steps=3, least=0, most=1e9)
     assert speed.bottleneck == "augment"
-    assert speed.shares["augment"] * speed.seconds >= 3 * 0.3 * 0.99
-
-
-def test_no_advice_is_what_the_run_does_already() -> None:
-    assert "bf16" in shares.advice("network", "fp32", "cpu")
-    assert "bf16" not in shares.advice("network", "bf16", "cpu")
-    assert "a GPU" in shares.advice("augment", "bf16", "cpu")
-    assert "a GPU" not in shares.advice("augment", "bf16", "cuda")
+    assert speed.shares["augment"] > 0.8
 
 
 def test_several_processes_are_refused() -> None:

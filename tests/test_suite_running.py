@@ -9,10 +9,10 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
+import held
 import pytest
 import yaml
 from runs import words
@@ -27,6 +27,7 @@ from ssl_zoo.suites.local import Slots, last_words
 from ssl_zoo.suites.passes import passes_per_image
 from ssl_zoo.suites.record import SuiteRecord, read
 from ssl_zoo.suites.work import work
+from ssl_zoo.training.checkpoints import read as read_checkpoint
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
@@ -137,77 +138,44 @@ def test_what_is_done_is_not_done_again(side_by_side: tuple[Path, str, str, int]
     assert more.row("one").runs[0].values["top1"] == after["one", 0][1]["top1"]
 
 
-# Killed and stopped: one row, long enough to be met under way.
+# Killed and stopped, at a step at which the runs wait for it.
 
-LONG = f"{TINY} data.limit=200 epochs=40 trainer.checkpoint_steps=1 monitor.samples=20"
-LONG_ROWS = {"one": {}, "two": {"words": "method.stop_gradient=false"}}
-
-
-def children(pid: int) -> list[int]:
-    with contextlib.suppress(OSError):
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return []
+LONG = f"{TINY} data.limit=80 epochs=2 trainer.checkpoint_steps=1 monitor.samples=20"  # two times four steps
 
 
-def is_gone(pid: int) -> bool:
-    """Ended, or waiting for whoever inherited it to take note."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
-def wait_for(what: Callable[[], object], seconds: float = 120) -> None:
-    until = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.01)
-
-
-def epochs_of(out: Path) -> int:
-    """The epochs that the runs have done so far, together."""
-    return sum(max(0, len(file.read_text().splitlines()) - 2) for file in out.glob("rows/*/metrics.csv"))
+def steps_saved(out: Path) -> list[int]:
+    return [read_checkpoint(file)["global_step"] for file in out.glob("rows/*/checkpoints/last.ckpt")]
 
 
 @linux
 def test_a_suite_that_is_killed_and_stopped_ends_with_the_same_figures(tmp_path: Path) -> None:
-    suite, out = write_suite(tmp_path / "mine.yaml", base=LONG, rows=LONG_ROWS), tmp_path / "out"
+    suite, out = write_suite(tmp_path / "mine.yaml", base=LONG, rows=GOOD), tmp_path / "out"
     command = ["bench", f"suite={suite}", "seeds=1", "workers=2", f"out={out}"]
 
-    def start(until: int) -> tuple[subprocess.Popen[str], list[int]]:
-        parent = subprocess.Popen(
-            [sys.executable, "-m", "ssl_zoo", *command],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        wait_for(lambda: epochs_of(out) >= until or parent.poll() is not None)
-        assert parent.poll() is None, parent.communicate()
-        return parent, children(parent.pid)
+    def start(step: int) -> tuple[subprocess.Popen[str], list[int]]:
+        parent = held.start(tmp_path / f"step-{step}", step, *command)
+        return parent, held.halted(tmp_path / f"step-{step}", 2, parent)
 
     def ended(parent: subprocess.Popen[str], rows: list[int]) -> tuple[str, str]:
         said = parent.communicate()
-        wait_for(lambda: all(map(is_gone, rows)))
+        held.wait_for(lambda: all(map(held.is_gone, rows)))
         return said
 
-    # Everything at once, as when a machine loses its power.
-    parent, rows = start(until=4)
-    assert len(rows) == 2
-    for pid in [parent.pid, *rows]:
-        os.kill(pid, signal.SIGKILL)
+    # One run is killed, which loses step 3, and then the parent: the other saves itself and ends.
+    parent, rows = start(step=3)
+    for pid, number in (
+        (parent.pid, signal.SIGSTOP),
+        (rows[0], signal.SIGKILL),
+        (parent.pid, signal.SIGKILL),
+    ):
+        os.kill(pid, number)
     ended(parent, rows)
-    reached = epochs_of(out)
-
-    # The parent alone: what it started saves itself and ends.
-    parent, rows = start(until=reached + 2)
-    parent.kill()
-    ended(parent, rows)
-    reached = epochs_of(out)
+    assert sorted(steps_saved(out)) == [2, 3]
     logs = "".join(file.read_text() for file in out.glob("rows/*.log"))
-    assert logs.count("stopped and saved") in (1, 2), "one may not have begun yet, and has nothing to save"
+    assert logs.count("stopped and saved") == 1
 
     # Ctrl-C, which a terminal sends to the parent's group.
-    parent, rows = start(until=reached + 2)
+    parent, rows = start(step=6)
     parent.send_signal(signal.SIGINT)
     said, error = ended(parent, rows)
     assert parent.returncode == 1
@@ -215,6 +183,7 @@ def test_a_suite_that_is_killed_and_stopped_ends_with_the_same_figures(tmp_path:
     said = "stopped; what is done stays done, and those under way are saved"
     assert error == f"ssl-zoo: {said}; to go on: ssl-zoo {' '.join(command)}\n"
     assert list(out.iterdir()) == [out / "rows"], "no report of what is not done"
+    assert steps_saved(out) == [6, 6]
 
     found = here(*command[1:])
     whole = here(f"suite={suite}", "seeds=1", f"out={tmp_path / 'whole'}")
@@ -243,20 +212,26 @@ def test_a_locked_run_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("ssl_zoo.training.run.train", trained_twice)
     monkeypatch.setattr("ssl_zoo.suites.passes.passes_per_image", lambda folder: 2.0)
-    held, ended = threading.Event(), []
+    locked, asked = threading.Event(), threading.Event()
+
+    @contextlib.contextmanager
+    def asking(folder: Path, *, wait: bool) -> Iterator[bool]:
+        asked.set()
+        with hold(folder, wait=wait) as got:
+            yield got
+
+    monkeypatch.setattr("ssl_zoo.suites.work.hold", asking)
 
     def another() -> None:
         with hold(folder):
-            held.set()
-            time.sleep(0.5)
+            locked.set()
+            asked.wait(held.GUARD)
             (folder / "result.json").write_text("{}")
-            ended.append(time.monotonic())
 
     thread = threading.Thread(target=another)
     thread.start()
-    held.wait()
+    locked.wait(held.GUARD)
     work({"folder": str(folder), "words": [], "evaluations": []})
-    assert ended, "it went on while the run was locked"
     thread.join()
 
 

@@ -138,7 +138,7 @@ def work(rank: int, out: str) -> None:
     alone = {name: train(words, 0, 1) for name, words in CASES.items()} if rank == 0 else {}
     store = f"file://{out}/store"
     dist.init_process_group(
-        "gloo", init_method=store, rank=rank, world_size=2, timeout=datetime.timedelta(seconds=120)
+        "gloo", init_method=store, rank=rank, world_size=2, timeout=datetime.timedelta(seconds=600)
     )
     both = {name: train(words, rank, 2) for name, words in CASES.items()}
     keys = [shuffled_keys(rank, shuffle) for shuffle in (False, True)]

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import random
 import shutil
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -142,32 +140,37 @@ def die_at_step(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_sigkill(run: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A real kill at a random moment, with worker processes; while it works another start is refused."""
+@pytest.mark.parametrize("batches", [2, 5])
+def test_sigkill(
+    run: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batches: int
+) -> None:
+    """A real kill, with worker processes, when a part or two are kept; while it works another start is refused."""
     words = [*embedding(run, pictures, tmp_path / "f.npy", *MORE), "data.workers=2"]
-    parts, append = tmp_path / "f.npy.parts", Store.append
+    parts, append, context = tmp_path / "f.npy.parts", Store.append, multiprocessing.get_context("fork")
+    there, seen = context.Event(), []
 
-    def slow(self: Store, batch: Any) -> None:
-        time.sleep(0.05)
+    def halting(self: Store, batch: Any) -> None:
+        if len(seen) == batches:
+            there.set()
+            signal.pause()
+        seen.append(batch)
         append(self, batch)
 
     with monkeypatch.context() as patch:
         patch.setattr(store, "PART_IMAGES", 10)
-        patch.setattr(Store, "append", slow)
-        process = multiprocessing.get_context("fork").Process(target=embed, args=(words, True))
+        patch.setattr(Store, "append", halting)
+        process = context.Process(target=embed, args=(words, True))
         process.start()
     try:
-        while not (parts / "position.json").is_file():
+        while not there.wait(0.1):
             assert process.is_alive()
-            time.sleep(0.01)
         with pytest.raises(UserError, match=f"is written to by process {process.pid} on "):
             Store(parts, {}, 1, "float32")
-        time.sleep(random.random() * 0.2)
     finally:
         process.kill()
         process.join()
     assert process.exitcode == -signal.SIGKILL
-    assert COUNT > position(parts) >= 10
+    assert position(parts) == 10 * (batches // 2)
     assert not (tmp_path / "f.npy").exists()
     embed(words, silent=True)
     embed(embedding(run, pictures, tmp_path / "whole" / "f.npy", *MORE), silent=True)

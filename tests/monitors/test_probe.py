@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 import warnings
 
 import numpy as np
@@ -153,13 +152,11 @@ def test_an_empty_test_set_is_refused() -> None:
         few_label_top1(bank, y, queries[:0], y_query[:0], 5, 1)
 
 
-def test_fast_and_silent_at_the_usual_size() -> None:
+def test_silent_at_the_usual_size() -> None:
     bank, y, queries, y_query = data(M=1437, N=360, D=512, C=10)
-    start = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         few_label_top1(bank, y, queries, y_query, labels_per_class=10, draws=10)
-    assert time.process_time() - start < 10  # CPU seconds; 0.3 measured
 
 
 def test_protocol_in_words() -> None:
