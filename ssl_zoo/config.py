@@ -7,11 +7,12 @@ variable SSL_ZOO_CONFIGS names, and through Hydra's own `hydra.searchpath=[FOLDE
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ssl_zoo import registry
-from ssl_zoo.errors import UserError, unknown_name
+from ssl_zoo.errors import UserError, shown, unknown_name
 from ssl_zoo.image_defaults import SMALL, fill_pixels, small_overrides
+from ssl_zoo.paths import user_path
 from ssl_zoo.schema import RunConfig, RunSettings, SiameseConfig
 from ssl_zoo.validation import validate
 
@@ -39,6 +41,7 @@ __all__ = [
     "group_file",
     "group_names",
     "merge",
+    "override_list",
     "read_word",
     "to_mapping",
     "to_yaml",
@@ -46,6 +49,8 @@ __all__ = [
 
 GROUPS = ("method", "data", "recipe", "experiment")
 OPTIONAL = ("recipe", "experiment")
+# Of an override: characters of its key, and brackets that stand within one another, each at most.
+LONGEST_KEY, DEEPEST = 200, 16
 # Where a run is written and how fast it goes; everything else is what it computes.
 NOT_HASHED = {
     "run_dir": None,
@@ -65,9 +70,10 @@ def group_dirs() -> list[Path]:
 
 
 def _folder(name: str, source: str) -> Path:
-    if not Path(name).is_dir():
+    folder = user_path(name, source)
+    if not os.path.isdir(folder):
         raise UserError(f"{source} must name folders; received '{name}', which is none; create it")
-    return Path(name).resolve()
+    return folder.resolve()
 
 
 def group_names(group: str, folders: Sequence[Path] | None = None) -> list[str]:
@@ -91,6 +97,7 @@ def compose(words: Sequence[str] = ()) -> RunConfig:
         UserError: a word cannot be read, a name or key is unknown, a value is of the wrong type or out of
             range, the values contradict one another, or an experiment is one of another method.
     """
+    words = override_list(words)
     folders = group_dirs()
     overrides, choices, extra = _parse(words)
     folders += [_folder(name.removeprefix("file://"), "hydra.searchpath") for name in extra]
@@ -100,23 +107,19 @@ def compose(words: Sequence[str] = ()) -> RunConfig:
             raise _no_yaml(group, name, names)
     overrides += [f"{group}={name}" for group, name in choices.items()]
     overrides.append(f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in folders[1:])}]")
-    try:
+    with _in_words():
         _check_method(choices, folders)
-        with initialize_config_dir(str(folders[0]), version_base="1.3"):
-            composed = hydra_compose("config", overrides, return_hydra_config=True)
-            chosen = OmegaConf.to_container(composed.hydra.runtime.choices)
-            plain = _plain(composed)
-            _check_headers(plain, chosen, folders)
-            if small := small_overrides(plain):
-                followed = _plain(hydra_compose("config", [*overrides, *small], return_hydra_config=True))
-                del followed["small"]
-                # A larger size that was given keeps the large images' stem and blur.
-                plain = followed if _is_small(followed) else plain
-        if isinstance(plain.get("data"), Mapping):
-            plain["data"] = fill_pixels(plain["data"], [read_word(word)[0].lstrip("+") for word in words])
-        return from_mapping({**plain, **_found(chosen, folders)})
-    except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"the configuration cannot be composed: {str(error).splitlines()[0]}") from error
+    plain, chosen = _merged(folders[0], overrides)
+    with _in_words():
+        _check_headers(plain, chosen, folders)
+    if small := small_overrides(plain):
+        followed, _ = _merged(folders[0], [*overrides, *small])
+        del followed["small"]
+        # A larger size that was given keeps the large images' stem and blur.
+        plain = followed if _is_small(followed) else plain
+    if isinstance(plain.get("data"), Mapping):
+        plain["data"] = fill_pixels(plain["data"], [read_word(word)[0].lstrip("+") for word in words])
+    return from_mapping({**plain, **_found(chosen, folders)})
 
 
 def from_mapping(values: Mapping[str, Any]) -> RunConfig:
@@ -124,7 +127,7 @@ def from_mapping(values: Mapping[str, Any]) -> RunConfig:
     rest = dict(values)
     block = rest.pop("method", None)
     if not isinstance(block, Mapping) or "name" not in block:
-        raise UserError(f"method must be a block with a name; received {block!r}; say method=NAME")
+        raise UserError(f"method must be a block with a name; received {shown(block)}; say method=NAME")
     entry = registry.get(str(block["name"]))
     # Unknown keys of the method are looked up among all keys, so that the suggestion is the nearest of all.
     rest["augment"] = _resolve_views(rest.get("augment") or {})
@@ -175,11 +178,16 @@ def read_word(word: str, *, commas: bool = False) -> tuple[str, Any]:
     """
     if not word.partition("=")[1] or word[:1] in ("-", "="):
         raise UserError(f"options are written key=value, for instance epochs=100; received '{word}'")
+    if len(word.partition("=")[0]) > LONGEST_KEY or max(_depths(word), default=0) > DEEPEST:
+        raise UserError(
+            f"a key has at most {LONGEST_KEY} characters, and brackets in a value stand {DEEPEST} deep at most; "
+            f"received '{word}'; shorten it"
+        )
     try:
         parsed = OverridesParser.create().parse_override(word)
-    except HydraException as error:
+    except (HydraException, ValueError) as error:  # ValueError: int() of more than 4,300 digits
         raise UserError(
-            f"'{word}' cannot be read as key=value: {str(error).splitlines()[0]}; put values with spaces, "
+            f"'{word}' cannot be read as key=value: {_first_line(error)}; put values with spaces, "
             f"commas or brackets in quotes, for instance \"data.train='my folder'\""
         ) from error
     if commas and parsed.is_choice_sweep():
@@ -187,6 +195,36 @@ def read_word(word: str, *, commas: bool = False) -> tuple[str, Any]:
     if parsed.is_delete() or parsed.is_sweep_override():
         raise UserError(f"options set one value each, key=value; received '{word}'")
     return parsed.key_or_group, parsed.value()
+
+
+def override_list(words: Any) -> list[str]:
+    """The overrides as a list, as they come from the command line or from Python.
+
+    Raises:
+        UserError: they are no list of strings.
+    """
+    values = None if isinstance(words, (str, bytes, Mapping)) or not isinstance(words, Iterable) else [*words]
+    if values is None or not all(isinstance(word, str) for word in values):
+        raise UserError(
+            f"overrides are a list of strings, key=value; received {shown(words)}; write for instance "
+            "['method=byol', 'epochs=100']"
+        )
+    return values
+
+
+def _depths(word: str) -> Iterator[int]:
+    """How many brackets are open after each bracket."""
+    depth = 0
+    for char in word:
+        if char in "([{":
+            depth += 1
+            yield depth
+        elif char in ")]}":
+            depth -= 1
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _parse(words: Sequence[str]) -> tuple[list[str], dict[str, str], list[str]]:
@@ -208,7 +246,7 @@ def _parse(words: Sequence[str]) -> tuple[list[str], dict[str, str], list[str]]:
         if key == "hydra.searchpath":
             folders += [str(folder) for folder in (value if isinstance(value, list) else [value])]
         elif key in GROUPS or key.partition(".")[0] in OPTIONAL:
-            if not value and key in OPTIONAL:
+            if value is None and key in OPTIONAL:
                 value = "none"
             if not isinstance(value, str) or not value or key not in GROUPS:
                 raise UserError(f"{key.partition('.')[0]} takes a name; received '{word}'; see ssl-zoo list")
@@ -264,6 +302,35 @@ def _method_of(experiment: str, folders: Sequence[Path]) -> str | None:
     return next((str(method) for method in reversed(own) if method), None)  # its own choice comes last
 
 
+def _merged(folder: Path, overrides: Sequence[str]) -> tuple[dict[str, Any], Any]:
+    """The plain values that Hydra makes of the YAML groups and the overrides, and its choices of groups.
+
+    Raises:
+        UserError: Hydra, OmegaConf or PyYAML refuse them, or lose themselves in them: `a=${b} b=${a}`.
+    """
+    with _in_words(), initialize_config_dir(str(folder), version_base="1.3"):
+        composed = hydra_compose("config", list(overrides), return_hydra_config=True)
+        return _plain(composed), OmegaConf.to_container(composed.hydra.runtime.choices)
+
+
+@contextlib.contextmanager
+def _in_words() -> Iterator[None]:
+    """What Hydra, OmegaConf and PyYAML raise becomes one `UserError`; `a=${b} b=${a}` recurses."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (
+        HydraException,
+        OmegaConfBaseException,
+        RecursionError,
+        ValueError,
+        OSError,
+        yaml.YAMLError,
+    ) as error:
+        raise UserError(f"the configuration cannot be composed: {_first_line(error)}") from error
+
+
 def _plain(composed: DictConfig) -> dict[str, Any]:
     without = {key: composed._get_node(key) for key in composed if key != "hydra"}
     plain = OmegaConf.to_container(OmegaConf.create(without), resolve=True)
@@ -288,14 +355,14 @@ def _found(chosen: Any, folders: Sequence[Path]) -> dict[str, str | None]:
 def _resolve_views(augment: Mapping[str, Any]) -> dict[str, Any]:
     """Fills each named view in with what holds for all views; no names: two views alike."""
     if not isinstance(augment, Mapping):
-        raise UserError(f"augment must be a block of keys; received {augment!r}")
+        raise UserError(f"augment must be a block of keys; received {shown(augment)}")
     common = {key: value for key, value in augment.items() if key != "views"}
     views = augment.get("views")
     if views is None:
         views = {"both": {"count": 2}}
     if not isinstance(views, Mapping):
         raise UserError(
-            f"augment.views must map names to settings; received {views!r}; set e.g. {{one: {{}}, two: {{}}}}"
+            f"augment.views must map names to settings; received {shown(views)}; set e.g. {{one: {{}}, two: {{}}}}"
         )
     return {**common, "views": {name: merge(common, view or {}) for name, view in views.items()}}
 

@@ -15,6 +15,7 @@ __all__ = [
     "in_words",
     "printable",
     "shortened",
+    "shown",
     "suggest",
     "unknown_name",
 ]
@@ -83,6 +84,14 @@ def in_words(error: OSError) -> str:
     where = "" if error.filename is None else f"'{error.filename}': "
     more = (ADVICE.get(error.errno or 0), getattr(error, "kept", None))
     return "; ".join([f"{where}{error.strerror or error}", *filter(None, more)])
+
+
+def shown(value: object) -> str:
+    """A received value as messages show it: its repr, shortened."""
+    try:
+        return shortened(repr(value), STRETCH)
+    except (ValueError, RecursionError):  # an integer of more than 4,300 digits; deeply nested
+        return f"a {type(value).__name__} that is too long to show"
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

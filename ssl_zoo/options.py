@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from ssl_zoo.config import compose, merge, read_word, to_mapping
+from ssl_zoo.config import compose, merge, override_list, read_word, to_mapping
 from ssl_zoo.errors import UserError
 from ssl_zoo.saved import SavedRun
 from ssl_zoo.schema import AugmentConfig, DataConfig
@@ -26,7 +26,7 @@ def read_options(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     """
     values: dict[str, Any] = {}
     about_data = []
-    for word in words:
+    for word in override_list(words):
         key, value = read_word(word, commas=True)
         if key == "data" or key.startswith("data."):
             about_data.append(word)

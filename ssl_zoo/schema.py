@@ -10,19 +10,27 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeVar, cast
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticKnownError
 from typing_extensions import dataclass_transform
+
+from ssl_zoo.paths import check_path
 
 T = TypeVar("T")
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
-Folder = Annotated[str, Field(min_length=1)]
-Index = Annotated[int, Field(ge=0)]
+LARGEST = 2**31 - 1  # what every library's counters hold
+Count = Annotated[int, Field(ge=1, le=LARGEST)]
+Folder = Annotated[str, Field(min_length=1), AfterValidator(check_path)]
+Index = Annotated[int, Field(ge=0, le=LARGEST)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+Ratio = Annotated[float, Field(ge=0.01, le=100)]
+Factor = Annotated[float, Field(ge=0, le=100)]  # of a colour, by which it is changed
+Sigma = Annotated[float, Field(gt=0, le=1000)]  # pixels
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(Field,))
@@ -49,7 +57,7 @@ class CropConfig:
     """Random resized crop: a box of random area and aspect ratio, resized to the view's size."""
 
     scale: tuple[Share, Share] = (0.2, 1.0)  # share of the image's area
-    ratio: tuple[Positive, Positive] = (3 / 4, 4 / 3)  # width / height
+    ratio: tuple[Ratio, Ratio] = (3 / 4, 4 / 3)  # width / height
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
 
     def __post_init__(self) -> None:
@@ -64,10 +72,10 @@ class JitterConfig:
     """Colour jitter: brightness, contrast, saturation and hue in an order drawn per image."""
 
     p: Share = 0.8
-    strength: NonNegative = 1.0  # multiplies the four below (SimCLR's s)
-    brightness: NonNegative = 0.4
-    contrast: NonNegative = 0.4
-    saturation: NonNegative = 0.4
+    strength: Factor = 1.0  # multiplies the four below (SimCLR's s)
+    brightness: Factor = 0.4
+    contrast: Factor = 0.4
+    saturation: Factor = 0.4
     hue: Annotated[float, Field(ge=0, le=0.5)] = 0.1
     # Whose brightness, contrast and saturation: see ssl_zoo/augment/published.py.
     operations: Literal["torchvision", "simclr", "byol"] = "torchvision"
@@ -85,7 +93,7 @@ class BlurConfig:
     """Gaussian blur with a standard deviation drawn per image."""
 
     p: Share = 0.5
-    sigma: tuple[Positive, Positive] = (0.1, 2.0)  # pixels
+    sigma: tuple[Sigma, Sigma] = (0.1, 2.0)  # pixels
     # Side of the kernel as a share of the view's: 0.1 is SimCLR's and BYOL's, 23 pixels of 224 and 9 of 96, which cuts
     # a sigma of 2 off at 2 sigma. The PIL blur of the PyTorch codes is not cut off: 0.24 of 96 is 23 pixels again.
     kernel: Annotated[float, Field(gt=0, le=1)] = 0.1
@@ -110,7 +118,7 @@ class AffineConfig:
     p: Share = 0.0
     degrees: Annotated[float, Field(ge=0, le=180)] = 0.0  # rotation in [-degrees, degrees]
     translate: Share = 0.0  # share of the side, in each direction
-    scale: tuple[Positive, Positive] = (1.0, 1.0)
+    scale: tuple[Ratio, Ratio] = (1.0, 1.0)
     shear: Annotated[float, Field(ge=0, lt=90)] = 0.0  # degrees, along x and along y
 
     def __post_init__(self) -> None:
@@ -122,7 +130,7 @@ class NoiseConfig:
     """Gaussian noise on every value."""
 
     p: Share = 0.0
-    std: NonNegative = 0.1  # of pixels in [0, 1]
+    std: Share = 0.1  # of pixels in [0, 1]
 
 
 @section
@@ -131,7 +139,7 @@ class CutoutConfig:
 
     p: Share = 0.0
     scale: tuple[Share, Share] = (0.02, 0.33)  # share of the view's area
-    ratio: tuple[Positive, Positive] = (0.3, 3.3)  # width / height
+    ratio: tuple[Ratio, Ratio] = (0.3, 3.3)  # width / height
 
     def __post_init__(self) -> None:
         _ascending("cutout.scale", self.scale)
@@ -189,7 +197,7 @@ class DataConfig:
     source: Literal["digits", "cifar10", "cifar100", "stl10", "imagefolder"]
     train: Folder | None = None
     test: Folder | None = None  # null: no test set, unless `holdout` makes one
-    root: str = "~/.cache/ssl-zoo"  # where downloads are kept
+    root: Folder = "~/.cache/ssl-zoo"  # where downloads are kept
     limit: Count | None = None  # a fixed, class-balanced part of the training images
     holdout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of the training images tested on instead
     channels: Annotated[Literal[1, 3], BeforeValidator(_whole)] = 3
@@ -474,11 +482,11 @@ class RunSettings:
     monitor: MonitorConfig = MonitorConfig()
     epochs: Count = 100
     batch_size: Annotated[int, Field(ge=2)] = 256  # images per step over all processes, before accumulation
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    seed: Seed = 0
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     compile: Literal["auto"] | bool = "auto"  # torch.compile of the encoder; auto: see `ssl-zoo doctor`
-    run_dir: str | None = None  # null: runs/DATE-DATA-METHOD-sSEED
-    resume: str | None = None  # auto, a checkpoint's path, or null
+    run_dir: Folder | None = None  # null: runs/DATE-DATA-METHOD-sSEED
+    resume: Folder | None = None  # auto, a checkpoint's path, or null
     recipe: str | None = None  # the recipe that was found for this data and method
     experiment: str | None = None
 

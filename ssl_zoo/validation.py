@@ -10,11 +10,13 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from ssl_zoo.errors import UserError, suggest
+from ssl_zoo.errors import UserError, shown, suggest
 
 __all__ = ["keys", "validate"]
 
 T = TypeVar("T")
+
+MOST = 20  # problems that are told at a time
 
 # What pydantic calls an error, and the rule that was broken, in words.
 RULES = {
@@ -51,8 +53,15 @@ def validate(cls: type[T], values: Mapping[str, Any], prefix: str, siblings: typ
         UserError: with one line for each value that is wrong.
     """
     try:
+        text = json.dumps(values)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UserError(
+            f"{prefix or 'the values'} must be numbers, text, true, false, null, lists and blocks of these; received "
+            f"{type(error).__name__}: {error}; write them as such"
+        ) from error
+    try:
         # JSON mode is strict and still takes lists for tuples and objects for dataclasses.
-        return TypeAdapter(cls).validate_json(json.dumps(values), strict=True)
+        return TypeAdapter(cls).validate_json(text, strict=True)
     except ValidationError as error:
         others = [] if siblings is None else list(keys(siblings, "" if prefix else "method"))
         known = [*keys(cls, prefix), *others]
@@ -62,8 +71,9 @@ def validate(cls: type[T], values: Mapping[str, Any], prefix: str, siblings: typ
         items = [
             i for i in items if i["loc"][1:2] != ("views",) or (i["loc"][0], *i["loc"][3:]) not in places
         ]
-        problems = [_explain(item, cls, prefix, known) for item in items]
-        raise UserError("\n".join(dict.fromkeys(problems))) from None
+        problems = [_explain(item, cls, prefix, known) for item in items[:MOST]]
+        more = [f"and {len(items) - MOST} more like these"] if len(items) > MOST else []
+        raise UserError("\n".join([*dict.fromkeys(problems), *more])) from None
 
 
 def _joined(items: list[dict[str, Any]], known: list[str], prefix: str) -> list[dict[str, Any]]:
@@ -99,7 +109,7 @@ def _explain(item: dict[str, Any], cls: type, prefix: str, known: list[str]) -> 
         return f"unknown key '{key}'{_nearest(key, known)}"
     if kind == "missing" and loc and loc[-1].isdigit():
         whole = key.rpartition(".")[0]
-        return f"{whole} is too short, received {received!r}; set for instance {whole}=[0.2,1.0]"
+        return f"{whole} is too short, received {shown(received)}; set for instance {whole}=[0.2,1.0]"
     if kind == "missing":
         return f"'{key}' is missing and has no default; set {key}=VALUE"
     if kind == "value_error":
@@ -114,9 +124,7 @@ def _explain(item: dict[str, Any], cls: type, prefix: str, known: list[str]) -> 
     else:
         rule = RULES.get(kind, f"valid ({item['msg']})").format(**context)
         fix = ""
-    return (
-        f"{key} must be {rule}; received {received!r}{fix or _example(cls, loc, [prefix] if prefix else [])}"
-    )
+    return f"{key} must be {rule}; received {shown(received)}{fix or _example(cls, loc, [prefix] if prefix else [])}"
 
 
 def _nearest(key: str, known: list[str]) -> str:

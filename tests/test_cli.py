@@ -77,6 +77,7 @@ def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
         (["optimizer.lr=-1"], "greater than 0"),
         (["batch_size=100000"], "batch_size must be at most the number of training images, 160"),
         (["batch_size=64", "trainer.accumulate=3"], "received 64 * trainer.accumulate=3"),
+        (["batch_size=2", "trainer.accumulate=100"], "set trainer.accumulate=1 and batch_size=40"),
         (["trainer.threads=100000"], "at most the number of cores"),
         (["run_dir=empty/../file/x"], "a file"),
         (["run_dir=mixed", "resume=auto"], "holds files but no run"),

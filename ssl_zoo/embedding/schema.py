@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
-
-from ssl_zoo.schema import Count, section
+from ssl_zoo.schema import Count, Folder, section
 
 __all__ = ["EmbedConfig"]
-
-Name = Annotated[str, Field(min_length=1)]
 
 
 @section
 class EmbedConfig:
     """Which features of which images, and where they go."""
 
-    run: Name  # a run directory or a checkpoint
-    out: Name  # a file, NAME.parquet or NAME.npy
+    run: Folder  # a run directory or a checkpoint
+    out: Folder  # a file, NAME.parquet or NAME.npy
     split: Literal["train", "test", "all"] = "train"  # train: all images of data.train
     layer: Literal["backbone", "projector"] = "backbone"  # projector: the embedding z
     weights: Literal["trained", "random"] = "trained"  # random: the encoder as it was before its training

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import timm
 
 from ssl_zoo.config import group_names, merge, read_word
-from ssl_zoo.errors import UserError
+from ssl_zoo.errors import UserError, shown
 from ssl_zoo.evaluation.protocol import GROUP, Protocol, expand
 from ssl_zoo.evaluation.schema import SECTIONS, EvalConfig
 from ssl_zoo.options import images_for, read_options
@@ -44,13 +44,15 @@ def compose_evaluations(words: Sequence[str]) -> Evaluations:
     names = [names] if isinstance(names, str) else names
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise UserError(
-            f"protocol takes a name, or several as knn,few_labels; received {names!r}; there are "
+            f"protocol takes a name, or several as knn,few_labels; received {shown(names)}; there are "
             f"{', '.join(group_names(GROUP))}"
         )
     run = None
     if (path := values.get("run")) is not None:
         if not isinstance(path, str):
-            raise UserError(f"run takes a run directory or a checkpoint; received {path!r}; set run=./{path}")
+            raise UserError(
+                f"run takes a run directory or a checkpoint; received {shown(path)}; set run=./{path}"
+            )
         run = open_run(path)
     _check_encoder(values, run)
     protocols = [found for name in dict.fromkeys(names) for found in expand(name)]

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from ssl_zoo.config import group_file, group_names
-from ssl_zoo.errors import UserError, suggest, unknown_name
+from ssl_zoo.errors import UserError, shown, suggest, unknown_name
 from ssl_zoo.evaluation.schema import SECTIONS
 
 __all__ = ["GROUP", "Protocol", "expand"]
@@ -61,7 +61,7 @@ def expand(name: str, transfer: str | None = None, above: tuple[str, ...] = ()) 
 def _read(file: Path) -> dict[str, Any]:
     try:
         block = yaml.safe_load(file.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
         said = str(error).replace("\n", " ")
         raise UserError(
             f"a protocol is a YAML file; '{file}' cannot be read as one: {said}; mend it there"
@@ -74,7 +74,7 @@ def _read(file: Path) -> dict[str, Any]:
     kind = block.get("kind", "knn")
     if kind not in SECTIONS:
         raise UserError(
-            f"kind must be one of {', '.join(SECTIONS)}; '{file}' says {kind!r}{suggest(str(kind), SECTIONS)}"
+            f"kind must be one of {', '.join(SECTIONS)}; '{file}' says {shown(kind)}{suggest(str(kind), SECTIONS)}"
         )
     known = {"other_data", *(("kind", kind) if "kind" in block else ("protocols",))}
     unknown = [str(key) for key in block if key not in known]
@@ -90,6 +90,6 @@ def _read(file: Path) -> dict[str, Any]:
     listed = block.get("protocols", ["knn"])
     if not isinstance(listed, list) or not listed or not all(isinstance(inner, str) for inner in listed):
         raise UserError(
-            f"protocols must be a list of names; '{file}' has {listed!r}; write protocols: [knn, finetune]"
+            f"protocols must be a list of names; '{file}' has {shown(listed)}; write protocols: [knn, finetune]"
         )
     return block

@@ -20,6 +20,7 @@ from ssl_zoo.schema import (
     NonNegative,
     OptimizerConfig,
     Positive,
+    Seed,
     Share,
     section,
 )
@@ -192,12 +193,12 @@ class EvalConfig:
 
     protocol: str  # the name of the YAML
     kind: Literal["knn", "linear", "linear_cached", "few_labels", "finetune", "label_free", "detection"]
-    run: str | None = None  # a run directory or a checkpoint; null: the timm model that `backbone` names
+    run: Folder | None = None  # a run directory or a checkpoint; null: the timm model that `backbone` names
     weights: Literal["trained", "random"] = "trained"  # random: the encoder as it was before its training
     backbone: BackboneConfig | None = None  # without a run
     data: DataConfig | None  # null: detection, which has folders of its own
     size: Count  # pixels, of the square view
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0  # of labels, classifiers' weights, augmentation
+    seed: Seed = 0  # of labels, classifiers' weights, augmentation
     precision: Literal["auto", "fp32", "bf16", "fp16"] = (
         "auto"  # auto: features in fp32, training as is fastest
     )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
+from ssl_zoo.config import override_list
 from ssl_zoo.errors import UserError
 from ssl_zoo.options import read_options
-from ssl_zoo.schema import Folder, Index, section
+from ssl_zoo.schema import Folder, Seed, section
 from ssl_zoo.validation import validate
 
 __all__ = ["ReportConfig", "read_words"]
@@ -26,7 +27,7 @@ class ReportConfig:
         None  # null: RUN/report[-CHECKPOINT]; of several runs comparison-... in the folder they share
     )
     samples: Annotated[int, Field(ge=10)] = 2000  # images that are read at most
-    seed: Index = 0  # of what is drawn: images, queries, views, t-SNE, clusters, resamples
+    seed: Seed = 0  # of what is drawn: images, queries, views, t-SNE, clusters, resamples
 
     def words(self) -> list[str]:
         """What differs from the defaults, the runs left out, as `key=value` words."""
@@ -41,7 +42,8 @@ def read_words(words: Sequence[str]) -> tuple[ReportConfig, list[str]]:
     Raises:
         UserError: a word cannot be read, a value is wrong, or no run is named.
     """
-    named = [word for word in words if "=" not in word or Path(word).expanduser().exists()]
+    words = override_list(words)
+    named = [word for word in words if "=" not in word or os.path.exists(os.path.expanduser(word))]
     values, about_data = read_options([word for word in words if word not in named])
     said = values.pop("run", [])
     runs = [*named, *(said if isinstance(said, list) else [said])]

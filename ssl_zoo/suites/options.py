@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ssl_zoo.config import merge, read_word
+from ssl_zoo.config import merge, override_list, read_word
 from ssl_zoo.errors import UserError
 from ssl_zoo.schema import Count, Folder, section
 from ssl_zoo.validation import validate
@@ -61,7 +61,7 @@ def read_words(words: Sequence[str]) -> tuple[BenchConfig, list[str], list[str]]
     own: dict[str, Any] = {}
     evaluation, rest = list[str](), list[str]()
     fields = BenchConfig.__dataclass_fields__
-    for word in words:
+    for word in override_list(words):
         key, _ = read_word(word, commas=True)
         if key in TAKEN:
             raise UserError(f"{key} {TAKEN[key]}; received '{word}'")

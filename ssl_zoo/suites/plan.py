@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl_zoo.config import GROUPS, compose, config_hash, group_names, read_word, to_mapping
-from ssl_zoo.errors import UserError
+from ssl_zoo.errors import UserError, shown
 from ssl_zoo.schema import RunConfig
 from ssl_zoo.suites.read import Suite, as_words
 from ssl_zoo.suites.schema import BudgetConfig, RowConfig
@@ -264,7 +264,7 @@ def _at(values: Any, key: str) -> Any:
 def _product(values: Any, key: str, factor: float | str, rounded: bool) -> float | int:
     values = _at(values, key)
     if isinstance(values, bool) or not isinstance(values, (int, float)):
-        raise UserError(f"times multiplies numbers; '{key}' is {values!r}; set it among the words")
+        raise UserError(f"times multiplies numbers; '{key}' is {shown(values)}; set it among the words")
     try:
         exact = Fraction(str(factor))
     except (ValueError, ZeroDivisionError):

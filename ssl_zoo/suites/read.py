@@ -6,6 +6,7 @@ Suites lie in `benchmarks/suites/`; further ones in a `suite/` folder of a plugi
 from __future__ import annotations
 
 import itertools
+import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import Any
 import yaml
 
 from ssl_zoo.config import group_names
-from ssl_zoo.errors import UserError, suggest, unknown_name
+from ssl_zoo.errors import UserError, shown, suggest, unknown_name
+from ssl_zoo.paths import user_path
 from ssl_zoo.suites.claims import Claim, parse, rows_of
 from ssl_zoo.suites.files import suite_files
 from ssl_zoo.suites.record import METRICS
@@ -96,9 +98,9 @@ def _find(name: str) -> Path:
     files = suite_files()
     if name in files:
         return files[name]
-    path = Path(name).expanduser()
+    path = user_path(name, "suite")
     if path.suffix in (".yaml", ".yml"):
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise UserError(
                 f"suite takes a name or a YAML file; there is no file '{name}'; see ssl-zoo bench"
             )
@@ -132,14 +134,14 @@ class _Loader(yaml.SafeLoader):
 def _parse(file: Path) -> dict[str, Any]:
     try:
         block = yaml.load(file.read_text(), _Loader)
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
         said = " ".join(str(error).split())
         raise UserError(
             f"a suite is a YAML file; '{file}' cannot be read as one: {said}; mend it there"
         ) from error
     if not isinstance(block, dict):
         raise UserError(
-            f"a suite is a block of keys (title, paper, rows, claims ...); '{file}' holds {block!r}"
+            f"a suite is a block of keys (title, paper, rows, claims ...); '{file}' holds {shown(block)}"
         )
     if isinstance(block.get("rows"), dict):  # a row without words may be left empty
         block["rows"] = {name: {} if row is None else row for name, row in block["rows"].items()}

@@ -110,9 +110,13 @@ def _check_batch(config: RunConfig, images: int) -> None:
     accumulate = config.trainer.accumulate
     if config.batch_size * accumulate > images:
         times = f" * trainer.accumulate={accumulate}" if accumulate > 1 else ""
+        batch, fix = max(2, images // (4 * accumulate)), ""
+        if batch * accumulate > images:  # also of the smallest batches there are not that many
+            batch, fix = max(2, images // 4), "trainer.accumulate=1 and " if accumulate > 1 else ""
+        fix = f"set {fix}batch_size={batch}" if batch <= images else "train on 2 images or more"
         raise UserError(
             f"batch_size must be at most the number of training images, {images}; received "
-            f"{config.batch_size}{times}; set batch_size={max(2, images // (4 * accumulate))}"
+            f"{config.batch_size}{times}; {fix}"
         )
 
 
