@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import pytest
 import torch
 from helpers import build, make_views
 from runs import words
-from torch import nn
+from torch import Tensor, nn
 
-import ssl_zoo
+from ssl_zoo.config import compose
 from ssl_zoo.parts.heads import build_projector
 from ssl_zoo.schema import ProjectorConfig
+from ssl_zoo.training.fit import fit
+from ssl_zoo.training.prepare import prepare
+
+LR = 0.5
+ONE_STEP = (
+    f"optimizer.lr={LR}", "optimizer.lr_scaling=none", "optimizer.momentum=0", "optimizer.weight_decay=0",
+    "data.limit=32", "epochs=1", "monitor.baselines=false", "optimizer.interval=step", "backbone.stem=small",
+    "augment.size=16",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("layers", [0, 1, 2, 3])
@@ -45,18 +57,25 @@ def test_biases(bias: bool) -> None:
     assert z.shape == (6, 8)
 
 
-def test_gradients_are_clipped(tmp_path: pytest.TempPathFactory) -> None:
-    """One step of plain SGD moves the weights by lr times the clipped norm, at most."""
-    norm, lr = 1e-3, 0.5
-    more = (
-        f"optimizer.clip_grad_norm={norm}", f"optimizer.lr={lr}", "optimizer.lr_scaling=none", "optimizer.momentum=0",
-        "optimizer.weight_decay=0", "data.limit=32", "epochs=1", "monitor.baselines=false", "optimizer.interval=step",
-    )  # fmt: skip
-    run = words("simsiam", *more)
-    before = torch.cat([p.detach().flatten() for p in ssl_zoo.build_method(run).parameters()])
-    ssl_zoo.train([*run, f"run_dir={tmp_path}/run"], silent=True)
-    state = torch.load(f"{tmp_path}/run/checkpoints/last.ckpt", weights_only=True)["state_dict"]
-    method = ssl_zoo.build_method(run)
-    names = [f"method.{name}" for name, _ in method.named_parameters()]
-    after = torch.cat([state[name].flatten() for name in names])
-    assert (after - before).norm().item() == pytest.approx(lr * norm, rel=1e-2)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_gradients_are_clipped(precision: str, tmp_path: Path) -> None:
+    """A step moves the weights as the naively clipped gradient would; the gradient is that of an unclipped step."""
+
+    def moved(*more: str) -> Tensor:
+        run_dir = tempfile.mkdtemp(dir=tmp_path)
+        ready = prepare(
+            compose(words("simsiam", *ONE_STEP, f"precision={precision}", f"run_dir={run_dir}", *more))
+        )
+        before = torch.cat([p.detach().flatten() for p in ready.method.parameters()])
+        fit(ready, say=lambda row: None)
+        return torch.cat([p.detach().flatten() for p in ready.method.parameters()]) - before
+
+    gradient = -moved("optimizer.name=sgd") / LR
+    for share in (0.25, 4.0):  # of its norm: clipped, and let through
+        norm = share * gradient.norm().item()
+        expected = -LR * min(1.0, share) * gradient
+        step = moved("optimizer.name=sgd", f"optimizer.clip_grad_norm={norm}")
+        torch.testing.assert_close(step, expected, atol=1e-6, rtol=1e-3)
+    clipped = 1e-7 * gradient / gradient.norm()  # so small that Adam's epsilon shows
+    step = moved("optimizer.name=adamw", "optimizer.clip_grad_norm=1e-7")
+    torch.testing.assert_close(step, -LR * clipped / (clipped.abs() + 1e-8), atol=1e-3, rtol=1e-2)

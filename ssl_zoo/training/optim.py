@@ -34,7 +34,11 @@ def peak_lr(config: OptimizerConfig, batch: int) -> float:
 
 
 def build_optimizer(config: OptimizerConfig, method: Method, batch: int) -> torch.optim.Optimizer:
-    """The optimizer over all trainable parameters of a method; see `optimizer_over`."""
+    """The optimizer over all trainable parameters of a method; see `optimizer_over`.
+
+    Not fused where gradients are clipped: a fused one undoes a loss scale by itself, after Lightning has clipped, so
+    that Lightning refuses the two together under every mixed precision, bf16 too.
+    """
     return optimizer_over(
         config,
         method,
@@ -42,6 +46,7 @@ def build_optimizer(config: OptimizerConfig, method: Method, batch: int) -> torc
         backbone=method.encoder.backbone,
         constant=method.constant_lr_parameters(),
         multipliers=method.lr_multipliers(),
+        fused=config.clip_grad_norm is None,
     )
 
 
@@ -54,6 +59,7 @@ def optimizer_over(
     constant: Iterable[torch.nn.Parameter] = (),
     multipliers: Iterable[tuple[torch.nn.Module, float]] = (),
     nesterov: bool = False,
+    fused: bool = True,
 ) -> torch.optim.Optimizer:
     """The optimizer over all trainable parameters of a module.
 
@@ -70,6 +76,7 @@ def optimizer_over(
         constant: parameters whose rate the schedule leaves alone.
         multipliers: parts of the module with what times the rate theirs is.
         nesterov: of sgd.
+        fused: sgd and adamw in one kernel, where the device has it.
     """
     lr = peak_lr(config, batch)
     fixed_rate = {id(parameter) for parameter in constant}
@@ -94,7 +101,7 @@ def optimizer_over(
     ]
     if config.name == "lars":
         return Lars(settings, lr=lr, momentum=config.momentum, trust_coeff=0.001)
-    fused = all(parameter.device.type in ("cpu", "cuda") for parameter in module.parameters())
+    fused = fused and all(parameter.device.type in ("cpu", "cuda") for parameter in module.parameters())
     if config.name == "adamw":
         return torch.optim.AdamW(settings, lr=lr, fused=fused)
     return torch.optim.SGD(settings, lr=lr, momentum=config.momentum, nesterov=nesterov, fused=fused)
