@@ -51,9 +51,9 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def make_pictures(folder: Path, count: int = COUNT, *, alike: bool = False) -> Path:
+def make_pictures(folder: Path, count: int = COUNT, *, alike: bool = False, seed: int = 0) -> Path:
     """A folder of gray pictures in two classes, of several sizes or all alike."""
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     for number in range(count):
         (folder / ("ant", "bee")[number % 3 == 0]).mkdir(parents=True, exist_ok=True)
         side, longer = (8, 0) if alike else (8 + number % 5, number % 2)

@@ -106,9 +106,10 @@ def test_metadata_say_nothing_of_the_machines_folders(
 ) -> None:
     if name == "f.parquet":
         pytest.importorskip("pyarrow")
-    words = embedding(run, pictures, tmp_path / name, f"data.test={pictures}", "split=all")
+    others = make_pictures(tmp_path / "others", 6, seed=1)
+    words = embedding(run, pictures, tmp_path / name, f"data.test={others}", "split=all")
     about = json.dumps(read(embed(words, silent=True)).about)
-    for folder in (run, pictures, tmp_path):
+    for folder in (run, pictures, others, tmp_path):
         assert str(folder.parent) not in about
 
 
