@@ -31,6 +31,7 @@ def test_every_folder_of_code_is_installed() -> None:
         "ssl_zoo.methods",
         "ssl_zoo.configs",
         "ssl_zoo.benchmarks",
+        "ssl_zoo.benchmarks.gpu",
         "ssl_zoo.benchmarks.speed",
         "ssl_zoo.configs.recipe",
     }

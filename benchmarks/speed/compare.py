@@ -24,6 +24,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -42,7 +43,7 @@ from .flops import flops_per_view, peak_flops
 from .gate import Order
 from .report import SOLO_LEARN, figures, ratios, regular_costs, shares, table
 from .shares import WORDS, check_single
-from .turns import Contender, available_cores, take_turns
+from .turns import Contender, ContenderFailed, available_cores, take_turns
 
 __all__ = ["compare", "main"]
 
@@ -107,10 +108,20 @@ def compare(options: argparse.Namespace) -> Report:
             contender = Contender(name, command, log=place.with_suffix(".log"), cores=cores)
             running.callback(contender.close)
             begun = contender.ready()
+            before = time.monotonic()
             contender.turn(Order(untimed=options.warmup, steps=0))
-            return contender, begun
+            return contender, {**begun, "warmup_seconds": time.monotonic() - before}
 
-        started = {name: start(name) for name in names}
+        started: dict[str, tuple[Contender, Report]] = {}
+        failed: dict[str, str] = {}
+        for name in names:
+            try:
+                started[name] = start(name)
+            except ContenderFailed as error:  # the others go on
+                failed[name] = str(error)
+        if not started:
+            raise ContenderFailed("\n".join(failed.values()))
+        names = list(started)
         order = Order(options.untimed, options.steps, options.seconds)
         reports = take_turns([contender for contender, _ in started.values()], order, options.rounds)
         costs = started["ssl-zoo"][0].ask("costs") if "ssl-zoo" in names else None
@@ -148,6 +159,7 @@ def compare(options: argparse.Namespace) -> Report:
         **{key: getattr(options, key) for key in ("rounds", "steps", "seconds", "warmup", "untimed")},
         "workers": workers,
         "contenders": found,
+        "failed": failed,
         "ratios": ratios(found) if ours else {},
         "costs": regular_costs(costs, config, ours["views_per_second"]["median"]) if costs and ours else None,
         "flops_per_view": flops,
@@ -186,6 +198,7 @@ def _footprint(contender: Contender, begun: Report, reports: Sequence[Report]) -
         "cpu_memory_mb": on_cpu,
         "workers_mb": contender.workers_mb,
         "startup_seconds": begun["begun"] - contender.started,
+        "warmup_seconds": begun["warmup_seconds"],  # of the first steps: a compiled contender compiles there
         "imports_seconds": begun["imported"] - contender.started,
         "threads": reports[-1]["threads"],
     }

@@ -14,7 +14,7 @@ __all__ = ["PEAKS", "flops_per_view", "peak_flops"]
 
 IMAGES = 4  # counted over; the count is proportional to their number
 # Dense bf16 multiply-adds on the matrix units, in FLOP/s, from the makers' data sheets; longer names first.
-PEAKS = {"H200": 989e12, "H100 PCIe": 756e12, "H100": 989e12, "A100": 312e12}
+PEAKS = {"H200": 989e12, "H100 PCIe": 756e12, "H100 NVL": 835e12, "H100": 989e12, "A100": 312e12}
 
 
 def flops_per_view(words: Sequence[str]) -> float:

@@ -91,6 +91,7 @@ def table(result: Report) -> str:
             f"{name:14}{rate['median']:>9.0f}{rate['min']:>9.0f}{rate['max']:>9.0f}{shown:>8}"
             f"{found['startup_seconds']:>10.1f}{found['imports_seconds']:>9.1f}"
         )
+    lines += [f"{name} failed: {why.strip().splitlines()[-1]}" for name, why in result["failed"].items()]
     lines.append("")
     for name, ratio in result["ratios"].items():
         lines.append(f"{name}: {ratio['of_medians']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})")

@@ -1,0 +1,160 @@
+"""The steps of one call in turn, with what is written after each."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ssl_zoo.result import git_commit, versions
+
+from . import steps
+from .processes import SHORT, Outcome, Task, run_together
+from .summary import summary
+
+__all__ = ["NAMES", "Session"]
+
+NAMES = ("methods", "throughput", "simsiam", "more")
+LIMITS = {"methods": 150.0, "tests": 240.0, "throughput": 240.0, "linear": 90.0}  # seconds
+SIDE_BY_SIDE = 6  # small runs at a time: five in fp32 should take 40 GB
+RESERVE = 15.0  # seconds that are left at the end, for a process that is slow to end
+
+
+class Session:
+    """The steps of one call, the time they have, and what they found so far."""
+
+    def __init__(self, setting: steps.Setting, minutes: float, throughput: Path | None = None) -> None:
+        self.setting = setting
+        self.deadline = time.monotonic() + 60 * minutes - RESERVE
+        self.measured: dict[str, Any] | None = (
+            None if throughput is None else json.loads(throughput.read_text())
+        )
+        self.outcomes: list[Outcome] = []
+        self.machine = {
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "a CPU",
+            "torch": versions()["torch"],
+            "ssl_zoo": versions()["ssl-zoo"],
+            "cores": setting.cores,
+            "git_commit": git_commit(),
+            "command": shlex.join(["python", "-m", "ssl_zoo.benchmarks.gpu", *sys.argv[1:]]),
+            "toy": setting.toy,
+        }
+        setting.out.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def left(self) -> float:
+        """Seconds."""
+        seconds: float = self.deadline - time.monotonic()
+        return seconds
+
+    def step(self, name: str) -> None:
+        """Does one of `NAMES`."""
+        {
+            "methods": self.methods,
+            "throughput": self.throughput,
+            "simsiam": self.simsiam,
+            "more": self.more,
+        }[name]()
+
+    def methods(self) -> None:
+        """All methods in two precisions, and the tests."""
+        tasks = steps.methods(self.setting, LIMITS["methods"])
+        if self.setting.tests is None:
+            self._note(Outcome("tests", "not started: no folder of tests; say --tests CHECKOUT/tests"))
+        else:
+            tasks.insert(0, steps.tests(self.setting, LIMITS["tests"]))
+        self._run(tasks, at_once=1 if self.setting.toy else SIDE_BY_SIDE)
+
+    def throughput(self) -> None:
+        """The contenders."""
+        self._run([steps.throughput(self.setting, LIMITS["throughput"])])
+
+    def simsiam(self) -> None:
+        """The long run, and what a linear classifier makes of it."""
+        decision = self._decide(reserved=0 if self.setting.toy else LIMITS["linear"] / 2)
+        if decision is None:
+            self._note(Outcome("simsiam", f"not started: {self.left:.0f} s are too short for 20 epochs"))
+            return
+        self._run([self._long("simsiam", decision)])
+        if decision.compile and self.outcomes[-1].status.startswith("failed"):
+            decision = decision._replace(compile=False)
+            self._run([self._long("simsiam", decision, name="simsiam again")])
+        name = self.outcomes[-1].name
+        self._bring_home(name)
+        if self.outcomes[-1].status == "done":
+            self._run([steps.evaluation(self.setting, name, LIMITS["linear"])])
+
+    def more(self) -> None:
+        """The other methods, then seeds, then a suite, each as long as fits."""
+        others = [(method, method, 0) for method in steps.METHODS[1:]]
+        seeds = [("simsiam", f"simsiam seed {seed}", seed) for seed in (1, 2)]
+        for group in (others, seeds):
+            decision = self._decide(at_once=len(group))
+            if decision is None:
+                self._note(Outcome(", ".join(name for _, name, _ in group), "not started: no time is left"))
+                continue
+            tasks = [self._long(method, decision, seed, name) for method, name, seed in group]
+            self._run(tasks, at_once=1 if self.setting.toy else len(tasks))
+        decision = self._decide(at_once=2)
+        if decision is None or self.measured is None:
+            self._note(Outcome("figure 2", "not started: no time is left, or no throughput measured"))
+        else:
+            epochs = 1 if self.setting.toy else decision.epochs
+            self._run([steps.suite(self.setting, self.left, epochs, at_once=2)])
+
+    def _long(self, method: str, decision: steps.Decision, seed: int = 0, name: str | None = None) -> Task:
+        epochs = 2 if self.setting.toy else decision.epochs
+        more = [f"epochs={epochs}", f"seed={seed}", f"compile={str(decision.compile).lower()}"]
+        more += [f"data.workers={self.setting.cores}"]
+        return steps.run(self.setting, method, self.left, *more, name=name)
+
+    def _decide(self, *, at_once: int = 1, reserved: float = 0) -> steps.Decision | None:
+        if self.setting.toy:
+            return steps.Decision(2, False, 0) if self.left > SHORT else None
+        return (
+            steps.decide(self.measured, self.left - reserved, at_once=at_once) if self.left > SHORT else None
+        )
+
+    def _run(self, tasks: Sequence[Task], at_once: int = 1) -> None:
+        """Runs what there is time for."""
+        threads = max(1, self.setting.cores // at_once) if at_once > 1 else None
+        run_together(
+            tasks, self.setting.work, self._note, deadline=self.deadline, at_once=at_once, threads=threads
+        )
+
+    def _note(self, outcome: Outcome) -> None:
+        """Writes all that is known."""
+        self.outcomes.append(outcome)
+        if outcome.name == "throughput" and outcome.figures:
+            self.measured = outcome.figures
+        sys.stdout.write(
+            f"{outcome.name}: {outcome.status}, {outcome.seconds:.0f} s; {self.left:.0f} s left\n"
+        )
+        sys.stdout.flush()
+        out = self.setting.out
+        with (out / "log.txt").open("a") as log:
+            log.write(
+                f"\n== {outcome.name}: {outcome.status}\n{shlex.join(outcome.command)}\n{outcome.printed}\n"
+            )
+        kept = [
+            {**dataclasses.asdict(o), "printed": o.printed if o.status != "done" else ""}
+            for o in self.outcomes
+        ]
+        (out / "results.json").write_text(
+            json.dumps({"machine": self.machine, "outcomes": kept}, indent=1) + "\n"
+        )
+        (out / "summary.md").write_text(summary(self.machine, self.outcomes, self.measured))
+
+    def _bring_home(self, name: str) -> None:
+        folder = self.setting.folder(name)
+        for file in ("curves.png", "metrics.csv"):
+            if (folder / file).is_file():
+                shutil.copy(folder / file, self.setting.out / f"{folder.name}-{file}")

@@ -1,0 +1,221 @@
+"""The steps, in order, as tasks: what is run, and which figures are read from what it leaves."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .processes import Figures, Task
+
+__all__ = [
+    "METHODS",
+    "Decision",
+    "Setting",
+    "decide",
+    "evaluation",
+    "methods",
+    "run",
+    "suite",
+    "tests",
+    "throughput",
+]
+
+METHODS = ("simsiam", "byol", "simclr", "moco", "swav")
+IMAGES, VIEWS = 50_000, 2
+EPOCHS = (200, 100, 50, 20)  # tried in this order, until one fits into the time
+START = 45.0  # seconds of a run that are not steps: imports, decoding, the last measurements
+SLACK = 1.1  # measurements and checkpoints in between, and a rate that was measured in a short time
+TOY = (
+    "backbone.name=test_resnet", "method.projector.hidden_dim=32", "method.projector.output_dim=16",
+    "method.predictor.hidden_dim=16", "method.queue.size=64", "batch_size=16", "monitor.knn.k=5",
+    "monitor.probe.draws=2",
+)  # fmt: skip
+COLOURS = ("data.mean=[0.4914,0.4822,0.4465]", "data.std=[0.2470,0.2435,0.2616]")  # those of data=cifar10
+READ = (
+    "method", "epochs", "steps", "loss", "knn_top1", "knn_protocol", "linear_top1", "linear_protocol", "verdict",
+    "views_per_second", "train_seconds", "peak_memory_mb",
+)  # fmt: skip
+
+
+class Setting(NamedTuple):
+    """What all steps are given."""
+
+    data: Path  # a folder with train/ and test/
+    work: Path  # run directories
+    out: Path
+    tests: Path | None  # the tests for a GPU
+    cores: int
+    toy: bool = False
+
+    def folder(self, name: str) -> Path:
+        """The run directory of a task."""
+        return self.work / name.replace(" ", "-")
+
+    def overrides(self, method: str, *more: str, test: bool = True) -> list[str]:
+        """Those of a run: the experiment's, on the folder of images."""
+        return [
+            f"experiment=cifar10/{method}",
+            "data=imagefolder",
+            f"data.train={self.data / 'train'}",
+            *([f"data.test={self.data / 'test'}"] if test else []),
+            *COLOURS,
+            *(TOY if self.toy else ("batch_size=512",)),
+            "trainer.progress=false",
+            *more,
+        ]
+
+
+class Decision(NamedTuple):
+    """How a long run is made."""
+
+    epochs: int
+    compile: bool
+    seconds: float  # that it will take, as far as is known
+
+
+def decide(measured: dict[str, Any] | None, left: float, *, at_once: int = 1) -> Decision | None:
+    """The most epochs that fit into the time, compiled if that is sooner done; None if none fit.
+
+    Args:
+        measured: what `speed.compare` found; None: 200 epochs, not compiled, whatever they take.
+        left: seconds.
+        at_once: runs that share the GPU.
+    """
+    if measured is None:
+        return Decision(EPOCHS[0], False, left)
+    rates = {name: found["views_per_second"]["median"] for name, found in measured["contenders"].items()}
+    rate = rates.get("ssl-zoo") or max(rates.values())
+    gain, cost = compiling(measured) or (1.0, 0.0)
+    for epochs in EPOCHS:
+        plain = at_once * epochs * IMAGES * VIEWS / rate
+        seconds, compiles = min((plain * SLACK, False), (plain / gain * SLACK + cost, True))
+        if START + seconds <= left:
+            return Decision(epochs, compiles, START + seconds)
+    return None
+
+
+def compiling(measured: dict[str, Any]) -> tuple[float, float] | None:
+    """How many times faster a compiled step is, and the seconds that compiling takes; None if not measured."""
+    plain, compiled = (measured["contenders"].get(name) for name in ("bare", "bare-compiled"))
+    if plain is None or compiled is None:
+        return None
+    gain = compiled["views_per_second"]["median"] / plain["views_per_second"]["median"]
+    return gain, max(0.0, compiled["warmup_seconds"] - plain["warmup_seconds"])
+
+
+def methods(setting: Setting, limit: float) -> list[Task]:
+    """An epoch of each method at full width, in bf16 and in fp32."""
+    more = ("epochs=1", "monitor.baselines=false", f"data.workers={max(1, setting.cores // 4)}")
+    return [
+        run(setting, method, limit, f"precision={precision}", *more, name=f"{method} {precision}")
+        for precision in ("bf16", "fp32")
+        for method in METHODS
+    ]
+
+
+def tests(setting: Setting, limit: float) -> Task:
+    """The tests for a GPU, by path: without the options of a checkout, some of which need packages."""
+    assert setting.tests is not None
+    command = [sys.executable, "-m", "pytest", "-c", str(setting.tests.parent / "pyproject.toml")]
+    command += [
+        "-o",
+        "addopts=",
+        "-o",
+        "filterwarnings=default",
+        "--import-mode=importlib",
+        "-p",
+        "no:cacheprovider",
+    ]
+    command += ["-q", "-rfE", "-m", "gpu", str(setting.tests / "gpu")]
+    return Task("tests", command, limit, lambda printed: {"said": printed.strip().rpartition("\n")[2]})
+
+
+def throughput(setting: Setting, limit: float) -> Task:
+    """ssl-zoo, the bare loop, the compiled one and lightly's way, in turns."""
+    file = setting.out / "throughput.json"
+    rounds = (
+        ("--rounds", "1", "--steps", "1", "--seconds", "0")
+        if setting.toy
+        else ("--rounds", "3", "--steps", "10")
+    )
+    command = [sys.executable, "-m", "ssl_zoo.benchmarks.speed.compare", *rounds, "--json", str(file)]
+    command += [
+        "--contenders",
+        "ssl-zoo,bare,lightly" if setting.toy else "ssl-zoo,bare,bare-compiled,lightly",
+    ]
+    command += setting.overrides("simsiam", f"data.workers={setting.cores}", test=False)
+    return Task("throughput", command, limit, lambda printed: _json(file))
+
+
+def run(setting: Setting, method: str, limit: float, *overrides: str, name: str | None = None) -> Task:
+    """A run of a method."""
+    name = name or method
+    folder = setting.folder(name)
+    command = [
+        sys.executable,
+        "-m",
+        "ssl_zoo",
+        "train",
+        *setting.overrides(method, *overrides, f"run_dir={folder}"),
+    ]
+    return Task(name, command, limit, lambda printed: read_run(folder))
+
+
+def evaluation(setting: Setting, name: str, limit: float) -> Task:
+    """Linear evaluation of a run on all labels."""
+    folder = setting.folder(name)
+    command = [sys.executable, "-m", "ssl_zoo", "eval", f"run={folder}", "protocol=linear_cached"]
+    if setting.toy:
+        command += ["linear_cached.epochs=1", "linear_cached.lr=[0.1]", "linear_cached.weight_decay=[0.0]"]
+    return Task(f"{name} linear", command, limit, partial(_evaluated, folder))
+
+
+def suite(setting: Setting, limit: float, epochs: int, at_once: int) -> Task:
+    """SimSiam's Figure 2."""
+    out = setting.work / "figure2"
+    command = [
+        sys.executable,
+        "-m",
+        "ssl_zoo",
+        "bench",
+        "suite=simsiam_figure2",
+        "experiments=cifar10",
+        "budget=full",
+    ]
+    command += [
+        *setting.overrides("simsiam", f"epochs={epochs}")[1:],
+        "seeds=1",
+        f"workers={at_once}",
+        f"out={out}",
+    ]
+    return Task("figure 2", command, limit, lambda printed: {"said": printed.strip()})
+
+
+def read_run(folder: Path) -> Figures:
+    """The result of a run; of one that did not end, the last row that was measured."""
+    if (folder / "result.json").is_file():
+        result = _json(folder / "result.json")
+        return {
+            **{key: result[key] for key in READ},
+            "precision": _json(folder / "environment.json")["precision"],
+        }
+    rows = list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
+    known = [row["knn_top1"] for row in rows if row["knn_top1"]]
+    last = {key: float(value) for key, value in rows[-1].items() if value}
+    return {**last, "knn_top1": float(known[-1]) if known else None, "unfinished": True}
+
+
+def _evaluated(folder: Path, printed: str) -> Figures:
+    records: Sequence[Path] = sorted(folder.glob("eval-linear_cached-*.json"))
+    record = _json(records[-1])
+    return {"top1": record["top1"], "in_words": record["in_words"], "seconds": record["seconds"]}
+
+
+def _json(file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(file.read_text())
+    return found
