@@ -17,12 +17,12 @@ HELP = """\
 ssl-zoo: what does each part of a Siamese self-supervised method do?
 
   ssl-zoo train  [key=value ...]   train, measure, judge; writes a run directory
-  ssl-zoo eval   run=DIR protocol=NAME   measure its encoder: knn, linear, linear_cached, few_labels, finetune ...
+  ssl-zoo eval   DIR protocol=NAME measure its encoder: knn, linear, linear_cached, few_labels, finetune ...
   ssl-zoo bench  [suite=NAME]      a table of a paper, with seeds, and which of its claims hold; alone: a list of them
-  ssl-zoo report run=DIR           a page of curves, embeddings, neighbours, views and figures; [A,B]: which is better
-                                   of two suites: what moved, and is it more than noise
-  ssl-zoo export run=DIR format=NAME     the backbone for timm, torchvision, safetensors, onnx or detectron2
-  ssl-zoo embed  run=DIR out=FILE  the features of many images, as .parquet or .npy
+  ssl-zoo report DIR               a page of curves, embeddings, neighbours, views and figures
+  ssl-zoo report A B               of runs: which is better; of suites: what changed, and is it more than noise
+  ssl-zoo export DIR format=NAME   the backbone for timm, torchvision, safetensors, onnx or detectron2
+  ssl-zoo embed  DIR out=FILE      the features of many images, as .parquet or .npy
   ssl-zoo config [key=value ...]   print the configuration that would run
   ssl-zoo list   [WHAT] [PATTERN]  methods, data, recipes, experiments, protocols, suites; and, if said, backbones
   ssl-zoo doctor                   versions, devices, and what `auto` picks here and why

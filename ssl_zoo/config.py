@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ __all__ = [
     "read_word",
     "to_mapping",
     "to_yaml",
+    "written",
 ]
 
 GROUPS = ("method", "data", "recipe", "experiment")
@@ -225,6 +227,18 @@ def _depths(word: str) -> Iterator[int]:
 
 def _first_line(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def written(key: str, value: str) -> str:
+    """The override `key=value` that `read_word` reads back as this text, with quotes where it takes them."""
+    word = f"{key}={value}"
+    try:
+        if read_word(word) == (key, value):
+            return word
+    except UserError:
+        pass
+    quoted = re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + ("\\'" if end[2] else ""), value)
+    return f"{key}='{quoted}'"
 
 
 def _parse(words: Sequence[str]) -> tuple[list[str], dict[str, str], list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,18 +16,27 @@ from ssl_zoo.validation import validate
 __all__ = ["data_for", "images_for", "read_options"]
 
 
-def read_options(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
-    """Splits `key=value` words into nested plain values and the words about the data; `key=a,b` is a list.
+def read_options(words: Sequence[str], *, several: bool = False) -> tuple[dict[str, Any], list[str]]:
+    """Splits the arguments of a verb into nested plain values and the overrides of the data; `key=a,b` is a list.
+
+    A path that exists, or an argument without `=`, is a run, as if it stood behind `run=`.
+
+    Args:
+        words: the arguments.
+        several: whether `run` may name several runs, and is then a list.
 
     Returns:
-        For instance `({"knn": {"k": [20]}}, ["data=cifar10", "data.limit=100"])`.
+        For instance `({"run": "runs/mine", "knn": {"k": [20]}}, ["data=cifar10", "data.limit=100"])`.
 
     Raises:
-        UserError: a word cannot be read, or gives a value to what is a block of keys.
+        UserError: an argument cannot be read, gives a value to what is a block of keys, or names one run too many.
     """
     values: dict[str, Any] = {}
     about_data = []
-    for word in override_list(words):
+    words = override_list(words)
+    paths = [word for word in words if _is_path(word)]
+    words = [word for word in words if word not in paths]
+    for word in words:
         key, value = read_word(word, commas=True)
         if key == "data" or key.startswith("data."):
             about_data.append(word)
@@ -34,7 +44,22 @@ def read_options(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
         for part in reversed(key.split(".")):
             value = {part: value}
         values = merge(values, value)
+    named = values.get("run", [])
+    runs = [*paths, *(named if isinstance(named, list) else [named])]
+    if paths and len(runs) > 1 and not several:
+        raise UserError(
+            f"one run is taken; received {' and '.join(repr(run) for run in runs)}; leave out all but one, and write "
+            "options as key=value"
+        )
+    if runs:
+        values["run"] = runs if several or len(runs) > 1 else runs[0]
     return values, about_data
+
+
+def _is_path(argument: str) -> bool:
+    return os.path.exists(os.path.expanduser(argument)) or (
+        "=" not in argument and argument[:1] not in ("", "-")
+    )
 
 
 def data_for(words: Sequence[str], run: SavedRun | None) -> DataConfig:

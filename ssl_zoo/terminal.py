@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -135,7 +136,7 @@ def closing_table(result: Result, title: str, initial: dict[str, Any]) -> Panel:
             NO_ACCURACY if result.linear_top1 is None else "",
             f"{result.train_seconds:.0f} s training · {speed}{result.peak_memory_mb:.0f} MB at most",
             f"{result.run_dir}: result.json, metrics.csv, curves.png, checkpoints/last.ckpt",
-            f"next: ssl-zoo eval run={result.run_dir} · report run={result.run_dir} · export, embed",
+            f"next: {_commands(result)}",
         )
         if line
     )
@@ -143,6 +144,14 @@ def closing_table(result: Result, title: str, initial: dict[str, Any]) -> Panel:
     for part in (table, verdict, styled((foot, "dim"))):
         grid.add_row(part)
     return Panel(grid, title=styled(title), title_align="left", border_style=colour, expand=False)
+
+
+def _commands(result: Result) -> str:
+    """What can be done with the run, as it is typed in a shell."""
+    protocol = () if result.linear_top1 is not None else ("protocol=label_free",)
+    verbs = (("eval", *protocol), ("report",), ("export", "format=timm"))
+    commands = (("ssl-zoo", verb, str(result.run_dir), *options) for verb, *options in verbs)
+    return " · ".join(map(shlex.join, commands))
 
 
 def _percent(value: float | None) -> str:

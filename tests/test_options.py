@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from saved_runs import train_tiny
 
+from ssl_zoo.config import read_word, written
 from ssl_zoo.errors import UserError
 from ssl_zoo.options import data_for, read_options
 from ssl_zoo.saved import SavedRun, open_run
@@ -27,7 +28,26 @@ def test_words_become_nested_values() -> None:
     assert about_data == ["data=digits", "data.limit=9"]
 
 
-@pytest.mark.parametrize("word", ["run", "=3", "k=range(1,3)", "~run", "a=[1"])
+def test_a_path_or_an_argument_without_a_key_is_the_run(tmp_path: Path) -> None:
+    odd = tmp_path / "lr=0.1 [x], 'y'"
+    odd.mkdir()
+    assert read_options([str(odd), "knn.k=[10]"]) == ({"run": str(odd), "knn": {"k": [10]}}, [])
+    assert read_options(["missing"]) == ({"run": "missing"}, [])
+    assert read_options(["a", "run=[b,c]"], several=True) == ({"run": ["a", "b", "c"]}, [])
+    assert read_options(["run=a"], several=True) == ({"run": ["a"]}, [])
+    for words in (["a", "b"], ["a", "run=b"]):
+        with pytest.raises(UserError, match=r"one run is taken; received 'a' and 'b'; .*key=value"):
+            read_options(words)
+
+
+@pytest.mark.parametrize(
+    "value", ["a", "a b", "a,b", "[a]", "a=b", "ä b", "it's", "a\\'b\\", "12", "null", " a", "r[/red]x"]
+)
+def test_a_written_override_reads_back(value: str) -> None:
+    assert read_word(written("run_dir", value)) == ("run_dir", value)
+
+
+@pytest.mark.parametrize("word", ["-run", "=3", "k=range(1,3)", "a=[1"])
 def test_words_that_cannot_be_read(word: str) -> None:
     with pytest.raises(UserError):
         read_options([word])

@@ -243,7 +243,9 @@ def test_two_suites_from_the_command_line(tmp_path, capsys):
     names = written(tmp_path, A=first, B=second)
     assert main(["report", *names]) == 0
     (folder,) = tmp_path.glob("comparison-of-2-suites-*")
-    assert f"written: {folder / 'report.html'}" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"written: {folder / 'report.html'}" in shown
+    assert "Of 2 shared rows, 1 moved in accuracy by more than noise" in shown
     assert {file.name for file in folder.iterdir()} == {
         "report.html", "report.md", "report.json", "comparison.csv", "comparison.json", "differences.png",
     }  # fmt: skip

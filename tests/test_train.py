@@ -364,19 +364,29 @@ def pictures(folder: Path, labelled: bool, count: int = 40) -> Path:
 
 
 @pytest.mark.parametrize("labelled", [True, False])
-def test_a_folder_of_images_with_and_without_labels(labelled: bool, tmp_path: Path) -> None:
-    folder = pictures(tmp_path / "images", labelled)
-    run = [word for word in words("simsiam", f"run_dir={tmp_path / 'run'}") if not word.startswith("data")]
+def test_a_folder_of_images_with_and_without_labels(
+    labelled: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = pictures(Path("images"), labelled)
+    run = [word for word in words("simsiam", "run_dir=my run") if not word.startswith("data")]
     run += ["data=imagefolder", f"data.train={folder}", "data.workers=0", "batch_size=8", "epochs=1"]
     run += ["data.holdout=0.5"] if labelled else []
-    result = ssl_zoo.train(run, silent=True)
+    result = ssl_zoo.train(run)
+    shown = " ".join(capsys.readouterr().out.replace("│", "").split())
     if labelled:
         assert result.knn_top1 is not None
+        assert "ssl-zoo eval 'my run' ·" in shown
     else:
         assert result.knn_top1 is result.linear_top1 is result.baselines.pixels_knn_top1 is None
         assert "without labels" in result.verdict_reason or result.verdict != "healthy"
+        assert "ssl-zoo eval 'my run' protocol=label_free ·" in shown
+        [record] = ssl_zoo.evaluate(["my run"], silent=True)  # as it does unless a protocol is named
+        assert record["protocol"] == "label_free"
+        with pytest.raises(UserError, match="compares predictions with labels"):
+            ssl_zoo.evaluate(["my run", "protocol=knn"], silent=True)
     assert result.output_std_ratio is not None
-    assert (tmp_path / "run" / "curves.png").is_file()
+    assert Path("my run/curves.png").is_file()
 
 
 def test_build_method_is_the_method_that_train_trains() -> None:

@@ -30,6 +30,7 @@ class Evaluations(NamedTuple):
     configs: list[EvalConfig]  # one per protocol
     run: SavedRun | None
     views: tuple[ViewConfig, ...]  # how the images are augmented in pre-training; () without images
+    named: bool  # whether the command names a protocol; else it is kNN, or what needs no labels
 
 
 def compose_evaluations(words: Sequence[str]) -> Evaluations:
@@ -40,6 +41,7 @@ def compose_evaluations(words: Sequence[str]) -> Evaluations:
             reads; no data; for `transfer`, the data that the run was trained on.
     """
     values, about_data = read_options(words)
+    named = "protocol" in values or "knn" in values
     names = values.pop("protocol", "knn")
     names = [names] if isinstance(names, str) else names
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
@@ -71,7 +73,7 @@ def compose_evaluations(words: Sequence[str]) -> Evaluations:
             ) from error
         if protocol.transfer is not None and run is not None:
             _check_other_data(protocol.transfer, configs[-1].data, run.config.data)
-    return Evaluations(configs, run, views)
+    return Evaluations(configs, run, views, named)
 
 
 def _check_encoder(values: Mapping[str, Any], run: SavedRun | None) -> None:

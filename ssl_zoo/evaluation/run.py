@@ -54,10 +54,14 @@ def evaluate(words: Sequence[str] = (), *, silent: bool = False) -> list[dict[st
 
 
 def _evaluate(words: Sequence[str], console: Console) -> list[dict[str, Any]]:
-    configs, run, views = compose_evaluations(words)
+    configs, run, views, named = compose_evaluations(words)
     first = configs[0]
     use_threads(first.threads)
     hardware = plan_for(first.accelerator, "fp32" if first.precision == "auto" else first.precision)
+    data = next((load_data(config.data) for config in configs if config.data is not None), None)
+    if data is not None and data.bank is None and not named:
+        configs, run, views, _ = compose_evaluations([*words, "protocol=label_free"])
+    first = configs[0]
     reader = next((config for config in configs if config.data is not None), first)
     subject = subject_of(reader, run, views, hardware.device)
     training = hardware
@@ -66,7 +70,6 @@ def _evaluate(words: Sequence[str], console: Console) -> list[dict[str, Any]]:
         training = plan_for(first.accelerator, first.precision, strider=strider, size=reader.size)
     folder = subject.folder if first.out is None else Path(first.out).expanduser()
     _check_folder(folder)
-    data = next((load_data(config.data) for config in configs if config.data is not None), None)
 
     def say(line: str) -> None:
         if first.progress:

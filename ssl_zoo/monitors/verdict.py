@@ -86,6 +86,8 @@ class Evidence:
     linear_hits: tuple[float, ...] | None = None  # per test image, `ProbeResult.hits`
     random_linear_hits: tuple[float, ...] | None = None
     test_size: int | None = None  # n, the images behind the accuracies
+    knn_top1: float | None = None  # decides nothing and stands beside the probe's
+    random_knn_top1: float | None = None
 
 
 @dataclass(frozen=True)
@@ -160,11 +162,7 @@ def _gains_nothing(e: Evidence) -> str | None:
     p, q, error = gain
     if p - q > STANDARD_ERRORS * error:
         return None
-    return (
-        f"linear top-1 {p:.1%} after {_epochs(e)} against {q:.1%} of the untrained encoder: a gain of "
-        f"{100 * (p - q):.1f} points, not more than {_margin(error)}; output std ratio "
-        f"{e.diagnostics.output_std_ratio:.2f} and effective rank {e.diagnostics.effective_rank:.3g}."
-    )
+    return f"{_accuracies(e, p, q)}, not more than {_margin(error)}{_knn(e)}; {_state(e)}."
 
 
 def _views_no_nearer(e: Evidence) -> str | None:
@@ -180,14 +178,10 @@ def _views_no_nearer(e: Evidence) -> str | None:
 
 
 def _healthy(e: Evidence) -> str:
-    d = e.diagnostics
-    state = f"output std ratio {d.output_std_ratio:.2f} and effective rank {d.effective_rank:.3g}"
+    d, state = e.diagnostics, _state(e)
     if (gain := _gain(e)) is not None:
         p, q, error = gain
-        return (
-            f"linear top-1 {p:.1%} after {_epochs(e)} against {q:.1%} of the untrained encoder: a gain of "
-            f"{100 * (p - q):.1f} points, more than {_margin(error)}; {state}."
-        )
+        return f"{_accuracies(e, p, q)}, more than {_margin(error)}{_knn(e)}; {state}."
     if e.initial is None or not _finite(e.initial):
         return (
             f"judged without {_unknown(e)} or an untrained encoder's embeddings, after {_epochs(e)}: {state}."
@@ -217,6 +211,24 @@ def _gain(e: Evidence) -> tuple[float, float, float] | None:
         gains = [a - b for a, b in zip(e.linear_draws, e.random_linear_draws, strict=True)]
         variance += statistics.variance(gains) / len(gains)
     return p, q, math.sqrt(variance)
+
+
+def _accuracies(e: Evidence, p: float, q: float) -> str:
+    return (
+        f"linear top-1 {p:.1%} after {_epochs(e)} against {q:.1%} of the untrained encoder: a gain of "
+        f"{100 * (p - q):.1f} points"
+    )
+
+
+def _knn(e: Evidence) -> str:
+    if e.knn_top1 is None or e.random_knn_top1 is None:
+        return ""
+    return f"; kNN {e.knn_top1:.1%} against {e.random_knn_top1:.1%}"
+
+
+def _state(e: Evidence) -> str:
+    d = e.diagnostics
+    return f"output std ratio {d.output_std_ratio:.2f} and effective rank {d.effective_rank:.3g}"
 
 
 def _margin(error: float) -> str:

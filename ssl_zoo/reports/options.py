@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
 
-from ssl_zoo.config import override_list
 from ssl_zoo.errors import UserError
 from ssl_zoo.options import read_options
 from ssl_zoo.schema import Folder, Seed, section
@@ -37,16 +35,13 @@ class ReportConfig:
 
 
 def read_words(words: Sequence[str]) -> tuple[ReportConfig, list[str]]:
-    """The options, and the words about the data. A word without a key names a run, as `run=` does.
+    """The options, and the words about the data.
 
     Raises:
         UserError: a word cannot be read, a value is wrong, or no run is named.
     """
-    words = override_list(words)
-    named = [word for word in words if "=" not in word or os.path.exists(os.path.expanduser(word))]
-    values, about_data = read_options([word for word in words if word not in named])
-    said = values.pop("run", [])
-    runs = [*named, *(said if isinstance(said, list) else [said])]
+    values, about_data = read_options(words, several=True)
+    runs = values.pop("run", [])
     if not runs:
         raise UserError(
             "report needs a run or a suite; received none; say run=DIR with a folder that ssl-zoo train or "

@@ -52,6 +52,7 @@ def report(words: Sequence[str], silent: bool = False) -> Path:
         from ssl_zoo.reports.several import comparison_of
 
         page, record = comparison_of(runs, config, about_data, say)
+        say(page.lead)
     write(folder, page.contents(), {"title": page.title, **record}, runs)
     say(f"written: {folder / 'report.html'}")
     return folder / "report.html"

@@ -30,6 +30,7 @@ from ssl_zoo.reports.page import Block, Details, Gallery, Page, Prose, Section, 
 from ssl_zoo.reports.ranking import (
     LAYERS,
     Contender,
+    Z,
     correlations,
     overlap,
     rank,
@@ -68,7 +69,7 @@ def comparison_of(
             say(f"scoring {len(runs)} runs on {said}")
         (outputs,) = encode([run.method().encoder], images, run.config.augment.size, data)
         entries.append(_entry(run, name, outputs, config.seed, comparable))
-        say(f"  {name}: {NAMES[ORDER]} {number(entries[-1].contender.score)}")
+        say(f"  {name}: {_in_words(entries[-1].contender)}")
     order = {one.name: place for place, one in enumerate(rank([e.contender for e in entries]))}
     entries.sort(key=lambda entry: order[entry.contender.name])
     contenders = [entry.contender for entry in entries]
@@ -91,6 +92,13 @@ def comparison_of(
         foot=f"All runs are scored on {said}, without augmentation. This page needs no network and no other file.",
     )
     return page, _record(contenders)
+
+
+def _in_words(contender: Contender) -> str:
+    """What speaks for a run and against it, in a line."""
+    probe = "" if contender.linear is None else f" · linear probe {percent(contender.linear)}"
+    half = number(Z * getattr(contender.errors["embeddings"], ORDER), 2)
+    return f"{NAMES[ORDER]} {number(contender.score)} ± {half}{probe} · {contender.verdict}"
 
 
 def _entry(run: SavedRun, name: str, outputs: Outputs, seed: int, comparable: bool) -> Entry:

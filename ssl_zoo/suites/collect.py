@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ssl_zoo.config import read_word
+from ssl_zoo.config import read_word, written
 from ssl_zoo.history import environment, read_record
 from ssl_zoo.result import versions
 from ssl_zoo.suites.judging import judge
@@ -67,8 +67,8 @@ def run_record(job: Job, rows: Path, folder: Path, error: str | None = None) -> 
         assert record is not None
         values[name] = record["top1"]
         if job.weights == "random":
-            train = shlex.join(["ssl-zoo", "train", *job.words, f"run_dir={place}"])
-            evaluate = shlex.join(["ssl-zoo", "eval", f"run={place}", *words_of[name]])
+            train = shlex.join(["ssl-zoo", "train", *job.words, written("run_dir", str(place))])
+            evaluate = shlex.join(["ssl-zoo", "eval", written("run", str(place)), *words_of[name]])
             base["command"] = f"{train} && {evaluate}"
     values["top1"] = values[next(iter(evaluated))] if evaluated else values["linear"]
     if evaluated:

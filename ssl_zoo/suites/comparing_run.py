@@ -52,7 +52,7 @@ def report_suites(config: ReportConfig, about_data: Sequence[str], say: Callable
         folder = _again(records[0], folders[0], config.out)
     else:
         suites = [Opened(*one) for one in zip(labels(folders), folders, records, strict=True)]
-        folder = _compared(suites, config)
+        folder = _compared(suites, config, say)
     say(f"written: {folder / 'report.html'}")
     return folder / "report.html"
 
@@ -82,7 +82,7 @@ def _again(record: SuiteRecord, folder: Path, out: str | None) -> Path:
     return folder
 
 
-def _compared(suites: Sequence[Opened], config: ReportConfig) -> Path:
+def _compared(suites: Sequence[Opened], config: ReportConfig, say: Callable[[str], None]) -> Path:
     if not shared_rows(suites):
         told = "; ".join(
             f"'{suite.label}' has {', '.join(row.name for row in suite.record.rows) or 'no rows'}"
@@ -97,6 +97,7 @@ def _compared(suites: Sequence[Opened], config: ReportConfig) -> Path:
 
     moves = compare(suites)
     page = page_of(suites, moves, shlex.join(["ssl-zoo", "report", *config.run]))
+    say(page.lead)
     files = {
         **page.contents(),
         "report.md": markdown(page).encode(errors="replace"),

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ssl_zoo.config import written
 from ssl_zoo.errors import Interrupted, UserError, in_words
 from ssl_zoo.history import evaluations, read_record
 from ssl_zoo.locks import hold
@@ -66,7 +67,7 @@ def _asked(record: dict[str, Any]) -> list[str]:
 
 def _is_place(word: str) -> bool:
     """Whether it says where and how fast, and nothing of what is measured."""
-    return word.startswith(("run=", "progress=", "threads="))
+    return "=" not in word or word.startswith(("run=", "progress=", "threads="))
 
 
 def work(task: dict[str, Any]) -> None:
@@ -89,7 +90,7 @@ def _train(folder: Path, words: Sequence[str], cost: dict[str, Any]) -> None:
 
     started = time.perf_counter()
     try:
-        train([*words, f"run_dir={folder}", "resume=auto", "trainer.progress=false"])
+        train([*words, written("run_dir", str(folder)), "resume=auto", "trainer.progress=false"])
     finally:
         cost["seconds"] += time.perf_counter() - started
         if (folder / "config.yaml").is_file():
@@ -101,7 +102,7 @@ def _evaluate(folder: Path, evaluations: Sequence[Sequence[str]]) -> None:
         if evaluation_of(folder, words) is None:
             from ssl_zoo.evaluation.run import evaluate
 
-            evaluate([f"run={folder}", "progress=false", *words])
+            evaluate([written("run", str(folder)), "progress=false", *words])
 
 
 def _stop_with_parent() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ssl_zoo.config import written
 from ssl_zoo.errors import DiskError
 from ssl_zoo.locks import LOCK, hold, is_empty
 from ssl_zoo.training.checkpoints import LAST, PREVIOUS
@@ -43,7 +44,7 @@ def own_folder(run_dir: Path) -> Iterator[bool]:
 
 def command_to_continue(run_dir: Path) -> str:
     """The command that continues a run, as it is typed."""
-    return shlex.join(["ssl-zoo", "train", f"run_dir={run_dir}", "resume=auto"])
+    return shlex.join(["ssl-zoo", "train", written("run_dir", str(run_dir)), "resume=auto"])
 
 
 def _clear(folder: Path) -> None:

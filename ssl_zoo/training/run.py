@@ -139,6 +139,8 @@ def _judge(ready: Prepared, recorder: Recorder, trained: Measurement, initial: M
             linear_hits=None if probe is None else probe.hits,
             random_linear_hits=None if random is None else random.hits,
             test_size=None if data.test is None else len(data.test),
+            knn_top1=trained.scores.knn_top1,
+            random_knn_top1=initial.scores.knn_top1,
         )
     )
 

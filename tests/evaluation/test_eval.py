@@ -45,7 +45,7 @@ def quick(*kinds: str) -> list[str]:
 @pytest.mark.parametrize("name", group_names("protocol"))
 def test_every_protocol_composes(name: str, run: Path, tmp_path: Path) -> None:
     data = ["data=cifar10"] if "protocols" in yaml.safe_load(group_file("protocol", name).read_text()) else []
-    configs, opened, _ = compose_evaluations([f"run={run}", f"protocol={name}", *data])
+    configs, opened, *_ = compose_evaluations([f"run={run}", f"protocol={name}", *data])
     assert opened is not None
     assert configs
     assert all(config.kind in SECTIONS for config in configs)
@@ -218,7 +218,7 @@ REFUSED = {
     "k above the bank": (["run=run", "knn.k=[1000]"], "1000"),
     "data of none": (["run=run", "data=cifar1"], "did you mean"),
     "data word for boxes": (["run=run", "protocol=detection_voc", "data=digits"], "detection.train"),
-    "a word": (["run"], "key=value"),
+    "a word": (["run", "knn"], "one run is taken; received 'run' and 'knn'"),
     "out is a file": (["run=run", "out=run/config.yaml/x"], "is a file"),
     "too large a seed": (["run=run", f"seed={2**32}"], "seed must be less than"),
     "other channels": (["run=run", "data.channels=3"], "what the encoder was trained with"),

@@ -41,6 +41,15 @@ def test_healthy_cites_the_figures() -> None:
         assert figure in verdict.reason
 
 
+def test_knn_stands_beside_the_probe() -> None:
+    """Where the probe sees no gain and kNN does, the reader sees both."""
+    evidence = replace(LABELLED, linear_top1=0.85, linear_draws=None, random_linear_draws=None)
+    beside = replace(evidence, knn_top1=0.315, random_knn_top1=0.24)
+    assert judge(beside).name == judge(evidence).name == "not learning"
+    assert "85.0% after 20 epochs against 85.0%" in judge(beside).reason
+    assert "; kNN 31.5% against 24.0%;" in judge(beside).reason
+
+
 @pytest.mark.parametrize("loss", [NAN, math.inf, -math.inf])
 def test_a_loss_that_is_not_finite_diverged(loss: float) -> None:
     assert name(replace(LABELLED, loss=loss)) == "diverged"

@@ -239,11 +239,14 @@ def spoil(folder, verdict):
     (folder / "result.json").write_text(json.dumps({**result, "verdict": verdict, "linear_top1": 0.5}))
 
 
-def test_a_comparison_never_prefers_a_collapsed_run(labelled, copy, tmp_path):
+def test_a_comparison_never_prefers_a_collapsed_run(labelled, copy, tmp_path, capsys):
     spoil(copy, "collapsed")
     healthy = shutil.copytree(copy, tmp_path / "healthy")
     spoil(healthy, "healthy")
-    written = report([str(copy), str(healthy), "samples=40"], silent=True)
+    written = report([str(copy), str(healthy), "samples=40"])
+    shown = capsys.readouterr().out
+    assert "healthy is the only one not ruled out by its verdict; its score decides nothing." in shown
+    assert re.search(r"  copy: participation ratio \S+ ± \S+ · linear probe 50.0 % · collapsed\n", shown)
     assert written.parent.parent == tmp_path
     assert written.parent.name.startswith("comparison-of-2-")
     record = json.loads((written.parent / "report.json").read_text())
