@@ -74,6 +74,7 @@ class Result:
     views_per_second: float | None
     train_seconds: float  # measurements not counted
     peak_memory_mb: float
+    skipped: int | None  # unreadable files that data.on_error=skip left out; None where images are no files
     config_hash: str
     git_commit: str | None
     versions: dict[str, str]

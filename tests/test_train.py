@@ -20,6 +20,7 @@ from ssl_zoo.config import compose, from_mapping
 from ssl_zoo.data import Data, MemorySplit
 from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.result import Baselines, Result
+from ssl_zoo.training import run as training
 from ssl_zoo.training.evaluator import Evaluator
 from ssl_zoo.training.hardware import Plan
 from ssl_zoo.training.prepare import prepare
@@ -28,7 +29,8 @@ from ssl_zoo.training.recorder import COLUMNS, Recorder
 CONTRACT = {
     "method", "data", "seed", "epochs", "steps", "loss", "knn_top1", "linear_top1", "linear_protocol", "baselines",
     "output_std_ratio", "center_ratio", "residual_ratio", "effective_rank", "alignment", "uniformity", "verdict",
-    "verdict_reason", "views_per_second", "train_seconds", "peak_memory_mb", "config_hash", "git_commit", "versions",
+    "verdict_reason", "views_per_second", "train_seconds", "peak_memory_mb", "skipped", "config_hash", "git_commit",
+    "versions",
 }  # fmt: skip
 
 
@@ -387,6 +389,36 @@ def test_a_folder_of_images_with_and_without_labels(
             ssl_zoo.evaluate(["my run", "protocol=knn"], silent=True)
     assert result.output_std_ratio is not None
     assert Path("my run/curves.png").is_file()
+
+
+def test_files_that_cannot_be_read_or_vanish_end_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Sizes are mixed, so that images stay files: one is cut off from the beginning, two vanish later."""
+    folder = pictures(tmp_path / "images", labelled=True)
+    cut = folder / "class0" / "cut.jpg"
+    Image.effect_noise((64, 64), 99).save(cut)
+    cut.write_bytes(cut.read_bytes()[:-999])  # its header is whole
+    (folder / "labels.csv").write_text("plainly no image")
+    gone = [folder / "class1" / f"{number}.png" for number in (7, 9)]
+    fit = training.fit
+
+    def delete_first(*arguments: Any, **keys: Any) -> Any:
+        for file in gone:
+            file.unlink()
+        return fit(*arguments, **keys)
+
+    monkeypatch.setattr(training, "fit", delete_first)
+    run = [word for word in words("simsiam", f"run_dir={tmp_path / 'run'}") if not word.startswith("data")]
+    run += ["data=imagefolder", f"data.train={folder}", "data.workers=0", "batch_size=8", "epochs=1"]
+    result = ssl_zoo.train([*run, "data.on_error=skip", "data.holdout=0.3", "monitor.bank=200"])
+    assert result.skipped == 3
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["skipped"] == 3
+    assert result.knn_top1 is not None
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "unreadable files left out: 1, such as" in shown
+    assert "files passed over as no images: 1, such as" in shown
+    assert "unreadable files left out: 3 " in shown
 
 
 def test_build_method_is_the_method_that_train_trains() -> None:

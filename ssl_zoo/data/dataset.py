@@ -24,3 +24,12 @@ class Data:
     channels: int
     skipped: tuple[str, ...] = ()  # paths of the files that `on_error=skip` left out
     passed_over: tuple[str, ...] = ()  # paths of files beside the images that are plainly none
+
+    @property
+    def lost(self) -> dict[str, str]:
+        """Paths of the files that `on_error=skip` left out since the folders were read, with the reasons."""
+        return {
+            path: why
+            for split in (self.train, self.test)
+            for path, why in (getattr(split, "lost", None) or {}).items()
+        }

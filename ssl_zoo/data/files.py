@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL.Image import Image
 from torch import Tensor
 
 from ssl_zoo.data.crop import crop_and_resize
-from ssl_zoo.data.decode import read_image, to_array
+from ssl_zoo.data.decode import Unreadable, read_image, to_array
 from ssl_zoo.data.loader import Batch, TrainLoader
 from ssl_zoo.data.rng import stream
 from ssl_zoo.data.split import Split, plain_view
@@ -20,9 +21,13 @@ from ssl_zoo.schema import ViewConfig
 
 __all__ = ["FileSplit"]
 
+_TRIES = 100  # files in a row that are tried for one image before a folder is taken to be gone
+
 
 class FileSplit(Split):
     """Images as files; a file that turns out to be unreadable raises a UserError that names it.
+
+    Where files are skipped the loader takes the next readable image in its place; see also `ForgivingSplit`.
 
     Args:
         root: the folder.
@@ -30,15 +35,23 @@ class FileSplit(Split):
         labels: (N,) int64, or None.
         channels: 1 or 3.
         workers: processes that decode; 0 decodes in this one.
+        lost: None where an unreadable file is an error; else where paths of those that were skipped since the
+            folder was read are noted, with the reasons. Selections share it.
     """
 
     names: tuple[str, ...]
 
     def __init__(
-        self, root: Path, names: tuple[str, ...], labels: Tensor | None, channels: int, workers: int
+        self,
+        root: Path,
+        names: tuple[str, ...],
+        labels: Tensor | None,
+        channels: int,
+        workers: int,
+        lost: dict[str, str] | None = None,
     ) -> None:
         self.root, self.names, self.labels = root, names, labels
-        self.channels, self.workers = channels, workers
+        self.channels, self.workers, self.lost = channels, workers, lost
 
     def __len__(self) -> int:
         return len(self.names)
@@ -47,7 +60,7 @@ class FileSplit(Split):
         index = torch.as_tensor(indices, dtype=torch.int64)
         names = tuple(self.names[i] for i in index.tolist())
         labels = None if self.labels is None else self.labels[index]
-        return FileSplit(self.root, names, labels, self.channels, self.workers)
+        return FileSplit(self.root, names, labels, self.channels, self.workers, self.lost)
 
     def plain_batches(self, size: int, batch_size: int) -> Iterator[Tensor]:
         work = _PlainWork(self.root, self.names, self.channels, size)
@@ -72,22 +85,33 @@ class _PlainWork(FileWork[Tensor, Tensor]):
         return torch.from_numpy(np.stack([to_array(plain_view(image, self._size)) for image in images]))
 
 
-class _CropWork(FileWork[tuple[int, Tensor], Batch]):
-    """(epoch, positions (n,)) -> one uint8 (n, C, size, size) per view, each image decoded once."""
+class _CropWork(FileWork[tuple[int, Tensor], "tuple[Batch, dict[str, str]]"]):
+    """(epoch, positions (n,)) -> one uint8 (n, C, size, size) per view, each image decoded once; files skipped, why."""
 
-    def __init__(
-        self, root: Path, names: Sequence[str], channels: int, views: Sequence[ViewConfig], seed: int
-    ) -> None:
-        super().__init__(root, names)
-        self._channels, self._views, self._seed = channels, tuple(views), seed
+    def __init__(self, split: FileSplit, views: Sequence[ViewConfig], seed: int) -> None:
+        super().__init__(split.root, split.names)
+        self._channels, self._skips = split.channels, split.lost is not None
+        self._count, self._views, self._seed = len(split), tuple(views), seed
 
-    def do(self, task: tuple[int, Tensor]) -> Batch:
+    def do(self, task: tuple[int, Tensor]) -> tuple[Batch, dict[str, str]]:
         epoch, index = task
-        crops = [self._crops(epoch, i) for i in index.tolist()]
-        return Batch(tuple(torch.from_numpy(np.stack(view)) for view in zip(*crops, strict=True)), index)
+        lost: dict[str, str] = {}
+        images = [self._read(i, lost) for i in index.tolist()]
+        crops = [self._crops(image, epoch, i) for (image, _), i in zip(images, index.tolist(), strict=True)]
+        seen = torch.tensor([position for _, position in images])  # (n,)
+        return Batch(tuple(torch.from_numpy(np.stack(view)) for view in zip(*crops, strict=True)), seen), lost
 
-    def _crops(self, epoch: int, position: int) -> list[NDArray[np.uint8]]:
-        image = read_image(self.path(position), self._channels)
+    def _read(self, position: int, lost: dict[str, str]) -> tuple[Image, int]:
+        """Returns an image and its position: the one asked for or, where files are skipped, the next readable one."""
+        tries = min(self._count, _TRIES) if self._skips else 1
+        for place in (number % self._count for number in range(position, position + tries)):
+            try:
+                return read_image(self.path(place), self._channels), place
+            except Unreadable as error:
+                lost[error.path], last = error.reason, error
+        raise last
+
+    def _crops(self, image: Image, epoch: int, position: int) -> list[NDArray[np.uint8]]:
         crops = []
         for number, view in enumerate(self._views):
             random = stream(self._seed, "crop", epoch, position, number)
@@ -105,9 +129,12 @@ class _FileLoader(TrainLoader):
         part: tuple[int, int],
     ) -> None:
         super().__init__(len(split), batch_size, seed, part)
-        self._work = _CropWork(split.root, split.names, split.channels, views, seed)
+        self._work, self._lost = _CropWork(split, views, seed), split.lost
         self._workers = split.workers
 
     def _fetch(self, epoch: int, batches: tuple[Tensor, ...]) -> Iterator[Batch]:
         tasks = [(epoch, index) for index in batches]
-        return results(work_loader(self._work, tasks, self._workers, pin=True))
+        for batch, lost in results(work_loader(self._work, tasks, self._workers, pin=True)):
+            if self._lost is not None:
+                self._lost.update(lost)
+            yield batch

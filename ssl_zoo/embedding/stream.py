@@ -10,8 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ssl_zoo.data import FileSplit
-from ssl_zoo.embedding.forgiving import ForgivingSplit
+from ssl_zoo.data import FileSplit, ForgivingSplit
 from ssl_zoo.embedding.images import Images
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.features import extract

@@ -11,12 +11,13 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ssl_zoo.augment import Augment, normalize
-from ssl_zoo.data import Data, Split
+from ssl_zoo.data import Data, FileSplit, ForgivingSplit, Split
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.features import full_precision
 from ssl_zoo.method import Method
@@ -48,6 +49,13 @@ class Measurement:
 
     diagnostics: Diagnostics
     scores: Scores
+
+
+class Labelled(NamedTuple):
+    """Features with labels."""
+
+    features: Tensor  # (n, F)
+    labels: Tensor  # (n,) int64
 
 
 class Evaluator:
@@ -89,16 +97,16 @@ class Evaluator:
             diagnostics = diagnose(*self._embed_two_views(method))
             if not (self.scored and (knn or probe)):
                 return Measurement(diagnostics, Scores())
-            return Measurement(
-                diagnostics, self._scores(*self._features(method.encoder.backbone), knn, probe)
-            )
+            size, backbone = self.config.augment.size, method.encoder.backbone
+            bank, test = (self._each(split, size, lambda x: backbone(x).float()) for split in self._splits())
+            return Measurement(diagnostics, self._scores(bank, test, knn, probe))
 
     def pixel_scores(self) -> Scores:
         """kNN and linear probe on raw pixels, at most 32 x 32 of them."""
         if not self.scored:
             return Scores()
         side = min(self.config.augment.size, PIXEL_SIDE)
-        bank, test = (torch.cat([x.flatten(1) for x in self._plain(split, side)]) for split in self._splits())
+        bank, test = (self._each(split, side, lambda x: x.flatten(1)) for split in self._splits())
         return self._scores(bank, test)
 
     @property
@@ -151,14 +159,21 @@ class Evaluator:
         assert self.test is not None
         return self.bank, self.test
 
-    def _plain(self, split: Split, size: int) -> Iterator[Tensor]:
-        for images in split.plain_batches(size, BATCH):
-            yield normalize(images.to(self.device), self.config.data.mean, self.config.data.std)
-
-    def _features(self, backbone: nn.Module) -> tuple[Tensor, Tensor]:
-        size = self.config.augment.size
-        bank, test = ([backbone(x).float() for x in self._plain(split, size)] for split in self._splits())
-        return torch.cat(bank), torch.cat(test)  # (M, F), (N, F)
+    def _each(self, split: Split, size: int, transform: Callable[[Tensor], Tensor]) -> Labelled:
+        """What a transform makes of the readable images of a split, batch by batch, and their labels."""
+        assert split.labels is not None
+        images = ForgivingSplit(split) if isinstance(split, FileSplit) and split.lost is not None else split
+        found, kept, count = [], [], 0
+        for batch in images.plain_batches(size, BATCH):
+            x = normalize(batch.to(self.device), self.config.data.mean, self.config.data.std)
+            found.append(transform(x))
+            faults = images.faults if isinstance(images, ForgivingSplit) else {}
+            kept += [count + row for row in range(len(batch)) if row not in faults]
+            count += len(batch)
+        features = torch.cat(found)  # (n, F)
+        if len(kept) == count:
+            return Labelled(features, split.labels)
+        return Labelled(features[kept], split.labels[kept])
 
     def _embed_two_views(self, method: Method) -> tuple[Tensor, Tensor]:
         generator = torch.Generator(self.device).manual_seed(0)  # the same views at each measurement
@@ -176,13 +191,12 @@ class Evaluator:
         assert test is not None
         return bank, test
 
-    def _scores(self, bank: Tensor, test: Tensor, knn: bool = True, probe: bool = True) -> Scores:
-        labels, test_labels = self._labels()
+    def _scores(self, bank: Labelled, test: Labelled, knn: bool = True, probe: bool = True) -> Scores:
         monitor = self.config.monitor
-        few, tau = monitor.probe.labels_per_class, monitor.knn.temperature
+        few, tau, k = monitor.probe.labels_per_class, monitor.knn.temperature, min(self.k, len(bank.labels))
         return Scores(
-            knn_top1(bank, labels, test, test_labels, k=self.k, temperature=tau) if knn else None,
-            few_label_top1(bank, labels, test, test_labels, few, self.draws) if probe else None,
+            knn_top1(*bank, *test, k=k, temperature=tau) if knn else None,
+            few_label_top1(*bank, *test, few, self.draws) if probe else None,
         )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 
 from ssl_zoo.config import compose, config_hash, to_yaml
 from ssl_zoo.curves import draw_curves
+from ssl_zoo.data import Data
 from ssl_zoo.distributed import from_first
 from ssl_zoo.equation import Siamese
 from ssl_zoo.image_defaults import describe
@@ -76,6 +77,8 @@ def _train(ready: Prepared, *, silent: bool, locked: bool = True) -> Result:
     title = f"{variant(config)} on {config.data.name}"
     narrator = Narrator(config.epochs, silent=silent, bar=config.trainer.progress)
     if (line := describe(config)) is not None:
+        narrator.note(line)
+    for line in _files(ready.data):
         narrator.note(line)
     narrator.start(title, f" · {_size(ready)}")
     if not locked:
@@ -170,11 +173,24 @@ def _result(
         views_per_second=recorder.views / recorder.seconds if recorder.seconds else None,
         train_seconds=recorder.seconds,
         peak_memory_mb=peak_memory_mb(ready.hardware.device),
+        skipped=_skipped(ready.data, config),
         config_hash=config_hash(config),
         git_commit=git_commit(),
         versions=versions(),
         run_dir=str(ready.run_dir),
     )
+
+
+def _skipped(data: Data, config: RunConfig) -> int | None:
+    return len({*data.skipped, *data.lost}) if config.data.source == "imagefolder" else None
+
+
+def _files(data: Data) -> Iterator[str]:
+    """What was left of the folders, in a line each."""
+    if data.skipped:
+        yield f"unreadable files left out: {len(data.skipped)}, such as '{data.skipped[0]}'"
+    if data.passed_over:
+        yield f"files passed over as no images: {len(data.passed_over)}, such as '{data.passed_over[0]}'"
 
 
 def _size(ready: Prepared) -> str:

@@ -1,5 +1,7 @@
 """Splits of files: crops against torchvision's, workers, evaluation views."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -8,9 +10,9 @@ from scipy.stats import ks_2samp, kstest
 from torchvision.transforms import InterpolationMode, RandomResizedCrop
 from torchvision.transforms import functional as F
 
-from ssl_zoo.data import FileSplit
+from ssl_zoo.data import FileSplit, ForgivingSplit
 from ssl_zoo.data.crop import crop_and_resize, random_box
-from ssl_zoo.data.rng import stream
+from ssl_zoo.data.rng import permutation, stream
 from ssl_zoo.errors import UserError
 from ssl_zoo.schema import CropConfig, ViewConfig
 
@@ -166,6 +168,38 @@ def test_a_file_that_breaks_later_is_named(make, workers):
         assert str(split.root / "7.png") in message
         assert "replace or remove" in message
         assert "Traceback" not in message
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_or_gives_way_to_the_next_one_where_files_are_skipped(make, workers):
+    split = make(workers)
+    split.lost = {}
+    (split.root / "7.png").unlink()
+    (split.root / "8.png").write_text("broken")
+    loader, part = split.train_loader(11, VIEWS, seed=0), split.select([7, 3])
+    (batch,), (again,) = list(loader), list(part.train_loader(2, VIEWS, seed=0))
+    order = permutation(11, 0, "order", 0)
+    assert batch.index.tolist() == [{7: 9, 8: 9}.get(i, i) for i in order.tolist()]
+    assert again.index.tolist() == [1, 1], "the next one of a selection is its own"
+    reasons = {
+        str(split.root / "7.png"): "no such file or directory",
+        str(split.root / "8.png"): "cannot be identified",
+    }
+    assert split.lost.keys() == reasons.keys()
+    assert all(split.lost[path].startswith(reason) for path, reason in reasons.items())
+    shutil.rmtree(split.root)
+    with pytest.raises(UserError, match="every image must be readable"):
+        list(loader)
+
+
+def test_forgiving_splits_say_which_images_are_black(make):
+    split = make()
+    (split.root / "7.png").unlink()
+    split.lost = {}
+    images = ForgivingSplit(split)
+    faults = [(len(batch), images.faults) for batch in images.plain_batches(8, 4)]
+    assert faults == [(4, {}), (4, {3: "no such file or directory"}), (3, {})]
+    assert split.lost == {str(split.root / "7.png"): "no such file or directory"}
 
 
 # Evaluation --------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssl_zoo.data import FileSplit
 from ssl_zoo.data.decode import Unreadable, read_image, to_array
+from ssl_zoo.data.files import FileSplit
 from ssl_zoo.data.split import plain_view
 from ssl_zoo.data.workers import FileWork, results, work_loader
 
@@ -27,14 +28,20 @@ class ForgivingSplit(FileSplit):
     """
 
     def __init__(self, split: FileSplit) -> None:
-        super().__init__(split.root, split.names, split.labels, split.channels, split.workers)
+        super().__init__(split.root, split.names, split.labels, split.channels, split.workers, split.lost)
         self.faults: Faults = {}
 
     def plain_batches(self, size: int, batch_size: int) -> Iterator[Tensor]:
         work = _ForgivingWork(self.root, self.names, self.channels, size)
         batches = torch.split(torch.arange(len(self)), batch_size)
+        start = 0
         for images, faults in results(work_loader(work, batches, self.workers, pin=True)):
             self.faults = faults
+            if self.lost is not None:
+                self.lost |= {
+                    os.path.join(self.root, self.names[start + row]): why for row, why in faults.items()
+                }
+            start += len(images)
             yield images
 
 
