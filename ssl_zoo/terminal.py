@@ -134,6 +134,7 @@ def closing_table(result: Result, title: str, initial: dict[str, Any]) -> Panel:
             result.linear_protocol and f"linear probe: {result.linear_protocol}",
             result.knn_protocol and f"kNN: {result.knn_protocol}",
             NO_ACCURACY if result.linear_top1 is None else "",
+            f"unreadable files left out: {result.skipped}" if result.skipped else "",
             f"{result.train_seconds:.0f} s training · {speed}{result.peak_memory_mb:.0f} MB at most",
             f"{result.run_dir}: result.json, metrics.csv, curves.png, checkpoints/last.ckpt",
             f"next: {_commands(result)}",
