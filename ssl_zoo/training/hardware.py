@@ -13,7 +13,8 @@ from ssl_zoo.schema import RunConfig
 __all__ = ["COMPILE", "Plan", "cpu_has_bf16", "pick_device", "plan", "plan_for", "use_threads"]
 
 # Seen with torch 2.15 on one core: ResNet-18 at 32 pixels took 56 s to compile and then trained 5 to 15 % faster,
-# the backbone of digits 40 s and 10 %. On a GPU it hasn't been measured.
+# the backbone of digits 40 s and 10 %. On a GPU it hasn't been measured. A decision by the clock would give the same
+# command different bits: a rule must be one of the configuration (docs/speed.md, On a GPU).
 COMPILE = (
     "compiling takes about a minute and a C++ compiler for 5 to 15 %; set compile=true for a run of hours"
 )
