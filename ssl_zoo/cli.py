@@ -32,7 +32,7 @@ ssl-zoo: what does each part of a Siamese self-supervised method do?
   ssl-zoo train method=simsiam method.stop_gradient=false     without stop-gradient: it collapses
   ssl-zoo train method=simclr method.predictor.kind=mlp       a predictor added to SimCLR
   ssl-zoo train data=imagefolder data.train=FOLDER run_dir=runs/mine
-  ssl-zoo train run_dir=runs/mine resume=auto                 continue (with the words it was begun with)
+  ssl-zoo train run_dir=runs/mine resume=auto                 continue as it was begun; epochs may grow
 
 Keys that are often set: method, data, recipe, experiment, epochs, batch_size, seed, precision, run_dir,
 resume; groups method.*, backbone.*, augment.*, optimizer.*, data.*, trainer.*, monitor.*. `ssl-zoo config`
@@ -43,9 +43,9 @@ Exit status: 0 done (also for a collapsed run), 2 the input is wrong, 1 anything
 
 
 def _train(words: Sequence[str]) -> None:
-    from ssl_zoo.config import compose
+    from ssl_zoo.continuation import compose_run
 
-    config = compose(words)
+    config = compose_run(words)
     from ssl_zoo.training.run import run
 
     run(config)
@@ -87,10 +87,11 @@ def _embed(words: Sequence[str]) -> None:
 
 
 def _config(words: Sequence[str]) -> None:
-    from ssl_zoo.config import compose, to_yaml
+    from ssl_zoo.config import to_yaml
+    from ssl_zoo.continuation import compose_run
     from ssl_zoo.image_defaults import describe
 
-    config = compose(words)
+    config = compose_run(words)
     line = describe(config)
     if streams.write(("" if line is None else f"# {line}\n") + to_yaml(config)):
         sys.exit(1)

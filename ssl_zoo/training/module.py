@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim.lr_scheduler import LambdaLR
 
 from ssl_zoo.augment import Augment
 from ssl_zoo.config import to_mapping
@@ -15,7 +16,7 @@ from ssl_zoo.data import Batch
 from ssl_zoo.distributed import average, rank, world_size
 from ssl_zoo.method import Method, Progress
 from ssl_zoo.schema import RunConfig
-from ssl_zoo.training.optim import build_optimizer, build_schedule
+from ssl_zoo.training.optim import build_optimizer, build_schedule, follow_schedule, scheduled_lr
 from ssl_zoo.training.resume import STAMP, Position
 
 __all__ = ["TrainingModule", "step_seed"]
@@ -49,6 +50,8 @@ class TrainingModule(pl.LightningModule):
         self.total_steps = self.steps_per_epoch * config.epochs
         self.losses: list[Tensor] = []  # of this epoch, left on the device
         self.batches_done = 0  # counted by the recorder
+        self.lr: float | None = None  # of the last step that was done here
+        self.stretched = False  # whether the checkpoint is of a run of fewer or more epochs
 
     @property
     def progress(self) -> Progress:
@@ -60,12 +63,16 @@ class TrainingModule(pl.LightningModule):
         return torch.stack([p.sum() for p in self.parameters() if p.requires_grad]).sum() * 0
 
     def on_train_start(self) -> None:
-        """Lets DDP settle, before the first step, in which messages it sends the gradients.
+        """Takes up a stretched schedule, and lets DDP settle in which messages it sends the gradients.
 
-        It does so after its first backward pass. From there on three processes or more add up a gradient in another
+        DDP does so after its first backward pass. From there on three processes or more add up a gradient in another
         order, so that a resumed run, whose first pass is not the run's first, would differ in the last bits.
         """
         assert self._trainer is not None
+        if self.stretched:
+            schedule = self.lr_schedulers()
+            assert isinstance(schedule, LambdaLR)
+            follow_schedule(self._trainer.optimizers[0], schedule)
         model = self._trainer.strategy.model
         if isinstance(model, DistributedDataParallel):
             model().backward()
@@ -110,6 +117,7 @@ class TrainingModule(pl.LightningModule):
         """Takes the position up."""
         position = Position(*checkpoint[STAMP]["position"])
         self.batches_done = position.epoch * self.batches + position.batch
+        self.stretched = checkpoint[STAMP]["config"]["epochs"] != self.config.epochs
         self.losses = [torch.tensor(loss) for loss in checkpoint[STAMP]["losses"]]
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -119,6 +127,7 @@ class TrainingModule(pl.LightningModule):
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Steps the optimizer, then the method: once per optimizer step, under accumulation too."""
         progress = self.progress
+        self.lr = scheduled_lr(self.trainer.optimizers[0])
         super().optimizer_step(*args, **kwargs)
         self.method.after_step(progress)
 

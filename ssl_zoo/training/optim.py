@@ -20,9 +20,11 @@ from ssl_zoo.schema import OptimizerConfig
 __all__ = [
     "build_optimizer",
     "build_schedule",
+    "follow_schedule",
     "optimizer_over",
     "peak_lr",
     "schedule_factor",
+    "scheduled_lr",
     "warmup_steps",
 ]
 
@@ -152,3 +154,18 @@ def build_schedule(
         )
 
     return LambdaLR(optimizer, [factor(bool(group["constant"])) for group in optimizer.param_groups])
+
+
+def follow_schedule(optimizer: torch.optim.Optimizer, schedule: LambdaLR) -> None:
+    """Sets the rates that the schedule has for its present step, which a checkpoint of another schedule has not."""
+    for group, peak, factor in zip(
+        optimizer.param_groups, schedule.base_lrs, schedule.lr_lambdas, strict=True
+    ):
+        group["lr"] = peak * factor(schedule.last_epoch)
+
+
+def scheduled_lr(optimizer: torch.optim.Optimizer) -> float:
+    """The rate of the parameters that follow the schedule, as far as there are any."""
+    groups = optimizer.param_groups
+    usual = [group for group in groups if not group["constant"] and group["multiplier"] == 1] or groups
+    return float(usual[0]["lr"])

@@ -135,7 +135,7 @@ class Recorder(pl.Callback):
         diverged = not math.isfinite(loss)
         done = diverged or epoch == trainer.max_epochs
         row: Row = {"epoch": epoch, "step": trainer.global_step, "loss": loss}
-        row["lr"] = _scheduled_lr(trainer.optimizers[0])
+        row["lr"] = pl_module.lr
         row["views_per_second"] = self.views / self.seconds
         if self.evaluator is not None and not done and epoch % self.monitor.every == 0:
             knn = epoch // self.monitor.every % self.evaluator.knn_every == 0
@@ -213,13 +213,6 @@ class Recorder(pl.Callback):
         trainer.save_checkpoint(folder / LAST)
         self.saved = time.perf_counter()
         self.save_seconds = self.saved - started
-
-
-def _scheduled_lr(optimizer: torch.optim.Optimizer) -> float:
-    """The rate of the parameters that follow the schedule, as far as there are any."""
-    groups = optimizer.param_groups
-    usual = [group for group in groups if not group["constant"] and group["multiplier"] == 1] or groups
-    return float(usual[0]["lr"])
 
 
 def _columns(measured: Measurement) -> Row:

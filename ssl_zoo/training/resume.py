@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ssl_zoo.config import to_mapping
+from ssl_zoo.continuation import differences
 from ssl_zoo.errors import UserError
 from ssl_zoo.folders import why_not_writable
 from ssl_zoo.locks import is_empty
 from ssl_zoo.schema import RunConfig
 from ssl_zoo.training.checkpoints import LAST, PREVIOUS, Damaged, read
+from ssl_zoo.training.optim import peak_lr, schedule_factor
 
 __all__ = [
     "STAMP",
@@ -26,8 +28,6 @@ __all__ = [
 ]
 
 STAMP = "ssl_zoo"  # the key in a checkpoint under which a run leaves its configuration
-# What may differ between a run and its continuation: where, how fast and how closely watched.
-FREE = ("run_dir", "resume", "recipe", "experiment", "monitor", "trainer")
 
 
 class Position(NamedTuple):
@@ -43,6 +43,7 @@ class Saved(NamedTuple):
     path: Path
     position: Position
     images: int  # that it was trained on
+    epochs: int  # that it was to have
     instead_of: str | None = None  # why a later one was passed over
 
 
@@ -146,7 +147,7 @@ def check_checkpoint(path: Path, config: RunConfig) -> Saved:
     try:
         stamp = read(path)[STAMP]
         saved: dict[str, Any] = stamp["config"]
-        name, accumulate = saved["method"]["name"], saved["trainer"]["accumulate"]
+        name, epochs = saved["method"]["name"], int(saved["epochs"])
         position, images = Position(*map(int, stamp["position"])), int(stamp["images"])
     except (Damaged, KeyError, TypeError, ValueError) as error:
         reason = str(error) if isinstance(error, Damaged) else "it is none of ours"
@@ -156,23 +157,36 @@ def check_checkpoint(path: Path, config: RunConfig) -> Saved:
             f"resume needs a checkpoint of the same method; '{path}' is of method '{name}', and the run is of "
             f"'{config.method.name}'; say method={name} or name another checkpoint"
         )
-    wanted = to_mapping(config)
-    differing = list(_differing({k: v for k, v in saved.items() if k not in FREE}, wanted, ""))
-    if accumulate != config.trainer.accumulate:
-        differing.append(f"trainer.accumulate={accumulate}")
-    if differing:
+    if differing := differences(saved, to_mapping(config)):
+        listed = ", ".join(f"{key}={old}" for key, old, _ in differing)
         raise UserError(
-            f"resume continues a run as it was begun; '{path}' was begun with {', '.join(differing)}; say the same, "
-            "or start anew in another run_dir"
+            f"resume continues a run as it was begun; '{path}' was begun with {listed}; say the same, or start anew in "
+            "another run_dir"
         )
-    return Saved(path, position, images)
+    trained = position.epoch + (position.batch > 0)
+    if config.epochs < trained:
+        raise UserError(
+            f"epochs must be at least what a run has trained already, {trained} in '{path}'; received {config.epochs}; "
+            f"set epochs={trained} or more, or leave it out"
+        )
+    return Saved(path, position, images, epochs)
 
 
-def _differing(saved: Any, wanted: Any, path: str) -> list[str]:
-    if isinstance(saved, dict) and isinstance(wanted, dict):
-        return [
-            line
-            for key, value in saved.items()
-            for line in _differing(value, wanted.get(key), f"{path}.{key}" if path else key)
-        ]
-    return [] if saved == wanted else [f"{path}={saved}"]
+def stretched(config: RunConfig, saved: Saved | None) -> str | None:
+    """What another number of epochs than the run was begun with does to its schedule, in words; None: the same."""
+    if saved is None or saved.epochs == config.epochs:
+        return None
+    batch = config.batch_size * config.trainer.accumulate
+    rates = (
+        peak_lr(config.optimizer, batch)
+        * schedule_factor(
+            config.optimizer, saved.position.epoch, batch=batch, total_steps=epochs, steps_per_epoch=1
+        )
+        for epochs in (saved.epochs, config.epochs)
+    )
+    before, now = (f"{rate:.3g}" for rate in rates)
+    return (
+        f"epochs was {saved.epochs} and is {config.epochs}: from here on the schedules are those of {config.epochs} "
+        f"epochs, and the learning rate continues with {now} where it was {before}; a run of {config.epochs} epochs "
+        "from its beginning takes another way"
+    )

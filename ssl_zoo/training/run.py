@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 
-from ssl_zoo.config import compose, config_hash, to_yaml
+from ssl_zoo.config import config_hash, to_yaml
+from ssl_zoo.continuation import compose_run
 from ssl_zoo.curves import draw_curves
 from ssl_zoo.data import Data
 from ssl_zoo.distributed import from_first
 from ssl_zoo.equation import Siamese
+from ssl_zoo.history import read_record
 from ssl_zoo.image_defaults import describe
 from ssl_zoo.monitors.verdict import Evidence, Verdict, judge
 from ssl_zoo.naming import differences, variant
@@ -26,7 +30,7 @@ from ssl_zoo.training.folder import own_folder
 from ssl_zoo.training.prepare import Prepared, placed, prepare
 from ssl_zoo.training.processes import place, started
 from ssl_zoo.training.recorder import Recorder
-from ssl_zoo.training.resume import check_run_dir, choose_run_dir
+from ssl_zoo.training.resume import check_run_dir, choose_run_dir, stretched
 from ssl_zoo.writing import write_file, write_json
 
 __all__ = ["peak_memory_mb", "run", "train"]
@@ -46,7 +50,7 @@ def train(words: Sequence[str] = (), *, silent: bool = False) -> Result:
         UserError: the words, or what they name, are wrong; nothing has been created.
         Interrupted: Ctrl-C; the run is saved and `resume=auto` continues it.
     """
-    return run(compose(words), silent=silent)
+    return run(compose_run(words), silent=silent)
 
 
 def run(config: RunConfig, *, silent: bool = False) -> Result:
@@ -72,7 +76,7 @@ def _train(ready: Prepared, *, silent: bool, locked: bool = True) -> Result:
     passed_over = None if ready.saved is None else ready.saved.instead_of
     if ready.place.first:
         write_file(ready.run_dir / "config.yaml", to_yaml(config))
-        write_json(ready.run_dir / "environment.json", environment(ready.hardware))
+        write_json(ready.run_dir / "environment.json", _environment(ready))
 
     title = f"{variant(config)} on {config.data.name}"
     narrator = Narrator(config.epochs, silent=silent, bar=config.trainer.progress)
@@ -83,6 +87,9 @@ def _train(ready: Prepared, *, silent: bool, locked: bool = True) -> Result:
     narrator.start(title, f" · {_size(ready)}")
     if not locked:
         narrator.note(f"the file system of '{ready.run_dir}' has no locks: start nothing else in that folder")
+    if (line := stretched(config, ready.saved)) is not None and ready.place.first:
+        narrator.note(line)
+        _set_result_aside(ready)
     if ready.saved is not None and passed_over is not None and ready.place.first:
         narrator.note(f"{passed_over}; continuing from the one before it, '{ready.saved.path}'")
         if ready.saved.path.parent.parent.samefile(ready.run_dir):
@@ -95,6 +102,24 @@ def _train(ready: Prepared, *, silent: bool, locked: bool = True) -> Result:
         result = from_first(_conclude(ready, recorder, title, narrator) if ready.place.first else None)
     assert isinstance(result, Result)
     return result
+
+
+def _environment(ready: Prepared) -> dict[str, Any]:
+    """Of the start that began the run, with those that continued it in order."""
+    now = environment(ready.hardware)
+    if (first := read_record(ready.run_dir / "environment.json")) is None:
+        return now
+    before = first.get("continued")
+    starts = [*(before if isinstance(before, list) else []), {"from": list(ready.position), **now}]
+    return {**first, "continued": starts}
+
+
+def _set_result_aside(ready: Prepared) -> None:
+    """Keeps the result of a run that had ended and is trained further under a name of its own."""
+    assert ready.saved is not None
+    result = ready.run_dir / "result.json"
+    if result.is_file():
+        os.replace(result, result.with_name(f"result-{ready.saved.epochs}-epochs.json"))
 
 
 def _conclude(ready: Prepared, recorder: Recorder, title: str, narrator: Narrator) -> Result:
