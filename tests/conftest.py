@@ -20,6 +20,14 @@ import numpy as np
 import pytest
 import torch
 
+# Few tests that take long: xdist hands out files in this order, and none of these is to be begun last.
+FIRST = (
+    "test_suite_running.py",
+    "test_kill.py",
+    "test_processes.py",
+    "test_distributed.py",
+    "test_gpu_benchmark.py",
+)
 THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
 torch.set_num_threads(THREADS)
 
@@ -32,6 +40,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--no-bf16"):
         for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
             setattr(torch.cpu, name, bool)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
 
 
 @pytest.fixture(autouse=True)
