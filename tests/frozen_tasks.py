@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from ssl_zoo.data import Split
 from ssl_zoo.evaluation.schema import EvalConfig, FewLabelsConfig, KnnConfig, LinearCachedConfig
 from ssl_zoo.evaluation.task import Labelled, Task
+from ssl_zoo.schema import KnnConfig as MonitoredKnn
 
 SECTIONS = {"knn": KnnConfig, "few_labels": FewLabelsConfig, "linear_cached": LinearCachedConfig}
 
@@ -48,7 +50,8 @@ def task_of(
     config = EvalConfig(
         protocol=kind, kind=kind, data=None, size=8, seed=seed, **{kind: SECTIONS[kind](**settings)}
     )
-    task = FrozenTask(config, None, None, None, None)  # type: ignore[arg-type]
+    subject = SimpleNamespace(knn=MonitoredKnn())
+    task = FrozenTask(config, subject, None, None, None)  # type: ignore[arg-type]
     task.say = lambda line: None
     task.bank, task.test = Rows(*data[:2]), Rows(*data[2:])
     if extracted:

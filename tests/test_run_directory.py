@@ -110,7 +110,7 @@ def test_folders_that_cannot_be_are_refused(
     elif "\0" not in folder:
         assert main(["train", *RUN, f"run_dir={folder}"]) == 2
         said = capsys.readouterr().err
-        assert said.startswith("ssl-zoo: run_dir must be a folder that can be written to")
+        assert said.startswith("ssl-zoo: run_dir")
         assert len(said.splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 

@@ -45,7 +45,7 @@ class KnnConfig:
     """Weighted kNN by cosine similarity; each k with each temperature."""
 
     k: Annotated[tuple[Count, ...], Field(min_length=1)] | None = (
-        None  # null: those of 10, 20, 100 and 200 that are at most a tenth of the labelled images, or that tenth
+        None  # null: the run's own, the headline, and those of 10, 20, 100 and 200 up to a tenth of the labelled images
     )
     temperature: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.07, 0.1)
     chunk: Count = 2048  # images compared at a time, of the bank and the queries; memory goes with its square

@@ -15,7 +15,7 @@ from ssl_zoo.backbone import build_backbone, look_at
 from ssl_zoo.evaluation.schema import EvalConfig
 from ssl_zoo.evaluation.task import Subject
 from ssl_zoo.saved import SavedRun, digest_of
-from ssl_zoo.schema import ViewConfig
+from ssl_zoo.schema import KnnConfig, ViewConfig
 
 __all__ = ["subject_of"]
 
@@ -56,6 +56,7 @@ def subject_of(
         folder=folder,
         views=views,
         strides_single_pixels=strides,
+        knn=KnnConfig() if run is None else run.config.monitor.knn,
     )
 
 

@@ -14,7 +14,7 @@ from ssl_zoo.data import Data, Split
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.features import extract
 from ssl_zoo.evaluation.schema import EvalConfig
-from ssl_zoo.schema import ViewConfig
+from ssl_zoo.schema import KnnConfig, ViewConfig
 from ssl_zoo.training.hardware import Plan
 
 __all__ = ["Labelled", "Outcome", "Subject", "Task"]
@@ -36,6 +36,7 @@ class Subject:
     folder: Path  # where results go unless `out` says another
     views: tuple[ViewConfig, ...] = ()  # how the images evaluated on are augmented in pre-training
     strides_single_pixels: bool = False  # see `training.hardware`
+    knn: KnnConfig = field(default_factory=KnnConfig)  # how its run measures kNN
 
 
 class Labelled(NamedTuple):

@@ -28,12 +28,18 @@ from torch.nn.functional import normalize
 
 from ssl_zoo.errors import UserError
 
-__all__ = ["Neighbours", "knn_predict_labels", "knn_top1"]
+__all__ = ["Neighbours", "knn_predict_labels", "knn_top1", "usual_k"]
 
+MOST = 200  # neighbours
 CHUNK = 1024
 STEP = 2**24  # similarities are whole multiples of 1 / STEP
 PLACES = 2**28  # images that a bank may have: STEP * PLACES is the largest whole number exact in float64
 VOTE = 2**40  # the nearest neighbour's vote
+
+
+def usual_k(images: int) -> int:
+    """The number of neighbours where none is set: 200, or a tenth of the labelled images where that is less."""
+    return max(1, min(MOST, images // 10))
 
 
 def knn_top1(

@@ -22,7 +22,7 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.features import full_precision
 from ssl_zoo.method import Method
 from ssl_zoo.monitors.collapse import Diagnostics, diagnose
-from ssl_zoo.monitors.knn import knn_top1
+from ssl_zoo.monitors.knn import knn_top1, usual_k
 from ssl_zoo.monitors.probe import ProbeResult, describe, few_label_top1
 from ssl_zoo.schema import RunConfig
 from ssl_zoo.training.hardware import Plan
@@ -79,7 +79,7 @@ class Evaluator:
         self.bank = None if data.bank is None else _part(data.bank, config.monitor.bank)
         self.scored = self.bank is not None and self.test is not None
         size = 0 if self.bank is None else len(self.bank)
-        self.k = config.monitor.knn.k or max(1, min(200, size // 10))
+        self.k = config.monitor.knn.k or usual_k(size)
         self.draws = 1 if self._all_labels_drawn() else config.monitor.probe.draws
         if self.scored and self.k > size:
             raise UserError(

@@ -88,8 +88,10 @@ def test_protocols_together_and_alone_find_the_same(copy: Path) -> None:
 
 def test_the_runs_own_knn_is_the_protocols(copy: Path) -> None:
     result = json.loads((copy / "result.json").read_text())
-    [record] = ssl_zoo.evaluate(["run=run", "knn.k=[5]", "knn.temperature=[0.1]"], silent=True)
+    [record] = ssl_zoo.evaluate(["run=run"], silent=True)
     assert record["top1"] == result["knn_top1"]
+    assert record["details"]["k"] == 5, "monitor.knn.k of the run"
+    assert [row["k"] for row in record["rows"]] == [5, 5, 10, 10]
 
 
 def test_a_timm_model_without_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

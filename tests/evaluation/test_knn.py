@@ -71,7 +71,14 @@ def test_the_bank_is_never_held(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("size", "expected"),
-    [(3, (1,)), (50, (5,)), (100, (10,)), (199, (10,)), (1437, (10, 20, 100)), (50000, (10, 20, 100, 200))],
+    [
+        (3, (1,)),
+        (50, (5,)),
+        (100, (10,)),
+        (199, (10, 19)),
+        (1437, (10, 20, 100, 143)),
+        (50000, (10, 20, 100, 200)),
+    ],
 )
 def test_k_by_itself(size: int, expected: tuple[int, ...]) -> None:
     data = (torch.zeros(size, 1), torch.zeros(size, dtype=torch.int64))
@@ -81,15 +88,16 @@ def test_k_by_itself(size: int, expected: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(
     ("k", "temperature", "headline"),
     [
-        ((10, 20, 100, 200), (0.07, 0.1), (200, 0.1)),
-        ((10, 100), (0.07,), (100, 0.07)),
-        ((300, 150, 5), (1.0, 0.2), (150, 0.2)),
+        ((10, 20, 100, 200), (0.07, 0.1), (20, 0.1)),
+        ((10, 100), (0.07,), (10, 0.07)),
+        ((300, 150, 5), (1.0, 0.2), (5, 0.2)),
         ((20, 20, 10), (0.1, 0.1), (20, 0.1)),
     ],
 )
 def test_the_headline_follows_from_the_settings_alone(
     k: tuple[int, ...], temperature: tuple[float, ...], headline: tuple[int, float]
 ) -> None:
+    """A run on these 400 images would have k = 40 and T = 0.1."""
     outcome = knn.run(task_of("knn", blobs(M=400), k=k, temperature=temperature))
     assert (outcome.details["k"], outcome.details["temperature"]) == headline
     assert outcome.top1 == {(row["k"], row["temperature"]): row["top1"] for row in outcome.rows}[headline]

@@ -14,12 +14,11 @@ from torch import Tensor
 
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.task import Outcome, Task
-from ssl_zoo.monitors.knn import Neighbours
+from ssl_zoo.monitors.knn import Neighbours, usual_k
 
 __all__ = ["check", "run"]
 
 USUAL = (10, 20, 100, 200)
-HEADLINE = (200, 0.1)  # k and temperature of the MoCo and SimSiam CIFAR-10 runs
 
 
 def check(task: Task) -> None:
@@ -39,7 +38,7 @@ def check(task: Task) -> None:
 
 
 def run(task: Task) -> Outcome:
-    """Predicts each test image's class; the headline's k and temperature are those nearest to 200 and 0.1."""
+    """Predicts each test image's class; the headline's k and temperature are those of the run, or the nearest."""
     settings, counts = task.config.knn, _neighbour_counts(task)
     temperatures = tuple(dict.fromkeys(settings.temperature))
     test, test_labels = _test(task)
@@ -51,15 +50,25 @@ def run(task: Task) -> Outcome:
         for temperature in temperatures:
             top1 = neighbours.top1(test_labels, k, temperature)
             rows.append({"k": k, "temperature": temperature, "top1": None if math.isnan(top1) else top1})
-    k = min(counts, key=lambda count: abs(count - HEADLINE[0]))
-    temperature = min(temperatures, key=lambda tau: abs(tau - HEADLINE[1]))
+    own_k, own_temperature = _of_the_run(task), task.subject.knn.temperature
+    k = min(counts, key=lambda count: abs(count - own_k))
+    temperature = min(temperatures, key=lambda tau: abs(tau - own_temperature))
     [headline] = [row["top1"] for row in rows if (row["k"], row["temperature"]) == (k, temperature)]
     listed = ", ".join(map(str, counts))
-    rule = " (those of 10, 20, 100 and 200 up to a tenth of the bank)" if settings.k is None else ""
+    rule = (
+        " (the headline's, and those of 10, 20, 100 and 200 up to a tenth of it)"
+        if settings.k is None
+        else ""
+    )
+    own = (
+        "those in training"
+        if (k, temperature) == (own_k, own_temperature)
+        else (f"the nearest to k={own_k} and T={own_temperature:g} in training")
+    )
     return Outcome(
         in_words=(
             f"weighted kNN by cosine similarity on frozen features, bank of {neighbours.seen} training images, "
-            f"k={listed}{rule}; the headline is k={k}, T={temperature:g}, those nearest to k=200 and T=0.1"
+            f"k={listed}{rule}; the headline is k={k}, T={temperature:g}, {own}"
             + ("" if neighbours.finite else "; not measured, as a feature is not finite")
         ),
         top1=headline,
@@ -69,11 +78,17 @@ def run(task: Task) -> Outcome:
 
 
 def _neighbour_counts(task: Task) -> tuple[int, ...]:
-    """`knn.k`, each once; by itself those of `USUAL` that are at most a tenth of the bank, or that tenth."""
+    """`knn.k`, each once; null: the run's own, and those of `USUAL` that are at most a tenth of the bank."""
     if task.config.knn.k is not None:
         return tuple(dict.fromkeys(task.config.knn.k))
-    tenth = max(1, len(task.labelled_splits()[0]) // 10)
-    return tuple(k for k in USUAL if k <= tenth) or (tenth,)
+    tenth = len(task.labelled_splits()[0]) // 10
+    return tuple(sorted({_of_the_run(task), *(k for k in USUAL if k <= tenth)}))
+
+
+def _of_the_run(task: Task) -> int:
+    """The k that the encoder's run has, or would have, with so many labelled training images."""
+    size = len(task.labelled_splits()[0])
+    return min(task.subject.knn.k or usual_k(size), size)
 
 
 def _test(task: Task) -> tuple[Tensor, Tensor]:
