@@ -24,6 +24,7 @@ class Data:
     channels: int
     skipped: tuple[str, ...] = ()  # paths of the files that `on_error=skip` left out
     passed_over: tuple[str, ...] = ()  # paths of files beside the images that are plainly none
+    emptied: tuple[str, ...] = ()  # classes that `on_error=skip` left out, as they hold no images
 
     @property
     def lost(self) -> dict[str, str]:

@@ -54,7 +54,8 @@ def imagefolder(config: DataConfig, *, whole: bool = True) -> Data:
         skipped += more
         passed_over += [str(listed.root / name) for name in listed.passed_over]
     bank = None if classes is None else train
-    return Data(train, bank, test, classes, config.channels, skipped, tuple(passed_over))
+    emptied = tuple(name for name in listing.classes or () if name not in (classes or ()))
+    return Data(train, bank, test, classes, config.channels, skipped, tuple(passed_over), emptied)
 
 
 def _present(train: Split, classes: tuple[str, ...] | None, config: DataConfig) -> tuple[str, ...] | None:

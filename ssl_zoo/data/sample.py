@@ -7,7 +7,6 @@ import os
 import statistics
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -54,8 +53,8 @@ def sides_of(folder: str) -> Sides | None:
     Returns:
         None if the folder is not there, cannot be read or holds no image that can be.
     """
-    root = Path(folder).expanduser()
-    return _sides(str(root), _stamp(root))
+    root = os.path.expanduser(folder)
+    return _sides(root, _stamp(root))
 
 
 def gray_of(folder: str) -> Gray | None:
@@ -63,18 +62,16 @@ def gray_of(folder: str) -> Gray | None:
 
     Rounded to four digits, so that they are read back as they are.
     """
-    root = Path(folder).expanduser()
-    return _gray(str(root), _stamp(root))
+    root = os.path.expanduser(folder)
+    return _gray(root, _stamp(root))
 
 
-def _stamp(root: Path) -> tuple[int, ...]:
+def _stamp(root: str) -> tuple[int, ...]:
     """Changes when a file of the folder or of one directly below it is added or removed."""
     try:
         below = [entry for entry in os.scandir(root) if entry.is_dir()]
-        return tuple(
-            os.stat(path).st_mtime_ns for path in (str(root), *sorted(entry.path for entry in below))
-        )
-    except OSError:
+        return tuple(os.stat(path).st_mtime_ns for path in (root, *sorted(entry.path for entry in below)))
+    except (OSError, ValueError):  # no name of a file has a zero byte
         return ()
 
 
@@ -126,7 +123,7 @@ def _sample(root: str, most: int, depth: int = 0) -> list[str]:
         named = [entry for entry in visible if entry.name.lower().endswith(SUFFIXES)]
         files = [entry.path for entry in _spaced(named, most) if entry.is_file()]
         folders = [] if depth == _DEPTH else [entry.path for entry in visible if entry.is_dir()]
-    except OSError:
+    except (OSError, ValueError):
         return []
     folders = _spaced(folders, min(_FOLDERS, most))
     each = math.ceil(most / max(1, len(folders)))

@@ -46,9 +46,9 @@ def scan_folder(key: str, folder: str) -> Listing:
     Raises:
         UserError: it is not a folder, cannot be read, or holds no images, or images beside class folders.
     """
-    root = Path(folder).expanduser()
-    if not root.is_dir():
-        state = "is a file" if root.exists() else "does not exist"
+    root = Path(os.path.expanduser(folder))
+    if not os.path.isdir(root):  # also for what cannot be a name, which pathlib raises for
+        state = "is no folder" if os.path.exists(root) else "does not exist"
         raise UserError(
             f"{key} must be a folder of images; received '{folder}', which {state}; set {key}=FOLDER"
         )

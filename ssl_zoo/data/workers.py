@@ -100,7 +100,8 @@ def results(loader: DataLoader[Any]) -> Iterator[Any]:
     for result in loader:
         if isinstance(result, _Fault):
             raise UserError(
-                f"every image must be readable; '{result.path}' is not: {result.reason}; replace or remove the file"
+                f"every image must be readable; '{result.path}' is not: {result.reason}; replace or remove the file, "
+                "or set data.on_error=skip to leave unreadable images out"
             )
         yield result
 

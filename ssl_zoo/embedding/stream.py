@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,19 +55,12 @@ def stream(
             split = ForgivingSplit(split)
         number = first
         size, mean, std, batch = settings.size, settings.mean, settings.std, settings.batch_size
-        for features in _advised(extract(encoder, split, size, mean, std, hardware, batch)):  # (n, F)
+        for features in extract(encoder, split, size, mean, std, hardware, batch):  # (n, F)
             faults = split.faults if isinstance(split, ForgivingSplit) else {}
             keep = [row for row in range(len(features)) if row not in faults]
             found = _converted(features[keep] if faults else features, settings)
             yield Batch(found, len(features), {number + row: reason for row, reason in faults.items()})
             number += len(features)
-
-
-def _advised(batches: Iterator[Tensor]) -> Iterator[Tensor]:
-    try:
-        yield from batches
-    except UserError as error:
-        raise UserError(f"{error}, or set data.on_error=skip to leave unreadable images out") from error
 
 
 def _converted(features: Tensor, settings: Settings) -> NDArray[Any]:

@@ -214,6 +214,8 @@ def _files(data: Data) -> Iterator[str]:
     """What was left of the folders, in a line each."""
     if data.skipped:
         yield f"unreadable files left out: {len(data.skipped)}, such as '{data.skipped[0]}'"
+    if data.emptied:
+        yield f"classes without images left out: {len(data.emptied)}, such as '{data.emptied[0]}'"
     if data.passed_over:
         yield f"files passed over as no images: {len(data.passed_over)}, such as '{data.passed_over[0]}'"
 

@@ -166,7 +166,7 @@ def test_a_file_that_breaks_later_is_named(make, workers):
         message = str(error.value)
         assert message.startswith("every image must be readable; ")
         assert str(split.root / "7.png") in message
-        assert "replace or remove" in message
+        assert "replace or remove the file, or set data.on_error=skip" in message
         assert "Traceback" not in message
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from ssl_zoo.data import FileSplit, MemorySplit, decode, load_data
+from ssl_zoo.data.sample import sides_of
 from ssl_zoo.errors import UserError
 
 # From Python 3.12 on; the worker processes start no threads.
@@ -96,6 +97,13 @@ def test_links_are_followed_but_not_in_circles(tree, folder_config):
 def test_home_is_expanded(tree, folder_config, monkeypatch):
     monkeypatch.setenv("HOME", str(tree(cat=1, dog=1).parent))
     assert len(load_data(folder_config("~/train")).train) == 2
+
+
+def test_the_home_of_nobody_does_not_exist(folder_config):
+    assert sides_of("~nobody-of-this-name/x") is None
+    assert "'~nobody-of-this-name/x', which does not exist" in _message(
+        folder_config("~nobody-of-this-name/x")
+    )
 
 
 # Where it is kept --------------------------------------------------------------------------------------
@@ -267,6 +275,7 @@ def test_or_left_out_as_a_class_when_others_are_left(tree, folder_config, cache_
     assert "class 'ant' and 1 other classes have one" in message
     data = load_data(folder_config(root, test, cache_mb=cache_mb, on_error="skip"))
     assert data.classes == ("ant", "cat", "dog")
+    assert data.emptied == ("bee", "empty")
     assert data.train.labels.tolist() == [0, 0, 1, 1, 2]
     assert data.test.labels.tolist() == [0, 2]
     (root / "bee" / "00.png").unlink()
@@ -401,7 +410,7 @@ def test_folders_must_exist_and_hold_images(key, tree, tmp_path, folder_config):
     good = tree(cat=1, dog=1)
     cases = {
         "missing": "does not exist",
-        "file": "is a file",
+        "file": "is no folder",
         "empty": "no files",
         "texts": "2 other files, such as '1.txt'",
     }
