@@ -14,7 +14,7 @@ from rich.table import Table
 from ssl_zoo.console import Console, styled
 from ssl_zoo.result import Result
 
-__all__ = ["Narrator", "bar_of", "closing_table"]
+__all__ = ["Narrator", "bar_of", "closing_table", "next_steps"]
 
 COLOURS = {
     "healthy": "green",
@@ -137,7 +137,6 @@ def closing_table(result: Result, title: str, initial: dict[str, Any]) -> Panel:
             f"unreadable files left out: {result.skipped}" if result.skipped else "",
             f"{result.train_seconds:.0f} s training · {speed}{result.peak_memory_mb:.0f} MB at most",
             f"{result.run_dir}: result.json, metrics.csv, curves.png, checkpoints/last.ckpt",
-            f"next: {_commands(result)}",
         )
         if line
     )
@@ -147,12 +146,12 @@ def closing_table(result: Result, title: str, initial: dict[str, Any]) -> Panel:
     return Panel(grid, title=styled(title), title_align="left", border_style=colour, expand=False)
 
 
-def _commands(result: Result) -> str:
-    """What can be done with the run, as it is typed in a shell."""
+def next_steps(result: Result) -> str:
+    """What can be done with the run, a line for each command, as it is typed in a shell."""
     protocol = () if result.linear_top1 is not None else ("protocol=label_free",)
     verbs = (("eval", *protocol), ("report",), ("export", "format=timm"))
     commands = (("ssl-zoo", verb, str(result.run_dir), *options) for verb, *options in verbs)
-    return " · ".join(map(shlex.join, commands))
+    return "next: " + "\n      ".join(map(shlex.join, commands))
 
 
 def _percent(value: float | None) -> str:

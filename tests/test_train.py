@@ -379,11 +379,11 @@ def test_a_folder_of_images_with_and_without_labels(
     shown = " ".join(capsys.readouterr().out.replace("│", "").split())
     if labelled:
         assert result.knn_top1 is not None
-        assert "ssl-zoo eval 'my run' ·" in shown
+        assert "next: ssl-zoo eval 'my run' ssl-zoo report" in shown
     else:
         assert result.knn_top1 is result.linear_top1 is result.baselines.pixels_knn_top1 is None
         assert "without labels" in result.verdict_reason or result.verdict != "healthy"
-        assert "ssl-zoo eval 'my run' protocol=label_free ·" in shown
+        assert "ssl-zoo eval 'my run' protocol=label_free ssl-zoo report 'my run' ssl-zoo" in shown
         [record] = ssl_zoo.evaluate(["my run"], silent=True)  # as it does unless a protocol is named
         assert record["protocol"] == "label_free"
         with pytest.raises(UserError, match="compares predictions with labels"):

@@ -22,7 +22,7 @@ from ssl_zoo.monitors.verdict import Evidence, Verdict, judge
 from ssl_zoo.naming import differences, variant
 from ssl_zoo.result import Baselines, Result, environment, git_commit, versions
 from ssl_zoo.schema import RunConfig
-from ssl_zoo.terminal import Narrator, closing_table
+from ssl_zoo.terminal import Narrator, closing_table, next_steps
 from ssl_zoo.training.checkpoints import set_aside
 from ssl_zoo.training.evaluator import Measurement, Scores
 from ssl_zoo.training.fit import fit
@@ -144,6 +144,7 @@ def _conclude(ready: Prepared, recorder: Recorder, title: str, narrator: Narrato
     title = f"{title}, seed {config.seed}"
     draw_curves(ready.run_dir / "curves.png", title, recorder.rows, result.baselines)
     narrator.console.print(closing_table(result, title, dataclasses.asdict(initial.diagnostics)))
+    narrator.console.print(next_steps(result), style="dim")
     return result
 
 
