@@ -120,6 +120,7 @@ def test_folders_that_say_nothing_change_nothing(tmp_path):
         config = _composed(tmp_path / name)
         assert _chosen(config) == (224, "standard", {0.5})
         assert describe(config) is None
+    assert sides_of("~nobody-of-this-name/x") is sides_of("no\0name") is None
 
 
 def test_headers_are_read_once_and_again_when_files_are_added(small, noise, monkeypatch):

@@ -10,7 +10,6 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from ssl_zoo.data import FileSplit, MemorySplit, decode, load_data
-from ssl_zoo.data.sample import sides_of
 from ssl_zoo.errors import UserError
 
 # From Python 3.12 on; the worker processes start no threads.
@@ -97,13 +96,6 @@ def test_links_are_followed_but_not_in_circles(tree, folder_config):
 def test_home_is_expanded(tree, folder_config, monkeypatch):
     monkeypatch.setenv("HOME", str(tree(cat=1, dog=1).parent))
     assert len(load_data(folder_config("~/train")).train) == 2
-
-
-def test_the_home_of_nobody_does_not_exist(folder_config):
-    assert sides_of("~nobody-of-this-name/x") is None
-    assert "'~nobody-of-this-name/x', which does not exist" in _message(
-        folder_config("~nobody-of-this-name/x")
-    )
 
 
 # Where it is kept --------------------------------------------------------------------------------------
