@@ -40,7 +40,6 @@ class Job:
     settings: Settings
     hardware: Plan
     record: dict[str, Any]  # what the features are of and how they are computed: the metadata
-    local: dict[str, Any]  # what a continuation is compared with besides, which says nothing elsewhere
 
 
 def prepare(options: EmbedConfig, about_data: Sequence[str]) -> Job:
@@ -85,7 +84,6 @@ def prepare(options: EmbedConfig, about_data: Sequence[str]) -> Job:
         settings=settings,
         hardware=hardware,
         record=_record(options, run, data_config, images, size, width, hardware),
-        local={"file_sizes_and_times": images.stamp},
     )
 
 
@@ -144,6 +142,7 @@ def _record(
         "size": size,
         "images": len(images),
         "files": images.digest,
+        "file_sizes_and_times": images.stamp,  # by which a file that was replaced is noticed, on this machine
         "batch_size": options.batch_size,
         "precision": hardware.precision,
         # The last bits depend on these too.

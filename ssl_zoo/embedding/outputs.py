@@ -15,9 +15,10 @@ from ssl_zoo.embedding.images import Images, Row
 from ssl_zoo.embedding.store import Store
 from ssl_zoo.errors import UserError
 from ssl_zoo.folders import why_not_writable
+from ssl_zoo.history import read_record
 from ssl_zoo.writing import write_json
 
-__all__ = ["KEY", "check_out", "finish"]
+__all__ = ["KEY", "check_out", "finish", "metadata_of"]
 
 KEY = "ssl_zoo"  # of the metadata in a parquet file
 
@@ -46,6 +47,21 @@ def check_out(out: Path) -> None:
         raise UserError(
             f"out must be in a folder that can be written to; received '{out}', and {reason}; choose another"
         )
+
+
+def metadata_of(out: Path) -> dict[str, Any] | None:
+    """The metadata of a finished file; None where there is none, or none of ours."""
+    if not all(path.is_file() for path in (out, *companions(out))):
+        return None
+    if out.suffix == ".npy":
+        found = read_record(companions(out)[1])
+    else:
+        arrow, parquet = _pyarrow(out)
+        try:
+            found = json.loads((parquet.read_schema(out).metadata or {})[KEY.encode()])
+        except (OSError, arrow.ArrowException, KeyError, ValueError):
+            return None
+    return found if isinstance(found, dict) and {"rows", "left_out", "run"} <= set(found) else None
 
 
 def parts_of(out: Path) -> Path:

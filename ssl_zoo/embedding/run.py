@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 
 from ssl_zoo.embedding.job import Job, prepare
-from ssl_zoo.embedding.outputs import check_out, finish, parts_of
+from ssl_zoo.embedding.outputs import check_out, finish, metadata_of, parts_of
 from ssl_zoo.embedding.progress import Teller
 from ssl_zoo.embedding.schema import EmbedConfig
 from ssl_zoo.embedding.stop import asked_to_stop
-from ssl_zoo.embedding.store import Store
+from ssl_zoo.embedding.store import Store, differing
 from ssl_zoo.embedding.stream import stream
 from ssl_zoo.errors import DiskError, Interrupted, UserError
 from ssl_zoo.options import read_options
@@ -52,9 +52,18 @@ def _embed(words: Sequence[str], silent: bool) -> Path:
     values, about_data = read_options(words)
     options = validate(EmbedConfig, values, "")
     out = Path(options.out).expanduser()
-    check_out(out)
+    finished = metadata_of(out)
+    if finished is None:
+        check_out(out)
     job = prepare(options, about_data)
-    store = Store(parts_of(out), {**job.record, **job.local}, job.width, options.dtype)
+    if finished is not None:
+        if differing(finished, job.record):
+            check_out(out)  # refuses it
+        Teller(0, 0, silent=silent, bar=False).note(
+            f"{out}: {finished['rows']} rows, embedded just so before"
+        )
+        return out
+    store = Store(parts_of(out), job.record, job.width, options.dtype)
     teller = Teller(len(job.images), store.position.images, silent=silent, bar=options.progress)
     try:
         teller.note(job.title)
@@ -66,8 +75,7 @@ def _embed(words: Sequence[str], silent: bool) -> Path:
             teller.note(f"continuing after {store.position.images} images that are done")
         _fill(store, job, teller)
         left_out = len(store.position.left_out)
-        about = {name: value for name, value in store.record.items() if name not in job.local}
-        metadata = {**about, "rows": store.position.rows, "left_out": left_out + len(job.skipped)}
+        metadata = {**store.record, "rows": store.position.rows, "left_out": left_out + len(job.skipped)}
         with naming(out):
             finish(out, store, job.images, metadata)
     except (KeyboardInterrupt, Interrupted):

