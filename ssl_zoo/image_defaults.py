@@ -89,7 +89,7 @@ def describe(config: RunConfig) -> str | None:
     if sides is None:
         return None
     size = config.augment.size
-    above = f" ({size / sides.median:.3g} times that)" if size > FAR_ABOVE * sides.median else ""
+    above = f" ({size / sides.median:.3g} times their side)" if size > FAR_ABOVE * sides.median else ""
     parts = [f"augment.size={size}{above}", f"backbone.stem={config.backbone.stem}"]
     if all(view.blur.p == 0 for view in config.views):
         parts.append("blur off")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from tiny_suites import write_suite
 
 from ssl_zoo.config import compose, config_hash
@@ -127,6 +128,16 @@ def test_the_quick_limit_is_at_most_what_is_there(rows: Any, tmp_path: Path, mon
     usual = plan.BudgetConfig(words="data.limit=2")
     monkeypatch.setitem(plan.USUAL, ("quick", None), usual)
     assert rows(*words)["one"].config.data.limit == 2
+
+
+def test_rows_on_small_images_are_those_of_train(rows: Any, tmp_path: Path) -> None:
+    for name in ("a/1.png", "b/2.png"):
+        file = tmp_path / "photos" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32)).save(file)
+    row = rows("data=imagefolder", f"data.train={tmp_path / 'photos'}", "backbone.name=test_resnet")["one"]
+    assert (row.config.augment.size, row.config.backbone.stem) == (32, "small")
+    assert compose(row.words) == row.config
 
 
 def test_warmup_is_shortened_with_the_epochs(rows: Any) -> None:

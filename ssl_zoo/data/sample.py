@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ssl_zoo.data.decode import FORMATS, SUFFIXES, quiet, upright
+from ssl_zoo.data.scan import is_visible
 
 __all__ = ["Gray", "Sides", "gray_of", "sides_of"]
 
@@ -119,7 +120,7 @@ def _sample(root: str, most: int, depth: int = 0) -> list[str]:
     """Up to `most` image files below a folder, and no other kind of file, which could not be opened without waiting."""
     try:
         entries = sorted(os.scandir(root), key=lambda entry: entry.name)
-        visible = [entry for entry in entries if not entry.name.startswith(".")]
+        visible = [entry for entry in entries if is_visible(entry.name)]
         named = [entry for entry in visible if entry.name.lower().endswith(SUFFIXES)]
         files = [entry.path for entry in _spaced(named, most) if entry.is_file()]
         folders = [] if depth == _DEPTH else [entry.path for entry in visible if entry.is_dir()]

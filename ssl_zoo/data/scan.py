@@ -10,9 +10,15 @@ from typing import NamedTuple
 from ssl_zoo.data.decode import SUFFIXES
 from ssl_zoo.errors import UserError
 
-__all__ = ["Listing", "scan_folder"]
+__all__ = ["Listing", "is_visible", "scan_folder"]
 
-_IGNORED = ("thumbs.db", "desktop.ini")  # and hidden files: operating systems leave them behind
+_IGNORED = (
+    "thumbs.db",
+    "desktop.ini",
+    "__macosx",
+    "@eadir",
+    "lost+found",
+)  # and hidden files: operating systems leave them behind
 # What lies beside images and is none. Any other suffix may be an image's that nobody would see is missing.
 _NO_IMAGES = {
     *(".txt", ".md", ".rst", ".html", ".htm", ".pdf", ".doc", ".docx", ".log"),
@@ -65,7 +71,9 @@ def scan_folder(key: str, folder: str) -> Listing:
         raise UserError(
             f"{key} must hold images ({' '.join(SUFFIXES)}); received '{folder}' with {found}; set {key}=FOLDER"
         )
-    classes = tuple(sorted(entry.name for entry in root.iterdir() if _visible(entry.name) and entry.is_dir()))
+    classes = tuple(
+        sorted(entry.name for entry in root.iterdir() if is_visible(entry.name) and entry.is_dir())
+    )
     if not classes:
         return Listing(root, images, faulty, passed_over, None)
     loose = [name for name in images if "/" not in name]
@@ -88,7 +96,7 @@ def _walk(key: str, root: Path) -> Iterator[tuple[str, str | None]]:
         try:
             here = os.stat(root / prefix)
             with os.scandir(root / prefix) as found:
-                entries = [entry for entry in found if _visible(entry.name)]
+                entries = [entry for entry in found if is_visible(entry.name)]
         except OSError as error:
             raise UserError(
                 f"every folder below {key} must be readable; '{error.filename}' is not: {error.strerror}; change its "
@@ -141,5 +149,6 @@ def _torchvision_order(name: str) -> tuple[str, str, str]:
     return folder.partition("/")[0], folder, file
 
 
-def _visible(name: str) -> bool:
+def is_visible(name: str) -> bool:
+    """Whether a file or folder is neither hidden nor what operating systems leave behind."""
     return not name.startswith(".") and name.lower() not in _IGNORED

@@ -37,7 +37,7 @@ def test_large_images_are_trained_as_the_method_says(tree):
     config = _composed(tree(cat=2, dog=2, size=(65, 300)), "method=byol")
     assert _chosen(config) == (224, "standard", {1.0, 0.1})
     assert describe(config).startswith(
-        "images are 65 x 300: augment.size=224 (3.45 times that), backbone.stem=sta"
+        "images are 65 x 300: augment.size=224 (3.45 times their side), backbone.stem=sta"
     )
 
 
@@ -81,7 +81,7 @@ def test_a_value_that_is_given_stands(small, words, chosen):
     config = _composed(small, *words)
     assert _chosen(config) == chosen
     if chosen[0] > 48:
-        assert f"augment.size={chosen[0]} ({chosen[0] // 32} times that)" in describe(config)
+        assert f"augment.size={chosen[0]} ({chosen[0] // 32} times their side)" in describe(config)
 
 
 @pytest.mark.parametrize("kind", ["data", "recipe", "experiment"])

@@ -80,6 +80,7 @@ def test_hidden_and_system_files_are_ignored(tree, folder_config, cache_mb):
         "dog/desktop.ini",
         ".git/config",
         "cat/.cache/x.png",
+        "__MACOSX/x.png",
     ):
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text("junk")
