@@ -58,7 +58,7 @@ NOT_HASHED = {
     "run_dir": None,
     "resume": None,
     "data": ("root", "workers", "cache_mb"),
-    "trainer": ("progress", "log_every", "checkpoint_every", "checkpoint_steps", "strategy"),
+    "trainer": ("progress", "log_every", "checkpoint_every", "checkpoint_steps", "strategy", "memory_check"),
 }
 
 

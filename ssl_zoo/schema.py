@@ -26,6 +26,10 @@ LARGEST = 2**31 - 1  # what every library's counters hold
 Count = Annotated[int, Field(ge=1, le=LARGEST)]
 Folder = Annotated[str, Field(min_length=1), AfterValidator(check_path)]
 Index = Annotated[int, Field(ge=0, le=LARGEST)]
+# Wider than any paper's; what is possible and too large for a machine `ssl_zoo.training.memory_check` refuses.
+Width = Annotated[int, Field(ge=1, le=2**17)]  # of a layer or an embedding
+Side = Annotated[int, Field(ge=1, le=4096)]  # pixels
+Vectors = Annotated[int, Field(ge=1, le=2**24)]  # rows of a queue or a memory
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 Ratio = Annotated[float, Field(ge=0.01, le=100)]
@@ -151,7 +155,7 @@ class ViewConfig:
     """How one view is made: crop, flip, affine, rotate, jitter, grayscale, blur, noise, sobel, solarize, cutout,
     in this order. What has probability 0 is not done."""
 
-    size: Count = 224  # pixels, of the square view
+    size: Side = 224  # pixels, of the square view
     crop: CropConfig = CropConfig()
     flip: Share = 0.5  # probability of a horizontal flip
     affine: AffineConfig = AffineConfig()
@@ -169,7 +173,7 @@ class ViewConfig:
 class NamedViewConfig(ViewConfig):
     """A view under `augment.views.NAME`: what is not set there is as in `augment`."""
 
-    count: Count = 1  # how many views are made this way
+    count: Annotated[int, Field(ge=1, le=64)] = 1  # how many views are made this way
 
 
 @section
@@ -232,8 +236,8 @@ class ProjectorConfig:
     """The projector: an MLP of `layers` linear layers. 0 layers: the backbone's output itself."""
 
     layers: Annotated[int, Field(ge=0, le=8)] = 2
-    hidden_dim: Count = 2048
-    output_dim: Count = 128
+    hidden_dim: Width = 2048
+    output_dim: Width = 128
     bn_hidden: bool = True
     bn_output: bool = False
     bn_output_affine: bool = True
@@ -247,7 +251,7 @@ class PredictorConfig:
     """The predictor h, from the projector's output to the same dimension."""
 
     kind: Literal["mlp", "linear", "bias", "identity"] = "identity"  # bias: z/|z| + b
-    hidden_dim: Count | None = 512  # null: a quarter of the projector's output
+    hidden_dim: Width | None = 512  # null: a quarter of the projector's output
     bn_hidden: bool = True
     bn_output: bool = False
     bias_output: bool = True
@@ -270,14 +274,14 @@ class MomentumConfig:
 class QueueConfig:
     """MoCo's queue of negatives."""
 
-    size: Count = 65536
+    size: Vectors = 65536
 
 
 @section
 class PrototypesConfig:
     """SwAV's prototypes. 0: none."""
 
-    number: Index = 0
+    number: Annotated[int, Field(ge=0, le=2**20)] = 0
     # Unit length: set between steps (SwAV's code), or in the forward pass, by full gradient (SimSiam, Sec. 6.2).
     normalization: Literal["outside", "gradient"] = "outside"
     frozen_epochs: NonNegative = 0.0  # how long their gradient is dropped at the start
@@ -288,8 +292,10 @@ class SinkhornConfig:
     """Sinkhorn-Knopp: `exp(scores / epsilon)` made doubly stochastic."""
 
     epsilon: Positive = 0.05
-    iterations: Count = 3
-    queue_size: Index = 0  # earlier embeddings of each target view that join the batch; 0: none
+    iterations: Annotated[int, Field(ge=1, le=1000)] = 3
+    queue_size: Annotated[int, Field(ge=0, le=2**24)] = (
+        0  # earlier embeddings of each target view that join the batch; 0: none
+    )
     queue_from_epoch: Index = 0  # epochs done before the queue begins to fill
 
 
@@ -298,7 +304,7 @@ class MemoryConfig:
     """One vector per training image: its outputs' moving average."""
 
     decay: Share = 0.8
-    negatives: Count = 65536  # how many vectors are drawn for `negatives: memory_bank`
+    negatives: Vectors = 65536  # how many vectors are drawn for `negatives: memory_bank`
 
 
 @section
@@ -322,7 +328,9 @@ class SiameseConfig(MethodConfig):
     assignment: Literal["identity", "sinkhorn", "moving_average", "memory"]
     symmetric: bool
     joint_batch: bool = False  # all views pass the encoder as one batch, and BN's statistics are of them all
-    pairs_per_image: Count = 1  # 2 with symmetric=false: the paper's asymmetric "2x"
+    pairs_per_image: Annotated[int, Field(ge=1, le=16)] = (
+        1  # 2 with symmetric=false: the paper's asymmetric "2x"
+    )
     alternation_steps: Count | Literal["epoch"] = 1  # SGD steps for which the targets' weights stand still
     temperature: Positive = 0.1  # of info_nce and cross_entropy
     queue: QueueConfig = QueueConfig()
@@ -428,6 +436,7 @@ class TrainerConfig:
     accumulate: Count = 1  # batches per optimizer step
     channels_last: bool = True
     threads: Count | None = None  # CPU threads of each process; null: torch's choice, or the cores shared out
+    memory_check: bool = True  # refuses a run that would take more memory than is free
     progress: bool = True
     log_every: Count = 50  # steps between TensorBoard points
     checkpoint_every: Count | None = None  # epochs between checkpoints; null: as few as take 2 % of the time
@@ -455,7 +464,7 @@ class ProbeConfig:
     """The linear probe: logistic regression on a few labels, repeated over draws of the labels."""
 
     labels_per_class: Count = 10
-    draws: Count = 10
+    draws: Annotated[int, Field(ge=1, le=10_000)] = 10
 
 
 @section

@@ -23,6 +23,7 @@ TINY = (
     "monitor.knn.k=5",
     "monitor.probe.draws=2",
     "trainer.progress=false",
+    "trainer.memory_check=false",
     "trainer.checkpoint_every=1",
 )
 SIAMESE = (*TINY, "method.predictor.hidden_dim=16", "method.queue.size=64", "optimizer.warmup_epochs=0")

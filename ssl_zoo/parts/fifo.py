@@ -50,6 +50,10 @@ class Fifo(nn.Module):
         super()._load_from_state_dict(*args, **kwargs)
         self._counted = None
 
+    def assume_full(self) -> None:
+        """Counts as full from now on, for who asks what memory that takes."""
+        self._was_full = True
+
     def remember(self, vectors: Tensor) -> None:
         """Takes note of vectors (N, D), once a batch's terms are computed."""
         if self.training:

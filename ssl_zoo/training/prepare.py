@@ -6,20 +6,18 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytorch_lightning as pl
 import torch
 
-from ssl_zoo import registry
-from ssl_zoo.backbone import Backbone, build_backbone
 from ssl_zoo.config import compose
 from ssl_zoo.data import Data, load_data
 from ssl_zoo.errors import UserError
 from ssl_zoo.method import Method
 from ssl_zoo.parts.batchnorm import synchronize
-from ssl_zoo.parts.matmul_conv import use_matmul_convolutions
 from ssl_zoo.schema import RunConfig
+from ssl_zoo.training.build import build, placed
 from ssl_zoo.training.evaluator import Evaluator
 from ssl_zoo.training.hardware import Plan, plan, use_threads
+from ssl_zoo.training.memory_check import check_memory
 from ssl_zoo.training.processes import Place, place
 from ssl_zoo.training.resume import Position, Saved, choose_run_dir, find_checkpoint
 
@@ -82,6 +80,8 @@ def prepare(config: RunConfig, run_dir: Path | None = None) -> Prepared:
             f"resume continues on the same images; '{saved.path}' was trained on {saved.images}, and data.train now "
             f"has {len(data.train)}; start anew in another run_dir"
         )
+    if config.trainer.memory_check:
+        check_memory(config, data)  # before the weights take any
     method, backbone = build(config, data.channels)
     method.allocate(len(data.train))
     hardware = plan(config, strides_single_pixels=backbone.strides_single_pixels)
@@ -118,19 +118,3 @@ def _check_batch(config: RunConfig, images: int) -> None:
             f"batch_size must be at most the number of training images, {images}; received "
             f"{config.batch_size}{times}; {fix}"
         )
-
-
-def build(config: RunConfig, channels: int) -> tuple[Method, Backbone]:
-    """The method as the seed makes it, and its backbone."""
-    pl.seed_everything(config.seed, workers=True, verbose=False)
-    backbone = build_backbone(config.backbone, channels, config.augment.size)
-    method = registry.get(config.method.name).method
-    return method(config.method, backbone.model, backbone.num_features), backbone
-
-
-def placed(config: RunConfig, method: Method, hardware: Plan) -> Method:
-    """The method on its device, in the layout and with the convolutions that train fastest there."""
-    method = method.to(hardware.device)
-    if hardware.device.type == "cpu" and hardware.precision == "bf16":
-        use_matmul_convolutions(method)
-    return method.to(memory_format=torch.channels_last) if config.trainer.channels_last else method

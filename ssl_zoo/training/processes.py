@@ -33,7 +33,7 @@ from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.schema import RunConfig
 from ssl_zoo.training.hardware import pick_device
 
-__all__ = ["Place", "cluster", "follow", "place", "started"]
+__all__ = ["Place", "cluster", "follow", "launcher", "place", "started"]
 
 SAYS = "ssl-zoo: "  # what a message to the user begins with
 
@@ -59,7 +59,7 @@ def place(config: RunConfig) -> Place:
     """
     trainer = config.trainer
     world = trainer.processes
-    by = _launcher(config)
+    by = launcher(config)
     if by == "torchrun" and os.environ["WORLD_SIZE"] != str(world):
         raise UserError(
             f"trainer.devices * trainer.num_nodes must be the number of processes that torchrun started, "
@@ -97,7 +97,7 @@ def place(config: RunConfig) -> Place:
     return Place(_rank(by, trainer.devices), world)
 
 
-def _launcher(config: RunConfig) -> str:
+def launcher(config: RunConfig) -> str:
     """What starts the processes: torchrun, slurm (srun with one task per process), or the run itself."""
     world = config.trainer.processes
     if "TORCHELASTIC_RUN_ID" in os.environ:
@@ -109,7 +109,7 @@ def _launcher(config: RunConfig) -> str:
 def cluster(config: RunConfig) -> ClusterEnvironment:
     """What starts the processes, for Lightning, which would guess otherwise: any SLURM job is srun's to it."""
     kinds = {"torchrun": TorchElasticEnvironment, "slurm": SLURMEnvironment, "itself": LightningEnvironment}
-    made: ClusterEnvironment = kinds[_launcher(config)]()
+    made: ClusterEnvironment = kinds[launcher(config)]()
     return made
 
 
@@ -131,7 +131,7 @@ def started(config: RunConfig) -> Iterator[None]:
     """
     before = dict(os.environ)
     follows = "LOCAL_RANK" in os.environ  # this process has itself been started
-    alone = config.trainer.devices == 1 or follows or _launcher(config) != "itself"
+    alone = config.trainer.devices == 1 or follows or launcher(config) != "itself"
     others = [] if alone else _start(config)
     over = threading.Event()
     if others:

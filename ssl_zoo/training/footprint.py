@@ -1,0 +1,155 @@
+"""What memory a run will take, found without taking it.
+
+The method is built, stepped and measured on torch's fake tensors, which have shapes and no values: the whole batch
+passes forward, backward and through the optimizer in the time of one small step, and `LiveBytes` counts what would be
+alive. What torch's operations take inside themselves, and what the allocator holds back, is measured; see
+docs/results/memory-estimate.md.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+from torch._subclasses import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor
+
+from ssl_zoo.data import Data, MemorySplit
+from ssl_zoo.method import Method
+from ssl_zoo.parts.fifo import Fifo
+from ssl_zoo.parts.matmul_conv import use_matmul_convolutions
+from ssl_zoo.schema import RunConfig
+from ssl_zoo.training.build import assemble
+from ssl_zoo.training.evaluator import BATCH, PIXEL_SIDE
+from ssl_zoo.training.hardware import Plan, plan
+from ssl_zoo.training.live_bytes import LiveBytes
+
+__all__ = ["Footprint", "footprint"]
+
+STATES = {"sgd": 1, "lars": 1, "adamw": 2}  # values that an optimizer keeps for each weight
+PREFETCHED = 2  # batches that each worker process of a loader prepares ahead
+
+
+@dataclasses.dataclass(frozen=True)
+class Footprint:
+    """What one process of a run takes besides what it has already, in bytes on its device.
+
+    Attributes:
+        device: which that is.
+        weights: parameters and buffers, those of a momentum encoder, a queue and a memory among them.
+        kept: weights, their gradients and the optimizer's state.
+        step: the most that is alive within a training step, `kept` included.
+        measuring: the most that is alive while the encoder is measured, `kept` included.
+        largest: name and shape of the largest tensor among the weights.
+    """
+
+    device: torch.device
+    weights: int
+    kept: int
+    step: int
+    measuring: int
+    largest: str
+
+    @property
+    def total(self) -> int:
+        """The most of all."""
+        return max(self.step, self.measuring)
+
+
+def footprint(config: RunConfig, data: Data) -> Footprint:
+    """Imagines a step on a whole batch and a measurement. Nothing is computed, and no generator drawn from.
+
+    Raises:
+        UserError: the run cannot be built.
+        Exception: the method does what is not possible without values.
+    """
+    own = dataclasses.replace(config, backbone=dataclasses.replace(config.backbone, pretrained=False))
+    with _imagined() as live:
+        method, backbone = assemble(own, data.channels)
+        method.allocate(len(data.train))
+        hardware = plan(config, strides_single_pixels=backbone.strides_single_pixels)
+        if hardware.device.type == "cpu" and hardware.precision == "bf16":
+            use_matmul_convolutions(method)
+        for module in method.modules():
+            if isinstance(module, Fifo):
+                module.assume_full()
+        weights = live.live
+        step, kept = _step(config, method, hardware, live, data)
+        measuring = kept + sum(p.nbytes for p in method.parameters()) + _measuring(config, method, live, data)
+    name, tensor = max(method.state_dict().items(), key=lambda item: item[1].nbytes)
+    largest = f"{name} ({' x '.join(map(str, tensor.shape))})"
+    return Footprint(hardware.device, weights, kept, step, measuring, largest)
+
+
+@contextmanager
+def _imagined() -> Iterator[LiveBytes]:
+    live = LiveBytes()
+    # torch's own copy of a fake tensor asks for its storage, which it has not.
+    with (
+        patch.object(FakeTensor, "__deepcopy__", _copy, create=True),
+        FakeTensorMode(allow_fallback_kernels=False),
+        live,
+    ):
+        yield live
+
+
+def _copy(tensor: Any, memo: dict[int, Any]) -> Any:
+    copied = tensor.detach().clone()
+    copied._is_param = getattr(tensor, "_is_param", False)
+    memo[id(tensor)] = copied
+    return copied.requires_grad_(tensor.requires_grad)
+
+
+def _step(config: RunConfig, method: Method, hardware: Plan, live: LiveBytes, data: Data) -> tuple[int, int]:
+    """The most that is alive in a training step that is not the first, and what stays from one to the next."""
+    processes = config.trainer.processes
+    images = config.batch_size // processes
+    trained = [p for p in method.parameters() if p.requires_grad]
+    for parameter in trained:
+        parameter.grad = torch.zeros_like(parameter)
+    # Not by a step of the optimizer: torch's fused ones have no fake kernel and would step in earnest.
+    state = [torch.zeros_like(p) for p in trained for _ in range(STATES[config.optimizer.name])]
+    buckets = sum(p.nbytes for p in trained) if processes > 1 else 0  # in which DDP sends the gradients
+    kept = live.live + buckets
+    pixels = data.channels * sum(view.size**2 for view in config.views)  # of all views of an image
+    if isinstance(data.train, MemorySplit):
+        batches = data.train.images.shape[1:].numel() * images
+    else:
+        batches = (1 + PREFETCHED * config.data.workers) * pixels * images
+    augmenting = kept + batches + 3 * 4 * pixels * images  # float32: made, put in order, in another layout
+
+    views = [torch.empty(images, data.channels, view.size, view.size) for view in config.views]
+    if config.trainer.channels_last:
+        views = [view.contiguous(memory_format=torch.channels_last) for view in views]
+    live.restart()
+    # The bytes of float16 are those of bfloat16, and those of a GPU those of a CPU.
+    with torch.autocast("cpu", torch.bfloat16, enabled=hardware.dtype is not None):
+        loss: Tensor = method.loss(views, torch.arange(images)).loss
+    method.zero_grad()  # as Lightning does: after the forward pass
+    loss.backward()  # type: ignore[no-untyped-call]
+    del state
+    return max(augmenting, live.peak + buckets + batches), kept
+
+
+def _measuring(config: RunConfig, method: Method, live: LiveBytes, data: Data) -> int:
+    """What measuring an encoder takes: a forward pass, and classifiers on features and on pixels."""
+    method.eval()
+    size = config.augment.size
+    before = live.live
+    live.restart()
+    with torch.inference_mode():
+        features = method.encoder.backbone(torch.empty(BATCH, data.channels, size, size))
+    passing = live.peak - before
+    if data.bank is None or data.test is None:
+        return passing
+    bank, test = min(len(data.bank), config.monitor.bank), min(len(data.test), config.monitor.bank)
+    width = int(features.shape[1])
+    if config.monitor.baselines:
+        width = max(width, data.channels * min(size, PIXEL_SIDE) ** 2)
+    # The bank, once more in float64 where the probe scales it, and the test images, once more scaled.
+    return max(passing + 4 * width * (bank + test), 4 * width * (3 * bank + 2 * test))
