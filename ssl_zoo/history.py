@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
-import json
+import math
 import shlex
 from pathlib import Path
 from typing import Any
+
+from ssl_zoo.records import read_record
 
 __all__ = ["Row", "column", "command", "environment", "evaluations", "metrics", "read_record"]
 
@@ -43,15 +45,6 @@ def environment(folder: Path) -> dict[str, Any]:
     return read_record(folder / "environment.json") or {}
 
 
-def read_record(file: Path) -> dict[str, Any] | None:
-    """What a JSON file holds; None where there is none, or none of ours."""
-    try:
-        found = json.loads(file.read_text())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
 def command(surroundings: dict[str, Any]) -> str | None:
     """The words that began the run, as they are typed; None for one that was begun from Python."""
     words = surroundings.get("command")
@@ -67,4 +60,6 @@ def _numbers(row: dict[str, Any]) -> Row:
             numbers[name] = float(text)
         except (TypeError, ValueError):
             continue
+    if not math.isfinite(numbers.get("epoch", 0.0)):
+        del numbers["epoch"]
     return numbers

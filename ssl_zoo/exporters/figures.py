@@ -131,7 +131,8 @@ def _evaluated(encoder: Encoder) -> list[Figure]:
 def _values(record: dict[str, Any]) -> dict[str, float | None]:
     """The figures of a record by their metric: its headline, or all scores where it has none."""
     if record.get("kind") == "label_free":
-        return {row["score"]: row["value"] for row in record.get("rows") or ()}
+        rows = [row for row in record.get("rows") or () if isinstance(row.get("value"), (int, float))]
+        return {str(row.get("score")): row["value"] for row in rows}
     return {str(record.get("metric") or "top1"): record.get("top1")}
 
 
