@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from ssl_zoo import streams
 from ssl_zoo.errors import Interrupted, Unfinished, UserError, in_words, unknown_name
+from ssl_zoo.signals import sigterm_interrupts
 
 __all__ = ["entry", "main"]
 
@@ -38,7 +39,7 @@ Keys that are often set: method, data, recipe, experiment, epochs, batch_size, s
 resume; groups method.*, backbone.*, augment.*, optimizer.*, data.*, trainer.*, monitor.*. `ssl-zoo config`
 prints them all with their values.
 
-Exit status: 0 done (also for a collapsed run), 2 the input is wrong, 1 anything else.
+Exit status: 0 done (also for a collapsed run), 2 the input is wrong, 1 anything else, Ctrl-C and SIGTERM included.
 """
 
 
@@ -138,7 +139,8 @@ def main(words: Sequence[str]) -> int:
     try:
         if words[0] not in VERBS:
             raise unknown_name("verb", words[0], VERBS)
-        VERBS[words[0]](words[1:])
+        with sigterm_interrupts():
+            VERBS[words[0]](words[1:])
     except UserError as error:
         streams.complain(str(error))
         return 2

@@ -47,7 +47,7 @@ class UserError(ValueError):
 
 
 class Interrupted(BaseException):
-    """Ctrl-C or SIGTERM: a run has stopped between two steps and is saved."""
+    """Ctrl-C or SIGTERM: a run has stopped, between two steps and saved where its training had begun."""
 
 
 class DiskError(OSError):

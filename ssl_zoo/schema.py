@@ -197,7 +197,7 @@ class AugmentConfig(ViewConfig):
 class DataConfig:
     """Where the images come from. `train` and `test` are folders for `source: imagefolder`."""
 
-    name: str
+    name: Annotated[str, Field(max_length=100)]  # in the name of the run directory: no path
     source: Literal["digits", "cifar10", "cifar100", "stl10", "imagefolder"]
     train: Folder | None = None
     test: Folder | None = None  # null: no test set, unless `holdout` makes one
@@ -214,6 +214,11 @@ class DataConfig:
     std: tuple[Positive, ...] = (0.229, 0.224, 0.225)
 
     def __post_init__(self) -> None:
+        if not self.name.strip() or self.name.startswith(".") or set(self.name) & set("/\\"):
+            raise ValueError(
+                f"data.name must be a name, not empty, without / and \\ and not beginning with a dot; received "
+                f"'{self.name}'; set data.name=NAME"
+            )
         if not len(self.mean) == len(self.std) == self.channels:
             raise ValueError(
                 f"data.mean and data.std need one value per channel; received {len(self.mean)} and "

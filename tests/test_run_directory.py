@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import torch
 from runs import words
 
 from ssl_zoo.cli import main
+from ssl_zoo.config import compose
 from ssl_zoo.errors import UserError
 from ssl_zoo.folders import why_not_writable
 from ssl_zoo.locks import LOCK, hold
@@ -189,3 +191,25 @@ def test_the_current_folder_stays_the_current_one(tmp_path: Path, monkeypatch: p
     with whole_folder(Path()) as fresh:
         (fresh / "file").write_text("all of it")
     assert os.listdir() == ["file"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_before_the_training_begins(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(config: Any) -> None:
+        assert (tmp_path / "run").is_dir()
+        signal.raise_signal(number)
+
+    monkeypatch.setattr("ssl_zoo.training.prepare.load_data", stop)
+    before = signal.getsignal(number)
+    assert main(["train", *RUN, f"run_dir={tmp_path / 'run'}"]) == 1
+    assert capsys.readouterr().err == "ssl-zoo: stopped; nothing was saved yet\n"
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("name", ["../../esc", "/abs", ".hidden", "a\\b", "", " ", "x" * 101])
+def test_a_data_sets_name_is_no_path(name: str) -> None:
+    with pytest.raises(UserError, match=r"data\.name"):
+        compose(["method=simsiam", "data=digits", f"data.name='{name}'"])

@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 import torch
 
+from ssl_zoo.signals import sigterm_interrupts
 from ssl_zoo.suites.plan import Job
 from ssl_zoo.suites.work import PATIENCE, is_done, write_task
 
@@ -108,7 +109,7 @@ def run_local(
         KeyboardInterrupt: Ctrl-C, or SIGTERM: those under way have been stopped, and saved where they could.
     """
     waiting, running = list(jobs), list[Running]()
-    with _sigterm_interrupts():
+    with sigterm_interrupts():
         try:
             while waiting or running:
                 while waiting and len(running) < slots.workers:
@@ -192,21 +193,3 @@ def _stop(running: Sequence[Running]) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(one.process.pid, signal.SIGKILL)
         _close(one)
-
-
-@contextlib.contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """SIGTERM stops a suite as Ctrl-C does."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not in the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -23,6 +23,7 @@ from ssl_zoo.config import written
 from ssl_zoo.errors import Interrupted, UserError, in_words
 from ssl_zoo.history import evaluations, read_record
 from ssl_zoo.locks import hold
+from ssl_zoo.signals import sigterm_interrupts
 from ssl_zoo.suites.plan import Job
 from ssl_zoo.writing import write_json
 
@@ -124,10 +125,14 @@ def main() -> None:
         _stop_with_parent()
     task = json.loads(Path(sys.argv[1]).read_text())
     try:
-        work(task)
+        with sigterm_interrupts():
+            work(task)
     except UserError as error:
         sys.stderr.write(f"ssl-zoo: {error}\n")
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("ssl-zoo: stopped\n")
+        sys.exit(1)
     except (Interrupted, OSError) as error:
         sys.stderr.write(f"ssl-zoo: {in_words(error) if isinstance(error, OSError) else error}\n")
         sys.exit(1)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ssl_zoo.config import written
-from ssl_zoo.errors import DiskError
+from ssl_zoo.errors import DiskError, Interrupted
 from ssl_zoo.locks import LOCK, hold, is_empty
 from ssl_zoo.training.checkpoints import LAST, PREVIOUS
 from ssl_zoo.writing import naming
@@ -36,9 +36,11 @@ def own_folder(run_dir: Path) -> Iterator[bool]:
             saved = any((run_dir / "checkpoints" / name).is_file() for name in (LAST, PREVIOUS))
             if new and not saved:
                 _clear(run_dir)
+            kept = f"what was saved before is kept; to continue: {command_to_continue(run_dir)}"
             if isinstance(error, OSError) and saved:
-                kept = f"what was saved before is kept; to continue: {command_to_continue(run_dir)}"
                 raise DiskError(error, kept) from error
+            if isinstance(error, KeyboardInterrupt):
+                raise Interrupted(f"stopped; {kept if saved else 'nothing was saved yet'}") from None
             raise
 
 
