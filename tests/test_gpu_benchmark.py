@@ -12,7 +12,7 @@ from typing import Any
 import held
 import pytest
 from ssl_zoo.benchmarks.gpu import __main__ as command
-from ssl_zoo.benchmarks.gpu import options, processes, session, steps
+from ssl_zoo.benchmarks.gpu import options, plan, processes, session, steps
 from ssl_zoo.benchmarks.gpu.processes import Outcome, Task, run_together
 
 from ssl_zoo.config import compose
@@ -73,21 +73,21 @@ def measured(rate: float, gain: float | None = None, cost: float = 60.0) -> dict
 
 def test_the_time_left_and_the_throughput_decide_what_is_run() -> None:
     seconds = (
-        200 * steps.IMAGES * steps.VIEWS / 50_000 * steps.SLACK + steps.START
+        200 * plan.IMAGES * plan.VIEWS / 50_000 * plan.SLACK + plan.START
     )  # of 200 epochs at 50,000 views/s
-    assert steps.decide(measured(50_000), seconds + 1) == steps.Decision(200, False, seconds)
-    assert steps.decide(measured(50_000), seconds - 1) == steps.decide(
-        measured(50_000), seconds / 2 + steps.START
+    assert plan.decide(measured(50_000), seconds + 1) == plan.Decision(200, False, seconds)
+    assert plan.decide(measured(50_000), seconds - 1) == plan.decide(
+        measured(50_000), seconds / 2 + plan.START
     )
-    assert steps.decide(measured(50_000), steps.START) is None
-    shared = steps.decide(measured(50_000), seconds, at_once=4)
+    assert plan.decide(measured(50_000), plan.START) is None
+    shared = plan.decide(measured(50_000), seconds, at_once=4)
     assert shared is not None
     assert shared.epochs == 50
     for gain, cost, compiles in ((1.5, 60, True), (1.5, 300, False), (0.9, 0, False)):
-        decision = steps.decide(measured(50_000, gain, cost), FOREVER)
+        decision = plan.decide(measured(50_000, gain, cost), FOREVER)
         assert decision is not None
         assert (decision.epochs, decision.compile) == (200, compiles)
-    assert steps.decide(None, 100) == steps.Decision(200, False, 100)
+    assert plan.decide(None, 100) == plan.Decision(200, False, 100)
 
 
 def test_a_process_is_ended_at_its_limit_with_all_it_started(

@@ -273,3 +273,45 @@ def test_regular_costs_at_the_runs_own_settings() -> None:
 
 def _sizes(module: torch.nn.Module) -> list[tuple[int, ...]]:
     return sorted(tuple(p.shape) for p in module.parameters())
+
+
+class Stub:
+    """A contender that computes nothing; `bare` cannot start, and what `lightly` does cannot be timed by parts."""
+
+    def __init__(self, name: str, command: list[str], **_: Any) -> None:
+        self.name, self.broken = name, name == "bare" or (name == "lightly" and "--parts" in command)
+        self.started = self.workers_mb = 0.0
+        self.peak_mb = 100.0
+        log.append(f"{name} is launched")
+
+    def ready(self) -> dict[str, Any]:
+        log.append(f"{self.name} begins")
+        if self.broken:
+            raise turns.ContenderFailed("no compiler")
+        return {"begun": 2.0, "imported": 1.0}
+
+    def turn(self, order: Order) -> dict[str, Any]:
+        return {"steps": 1, "began": 0.0, "ended": 0.5, "gpu_mb": None, "threads": 1}
+
+    def close(self) -> None:
+        pass
+
+
+log: list[str] = []
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_contender_that_fails_leaves_the_others_their_figures(
+    together: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    log.clear()
+    monkeypatch.setattr(compare, "Contender", Stub)
+    monkeypatch.setattr(compare, "flops_per_view", lambda words: 1e9)
+    chosen = ["--contenders", "bare,bare-fp32,lightly", "--rounds", "2", "--json", str(tmp_path / "json")]
+    assert compare.main([*chosen, *(["--together"] if together else []), *words()]) == 0
+    result = json.loads((tmp_path / "json").read_text())
+    assert set(result["contenders"]) == {"bare-fp32", "lightly"}
+    assert result["failed"] == {"bare": "no compiler", "lightly, in parts": "no compiler"}
+    assert result["contenders"]["lightly"]["views_per_second"]["rounds"] == [128.0, 128.0]
+    assert "bare failed: no compiler" in capsys.readouterr().out
+    assert log.index("lightly is launched") < log.index("bare begins") or not together

@@ -17,6 +17,7 @@ import torch
 from ssl_zoo.result import git_commit, versions
 
 from . import steps
+from .plan import Decision, decide
 from .processes import SHORT, Outcome, Task, run_together
 from .summary import summary
 
@@ -24,7 +25,7 @@ __all__ = ["NAMES", "Session"]
 
 NAMES = ("methods", "throughput", "simsiam", "more")
 LIMITS = {"methods": 150.0, "tests": 240.0, "throughput": 240.0, "linear": 90.0}  # seconds
-SIDE_BY_SIDE = 6  # small runs at a time: five in fp32 should take 40 GB
+SIDE_BY_SIDE = 7  # small runs at a time: five in fp32 should take 40 GB
 RESERVE = 15.0  # seconds that are left at the end, for a process that is slow to end
 
 
@@ -70,7 +71,7 @@ class Session:
         if self.setting.tests is None:
             self._note(Outcome("tests", "not started: no folder of tests; say --tests CHECKOUT/tests"))
         else:
-            tasks.insert(0, steps.tests(self.setting, LIMITS["tests"]))
+            tasks = steps.tests(self.setting, LIMITS["tests"]) + tasks
         self._run(tasks, at_once=1 if self.setting.toy else SIDE_BY_SIDE)
 
     def throughput(self) -> None:
@@ -110,18 +111,16 @@ class Session:
             epochs = 1 if self.setting.toy else decision.epochs
             self._run([steps.suite(self.setting, self.left, epochs, at_once=2)])
 
-    def _long(self, method: str, decision: steps.Decision, seed: int = 0, name: str | None = None) -> Task:
+    def _long(self, method: str, decision: Decision, seed: int = 0, name: str | None = None) -> Task:
         epochs = 2 if self.setting.toy else decision.epochs
         more = [f"epochs={epochs}", f"seed={seed}", f"compile={str(decision.compile).lower()}"]
         more += [f"data.workers={self.setting.cores}", "monitor.every=20"]
         return steps.run(self.setting, method, self.left, *more, name=name)
 
-    def _decide(self, *, at_once: int = 1, reserved: float = 0) -> steps.Decision | None:
+    def _decide(self, *, at_once: int = 1, reserved: float = 0) -> Decision | None:
         if self.setting.toy:
-            return steps.Decision(2, False, 0) if self.left > SHORT else None
-        return (
-            steps.decide(self.measured, self.left - reserved, at_once=at_once) if self.left > SHORT else None
-        )
+            return Decision(2, False, 0) if self.left > SHORT else None
+        return decide(self.measured, self.left - reserved, at_once=at_once) if self.left > SHORT else None
 
     def _run(self, tasks: Sequence[Task], at_once: int = 1) -> None:
         """Runs what there is time for."""

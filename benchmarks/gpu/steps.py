@@ -12,24 +12,9 @@ from typing import Any, NamedTuple
 
 from .processes import Figures, Task
 
-__all__ = [
-    "METHODS",
-    "Decision",
-    "Setting",
-    "decide",
-    "evaluation",
-    "methods",
-    "run",
-    "suite",
-    "tests",
-    "throughput",
-]
+__all__ = ["METHODS", "Setting", "evaluation", "methods", "read_run", "run", "suite", "tests", "throughput"]
 
 METHODS = ("simsiam", "byol", "simclr", "moco", "swav")
-IMAGES, VIEWS = 50_000, 2
-EPOCHS = (200, 100, 50, 20)  # tried in this order, until one fits into the time
-START = 45.0  # seconds of a run that are not steps: imports, decoding, the last measurements
-SLACK = 1.1  # measurements and checkpoints in between, and a rate that was measured in a short time
 TOY = (
     "backbone.name=test_resnet", "method.projector.hidden_dim=32", "method.projector.output_dim=16",
     "method.predictor.hidden_dim=16", "method.queue.size=64", "batch_size=16", "monitor.knn.k=5",
@@ -70,44 +55,6 @@ class Setting(NamedTuple):
         ]
 
 
-class Decision(NamedTuple):
-    """How a long run is made."""
-
-    epochs: int
-    compile: bool
-    seconds: float  # that it will take, as far as is known
-
-
-def decide(measured: dict[str, Any] | None, left: float, *, at_once: int = 1) -> Decision | None:
-    """The most epochs that fit into the time, compiled if that is sooner done; None if none fit.
-
-    Args:
-        measured: what `speed.compare` found; None: 200 epochs, not compiled, whatever they take.
-        left: seconds.
-        at_once: runs that share the GPU.
-    """
-    if measured is None:
-        return Decision(EPOCHS[0], False, left)
-    rates = {name: found["views_per_second"]["median"] for name, found in measured["contenders"].items()}
-    rate = rates.get("ssl-zoo") or max(rates.values())
-    gain, cost = compiling(measured) or (1.0, 0.0)
-    for epochs in EPOCHS:
-        plain = at_once * epochs * IMAGES * VIEWS / rate
-        seconds, compiles = min((plain * SLACK, False), (plain / gain * SLACK + cost, True))
-        if START + seconds <= left:
-            return Decision(epochs, compiles, START + seconds)
-    return None
-
-
-def compiling(measured: dict[str, Any]) -> tuple[float, float] | None:
-    """How many times faster a compiled step is, and the seconds that compiling takes; None if not measured."""
-    plain, compiled = (measured["contenders"].get(name) for name in ("bare", "bare-compiled"))
-    if plain is None or compiled is None:
-        return None
-    gain = compiled["views_per_second"]["median"] / plain["views_per_second"]["median"]
-    return gain, max(0.0, compiled["warmup_seconds"] - plain["warmup_seconds"])
-
-
 def methods(setting: Setting, limit: float) -> list[Task]:
     """An epoch of each method at full width, in bf16 and in fp32."""
     more = ("epochs=1", "monitor.baselines=false", f"data.workers={max(1, setting.cores // 4)}")
@@ -118,21 +65,33 @@ def methods(setting: Setting, limit: float) -> list[Task]:
     ]
 
 
-def tests(setting: Setting, limit: float) -> Task:
+def tests(setting: Setting, limit: float) -> list[Task]:
     """The tests for a GPU, by path: without the options of a checkout, some of which need packages."""
     assert setting.tests is not None
-    command = [sys.executable, "-m", "pytest", "-c", str(setting.tests.parent / "pyproject.toml")]
-    command += [
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-c",
+        str(setting.tests.parent / "pyproject.toml"),
         "-o",
         "addopts=",
+    ]
+    command += [
         "-o",
         "filterwarnings=default",
         "--import-mode=importlib",
         "-p",
         "no:cacheprovider",
+        "-q",
+        "-rfE",
     ]
-    command += ["-q", "-rfE", "-m", "gpu", str(setting.tests / "gpu")]
-    return Task("tests", command, limit, lambda printed: {"said": printed.strip().rpartition("\n")[2]})
+    command += ["-m", "gpu", str(setting.tests / "gpu"), "-k"]
+    parts = {
+        "tests of compiling": "compiled",
+        "tests": "not compiled",
+    }  # side by side, as compiling takes long
+    return [Task(name, [*command, part], limit, _last_line) for name, part in parts.items()]
 
 
 def throughput(setting: Setting, limit: float) -> Task:
@@ -143,7 +102,15 @@ def throughput(setting: Setting, limit: float) -> Task:
         if setting.toy
         else ("--rounds", "3", "--steps", "10")
     )
-    command = [sys.executable, "-m", "ssl_zoo.benchmarks.speed.compare", *rounds, "--json", str(file)]
+    command = [
+        sys.executable,
+        "-m",
+        "ssl_zoo.benchmarks.speed.compare",
+        *rounds,
+        "--together",
+        "--json",
+        str(file),
+    ]
     command += [
         "--contenders",
         "ssl-zoo,bare,lightly" if setting.toy else "ssl-zoo,bare,bare-compiled,lightly",
@@ -214,6 +181,10 @@ def _evaluated(folder: Path, printed: str) -> Figures:
     records: Sequence[Path] = sorted(folder.glob("eval-linear_cached-*.json"))
     record = _json(records[-1])
     return {"top1": record["top1"], "in_words": record["in_words"], "seconds": record["seconds"]}
+
+
+def _last_line(printed: str) -> Figures:
+    return {"said": printed.strip().rpartition("\n")[2]}
 
 
 def _json(file: Path) -> dict[str, Any]:

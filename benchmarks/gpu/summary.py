@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .plan import compiling
 from .processes import Outcome
-from .steps import METHODS, compiling
+from .steps import METHODS
 
 __all__ = ["summary"]
 

@@ -25,8 +25,8 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ from . import lightly_way
 from .contenders import CONTENDERS
 from .flops import flops_per_view, peak_flops
 from .gate import Order
-from .report import SOLO_LEARN, figures, ratios, regular_costs, shares, table
+from .report import figures, notes, ratios, regular_costs, shares, table
 from .shares import WORDS, check_single
 from .turns import Contender, ContenderFailed, available_cores, take_turns
 
@@ -80,6 +80,11 @@ def _options(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, help="cores and threads of each contender; all if not said")
     parser.add_argument("--workers", type=int, help="of lightly's DataLoader; as many as cores if not said")
     parser.add_argument("--contenders", default=",".join(STANDARD), help=f"of {', '.join(CONTENDERS)}")
+    parser.add_argument(
+        "--together",
+        action="store_true",
+        help="start all at once, which is sooner done; start-up times mean nothing",
+    )
     parser.add_argument("--json", type=Path, help="file that gets all figures")
     return parser.parse_intermixed_args(words)
 
@@ -100,25 +105,35 @@ def compare(options: argparse.Namespace) -> Report:
     views_per_step = config.batch_size * len(config.views)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as running:
 
-        def start(name: str, *flags: str) -> tuple[Contender, Report]:
+        def launch(name: str, *flags: str) -> Contender:
             place = Path(folder) / "-".join((name, *flags))
             place.mkdir()
             command = [sys.executable, "-m", "ssl_zoo.benchmarks.speed.contenders", name, *flags]
             command += ["--folder", str(place), "--workers", str(workers), "--words", *words]
             contender = Contender(name, command, log=place.with_suffix(".log"), cores=cores)
             running.callback(contender.close)
+            return contender
+
+        def begin(contender: Contender) -> Report:
             begun = contender.ready()
             before = time.monotonic()
             contender.turn(Order(untimed=options.warmup, steps=0))
-            return contender, {**begun, "warmup_seconds": time.monotonic() - before}
+            return {**begun, "warmup_seconds": time.monotonic() - before}
 
         started: dict[str, tuple[Contender, Report]] = {}
+        timed: dict[str, Contender] = {}  # by the parts of a step
         failed: dict[str, str] = {}
-        for name in names:
-            try:
-                started[name] = start(name)
-            except ContenderFailed as error:  # the others go on
-                failed[name] = str(error)
+        watched = [name for name in names if name in WATCHED]
+        launched = [launch(name) for name in names] if options.together else []
+        waiting = [launch(name, "--parts") for name in watched] if options.together else []
+        for number, name in enumerate(names):
+            with _noted(failed, name):
+                contender = launched[number] if launched else launch(name)
+                started[name] = contender, begin(contender)
+        for contender in waiting:
+            with _noted(failed, f"{contender.name}, in parts"):
+                begin(contender)
+                timed[contender.name] = contender
         if not started:
             raise ContenderFailed("\n".join(failed.values()))
         names = list(started)
@@ -131,10 +146,14 @@ def compare(options: argparse.Namespace) -> Report:
         }
         for contender, _ in started.values():
             contender.close()
-        for name in (name for name in names if name in WATCHED):
-            contender, _ = start(name, "--parts")
-            found[name]["shares"] = shares(contender.turn(order)["parts"])
-            contender.close()
+        for name in (name for name in watched if name in started):
+            with _noted(failed, f"{name}, in parts"):
+                if not options.together:
+                    timed[name] = launch(name, "--parts")
+                    begin(timed[name])
+                if name in timed:
+                    found[name]["shares"] = shares(timed[name].turn(order)["parts"])
+                    timed[name].close()
     flops = flops_per_view(words)
     gpu = torch.cuda.get_device_name(device.device) if device.device.type == "cuda" else None
     peak = peak_flops(gpu) if gpu else None
@@ -170,8 +189,17 @@ def compare(options: argparse.Namespace) -> Report:
         }
         if peak
         else None,
-        "notes": _notes(config, names),
+        "notes": notes(config, names),
     }
+
+
+@contextmanager
+def _noted(failed: dict[str, str], name: str) -> Iterator[None]:
+    """Notes a contender that ends by itself; the others go on."""
+    try:
+        yield
+    except ContenderFailed as error:
+        failed[name] = str(error)
 
 
 def _checked(options: argparse.Namespace, config: Any) -> list[str]:
@@ -214,19 +242,6 @@ def _described(config: Any) -> Report:
         "views": len(config.views),
         "accumulate": config.trainer.accumulate,
     }
-
-
-def _notes(config: Any, names: Sequence[str]) -> list[str]:
-    notes = [
-        "Ends of epochs count where they fall into a turn, with ssl-zoo's checkpoint and lightly's new workers.",
-        "MiB: the main process at its peak and, of its workers, what each has to itself; on a GPU what is allocated "
-        "there.",
-    ]
-    if "lightly" in names and config.views[0].affine.p > 0:
-        notes.append("lightly: of the affine augmentation its transform has the rotation, and has no shear.")
-    if "lightly" in names and config.data.channels == 1:
-        notes.append("lightly: gray images stay gray, one channel, normalised as ours.")
-    return [*notes, SOLO_LEARN]
 
 
 if __name__ == "__main__":

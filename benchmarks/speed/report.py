@@ -11,7 +11,7 @@ from ssl_zoo.training.recorder import SAVE_SHARE
 
 from .watch import PARTS
 
-__all__ = ["figures", "ratios", "regular_costs", "shares", "spread", "table"]
+__all__ = ["figures", "notes", "ratios", "regular_costs", "shares", "spread", "table"]
 
 Report = dict[str, Any]
 SOLO_LEARN = (
@@ -68,6 +68,20 @@ def regular_costs(costs: Report, config: RunConfig, views_per_second: float) -> 
         "measuring_share": measuring / whole,
         "checkpoint_share": saving / whole,
     }
+
+
+def notes(config: RunConfig, names: Sequence[str]) -> list[str]:
+    """What a reader of the figures should know."""
+    found = [
+        "Ends of epochs count where they fall into a turn, with ssl-zoo's checkpoint and lightly's new workers.",
+        "MiB: the main process at its peak and, of its workers, what each has to itself; on a GPU what is allocated "
+        "there.",
+    ]
+    if "lightly" in names and config.views[0].affine.p > 0:
+        found.append("lightly: of the affine augmentation its transform has the rotation, and has no shear.")
+    if "lightly" in names and config.data.channels == 1:
+        found.append("lightly: gray images stay gray, one channel, normalised as ours.")
+    return [*found, SOLO_LEARN]
 
 
 def table(result: Report) -> str:

@@ -22,6 +22,7 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU"),
     pytest.mark.filterwarnings("default"),  # the compiler has advice to give
 ]
+QUICK = ("precision=bf16", "monitor.baselines=false")
 
 
 def train(run_dir: Path, *overrides: str, method: str = "simsiam") -> Result:
@@ -92,20 +93,22 @@ def test_images_on_the_gpu_change_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     assert_equal(tmp_path / "True", tmp_path / "False")
 
 
-@pytest.mark.parametrize("compiles", [False, True])
 @pytest.mark.parametrize("method", ["byol", "swav"])
-def test_a_resumed_run_is_the_same_to_the_bit(method: str, compiles: bool, tmp_path: Path) -> None:
-    settings = (f"compile={compiles}".lower(), "precision=bf16", "monitor.baselines=false")
-    train(tmp_path / "whole", *settings, method=method)
+def test_a_resumed_run_is_the_same_to_the_bit(method: str, tmp_path: Path) -> None:
+    train(tmp_path / "whole", *QUICK, method=method)
     halfway = tmp_path / "whole" / "checkpoints" / "previous.ckpt"
-    torch.compiler.reset()
-    train(tmp_path / "parts", *settings, f"resume={halfway}", method=method)
+    train(tmp_path / "parts", *QUICK, f"resume={halfway}", method=method)
     assert_equal(tmp_path / "whole", tmp_path / "parts")
 
 
-def test_a_compiled_run_learns_the_same(tmp_path: Path) -> None:
-    plain = train(tmp_path / "plain", "epochs=1", "precision=fp32")
-    compiled = train(tmp_path / "compiled", "epochs=1", "precision=fp32", "compile=true")
+def test_a_compiled_run_learns_the_same_and_resumes_to_the_bit(tmp_path: Path) -> None:
+    """BYOL, whose two encoders are compiled."""
+    plain = train(tmp_path / "plain", *QUICK, method="byol")
+    compiled = train(tmp_path / "whole", *QUICK, "compile=true", method="byol")
     assert plain.loss is not None
-    assert compiled.loss == pytest.approx(plain.loss, abs=0.02)
+    assert compiled.loss == pytest.approx(plain.loss, abs=0.05)
     assert compiled.effective_rank == pytest.approx(plain.effective_rank, rel=0.2)
+    halfway = tmp_path / "whole" / "checkpoints" / "previous.ckpt"
+    torch.compiler.reset()
+    train(tmp_path / "parts", *QUICK, "compile=true", f"resume={halfway}", method="byol")
+    assert_equal(tmp_path / "whole", tmp_path / "parts")

@@ -1,0 +1,50 @@
+"""How long a run can be in the time that is left, and whether to compile it: by the measured throughput."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+__all__ = ["Decision", "compiling", "decide"]
+
+IMAGES, VIEWS = 50_000, 2
+EPOCHS = (200, 100, 50, 20)  # tried in this order, until one fits into the time
+START = 35.0  # seconds of a run that are not steps: imports, decoding, the last measurements
+SLACK = 1.08  # measurements and checkpoints in between, and a rate that was measured in a short time
+
+
+class Decision(NamedTuple):
+    """How a long run is made."""
+
+    epochs: int
+    compile: bool
+    seconds: float  # that it will take, as far as is known
+
+
+def decide(measured: dict[str, Any] | None, left: float, *, at_once: int = 1) -> Decision | None:
+    """The most epochs that fit into the time, compiled if that is sooner done; None if none fit.
+
+    Args:
+        measured: what `speed.compare` found; None: 200 epochs, not compiled, whatever they take.
+        left: seconds.
+        at_once: runs that share the GPU.
+    """
+    if measured is None:
+        return Decision(EPOCHS[0], False, left)
+    rates = {name: found["views_per_second"]["median"] for name, found in measured["contenders"].items()}
+    rate = rates.get("ssl-zoo") or max(rates.values())
+    gain, cost = compiling(measured) or (1.0, 0.0)
+    for epochs in EPOCHS:
+        plain = at_once * epochs * IMAGES * VIEWS / rate
+        seconds, compiles = min((plain * SLACK, False), (plain / gain * SLACK + cost, True))
+        if START + seconds <= left:
+            return Decision(epochs, compiles, START + seconds)
+    return None
+
+
+def compiling(measured: dict[str, Any]) -> tuple[float, float] | None:
+    """How many times faster a compiled step is, and the seconds that compiling takes; None if not measured."""
+    plain, compiled = (measured["contenders"].get(name) for name in ("bare", "bare-compiled"))
+    if plain is None or compiled is None:
+        return None
+    gain = compiled["views_per_second"]["median"] / plain["views_per_second"]["median"]
+    return gain, max(0.0, compiled["warmup_seconds"] - plain["warmup_seconds"])
