@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from ssl_zoo import registry
 from ssl_zoo.config import compose
 from ssl_zoo.equation import Siamese
 from ssl_zoo.method import Progress
+from ssl_zoo.schema import RunConfig
 
 SMALL = (
     "method.projector.hidden_dim=16",
@@ -39,11 +41,15 @@ class Flat(nn.Module):
         return features
 
 
+@functools.cache
+def composed(name: str, *words: str) -> RunConfig:
+    """The paper's settings but for the widths; the same words are composed once, which takes longer than the tests."""
+    return compose([f"method={name}", "data=cifar10", "recipe=null", *SMALL, *words])
+
+
 def build(name: str, *words: str, seed: int = 0) -> Siamese:
     """A method on `Flat` with its paper's settings but for the widths, in training mode."""
-    config = compose(
-        [f"method={name}", "data=cifar10", "recipe=null", *SMALL, *words]
-    )  # the paper's settings
+    config = composed(name, *words)
     torch.manual_seed(seed)
     method = registry.get(name).method(config.method, Flat(), 12)
     assert isinstance(method, Siamese)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from helpers import Flat, build, make_views, progress
+from helpers import Flat, build, composed, make_views, progress
 
 from ssl_zoo.distributed import gather
 from ssl_zoo.equation import Siamese
@@ -149,4 +149,9 @@ def work(rank: int, out: str) -> None:
 
 
 if __name__ == "__main__":
-    mp.spawn(work, args=(sys.argv[1],), nprocs=2)
+    for words in CASES.values():
+        if words != ("barlowtwins",):
+            composed(*words)
+    # Nothing is computed before: forks have imported and composed everything already.
+    start = "fork" if "fork" in mp.get_all_start_methods() else "spawn"
+    mp.start_processes(work, args=(sys.argv[1],), nprocs=2, start_method=start)
