@@ -70,10 +70,16 @@ def gray_of(folder: str) -> Gray | None:
 def _stamp(root: str) -> tuple[int, ...]:
     """Changes when a file of the folder or of one directly below it is added or removed."""
     try:
-        below = [entry for entry in os.scandir(root) if entry.is_dir()]
-        return tuple(os.stat(path).st_mtime_ns for path in (root, *sorted(entry.path for entry in below)))
+        changed = os.stat(root).st_mtime_ns
+        return changed, *(os.stat(path).st_mtime_ns for path in _folders(root, changed))
     except (OSError, ValueError):  # no name of a file has a zero byte
         return ()
+
+
+@lru_cache(maxsize=64)
+def _folders(root: str, changed: int) -> tuple[str, ...]:
+    """The folders directly below one, listed anew when its time of change is another."""
+    return tuple(sorted(entry.path for entry in os.scandir(root) if entry.is_dir()))
 
 
 @lru_cache(maxsize=64)

@@ -80,10 +80,8 @@ def _train(ready: Prepared, *, silent: bool, locked: bool = True) -> Result:
 
     title = f"{variant(config)} on {config.data.name}"
     narrator = Narrator(config.epochs, silent=silent, bar=config.trainer.progress)
-    if (line := describe(config)) is not None:
-        narrator.note(line)
-    for line in _files(ready.data):
-        narrator.note(line)
+    for note in () if silent else _about_images(config, ready.data):
+        narrator.note(note)
     narrator.start(title, f" · {_size(ready)}")
     if not locked:
         narrator.note(f"the file system of '{ready.run_dir}' has no locks: start nothing else in that folder")
@@ -211,8 +209,10 @@ def _skipped(data: Data, config: RunConfig) -> int | None:
     return len({*data.skipped, *data.lost}) if config.data.source == "imagefolder" else None
 
 
-def _files(data: Data) -> Iterator[str]:
-    """What was left of the folders, in a line each."""
+def _about_images(config: RunConfig, data: Data) -> Iterator[str]:
+    """How a folder's images are trained on, and what was left out of it, in a line each."""
+    if (line := describe(config)) is not None:
+        yield line
     if data.skipped:
         yield f"unreadable files left out: {len(data.skipped)}, such as '{data.skipped[0]}'"
     if data.emptied:
