@@ -81,7 +81,7 @@ def _folder(name: str, source: str) -> Path:
 def group_names(group: str, folders: Sequence[Path] | None = None) -> list[str]:
     """The names that `group=` accepts, for instance `digits/simsiam` for the group `recipe`."""
     roots = [folder / group for folder in folders or group_dirs()]
-    files = [(root, file) for root in roots for file in sorted(root.rglob("*.yaml"))]
+    files = [(root, file) for root in roots for file in sorted(root.rglob("*.yaml")) if file.is_file()]
     names = dict.fromkeys(file.relative_to(root).with_suffix("").as_posix() for root, file in files)
     return [name for name in names if name != "none"]
 
@@ -285,7 +285,7 @@ def _check_headers(values: Mapping[str, Any], chosen: Any, folders: Sequence[Pat
     """Refuses a YAML file whose keys Hydra has put into a block named as its group, where nothing reads them."""
     for group in GROUPS:
         block = values.get(group)
-        if isinstance(block, Mapping) and (group in block or (group in OPTIONAL and block)):
+        if (isinstance(block, Mapping) and group in block) or (group in OPTIONAL and block):
             raise UserError(
                 f"a YAML file of {group}/ begins with the line '# @package _global_'; "
                 f"'{group_file(group, str(chosen[group]), folders)}' does not; add the line"
@@ -307,7 +307,8 @@ def _method_of(experiment: str, folders: Sequence[Path]) -> str | None:
     """The method that an experiment chooses, itself or by one that it builds on: Hydra does not say which."""
     blocks = yaml.safe_load(group_file("experiment", experiment, folders).read_text()) or {}
     names, own = group_names("experiment", folders), []
-    for entry in (blocks.get("defaults") if isinstance(blocks, Mapping) else None) or []:
+    defaults = blocks.get("defaults") if isinstance(blocks, Mapping) else None
+    for entry in defaults if isinstance(defaults, list) else []:
         base = str(entry).removeprefix("/experiment/")
         if isinstance(entry, Mapping):
             own.append(entry.get("override /method"))

@@ -135,7 +135,6 @@ def _backbones() -> list[str]:
 
 def _summary(group: str, name: str) -> str:
     """The first line of comment in a YAML file."""
-    comments = [
-        line[1:].strip() for line in group_file(group, name).read_text().splitlines() if line.startswith("# ")
-    ]
+    lines = group_file(group, name).read_text(errors="replace").splitlines()
+    comments = [line[1:].strip() for line in lines if line.startswith("# ")]
     return next((line for line in comments if not line.startswith("@")), "")

@@ -96,9 +96,14 @@ def test_a_yaml_without_its_first_line_is_refused(
     monkeypatch.setenv("SSL_ZOO_CONFIGS", str(tmp_path))
     with pytest.raises(UserError, match=f"begins with the line '# @package _global_'; '{file}' does not"):
         compose([f"{group}=mine"])
-    file.write_text("# @package _global_\nbroken: [")
-    with pytest.raises(UserError, match="cannot be composed"):
-        compose([f"{group}=mine"])
+    if group in ("recipe", "experiment"):
+        file.write_text("[seed, 3]")
+        with pytest.raises(UserError, match="begins with the line"):
+            compose([f"{group}=mine"])
+    for text in ("broken: [", "defaults: [nothing]", "defaults: 3"):
+        file.write_text(f"# @package _global_\n{text}")
+        with pytest.raises(UserError):
+            compose([f"{group}=mine"])
 
 
 def test_the_same_swap_from_words_and_from_yaml() -> None:

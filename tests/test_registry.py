@@ -110,6 +110,15 @@ def test_list_shows_own_yaml_and_survives_a_broken_plugin(
     )
     monkeypatch.setenv("SSL_ZOO_CONFIGS", str(tmp_path / "own"))
     (plugin / "ssl_zoo_barlowtwins" / "__init__.py").write_text("raise RuntimeError('broken')")
+    for group in ("method", "data"):
+        (tmp_path / "own" / group / "bytes.yaml").parent.mkdir(exist_ok=True)
+        (tmp_path / "own" / group / "bytes.yaml").write_bytes(b"\xff")
+        (tmp_path / "own" / group / "directory.yaml").mkdir()
+    assert main(["list", "data"]) == 0
+    shown = capsys.readouterr().out
+    assert {"bytes", "directory"} & {line.split()[0] for line in shown.splitlines() if line.split()} == {
+        "bytes"
+    }
     assert main(["list", "methods"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "mine" in printed
