@@ -2,22 +2,27 @@
 
 In torch's fake mode a tensor can be on "cuda" anywhere. Whatever would wait for the device, or mix devices, raises:
 `.item()`, `bool()`, `.tolist()`, `nonzero`, a mask as an index; copies to and from the CPU are refused here.
-`tests/test_gpu.py` asks a real device the same.
+The backward pass and Lightning's loop, which need a device, are run on the CPU, and reading a value is refused.
+`tests/gpu` asks a real GPU.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from runs import SIAMESE_METHODS, words
+from ssl_zoo.benchmarks.speed.watch import watched
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+import ssl_zoo
 from ssl_zoo.augment import Augment, blur, crop, pixels
 from ssl_zoo.config import compose
 from ssl_zoo.data import Batch
@@ -121,3 +126,69 @@ def test_no_step_waits(case: list[str], fake: None) -> None:
     step()  # fills the tables
     with NoCopies():
         step()
+
+
+READS = {"_local_scalar_dense", "is_nonzero", "nonzero", "masked_select", "equal", "unique_dim", "_unique2"}
+
+
+class NoReads(TorchDispatchMode):
+    """Refuses what looks at a tensor's values, for which a GPU would have to be waited."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        name = func.overloadpacket.__name__
+        masks = [x for x in tree_leaves(args[1:]) if isinstance(x, torch.Tensor) and x.dtype is torch.bool]
+        if name in READS or (name in ("index", "index_put_") and masks):
+            raise Waited(f"{func} reads values")
+        return func(*args, **(kwargs or {}))
+
+
+class ReadNothing(pl.Callback):
+    """From the end of the second batch to the start of the last."""
+
+    clock = None
+    steps = 0
+
+    def __init__(self) -> None:
+        self.mode = NoReads()
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if batch_idx == trainer.num_training_batches - 1:
+            self.mode.__exit__(None, None, None)
+            self.steps = batch_idx - 2
+
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if batch_idx == 1:
+            self.mode.__enter__()
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("method=simsiam",),
+        ("method=byol", "optimizer.name=lars"),
+        ("method=moco", "optimizer.clip_grad_norm=1"),
+    ],
+)
+def test_the_loop_reads_no_value(
+    overrides: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Lightning's loop, backward pass and optimizer too; of augmentation a CPU has a form of its own, which reads."""
+
+    class Fixed(torch.nn.Module):
+        def __init__(self, views: Any, *_: Any) -> None:
+            super().__init__()
+            self.count = len(views)
+
+        def forward(self, images: torch.Tensor, *_: Any, **__: Any) -> list[torch.Tensor]:
+            return [images.float() / 255] * self.count
+
+    callback: Any = ReadNothing()
+    monkeypatch.setattr("ssl_zoo.training.fit.Augment", Fixed)
+    run = words("simsiam", f"run_dir={tmp_path / 'run'}", "epochs=1", "monitor.baselines=false", *overrides)
+    with watched(callback):
+        ssl_zoo.train(run, silent=True)
+    assert callback.steps == 2
