@@ -17,6 +17,7 @@ from torch import nn
 
 from ssl_zoo.errors import UserError, suggest
 from ssl_zoo.schema import BackboneConfig
+from ssl_zoo.weights import announce
 
 __all__ = ["Backbone", "Fit", "build_backbone", "fit_small", "look_at"]
 
@@ -97,6 +98,8 @@ def _create(config: BackboneConfig, architecture: str, channels: int, size: int)
     default = timm.get_pretrained_cfg(config.name, allow_unregistered=True)
     if default is not None and default.fixed_input_size:
         options["img_size"] = size
+    if config.pretrained:
+        announce(config.name)
     hub = logging.getLogger("huggingface_hub")
     level = hub.level
     hub.setLevel(logging.CRITICAL)  # it logs each retry; one message of ours says it all

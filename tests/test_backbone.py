@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import timm
 import torch
@@ -12,6 +15,7 @@ from ssl_zoo.config import compose
 from ssl_zoo.errors import UserError
 from ssl_zoo.schema import BackboneConfig
 from ssl_zoo.training.hardware import plan
+from ssl_zoo.weights import announce
 
 
 @pytest.mark.parametrize(
@@ -65,10 +69,36 @@ def test_refusals(config: BackboneConfig, size: int, message: str) -> None:
         build_backbone(config, 3, size)
 
 
-def test_pretrained_without_network_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pretrained_without_network_is_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before timm tries, and tries again."""
+
+    def offline(*args: object, **kwargs: object) -> None:
+        raise ConnectionError("Name or service not known")
+
+    monkeypatch.setattr("ssl_zoo.weights.try_to_load_from_cache", lambda *args, **kwargs: None)
+    monkeypatch.setattr("ssl_zoo.weights.get_session", lambda: SimpleNamespace(head=offline))
+    monkeypatch.setattr(timm, "create_model", None)
+    with pytest.raises(
+        UserError, match=r"resnet18.* cannot be reached \(Name or .*backbone.pretrained=false"
+    ):
+        build_backbone(BackboneConfig(name="resnet18", pretrained=True), 3, 32)
+    assert capsys.readouterr().err.startswith("fetching the pretrained weights of 'resnet18': timm/resnet18")
+
+
+def test_weights_on_this_machine_need_no_network(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr("ssl_zoo.weights.try_to_load_from_cache", lambda *args, **kwargs: "there")
+    monkeypatch.setattr("ssl_zoo.weights.get_session", None)
+    announce("resnet18")
+    assert capsys.readouterr().err == ""
+
+
+def test_weights_that_cannot_be_fetched_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def offline(*args: object, **kwargs: object) -> nn.Module:
         raise OSError("no network")
 
+    monkeypatch.setattr("ssl_zoo.backbone.announce", lambda name: None)
     monkeypatch.setattr(timm, "create_model", offline)
     with pytest.raises(UserError, match=r"pretrained=True.*no network.*check the network"):
         build_backbone(BackboneConfig(name="resnet18", pretrained=True), 3, 32)
