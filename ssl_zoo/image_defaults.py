@@ -46,7 +46,7 @@ def small_overrides(values: Mapping[str, Any]) -> list[str]:
 
 
 def fill_pixels(values: Mapping[str, Any], given: Sequence[str]) -> dict[str, Any]:
-    """The data block with mean and std of as many channels as it has, for those that were not given.
+    """Returns the data block with mean and std of as many channels as it has, where they were not given.
 
     Gray from colour: measured on a sample of the images of a folder (`data.sample.gray_of`), else what the weights of
     red, green and blue make of the three values. Colour from gray: the gray value three times, which is exact.
@@ -80,7 +80,7 @@ def fill_pixels(values: Mapping[str, Any], given: Sequence[str]) -> dict[str, An
 
 
 def describe(config: RunConfig) -> str | None:
-    """What the images of a folder are and how they are trained on, in a line; None for other data."""
+    """Returns a line: the images of a folder and how they are trained on. None for other data."""
     from ssl_zoo.data.sample import sides_of
 
     if config.data.source != "imagefolder" or config.data.train is None:

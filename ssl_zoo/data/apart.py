@@ -49,7 +49,7 @@ def check_apart(train: Listing, test: Listing, train_folder: str, test_folder: s
 
 
 def _same_files(train: Listing, files: list[Path]) -> int:
-    """How many of the files are equal to a training image."""
+    """Counts the files that are equal to a training image."""
     sizes = {size for file in files if (size := _size(file)) is not None}
     known = defaultdict(list)  # digest of the ends -> training images
     for name in train.images:
@@ -74,7 +74,7 @@ def _size(path: Path) -> int | None:
 
 
 def _digest(path: Path) -> bytes | None:
-    """Of the size and both ends; None if the file cannot be read, which the check of all files will say."""
+    """Returns the digest of size and both ends; None if it cannot be read, as the check of all files reports."""
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size

@@ -59,7 +59,7 @@ def imagefolder(config: DataConfig, *, whole: bool = True) -> Data:
 
 
 def _present(train: Split, classes: tuple[str, ...] | None, config: DataConfig) -> tuple[str, ...] | None:
-    """The classes that hold images; the labels are numbered anew where one is left out.
+    """Returns the classes that hold images; the labels are numbered anew where one is left out.
 
     Raises:
         UserError: one holds none, and on_error is `raise`; fewer than two are left.

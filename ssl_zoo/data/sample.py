@@ -1,4 +1,4 @@
-"""What the images of a folder look like, by a sample of them: their sides, and their brightness in gray."""
+"""Sides and brightness of a folder's images, by a sample of them."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _why_no_file(entry: os.DirEntry[str]) -> str | None:
-    """Why a file cannot be opened, or would be without end; None where it can."""
+    """Returns why a file cannot be opened, or not without waiting; None where it can."""
     try:
         if entry.is_file():
             return None
@@ -136,7 +136,7 @@ def _is_no_image(name: str) -> bool:
 
 
 def _foreign(name: str) -> str | None:
-    """Why a file's suffix is none of those that are read; None where it is."""
+    """Returns why a file's suffix is none of those that are read; None where it is."""
     if name.lower().endswith(SUFFIXES):
         return None
     if name.lower().endswith(".avif"):

@@ -160,7 +160,7 @@ class Evaluator:
         return self.bank, self.test
 
     def _each(self, split: Split, size: int, transform: Callable[[Tensor], Tensor]) -> Labelled:
-        """What a transform makes of the readable images of a split, batch by batch, and their labels."""
+        """Applies a transform to the readable images of a split, batch by batch; with their labels."""
         assert split.labels is not None
         images = ForgivingSplit(split) if isinstance(split, FileSplit) and split.lost is not None else split
         found, kept, count = [], [], 0

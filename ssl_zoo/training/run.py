@@ -210,7 +210,7 @@ def _skipped(data: Data, config: RunConfig) -> int | None:
 
 
 def _about_images(config: RunConfig, data: Data) -> Iterator[str]:
-    """How a folder's images are trained on, and what was left out of it, in a line each."""
+    """Yields lines for the screen: how a folder's images are trained on, and what was left out of it."""
     if (line := describe(config)) is not None:
         yield line
     if data.skipped:
