@@ -111,7 +111,8 @@ def _explain(item: dict[str, Any], cls: type, prefix: str, known: list[str]) -> 
         whole = key.rpartition(".")[0]
         return f"{whole} is too short, received {shown(received)}; set for instance {whole}=[0.2,1.0]"
     if kind == "missing":
-        return f"'{key}' is missing and has no default; set {key}=VALUE"
+        base = ", or build its YAML on another, defaults: [byol, _self_]" if key.startswith("method.") else ""
+        return f"'{key}' is missing and has no default; set {key}=VALUE{base}"
     if kind == "value_error":
         message = str(item["msg"]).removeprefix("Value error, ")
         return f"{key}: {message}" if key else message

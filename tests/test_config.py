@@ -100,6 +100,12 @@ def test_a_yaml_without_its_first_line_is_refused(
         file.write_text("[seed, 3]")
         with pytest.raises(UserError, match="begins with the line"):
             compose([f"{group}=mine"])
+    if group == "method":
+        file.write_text("# @package _global_\nmethod: {name: byol}")
+        with pytest.raises(
+            UserError, match=r"'method.stop_gradient' is missing .* defaults: \[byol, _self_\]"
+        ):
+            compose(["method=mine"])
     for text in ("broken: [", "defaults: [nothing]", "defaults: 3"):
         file.write_text(f"# @package _global_\n{text}")
         with pytest.raises(UserError):
