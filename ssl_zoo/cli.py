@@ -43,6 +43,9 @@ Exit status: 0 done (also for a collapsed run), 2 the input is wrong, 1 anything
 """
 
 
+# Overrides are checked before torch is imported, which takes seconds.
+
+
 def _train(words: Sequence[str]) -> None:
     from ssl_zoo.continuation import compose_run
 
@@ -53,6 +56,9 @@ def _train(words: Sequence[str]) -> None:
 
 
 def _eval(words: Sequence[str]) -> None:
+    from ssl_zoo.evaluation.compose import read_overrides
+
+    read_overrides(words)
     from ssl_zoo.evaluation.run import evaluate
 
     evaluate(words)
@@ -64,24 +70,36 @@ def _bench(words: Sequence[str]) -> None:
 
         show_suites()
         return
+    from ssl_zoo.suites.options import read_words
+
+    read_words(words)
     from ssl_zoo.suites.bench import bench
 
     bench(words)
 
 
 def _report(words: Sequence[str]) -> None:
+    from ssl_zoo.reports.options import read_words
+
+    read_words(words)
     from ssl_zoo.reports.run import report
 
     report(words)
 
 
 def _export(words: Sequence[str]) -> None:
+    from ssl_zoo.exporters.schema import read_export
+
+    read_export(words)
     from ssl_zoo.exporters.run import export
 
     export(words)
 
 
 def _embed(words: Sequence[str]) -> None:
+    from ssl_zoo.embedding.schema import read_overrides
+
+    read_overrides(words)
     from ssl_zoo.embedding.run import embed
 
     embed(words)
@@ -105,10 +123,14 @@ def _list(words: Sequence[str]) -> None:
 
 
 def _doctor(words: Sequence[str]) -> None:
-    from ssl_zoo.doctor import show, show_speed
-
     if words and words[0] != "--speed":
         raise UserError(f"doctor takes nothing, or --speed and the words of a run; received '{words[0]}'")
+    if words:
+        from ssl_zoo.config import compose
+
+        compose(words[1:])
+    from ssl_zoo.doctor import show, show_speed
+
     if words:
         show_speed(words[1:])
     else:

@@ -130,11 +130,14 @@ def from_mapping(values: Mapping[str, Any]) -> RunConfig:
     block = rest.pop("method", None)
     if not isinstance(block, Mapping) or "name" not in block:
         raise UserError(f"method must be a block with a name; received {shown(block)}; say method=NAME")
-    entry = registry.get(str(block["name"]))
+    name = str(block["name"])
+    siamese = registry.is_siamese(name)
     # Unknown keys of the method are looked up among all keys, so that the suggestion is the nearest of all.
     rest["augment"] = _resolve_views(rest.get("augment") or {})
-    method = validate(entry.config, block, "method", siblings=RunSettings)
-    settings = validate(RunSettings, rest, "", siblings=entry.config)
+    schema = SiameseConfig if siamese else registry.get(name).config
+    method = validate(schema, block, "method", siblings=RunSettings)
+    settings = validate(RunSettings, rest, "", siblings=schema)
+    assert registry.get(name).config is schema  # only now, as it imports torch
     if isinstance(method, SiameseConfig) and method.target_views > len(settings.augment.flat):
         raise UserError(
             f"method.target_views must be at most the number of views, {len(settings.augment.flat)}; received "

@@ -9,7 +9,16 @@ from typing import Any
 
 import yaml
 
-from ssl_zoo.config import GROUPS, compose, from_mapping, group_names, merge, read_word, to_mapping
+from ssl_zoo.config import (
+    GROUPS,
+    compose,
+    from_mapping,
+    group_names,
+    merge,
+    override_list,
+    read_word,
+    to_mapping,
+)
 from ssl_zoo.errors import UserError
 from ssl_zoo.schema import RunConfig
 
@@ -30,6 +39,7 @@ def compose_run(words: Sequence[str]) -> RunConfig:
         UserError: as in `compose`; `resume=auto` finds no run and is not told which to begin; an override disagrees
             with the run.
     """
+    words = override_list(words)
     given = dict(_split(words))
     folder = given.get("run_dir")
     if given.get("resume") != "auto" or not isinstance(folder, str) or not folder.strip():
@@ -64,10 +74,10 @@ def _continued(file: Path, words: Sequence[str], given: Mapping[str, Any]) -> Ru
     """The run's configuration with what is given, which must agree."""
     try:
         begun = to_mapping(from_mapping(yaml.safe_load(file.read_text())))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, ValueError) as error:
+    except (OSError, yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
         if set(GROUPS) & set(given):  # an earlier version's: all that it was begun with is given
             return compose(words)
-        reason = str(error).splitlines()[0]
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(
             f"resume=auto reads what a run was begun with; '{file}' cannot be read ({reason}); give the overrides that "
             "it was begun with as well, method=NAME among them"

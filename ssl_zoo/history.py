@@ -4,15 +4,46 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 import shlex
 from pathlib import Path
 from typing import Any
 
+from ssl_zoo.errors import UserError
+from ssl_zoo.paths import user_path
 from ssl_zoo.records import read_record
 
-__all__ = ["Row", "column", "command", "environment", "evaluations", "metrics", "read_record"]
+__all__ = [
+    "LAST",
+    "Row",
+    "checkpoint_of",
+    "column",
+    "command",
+    "environment",
+    "evaluations",
+    "metrics",
+    "read_record",
+]
 
+LAST = "last.ckpt"  # in checkpoints/
 Row = dict[str, float]  # of metrics.csv: what was measured
+
+
+def checkpoint_of(path: str | Path) -> Path:
+    """The checkpoint that `run=PATH` names: the last one of a run directory, or itself. It is not opened.
+
+    Raises:
+        UserError: there is none.
+    """
+    named = user_path(str(path), "run")
+    file = named / "checkpoints" / LAST if os.path.isdir(named) else named
+    if not os.path.isfile(file):
+        raise UserError(
+            f"run takes a run directory or a checkpoint; received '{path}', which "
+            f"{'holds no checkpoints/' + LAST if os.path.isdir(named) else 'does not exist'}; name a folder that "
+            "ssl-zoo train has written"
+        )
+    return file
 
 
 def metrics(folder: Path) -> list[Row]:

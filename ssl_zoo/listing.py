@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
@@ -12,9 +13,11 @@ from rich.text import Text
 from ssl_zoo import registry
 from ssl_zoo.config import compose, group_file, group_names
 from ssl_zoo.console import Console, styled
-from ssl_zoo.equation import GridPoint
 from ssl_zoo.errors import UserError, unknown_name
 from ssl_zoo.suites.listing import summaries
+
+if TYPE_CHECKING:
+    from ssl_zoo.equation import GridPoint
 
 __all__ = ["show"]
 
@@ -95,12 +98,15 @@ def _names(
 
 
 def _methods(console: Console, pattern: str | None) -> None:
+
     names = dict.fromkeys([*group_names("method"), *registry.plugins()])
     _names(console, "methods", names, pattern, {name: _method(name) for name in names})
 
 
 def _method(name: str) -> Text:
     """What a method is, or why it cannot be trained: what `method=NAME` comes to decides."""
+    from ssl_zoo.equation import GridPoint  # which imports torch
+
     try:
         entry = registry.get(compose([f"method={name}"]).method.name)
     except UserError as error:  # a broken plugin or YAML: the others are still of use

@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ssl_zoo.config import compose, merge, override_list, read_word, to_mapping
-from ssl_zoo.errors import UserError
-from ssl_zoo.saved import SavedRun
+from ssl_zoo.config import compose, group_names, merge, override_list, read_word, to_mapping
+from ssl_zoo.errors import UserError, unknown_name
 from ssl_zoo.schema import AugmentConfig, DataConfig
 from ssl_zoo.validation import validate
+
+if TYPE_CHECKING:
+    from ssl_zoo.saved import SavedRun
 
 __all__ = ["data_for", "images_for", "read_options"]
 
@@ -44,6 +46,7 @@ def read_options(words: Sequence[str], *, several: bool = False) -> tuple[dict[s
         for part in reversed(key.split(".")):
             value = {part: value}
         values = merge(values, value)
+    _check_data(about_data)
     named = values.get("run", [])
     runs = [*paths, *(named if isinstance(named, list) else [named])]
     if paths and len(runs) > 1 and not several:
@@ -54,6 +57,18 @@ def read_options(words: Sequence[str], *, several: bool = False) -> tuple[dict[s
     if runs:
         values["run"] = runs if several or len(runs) > 1 else runs[0]
     return values, about_data
+
+
+def _check_data(words: Sequence[str]) -> None:
+    """Refuses what can be seen to be wrong without the run, and before torch is imported."""
+    values: dict[str, Any] = {}
+    for word in words:
+        key, value = read_word(word)
+        if key == "data" and (not isinstance(value, str) or value not in group_names("data")):
+            raise unknown_name("data", str(value), group_names("data"))
+        values[key.removeprefix("data.")] = value
+    alone = {key: value for key, value in values.items() if key not in ("data", "channels", "mean", "std")}
+    validate(DataConfig, {"name": "data", "source": "digits", **alone}, "data")
 
 
 def _is_path(argument: str) -> bool:

@@ -26,7 +26,7 @@ from ssl_zoo.schema import MethodConfig, SiameseConfig
 if TYPE_CHECKING:
     from ssl_zoo.method import Method
 
-__all__ = ["GROUP", "Entry", "config_dirs", "get", "plugins", "register"]
+__all__ = ["GROUP", "Entry", "config_dirs", "get", "is_siamese", "plugins", "register"]
 
 GROUP = "ssl_zoo.methods"
 M = TypeVar("M", bound="type[Method]")
@@ -85,6 +85,15 @@ def config_dirs() -> list[Path]:
             if folder.is_dir() and folder not in folders:
                 folders.append(folder)
     return folders
+
+
+def is_siamese(name: str) -> bool:
+    """Whether a method is known to have a `SiameseConfig`, as all of `methods/` have; nothing is imported."""
+    if name in _entries:
+        return _entries[name].config is SiameseConfig
+    spec = find_spec("ssl_zoo.methods")
+    own = spec is not None and spec.origin is not None and name.isidentifier() and not name.startswith("_")
+    return own and (Path(str(spec and spec.origin)).parent / f"{name}.py").is_file()
 
 
 def get(name: str) -> Entry:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,9 +21,8 @@ from torch import Tensor, nn
 from ssl_zoo.backbone import build_backbone
 from ssl_zoo.config import from_mapping
 from ssl_zoo.errors import UserError
-from ssl_zoo.history import read_record
+from ssl_zoo.history import checkpoint_of, read_record
 from ssl_zoo.method import Method
-from ssl_zoo.paths import user_path
 from ssl_zoo.schema import RunConfig
 from ssl_zoo.training.checkpoints import LAST, Damaged, read
 from ssl_zoo.training.prepare import build
@@ -118,14 +116,7 @@ def open_run(path: str | Path) -> SavedRun:
     Raises:
         UserError: there is no such run; its checkpoint is damaged, would run code, or is none of ours.
     """
-    named = user_path(str(path), "run")
-    file = named / "checkpoints" / LAST if os.path.isdir(named) else named
-    if not os.path.isfile(file):
-        raise UserError(
-            f"run takes a run directory or a checkpoint; received '{path}', which "
-            f"{'holds no checkpoints/' + LAST if os.path.isdir(named) else 'does not exist'}; name a folder that "
-            "ssl-zoo train has written"
-        )
+    file = checkpoint_of(path)
     try:
         contents = read(file)
     except Damaged as error:

@@ -12,13 +12,11 @@ import torch
 from ssl_zoo.embedding.job import Job, prepare
 from ssl_zoo.embedding.outputs import check_out, finish, metadata_of, parts_of
 from ssl_zoo.embedding.progress import Teller
-from ssl_zoo.embedding.schema import EmbedConfig
+from ssl_zoo.embedding.schema import read_overrides
 from ssl_zoo.embedding.stop import asked_to_stop
 from ssl_zoo.embedding.store import Store, differing
 from ssl_zoo.embedding.stream import stream
 from ssl_zoo.errors import DiskError, Interrupted, UserError
-from ssl_zoo.options import read_options
-from ssl_zoo.validation import validate
 from ssl_zoo.writing import naming
 
 __all__ = ["embed"]
@@ -49,8 +47,7 @@ def embed(words: Sequence[str], silent: bool = False) -> Path:
 
 
 def _embed(words: Sequence[str], silent: bool) -> Path:
-    values, about_data = read_options(words)
-    options = validate(EmbedConfig, values, "")
+    options, about_data = read_overrides(words)
     out = Path(options.out).expanduser()
     finished = metadata_of(out)
     if finished is None:

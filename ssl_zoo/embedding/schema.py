@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Literal
 
+from ssl_zoo.history import checkpoint_of
+from ssl_zoo.options import read_options
 from ssl_zoo.schema import Count, Folder, section
+from ssl_zoo.validation import validate
 
-__all__ = ["EmbedConfig"]
+__all__ = ["EmbedConfig", "read_overrides"]
 
 
 @section
@@ -36,3 +40,15 @@ class EmbedConfig:
                 f"out must be a file NAME.parquet or NAME.npy; received '{self.out}'; set for instance "
                 "out=features.parquet"
             )
+
+
+def read_overrides(words: Sequence[str]) -> tuple[EmbedConfig, list[str]]:
+    """Reads the options and the overrides of the data, checked as far as it goes without opening the run.
+
+    Raises:
+        UserError: an override cannot be read, a key is unknown, a value wrong, or there is no such run.
+    """
+    values, about_data = read_options(words)
+    options = validate(EmbedConfig, values, "")
+    checkpoint_of(options.run)
+    return options, about_data

@@ -8,20 +8,30 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import timm
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ssl_zoo.config import group_names, merge, read_word
 from ssl_zoo.errors import UserError, shown
 from ssl_zoo.evaluation.protocol import GROUP, Protocol, expand
 from ssl_zoo.evaluation.schema import SECTIONS, EvalConfig
+from ssl_zoo.history import checkpoint_of
 from ssl_zoo.options import images_for, read_options
-from ssl_zoo.saved import SavedRun, open_run
 from ssl_zoo.schema import DataConfig, ViewConfig
 from ssl_zoo.validation import validate
 
-__all__ = ["Evaluations", "compose_evaluations"]
+if TYPE_CHECKING:
+    from ssl_zoo.saved import SavedRun
+
+__all__ = ["Evaluations", "compose_evaluations", "read_overrides"]
+
+
+class Asked(NamedTuple):
+    """What the overrides say by themselves."""
+
+    values: dict[str, Any]  # but for protocol
+    about_data: list[str]
+    protocols: list[Protocol]
+    named: bool  # whether a protocol is among them
 
 
 class Evaluations(NamedTuple):
@@ -33,12 +43,11 @@ class Evaluations(NamedTuple):
     named: bool  # whether the command names a protocol; else it is kNN, or what needs no labels
 
 
-def compose_evaluations(words: Sequence[str]) -> Evaluations:
-    """The evaluations that the words ask for, and the run, opened.
+def read_overrides(words: Sequence[str]) -> Asked:
+    """Reads and checks the overrides as far as it goes without opening the run, which costs the import of torch.
 
     Raises:
-        UserError: no such run or protocol; an unknown key or a wrong value; a section that none of the protocols
-            reads; no data; for `transfer`, the data that the run was trained on.
+        UserError: no such run or protocol; an unknown key or a wrong value; a section that no protocol reads.
     """
     values, about_data = read_options(words)
     named = "protocol" in values or "knn" in values
@@ -49,31 +58,54 @@ def compose_evaluations(words: Sequence[str]) -> Evaluations:
             f"protocol takes a name, or several as knn,few_labels; received {shown(names)}; there are "
             f"{', '.join(group_names(GROUP))}"
         )
-    run = None
-    if (path := values.get("run")) is not None:
-        if not isinstance(path, str):
-            raise UserError(
-                f"run takes a run directory or a checkpoint; received {shown(path)}; set run=./{path}"
-            )
-        run = open_run(path)
-    _check_encoder(values, run)
+    path = values.get("run")
+    if path is not None and not isinstance(path, str):
+        raise UserError(
+            f"run takes a run directory or a checkpoint; received {shown(path)}; set run=./{path}"
+        )
     protocols = [found for name in dict.fromkeys(names) for found in expand(name)]
     _check_sections(values, protocols)
+    for protocol in protocols:
+        _config(protocol, {"data": None, "size": 1}, values)
+    if path is not None:
+        checkpoint_of(path)
+    return Asked(values, about_data, protocols, named)
+
+
+def compose_evaluations(words: Sequence[str]) -> Evaluations:
+    """The evaluations that the words ask for, and the run, opened.
+
+    Raises:
+        UserError: as in `read_overrides`; a run that cannot be opened; no data; for `transfer`, the data that the run
+            was trained on.
+    """
+    values, about_data, protocols, named = read_overrides(words)
+    run = None
+    if "run" in values:
+        from ssl_zoo.saved import open_run
+
+        run = open_run(values["run"])
+    _check_encoder(values, run)
     common, views = _images(about_data, values, run, protocols)
     configs = []
     for protocol in protocols:
         own = {**common, "data": None} if protocol.kind == "detection" else common
-        block = merge(merge({"kind": protocol.kind, **protocol.settings}, own), values)
-        try:
-            configs.append(validate(EvalConfig, {**block, "protocol": protocol.name}, ""))
-        except UserError as error:
-            said = any(key in values for key in (protocol.kind, "size", "seed", "precision", "threads"))
-            raise UserError(
-                str(error) if said else f"{error} (protocol '{protocol.name}': {protocol.file})"
-            ) from error
+        configs.append(_config(protocol, own, values))
         if protocol.transfer is not None and run is not None:
             _check_other_data(protocol.transfer, configs[-1].data, run.config.data)
     return Evaluations(configs, run, views, named)
+
+
+def _config(protocol: Protocol, common: Mapping[str, Any], values: Mapping[str, Any]) -> EvalConfig:
+    """The protocol's settings, what all protocols share, and the overrides, in this order."""
+    block = merge(merge({"kind": protocol.kind, **protocol.settings}, common), values)
+    try:
+        return validate(EvalConfig, {**block, "protocol": protocol.name}, "")
+    except UserError as error:
+        said = any(key in values for key in (protocol.kind, "size", "seed", "precision", "threads"))
+        raise UserError(
+            str(error) if said else f"{error} (protocol '{protocol.name}': {protocol.file})"
+        ) from error
 
 
 def _check_encoder(values: Mapping[str, Any], run: SavedRun | None) -> None:
@@ -134,6 +166,8 @@ def _pretrained_pixels(backbone: Any, channels: int, said: set[str]) -> dict[str
     """The mean and std that timm's weights were trained with, but for what the words say."""
     if not isinstance(backbone, Mapping) or not backbone.get("pretrained") or "name" not in backbone:
         return {}
+    import timm
+
     own = timm.get_pretrained_cfg(str(backbone["name"]), allow_unregistered=True)
     if own is None or len(own.mean) != channels:
         return {}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from ssl_zoo.errors import UserError, unknown_name
+from ssl_zoo.history import checkpoint_of
 from ssl_zoo.options import read_options
 from ssl_zoo.schema import Count, Folder, section
 from ssl_zoo.validation import validate
@@ -59,6 +60,7 @@ def read_export(words: Sequence[str]) -> ExportConfig:
             f"out names a folder, for the file and its card; received '{config.out}'; set for instance "
             f"out={Path(config.out).with_suffix('')}"
         )
+    checkpoint_of(config.run)
     return config
 
 

@@ -15,11 +15,12 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from ssl_zoo.history import LAST
 from ssl_zoo.writing import whole_file
 
 __all__ = ["LAST", "PREVIOUS", "CheckpointFiles", "Damaged", "read", "set_aside"]
 
-LAST, PREVIOUS, SAVING, DAMAGED = "last.ckpt", "previous.ckpt", "saving.ckpt", "damaged.ckpt"
+PREVIOUS, SAVING, DAMAGED = "previous.ckpt", "saving.ckpt", "damaged.ckpt"
 
 
 class Damaged(Exception):
