@@ -98,7 +98,6 @@ def _names(
 
 
 def _methods(console: Console, pattern: str | None) -> None:
-
     names = dict.fromkeys([*group_names("method"), *registry.plugins()])
     _names(console, "methods", names, pattern, {name: _method(name) for name in names})
 

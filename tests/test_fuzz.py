@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from saved_runs import train_tiny
 
 from ssl_zoo.config import compose
+from ssl_zoo.continuation import compose_run
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.compose import compose_evaluations
 from ssl_zoo.evaluation.protocol import expand
@@ -191,6 +192,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _read_all(run: Path) -> None:
     """What eval, report and export read of a run, but for its images."""
+    taken_or_refused(lambda: compose_run([f"run_dir={run}", "resume=auto"]))
     saved = open_run(run)
     told = Told.of(saved)
     accuracies(told, True)
