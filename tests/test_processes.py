@@ -23,6 +23,7 @@ from ssl_zoo.data.rng import permutation
 from ssl_zoo.errors import UserError
 from ssl_zoo.training.processes import place
 
+pytestmark = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two processes need two cores")
 TWO = ("trainer.devices=2", "trainer.accelerator=cpu", "trainer.threads=1")
 # No batch normalisation, and no randomness in the views.
 PLAIN = (
@@ -96,8 +97,8 @@ def test_two_processes_stop_together_and_go_on(tmp_path: Path) -> None:
     ("more", "message"),
     [
         (["trainer.devices=100000"], "at most what this machine has"),
-        (["trainer.devices=2", "batch_size=33"], "multiple of their number, 2; received 33"),
-        (["trainer.devices=2", "batch_size=2"], "2 images or more"),
+        ([*TWO, "batch_size=33"], "multiple of their number, 2; received 33"),
+        ([*TWO, "batch_size=2"], "2 images or more"),
     ],
 )
 def test_impossible_divisions_are_refused(more: list[str], message: str, tmp_path: Path) -> None:

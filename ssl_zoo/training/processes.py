@@ -36,6 +36,7 @@ from ssl_zoo.training.hardware import pick_device
 __all__ = ["Place", "cluster", "follow", "launcher", "place", "started"]
 
 SAYS = "ssl-zoo: "  # what a message to the user begins with
+MOMENT = 30.0  # seconds in which a failing process gets to its end, on a busy machine too
 
 
 class Place(NamedTuple):
@@ -219,7 +220,7 @@ def _environment(world: int) -> dict[str, str]:
 
 def _failure(others: list[_Other]) -> Exception | None:
     """Why another process failed, given a moment to do so: an error of the user's before any other."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + MOMENT
     while time.monotonic() < deadline and any(other.process.poll() is None for other in others):
         time.sleep(0.1)
     failures = [failure for other in others if (failure := other.failure()) is not None]
