@@ -104,12 +104,12 @@ class Session:
                 continue
             tasks = [self._long(method, decision, seed, name) for method, name, seed in group]
             self._run(tasks, at_once=1 if self.setting.toy else len(tasks))
-        decision = self._decide(at_once=2)
+        decision = self._decide(at_once=4)
         if decision is None or self.measured is None:
             self._note(Outcome("figure 2", "not started: no time is left, or no throughput measured"))
         else:
             epochs = 1 if self.setting.toy else decision.epochs
-            self._run([steps.suite(self.setting, self.left, epochs, at_once=2)])
+            self._run([steps.suite(self.setting, self.left, epochs, at_once=4)])
 
     def _long(self, method: str, decision: Decision, seed: int = 0, name: str | None = None) -> Task:
         epochs = 2 if self.setting.toy else decision.epochs
