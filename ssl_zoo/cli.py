@@ -182,4 +182,4 @@ def entry() -> None:
     """The console script."""
     streams.prepare()
     status = main(sys.argv[1:])
-    sys.exit(streams.write() or status)
+    sys.exit(streams.write(silent=status != 0) or status)

@@ -41,10 +41,14 @@ def complain(message: str) -> None:
         discard(sys.stderr)
 
 
-def write(text: str = "") -> int:
+def write(text: str = "", *, silent: bool = False) -> int:
     """Writes a text, and what stdout still holds; returns the exit status, 1 where the disk is full.
 
     A reader that has gone away (`ssl-zoo config | head -1`) is no error.
+
+    Args:
+        text: what to write.
+        silent: whether a full disk was told of before.
     """
     try:
         sys.stdout.write(text)
@@ -52,6 +56,7 @@ def write(text: str = "") -> int:
     except OSError as error:
         discard(sys.stdout)
         if not isinstance(error, BrokenPipeError):
-            complain(f"stdout cannot be written to: {error.strerror}")
+            if not silent:
+                complain(f"stdout cannot be written to: {error.strerror}")
             return 1
     return 0

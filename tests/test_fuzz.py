@@ -22,6 +22,8 @@ from saved_runs import train_tiny
 
 from ssl_zoo.config import compose
 from ssl_zoo.continuation import compose_run
+from ssl_zoo.embedding.schema import EmbedConfig
+from ssl_zoo.embedding.schema import read_overrides as read_embed
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.compose import compose_evaluations
 from ssl_zoo.evaluation.protocol import expand
@@ -119,6 +121,7 @@ def test_overrides_of_training(words: list[str]) -> None:
 
 READERS: dict[str, tuple[Callable[[list[str]], Any], list[str]]] = {
     "eval": (compose_evaluations, [*keys(EvalConfig), "protocol", "knn.k"]),
+    "embed": (read_embed, [*keys(EmbedConfig)]),
     "export": (read_export, [*keys(ExportConfig)]),
     "report": (read_words, [*keys(ReportConfig)]),
     "bench": (read_bench, [*keys(BenchConfig), "eval.knn.k", "eval.run"]),
