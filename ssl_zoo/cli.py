@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from ssl_zoo import streams
 from ssl_zoo.errors import Interrupted, Unfinished, UserError, in_words, unknown_name
+from ssl_zoo.out_of_memory import lack_of_memory
 from ssl_zoo.signals import sigterm_interrupts
 
 __all__ = ["entry", "main"]
@@ -169,11 +170,17 @@ def main(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         streams.complain("stopped")
         return 1
-    except OSError as error:  # a full or broken disk, whichever file it met first
-        streams.complain(in_words(error))
-        return 1
     except (Interrupted, Unfinished) as error:
         streams.complain(str(error))
+        return 1
+    except Exception as error:
+        # Memory that ran out, whoever noticed it; or a full or broken disk, whichever file it met first.
+        message = lack_of_memory(error, words[0])
+        if message is None and isinstance(error, OSError):
+            message = in_words(error)
+        if message is None:
+            raise
+        streams.complain(message)
         return 1
     return 0
 

@@ -30,6 +30,7 @@ from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvir
 
 from ssl_zoo.config import from_mapping, to_mapping
 from ssl_zoo.errors import Interrupted, UserError
+from ssl_zoo.out_of_memory import lacks_memory
 from ssl_zoo.schema import RunConfig
 from ssl_zoo.training.hardware import pick_device
 
@@ -175,6 +176,10 @@ class _Other(NamedTuple):
         said = self.errors.read()
         if self.process.returncode == 2:
             return UserError(said.rpartition(SAYS)[2].strip())
+        if self.process.returncode == -9 or lacks_memory(said):  # -9: the kernel ends what takes too much
+            return MemoryError(
+                f"process {self.rank} of the training was refused memory, or was killed for it"
+            )
         return RuntimeError(
             f"process {self.rank} of the training ended with status {self.process.returncode}\n{said[-3000:]}"
         )

@@ -1,0 +1,62 @@
+"""What the many ways to run out of memory have in common: one message with what helps, instead of a traceback.
+
+torch has a class of its own for a GPU's memory alone; a CPU's allocator, DataLoader's killed workers and the processes
+of a training say it in the text of a RuntimeError.
+"""
+
+from __future__ import annotations
+
+import errno
+
+__all__ = ["lack_of_memory", "lacks_memory"]
+
+TEXTS = (
+    "can't allocate memory",  # torch's CPU allocator
+    "not enough memory",  # the same on Windows
+    "out of memory",  # CUDA, cuDNN, MPS
+    "Cannot allocate memory",
+    "is killed by signal: Killed",  # a DataLoader's worker, by the kernel
+    "out of shared memory",
+    "unable to mmap",
+)
+TRAINING = (
+    "set a smaller batch_size (trainer.accumulate=N keeps the images per step) or a smaller augment.size"
+)
+LOADING = "data.workers=0 and data.cache_mb=0 take less as well"
+OTHERWISE = "close other programs, or take fewer runs or images at once"
+HELP = {
+    "train": f"{TRAINING}; {LOADING}",
+    "doctor": f"{TRAINING}; {LOADING}",
+    "bench": f"{TRAINING} for its runs; {LOADING}",
+    "eval": f"set a smaller batch_size or chunk under the protocol's key; {LOADING}",
+    "embed": f"set a smaller batch_size; {LOADING}",
+}
+
+
+def lacks_memory(text: str) -> bool:
+    """Whether a text, such as an error's or a process's last words, is of memory that ran out."""
+    return any(sign in text for sign in TEXTS)
+
+
+def lack_of_memory(error: BaseException, verb: str) -> str | None:
+    """The message for an error that memory running out has caused; None where something else has.
+
+    Args:
+        error: whatever was raised.
+        verb: of the command line, whose keys the message proposes.
+    """
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        refused = isinstance(cause, OSError) and cause.errno == errno.ENOMEM
+        if refused or isinstance(cause, MemoryError) or _says_so(cause):
+            lines = str(cause).strip().splitlines() or ["an allocation was refused"]
+            said = next((line for line in lines if lacks_memory(line)), lines[0])
+            return f"memory ran out: {said.strip()[:300]}; {HELP.get(verb, OTHERWISE)}"
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _says_so(error: BaseException) -> bool:
+    return isinstance(error, RuntimeError) and lacks_memory(str(error))
