@@ -78,6 +78,16 @@ def test_an_imagined_step_takes_what_a_real_one_does(method: str) -> None:
     assert imagined.step == pytest.approx(live.peak, rel=0.1)
 
 
+def test_sinkhorns_queue_joins_the_imagined_step() -> None:
+    """It is empty in a run's first steps, and the steps after them take more."""
+    with_queue, without = (
+        compose(words("swav", f"method.sinkhorn.queue_size={size}")) for size in (100_000, 0)
+    )
+    data = load_data(without.data)
+    taken = [of.step - of.kept for of in (footprint(with_queue, data), footprint(without, data))]
+    assert taken[0] - taken[1] > 2 * 100_000 * 12 * 4, "scores of two views' queues over 12 prototypes"
+
+
 def test_a_momentum_encoder_a_queue_and_accumulated_state_count() -> None:
     config = compose(words("moco", "method.queue.size=4096"))
     plain = compose(words("simsiam", "method.predictor.kind=identity"))

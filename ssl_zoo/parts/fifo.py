@@ -52,7 +52,7 @@ class Fifo(nn.Module):
 
     def assume_full(self) -> None:
         """Counts as full from now on, for who asks what memory that takes."""
-        self._was_full = True
+        self._counted = len(self.vectors)
 
     def remember(self, vectors: Tensor) -> None:
         """Takes note of vectors (N, D), once a batch's terms are computed."""
