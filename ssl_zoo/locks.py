@@ -50,7 +50,9 @@ def hold(folder: Path, *, wait: bool = False) -> Iterator[bool]:
         UserError: another process holds the folder, which the message names; or it cannot be written to.
     """
     if (reason := why_not_writable(folder)) is not None:
-        raise UserError(f"results need a folder that can be written to; received '{folder}', and {reason}")
+        raise UserError(
+            f"results need a folder that can be written to; received '{folder}', and {reason}; choose another"
+        )
     made = make_folder(folder)
     lock = FileLock(folder / LOCK, is_singleton=True, fallback_to_soft=False, on_acquired=_sign)
     try:

@@ -24,6 +24,7 @@ from ssl_zoo.config import compose
 from ssl_zoo.errors import UserError
 from ssl_zoo.folders import why_not_writable
 from ssl_zoo.locks import LOCK, hold
+from ssl_zoo.reports.folder import choose_folder
 from ssl_zoo.training.checkpoints import read
 from ssl_zoo.writing import whole_folder
 
@@ -213,3 +214,9 @@ def test_stopped_before_the_training_begins(
 def test_a_data_sets_name_is_no_path(name: str) -> None:
     with pytest.raises(UserError, match=r"data\.name"):
         compose(["method=simsiam", "data=digits", f"data.name='{name}'"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_a_report_that_cannot_be_written_is_refused_before_it_is_made() -> None:
+    with pytest.raises(UserError, match="a report needs a folder that can be written; received '/proc/x'"):
+        choose_folder("/proc/x", [])

@@ -45,12 +45,10 @@ def choose_folder(out: str | None, runs: Sequence[SavedRun]) -> Path:
             Path(os.path.commonpath([path.parent for path in folders]))
             / f"comparison-of-{len(runs)}-{digest}"
         )
-    if (reason := why_not_writable(folder.parent)) is not None:
+    if (reason := why_not_writable(folder)) is not None:
         raise UserError(
             f"a report needs a folder that can be written; received '{folder}', and {reason}; name another with out="
         )
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"out must be a folder; received '{folder}', which is a file; name another")
     if folder.is_dir() and any(folder.iterdir()) and not _is_earlier(folder, runs):
         raise UserError(
             f"out must be new, empty or an earlier report of the same runs; '{folder}' holds other files; name another "

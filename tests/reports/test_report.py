@@ -294,7 +294,7 @@ def test_an_earlier_report_is_replaced_and_nothing_else(copy, unlabelled, tmp_pa
         (["RUN", "colour=red"], "unknown key 'colour'"),
         (["RUN", "RUN"], "each run is compared once"),
         (["RUN", "data=imagefolder", "data.train=nowhere"], "data.train"),
-        (["RUN", "out=FILE"], "which is a file"),
+        (["RUN", "out=FILE"], "is a file"),
         (["RUN", "out=FULL"], "out must be new"),
     ],
 )
