@@ -16,7 +16,8 @@ __all__ = ["COMPILE", "Plan", "cpu_has_bf16", "pick_device", "plan", "plan_for",
 # the backbone of digits 40 s and 10 %. On a GPU it hasn't been measured. A decision by the clock would give the same
 # command different bits: a rule must be one of the configuration (docs/speed.md, On a GPU).
 COMPILE = (
-    "compiling takes about a minute and a C++ compiler for 5 to 15 %; set compile=true for a run of hours"
+    "on a CPU compiling takes about a minute and a C++ compiler for 5 to 15 %, on a GPU it is not measured; set "
+    "compile=true for a run of hours"
 )
 LIGHTNING = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
