@@ -113,7 +113,7 @@ def overrides(names: list[str], most: int = 3) -> st.SearchStrategy[list[str]]:
     return st.lists(word, min_size=1, max_size=most)
 
 
-@drawn(60)
+@drawn(50)
 @given(overrides(TRAINED))
 def test_overrides_of_training(words: list[str]) -> None:
     taken_or_refused(lambda: compose(words))
@@ -141,11 +141,14 @@ def test_options_of_verbs(verb: str, capsys: pytest.CaptureFixture[str]) -> None
     fuzz()
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | st.just(10**400),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=6,
-)
+def _nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return inner | st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+
+
+LEAF = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | st.just(10**400)
+)  # 10**400 is more than a float holds
+JSON = _nested(_nested(LEAF))
 
 
 def _block(names: list[str]) -> st.SearchStrategy[dict[str, Any]]:
@@ -158,7 +161,7 @@ BROKEN = st.sampled_from(
 SUITE = {"title": "t", "paper": "p", "source": "s", "section": "1", "asks": "?", "rows": {"a": {}, "b": {}}}
 
 
-@drawn(40)
+@drawn(30)
 @given(_block([*keys(SuiteConfig)]).map(lambda more: yaml.safe_dump({**SUITE, **more}).encode()) | BROKEN)
 def test_yaml_of_suites(tmp_path: Path, text: bytes) -> None:
     file = tmp_path / "suite.yaml"
@@ -166,7 +169,7 @@ def test_yaml_of_suites(tmp_path: Path, text: bytes) -> None:
     taken_or_refused(lambda: read_suite(str(file)))
 
 
-@drawn(40)
+@drawn(30)
 @given(
     _block(["kind", "knn", "protocols", "other_data"]).map(lambda block: yaml.safe_dump(block).encode())
     | BROKEN
@@ -214,7 +217,7 @@ def _read_all(run: Path) -> None:
 FILES = ["result.json", "environment.json", "eval-knn.json"]
 
 
-@drawn(30)
+@drawn(20)
 @given(st.sampled_from(FILES), st.integers(0, 40), JSON)
 def test_wrong_types_in_a_run(run: Path, name: str, number: int, value: Any) -> None:
     file = run / name
@@ -232,7 +235,7 @@ DAMAGED = [*FILES, "metrics.csv", "config.yaml", "checkpoints/last.ckpt", "check
 CONTENTS = BROKEN | st.binary(max_size=50) | st.just(b"epoch,loss\nnan,1e999\n-inf,x\n,\n1,2,3\n") | st.none()
 
 
-@drawn(30)
+@drawn(20)
 @given(st.sampled_from(DAMAGED), CONTENTS, st.floats(0, 1))
 def test_damaged_files_of_a_run(
     run: Path, tmp_path: Path, name: str, contents: bytes | None, share: float
