@@ -55,10 +55,13 @@ def hold(folder: Path, *, wait: bool = False) -> Iterator[bool]:
         )
     made = make_folder(folder)
     lock = FileLock(folder / LOCK, is_singleton=True, fallback_to_soft=False, on_acquired=_sign)
+    refused = True
     try:
-        yield _acquire(lock, folder, wait)
+        locked = _acquire(lock, folder, wait)
+        refused = False
+        yield locked
     finally:
-        if lock.lock_counter == 1:
+        if not refused and lock.lock_counter <= 1:  # 0 where there are no locks
             with contextlib.suppress(OSError):
                 (folder / LOCK).unlink()
         lock.release()

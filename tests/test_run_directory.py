@@ -220,3 +220,17 @@ def test_a_data_sets_name_is_no_path(name: str) -> None:
 def test_a_report_that_cannot_be_written_is_refused_before_it_is_made() -> None:
     with pytest.raises(UserError, match="a report needs a folder that can be written; received '/proc/x'"):
         choose_folder("/proc/x", [])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="patches flock")
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_named(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*args: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", none)
+    with hold(tmp_path / "run") as locked:
+        assert not locked, "the run says so"
+    assert list(tmp_path.iterdir()) == []
