@@ -1,0 +1,170 @@
+"""What `trainer.memory_check` says a run will take, beside what it takes.
+
+    python -m ssl_zoo.benchmarks.memory_estimate OUT [--only PATTERN] [--threads N] [--write docs]
+
+Each setting is trained for two steps in a process of its own, on noise of the images' size. Measured is
+the most that was ever resident in that process (VmHWM). The estimate is that of the same process, made before it builds
+anything: what is resident then, and what the check says it will take besides. `OUT/found.json` holds what was found; a
+setting that stands there is not measured again. Needs Linux.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import fnmatch
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ssl_zoo.result import git_commit, versions
+
+__all__ = ["SETTINGS", "Found", "main", "report"]
+
+BACKBONES = {
+    "ResNet-18": ("backbone.name=resnet18", "backbone.stem=small"),
+    "ResNet-50": ("backbone.name=resnet50", "backbone.stem=standard"),
+    "ResNet-50, small stem": ("backbone.name=resnet50", "backbone.stem=small"),
+    "ViT-S": ("backbone.name=vit_small_patch16_224", "backbone.stem=standard"),
+}
+SETTINGS = {  # method, backbone, pixels and batch
+    f"{method}, {backbone}, {size} px, batch {batch}": (method.lower(), backbone, size, batch)
+    for method, backbone, size, batch in (
+        ("SimSiam", "ResNet-18", 32, 64),
+        ("BYOL", "ViT-S", 224, 4),
+        ("SimSiam", "ResNet-50", 224, 4),
+        ("SimCLR", "ResNet-50, small stem", 32, 16),
+        ("SwAV", "ResNet-18", 64, 16),
+        ("MoCo", "ResNet-50", 128, 8),
+        ("BYOL", "ResNet-18", 32, 64),
+        ("MoCo", "ResNet-18", 96, 8),
+        ("SimCLR", "ViT-S", 96, 16),
+        ("BYOL", "ResNet-50", 96, 16),
+        ("SimCLR", "ResNet-18", 64, 16),
+        ("SwAV", "ResNet-50", 224, 4),
+    )
+}
+COMMON = (
+    "epochs=1", "recipe=null", "monitor.baselines=false", "optimizer.warmup_epochs=0", "trainer.progress=false",
+    "data.workers=0", "data=imagefolder",
+)  # fmt: skip
+MEASURE = """
+import json, sys
+from ssl_zoo.config import compose
+from ssl_zoo.data import load_data
+from ssl_zoo.training.free_memory import resident
+from ssl_zoo.training.memory_check import need
+from ssl_zoo.training.run import run
+config = compose(sys.argv[2:])
+before = resident()
+more = need(config, load_data(config.data))
+run(config, silent=True)
+peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 1024
+found = {"name": sys.argv[1], "start": before / 2**20, "estimate": (before + more.total) / 2**20, "peak": peak}
+print(json.dumps(found))
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """One setting, in MiB."""
+
+    name: str
+    start: float  # resident before
+    estimate: float  # at most, of the whole process
+    peak: float  # measured
+
+
+def main() -> int:
+    """Measures, prints the report and may write it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path, help="folder for all that is made")
+    parser.add_argument("--only", default="*", help="pattern of the settings")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--write", type=Path, help="folder that gets results/memory-estimate.md")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    file = options.out / "found.json"
+    found = [Found(**one) for one in json.loads(file.read_text())] if file.exists() else []
+    for name in SETTINGS:
+        if fnmatch.fnmatch(name, options.only) and name not in {one.name for one in found}:
+            found.append(_measure(name, options.out, options.threads))
+            print(found[-1], file=sys.stderr, flush=True)
+            file.write_text(json.dumps([dataclasses.asdict(one) for one in found], indent=1))
+    text = report(found, f"python -m ssl_zoo.benchmarks.memory_estimate OUT --threads {options.threads}")
+    print(text)
+    if options.write is not None:
+        (options.write / "results" / "memory-estimate.md").write_text(text)
+    return 0 if all(abs(one.estimate / one.peak - 1) <= 0.25 for one in found) else 1
+
+
+def overrides(name: str, folder: Path) -> list[str]:
+    """The overrides of a setting whose images are in a folder."""
+    method, backbone, size, batch = SETTINGS[name]
+    _noise(folder, size, 2 * batch)
+    own = (f"method={method}", f"augment.size={size}", f"batch_size={batch}", f"data.train={folder}")
+    return [*own, *BACKBONES[backbone], *COMMON]
+
+
+def _measure(name: str, out: Path, threads: int) -> Found:
+    slug = name.replace(", ", "-").replace(" ", "-").lower()
+    words = [*overrides(name, out / f"{slug}-images"), f"run_dir={out / slug}", f"trainer.threads={threads}"]
+    done = subprocess.run([sys.executable, "-c", MEASURE, name, *words], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{name} ended with status {done.returncode}\n{done.stderr[-2000:]}")
+    return Found(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def _noise(folder: Path, size: int, images: int) -> None:
+    generator = np.random.default_rng(0)
+    for number in range(images):
+        file = folder / "ab"[number % 2] / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(generator.integers(0, 256, (size, size, 3), dtype=np.uint8)).save(file)
+
+
+HEADER = """# Memory estimates
+
+What the check before a run (`trainer.memory_check`) says that the process will take, and the most that was resident in
+it, in MiB; measured in one process each, on noise. Made by
+
+    {command} --write docs
+
+at commit `{commit}` with {versions}, on {cores} CPU cores in {precision}.
+
+| setting | before | estimate | measured | estimate / measured |
+|---|---:|---:|---:|---:|
+"""
+
+
+def report(found: Sequence[Found], command: str) -> str:
+    """The results as a page in Markdown."""
+    from ssl_zoo.config import compose
+    from ssl_zoo.training.hardware import plan
+
+    used = versions()
+    text = HEADER.format(
+        command=command,
+        commit=git_commit(),
+        versions=", ".join(f"{name} {used[name]}" for name in ("python", "torch")),
+        cores=os.cpu_count(),
+        precision=plan(compose()).precision,
+    )
+    for one in found:
+        text += (
+            f"| {one.name} | {one.start:,.0f} | {one.estimate:,.0f} | {one.peak:,.0f} | "
+            f"{one.estimate / one.peak:.2f} |\n"
+        )
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
