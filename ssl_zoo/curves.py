@@ -33,7 +33,7 @@ def draw_curves(
     figure = Figure(figsize=(4 * len(panels), 3.2), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    figure.suptitle(title, fontsize=11, x=0.01, ha="left", parse_math=False)
     for axis, name in zip(axes, panels, strict=True):
         points = [(row["epoch"], row[name]) for row in rows if row.get(name) is not None]
         if points:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from rich.panel import Panel
@@ -12,7 +13,9 @@ from rich.table import Table
 
 from ssl_zoo.cli import main
 from ssl_zoo.console import Console, styled
+from ssl_zoo.curves import draw_curves
 from ssl_zoo.errors import UserError, printable, shortened
+from ssl_zoo.result import Baselines
 from ssl_zoo.terminal import Narrator, bar_of
 
 HOSTILE = "r[/red] [bold]x :smile: \x1b[31m"
@@ -125,3 +128,8 @@ def test_a_full_disk_behind_stdout(verb: str) -> None:
     assert done.stderr.startswith("ssl-zoo: ")
     assert "No space left on device" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_picture_shows_text_as_it_is(tmp_path: Path) -> None:
+    draw_curves(tmp_path / "curves.png", "$^$ of a user, seed 0", [], Baselines())
+    assert (tmp_path / "curves.png").stat().st_size > 0
