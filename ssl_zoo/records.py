@@ -13,7 +13,7 @@ from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, create_model
 
-__all__ = ["read_record"]
+__all__ = ["load_json", "read_record"]
 
 # Keys that all readers can do without are None where they are absent; further keys are anything.
 EVALUATION: dict[str, Any] = {
@@ -33,6 +33,18 @@ ENVIRONMENT: dict[str, Any] = {"command": list[str], "versions": dict[str, str],
 COST: dict[str, Any] = {"seconds": float, "passes_per_image": float}
 
 
+def load_json(file: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        OSError, ValueError: it cannot be read; also where its brackets are nested deeper than Python's stack.
+    """
+    try:
+        return json.loads(file.read_bytes())
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
 def read_record(file: Path) -> dict[str, Any] | None:
     """What a JSON file of a run holds; None where there is none, or none of ours.
 
@@ -40,7 +52,7 @@ def read_record(file: Path) -> dict[str, Any] | None:
         file: result.json, environment.json, cost.json or eval-*.json; of another name it may hold any block of keys.
     """
     try:
-        found = json.loads(file.read_text())
+        found = load_json(file)
         if not isinstance(found, dict):
             return None
         _shape(file.name.partition("-")[0]).model_validate_json(json.dumps(found))

@@ -24,6 +24,7 @@ from ssl_zoo.config import compose
 from ssl_zoo.continuation import compose_run
 from ssl_zoo.embedding.schema import EmbedConfig
 from ssl_zoo.embedding.schema import read_overrides as read_embed
+from ssl_zoo.embedding.store import Store
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.compose import compose_evaluations
 from ssl_zoo.evaluation.protocol import expand
@@ -36,6 +37,7 @@ from ssl_zoo.listing import show
 from ssl_zoo.reports.evaluations import evaluated
 from ssl_zoo.reports.figures import Told, accuracies, badge, diagnostics, facts, made
 from ssl_zoo.reports.options import ReportConfig, read_words
+from ssl_zoo.reports.run import report
 from ssl_zoo.saved import open_run
 from ssl_zoo.schema import RunSettings, SiameseConfig
 from ssl_zoo.suites.options import BenchConfig
@@ -251,3 +253,25 @@ def test_damaged_files_of_a_run(
     else:
         file.write_bytes(contents or whole[: int(share * len(whole))])
     taken_or_refused(lambda: _read_all(copy))
+
+
+@drawn(20)
+@given(
+    st.sampled_from(["begun.json", "position.json"]),
+    BROKEN | JSON.map(lambda value: json.dumps(value).encode()),
+)
+def test_damaged_parts_of_an_embedding(tmp_path: Path, name: str, contents: bytes) -> None:
+    folder = tmp_path / "parts"
+    shutil.rmtree(folder, ignore_errors=True)
+    begin = partial(Store, folder, {"a": 1}, 2, "float32")
+    begin().close()
+    (folder / name).write_bytes(contents)
+    taken_or_refused(lambda: begin().close())
+
+
+@drawn(20)
+@given(BROKEN | _block(["rows", "claims", "suite"]).map(lambda block: json.dumps(block).encode()))
+def test_damaged_records_of_suites(tmp_path: Path, contents: bytes) -> None:
+    (tmp_path / "suite.json").write_bytes(contents)
+    (tmp_path / "report.json").write_bytes(contents)
+    taken_or_refused(lambda: report([str(tmp_path)], silent=True))

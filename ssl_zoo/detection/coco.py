@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ import numpy as np
 
 from ssl_zoo.detection.images import Annotated, Collection
 from ssl_zoo.errors import UserError
+from ssl_zoo.records import load_json
 
 __all__ = ["read_coco"]
 
@@ -46,7 +46,7 @@ def read_coco(
             "instance detection.train_split=annotations/instances_train2017.json"
         )
     try:
-        contents = json.loads(path.read_bytes())
+        contents = load_json(path)
         return _collect(contents, path, root, classes, masks)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, UserError):

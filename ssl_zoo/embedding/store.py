@@ -15,7 +15,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from ssl_zoo.embedding.stream import Batch
 from ssl_zoo.errors import UserError
 from ssl_zoo.locks import LOCK, hold
+from ssl_zoo.records import load_json
 from ssl_zoo.writing import is_temporary, write_json
 
 __all__ = ["CHUNK", "PART_IMAGES", "PART_SECONDS", "Position", "Store", "differing"]
@@ -151,9 +152,10 @@ class Store:
         file = self.folder / "position.json"
         if not file.is_file():
             return Position(0, 0, {})
-        saved = json.loads(file.read_text())
-        left_out = {int(number): reason for number, reason in saved["left_out"].items()}
-        position = Position(saved["images"], saved["rows"], left_out)
+        with _damage_told(file):
+            saved = load_json(file)
+            left_out = {int(number): str(reason) for number, reason in saved["left_out"].items()}
+            position = Position(int(saved["images"]), int(saved["rows"]), left_out)
         there = self.features.stat().st_size if self.features.is_file() else 0
         if there < HEADER + position.rows * self._row:
             raise UserError(
@@ -172,6 +174,18 @@ class Store:
         return self._file
 
 
+@contextmanager
+def _damage_told(file: Path) -> Iterator[None]:
+    """Refuses to continue by a file that is not as it was written."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"'{file}' must be as ssl-zoo embed wrote it; it cannot be read ({type(error).__name__}); delete the "
+            f"folder '{file.parent}' to begin anew"
+        ) from error
+
+
 def _begun(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
     """The record of the embedding that was begun in a folder, or of the one that begins now."""
     file = folder / "begun.json"
@@ -186,7 +200,8 @@ def _begun(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
             )
         write_json(file, record)
         return record
-    saved: dict[str, Any] = json.loads(file.read_text())
+    with _damage_told(file):
+        saved: dict[str, Any] = dict(load_json(file))
     if names := differing(saved, record):
         before, now = dict(_flat(saved)), dict(_flat(record))
         said = ", ".join(f"{name}={now.get(name)}" for name in names)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -14,6 +13,7 @@ from ssl_zoo.backbone import build_backbone
 from ssl_zoo.errors import UserError, unknown_name
 from ssl_zoo.exporters.encoder import encoder_of, is_fixed, pretrained_cfg
 from ssl_zoo.exporters.preprocess import Preprocess
+from ssl_zoo.records import load_json
 from ssl_zoo.saved import load_strictly, open_run
 from ssl_zoo.schema import BackboneConfig
 
@@ -59,7 +59,7 @@ def _exported(folder: Path, weights: str, size: int | None) -> LoadedBackbone:
             f"weights={weights} needs the run itself; received '{folder}', which is an export; name the run directory"
         )
     try:
-        written = json.loads((folder / "config.json").read_text())
+        written = load_json(folder / "config.json")
         own, cfg = written["ssl_zoo"], written["pretrained_cfg"]
         backbone = BackboneConfig(name=own["architecture"], stem=own["stem"])
         channels, exported_for = int(own["channels"]), int(own["size"])

@@ -12,6 +12,7 @@ from typing import Any
 from ssl_zoo.config import config_hash
 from ssl_zoo.errors import UserError
 from ssl_zoo.folders import why_not_writable
+from ssl_zoo.records import load_json
 from ssl_zoo.saved import SavedRun
 from ssl_zoo.training.checkpoints import LAST
 from ssl_zoo.writing import whole_folder
@@ -81,7 +82,7 @@ def _identity(run: SavedRun) -> dict[str, Any]:
 def _is_earlier(folder: Path, runs: Sequence[SavedRun]) -> bool:
     """Whether the folder holds an earlier report of these weights, and nothing that it did not write."""
     try:
-        record = json.loads((folder / RECORD).read_text())
+        record = load_json(folder / RECORD)
         before, own = list(record["runs"]), {str(name) for name in record["files"]}
         same = len(before) == len(runs) and all(
             any(_are_same(was, _identity(run)) for was in before) for run in runs

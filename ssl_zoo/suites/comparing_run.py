@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ssl_zoo.errors import UserError
 from ssl_zoo.folders import why_not_writable
+from ssl_zoo.records import read_record
 from ssl_zoo.reports.folder import RECORD as REPORT
 from ssl_zoo.reports.folder import choose_folder, write
 from ssl_zoo.reports.options import ReportConfig
@@ -127,8 +128,8 @@ def _choose(suites: Sequence[Opened], out: str | None) -> Path:
         out = str(shared / f"comparison-of-{len(suites)}-suites-{digest}")
     folder = choose_folder(out, [])
     if (folder / REPORT).is_file():
-        before = json.loads((folder / REPORT).read_text()).get("suites", [])
-        if sorted(before) != sorted(_folders(suites)):
+        before = (read_record(folder / REPORT) or {}).get("suites")
+        if not isinstance(before, list) or sorted(map(str, before)) != sorted(map(str, _folders(suites))):
             raise UserError(
                 f"out must be new, empty or an earlier comparison of the same suites; '{folder}' compares others; name "
                 "another with out="

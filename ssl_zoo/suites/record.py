@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ssl_zoo.records import load_json
 from ssl_zoo.writing import write_json
 
 __all__ = [
@@ -172,7 +172,7 @@ def read(folder: Path) -> SuiteRecord:
     Raises:
         OSError, ValueError, KeyError, TypeError: there is none, or none of ours.
     """
-    values = json.loads((folder / RECORD).read_text())
+    values = load_json(folder / RECORD)
     for row in values["rows"]:
         for run in row["runs"]:  # JSON has no nan: what is null there has no value
             run["values"] = {name: value for name, value in run["values"].items() if value is not None}
