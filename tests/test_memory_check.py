@@ -110,7 +110,7 @@ def test_what_does_not_fit_is_refused_with_values_that_do(
     needed = memory_check.need(config, load_data(config.data))
     assert needed is not None
     monkeypatch.setattr(memory_check, "BESIDE", {"cpu": 0})
-    kept = memory_check.GAPS * needed.of.kept
+    kept = memory_check.GAPS * memory_check.SPARE * needed.of.kept
     free = int(kept + (needed.of.step - needed.of.kept) * 0.6)
     monkeypatch.setattr(memory_check, "free_memory", lambda device: free)
     monkeypatch.setattr(footprint_module, "BATCH", 16)  # the measurement is not what does not fit
