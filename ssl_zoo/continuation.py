@@ -20,6 +20,7 @@ from ssl_zoo.config import (
     to_mapping,
 )
 from ssl_zoo.errors import UserError
+from ssl_zoo.paths import user_path
 from ssl_zoo.schema import RunConfig
 
 __all__ = ["compose_run", "differences"]
@@ -44,7 +45,7 @@ def compose_run(words: Sequence[str]) -> RunConfig:
     folder = given.get("run_dir")
     if given.get("resume") != "auto" or not isinstance(folder, str) or not folder.strip():
         return compose(words)
-    file = Path(folder).expanduser() / "config.yaml"
+    file = user_path(folder, "run_dir") / "config.yaml"
     if os.path.isfile(file):
         return _continued(file, words, given)
     if not set(GROUPS) & set(given):

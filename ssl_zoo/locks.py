@@ -88,7 +88,7 @@ def _sign(descriptor: int) -> None:
     holder = {"pid": os.getpid(), "host": socket.gethostname(), "started": now}
     with contextlib.suppress(OSError):  # a full disk: then it is not named
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(holder).encode(), 0)
+        os.write(descriptor, json.dumps(holder).encode())  # from its beginning, where nothing has moved it
 
 
 def _holder(folder: Path) -> str:

@@ -107,7 +107,7 @@ def whole_folder(place: Path) -> Iterator[Path]:
             if place.is_dir():
                 for old in place.iterdir():
                     if old.name != staging.name:
-                        shutil.rmtree(old) if old.is_dir() else old.unlink()
+                        shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
                 for path in fresh.iterdir():
                     os.replace(path, place / path.name)
             else:

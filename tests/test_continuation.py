@@ -154,6 +154,12 @@ def test_a_folder_without_a_run_is_no_run_to_continue(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("folder", ["'~no such user/a'", "x" * 300])
+def test_what_can_be_no_folder_is_none_to_continue(folder: str) -> None:
+    with pytest.raises(UserError, match="run_dir must be a path"):
+        compose_run([f"run_dir={folder}", "resume=auto"])
+
+
 def test_a_configuration_that_cannot_be_read_needs_all_overrides(tmp_path: Path) -> None:
     """An earlier version's run goes on as it could: by the words that it was begun with."""
     text = to_yaml(compose(RUN)).replace("trainer: {", "trainer: {of_an_earlier_version: 1, ")

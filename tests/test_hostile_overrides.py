@@ -31,6 +31,7 @@ HOSTILE = {
     "a block for no recipe": (["recipe={}"], "recipe takes a name"),
     "a list for no experiment": (["experiment=[]"], "experiment takes a name"),
     "a blank path": (["run_dir=' '"], "not blank"),
+    "the home of nobody": (["run_dir='~no such user/a'"], "no home folder"),
     "a long path": (["run_dir=" + "x" * 300], "each name in it of 255"),
     "a long folder of YAML": (["hydra.searchpath=[" + "x" * 300 + "]"], "each name in it of 255"),
     "an escape sequence": (["method='\x1b[2J'"], "\\x1b[2J"),

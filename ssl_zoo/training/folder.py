@@ -25,7 +25,7 @@ def own_folder(run_dir: Path) -> Iterator[bool]:
 
     Raises:
         UserError: another process holds it.
-        OSError: the disk's; its notes tell how the run is continued, where it can be.
+        OSError: the disk's; a `DiskError` where the run can be continued, which says how.
     """
     with hold(run_dir) as locked:
         new = is_empty(run_dir)
