@@ -21,7 +21,8 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from ssl_zoo.errors import UserError
 from ssl_zoo.folders import make_folder, remove_empty, why_not_writable
-from ssl_zoo.history import read_record
+from ssl_zoo.records import read_record
+from ssl_zoo.writing import is_temporary
 
 __all__ = ["LOCK", "hold", "is_empty"]
 
@@ -31,8 +32,8 @@ NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # what a file system 
 
 
 def is_empty(folder: Path) -> bool:
-    """Whether a folder holds nothing, or is not there; what is left of a lock does not count."""
-    return not folder.is_dir() or all(path.name == LOCK for path in folder.iterdir())
+    """Whether a folder holds nothing, or is not there; what a killed process may leave behind does not count."""
+    return not folder.is_dir() or all(path.name == LOCK or is_temporary(path) for path in folder.iterdir())
 
 
 @contextmanager

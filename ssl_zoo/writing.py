@@ -20,7 +20,7 @@ TEMPORARY = ".tmp"  # ends what a killed process may leave behind
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether a file is what a killed process left half written."""
+    """Whether a file or folder is what a killed process left half written."""
     return path.name.startswith(".") and path.name.endswith(TEMPORARY)
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import held
@@ -21,6 +22,7 @@ import ssl_zoo
 from ssl_zoo.config import compose
 from ssl_zoo.data.rng import permutation
 from ssl_zoo.errors import UserError
+from ssl_zoo.training import processes
 from ssl_zoo.training.processes import place
 
 pytestmark = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two processes need two cores")
@@ -258,3 +260,16 @@ def test_a_process_that_fails_ends_the_run(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "process 1 of the training ended with status 3" in done.stderr
     assert "because of this" in done.stderr
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), MemoryError()])
+def test_the_first_process_ends_the_others_at_once_where_the_fault_is_its_own(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They wait for it, and would not end by themselves."""
+    with subprocess.Popen(["sleep", "1000"], text=True) as process, TemporaryFile("w+") as errors:
+        monkeypatch.setattr(processes, "_start", lambda config: [processes._Other(1, process, errors)])
+        monkeypatch.setattr(processes, "_failure", None)
+        with pytest.raises(type(error)), processes.started(compose(words("byol", *TWO))):
+            raise error
+        assert process.returncode == -signal.SIGKILL

@@ -23,7 +23,7 @@ from ssl_zoo.cli import main
 from ssl_zoo.config import compose
 from ssl_zoo.errors import UserError
 from ssl_zoo.folders import why_not_writable
-from ssl_zoo.locks import LOCK, hold
+from ssl_zoo.locks import LOCK, hold, is_empty
 from ssl_zoo.reports.folder import choose_folder
 from ssl_zoo.training.checkpoints import read
 from ssl_zoo.writing import whole_folder
@@ -185,6 +185,22 @@ def test_a_folder_is_written_whole_or_not_at_all(there: bool, tmp_path: Path) ->
             (fresh / name).write_text("all of it")
     assert [path.name for path in place.iterdir()] == ["new"]
     assert list(tmp_path.iterdir()) == [tmp_path / "above"]
+
+
+def test_what_a_killed_process_leaves_of_a_folder_is_passed_over(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "file").touch()
+    killed = whole_folder(tmp_path / "place")
+    (tmp_path / "place").mkdir()
+    (killed.__enter__() / "half").touch()
+    (tmp_path / "place" / ".link.tmp").symlink_to(elsewhere)
+    assert is_empty(tmp_path / "place")
+    assert choose_folder(str(tmp_path / "place"), []) == tmp_path / "place"
+    with whole_folder(tmp_path / "place") as fresh:
+        (fresh / "file").write_text("all of it")
+    assert [path.name for path in (tmp_path / "place").iterdir()] == ["file"]
+    assert (elsewhere / "file").is_file(), "a link is removed, not followed"
 
 
 def test_the_current_folder_stays_the_current_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from ssl_zoo.exporters.card import write_card
 from ssl_zoo.exporters.encoder import Encoder, Written, encoder_of
 from ssl_zoo.exporters.schema import ExportConfig, read_export
 from ssl_zoo.folders import why_not_writable
+from ssl_zoo.locks import is_empty
 from ssl_zoo.saved import SavedRun, open_run
 from ssl_zoo.writing import whole_folder
 
@@ -74,7 +75,7 @@ def _check(folder: Path) -> None:
         raise UserError(
             f"out must be a folder that can be written to; received '{folder}', and {reason}; choose another with out="
         )
-    if folder.is_dir() and any(folder.iterdir()):
+    if not is_empty(folder):
         raise UserError(
             f"out must be new or empty; '{folder}' holds files already; choose another with out=, or remove it"
         )

@@ -12,10 +12,11 @@ from typing import Any
 from ssl_zoo.config import config_hash
 from ssl_zoo.errors import UserError
 from ssl_zoo.folders import why_not_writable
+from ssl_zoo.locks import is_empty
 from ssl_zoo.records import load_json
 from ssl_zoo.saved import SavedRun
 from ssl_zoo.training.checkpoints import LAST
-from ssl_zoo.writing import whole_folder
+from ssl_zoo.writing import is_temporary, whole_folder
 
 __all__ = ["RECORD", "choose_folder", "write"]
 
@@ -50,7 +51,7 @@ def choose_folder(out: str | None, runs: Sequence[SavedRun]) -> Path:
         raise UserError(
             f"a report needs a folder that can be written; received '{folder}', and {reason}; name another with out="
         )
-    if folder.is_dir() and any(folder.iterdir()) and not _is_earlier(folder, runs):
+    if not is_empty(folder) and not _is_earlier(folder, runs):
         raise UserError(
             f"out must be new, empty or an earlier report of the same runs; '{folder}' holds other files; name another "
             "with out="
@@ -89,7 +90,7 @@ def _is_earlier(folder: Path, runs: Sequence[SavedRun]) -> bool:
         )
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return same and {file.name for file in folder.iterdir()} <= own
+    return same and {file.name for file in folder.iterdir() if not is_temporary(file)} <= own
 
 
 def _are_same(was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:

@@ -30,7 +30,7 @@ from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvir
 
 from ssl_zoo.config import from_mapping, to_mapping
 from ssl_zoo.errors import Interrupted, UserError
-from ssl_zoo.out_of_memory import lacks_memory
+from ssl_zoo.out_of_memory import lack_of_memory, lacks_memory
 from ssl_zoo.schema import RunConfig
 from ssl_zoo.training.hardware import pick_device
 
@@ -147,7 +147,7 @@ def started(config: RunConfig) -> Iterator[None]:
         raise
     except Exception as error:
         over.set()
-        if (failure := _failure(others)) is not None:
+        if not _is_its_own(error) and (failure := _failure(others)) is not None:
             raise failure from error
         raise
     finally:
@@ -221,6 +221,11 @@ def _environment(world: int) -> dict[str, str]:
         "MASTER_PORT": here.get("MASTER_PORT", port),
         "OMP_NUM_THREADS": str(torch.get_num_threads()),
     }
+
+
+def _is_its_own(error: Exception) -> bool:
+    """Whether no other process can be the cause. The others then wait for this one, and would for ever."""
+    return isinstance(error, OSError) or lack_of_memory(error, "train") is not None
 
 
 def _failure(others: list[_Other]) -> Exception | None:
