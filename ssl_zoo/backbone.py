@@ -31,7 +31,7 @@ class Backbone(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """How a backbone takes small images."""
+    """Size and stem with which a backbone takes small images."""
 
     size: int  # side of the views in pixels
     stem: Literal["standard", "small"]
@@ -39,7 +39,7 @@ class Fit(NamedTuple):
 
 @lru_cache(maxsize=64)
 def fit_small(name: str, side: int) -> Fit | None:
-    """Says how a timm model takes images of a small side: at that side, with the small stem where it is a ResNet.
+    """Returns how a timm model takes images of a small side: at that side, with the small stem where it is a ResNet.
 
     A transformer or mixer takes the next multiple of its patches. Nothing is computed: the weights are torch's meta.
 

@@ -218,7 +218,7 @@ def override_list(words: Any) -> list[str]:
 
 
 def _depths(word: str) -> Iterator[int]:
-    """How many brackets are open after each bracket."""
+    """Yields the number of open brackets after each opening one."""
     depth = 0
     for char in word:
         if char in "([{":
@@ -333,7 +333,7 @@ def _merged(folder: Path, overrides: Sequence[str]) -> tuple[dict[str, Any], Any
 
 @contextlib.contextmanager
 def _in_words() -> Iterator[None]:
-    """What Hydra, OmegaConf and PyYAML raise becomes one `UserError`; `a=${b} b=${a}` recurses."""
+    """Turns what Hydra, OmegaConf and PyYAML raise into a `UserError`; `a=${b} b=${a}` recurses."""
     try:
         yield
     except UserError:

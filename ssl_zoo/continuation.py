@@ -57,7 +57,7 @@ def compose_run(words: Sequence[str]) -> RunConfig:
 
 
 def differences(begun: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """What a continuation may not change and does: key, value of the run, value wanted."""
+    """Lists what a continuation changes and may not: key, value of the run, value wanted."""
     return [
         (key, old, new)
         for key, old, new in _differing(begun, wanted, "")
@@ -117,7 +117,7 @@ def _other_names(begun: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator
 
 
 def _differing(begun: Any, wanted: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
-    """What a run was begun with and is wanted otherwise; keys that it did not have yet count for nothing."""
+    """Yields the values that are wanted otherwise than the run was begun with; new keys count for nothing."""
     if isinstance(begun, Mapping) and isinstance(wanted, Mapping):
         for key, value in begun.items():
             yield from _differing(value, wanted.get(key), f"{path}.{key}" if path else str(key))

@@ -51,7 +51,7 @@ class Interrupted(BaseException):
 
 
 class DiskError(OSError):
-    """An error of the disk's, and what of the work is kept."""
+    """An error of the disk, with what of the work is kept."""
 
     def __init__(self, error: OSError, kept: str) -> None:
         super().__init__(error.errno, error.strerror, error.filename)

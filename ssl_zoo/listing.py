@@ -103,7 +103,7 @@ def _methods(console: Console, pattern: str | None) -> None:
 
 
 def _method(name: str) -> Text:
-    """What a method is, or why it cannot be trained: what `method=NAME` comes to decides."""
+    """Describes a method, or says why `method=NAME` cannot be trained."""
     from ssl_zoo.equation import GridPoint  # which imports torch
 
     try:

@@ -1,4 +1,4 @@
-"""What the many ways to run out of memory have in common: one message with what helps, instead of a traceback.
+"""One message with what helps, instead of a traceback, for all the ways to run out of memory.
 
 torch has a class of its own for a GPU's memory alone; a CPU's allocator, DataLoader's killed workers and the processes
 of a training say it in the text of a RuntimeError.

@@ -34,7 +34,7 @@ COST: dict[str, Any] = {"seconds": float, "passes_per_image": float}
 
 
 def load_json(file: Path) -> Any:
-    """What a JSON file holds.
+    """Reads a JSON file.
 
     Raises:
         OSError, ValueError: it cannot be read; also where its brackets are nested deeper than Python's stack.
@@ -46,7 +46,7 @@ def load_json(file: Path) -> Any:
 
 
 def read_record(file: Path) -> dict[str, Any] | None:
-    """What a JSON file of a run holds; None where there is none, or none of ours.
+    """Reads a JSON file of a run; None where there is none, or none of ours.
 
     Args:
         file: result.json, environment.json, cost.json or eval-*.json; of another name it may hold any block of keys.

@@ -205,9 +205,8 @@ class DataConfig:
     limit: Count | None = None  # a fixed, class-balanced part of the training images
     holdout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of the training images tested on instead
     channels: Annotated[Literal[1, 3], BeforeValidator(_whole)] = 3
-    on_error: Literal["raise", "skip"] = (
-        "raise"  # what an unreadable image does; skip decodes every file at the start
-    )
+    # What an unreadable image does; skip decodes every file at the start.
+    on_error: Literal["raise", "skip"] = "raise"
     cache_mb: NonNegative = 2048.0  # decoded images up to this size are kept in memory
     workers: Index = 2  # processes that decode images which are not kept in memory
     mean: tuple[Share, ...] = (0.485, 0.456, 0.406)  # per channel, of values in [0, 1]
@@ -298,9 +297,8 @@ class SinkhornConfig:
 
     epsilon: Positive = 0.05
     iterations: Annotated[int, Field(ge=1, le=1000)] = 3
-    queue_size: Annotated[int, Field(ge=0, le=2**24)] = (
-        0  # earlier embeddings of each target view that join the batch; 0: none
-    )
+    # Earlier embeddings of each target view that join the batch; 0: none.
+    queue_size: Annotated[int, Field(ge=0, le=2**24)] = 0
     queue_from_epoch: Index = 0  # epochs done before the queue begins to fill
 
 
@@ -333,9 +331,8 @@ class SiameseConfig(MethodConfig):
     assignment: Literal["identity", "sinkhorn", "moving_average", "memory"]
     symmetric: bool
     joint_batch: bool = False  # all views pass the encoder as one batch, and BN's statistics are of them all
-    pairs_per_image: Annotated[int, Field(ge=1, le=16)] = (
-        1  # 2 with symmetric=false: the paper's asymmetric "2x"
-    )
+    # 2 with symmetric=false: the paper's asymmetric "2x".
+    pairs_per_image: Annotated[int, Field(ge=1, le=16)] = 1
     alternation_steps: Count | Literal["epoch"] = 1  # SGD steps for which the targets' weights stand still
     temperature: Positive = 0.1  # of info_nce and cross_entropy
     queue: QueueConfig = QueueConfig()
@@ -343,9 +340,8 @@ class SiameseConfig(MethodConfig):
     sinkhorn: SinkhornConfig = SinkhornConfig()
     memory: MemoryConfig = MemoryConfig()
     target_views: Annotated[int, Field(ge=2)] = 2  # the first views are targets; more (small crops) are not
-    loss_scale: Positive = (
-        1.0  # times the mean over pairs; a sum over both orders is 2 (SimCLR's code), of 2 - 2 cos 4
-    )
+    # Times the mean over pairs; a sum over both orders is 2 (SimCLR's code), of 2 - 2 cos 4 (BYOL).
+    loss_scale: Positive = 1.0
 
     def __post_init__(self) -> None:
         for refused, reason in (

@@ -147,7 +147,7 @@ def closing_table(result: Result, title: str, initial: dict[str, Any]) -> Panel:
 
 
 def next_steps(result: Result) -> str:
-    """What can be done with the run, a line for each command, as it is typed in a shell."""
+    """The commands that can follow a run, a line each, as they are typed in a shell."""
     protocol = () if result.linear_top1 is not None else ("protocol=label_free",)
     verbs = (("eval", *protocol), ("report",), ("export", "format=timm"))
     commands = (("ssl-zoo", verb, str(result.run_dir), *options) for verb, *options in verbs)

@@ -16,7 +16,7 @@ __all__ = ["keys", "validate"]
 
 T = TypeVar("T")
 
-MOST = 20  # problems that are told at a time
+MOST = 20  # problems that a message lists
 
 # What pydantic calls an error, and the rule that was broken, in words.
 RULES = {

@@ -33,7 +33,7 @@ RUN = words("simsiam", "monitor.baselines=false", "monitor.every=9")
 
 @contextmanager
 def held_elsewhere(folder: Path) -> Iterator[None]:
-    """By another thread, which locks tell apart from this one as they do another process."""
+    """Holds a folder in another thread, which locks tell apart from this one as they do another process."""
     held, over = threading.Event(), threading.Event()
 
     def keep() -> None:

@@ -1,4 +1,4 @@
-"""What `python -m ssl_zoo.benchmarks.gpu` is given, checked before anything is created."""
+"""The options of `python -m ssl_zoo.benchmarks.gpu`, checked before anything is created."""
 
 from __future__ import annotations
 

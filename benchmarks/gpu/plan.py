@@ -1,4 +1,4 @@
-"""How long a run can be in the time that is left, and whether to compile it: by the measured throughput."""
+"""The length of a run that fits into the time left, and whether to compile it, from the measured throughput."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SLACK = 1.08  # measurements and checkpoints in between, and a rate that was mea
 
 
 class Decision(NamedTuple):
-    """How a long run is made."""
+    """The length of a long run, and whether it is compiled."""
 
     epochs: int
     compile: bool
@@ -42,7 +42,7 @@ def decide(measured: dict[str, Any] | None, left: float, *, at_once: int = 1) ->
 
 
 def compiling(measured: dict[str, Any]) -> tuple[float, float] | None:
-    """How many times faster a compiled step is, and the seconds that compiling takes; None if not measured."""
+    """Returns the speed-up of a compiled step and the seconds that compiling takes; None if not measured."""
     plain, compiled = (measured["contenders"].get(name) for name in ("bare", "bare-compiled"))
     if plain is None or compiled is None:
         return None

@@ -32,7 +32,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task, or why it was not started."""
+    """The outcome of a task, or why it was not started."""
 
     name: str
     status: str  # done; failed (3); ended at its limit; not started: …
@@ -87,12 +87,7 @@ class _Process:
             status = "ended at its limit"
         try:
             figures = self.task.figures(printed)
-        except (
-            OSError,
-            ValueError,
-            LookupError,
-            TypeError,
-        ) as error:  # a file that is not there, or not whole
+        except (OSError, ValueError, LookupError, TypeError) as error:  # a file is not there, or not whole
             figures = {}
             status += "" if status != "done" else f", but its results cannot be read: {error!r}"
         return Outcome(self.task.name, status, seconds, self.task.command, figures, printed)

@@ -28,7 +28,7 @@ READ = (
 
 
 class Setting(NamedTuple):
-    """What all steps are given."""
+    """The setting that all steps share."""
 
     data: Path  # a folder with train/ and test/
     work: Path  # run directories

@@ -71,7 +71,7 @@ def regular_costs(costs: Report, config: RunConfig, views_per_second: float) -> 
 
 
 def notes(config: RunConfig, names: Sequence[str]) -> list[str]:
-    """What a reader of the figures should know."""
+    """Notes that a reader of the figures needs."""
     found = [
         "Ends of epochs count where they fall into a turn, with ssl-zoo's checkpoint and lightly's new workers.",
         "MiB: the main process at its peak and, of its workers, what each has to itself; on a GPU what is allocated "

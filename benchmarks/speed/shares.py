@@ -55,9 +55,7 @@ class Speed:
     threads: int
     epoch_seconds: float  # training on all images once, at this rate
     images: int  # trained on in an epoch
-    peak_memory_mb: (
-        float  # on a GPU what was allocated there, else of this process, imports and images included
-    )
+    peak_memory_mb: float  # allocated on the GPU, else of this process, with imports and images
 
 
 def quick(words: Sequence[str] = (), *, steps: int = 32, least: float = 1.0, most: float = 8.0) -> Speed:
@@ -129,7 +127,7 @@ def quick(words: Sequence[str] = (), *, steps: int = 32, least: float = 1.0, mos
 
 
 def advice(name: str, precision: str, device: str) -> str:
-    """What could be done about a bottleneck that the run has not done already."""
+    """Advice on a bottleneck, leaving out what the run does already."""
     bf16 = "precision=bf16 where the hardware multiplies it, " if precision == "fp32" else ""
     return ADVICE[name].format(gpu="" if device == "cuda" else "a GPU, ", bf16=bf16)
 

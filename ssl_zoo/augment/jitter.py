@@ -67,10 +67,8 @@ def jitter_steps(
     if operations == "torchvision":
         change, weights = blend, blend_weights(operators, factors, channels)  # (3, N, 3, C)
     else:
-        change, weights = (
-            published_blend,
-            published_weights(operators, factors, operations == "byol"),
-        )  # (3, N, 4)
+        change = published_blend
+        weights = published_weights(operators, factors, operations == "byol")  # (3, N, 4)
     if shift is None:
         return [Step(change, on, w) for w in weights]
     first, then = on & before, on & ~before

@@ -107,9 +107,7 @@ def _gray(root: str, stamp: tuple[int, ...]) -> Gray | None:
         for path in _sample(root, _DECODED):
             try:
                 with Image.open(path, formats=FORMATS) as image:
-                    image.draft(
-                        "L", (224, 224)
-                    )  # of a large JPEG a smaller version, which is quicker to decode
+                    image.draft("L", (224, 224))  # a smaller version of a large JPEG is quicker to decode
                     pixels = np.asarray(upright(image, 1), np.float64) / 255  # (H, W)
             except Exception:
                 continue

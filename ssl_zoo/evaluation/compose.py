@@ -26,7 +26,7 @@ __all__ = ["Evaluations", "compose_evaluations", "read_overrides"]
 
 
 class Asked(NamedTuple):
-    """What the overrides say by themselves."""
+    """The overrides, read without the run."""
 
     values: dict[str, Any]  # but for protocol
     about_data: list[str]

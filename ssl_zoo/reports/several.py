@@ -95,7 +95,7 @@ def comparison_of(
 
 
 def _in_words(contender: Contender) -> str:
-    """What speaks for a run and against it, in a line."""
+    """Sums up in a line what speaks for a run and against it."""
     probe = "" if contender.linear is None else f" · linear probe {percent(contender.linear)}"
     half = number(Z * getattr(contender.errors["embeddings"], ORDER), 2)
     return f"{NAMES[ORDER]} {number(contender.score)} ± {half}{probe} · {contender.verdict}"

@@ -1,4 +1,4 @@
-"""What memory a run will take, found without taking it.
+"""The memory that a run will take, found without taking it.
 
 The method is built, stepped and measured on torch's fake tensors, which have shapes and no values: the whole batch
 passes forward, backward and through the optimizer in the time of one small step, and `LiveBytes` counts what would be
@@ -37,7 +37,7 @@ PREFETCHED = 2  # batches that each worker process of a loader prepares ahead
 
 @dataclasses.dataclass(frozen=True)
 class Footprint:
-    """What one process of a run takes besides what it has already, in bytes on its device.
+    """Memory that one process of a run takes besides what it has already, in bytes on its device.
 
     Attributes:
         device: which that is.
@@ -139,7 +139,7 @@ def _step(config: RunConfig, method: Method, hardware: Plan, live: LiveBytes, da
 
 
 def _measuring(config: RunConfig, method: Method, live: LiveBytes, data: Data) -> int:
-    """What measuring an encoder takes: a forward pass, and classifiers on features and on pixels."""
+    """Bytes that measuring an encoder takes: a forward pass, and classifiers on features and on pixels."""
     scored = data.bank is not None and data.test is not None
     bank = min(len(data.bank), config.monitor.bank) if scored and data.bank is not None else 0
     test = len(data.test) if scored and data.test is not None else 0

@@ -1,4 +1,4 @@
-"""How much memory is free: of the machine, of the cgroups this process is in, and of a GPU.
+"""Free memory: of the machine, of the cgroups this process is in, and of a GPU.
 
 A container's limit is a cgroup's, which `/proc/meminfo` does not know; the kernel kills what exceeds it.
 
@@ -46,7 +46,7 @@ def _machine(root: Path) -> Iterator[int]:
 
 
 def _address_space(root: Path) -> Iterator[int]:
-    """What `ulimit -v` leaves."""
+    """Yields the bytes that `ulimit -v` leaves."""
     import resource  # not on Windows
 
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
@@ -56,7 +56,7 @@ def _address_space(root: Path) -> Iterator[int]:
 
 
 def _cgroups(root: Path) -> Iterator[int]:
-    """What each memory cgroup above this process leaves, file pages that could be dropped included."""
+    """Yields the bytes that each memory cgroup above this process leaves, with file pages that could be dropped."""
     for line in _lines(root / "proc/self/cgroup"):
         _, controllers, path = line.split(":", 2)
         if controllers == "":  # v2

@@ -1,4 +1,4 @@
-"""How many bytes of tensors are alive while something runs, and the most that ever were.
+"""Counts the bytes of tensors that are alive while something runs, and the most that ever were.
 
 It watches each operation from below autograd, autocast and the optimizer, so that activations kept for the backward
 pass, casts, gradients and optimizer state all count. Under `FakeTensorMode` nothing is computed and no memory is

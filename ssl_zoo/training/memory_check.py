@@ -26,7 +26,7 @@ SIZES = (192, 160, 128, 96, 64, 48, 32, 16)  # pixels that are proposed
 
 
 class Need(NamedTuple):
-    """What a run would still take on this machine, in bytes."""
+    """Memory that a run would still take on this machine, in bytes."""
 
     of: Footprint
     processes: int  # of this machine, that share the memory
@@ -34,7 +34,7 @@ class Need(NamedTuple):
 
     @property
     def total(self) -> int:
-        """Of all processes, with what isn't tensors."""
+        """Bytes of all processes, with what isn't tensors."""
         each = round(GAPS * self.of.total) + BESIDE.get(self.of.device.type, 0)
         return self.processes * each + self.others
 
@@ -44,7 +44,7 @@ class Need(NamedTuple):
 
 
 def need(config: RunConfig, data: Data) -> Need | None:
-    """What a run would still take; None where its method cannot be stepped without values.
+    """Estimates what a run would still take; None where its method cannot be stepped without values.
 
     Raises:
         UserError: the run cannot be built.

@@ -149,10 +149,8 @@ class Recorder(pl.Callback):
             self._stop()
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        for (
-            number,
-            handler,
-        ) in self.handlers.items():  # Lightning sees to it where the training ends with an error
+        # Lightning puts them back where the training ends with an error.
+        for number, handler in self.handlers.items():
             signal.signal(number, handler)
 
     def close(self) -> None:

@@ -173,7 +173,7 @@ def check_checkpoint(path: Path, config: RunConfig) -> Saved:
 
 
 def stretched(config: RunConfig, saved: Saved | None) -> str | None:
-    """What another number of epochs than the run was begun with does to its schedule, in words; None: the same."""
+    """Says what another number of epochs than the run was begun with does to its schedule; None: the same number."""
     if saved is None or saved.epochs == config.epochs:
         return None
     batch = config.batch_size * config.trainer.accumulate

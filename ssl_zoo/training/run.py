@@ -103,7 +103,7 @@ def _train(ready: Prepared, *, silent: bool, locked: bool = True) -> Result:
 
 
 def _environment(ready: Prepared) -> dict[str, Any]:
-    """Of the start that began the run, with those that continued it in order."""
+    """The record of the start that began the run, with those that continued it in order."""
     now = environment(ready.hardware)
     if (first := read_record(ready.run_dir / "environment.json")) is None:
         return now

@@ -55,16 +55,12 @@ def run(task: Task) -> Outcome:
     temperature = min(temperatures, key=lambda tau: abs(tau - own_temperature))
     [headline] = [row["top1"] for row in rows if (row["k"], row["temperature"]) == (k, temperature)]
     listed = ", ".join(map(str, counts))
-    rule = (
-        " (the headline's, and those of 10, 20, 100 and 200 up to a tenth of it)"
-        if settings.k is None
-        else ""
-    )
-    own = (
-        "those in training"
-        if (k, temperature) == (own_k, own_temperature)
-        else (f"the nearest to k={own_k} and T={own_temperature:g} in training")
-    )
+    own = f"the nearest to k={own_k} and T={own_temperature:g} in training"
+    if (k, temperature) == (own_k, own_temperature):
+        own = "those in training"
+    rule = ""
+    if settings.k is None:
+        rule = " (the headline's, and those of 10, 20, 100 and 200 up to a tenth of it)"
     return Outcome(
         in_words=(
             f"weighted kNN by cosine similarity on frozen features, bank of {neighbours.seen} training images, "
