@@ -13,7 +13,7 @@ from ssl_zoo import registry
 from ssl_zoo.config import compose, group_dirs
 from ssl_zoo.console import Console, styled
 from ssl_zoo.errors import UserError
-from ssl_zoo.result import environment
+from ssl_zoo.result import environment, unmet_requirements
 from ssl_zoo.training.hardware import COMPILE, plan
 
 __all__ = ["show", "show_speed"]
@@ -34,6 +34,7 @@ def show() -> None:
         "platform": found["platform"],
         "configs": os.pathsep.join(str(folder) for folder in group_dirs()),
         "plugins": ", ".join(f"{name} ({_state(name)})" for name in registry.plugins()) or "none",
+        "lacking": ", ".join(unmet_requirements()) or "nothing",
         **found["versions"],
     }
     for name, value in rows.items():

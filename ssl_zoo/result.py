@@ -8,18 +8,19 @@ import platform
 import subprocess
 import sys
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from packaging.requirements import Requirement
 
 from ssl_zoo.writing import write_json
 
 if TYPE_CHECKING:
     from ssl_zoo.training.hardware import Plan
 
-__all__ = ["Baselines", "Result", "environment", "git_commit", "versions"]
+__all__ = ["Baselines", "Result", "environment", "git_commit", "unmet_requirements", "versions"]
 
 PACKAGES = (
     "ssl-zoo",
@@ -94,6 +95,29 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def unmet_requirements() -> list[str]:
+    """What ssl-zoo needs and this machine lacks: `filelock>=4.1 (3.20.0 is installed)`; extras are not asked for.
+
+    pip sees to this, but for packages that are copied onto a machine without network.
+    """
+    try:
+        stated = requires("ssl-zoo") or []
+    except PackageNotFoundError:  # a checkout on the path, not installed
+        return []
+    unmet = []
+    for requirement in map(Requirement, stated):
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            installed = version(requirement.name)
+        except PackageNotFoundError:
+            unmet.append(f"{requirement.name}{requirement.specifier} (not installed)")
+            continue
+        if not requirement.specifier.contains(installed, prereleases=True):
+            unmet.append(f"{requirement.name}{requirement.specifier} ({installed} is installed)")
+    return unmet
 
 
 def git_commit() -> str | None:

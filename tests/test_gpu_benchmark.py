@@ -15,6 +15,7 @@ from ssl_zoo.benchmarks.gpu import __main__ as command
 from ssl_zoo.benchmarks.gpu import options, plan, processes, session, steps
 from ssl_zoo.benchmarks.gpu.processes import Outcome, Task, run_together
 
+from ssl_zoo import result
 from ssl_zoo.config import compose
 
 FOREVER = 1e9
@@ -206,6 +207,19 @@ def test_without_a_gpu_it_says_so(
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert command.main(["--data", str(setting.data), "--out", str(setting.out)]) == 2
     assert "rehearse with --toy" in capsys.readouterr().err
+
+
+def test_without_its_packages_it_names_them(
+    setting: steps.Setting, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    installed = {"filelock": "3.20.0"}
+    monkeypatch.setattr(
+        result, "requires", lambda _: ["filelock>=4.1", "torch>=2.11", "onnx; extra == 'onnx'"]
+    )
+    monkeypatch.setattr(result, "version", lambda name: installed.get(name) or "2.11.0+cu130")
+    assert command.main(["--data", str(setting.data), "--out", str(setting.out), "--toy"]) == 2
+    assert "lacking here: filelock>=4.1 (3.20.0 is installed); bring" in capsys.readouterr().err
+    assert not setting.out.exists()
 
 
 def test_the_tests_are_found_where_the_shell_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from ssl_zoo.errors import UserError, unknown_name
+from ssl_zoo.result import unmet_requirements
 
 from .session import NAMES
 
@@ -37,8 +38,12 @@ def check(options: argparse.Namespace) -> list[str]:
     """The names of the steps.
 
     Raises:
-        UserError: an option is wrong, or there is no GPU.
+        UserError: an option is wrong, a package is missing or too old, or there is no GPU.
     """
+    if unmet := unmet_requirements():
+        raise UserError(
+            f"packages that ssl-zoo needs are lacking here: {', '.join(unmet)}; bring them as wheels"
+        )
     if not torch.cuda.is_available() and not options.toy:
         raise UserError("this needs a CUDA GPU, and torch finds none here; rehearse with --toy")
     for part in ("train", "test"):
