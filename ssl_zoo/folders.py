@@ -8,7 +8,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["make_folder", "remove_empty", "why_not_writable"]
+from ssl_zoo.errors import UserError
+
+__all__ = ["check_writable", "make_folder", "remove_empty", "why_not_writable"]
 
 
 def make_folder(folder: Path) -> list[Path]:
@@ -57,3 +59,19 @@ def why_not_writable(folder: Path) -> str | None:
         problem = "is not writable" if error.errno == errno.EACCES else f"cannot be made: {error.strerror}"
         return f"'{error.filename}' {problem}"
     return None
+
+
+def check_writable(folder: Path, rule: str, fix: str, received: Path | None = None) -> None:
+    """Refuses a folder that nothing can be written to, or that cannot be made.
+
+    Args:
+        folder: what is tried.
+        rule: what was asked for, for the message.
+        fix: what to do instead.
+        received: what the user named, if not the folder itself.
+
+    Raises:
+        UserError: with the rule, what was received, why it does not do, and the fix.
+    """
+    if (reason := why_not_writable(folder)) is not None:
+        raise UserError(f"{rule}; received '{received or folder}', and {reason}; {fix}")

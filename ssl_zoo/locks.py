@@ -20,7 +20,7 @@ from pathlib import Path
 from filelock import BaseFileLock, FileLock, Timeout
 
 from ssl_zoo.errors import UserError
-from ssl_zoo.folders import make_folder, remove_empty, why_not_writable
+from ssl_zoo.folders import check_writable, make_folder, remove_empty
 from ssl_zoo.records import read_record
 from ssl_zoo.writing import is_temporary
 
@@ -50,10 +50,7 @@ def hold(folder: Path, *, wait: bool = False) -> Iterator[bool]:
     Raises:
         UserError: another process holds the folder, which the message names; or it cannot be written to.
     """
-    if (reason := why_not_writable(folder)) is not None:
-        raise UserError(
-            f"results need a folder that can be written to; received '{folder}', and {reason}; choose another"
-        )
+    check_writable(folder, "results need a folder that can be written to", "choose another")
     made = make_folder(folder)
     lock = FileLock(folder / LOCK, is_singleton=True, fallback_to_soft=False, on_acquired=_sign)
     refused = True

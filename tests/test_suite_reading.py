@@ -181,7 +181,8 @@ def test_folders_are_looked_at_before_anything_starts(
     said = refused([*words, f"data.train={tmp_path / 'none'}"], tmp_path, capsys)
     assert f"data.train must be a folder of images; there is none at '{tmp_path / 'none'}'" in said
     assert cli.main(["bench", f"suite={file}", f"out={file}"]) == 2
-    assert f"out must be a folder that can be written to; '{file}' is a file" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"out must be a folder that can be written to; received '{file}', and '{file}' is a file" in said
 
 
 def test_which_suite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

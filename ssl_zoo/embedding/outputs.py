@@ -14,7 +14,7 @@ from typing import Any
 from ssl_zoo.embedding.images import Images, Row
 from ssl_zoo.embedding.store import Store
 from ssl_zoo.errors import UserError
-from ssl_zoo.folders import why_not_writable
+from ssl_zoo.folders import check_writable
 from ssl_zoo.history import read_record
 from ssl_zoo.writing import write_json
 
@@ -43,10 +43,8 @@ def check_out(out: Path) -> None:
             raise UserError(
                 f"'{out}' comes with '{path.name}', which exists already; choose another out, or move it elsewhere"
             )
-    if (reason := why_not_writable(out.absolute().parent)) is not None:
-        raise UserError(
-            f"out must be in a folder that can be written to; received '{out}', and {reason}; choose another"
-        )
+    rule = "out must be in a folder that can be written to"
+    check_writable(out.absolute().parent, rule, "choose another", out)
 
 
 def metadata_of(out: Path) -> dict[str, Any] | None:

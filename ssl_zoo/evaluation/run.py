@@ -22,7 +22,7 @@ from ssl_zoo.evaluation.compose import compose_evaluations
 from ssl_zoo.evaluation.schema import SECTIONS, EvalConfig
 from ssl_zoo.evaluation.subject import subject_of
 from ssl_zoo.evaluation.task import Labelled, Outcome, Task
-from ssl_zoo.folders import why_not_writable
+from ssl_zoo.folders import check_writable
 from ssl_zoo.result import environment
 from ssl_zoo.training.hardware import plan_for, use_threads
 from ssl_zoo.writing import write_json
@@ -69,7 +69,7 @@ def _evaluate(words: Sequence[str], console: Console) -> list[dict[str, Any]]:
         strider = subject.identity["backbone"] if subject.strides_single_pixels else None
         training = plan_for(first.accelerator, first.precision, strider=strider, size=reader.size)
     folder = subject.folder if first.out is None else Path(first.out).expanduser()
-    _check_folder(folder)
+    check_writable(folder, "results go into a folder that can be written to", "set out=FOLDER")
 
     def say(line: str) -> None:
         if first.progress:
@@ -112,13 +112,6 @@ def _do(task: Task, words: Sequence[str], folder: Path, console: Console) -> dic
 
 def _protocol(config: EvalConfig) -> ModuleType:
     return importlib.import_module(f"ssl_zoo.evaluation.protocols.{config.kind}")
-
-
-def _check_folder(folder: Path) -> None:
-    if (reason := why_not_writable(folder)) is not None:
-        raise UserError(
-            f"results go into a folder that can be written to; '{folder}' is none, as {reason}; set out=FOLDER"
-        )
 
 
 def _record(task: Task, outcome: Outcome, words: Sequence[str], seconds: float) -> dict[str, Any]:

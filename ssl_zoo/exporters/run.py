@@ -12,7 +12,7 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.exporters.card import write_card
 from ssl_zoo.exporters.encoder import Encoder, Written, encoder_of
 from ssl_zoo.exporters.schema import ExportConfig, read_export
-from ssl_zoo.folders import why_not_writable
+from ssl_zoo.folders import check_writable
 from ssl_zoo.locks import is_empty
 from ssl_zoo.saved import SavedRun, open_run
 from ssl_zoo.writing import whole_folder
@@ -71,10 +71,7 @@ def _places(config: ExportConfig, run: SavedRun) -> dict[str, Path]:
 
 
 def _check(folder: Path) -> None:
-    if (reason := why_not_writable(folder)) is not None:
-        raise UserError(
-            f"out must be a folder that can be written to; received '{folder}', and {reason}; choose another with out="
-        )
+    check_writable(folder, "out must be a folder that can be written to", "choose another with out=")
     if not is_empty(folder):
         raise UserError(
             f"out must be new or empty; '{folder}' holds files already; choose another with out=, or remove it"

@@ -11,7 +11,7 @@ from typing import Any
 
 from ssl_zoo.config import config_hash
 from ssl_zoo.errors import UserError
-from ssl_zoo.folders import why_not_writable
+from ssl_zoo.folders import check_writable
 from ssl_zoo.locks import is_empty
 from ssl_zoo.records import load_json
 from ssl_zoo.saved import SavedRun
@@ -47,10 +47,7 @@ def choose_folder(out: str | None, runs: Sequence[SavedRun]) -> Path:
             Path(os.path.commonpath([path.parent for path in folders]))
             / f"comparison-of-{len(runs)}-{digest}"
         )
-    if (reason := why_not_writable(folder)) is not None:
-        raise UserError(
-            f"a report needs a folder that can be written; received '{folder}', and {reason}; name another with out="
-        )
+    check_writable(folder, "a report needs a folder that can be written", "name another with out=")
     if not is_empty(folder) and not _is_earlier(folder, runs):
         raise UserError(
             f"out must be new, empty or an earlier report of the same runs; '{folder}' holds other files; name another "

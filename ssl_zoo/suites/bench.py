@@ -13,7 +13,7 @@ from typing import Any
 from ssl_zoo.config import read_word
 from ssl_zoo.console import Console, styled
 from ssl_zoo.errors import Interrupted, Unfinished, UserError
-from ssl_zoo.folders import why_not_writable
+from ssl_zoo.folders import check_writable
 from ssl_zoo.history import read_record
 from ssl_zoo.schema import DataConfig
 from ssl_zoo.suites.claims import is_about_accuracy
@@ -77,8 +77,8 @@ class _Bench:
         self._check()
 
     def _check(self) -> None:
-        if (reason := why_not_writable(self.runs)) is not None:
-            raise UserError(f"out must be a folder that can be written to; {reason}; name another with out=")
+        rule = "out must be a folder that can be written to"
+        check_writable(self.runs, rule, "name another with out=", self.out)
         for data in {row.config.data for row in self.rows}:
             _check_images(data)
             if (

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ssl_zoo.errors import UserError
-from ssl_zoo.folders import why_not_writable
+from ssl_zoo.folders import check_writable
 from ssl_zoo.records import read_record
 from ssl_zoo.reports.folder import RECORD as REPORT
 from ssl_zoo.reports.folder import choose_folder, write
@@ -73,10 +73,7 @@ def _again(record: SuiteRecord, folder: Path, out: str | None) -> Path:
         raise UserError(
             f"the report of one suite is written into its own folder; received out={out}; leave out= away"
         )
-    if (reason := why_not_writable(folder)) is not None:
-        raise UserError(
-            f"a report needs a folder that can be written; received '{folder}', and {reason}; copy the suite elsewhere"
-        )
+    check_writable(folder, "a report needs a folder that can be written", "copy the suite elsewhere")
     from ssl_zoo.suites.page import write_report
 
     write_report(record, folder)

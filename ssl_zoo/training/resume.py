@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from ssl_zoo.config import to_mapping
 from ssl_zoo.continuation import differences
 from ssl_zoo.errors import UserError
-from ssl_zoo.folders import why_not_writable
+from ssl_zoo.folders import check_writable
 from ssl_zoo.locks import is_empty
 from ssl_zoo.schema import RunConfig
 from ssl_zoo.training.checkpoints import LAST, PREVIOUS, Damaged, read
@@ -87,10 +87,7 @@ def check_run_dir(config: RunConfig, folder: Path) -> None:
     Raises:
         UserError: it holds files already, and `resume` does not continue just that run; it cannot be written.
     """
-    if (reason := why_not_writable(folder)) is not None:
-        raise UserError(
-            f"run_dir must be a folder that can be written to; received '{folder}', and {reason}; choose another"
-        )
+    check_writable(folder, "run_dir must be a folder that can be written to", "choose another")
     if is_empty(folder):
         return
     if config.resume == "auto" and not (folder / "config.yaml").is_file():
