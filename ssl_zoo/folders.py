@@ -13,12 +13,22 @@ from ssl_zoo.errors import UserError
 __all__ = ["check_writable", "make_folder", "remove_empty", "why_not_writable"]
 
 
+ATTEMPTS = 3  # at making a folder, while other processes remove empty ones above it
+
+
 def make_folder(folder: Path) -> list[Path]:
     """Makes a folder with those above it, and returns the ones that were not there, the innermost first.
 
     Raises:
         OSError: one cannot be made, or cannot be written to; `filename` is that one, and nothing stays behind.
     """
+    for _ in range(ATTEMPTS - 1):
+        with contextlib.suppress(FileNotFoundError):  # one above was there a moment ago
+            return _make(folder)
+    return _make(folder)
+
+
+def _make(folder: Path) -> list[Path]:
     made: list[Path] = []
     try:
         for path in reversed((folder, *folder.parents)):

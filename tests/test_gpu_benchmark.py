@@ -24,9 +24,9 @@ FOREVER = 1e9
 @pytest.fixture
 def setting(tmp_path: Path) -> steps.Setting:
     for part in ("train", "test"):
-        (tmp_path / "images" / part).mkdir(parents=True)
+        (tmp_path / "images, mine" / part).mkdir(parents=True)
     (tmp_path / "work").mkdir()
-    return steps.Setting(tmp_path / "images", tmp_path / "work", tmp_path / "out", None, cores=16)
+    return steps.Setting(tmp_path / "images, mine", tmp_path / "work", tmp_path / "out", None, cores=16)
 
 
 def python(name: str, code: str, limit: float = FOREVER) -> Task:
@@ -187,7 +187,7 @@ def test_a_run_that_was_ended_tells_how_far_it_came(tmp_path: Path) -> None:
         (["--only", "simsiam,mor"], "unknown step 'mor'.*did you mean 'more'"),
         (["--data", "nowhere"], "'nowhere' has no 'train'"),
         (["--out", "work"], "--out must be a new or empty folder"),
-        (["--tests", "images"], "--tests must hold the folder gpu"),
+        (["--tests", "images, mine"], "--tests must hold the folder gpu"),
         (["--throughput", "nowhere.json"], "--throughput must be there"),
     ],
 )
@@ -196,7 +196,7 @@ def test_what_is_wrong_is_said_before_anything_is_made(
 ) -> None:
     monkeypatch.chdir(setting.data.parent)
     (setting.work / "file").touch()
-    assert command.main(["--data", "images", "--out", "out", "--toy", *more]) == 2
+    assert command.main(["--data", "images, mine", "--out", "out", "--toy", *more]) == 2
     assert re.search(message, capsys.readouterr().err)
     assert not setting.out.exists()
 

@@ -22,7 +22,7 @@ from runs import words
 from ssl_zoo.cli import main
 from ssl_zoo.config import compose
 from ssl_zoo.errors import UserError
-from ssl_zoo.folders import why_not_writable
+from ssl_zoo.folders import make_folder, why_not_writable
 from ssl_zoo.locks import LOCK, hold, is_empty
 from ssl_zoo.reports.folder import choose_folder
 from ssl_zoo.training.checkpoints import read
@@ -116,6 +116,24 @@ def test_folders_that_cannot_be_are_refused(
         assert said.startswith("ssl-zoo: run_dir")
         assert len(said.splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_above_that_another_process_removes_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when two runs begin together and one of them tries whether it may write there."""
+    above, make = tmp_path / "runs", Path.mkdir
+    above.mkdir()
+
+    def removed_first(path: Path, *rest: Any, **more: Any) -> None:
+        if path.name == "mine" and above.exists() and not seen:
+            seen.append(above.rmdir())
+        make(path, *rest, **more)
+
+    seen: list[None] = []
+    monkeypatch.setattr(Path, "mkdir", removed_first)
+    assert make_folder(above / "mine") == [above / "mine", above]
+    assert seen == [None]
 
 
 def full_after(saves: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ssl_zoo.config import written
+
 from .processes import Figures, Task
 
 __all__ = ["METHODS", "Setting", "evaluation", "methods", "read_run", "run", "suite", "tests", "throughput"]
@@ -46,8 +48,8 @@ class Setting(NamedTuple):
         return [
             f"experiment=cifar10/{method}",
             "data=imagefolder",
-            f"data.train={self.data / 'train'}",
-            *([f"data.test={self.data / 'test'}"] if test else []),
+            written("data.train", str(self.data / "train")),
+            *([written("data.test", str(self.data / "test"))] if test else []),
             *COLOURS,
             *(TOY if self.toy else ("batch_size=512",)),
             "trainer.progress=false",
