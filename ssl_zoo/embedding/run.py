@@ -56,9 +56,8 @@ def _embed(words: Sequence[str], silent: bool) -> Path:
     if finished is not None:
         if differing(finished, job.record):
             check_out(out)  # refuses it
-        Teller(0, 0, silent=silent, bar=False).note(
-            f"{out}: {finished['rows']} rows, embedded just so before"
-        )
+        line = f"{out}: {finished['rows']} rows, finished before with the same settings, weights and images"
+        Teller(0, 0, silent=silent, bar=False).note(line)
         return out
     store = Store(parts_of(out), job.record, job.width, options.dtype)
     teller = Teller(len(job.images), store.position.images, silent=silent, bar=options.progress)

@@ -185,5 +185,5 @@ def stretched(config: RunConfig, saved: Saved | None) -> str | None:
     return (
         f"epochs was {saved.epochs} and is {config.epochs}: from here on the schedules are those of {config.epochs} "
         f"epochs, and the learning rate continues with {now} where it was {before}; a run of {config.epochs} epochs "
-        "from its beginning takes another way"
+        "from the beginning would give other weights"
     )

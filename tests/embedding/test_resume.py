@@ -413,7 +413,7 @@ def test_a_finished_embedding_is_not_done_again(
     with monkeypatch.context() as patch:
         patch.setattr("ssl_zoo.embedding.run.Store", None)
         assert embed(words) == tmp_path / name
-        assert "embedded just so before" in capsys.readouterr().out
+        assert "finished before with the same settings, weights and images" in capsys.readouterr().out
         for other in (["size=16"], ["layer=projector"]):
             with pytest.raises(UserError, match="exists already"):
                 embed([*words, *other], silent=True)

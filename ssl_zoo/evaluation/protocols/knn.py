@@ -63,7 +63,7 @@ def run(task: Task) -> Outcome:
         rule = " (the headline's, and those of 10, 20, 100 and 200 up to a tenth of it)"
     return Outcome(
         in_words=(
-            f"weighted kNN by cosine similarity on frozen features, bank of {neighbours.seen} training images, "
+            f"weighted kNN by cosine similarity on frozen features, labelled training set of {neighbours.seen} images, "
             f"k={listed}{rule}; the headline is k={k}, T={temperature:g}, {own}"
             + ("" if neighbours.finite else "; not measured, as a feature is not finite")
         ),
