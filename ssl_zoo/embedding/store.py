@@ -117,15 +117,14 @@ class Store:
 
     def close(self) -> None:
         """Lets go of the folder."""
-        if (file := getattr(self, "_file", None)) is not None:
-            with suppress(OSError):  # what it could not write is told by then
-                file.close()
+        self._close_file()
         self._held.close()
 
     def remove(self) -> None:
         """Removes the folder with all that is in it."""
+        self._close_file()  # Windows removes no file that is open
         shutil.rmtree(self.folder, ignore_errors=True)
-        self.close()
+        self._held.close()
 
     def cut_off(self) -> None:
         """Gives back the space of what is not kept."""
@@ -134,6 +133,11 @@ class Store:
                 os.truncate(file, HEADER + self.position.rows * self._row)
             elif file.name not in (LOCK, "begun.json", "position.json"):
                 file.unlink()
+
+    def _close_file(self) -> None:
+        if (file := getattr(self, "_file", None)) is not None:
+            with suppress(OSError):  # what could not be written has been reported by then
+                file.close()
 
     @property
     def _row(self) -> int:
