@@ -11,11 +11,15 @@ the processes' losses, and it is that of one process with the whole batch where 
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from lightly.utils import dist
 from torch import Tensor
 
-__all__ = ["any_process", "average", "from_first", "gather", "rank", "world_size"]
+__all__ = ["any_process", "average", "from_all", "from_first", "gather", "rank", "world_size"]
+
+T = TypeVar("T")
 
 
 def rank() -> int:
@@ -61,3 +65,11 @@ def from_first(value: object) -> object:
     box = [value]
     torch.distributed.broadcast_object_list(box, src=0)
     return box[0]
+
+
+def from_all(value: T) -> list[T]:
+    """The values of all processes, in the order of ranks."""
+    found = [value] * world_size()
+    if world_size() > 1:
+        torch.distributed.all_gather_object(found, value)
+    return found

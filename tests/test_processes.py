@@ -24,6 +24,7 @@ from ssl_zoo.data.rng import permutation
 from ssl_zoo.errors import UserError
 from ssl_zoo.training import processes
 from ssl_zoo.training.processes import place
+from ssl_zoo.training.recorder import Recorder
 
 pytestmark = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two processes need two cores")
 TWO = ("trainer.devices=2", "trainer.accelerator=cpu", "trainer.threads=1")
@@ -179,8 +180,9 @@ def test_a_batch_script_of_slurm_starts_its_own_processes(
     assert metrics(tmp_path / "run")[0]["output_std_ratio"], "row 0 is the first process's"
 
 
-def test_a_mistake_that_only_another_process_meets(tmp_path: Path) -> None:
-    """One message and status 2, as with one process."""
+def on_files(tmp_path: Path) -> tuple[list[str], Path]:
+    """A run on 32 files, and the one of the first batch's second half that no measurement reads: the second process
+    alone does."""
     folder = tmp_path / "images"
     folder.mkdir()
     generator = torch.Generator().manual_seed(0)
@@ -201,7 +203,12 @@ def test_a_mistake_that_only_another_process_meets(tmp_path: Path) -> None:
     broken = permutation(32, 0, "order", 0)[6].item()
     seen = torch.randperm(32, generator=torch.Generator().manual_seed(0))[:2]
     assert broken not in seen.tolist(), "the measurement before would read it"
-    path = folder / f"{broken:02}.png"
+    return run, folder / f"{broken:02}.png"
+
+
+def test_a_mistake_that_only_another_process_meets(tmp_path: Path) -> None:
+    """One message and status 2, as with one process."""
+    run, path = on_files(tmp_path)
     path.write_bytes(path.read_bytes()[:80])
     command = [sys.executable, "-m", "ssl_zoo", "train", *run]
     done = subprocess.run(command, capture_output=True, text=True, timeout=held.GUARD, check=False)
@@ -209,6 +216,21 @@ def test_a_mistake_that_only_another_process_meets(tmp_path: Path) -> None:
     assert done.stderr.count("ssl-zoo:") == 1
     assert path.name in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_file_that_only_another_process_skips_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, path = on_files(tmp_path)
+    start = Recorder.on_train_start
+
+    def vanishing(self: Recorder, *rest: Any) -> None:
+        path.unlink()  # the second process has looked at the folder, and waits for this one
+        start(self, *rest)
+
+    monkeypatch.setattr(Recorder, "on_train_start", vanishing)
+    result = ssl_zoo.train([*run, "data.on_error=skip", "epochs=1"], silent=True)
+    assert result.skipped == 1
 
 
 def test_the_last_step_of_an_epoch_counts_its_batches_in_full(

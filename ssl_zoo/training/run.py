@@ -13,8 +13,8 @@ import torch
 from ssl_zoo.config import config_hash, to_yaml
 from ssl_zoo.continuation import compose_run
 from ssl_zoo.curves import draw_curves
-from ssl_zoo.data import Data
-from ssl_zoo.distributed import from_first
+from ssl_zoo.data import Data, FileSplit
+from ssl_zoo.distributed import from_all, from_first
 from ssl_zoo.equation import Siamese
 from ssl_zoo.history import read_record
 from ssl_zoo.image_defaults import describe
@@ -97,6 +97,7 @@ def _train(ready: Prepared, *, silent: bool, locked: bool = True) -> Result:
             recorder = fit(ready, say=narrator.epoch)
         finally:
             narrator.stop()
+        _share_lost(ready.data)
         result = from_first(_conclude(ready, recorder, title, narrator) if ready.place.first else None)
     assert isinstance(result, Result)
     return result
@@ -203,6 +204,14 @@ def _result(
         versions=versions(),
         run_dir=str(ready.run_dir),
     )
+
+
+def _share_lost(data: Data) -> None:
+    """Notes the files that other processes have skipped, so that the result counts them too."""
+    everywhere = from_all(data.lost)
+    if isinstance(data.train, FileSplit) and data.train.lost is not None:
+        for lost in everywhere:
+            data.train.lost.update(lost)
 
 
 def _skipped(data: Data, config: RunConfig) -> int | None:
