@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 from collections.abc import Iterator
 
 # Before torch is imported. Threads that wait for one another in a loop take from a busy machine what they wait for.
@@ -37,6 +38,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in a shell's background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--no-bf16"):
         for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
             setattr(torch.cpu, name, bool)
