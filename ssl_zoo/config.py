@@ -188,12 +188,17 @@ def read_word(word: str, *, commas: bool = False) -> tuple[str, Any]:
             f"a key has at most {LONGEST_KEY} characters, and brackets in a value stand {DEEPEST} deep at most; "
             f"received '{word}'; shorten it"
         )
+    if any("\ud800" <= letter <= "\udfff" for letter in word):  # a byte that the locale could not decode
+        raise UserError(
+            f"options are text in the locale's encoding; received '{word}'; rename the file or folder, "
+            "or set LC_ALL=C.UTF-8 if the letters are UTF-8"
+        )
     try:
         parsed = OverridesParser.create().parse_override(word)
     except (HydraException, ValueError) as error:  # ValueError: int() of more than 4,300 digits
         raise UserError(
             f"'{word}' cannot be read as key=value: {_first_line(error)}; put values with spaces, "
-            f"commas or brackets in quotes, for instance \"data.train='my folder'\""
+            f"commas, brackets or accents in quotes, for instance \"data.train='my folder'\""
         ) from error
     if commas and parsed.is_choice_sweep():
         return parsed.key_or_group, list(parsed.sweep_iterator(Transformer.identity))

@@ -14,6 +14,8 @@ from ssl_zoo.paths import check_path
 
 HOSTILE = {
     "more digits than Python reads": (["epochs=" + "9" * 5000], "cannot be read as key=value"),
+    "bytes that are no UTF-8": (["run_dir='runs/\udcc3'"], "LC_ALL=C.UTF-8"),
+    "an accent without quotes": (["run_dir=runs/\u00fc"], "accents in quotes"),
     "brackets": (["data.mean=" + "[" * 300 + "]" * 300], "brackets in a value stand 16 deep at most"),
     "a long key": (["k" * 10_000 + "=1"], "a key has at most 200 characters"),
     "a long name": (["method=" + "x" * 10_000], "characters left out"),
