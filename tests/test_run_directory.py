@@ -20,13 +20,13 @@ import torch
 from runs import words
 
 from ssl_zoo.cli import main
-from ssl_zoo.config import compose
+from ssl_zoo.config import compose, to_yaml
 from ssl_zoo.errors import UserError
 from ssl_zoo.folders import make_folder, why_not_writable
 from ssl_zoo.locks import LOCK, hold, is_empty
 from ssl_zoo.reports.folder import choose_folder
 from ssl_zoo.training.checkpoints import read
-from ssl_zoo.writing import whole_folder
+from ssl_zoo.writing import whole_folder, write_file
 
 RUN = words("simsiam", "monitor.baselines=false", "monitor.every=9")
 
@@ -51,18 +51,21 @@ def held_elsewhere(folder: Path) -> Iterator[None]:
         thread.join()
 
 
+@pytest.mark.parametrize("files", [[], ["config.yaml"]])
 @pytest.mark.parametrize("more", [[], ["resume=auto"]])
 def test_a_second_start_is_refused_and_names_the_first(
-    more: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    more: list[str], files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
     with held_elsewhere(run):
+        for name in files:
+            write_file(run / name, to_yaml(compose(RUN)))
         assert main(["train", *RUN, f"run_dir={run}", *more]) == 2
         said = capsys.readouterr().err
         assert f"process {os.getpid()} on {socket.gethostname()}, since 20" in said
         assert len(said.splitlines()) == 1
-        assert [file.name for file in run.iterdir()] == [LOCK]
-    assert not run.exists(), "the first made it, and has left nothing in it"
+        assert sorted(file.name for file in run.iterdir()) == [LOCK, *files]
+    assert run.exists() == bool(files), "the first made it, and what it left in it stays"
 
 
 def test_a_killed_process_leaves_no_lock(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from ssl_zoo.config import to_mapping
 from ssl_zoo.continuation import differences
 from ssl_zoo.errors import UserError
 from ssl_zoo.folders import check_writable
-from ssl_zoo.locks import is_empty
+from ssl_zoo.locks import hold, is_empty
 from ssl_zoo.schema import RunConfig
 from ssl_zoo.training.checkpoints import LAST, PREVIOUS, Damaged, read
 from ssl_zoo.training.optim import peak_lr, schedule_factor
@@ -99,10 +99,11 @@ def check_run_dir(config: RunConfig, folder: Path) -> None:
         and folder.resolve() in (Path(config.resume).expanduser() / "x").resolve().parents
     )
     if not own:
-        raise UserError(
-            f"run_dir must be new or empty; '{folder}' holds files already; choose another, or continue the run in "
-            "it with resume=auto"
-        )
+        with hold(folder):  # a run that is under way there is named, and not advised to be continued
+            raise UserError(
+                f"run_dir must be new or empty; '{folder}' holds files already; choose another, or continue the run "
+                "in it with resume=auto"
+            )
 
 
 def find_checkpoint(config: RunConfig, run_dir: Path) -> Saved | None:
