@@ -9,9 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from ssl_zoo import streams
-from ssl_zoo.errors import Interrupted, Unfinished, UserError, in_words, unknown_name
-from ssl_zoo.out_of_memory import lack_of_memory
-from ssl_zoo.signals import sigterm_interrupts
+from ssl_zoo.errors import UserError, unknown_name
 
 __all__ = ["entry", "main"]
 
@@ -159,30 +157,13 @@ def main(words: Sequence[str]) -> int:
         from ssl_zoo import __version__
 
         return streams.write(f"ssl-zoo {__version__}\n")
-    try:
-        if words[0] not in VERBS:
-            raise unknown_name("verb", words[0], VERBS)
-        with sigterm_interrupts():
-            VERBS[words[0]](words[1:])
-    except UserError as error:
-        streams.complain(str(error))
-        return 2
-    except KeyboardInterrupt:
-        streams.complain("stopped")
-        return 1
-    except (Interrupted, Unfinished) as error:
-        streams.complain(str(error))
-        return 1
-    except Exception as error:
-        # Memory that ran out, whoever noticed it; or a full or broken disk, whichever file it met first.
-        message = lack_of_memory(error, words[0])
-        if message is None and isinstance(error, OSError):
-            message = in_words(error)
-        if message is None:
-            raise
-        streams.complain(message)
-        return 1
-    return 0
+    return streams.exit_status(lambda: _verb(words[0])(words[1:]), words[0])
+
+
+def _verb(name: str) -> Callable[[Sequence[str]], None]:
+    if name not in VERBS:
+        raise unknown_name("verb", name, VERBS)
+    return VERBS[name]
 
 
 def entry() -> None:

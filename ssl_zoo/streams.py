@@ -1,14 +1,20 @@
-"""The process's own stdin, stdout and stderr: closed ones, broken pipes and encodings without our characters."""
+"""The process's own stdin, stdout, stderr and exit status.
+
+Closed streams, broken pipes and encodings without our characters end nothing; of an error the user reads one line.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Any, TextIO
 
-from ssl_zoo.errors import printable
+from ssl_zoo.errors import Interrupted, Unfinished, UserError, in_words, printable
+from ssl_zoo.out_of_memory import lack_of_memory
+from ssl_zoo.signals import sigterm_interrupts
 
-__all__ = ["complain", "discard", "prepare", "write"]
+__all__ = ["discard", "exit_status", "prepare", "write"]
 
 
 def prepare() -> None:
@@ -32,7 +38,40 @@ def discard(stream: TextIO) -> None:
     os.close(nowhere)
 
 
-def complain(message: str) -> None:
+def exit_status(action: Callable[[], None], verb: str) -> int:
+    """Does something and returns the process's exit status: 0 done, 2 the user's input is wrong, 1 anything else.
+
+    What a user can do something about is one line on stderr; other errors are raised.
+
+    Args:
+        action: what to do.
+        verb: of the command line, whose keys the message proposes where memory runs out.
+    """
+    try:
+        with sigterm_interrupts():
+            action()
+    except UserError as error:
+        _complain(str(error))
+        return 2
+    except KeyboardInterrupt:
+        _complain("stopped")
+        return 1
+    except (Interrupted, Unfinished) as error:
+        _complain(str(error))
+        return 1
+    except Exception as error:
+        # Memory that ran out, whoever noticed it; or a full or broken disk, whichever file it met first.
+        message = lack_of_memory(error, verb)
+        if message is None and isinstance(error, OSError):
+            message = in_words(error)
+        if message is None:
+            raise
+        _complain(message)
+        return 1
+    return 0
+
+
+def _complain(message: str) -> None:
     """Writes a line to stderr, where there is one to write to."""
     try:
         sys.stderr.write(f"ssl-zoo: {printable(message)}\n")
@@ -57,6 +96,6 @@ def write(text: str = "", *, silent: bool = False) -> int:
         discard(sys.stdout)
         if not isinstance(error, BrokenPipeError):
             if not silent:
-                complain(f"stdout cannot be written to: {error.strerror}")
+                _complain(f"stdout cannot be written to: {error.strerror}")
             return 1
     return 0

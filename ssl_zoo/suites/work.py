@@ -20,10 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from ssl_zoo.config import written
-from ssl_zoo.errors import Interrupted, UserError, in_words
 from ssl_zoo.history import evaluations, read_record
 from ssl_zoo.locks import hold
-from ssl_zoo.signals import sigterm_interrupts
+from ssl_zoo.streams import exit_status
 from ssl_zoo.suites.plan import Job
 from ssl_zoo.writing import write_json
 
@@ -124,18 +123,7 @@ def main() -> None:
     if "--with-parent" in sys.argv[2:]:
         _stop_with_parent()
     task = json.loads(Path(sys.argv[1]).read_text())
-    try:
-        with sigterm_interrupts():
-            work(task)
-    except UserError as error:
-        sys.stderr.write(f"ssl-zoo: {error}\n")
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.stderr.write("ssl-zoo: stopped\n")
-        sys.exit(1)
-    except (Interrupted, OSError) as error:
-        sys.stderr.write(f"ssl-zoo: {in_words(error) if isinstance(error, OSError) else error}\n")
-        sys.exit(1)
+    sys.exit(exit_status(lambda: work(task), "bench"))
 
 
 if __name__ == "__main__":
