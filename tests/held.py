@@ -14,9 +14,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 GUARD = 600.0  # seconds after which a test that waits has failed: not a measure of speed
 
@@ -45,6 +46,21 @@ def wait_for(what: Callable[[], object]) -> None:
     while not what():
         assert time.monotonic() < until, "waited in vain"
         time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def stopped_after(step: int) -> Iterator[None]:
+    """Has the runs of this process stop, as by Ctrl-C, after so many optimizer steps."""
+    from ssl_zoo.training.recorder import Recorder
+
+    inner = Recorder.on_train_batch_end
+
+    def stopping(self: Recorder, trainer: Any, *rest: Any) -> None:
+        self.stop_asked = trainer.global_step == step
+        inner(self, trainer, *rest)
+
+    with mock.patch.object(Recorder, "on_train_batch_end", stopping):
+        yield
 
 
 def children(pid: int) -> list[int]:

@@ -12,7 +12,15 @@ from ssl_zoo import registry
 from ssl_zoo.config import compose
 from ssl_zoo.equation import Siamese
 from ssl_zoo.method import Progress
-from ssl_zoo.schema import RunConfig
+from ssl_zoo.schema import (
+    AffineConfig,
+    BlurConfig,
+    CutoutConfig,
+    NoiseConfig,
+    RunConfig,
+    SolarizeConfig,
+    ViewConfig,
+)
 
 SMALL = (
     "method.projector.hidden_dim=16",
@@ -27,6 +35,18 @@ SMALL = (
 # values up to 1: with up to 24 terms each 4 * 24 * 2^-24 = 6e-6. Colour jitter stretches that at most 1.8^3 = 6 times
 # and normalisation by std=0.2 five times: 1.7e-4. Another draw changes most values of an image by a hundred times that.
 ROUNDING = 2e-4
+
+# A view in which every operation has its part.
+VIEW = ViewConfig(
+    size=24,
+    affine=AffineConfig(p=0.5, degrees=30.0, translate=0.1),
+    rotate=0.6,
+    blur=BlurConfig(p=0.5, kernel=0.3),
+    noise=NoiseConfig(p=0.5),
+    sobel=0.3,
+    solarize=SolarizeConfig(p=0.3),
+    cutout=CutoutConfig(p=0.5),
+)
 
 
 class Flat(nn.Module):

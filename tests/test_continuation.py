@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from held import stopped_after
 from runs import words
 
 import ssl_zoo
@@ -29,16 +30,8 @@ RUN = words("byol", "monitor.baselines=false", "monitor.every=9", "epochs=3", "o
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A run stopped after nine of fifteen steps, in a folder with a space, and what it said."""
     run = tmp_path_factory.mktemp("stopped") / "my run"
-    inner = Recorder.on_train_batch_end
-
-    def stopping(self: Recorder, trainer: Any, *rest: Any) -> None:
-        self.stop_asked = trainer.global_step == 9
-        inner(self, trainer, *rest)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Recorder, "on_train_batch_end", stopping)
-        with pytest.raises(Interrupted) as said:
-            ssl_zoo.train([*RUN, f"run_dir={run}"], silent=True)
+    with stopped_after(9), pytest.raises(Interrupted) as said:
+        ssl_zoo.train([*RUN, f"run_dir={run}"], silent=True)
     return run, str(said.value)
 
 

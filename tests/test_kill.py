@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from held import stopped_after
 from runs import words
 from saved_runs import Bomb
 from ssl_zoo.benchmarks.kill_and_resume import folder_of, variants
@@ -166,16 +167,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Stopped after eight of ten steps: last.ckpt is of step 8 and previous.ckpt of step 7."""
     run = tmp_path_factory.mktemp("stopped") / "run"
-    inner = Recorder.on_train_batch_end
-
-    def stopping(self: Recorder, trainer: Any, *rest: Any) -> None:
-        self.stop_asked = trainer.global_step == 8
-        inner(self, trainer, *rest)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Recorder, "on_train_batch_end", stopping)
-        with pytest.raises(Interrupted):
-            ssl_zoo.train([*RUN, f"run_dir={run}"], silent=True)
+    with stopped_after(8), pytest.raises(Interrupted):
+        ssl_zoo.train([*RUN, f"run_dir={run}"], silent=True)
     steps = [read(run / "checkpoints" / f"{name}.ckpt")["global_step"] for name in ("last", "previous")]
     assert steps == [8, 7]
     return run

@@ -2,23 +2,12 @@
 
 import pytest
 import torch
-from helpers import ROUNDING
+from helpers import ROUNDING, VIEW
 
 import ssl_zoo.augment.views as views_module
 from ssl_zoo.augment import Augment
-from ssl_zoo.schema import AffineConfig, BlurConfig, CutoutConfig, NoiseConfig, SolarizeConfig, ViewConfig
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
-VIEW = ViewConfig(
-    size=24,
-    affine=AffineConfig(p=0.5, degrees=30.0, translate=0.1),
-    rotate=0.6,
-    blur=BlurConfig(p=0.5, kernel=0.3),
-    noise=NoiseConfig(p=0.5),
-    sobel=0.3,
-    solarize=SolarizeConfig(p=0.3),
-    cutout=CutoutConfig(p=0.5),
-)
 
 
 def batch(cropped):

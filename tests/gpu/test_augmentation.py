@@ -6,27 +6,18 @@ from typing import Any
 
 import pytest
 import torch
+from helpers import VIEW
 from torch import Tensor
 
 import ssl_zoo.augment.views as views_module
 from ssl_zoo.augment import Augment
-from ssl_zoo.schema import AffineConfig, BlurConfig, CutoutConfig, NoiseConfig, SolarizeConfig, ViewConfig
+from ssl_zoo.schema import ViewConfig
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU"),
 ]
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
-VIEW = ViewConfig(
-    size=24,
-    affine=AffineConfig(p=0.5, degrees=30.0, translate=0.1),
-    rotate=0.6,
-    blur=BlurConfig(p=0.5, kernel=0.3),
-    noise=NoiseConfig(p=0.5),
-    sobel=0.3,
-    solarize=SolarizeConfig(p=0.3),
-    cutout=CutoutConfig(p=0.5),
-)
 LARGE = ViewConfig(size=96)  # beyond the tables of crops, and blurred in bands only from 128 pixels on
 
 
