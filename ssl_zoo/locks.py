@@ -55,7 +55,7 @@ def hold(folder: Path, *, wait: bool = False) -> Iterator[bool]:
     lock = FileLock(folder / LOCK, is_singleton=True, fallback_to_soft=False, on_acquired=_sign)
     refused = True
     try:
-        locked = _acquire(lock, folder, wait)
+        locked = _acquire(lock, folder, wait, made)
         refused = False
         yield locked
     finally:
@@ -66,7 +66,7 @@ def hold(folder: Path, *, wait: bool = False) -> Iterator[bool]:
         remove_empty(made)
 
 
-def _acquire(lock: BaseFileLock, folder: Path, wait: bool) -> bool:
+def _acquire(lock: BaseFileLock, folder: Path, wait: bool, made: list[Path]) -> bool:
     try:
         lock.acquire(timeout=-1 if wait else PATIENCE)
     except Timeout:
@@ -74,6 +74,11 @@ def _acquire(lock: BaseFileLock, folder: Path, wait: bool) -> bool:
             f"one process at a time writes to a folder; '{folder}' is written to by {_holder(folder)}; wait until it "
             "has ended, stop it, or choose another folder"
         ) from None
+    except (
+        FileNotFoundError
+    ):  # the process that was waited for has removed the folder, in which it left nothing
+        made[:0] = make_folder(folder)
+        return _acquire(lock, folder, wait, made)
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise

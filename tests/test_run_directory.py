@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 from runs import words
 
 from ssl_zoo.cli import main
@@ -66,6 +67,27 @@ def test_a_second_start_is_refused_and_names_the_first(
         assert len(said.splitlines()) == 1
         assert sorted(file.name for file in run.iterdir()) == [LOCK, *files]
     assert run.exists() == bool(files), "the first made it, and what it left in it stays"
+
+
+def test_a_folder_that_its_holder_removes_is_waited_for_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    acquire = FileLock.acquire
+
+    def removed_meanwhile(self: FileLock, **how: Any) -> Any:
+        monkeypatch.setattr(FileLock, "acquire", acquire)
+        run.rmdir()
+        raise FileNotFoundError(
+            errno.ENOENT, "No such file or directory", self.lock_file
+        )  # as filelock does then
+
+    monkeypatch.setattr(FileLock, "acquire", removed_meanwhile)
+    with hold(run, wait=True) as locked:
+        assert locked
+        assert [file.name for file in run.iterdir()] == [LOCK]
+    assert not run.exists()
 
 
 def test_a_killed_process_leaves_no_lock(tmp_path: Path) -> None:
