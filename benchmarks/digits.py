@@ -102,7 +102,7 @@ def main() -> None:
     _picture(options.write / "images" / "digits.png", runs)
 
 
-def _run(out: Path, name: str, words: list[str], seed: int, threads: int) -> Run:
+def _run(out: Path, name: str, overrides: list[str], seed: int, threads: int) -> Run:
     folder = out / f"{name.lower().replace(',', '').replace(' ', '-')}-s{seed}"
     if not (folder / "result.json").is_file():
         command = [
@@ -110,7 +110,7 @@ def _run(out: Path, name: str, words: list[str], seed: int, threads: int) -> Run
             "-m",
             "ssl_zoo",
             "train",
-            *words,
+            *overrides,
             f"seed={seed}",
             f"trainer.threads={threads}",
         ]
@@ -166,11 +166,11 @@ def _report(runs: dict[str, list[Run]], threads: int, workers: int) -> str:
         pixels_linear=_percent([first["baselines"]["pixels_linear_top1"]]),
         pixels_knn=_percent([first["baselines"]["pixels_knn_top1"]]),
     )
-    rows = [_row(name, words, runs[name]) for name, words in {**METHODS, **SWAPS}.items()]
+    rows = [_row(name, overrides, runs[name]) for name, overrides in {**METHODS, **SWAPS}.items()]
     return header + "\n".join(rows) + "\n" + FOOTER.format(workers=workers, cores=os.cpu_count())
 
 
-def _row(name: str, words: list[str], group: list[Run]) -> str:
+def _row(name: str, overrides: list[str], group: list[Run]) -> str:
     verdicts = [run["verdict"] for run in group]
     untrained = {
         probe: _percent([run["baselines"][f"random_encoder_{probe}_top1"] for run in group])
@@ -178,7 +178,7 @@ def _row(name: str, words: list[str], group: list[Run]) -> str:
     }
     cells = (
         name,
-        f"`{' '.join(words)}`",
+        f"`{' '.join(overrides)}`",
         str(len(group)),
         f"**{_percent([run['linear_top1'] for run in group])}**",
         untrained["linear"],

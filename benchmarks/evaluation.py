@@ -63,12 +63,12 @@ def main() -> None:
     (options.write / "results" / "evaluation.md").write_text(report)
 
 
-def _records(run: Path, words: Sequence[str], threads: int) -> list[Record]:
+def _records(run: Path, overrides: Sequence[str], threads: int) -> list[Record]:
     """Trains a run unless it is done, and evaluates its trained and its random encoder."""
     command = [sys.executable, "-m", "ssl_zoo"]
     if not (run / "result.json").is_file():
         subprocess.run(
-            [*command, "train", *words, f"trainer.threads={threads}", f"run_dir={run}", "resume=auto"],
+            [*command, "train", *overrides, f"trainer.threads={threads}", f"run_dir={run}", "resume=auto"],
             check=True,
         )
     records = []
@@ -143,10 +143,10 @@ def _table(name: str, groups: list[list[Record]]) -> str:
                 f"| {protocol if row == 0 else ''} | {label} | {figures['trained']} | {figures['random']} | "
                 f"{seconds[0]} | {seconds[1]} |"
             )
-    words = [
+    overrides = [
         f"- `{protocol}`: {_find(groups[0], protocol, 'trained')['in_words']}." for protocol in PROTOCOLS
     ]
-    return head + "\n".join(lines) + "\n\n" + "\n".join(words) + "\n"
+    return head + "\n".join(lines) + "\n\n" + "\n".join(overrides) + "\n"
 
 
 def _find(group: list[Record], protocol: str, weights: str) -> Record:

@@ -25,8 +25,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from .killing import Start, Work, adopt, start, with_partners
-from .same_run import Comparison, compare
+from .compare_runs import Comparison, compare
+from .kill_processes import Start, Work, adopt, start, with_partners
 
 __all__ = ["VARIANTS", "Outcome", "folder_of", "main", "variants"]
 
@@ -84,7 +84,7 @@ class Outcome:
     """What became of a variant."""
 
     name: str
-    words: list[str]
+    overrides: list[str]
     steps: int = 0
     kills: list[Kill] = field(default_factory=list)
     seconds: float = 0.0  # of all starts that were killed or continued
@@ -133,7 +133,11 @@ def variants(quick: bool) -> list[str]:
     slow = {"data.workers=2", *devices[:-1]} if quick else set()
     left_out = {"trainer.devices=2", "trainer.devices=3"} - set(devices) | slow
     contained = {"SimSiam", "SwAV"} if quick else set()
-    return [name for name, words in VARIANTS.items() if not left_out & set(words) and name not in contained]
+    return [
+        name
+        for name, overrides in VARIANTS.items()
+        if not left_out & set(overrides) and name not in contained
+    ]
 
 
 def folder_of(name: str) -> str:
@@ -166,8 +170,8 @@ def _variant(name: str, options: argparse.Namespace) -> Outcome:
     folder.mkdir()
     outcome = Outcome(name, VARIANTS[name])
     draw = random.Random(f"{options.seed} {name}")
-    words = [word.replace("OUT", str(options.out.absolute())) for word in VARIANTS[name]]
-    work = _work([*COMMON, *words, *(QUICK if options.quick else [])], options.quick)
+    overrides = [override.replace("OUT", str(options.out.absolute())) for override in VARIANTS[name]]
+    work = _work([*COMMON, *overrides, *(QUICK if options.quick else [])], options.quick)
     whole = start(work(folder / "whole"), folder / "whole.log")
     outcome.steps = whole.last("saved")
     kills = options.kills if whole.status == 0 else 0
@@ -207,19 +211,19 @@ def _variant(name: str, options: argparse.Namespace) -> Outcome:
     return outcome
 
 
-def _work(words: list[str], quick: bool) -> Callable[[Path], Work | str]:
+def _work(overrides: list[str], quick: bool) -> Callable[[Path], Work | str]:
     """What a process does to train, or to continue, the run of a folder."""
-    from ssl_zoo.config import compose
+    from ssl_zoo.config.compose import compose
     from ssl_zoo.training.run import run
 
-    config = compose(words)
+    config = compose(overrides)
     several = config.trainer.devices
 
     def work(folder: Path) -> Work | str:
         if several > 1 and not quick:  # as a user starts it
-            line = ["train", *words, f"run_dir={folder}", "resume=auto"]
+            line = ["train", *overrides, f"run_dir={folder}", "resume=auto"]
             return (
-                "from ssl_zoo import cli; from ssl_zoo.benchmarks.killing import told; "
+                "from ssl_zoo.cli import main as cli; from ssl_zoo.benchmarks.kill_processes import told; "
                 f"told(lambda: cli.main({line!r}), {{pipe}})"
             )
 
@@ -248,7 +252,7 @@ def _draw(
 
 def _examine(outcome: Outcome, folder: Path) -> None:
     """Compares the two runs of a variant."""
-    from ssl_zoo.training.checkpoints import Damaged
+    from ssl_zoo.runs.checkpoints import Damaged
 
     try:
         outcome.compared = compare(folder / "whole", folder / "parts")
@@ -290,7 +294,7 @@ The kills are given as the last that the run had said of itself, and the optimiz
 
 
 def _report(outcomes: list[Outcome], options: argparse.Namespace) -> str:
-    from ssl_zoo.result import git_commit, versions
+    from ssl_zoo.runs.result import git_commit, versions
 
     kills = [kill for outcome in outcomes for kill in outcome.kills]
     compared = [outcome.compared for outcome in outcomes if outcome.compared is not None]
@@ -319,7 +323,7 @@ def _row(outcome: Outcome) -> str:
     compared = outcome.compared or Comparison(0, 0, 0, [])
     cells = (
         outcome.name,
-        f"`{' '.join(outcome.words)}`",
+        f"`{' '.join(outcome.overrides)}`",
         str(outcome.steps),
         "; ".join(map(_in_words, outcome.kills)) or "-",
         str(compared.events),

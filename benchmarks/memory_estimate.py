@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ssl_zoo.result import git_commit, versions
+from ssl_zoo.runs.result import git_commit, versions
 
 __all__ = ["SETTINGS", "Found", "main", "report"]
 
@@ -56,9 +56,9 @@ COMMON = (
 )  # fmt: skip
 MEASURE = """
 import json, sys
-from ssl_zoo.config import compose
+from ssl_zoo.config.compose import compose
 from ssl_zoo.data import load_data
-from ssl_zoo.training.free_memory import resident
+from ssl_zoo.hardware.free_memory import resident
 from ssl_zoo.training.memory_check import need
 from ssl_zoo.training.run import run
 config = compose(sys.argv[2:])
@@ -147,8 +147,8 @@ at commit `{commit}` with {versions}, on {cores} CPU cores in {precision}.
 
 def report(found: Sequence[Found], command: str) -> str:
     """The results as a page in Markdown."""
-    from ssl_zoo.config import compose
-    from ssl_zoo.training.hardware import plan
+    from ssl_zoo.config.compose import compose
+    from ssl_zoo.hardware.device import plan
 
     used = versions()
     text = HEADER.format(

@@ -29,7 +29,7 @@ from itertools import count, cycle, islice, product
 from pathlib import Path
 
 from ssl_zoo.data.scan import scan_folder
-from ssl_zoo.result import git_commit, versions
+from ssl_zoo.runs.result import git_commit, versions
 
 from .speed.memory import group_memory
 
@@ -119,8 +119,18 @@ def _measure(out: Path, options: argparse.Namespace, run: str) -> Iterator[Measu
             "progress=false",
         ]
         for name, (verb, *own) in commands.items():
-            words = [word.replace("OUT", str(out)).replace("-N", f"-{images}-{turn}") for word in own]
-            command = [sys.executable, "-m", "ssl_zoo", verb, *common, *words, f"threads={options.threads}"]
+            overrides = [
+                override.replace("OUT", str(out)).replace("-N", f"-{images}-{turn}") for override in own
+            ]
+            command = [
+                sys.executable,
+                "-m",
+                "ssl_zoo",
+                verb,
+                *common,
+                *overrides,
+                f"threads={options.threads}",
+            ]
             started = time.perf_counter()
             most = peak(command, out / "log.txt") - baselines[name]
             one = Measured(name, images, most, time.perf_counter() - started)
@@ -184,13 +194,15 @@ def link_images(source: str, folder: Path, images: int) -> None:
 def _train(out: Path, source: str, threads: int) -> str:
     """Trains the tiny encoder; returns its run directory."""
     link_images(source, out / "trained-on", TRAINED)
-    words = [
+    overrides = [
         *TRAIN,
         f"data.train={out / 'trained-on'}",
         f"trainer.threads={threads}",
         f"run_dir={out / 'run'}",
     ]
-    done = subprocess.run([sys.executable, "-m", "ssl_zoo", "train", *words], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "ssl_zoo", "train", *overrides], capture_output=True, text=True
+    )
     if done.returncode:
         raise SystemExit(done.stderr)
     return str(out / "run")

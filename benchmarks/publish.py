@@ -63,7 +63,7 @@ def _copy(folder: Path, out: Path) -> None:
 def _page(records: dict[str, SuiteRecord], runs: int, options: argparse.Namespace) -> str:
     states = Counter(claim.state for record in records.values() for claim in record.claims)
     commits = sorted({commit[:12] for record in records.values() for commit in record.commits})
-    told = ", ".join(f"{states[state]} {word}" for state, word in STATES.items())
+    told = ", ".join(f"{states[state]} {override}" for state, override in STATES.items())
     lines = [
         f"# {options.title}",
         "",

@@ -14,7 +14,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ssl_zoo.config import compose
+    from ssl_zoo.config.compose import compose
+    from ssl_zoo.config.schema import MethodConfig, ProjectorConfig, RunConfig, SiameseConfig, section
     from ssl_zoo.distributed import gather
     from ssl_zoo.embedding.run import embed
     from ssl_zoo.equation import GridPoint, Siamese
@@ -24,19 +25,18 @@ if TYPE_CHECKING:
     from ssl_zoo.exporters.run import export
     from ssl_zoo.method import LossOutput, Method, Progress
     from ssl_zoo.registry import register
-    from ssl_zoo.reports.run import report
-    from ssl_zoo.result import Result
-    from ssl_zoo.saved import SavedRun, open_run
-    from ssl_zoo.schema import MethodConfig, ProjectorConfig, RunConfig, SiameseConfig, section
-    from ssl_zoo.suites.bench import bench
+    from ssl_zoo.reports.verb import report
+    from ssl_zoo.runs.result import Result
+    from ssl_zoo.runs.saved_run import SavedRun, open_run
+    from ssl_zoo.suites.run import bench
     from ssl_zoo.training.prepare import build_method
     from ssl_zoo.training.run import run, train
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "bench": "suites.bench",
-    "compose": "config",
+    "bench": "suites.run",
+    "compose": "config.compose",
     "gather": "distributed",
     "embed": "embedding.run",
     "GridPoint": "equation",
@@ -51,15 +51,15 @@ _HOMES = {
     "Method": "method",
     "Progress": "method",
     "register": "registry",
-    "report": "reports.run",
-    "Result": "result",
-    "open_run": "saved",
-    "SavedRun": "saved",
-    "MethodConfig": "schema",
-    "ProjectorConfig": "schema",
-    "RunConfig": "schema",
-    "SiameseConfig": "schema",
-    "section": "schema",
+    "report": "reports.verb",
+    "Result": "runs.result",
+    "open_run": "runs.saved_run",
+    "SavedRun": "runs.saved_run",
+    "MethodConfig": "config.schema",
+    "ProjectorConfig": "config.schema",
+    "RunConfig": "config.schema",
+    "SiameseConfig": "config.schema",
+    "section": "config.schema",
     "build_method": "training.prepare",
     "run": "training.run",
     "train": "training.run",

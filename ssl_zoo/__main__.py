@@ -1,6 +1,6 @@
 """`python -m ssl_zoo`, the same as `ssl-zoo`."""
 
-from ssl_zoo.cli import entry
+from ssl_zoo.cli.main import entry
 
 if __name__ == "__main__":
     entry()

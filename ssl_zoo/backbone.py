@@ -15,8 +15,8 @@ import timm
 import torch
 from torch import nn
 
+from ssl_zoo.config.schema import BackboneConfig
 from ssl_zoo.errors import UserError, suggest
-from ssl_zoo.schema import BackboneConfig
 from ssl_zoo.weights import announce
 
 __all__ = ["Backbone", "Fit", "build_backbone", "fit_small", "look_at"]

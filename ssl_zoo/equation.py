@@ -21,6 +21,7 @@ import torch
 from lightly.models.utils import batch_shuffle, batch_unshuffle, deactivate_requires_grad, update_momentum
 from torch import Tensor, nn
 
+from ssl_zoo.config.schema import SiameseConfig
 from ssl_zoo.distributed import gather, world_size
 from ssl_zoo.method import LossOutput, Method, Progress
 from ssl_zoo.parts.assignment import Prototypes, build_assignment
@@ -29,7 +30,6 @@ from ssl_zoo.parts.memory import Memory
 from ssl_zoo.parts.momentum import decay_at
 from ssl_zoo.parts.negatives import build_negatives
 from ssl_zoo.parts.similarity import build_similarity
-from ssl_zoo.schema import SiameseConfig
 
 __all__ = ["GridPoint", "Siamese", "ordered_pairs"]
 

@@ -42,8 +42,10 @@ class UserError(ValueError):
     """
 
     def __init__(self, message: str) -> None:
-        words = re.sub(rf"\S{{{STRETCH + 1},}}", lambda word: shortened(word[0], STRETCH), printable(message))
-        super().__init__(shortened(words, MESSAGE))
+        phrases = re.sub(
+            rf"\S{{{STRETCH + 1},}}", lambda phrase: shortened(phrase[0], STRETCH), printable(message)
+        )
+        super().__init__(shortened(phrases, MESSAGE))
 
 
 class Interrupted(BaseException):

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ssl_zoo.config.schema import MethodConfig
 from ssl_zoo.parts.heads import build_projector
-from ssl_zoo.schema import MethodConfig
 
 __all__ = ["Encoder", "LossOutput", "Method", "Progress"]
 

@@ -20,8 +20,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from ssl_zoo.config.schema import MethodConfig, SiameseConfig
 from ssl_zoo.errors import UserError, unknown_name
-from ssl_zoo.schema import MethodConfig, SiameseConfig
 
 if TYPE_CHECKING:
     from ssl_zoo.method import Method

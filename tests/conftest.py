@@ -23,11 +23,11 @@ import torch
 
 # Few tests that take long: xdist hands out files in this order, and none of these is to be begun last.
 FIRST = (
-    "test_suite_running.py",
+    "test_running.py",
     "test_kill.py",
     "test_processes.py",
     "test_distributed.py",
-    "test_gpu_benchmark.py",
+    "test_gpu.py",
 )
 THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
 torch.set_num_threads(THREADS)

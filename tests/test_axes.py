@@ -6,15 +6,15 @@ import copy
 
 import pytest
 import torch
-from helpers import build, gradients, index, make_views, progress
+from helpers.methods import build, gradients, index, make_views, progress
 from reference import naive_losses as naive
 from reference import naive_steps
 from torch import Tensor
 from torch.nn.functional import linear, normalize
 
-from ssl_zoo.config import compose
+from ssl_zoo.config.compose import compose
+from ssl_zoo.config.schema import OptimizerConfig
 from ssl_zoo.equation import Siamese, ordered_pairs
-from ssl_zoo.schema import OptimizerConfig
 from ssl_zoo.training.optim import build_optimizer, schedule_factor, warmup_steps
 
 SWAV = "method.prototypes.number=5"
@@ -57,8 +57,8 @@ def test_a_bias_is_the_least_predictor() -> None:
 
 def test_the_predictors_width_follows_at_a_quarter() -> None:
     for dim in (8, 64):
-        words = ("method.predictor.hidden_dim=null", f"method.projector.output_dim={dim}")
-        method = build("simsiam", *words)
+        overrides = ("method.predictor.hidden_dim=null", f"method.projector.output_dim={dim}")
+        method = build("simsiam", *overrides)
         assert next(method.predictor.parameters()).shape == (dim // 4, dim)
     assert compose(["method=simsiam", "data=cifar10"]).method.predictor.hidden_dim is None
 
@@ -93,7 +93,7 @@ def test_multiplied_rates_keep_their_ratio_along_the_schedule() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "places"),
+    ("overrides", "places"),
     [
         (("projector.bn_hidden=false", "projector.bn_output=false", "predictor.bn_hidden=false"), "----"),
         (("projector.bn_output=false",), "y-y-"),
@@ -101,9 +101,9 @@ def test_multiplied_rates_keep_their_ratio_along_the_schedule() -> None:
         (("predictor.bn_output=true",), "yyyy"),
     ],
 )
-def test_bn_in_the_heads(words: tuple[str, ...], places: str) -> None:
+def test_bn_in_the_heads(overrides: tuple[str, ...], places: str) -> None:
     """The four rows of SimSiam's Table 3: projector hidden and output, predictor hidden and output."""
-    method = build("simsiam", *(f"method.{word}" for word in words))
+    method = build("simsiam", *(f"method.{override}" for override in overrides))
     z = method.encoder(make_views(images=64)[0])
     p = method.predictor(z)
     hidden = (
@@ -123,13 +123,15 @@ def _normalized(x: Tensor) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("words", "trained"),
+    ("overrides", "trained"),
     [("", "both"), ("bn_output_affine=false", "none"), ("bn_output_center=false", "scale")],
 )
-def test_output_bn_with_and_without_affine_and_centre(words: str, trained: str) -> None:
+def test_output_bn_with_and_without_affine_and_centre(overrides: str, trained: str) -> None:
     # Without BN in the predictor, which takes a shift away again, so that the bias's gradient would be rounding alone.
     method = build(
-        "simsiam", "method.predictor.bn_hidden=false", *([f"method.projector.{words}"] if words else [])
+        "simsiam",
+        "method.predictor.bn_hidden=false",
+        *([f"method.projector.{overrides}"] if overrides else []),
     )
     bn = method.encoder.projector.layers[-1]
     with torch.no_grad():
@@ -170,9 +172,13 @@ def test_joint_views_share_their_statistics(sizes: tuple[int, ...]) -> None:
 
 
 def test_two_pairs_per_image_are_the_mean_of_two_asymmetric_losses() -> None:
-    words = ("method.symmetric=false", "method.projector.bn_hidden=false", "method.projector.bn_output=false")
-    method, views = build("simsiam", *words, "method.predictor.bn_hidden=false"), make_views(4)
-    double = build("simsiam", *words, "method.predictor.bn_hidden=false", "method.pairs_per_image=2")
+    overrides = (
+        "method.symmetric=false",
+        "method.projector.bn_hidden=false",
+        "method.projector.bn_output=false",
+    )
+    method, views = build("simsiam", *overrides, "method.predictor.bn_hidden=false"), make_views(4)
+    double = build("simsiam", *overrides, "method.predictor.bn_hidden=false", "method.pairs_per_image=2")
     once = [method.loss(pair, index()).loss for pair in (views[:2], views[2:])]
     torch.testing.assert_close(double.loss(views, index()).loss, (once[0] + once[1]) / 2)
     assert ordered_pairs(4, 2, symmetric=False, pairs_per_image=2) == [(0, 1), (2, 3)]
@@ -233,8 +239,12 @@ def test_longer_alternations_are_another_computation() -> None:
 
 def test_moving_average_targets_against_a_loop() -> None:
     """Sec. 5.2: eta_x <- m eta_x + (1 - m) z'_x; images in another order each step; no gradient into eta."""
-    words = ("method.predictor.kind=identity", "method.assignment=moving_average", "method.symmetric=false")
-    method = build("simsiam", *words)
+    overrides = (
+        "method.predictor.kind=identity",
+        "method.assignment=moving_average",
+        "method.symmetric=false",
+    )
+    method = build("simsiam", *overrides)
     method.allocate(9)
     assert torch.allclose(method.memory.vectors.norm(dim=1), torch.ones(9))
     optimizer = build_optimizer(SGD, method, 6)
@@ -263,8 +273,12 @@ def test_a_memory_without_room_says_what_to_call() -> None:
 
 
 def test_memory_is_moved_by_both_views_and_only_for_the_images_seen() -> None:
-    words = ("method.predictor.kind=identity", "method.assignment=moving_average", "method.memory.decay=0.5")
-    method, views = build("simsiam", *words), make_views()
+    overrides = (
+        "method.predictor.kind=identity",
+        "method.assignment=moving_average",
+        "method.memory.decay=0.5",
+    )
+    method, views = build("simsiam", *overrides), make_views()
     method.allocate(10)
     before = method.memory.vectors.clone()
     z = [normalize(copy.deepcopy(method.encoder)(view), dim=1) for view in views]
@@ -279,11 +293,11 @@ def test_memory_is_moved_by_both_views_and_only_for_the_images_seen() -> None:
 
 def test_memory_bank_against_a_loop() -> None:
     """MoCo's Figure 2b: positive and negatives come from the bank, whose vectors are kept at unit length."""
-    words = (
+    overrides = (
         "method.negatives=memory_bank", "method.assignment=memory", "method.momentum_encoder.enabled=false",
         "method.memory.negatives=40", "method.memory.decay=0.5",
     )  # fmt: skip
-    method = build("moco", *words)
+    method = build("moco", *overrides)
     method.allocate(12)
     bank = method.memory.vectors.clone()
     views, seen = make_views(), torch.tensor([2, 5, 11, 0, 7, 3])
@@ -309,8 +323,10 @@ def test_memory_bank_against_a_loop() -> None:
 
 def test_tau_0_is_no_momentum_encoder() -> None:
     """The target follows at once: BYOL with tau = 0 is BYOL without a momentum encoder, step for step."""
-    words = ("method.momentum_encoder.decay=0", "method.momentum_encoder.schedule=constant")
-    assert train(build("byol", *words), 4) == train(build("byol", "method.momentum_encoder.enabled=false"), 4)
+    overrides = ("method.momentum_encoder.decay=0", "method.momentum_encoder.schedule=constant")
+    assert train(build("byol", *overrides), 4) == train(
+        build("byol", "method.momentum_encoder.enabled=false"), 4
+    )
 
 
 def test_tau_1_is_a_constant_random_target() -> None:
@@ -327,8 +343,8 @@ def test_tau_1_is_a_constant_random_target() -> None:
 @pytest.mark.parametrize("normalization", ["outside", "gradient"])
 def test_prototypes_by_full_gradient_have_no_radial_one(normalization: str) -> None:
     """A gradient through w/|w| is orthogonal to w; outside it, it is that of the scores themselves."""
-    words = (SWAV, f"method.prototypes.normalization={normalization}")
-    method, views = build("swav", *words), make_views()
+    overrides = (SWAV, f"method.prototypes.normalization={normalization}")
+    method, views = build("swav", *overrides), make_views()
     with torch.no_grad():
         if normalization == "gradient":
             method.prototypes.weight.mul_(torch.tensor([[1.0], [2.0], [3.0], [0.5], [1.0]]))
@@ -348,8 +364,8 @@ def test_prototypes_by_full_gradient_have_no_radial_one(normalization: str) -> N
 
 def test_sinkhorns_queue_joins_once_full_from_its_epoch_on() -> None:
     """Codes of the batch are those of batch and queue together; each target view has its own queue."""
-    words = (SWAV, "method.sinkhorn.queue_size=12", "method.sinkhorn.queue_from_epoch=1")
-    method = build("swav", *words)
+    overrides = (SWAV, "method.sinkhorn.queue_size=12", "method.sinkhorn.queue_from_epoch=1")
+    method = build("swav", *overrides)
     kept: list[list[Tensor]] = [[], []]
     for step in range(8):
         where = progress(step, per_epoch=3)
@@ -373,8 +389,8 @@ def test_sinkhorns_queue_joins_once_full_from_its_epoch_on() -> None:
 
 
 def test_asymmetric_swav_reads_the_queue_it_fills() -> None:
-    words = (SWAV, "method.symmetric=false", "method.sinkhorn.queue_size=6", "method.pairs_per_image=2")
-    method = build("swav", *words)
+    overrides = (SWAV, "method.symmetric=false", "method.sinkhorn.queue_size=6", "method.pairs_per_image=2")
+    method = build("swav", *overrides)
     for step in range(2):
         views = make_views(4, 6, seed=step)
         method.before_step(progress(step))
@@ -405,14 +421,14 @@ def test_warmup_only_for_large_batches() -> None:
 def test_a_transformers_position_and_class_token_are_not_decayed() -> None:
     import ssl_zoo
 
-    words = [
+    overrides = [
         "method=simclr",
         "data=cifar10",
         "recipe=null",
         "backbone.name=test_vit",
         "backbone.stem=standard",
     ]
-    method = ssl_zoo.build_method([*words, "augment.size=32"])
+    method = ssl_zoo.build_method([*overrides, "augment.size=32"])
     config = OptimizerConfig(name="adamw", weight_decay=0.1, exclude_norm_and_bias=True)
     names = {id(p): n for n, p in method.encoder.backbone.named_parameters()}
     for group in build_optimizer(config, method, 64).param_groups:
@@ -428,7 +444,7 @@ def test_a_transformers_position_and_class_token_are_not_decayed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "words", "reason"),
+    ("name", "overrides", "reason"),
     [
         ("byol", ["alternation_steps=10"], "stand still, the other that they follow"),
         ("simsiam", ["alternation_steps=10", "stop_gradient=false"], "weights that stand still"),
@@ -438,9 +454,9 @@ def test_a_transformers_position_and_class_token_are_not_decayed() -> None:
         ("simsiam", ["alternation_steps=often"], "a whole number or one of 'epoch'; received 'often'"),
     ],
 )
-def test_contradictions(name: str, words: list[str], reason: str) -> None:
+def test_contradictions(name: str, overrides: list[str], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        compose([f"method={name}", *(f"method.{word}" for word in words)])
+        compose([f"method={name}", *(f"method.{override}" for override in overrides)])
 
 
 def test_no_gradient_reaches_weights_that_stand_still() -> None:

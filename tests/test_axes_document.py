@@ -12,17 +12,17 @@ import typing
 from pathlib import Path
 
 import pytest
-from axes import AXES, Axis
+from helpers.axes import AXES, Axis
 
-from ssl_zoo.schema import AugmentConfig, OptimizerConfig, SiameseConfig
-from ssl_zoo.validation import keys
+from ssl_zoo.config.schema import AugmentConfig, OptimizerConfig, SiameseConfig
+from ssl_zoo.config.validate import keys
 
 HERE = Path(__file__).parent
 DOCUMENT = HERE.parent / "docs" / "axes.md"
 HEADING = """\
 # Axes
 
-Every switch of a run, made by `tests/test_axes_document.py` from the list in `tests/axes.py`; the tests named in the
+Every switch of a run, made by `tests/test_axes_document.py` from the list in `tests/helpers/axes.py`. The tests in the
 last column prove that the switch changes the computation as the paper says: against a closed form, an independent
 reference written from the paper ([tests/reference](../tests/reference)), or a gradient. Figures in parentheses are
 the papers' (linear top-1 on ImageNet in per cent), not ours. Keys of `method.` stand without it.
@@ -116,9 +116,9 @@ def _choices(key: str) -> list[str]:
             continue
         parts = [hint, *typing.get_args(hint)]
         return [
-            word
+            override
             for part in parts
             if typing.get_origin(part) is typing.Literal
-            for word in typing.get_args(part)
+            for override in typing.get_args(part)
         ]
     return []

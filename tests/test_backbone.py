@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from ssl_zoo.backbone import build_backbone
-from ssl_zoo.config import compose
+from ssl_zoo.config.compose import compose
+from ssl_zoo.config.schema import BackboneConfig
 from ssl_zoo.errors import UserError
-from ssl_zoo.schema import BackboneConfig
-from ssl_zoo.training.hardware import plan
+from ssl_zoo.hardware.device import plan
 from ssl_zoo.weights import announce
 
 

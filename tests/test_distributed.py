@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import build, make_views
-from two_processes import CASES, IMAGES, coupled_batch
+from helpers.methods import build, make_views
+from helpers.two_processes import CASES, IMAGES, coupled_batch
 
 HERE = Path(__file__).parent
 
@@ -18,8 +18,8 @@ HERE = Path(__file__).parent
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     out = tmp_path_factory.mktemp("two")
-    command = [sys.executable, str(HERE / "two_processes.py"), str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    command = [sys.executable, "-m", "helpers.two_processes", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, cwd=HERE)
     assert done.returncode == 0, done.stderr[-3000:]
     return [torch.load(out / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers import build, gradients, index, make_views, progress
+from helpers.methods import build, gradients, index, make_views, progress
+from helpers.runs import SIAMESE_METHODS
 from reference import naive_losses as naive
-from runs import SIAMESE_METHODS
 
 from ssl_zoo import registry
-from ssl_zoo.config import compose
+from ssl_zoo.config.compose import compose
+from ssl_zoo.config.schema import MomentumConfig
 from ssl_zoo.equation import GridPoint, Siamese, ordered_pairs
 from ssl_zoo.method import Progress
 from ssl_zoo.parts.momentum import decay_at
-from ssl_zoo.schema import MomentumConfig
 
 
 @pytest.mark.parametrize("name", SIAMESE_METHODS)
@@ -26,8 +26,12 @@ def test_yaml_stands_where_the_paper_stands(name: str) -> None:
 @pytest.mark.parametrize("name", ["simsiam", "simclr", "swav"])
 @pytest.mark.parametrize("stop_gradient", [True, False])
 def test_stop_gradient_decides_whether_the_target_branch_gets_any(name: str, stop_gradient: bool) -> None:
-    words = ["method.predictor.kind=mlp", f"method.stop_gradient={stop_gradient}", "method.symmetric=false"]
-    method, views = build(name, *words), make_views()
+    overrides = [
+        "method.predictor.kind=mlp",
+        f"method.stop_gradient={stop_gradient}",
+        "method.symmetric=false",
+    ]
+    method, views = build(name, *overrides), make_views()
     views = [view.requires_grad_() for view in views]
     method.loss(views, index()).loss.backward()
     # Asymmetric: view 0 is predicted from, view 1 is the target. Batch negatives take targets from both.
@@ -166,7 +170,7 @@ def test_constant_lr_is_the_predictors_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "words", "reason"),
+    ("name", "overrides", "reason"),
     [
         ("byol", ["stop_gradient=false"], "no gradient may reach"),
         ("simclr", ["negatives=none"], "info_nce needs negatives"),
@@ -178,13 +182,13 @@ def test_constant_lr_is_the_predictors_alone() -> None:
         ("simclr", ["predictor.trainable=false"], "has no weights"),
     ],
 )
-def test_contradictions_are_refused_with_the_reason(name: str, words: list[str], reason: str) -> None:
+def test_contradictions_are_refused_with_the_reason(name: str, overrides: list[str], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        compose([f"method={name}", *(f"method.{word}" for word in words)])
+        compose([f"method={name}", *(f"method.{override}" for override in overrides)])
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "overrides"),
     [
         ("byol", ["momentum_encoder.enabled=false"]),
         ("byol", ["momentum_encoder.enabled=false", "stop_gradient=false"]),
@@ -197,10 +201,10 @@ def test_contradictions_are_refused_with_the_reason(name: str, words: list[str],
         ("simsiam", ["predictor.kind=linear"]),
     ],
 )
-def test_what_a_paper_studies_runs(name: str, words: list[str]) -> None:
+def test_what_a_paper_studies_runs(name: str, overrides: list[str]) -> None:
     method = build(
         name,
-        *(f"method.{word}" for word in words),
+        *(f"method.{override}" for override in overrides),
         "method.prototypes.number=5" * (name == "swav") or "seed=0",
     )
     loss = method.loss(make_views(), index()).loss

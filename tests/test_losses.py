@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers import build, index, make_views
+from helpers.methods import build, index, make_views
 from lightly.loss import NegativeCosineSimilarity, NTXentLoss
 from lightly.loss.swav_loss import SwaVLoss
 from reference import naive_losses as naive

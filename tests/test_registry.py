@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from runs import TINY
+from helpers.runs import TINY
 
 import ssl_zoo
 from ssl_zoo import registry
-from ssl_zoo.cli import main
-from ssl_zoo.config import compose, group_dirs, group_file, group_names
+from ssl_zoo.cli.main import main
+from ssl_zoo.config.compose import compose, group_dirs, group_file, group_names
 from ssl_zoo.errors import UserError
 from ssl_zoo.method import Method
 

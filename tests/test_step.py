@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import pytest
 import pytorch_lightning as pl
 import torch
-from helpers import build, index, make_views
+from helpers.methods import build, index, make_views
 from reference import naive_steps as naive
 from reference.naive_steps import Step, Weights
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ssl_zoo.config import compose
+from ssl_zoo.config.compose import compose
 from ssl_zoo.equation import Siamese
 from ssl_zoo.training.module import TrainingModule
 
@@ -93,7 +93,7 @@ class Case(NamedTuple):
     """A method, what is set besides its paper's settings, and its step with the same settings by hand."""
 
     method: str
-    words: tuple[str, ...]
+    overrides: tuple[str, ...]
     reference: Reference
     views: int = 2
     constant: float = 0.0  # what the paper's loss has more than ours
@@ -253,7 +253,7 @@ class Watch(pl.Callback):
 
 def train(case: Case, method: Siamese, batches: list[list[Tensor]]) -> list[Step]:
     """Ours: Lightning's loop and the real training module, with these views in place of augmented images."""
-    config = compose([f"method={case.method}", "data=cifar10", "recipe=null", *SETTING, *case.words])
+    config = compose([f"method={case.method}", "data=cifar10", "recipe=null", *SETTING, *case.overrides])
     coming = iter(batches)
     module = TrainingModule(config, method, lambda *_, **__: next(coming), images=2 * IMAGES, batches=2)
     watch = Watch(case.method)
@@ -276,7 +276,7 @@ def train(case: Case, method: Siamese, batches: list[list[Tensor]]) -> list[Step
 @pytest.mark.filterwarnings("ignore:.*num_workers")
 def test_steps_are_the_papers(case: Case) -> None:
     prototypes = ("method.prototypes.number=5",) if case.method == "swav" else ()
-    method = build(case.method, *SETTING, *prototypes, *case.words)
+    method = build(case.method, *SETTING, *prototypes, *case.overrides)
     with torch.no_grad():
         # Batch norm takes this bias off again: its gradient is rounding, which LARS would scale up to full
         # size, were it not for the rule that a zero weight is not adapted.

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ssl_zoo.config import written
+from ssl_zoo.config.compose import written
 
 from .processes import Figures, Task
 

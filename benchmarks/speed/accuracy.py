@@ -28,15 +28,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import ssl_zoo
-from ssl_zoo.config import compose
+from ssl_zoo.config.compose import compose
 from ssl_zoo.data import load_data
-from ssl_zoo.training.checkpoints import LAST
-from ssl_zoo.training.evaluator import Evaluator
-from ssl_zoo.training.hardware import plan
+from ssl_zoo.hardware.device import plan
+from ssl_zoo.runs.checkpoints import LAST
+from ssl_zoo.training.measure import Evaluator
 
+from ..compare_runs import events
 from ..digits import spread
-from ..same_run import events
-from .plain import PlainAugment
+from .torchvision_views import PlainAugment
 
 Run = dict[str, Any]
 
@@ -44,7 +44,7 @@ PLAIN = ["precision=fp32", "trainer.channels_last=false"]
 PATHS: dict[str, list[str]] = {"fast": [], "plain": PLAIN}
 
 
-def words(path: str, seed: int, train: Path, run_dir: Path, threads: int) -> list[str]:
+def overrides(path: str, seed: int, train: Path, run_dir: Path, threads: int) -> list[str]:
     """The words of one run. It has no test images, so nothing but the collapse diagnostics is measured."""
     return [
         "experiment=cifar10/simsiam", "data=imagefolder", f"data.train={train}", "data.limit=10000", "epochs=5",
@@ -93,7 +93,7 @@ def _run(options: argparse.Namespace, path: str, seed: int) -> None:
     folder = _folder(options, path, seed)
     if (folder / "result.json").is_file():
         return
-    chosen = words(path, seed, options.train, folder, options.threads)
+    chosen = overrides(path, seed, options.train, folder, options.threads)
     command = [sys.executable, "-m", "ssl_zoo.benchmarks.speed.accuracy", str(options.out), "--train", "-"]
     subprocess.run([*command, "--test", "-", "--one", path, *chosen], check=True)
 
@@ -112,7 +112,7 @@ def _score(options: argparse.Namespace, path: str, seed: int) -> Run:
     kept = folder / "scores.json"
     last = folder / "checkpoints" / LAST
     if not kept.is_file() or kept.stat().st_mtime < last.stat().st_mtime:
-        chosen = words("fast", seed, options.train, folder, options.threads)
+        chosen = overrides("fast", seed, options.train, folder, options.threads)
         chosen += [f"data.test={options.test}", f"monitor.bank={options.bank}"]
         config = compose(chosen)
         data = load_data(config.data)

@@ -28,9 +28,9 @@ from torch import Tensor
 
 from ssl_zoo import augment
 from ssl_zoo.augment.blur import kernel_side
-from ssl_zoo.schema import ViewConfig
+from ssl_zoo.config.schema import ViewConfig
 
-from .plain import plain_transform
+from .torchvision_views import plain_transform
 
 __all__ = ["differences", "measure", "smooth_images", "table"]
 

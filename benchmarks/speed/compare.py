@@ -32,18 +32,18 @@ from typing import Any
 
 import torch
 
-from ssl_zoo.config import compose
+from ssl_zoo.config.compose import compose
 from ssl_zoo.errors import UserError, unknown_name
-from ssl_zoo.result import environment
-from ssl_zoo.training.hardware import plan
+from ssl_zoo.hardware.device import plan
+from ssl_zoo.runs.result import environment
 
 from . import lightly_way
 from .contenders import CONTENDERS
 from .flops import flops_per_view, peak_flops
-from .gate import Order
+from .interleave import Contender, ContenderFailed, available_cores, take_turns
+from .pause import Order
 from .report import figures, notes, ratios, regular_costs, shares, table
-from .shares import WORDS, check_single
-from .turns import Contender, ContenderFailed, available_cores, take_turns
+from .step_times import WORDS, check_single
 
 __all__ = ["compare", "main"]
 
@@ -52,9 +52,9 @@ STANDARD = ("ssl-zoo", "bare", "lightly")
 WATCHED = ("ssl-zoo", "lightly")  # whose time is divided into parts
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(overrides: Sequence[str] | None = None) -> int:
     """Measures, prints, writes."""
-    options = _options(words)
+    options = _options(overrides)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the contenders are ended
     try:
         result = compare(options)
@@ -67,11 +67,13 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _options(words: Sequence[str] | None) -> argparse.Namespace:
+def _options(overrides: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("words", nargs="*", help="the run, as for `ssl-zoo train`; method=simsiam if none")
+    parser.add_argument(
+        "overrides", nargs="*", help="the run, as for `ssl-zoo train`; method=simsiam if none"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=4, help="timed steps a turn, at least")
     parser.add_argument("--seconds", type=float, default=2.0, help="timed seconds a turn, at least")
@@ -86,17 +88,17 @@ def _options(words: Sequence[str] | None) -> argparse.Namespace:
         help="start all at once, which is sooner done; start-up times mean nothing",
     )
     parser.add_argument("--json", type=Path, help="file that gets all figures")
-    return parser.parse_intermixed_args(words)
+    return parser.parse_intermixed_args(overrides)
 
 
 def compare(options: argparse.Namespace) -> Report:
     """Runs all contenders in turns and returns the figures; see docs/speed.md for what they are.
 
     Raises:
-        UserError: the words or options are wrong.
+        UserError: the overrides or options are wrong.
     """
-    words = options.words or list(WORDS)
-    config = compose(words)
+    overrides = options.overrides or list(WORDS)
+    config = compose(overrides)
     names = _checked(options, config)
     cores = available_cores(options.threads)
     workers = len(cores) if options.workers is None else options.workers
@@ -109,7 +111,7 @@ def compare(options: argparse.Namespace) -> Report:
             place = Path(folder) / "-".join((name, *flags))
             place.mkdir()
             command = [sys.executable, "-m", "ssl_zoo.benchmarks.speed.contenders", name, *flags]
-            command += ["--folder", str(place), "--workers", str(workers), "--words", *words]
+            command += ["--folder", str(place), "--workers", str(workers), "--overrides", *overrides]
             contender = Contender(name, command, log=place.with_suffix(".log"), cores=cores)
             running.callback(contender.close)
             return contender
@@ -154,14 +156,14 @@ def compare(options: argparse.Namespace) -> Report:
                 if name in timed:
                     found[name]["shares"] = shares(timed[name].turn(order)["parts"])
                     timed[name].close()
-    flops = flops_per_view(words)
+    flops = flops_per_view(overrides)
     gpu = torch.cuda.get_device_name(device.device) if device.device.type == "cuda" else None
     peak = peak_flops(gpu) if gpu else None
     made = environment(device)
     ours = found.get("ssl-zoo")
     return {
         "command": sys.argv,
-        "words": words,
+        "overrides": overrides,
         "run": _described(config),
         "machine": {
             "processor": made["processor"],

@@ -1,4 +1,4 @@
-"""The contenders, one to a process: `python -m … .contenders NAME --folder DIR [options] --words WORDS FD`.
+"""The contenders, one to a process: `python -m … .contenders NAME --folder DIR [options] --overrides OVERRIDES FD`.
 
 `compare` starts them; see there what they are. Nothing heavy is imported before the clock of the start-up runs.
 """
@@ -14,10 +14,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .gate import Gate, answering, die_with_parent
+from .pause import Gate, answering, die_with_parent
 
 if TYPE_CHECKING:
-    from .watch import GateCallback
+    from .step_clock import GateCallback
 
 __all__ = ["CONTENDERS", "main"]
 
@@ -27,7 +27,7 @@ LONG = 2.0  # seconds
 imported = 0.0  # when all that a contender needs had been imported
 
 
-def main(words: Sequence[str]) -> None:
+def main(overrides: Sequence[str]) -> None:
     """Sets a contender up and lets it train until it is killed."""
     die_with_parent()
     parser = argparse.ArgumentParser()
@@ -35,10 +35,10 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("--folder", type=Path, required=True, help="what it writes goes there")
     parser.add_argument("--workers", type=int, default=1, help="of lightly's DataLoader")
     parser.add_argument("--parts", action="store_true", help="measure what the time is spent on")
-    parser.add_argument("--words", nargs="*", required=True)
-    options = parser.parse_args(words[:-1])
+    parser.add_argument("--overrides", nargs="*", required=True)
+    options = parser.parse_args(overrides[:-1])
     answers: dict[str, Callable[[], Report]] = {}
-    gate = Gate(answering(int(words[-1]), _extra, answers))
+    gate = Gate(answering(int(overrides[-1]), _extra, answers))
     tempfile.tempdir = str(options.folder)
     CONTENDERS[options.name](options, gate, answers)
 
@@ -46,29 +46,29 @@ def main(words: Sequence[str]) -> None:
 def _ssl_zoo(options: argparse.Namespace, gate: Gate, answers: dict[str, Callable[[], Report]]) -> None:
     import ssl_zoo.training.run
 
-    from .shares import ENDLESS
-    from .watch import watched
+    from .step_clock import watched
+    from .step_times import ENDLESS
 
     _imported()
     callback = _callback(gate, options.parts)
     answers["costs"] = lambda: _costs(callback, options)
     endless = [f"epochs={ENDLESS}", f"monitor.every={ENDLESS}", f"run_dir={options.folder}"]
     with watched(callback):
-        ssl_zoo.training.run.train([*options.words, *endless])
+        ssl_zoo.training.run.train([*options.overrides, *endless])
 
 
 def _lightly(options: argparse.Namespace, gate: Gate, answers: dict[str, Callable[[], Report]]) -> None:
     import pytorch_lightning as pl
 
-    from ssl_zoo.config import compose
-    from ssl_zoo.training.hardware import pick_device
+    from ssl_zoo.config.compose import compose
+    from ssl_zoo.hardware.device import pick_device
 
     from . import lightly_way
-    from .shares import ENDLESS
-    from .watch import watched
+    from .step_clock import watched
+    from .step_times import ENDLESS
 
     _imported()
-    config = compose(options.words)
+    config = compose(options.overrides)
     loader = lightly_way.build_loader(config, options.workers)
     kind = pick_device(config.trainer.accelerator).type
     with watched(_callback(gate, options.parts)):
@@ -95,22 +95,22 @@ def _bare(
     import torch
 
     from ssl_zoo.augment import Augment
-    from ssl_zoo.config import compose
+    from ssl_zoo.config.compose import compose
     from ssl_zoo.method import Progress
     from ssl_zoo.training.fit import compile_encoders
     from ssl_zoo.training.optim import build_optimizer
     from ssl_zoo.training.prepare import build_method, prepare
 
-    from .watch import synchronizer
+    from .step_clock import synchronizer
 
     _imported()
-    words = [*options.words, *more, f"run_dir={options.folder}"]
-    config = compose(words)
+    overrides = [*options.overrides, *more, f"run_dir={options.folder}"]
+    config = compose(overrides)
     ready = prepare(config)
     method, device, views = ready.method, ready.hardware.device, config.views
     layout = torch.channels_last if config.trainer.channels_last else torch.contiguous_format
     if stock:
-        method = build_method(words).to(device).to(memory_format=layout)
+        method = build_method(overrides).to(device).to(memory_format=layout)
         method.allocate(len(ready.data.train))
     augment = Augment(views, config.data.mean, config.data.std)
     loader = ready.data.train.train_loader(config.batch_size, views, seed=config.seed)
@@ -168,7 +168,7 @@ CONTENDERS = {
 
 
 def _callback(gate: Gate, parts: bool) -> GateCallback:
-    from .watch import GateCallback, StepClock
+    from .step_clock import GateCallback, StepClock
 
     clock = StepClock() if parts else None
     gate.clock = clock
@@ -177,7 +177,7 @@ def _callback(gate: Gate, parts: bool) -> GateCallback:
 
 def _costs(callback: GateCallback, options: argparse.Namespace) -> Report:
     """What a measurement and a checkpoint take, in seconds."""
-    from ssl_zoo.config import compose
+    from ssl_zoo.config.compose import compose
     from ssl_zoo.training.module import TrainingModule
     from ssl_zoo.training.recorder import Recorder
 
@@ -188,7 +188,7 @@ def _costs(callback: GateCallback, options: argparse.Namespace) -> Report:
     evaluator, method = recorder.evaluator, module.method
     assert evaluator is not None
     path = options.folder / "measured.ckpt"
-    evaluator.config = compose(options.words)  # the run's own intervals, not the endless ones
+    evaluator.config = compose(options.overrides)  # the run's own intervals, not the endless ones
     diagnostics = _seconds(callback, lambda: evaluator.measure(method, knn=False, probe=False))
     both = diagnostics
     if evaluator.scored:

@@ -30,9 +30,9 @@ from matplotlib.figure import Figure
 
 import ssl_zoo
 from ssl_zoo.augment import Augment
-from ssl_zoo.config import compose
+from ssl_zoo.config.compose import compose
+from ssl_zoo.hardware.device import plan
 from ssl_zoo.method import Progress
-from ssl_zoo.training.hardware import plan
 from ssl_zoo.training.optim import build_optimizer
 from ssl_zoo.training.prepare import placed
 
@@ -41,7 +41,7 @@ BASE = ("data=cifar10", "recipe=null", "backbone.name=resnet18", "augment.size=3
 
 @dataclass(frozen=True)
 class Curve:
-    """One thing varied: its values and the words that set each."""
+    """One thing varied: its values and the overrides that set each."""
 
     title: str
     unit: str
@@ -67,14 +67,14 @@ CURVES = (
 )
 
 
-def training_step(words: tuple[str, ...]) -> Callable[[], None]:
+def training_step(overrides: tuple[str, ...]) -> Callable[[], None]:
     """The training step of a run, without a trainer, on random images."""
-    config = compose([*BASE, *words])
+    config = compose([*BASE, *overrides])
     hardware = plan(config)
     size = config.augment.size
     images = torch.randint(0, 256, (config.batch_size, config.data.channels, size, size), dtype=torch.uint8)
     index = torch.arange(config.batch_size)
-    method = placed(config, ssl_zoo.build_method([*BASE, *words]), hardware)
+    method = placed(config, ssl_zoo.build_method([*BASE, *overrides]), hardware)
     method.allocate(config.batch_size)
     method.train()
     augment = Augment(config.views, config.data.mean, config.data.std)
@@ -101,7 +101,7 @@ def training_step(words: tuple[str, ...]) -> Callable[[], None]:
 
 def measure(curve: Curve, rounds: int) -> dict[int, list[float]]:
     """The seconds of a step at each value, a list over the rounds."""
-    steps = {value: training_step(words) for value, words in curve.points.items()}
+    steps = {value: training_step(overrides) for value, overrides in curve.points.items()}
     for step in steps.values():
         step()
     seconds: dict[int, list[float]] = {value: [] for value in steps}
@@ -127,9 +127,17 @@ def measure_processes(rounds: int) -> dict[int, list[float]]:
     )
     seconds: dict[int, list[float]] = {value: [] for value in PROCESSES.points}
     for _ in range(rounds):
-        for value, words in PROCESSES.points.items():
+        for value, overrides in PROCESSES.points.items():
             with tempfile.TemporaryDirectory() as folder:
-                command = [sys.executable, "-m", "ssl_zoo", "train", *words, *common, f"run_dir={folder}/run"]
+                command = [
+                    sys.executable,
+                    "-m",
+                    "ssl_zoo",
+                    "train",
+                    *overrides,
+                    *common,
+                    f"run_dir={folder}/run",
+                ]
                 subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
                 result = json.loads((Path(folder) / "run" / "result.json").read_text())
             seconds[value].append(result["train_seconds"] / result["steps"])

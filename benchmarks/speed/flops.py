@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ssl_zoo.config import compose
+from ssl_zoo.config.compose import compose
 from ssl_zoo.training.prepare import build_method
 
 __all__ = ["PEAKS", "flops_per_view", "peak_flops"]
@@ -17,14 +17,14 @@ IMAGES = 4  # counted over; the count is proportional to their number
 PEAKS = {"H200": 989e12, "H100 PCIe": 756e12, "H100 NVL": 835e12, "H100": 989e12, "A100": 312e12}
 
 
-def flops_per_view(words: Sequence[str]) -> float:
+def flops_per_view(overrides: Sequence[str]) -> float:
     """The floating-point operations of one forward and backward pass, divided by the number of views.
 
     Counted are matrix products and convolutions, a multiply-add as two, as torch's counter does it; what a queue of
     negatives adds is in it. The float32 model on the CPU is counted: precision and device change nothing.
     """
-    config = compose(words)
-    method = build_method(tuple(words))
+    config = compose(overrides)
+    method = build_method(tuple(overrides))
     method.allocate(IMAGES)
     shape = (IMAGES, config.data.channels)
     generator = torch.Generator().manual_seed(0)

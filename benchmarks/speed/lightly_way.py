@@ -30,14 +30,14 @@ from torchvision.datasets import VisionDataset
 from torchvision.transforms.functional import to_pil_image
 
 from ssl_zoo.backbone import build_backbone
+from ssl_zoo.config.schema import RunConfig, SiameseConfig, ViewConfig
 from ssl_zoo.data import load_data
 from ssl_zoo.errors import UserError
-from ssl_zoo.naming import differences
 from ssl_zoo.parts.heads import build_predictor, build_projector
-from ssl_zoo.schema import RunConfig, SiameseConfig, ViewConfig
+from ssl_zoo.runs.naming import differences
 from ssl_zoo.training.optim import peak_lr
 
-from .gate import die_with_parent
+from .pause import die_with_parent
 
 __all__ = ["LightlyMethod", "build_loader", "build_model", "build_transform", "check"]
 

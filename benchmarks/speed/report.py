@@ -6,10 +6,10 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from ssl_zoo.schema import RunConfig
+from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.training.recorder import SAVE_SHARE
 
-from .watch import PARTS
+from .step_clock import PARTS
 
 __all__ = ["figures", "notes", "ratios", "regular_costs", "shares", "spread", "table"]
 

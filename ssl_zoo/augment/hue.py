@@ -20,8 +20,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ssl_zoo.augment.per_image import Step
 from ssl_zoo.augment.pixels import constant
-from ssl_zoo.augment.step import Step
 
 __all__ = ["hue", "hue_steps"]
 

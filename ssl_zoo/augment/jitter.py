@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ssl_zoo.augment.color import BRIGHTNESS, CONTRAST, blend, blend_weights
 from ssl_zoo.augment.hue import hue_steps
-from ssl_zoo.augment.published import published_blend, published_weights
-from ssl_zoo.augment.step import Step
+from ssl_zoo.augment.per_image import Step
+from ssl_zoo.augment.tensorflow_color import published_blend, published_weights
 
 __all__ = ["color_jitter", "hue_place", "jitter_steps"]
 

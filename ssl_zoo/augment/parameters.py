@@ -14,7 +14,7 @@ from ssl_zoo.augment.boxes import BOX_DRAWS, boxes_from
 from ssl_zoo.augment.cutout import CUTOUT_DRAWS, cutouts_from
 from ssl_zoo.augment.jitter import hue_place
 from ssl_zoo.augment.pixels import constant
-from ssl_zoo.schema import ViewConfig
+from ssl_zoo.config.schema import ViewConfig
 
 __all__ = [
     "AffineParameters",

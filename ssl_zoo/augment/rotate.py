@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ssl_zoo.augment.step import Step
+from ssl_zoo.augment.per_image import Step
 
 __all__ = ["rotate", "rotate_steps"]
 

@@ -21,12 +21,12 @@ from ssl_zoo.augment.cutout import cutout
 from ssl_zoo.augment.jitter import jitter_steps
 from ssl_zoo.augment.noise import gaussian_noise
 from ssl_zoo.augment.parameters import Parameters, draw
+from ssl_zoo.augment.per_image import Step
 from ssl_zoo.augment.pixels import constant, normalize, to_float
 from ssl_zoo.augment.rotate import rotate_steps
 from ssl_zoo.augment.sobel import sobel
-from ssl_zoo.augment.step import Step
+from ssl_zoo.config.schema import ViewConfig
 from ssl_zoo.errors import UserError
-from ssl_zoo.schema import ViewConfig
 
 __all__ = ["Augment", "compose"]
 

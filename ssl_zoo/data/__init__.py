@@ -9,10 +9,10 @@ crop of files, whose images have no common size to batch them by.
 
 from ssl_zoo.data.dataset import Data
 from ssl_zoo.data.files import FileSplit
-from ssl_zoo.data.forgiving import ForgivingSplit
 from ssl_zoo.data.load import load_data
 from ssl_zoo.data.loader import Batch, TrainLoader
 from ssl_zoo.data.memory import MemorySplit
 from ssl_zoo.data.split import Split
+from ssl_zoo.data.unreadable import ForgivingSplit
 
 __all__ = ["Batch", "Data", "FileSplit", "ForgivingSplit", "MemorySplit", "Split", "TrainLoader", "load_data"]

@@ -13,7 +13,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from ssl_zoo.schema import CropConfig
+from ssl_zoo.config.schema import CropConfig
 
 __all__ = ["crop_and_resize", "random_box"]
 

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 from torch import Tensor
 
+from ssl_zoo.config.schema import ViewConfig
 from ssl_zoo.data.crop import crop_and_resize
 from ssl_zoo.data.decode import Unreadable, read_image, to_array
 from ssl_zoo.data.loader import Batch, TrainLoader
 from ssl_zoo.data.rng import stream
 from ssl_zoo.data.split import Split, plain_view
 from ssl_zoo.data.workers import FileWork, results, work_loader
-from ssl_zoo.schema import ViewConfig
 
 __all__ = ["FileSplit"]
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import torch
 
-from ssl_zoo.data.apart import check_apart
+from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.data.cache import check_all, decode_all
 from ssl_zoo.data.dataset import Data
 from ssl_zoo.data.files import FileSplit
 from ssl_zoo.data.memory import MemorySplit
+from ssl_zoo.data.overlap import check_apart
 from ssl_zoo.data.scan import Listing, scan_folder
 from ssl_zoo.data.split import Split
 from ssl_zoo.errors import UserError, suggest
-from ssl_zoo.schema import DataConfig
 
 __all__ = ["imagefolder"]
 

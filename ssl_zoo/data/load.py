@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.data.dataset import Data
 from ssl_zoo.data.digits import digits
 from ssl_zoo.data.imagefolder import imagefolder
 from ssl_zoo.data.partition import partition
-from ssl_zoo.data.published import cifar10, cifar100, stl10
+from ssl_zoo.data.torchvision_sets import cifar10, cifar100, stl10
 from ssl_zoo.errors import UserError
-from ssl_zoo.schema import DataConfig
 
 __all__ = ["load_data"]
 

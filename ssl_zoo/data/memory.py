@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from ssl_zoo.config.schema import ViewConfig
 from ssl_zoo.data.loader import Batch, TrainLoader
 from ssl_zoo.data.split import Split, plain_view
-from ssl_zoo.schema import ViewConfig
 
 __all__ = ["MemorySplit", "to_channels"]
 

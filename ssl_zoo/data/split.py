@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
+from ssl_zoo.config.schema import ViewConfig
 from ssl_zoo.data.loader import TrainLoader
-from ssl_zoo.schema import ViewConfig
 
 __all__ = ["SMALL_SIDE", "Split", "plain_view"]
 

@@ -3,5 +3,5 @@
     embed(["run=DIR", "data=imagefolder", "data.train=FOLDER", "out=features.parquet"]) -> Path
 
 Memory stays that of a batch. What is done is kept in `OUT.parts`, so that a start that was killed at any moment
-goes on with the same words, to the same bits; see `store`.
+goes on with the same overrides, to the same bits; see `store`.
 """

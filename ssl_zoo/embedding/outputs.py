@@ -14,9 +14,9 @@ from typing import Any
 from ssl_zoo.embedding.images import Images, Row
 from ssl_zoo.embedding.store import Store
 from ssl_zoo.errors import UserError
-from ssl_zoo.folders import check_writable
-from ssl_zoo.history import read_record
-from ssl_zoo.writing import write_json
+from ssl_zoo.files.folders import check_writable
+from ssl_zoo.files.writing import write_json
+from ssl_zoo.runs.run_files import read_record
 
 __all__ = ["KEY", "check_out", "finish", "metadata_of"]
 

@@ -6,8 +6,8 @@ import time
 
 from rich.progress import Progress
 
-from ssl_zoo.console import Console
-from ssl_zoo.terminal import bar_of
+from ssl_zoo.terminal.console import Console
+from ssl_zoo.training.screen import bar_of
 
 __all__ = ["Teller"]
 

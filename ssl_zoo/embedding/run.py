@@ -9,45 +9,45 @@ from pathlib import Path
 
 import torch
 
-from ssl_zoo.embedding.job import Job, prepare
 from ssl_zoo.embedding.outputs import check_out, finish, metadata_of, parts_of
+from ssl_zoo.embedding.plan import Job, prepare
 from ssl_zoo.embedding.progress import Teller
 from ssl_zoo.embedding.schema import read_overrides
 from ssl_zoo.embedding.stop import asked_to_stop
 from ssl_zoo.embedding.store import Store, differing
 from ssl_zoo.embedding.stream import stream
 from ssl_zoo.errors import DiskError, Interrupted, UserError
-from ssl_zoo.writing import naming
+from ssl_zoo.files.writing import naming
 
 __all__ = ["embed"]
 
 SHOWN = 5  # unreadable files named in messages
 
 
-def embed(words: Sequence[str], silent: bool = False) -> Path:
+def embed(overrides: Sequence[str], silent: bool = False) -> Path:
     """Writes the features of images to a file: `embed(["run=DIR", "out=features.parquet"])`, as `ssl-zoo embed` does.
 
     Args:
-        words: the same `key=value` words as on the command line; see `EmbedConfig`, and `data=` as in training.
+        overrides: the same overrides as on the command line; see `EmbedConfig`, and `data=` as in training.
         silent: print nothing.
 
     Returns:
         The file: parquet with the columns `file`, `label` and `features` (and `split`, of two), or .npy (N, F).
 
     Raises:
-        UserError: the words, or what they name, are wrong; nothing has been created, but that an image which is
+        UserError: the overrides, or what they name, are wrong; nothing has been created, but that an image which is
             found to be unreadable halfway leaves what is done before it.
-        Interrupted: Ctrl-C or SIGTERM; the same words continue it.
+        Interrupted: Ctrl-C or SIGTERM; the same overrides continue it.
     """
     threads = torch.get_num_threads()
     try:
-        return _embed(words, silent)
+        return _embed(overrides, silent)
     finally:
         torch.set_num_threads(threads)
 
 
-def _embed(words: Sequence[str], silent: bool) -> Path:
-    options, about_data = read_overrides(words)
+def _embed(overrides: Sequence[str], silent: bool) -> Path:
+    options, about_data = read_overrides(overrides)
     out = Path(options.out).expanduser()
     finished = metadata_of(out)
     if finished is None:
@@ -77,7 +77,7 @@ def _embed(words: Sequence[str], silent: bool) -> Path:
     except (KeyboardInterrupt, Interrupted):
         raise Interrupted(
             f"stopped after {store.position.images} of {len(job.images)} images, which are kept in '{store.folder}'; "
-            f"continue with the same words: ssl-zoo embed {shlex.join(words)}"
+            f"continue with the same overrides: ssl-zoo embed {shlex.join(overrides)}"
         ) from None
     except OSError as error:
         if not store.position.images:
@@ -87,7 +87,7 @@ def _embed(words: Sequence[str], silent: bool) -> Path:
         raise DiskError(
             error,
             f"the {store.position.images} of {len(job.images)} images that are done are kept in '{store.folder}'; to "
-            f"continue: ssl-zoo embed {shlex.join(words)}",
+            f"continue: ssl-zoo embed {shlex.join(overrides)}",
         ) from error
     except UserError as error:
         if not store.position.images:
@@ -95,7 +95,7 @@ def _embed(words: Sequence[str], silent: bool) -> Path:
             raise
         raise UserError(
             f"{error}; the {store.position.images} of {len(job.images)} images that are done are kept in "
-            f"'{store.folder}', and an embedding with the same words goes on there"
+            f"'{store.folder}', and an embedding with the same overrides goes on there"
         ) from error
     finally:
         teller.stop()

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Literal
 
-from ssl_zoo.history import checkpoint_of
-from ssl_zoo.options import read_options
-from ssl_zoo.schema import Count, Folder, section
-from ssl_zoo.validation import validate
+from ssl_zoo.config.options import read_options
+from ssl_zoo.config.schema import Count, Folder, section
+from ssl_zoo.config.validate import validate
+from ssl_zoo.runs.run_files import checkpoint_of
 
 __all__ = ["EmbedConfig", "read_overrides"]
 
@@ -42,13 +42,13 @@ class EmbedConfig:
             )
 
 
-def read_overrides(words: Sequence[str]) -> tuple[EmbedConfig, list[str]]:
+def read_overrides(overrides: Sequence[str]) -> tuple[EmbedConfig, list[str]]:
     """Reads the options and the overrides of the data, checked as far as it goes without opening the run.
 
     Raises:
         UserError: an override cannot be read, a key is unknown, a value wrong, or there is no such run.
     """
-    values, about_data = read_options(words)
+    values, about_data = read_options(overrides)
     options = validate(EmbedConfig, values, "")
     checkpoint_of(options.run)
     return options, about_data

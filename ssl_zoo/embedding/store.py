@@ -1,6 +1,6 @@
 """What is done of an embedding, on disk: features are appended to one file, and a second says how many of them count.
 
-    OUT.parts/begun.json      what is embedded, and how; a start with other words is refused
+    OUT.parts/begun.json      what is embedded, and how; a start with other overrides is refused
     OUT.parts/features.npy    the features, in order
     OUT.parts/position.json   how many images and rows are done, written after the rows have reached the disk
 
@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 from ssl_zoo.embedding.stream import Batch
 from ssl_zoo.errors import UserError
-from ssl_zoo.locks import LOCK, hold
-from ssl_zoo.records import load_json
-from ssl_zoo.writing import is_temporary, write_json
+from ssl_zoo.files.locks import LOCK, hold
+from ssl_zoo.files.records import load_json
+from ssl_zoo.files.writing import is_temporary, write_json
 
 __all__ = ["CHUNK", "PART_IMAGES", "PART_SECONDS", "Position", "Store", "differing"]
 

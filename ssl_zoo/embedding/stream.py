@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from ssl_zoo.data import FileSplit, ForgivingSplit
 from ssl_zoo.embedding.images import Images
 from ssl_zoo.errors import UserError
-from ssl_zoo.evaluation.features import extract
-from ssl_zoo.training.hardware import Plan
+from ssl_zoo.features import extract
+from ssl_zoo.hardware.device import Plan
 
 __all__ = ["Batch", "Settings", "stream"]
 

@@ -1,4 +1,4 @@
-"""From `key=value` words to the evaluations they ask for: `ssl-zoo eval run=DIR protocol=knn,few_labels`.
+"""From overrides to the evaluations they ask for: `ssl-zoo eval run=DIR protocol=knn,few_labels`.
 
 See `evaluation.protocol` for what a protocol is. Words on the command line come last.
 """
@@ -10,17 +10,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ssl_zoo.config import group_names, merge, read_word
+from ssl_zoo.config.compose import group_names, merge, read_override
+from ssl_zoo.config.options import images_for, read_options
+from ssl_zoo.config.schema import DataConfig, ViewConfig
+from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError, shown
 from ssl_zoo.evaluation.protocol import GROUP, Protocol, expand
 from ssl_zoo.evaluation.schema import SECTIONS, EvalConfig
-from ssl_zoo.history import checkpoint_of
-from ssl_zoo.options import images_for, read_options
-from ssl_zoo.schema import DataConfig, ViewConfig
-from ssl_zoo.validation import validate
+from ssl_zoo.runs.run_files import checkpoint_of
 
 if TYPE_CHECKING:
-    from ssl_zoo.saved import SavedRun
+    from ssl_zoo.runs.saved_run import SavedRun
 
 __all__ = ["Evaluations", "compose_evaluations", "read_overrides"]
 
@@ -43,13 +43,13 @@ class Evaluations(NamedTuple):
     named: bool  # whether the command names a protocol; else it is kNN, or what needs no labels
 
 
-def read_overrides(words: Sequence[str]) -> Asked:
+def read_overrides(overrides: Sequence[str]) -> Asked:
     """Reads and checks the overrides as far as it goes without opening the run, which costs the import of torch.
 
     Raises:
         UserError: no such run or protocol; an unknown key or a wrong value; a section that no protocol reads.
     """
-    values, about_data = read_options(words)
+    values, about_data = read_options(overrides)
     named = "protocol" in values or "knn" in values
     names = values.pop("protocol", "knn")
     names = [names] if isinstance(names, str) else names
@@ -72,17 +72,17 @@ def read_overrides(words: Sequence[str]) -> Asked:
     return Asked(values, about_data, protocols, named)
 
 
-def compose_evaluations(words: Sequence[str]) -> Evaluations:
-    """The evaluations that the words ask for, and the run, opened.
+def compose_evaluations(overrides: Sequence[str]) -> Evaluations:
+    """The evaluations that the overrides ask for, and the run, opened.
 
     Raises:
         UserError: as in `read_overrides`; a run that cannot be opened; no data; for `transfer`, the data that the run
             was trained on.
     """
-    values, about_data, protocols, named = read_overrides(words)
+    values, about_data, protocols, named = read_overrides(overrides)
     run = None
     if "run" in values:
-        from ssl_zoo.saved import open_run
+        from ssl_zoo.runs.saved_run import open_run
 
         run = open_run(values["run"])
     _check_encoder(values, run)
@@ -138,32 +138,32 @@ def _check_sections(values: Mapping[str, Any], protocols: Sequence[Protocol]) ->
     for key in ("kind", "data"):
         if key in values:
             raise UserError(
-                f"{key} follows from the other words; received {key}={values[key]!r}; leave it out"
+                f"{key} follows from the other overrides; received {key}={values[key]!r}; leave it out"
             )
 
 
 def _images(
-    words: list[str], values: Mapping[str, Any], run: SavedRun | None, protocols: Sequence[Protocol]
+    overrides: list[str], values: Mapping[str, Any], run: SavedRun | None, protocols: Sequence[Protocol]
 ) -> tuple[dict[str, Any], tuple[ViewConfig, ...]]:
     """The data as a plain mapping, None where no protocol reads any, with the side of the images; and their views."""
     if all(protocol.kind == "detection" for protocol in protocols):
-        if words:
+        if overrides:
             raise UserError(
                 "protocols of kind detection read detection.train and detection.test; received "
-                f"'{words[0]}'; leave it out"
+                f"'{overrides[0]}'; leave it out"
             )
         return {"data": None, "size": 224 if run is None else run.config.augment.size}, ()
-    config, augment = images_for(words, run)
+    config, augment = images_for(overrides, run)
     data = dataclasses.asdict(config)
     size = augment.size if run is None else run.config.augment.size
     if run is None:
-        said = {read_word(word)[0] for word in words}
+        said = {read_override(override)[0] for override in overrides}
         data |= _pretrained_pixels(values["backbone"], data["channels"], said)
     return {"data": data, "size": size}, augment.flat
 
 
 def _pretrained_pixels(backbone: Any, channels: int, said: set[str]) -> dict[str, Any]:
-    """The mean and std that timm's weights were trained with, but for what the words say."""
+    """The mean and std that timm's weights were trained with, but for what the overrides say."""
     if not isinstance(backbone, Mapping) or not backbone.get("pretrained") or "name" not in backbone:
         return {}
     import timm

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from ssl_zoo.config import group_file, group_names
+from ssl_zoo.config.compose import group_file, group_names
 from ssl_zoo.errors import UserError, shown, suggest, unknown_name
 from ssl_zoo.evaluation.schema import SECTIONS
 

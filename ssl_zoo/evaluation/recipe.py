@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from ssl_zoo.config.schema import BlurConfig, CropConfig, JitterConfig, ViewConfig
 from ssl_zoo.evaluation.schema import SupervisedConfig, SupervisedOptimizerConfig
 from ssl_zoo.evaluation.task import Task
-from ssl_zoo.schema import BlurConfig, CropConfig, JitterConfig, ViewConfig
 from ssl_zoo.training.optim import peak_lr, schedule_factor
 
 __all__ = ["Recipe", "rate_factor"]

@@ -15,17 +15,17 @@ from typing import Any
 import torch
 from rich.table import Table
 
-from ssl_zoo.console import Console, styled
 from ssl_zoo.data import load_data
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.compose import compose_evaluations
+from ssl_zoo.evaluation.encoder import subject_of
 from ssl_zoo.evaluation.schema import SECTIONS, EvalConfig
-from ssl_zoo.evaluation.subject import subject_of
 from ssl_zoo.evaluation.task import Labelled, Outcome, Task
-from ssl_zoo.folders import check_writable
-from ssl_zoo.result import environment
-from ssl_zoo.training.hardware import plan_for, use_threads
-from ssl_zoo.writing import write_json
+from ssl_zoo.files.folders import check_writable
+from ssl_zoo.files.writing import write_json
+from ssl_zoo.hardware.device import plan_for, use_threads
+from ssl_zoo.runs.result import environment
+from ssl_zoo.terminal.console import Console, styled
 
 __all__ = ["evaluate"]
 
@@ -33,34 +33,34 @@ TRAINS = ("linear", "finetune", "detection")  # by the backbone, in the training
 HOLDS = ("linear_cached", "few_labels")  # need all features at once
 
 
-def evaluate(words: Sequence[str] = (), *, silent: bool = False) -> list[dict[str, Any]]:
+def evaluate(overrides: Sequence[str] = (), *, silent: bool = False) -> list[dict[str, Any]]:
     """Evaluates an encoder: `ssl_zoo.evaluate(["run=runs/mine", "protocol=knn,few_labels"])`.
 
     Args:
-        words: the same `key=value` words as on the command line.
+        overrides: the same overrides as on the command line.
         silent: print nothing.
 
     Returns:
         Per protocol what its `eval-*.json` holds; accuracies are fractions of 1.
 
     Raises:
-        UserError: the words, or what they name, are wrong; nothing has been created.
+        UserError: the overrides, or what they name, are wrong; nothing has been created.
     """
     threads = torch.get_num_threads()
     try:
-        return _evaluate(words, Console(quiet=silent))
+        return _evaluate(overrides, Console(quiet=silent))
     finally:
         torch.set_num_threads(threads)
 
 
-def _evaluate(words: Sequence[str], console: Console) -> list[dict[str, Any]]:
-    configs, run, views, named = compose_evaluations(words)
+def _evaluate(overrides: Sequence[str], console: Console) -> list[dict[str, Any]]:
+    configs, run, views, named = compose_evaluations(overrides)
     first = configs[0]
     use_threads(first.threads)
     hardware = plan_for(first.accelerator, "fp32" if first.precision == "auto" else first.precision)
     data = next((load_data(config.data) for config in configs if config.data is not None), None)
     if data is not None and data.bank is None and not named:
-        configs, run, views, _ = compose_evaluations([*words, "protocol=label_free"])
+        configs, run, views, _ = compose_evaluations([*overrides, "protocol=label_free"])
     first = configs[0]
     reader = next((config for config in configs if config.data is not None), first)
     subject = subject_of(reader, run, views, hardware.device)
@@ -96,14 +96,14 @@ def _evaluate(words: Sequence[str], console: Console) -> list[dict[str, Any]]:
     console.print(styled((subject.title, "bold"), f" · {subject.num_features} features · {where}"))
     if subject.identity.get("verdict") not in (None, "healthy"):
         console.print(f"its verdict: {subject.identity['verdict']}", style="yellow")
-    return [_do(task, words, folder, console) for task in tasks]
+    return [_do(task, overrides, folder, console) for task in tasks]
 
 
-def _do(task: Task, words: Sequence[str], folder: Path, console: Console) -> dict[str, Any]:
+def _do(task: Task, overrides: Sequence[str], folder: Path, console: Console) -> dict[str, Any]:
     """Runs a protocol, writes its record and shows it."""
     started = time.perf_counter()
     outcome = _protocol(task.config).run(task)
-    record = _record(task, outcome, words, time.perf_counter() - started)
+    record = _record(task, outcome, overrides, time.perf_counter() - started)
     file = folder / _file_name(record)
     write_json(file, record)
     _show(console, record, file)
@@ -114,7 +114,7 @@ def _protocol(config: EvalConfig) -> ModuleType:
     return importlib.import_module(f"ssl_zoo.evaluation.protocols.{config.kind}")
 
 
-def _record(task: Task, outcome: Outcome, words: Sequence[str], seconds: float) -> dict[str, Any]:
+def _record(task: Task, outcome: Outcome, overrides: Sequence[str], seconds: float) -> dict[str, Any]:
     config, data = task.config, task.data
     settings = dataclasses.asdict(config)
     others = [section for section in SECTIONS if section != config.kind]
@@ -144,7 +144,7 @@ def _record(task: Task, outcome: Outcome, words: Sequence[str], seconds: float) 
         "seed": config.seed,
         "precision": precision,
         "settings": {key: value for key, value in settings.items() if key not in others},
-        "words": list(words),
+        "overrides": list(overrides),
         "environment": {
             key: here[key] for key in ("platform", "processor", "cpu_cores", "cpu_threads", "device")
         },

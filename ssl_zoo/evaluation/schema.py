@@ -1,6 +1,6 @@
 """The typed configuration of an evaluation: frozen dataclasses, their defaults and their ranges.
 
-As in `ssl_zoo.schema` every key stands here once, with its unit and its range. `configs/protocol/*.yaml` and the
+As in `ssl_zoo.config.schema` every key stands here once, with its unit and its range. `configs/protocol/*.yaml` and the
 command line fill these classes in.
 """
 
@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ssl_zoo.schema import (
+from ssl_zoo.config.schema import (
     BackboneConfig,
     Count,
     CropConfig,

@@ -22,9 +22,9 @@ from torch.nn.functional import cross_entropy
 
 from ssl_zoo.augment import Augment
 from ssl_zoo.data import Split
-from ssl_zoo.evaluation.features import BATCH, extract
 from ssl_zoo.evaluation.recipe import Recipe, rate_factor
 from ssl_zoo.evaluation.task import Task
+from ssl_zoo.features import BATCH, extract
 from ssl_zoo.parts.matmul_conv import use_matmul_convolutions
 from ssl_zoo.training.optim import optimizer_over
 

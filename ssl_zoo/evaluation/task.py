@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ssl_zoo.config.schema import KnnConfig, ViewConfig
 from ssl_zoo.data import Data, Split
 from ssl_zoo.errors import UserError
-from ssl_zoo.evaluation.features import extract
 from ssl_zoo.evaluation.schema import EvalConfig
-from ssl_zoo.schema import KnnConfig, ViewConfig
-from ssl_zoo.training.hardware import Plan
+from ssl_zoo.features import extract
+from ssl_zoo.hardware.device import Plan
 
 __all__ = ["Labelled", "Outcome", "Subject", "Task"]
 

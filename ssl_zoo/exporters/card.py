@@ -7,13 +7,13 @@ from typing import Any
 
 import yaml
 
-from ssl_zoo.config import to_mapping
+from ssl_zoo.config.compose import to_mapping
+from ssl_zoo.config.schema import SiameseConfig
+from ssl_zoo.exporters.card_figures import Figure, figures, result_of
+from ssl_zoo.exporters.card_snippets import preprocessing
 from ssl_zoo.exporters.encoder import Encoder, Written
-from ssl_zoo.exporters.figures import Figure, figures, result_of
-from ssl_zoo.exporters.recipes import preprocessing
-from ssl_zoo.naming import differences, variant
-from ssl_zoo.result import git_commit, versions
-from ssl_zoo.schema import SiameseConfig
+from ssl_zoo.runs.naming import differences, variant
+from ssl_zoo.runs.result import git_commit, versions
 
 __all__ = ["write_card"]
 
@@ -172,7 +172,7 @@ def _config(encoder: Encoder) -> str:
 def _limits(encoder: Encoder, measured: list[Figure]) -> str:
     run = encoder.run
     kinds = {figure.kind for figure in measured}
-    missing = [words for kind, words in KINDS.items() if kind not in kinds]
+    missing = [phrases for kind, phrases in KINDS.items() if kind not in kinds]
     classified = {figure.data for figure in measured if figure.kind != "label_free"}
     if not classified - {run.config.data.name, "-"}:
         missing.append("transfer to other data")

@@ -16,7 +16,7 @@ from ssl_zoo.backbone import look_at
 from ssl_zoo.data.split import SMALL_SIDE
 from ssl_zoo.errors import UserError
 from ssl_zoo.exporters.preprocess import Preprocess
-from ssl_zoo.saved import SavedRun, digest_of
+from ssl_zoo.runs.saved_run import SavedRun, digest_of
 
 __all__ = ["Encoder", "Written", "crop_pct", "encoder_of", "is_fixed", "pretrained_cfg", "save_weights"]
 

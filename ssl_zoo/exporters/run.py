@@ -7,38 +7,38 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from ssl_zoo.console import Console
 from ssl_zoo.errors import UserError
 from ssl_zoo.exporters.card import write_card
 from ssl_zoo.exporters.encoder import Encoder, Written, encoder_of
 from ssl_zoo.exporters.schema import ExportConfig, read_export
-from ssl_zoo.folders import check_writable
-from ssl_zoo.locks import is_empty
-from ssl_zoo.saved import SavedRun, open_run
-from ssl_zoo.writing import whole_folder
+from ssl_zoo.files.folders import check_writable
+from ssl_zoo.files.locks import is_empty
+from ssl_zoo.files.writing import whole_folder
+from ssl_zoo.runs.saved_run import SavedRun, open_run
+from ssl_zoo.terminal.console import Console
 
 __all__ = ["export"]
 
 Writer = Callable[[Encoder, Path, ExportConfig], Written]
 
 
-def export(words: Sequence[str] = (), silent: bool = False) -> Path:
+def export(overrides: Sequence[str] = (), silent: bool = False) -> Path:
     """Exports a run's backbone: `export(["run=runs/mine", "format=timm"])`.
 
     A folder appears whole or not at all.
 
     Args:
-        words: the same `key=value` words as on the command line.
+        overrides: the same overrides as on the command line.
         silent: print nothing.
 
     Returns:
         The folder of the export; of several formats the folder that theirs are in.
 
     Raises:
-        UserError: the words, or what they name, are wrong; the format cannot hold this architecture; a package is
+        UserError: the overrides, or what they name, are wrong; the format cannot hold this architecture; a package is
             missing. Nothing has been created.
     """
-    config = read_export(words)
+    config = read_export(overrides)
     if "onnx" in config.format:
         from ssl_zoo.exporters.to_onnx import require_onnx
 

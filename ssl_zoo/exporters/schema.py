@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
+from ssl_zoo.config.options import read_options
+from ssl_zoo.config.schema import Count, Folder, section
+from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError, unknown_name
-from ssl_zoo.history import checkpoint_of
-from ssl_zoo.options import read_options
-from ssl_zoo.schema import Count, Folder, section
-from ssl_zoo.validation import validate
+from ssl_zoo.runs.run_files import checkpoint_of
 
 __all__ = ["FORMATS", "ExportConfig", "read_export"]
 
@@ -31,13 +31,13 @@ class ExportConfig:
     include_normalization: bool = True  # of onnx: the graph takes images in [0, 1] and normalises them itself
 
 
-def read_export(words: Sequence[str]) -> ExportConfig:
-    """The options that the words give.
+def read_export(overrides: Sequence[str]) -> ExportConfig:
+    """The options that the overrides give.
 
     Raises:
         UserError: a word cannot be read; an unknown key or format; a wrong value; an option that no format reads.
     """
-    values, about_data = read_options(words)
+    values, about_data = read_options(overrides)
     if about_data:
         raise UserError(f"export reads no images; received '{about_data[0]}'; leave it out")
     named = values.get("format")

@@ -21,8 +21,8 @@ import numpy as np
 from ssl_zoo.errors import UserError
 from ssl_zoo.exporters.detectron2_recipe import TRAIN_NET, Layout, layout_of, recipe_of
 from ssl_zoo.exporters.encoder import Encoder, Written
-from ssl_zoo.exporters.residual import as_torchvision
 from ssl_zoo.exporters.schema import ExportConfig
+from ssl_zoo.exporters.torchvision_resnet import as_torchvision
 
 __all__ = ["detectron2_name", "write"]
 

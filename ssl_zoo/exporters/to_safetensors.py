@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ssl_zoo.exporters.card_snippets import build_with_timm
 from ssl_zoo.exporters.encoder import Encoder, Written, save_weights
-from ssl_zoo.exporters.recipes import build_with_timm
 from ssl_zoo.exporters.schema import ExportConfig
 
 __all__ = ["write"]

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from ssl_zoo.exporters.card_snippets import build_with_timm
 from ssl_zoo.exporters.encoder import Encoder, Written, pretrained_cfg, save_weights
-from ssl_zoo.exporters.recipes import build_with_timm
 from ssl_zoo.exporters.schema import ExportConfig
 
 __all__ = ["write"]

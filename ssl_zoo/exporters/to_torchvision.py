@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ssl_zoo.exporters.card_snippets import shapes, stem_lines
 from ssl_zoo.exporters.encoder import Encoder, Written
-from ssl_zoo.exporters.recipes import shapes, stem_lines
-from ssl_zoo.exporters.residual import as_torchvision
 from ssl_zoo.exporters.schema import ExportConfig
+from ssl_zoo.exporters.torchvision_resnet import as_torchvision
 
 __all__ = ["write"]
 

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
+from ssl_zoo.config.schema import PrototypesConfig, SiameseConfig, SinkhornConfig
 from ssl_zoo.distributed import gather, rank, world_size
 from ssl_zoo.method import Progress
 from ssl_zoo.parts.fifo import Fifo
 from ssl_zoo.parts.memory import Memory
-from ssl_zoo.schema import PrototypesConfig, SiameseConfig, SinkhornConfig
 
 __all__ = ["Assignment", "FromMemory", "MovingAverage", "Prototypes", "Sinkhorn", "build_assignment"]
 

@@ -16,7 +16,7 @@ from lightly.models.modules.heads import ProjectionHead
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from ssl_zoo.schema import PredictorConfig, ProjectorConfig
+from ssl_zoo.config.schema import PredictorConfig, ProjectorConfig
 
 __all__ = ["build_predictor", "build_projector"]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 
+from ssl_zoo.config.schema import MomentumConfig
 from ssl_zoo.method import Progress
-from ssl_zoo.schema import MomentumConfig
 
 __all__ = ["decay_at"]
 

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from ssl_zoo.config.schema import SiameseConfig
 from ssl_zoo.distributed import rank
 from ssl_zoo.parts.fifo import Fifo
 from ssl_zoo.parts.memory import Memory
-from ssl_zoo.schema import SiameseConfig
 
 __all__ = ["BatchNegatives", "Keys", "MemoryBank", "Negatives", "Queue", "build_negatives"]
 

@@ -12,8 +12,8 @@ from lightly.loss import NegativeCosineSimilarity
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax, normalize, softmax
 
+from ssl_zoo.config.schema import SiameseConfig
 from ssl_zoo.parts.negatives import Keys
-from ssl_zoo.schema import SiameseConfig
 
 __all__ = ["Cosine", "CrossEntropy", "InfoNCE", "build_similarity"]
 

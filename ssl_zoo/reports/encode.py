@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from ssl_zoo.augment import normalize
+from ssl_zoo.config.schema import DataConfig
+from ssl_zoo.hardware.device import pick_device
 from ssl_zoo.method import Encoder
-from ssl_zoo.reports.images import Images
-from ssl_zoo.schema import DataConfig
-from ssl_zoo.training.hardware import pick_device
+from ssl_zoo.reports.image_sample import Images
 
 __all__ = ["LAYER_NAMES", "Outputs", "encode"]
 

@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ssl_zoo.config import config_hash
+from ssl_zoo.config.compose import config_hash
 from ssl_zoo.errors import UserError
-from ssl_zoo.folders import check_writable
-from ssl_zoo.locks import is_empty
-from ssl_zoo.records import load_json
-from ssl_zoo.saved import SavedRun
-from ssl_zoo.training.checkpoints import LAST
-from ssl_zoo.writing import is_temporary, whole_folder
+from ssl_zoo.files.folders import check_writable
+from ssl_zoo.files.locks import is_empty
+from ssl_zoo.files.records import load_json
+from ssl_zoo.files.writing import is_temporary, whole_folder
+from ssl_zoo.runs.checkpoints import LAST
+from ssl_zoo.runs.saved_run import SavedRun
 
 __all__ = ["RECORD", "choose_folder", "write"]
 

@@ -8,12 +8,12 @@ from typing import Annotated
 
 from pydantic import Field
 
+from ssl_zoo.config.options import read_options
+from ssl_zoo.config.schema import Folder, Seed, section
+from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError
-from ssl_zoo.options import read_options
-from ssl_zoo.schema import Folder, Seed, section
-from ssl_zoo.validation import validate
 
-__all__ = ["ReportConfig", "read_words"]
+__all__ = ["ReportConfig", "read_overrides"]
 
 
 @section
@@ -27,20 +27,20 @@ class ReportConfig:
     samples: Annotated[int, Field(ge=10)] = 2000  # images that are read at most
     seed: Seed = 0  # of what is drawn: images, queries, views, t-SNE, clusters, resamples
 
-    def words(self) -> list[str]:
-        """What differs from the defaults, the runs left out, as `key=value` words."""
+    def overrides(self) -> list[str]:
+        """What differs from the defaults, the runs left out, as overrides."""
         values = {"samples": self.samples, "seed": self.seed}
         fields = {field.name: field.default for field in dataclasses.fields(self)}
         return [f"{key}={value}" for key, value in values.items() if value != fields[key]]
 
 
-def read_words(words: Sequence[str]) -> tuple[ReportConfig, list[str]]:
-    """The options, and the words about the data.
+def read_overrides(overrides: Sequence[str]) -> tuple[ReportConfig, list[str]]:
+    """The options, and the overrides about the data.
 
     Raises:
         UserError: a word cannot be read, a value is wrong, or no run is named.
     """
-    values, about_data = read_options(words, several=True)
+    values, about_data = read_options(overrides, several=True)
     runs = values.pop("run", [])
     if not runs:
         raise UserError(

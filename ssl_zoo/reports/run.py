@@ -1,82 +1,160 @@
-"""`ssl-zoo report`: a page about a run or a suite, or one that compares several."""
+"""The report of one run."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+import math
+import shlex
+from collections.abc import Callable, Sequence
 
-from ssl_zoo.console import Console
+from torch import Tensor
+
+from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.errors import UserError
-from ssl_zoo.reports.folder import choose_folder, write
-from ssl_zoo.reports.options import read_words
-from ssl_zoo.saved import SavedRun, open_run
-from ssl_zoo.suites.record import RECORD
+from ssl_zoo.monitors.label_free import label_free, spectrum
+from ssl_zoo.pages.charts import Series, curves, curves_size
+from ssl_zoo.pages.drawing import chart
+from ssl_zoo.pages.page import Gallery, Page, Prose, Section, Table, number, percent
+from ssl_zoo.reports.encode import LAYER_NAMES, encode
+from ssl_zoo.reports.encoded_images import Seen
+from ssl_zoo.reports.evaluation_table import evaluated
+from ssl_zoo.reports.image_sample import data_of, load_images
+from ssl_zoo.reports.image_sections import feature_map, neighbours, views_seen
+from ssl_zoo.reports.options import ReportConfig
+from ssl_zoo.reports.run_sections import Told, accuracies, badge, diagnostics, facts, made, name_of, title
+from ssl_zoo.runs.run_files import column
+from ssl_zoo.runs.saved_run import SavedRun, digest_of
 
-__all__ = ["report"]
+__all__ = ["page_of"]
+
+PANELS = (
+    ("loss", "Training loss", False),
+    ("knn_top1", "kNN top-1", True),
+    ("output_std_ratio", "Output std ratio", False),
+    ("effective_rank", "Effective rank of z/|z|", False),
+    ("lr", "Learning rate", False),
+)
 
 
-def report(words: Sequence[str], silent: bool = False) -> Path:
-    """Writes a report: `report(["run=DIR"])`, as `ssl-zoo report run=DIR` does; of several runs a comparison.
+def page_of(
+    run: SavedRun, config: ReportConfig, overrides: Sequence[str], say: Callable[[str], None]
+) -> Page:
+    """Measures a run and puts its report together; nothing is written.
 
     Args:
-        words: `key=value`; see `ReportConfig`, and `data=`, `data.*` for other images than the run's own. Words without
-            a key are runs, or suites: folders that `ssl-zoo bench` has written.
-        silent: print nothing.
-
-    Returns:
-        The page, report.html; its pictures lie beside it as PNG and its figures in report.json.
+        run: finished or not.
+        config: the options.
+        overrides: about the data.
+        say: is given a line for the person who waits.
 
     Raises:
-        UserError: the words, a run, a suite or the images are wrong; nothing has been created.
+        UserError: the run's images are not there, or cannot be read; a weight is missing.
     """
-    console = Console(quiet=silent)
+    told, data = Told.of(run), data_of(overrides, run, run)
+    images = load_images(data, config.samples, config.seed)
+    say(f"reading {images.in_words}")
+    methods = {"trained": run.method()}
+    try:
+        methods["untrained"] = run.method(trained=False)
+    except UserError:  # pretrained weights to start from, and no network
+        say("the initial weights cannot be fetched: the report goes without the untrained encoder")
+    found = encode([m.encoder for m in methods.values()], images, run.config.augment.size, data)
+    seen = Seen(run, config, data, images, dict(zip(methods, found, strict=True)))
+    before = digest_of(methods["untrained"].encoder.backbone.state_dict()) if "untrained" in methods else None
+    say("drawing")
+    command = shlex.join(["ssl-zoo", "report", *config.run, *config.overrides(), *overrides])
+    sections = [
+        accuracies(told, images.labels is not None if _is_own(data, run) else None),
+        _curves(told),
+        feature_map(seen),
+        neighbours(seen),
+        views_seen(seen),
+        _spectra(seen),
+        diagnostics(told),
+        evaluated(run, before),
+        made(told, command),
+    ]
+    return Page(
+        title=title(told),
+        kicker=f"ssl-zoo report · seed {run.config.seed} · {run.config.backbone.name} · {name_of(run)}",
+        lead=told.reason,
+        badge=badge(told),
+        facts=facts(told, found[0].embeddings.shape[1]),
+        sections=[section for section in sections if section is not None],
+        foot=f"Pictures and scores are of {images.in_words}, without augmentation unless said otherwise. "
+        "This page needs no network and no other file.",
+    )
 
-    def say(line: str) -> None:
-        console.print(line)
 
-    config, about_data = read_words(words)
-    if _are_suites(config.run):
-        from ssl_zoo.suites.comparing_run import report_suites
-
-        return report_suites(config, about_data, say)
-    runs = [open_run(name) for name in config.run]
-    _check_twice(config.run, runs)
-    folder = choose_folder(config.out, runs)
-    record: dict[str, Any] = {}
-    if len(runs) == 1:
-        from ssl_zoo.reports.one import page_of
-
-        page = page_of(runs[0], config, about_data, say)
-    else:
-        from ssl_zoo.reports.several import comparison_of
-
-        page, record = comparison_of(runs, config, about_data, say)
-        say(page.lead)
-    write(folder, page.contents(), {"title": page.title, **record}, runs)
-    say(f"written: {folder / 'report.html'}")
-    return folder / "report.html"
+def _is_own(data: DataConfig, run: SavedRun) -> bool:
+    """Whether these are the images that the run was trained on."""
+    own = run.config.data
+    return (data.source, data.name, data.train) == (own.source, own.name, own.train)
 
 
-def _check_twice(names: Sequence[str], runs: Sequence[SavedRun]) -> None:
-    """Refuses a checkpoint that is named twice, by its run or by its path."""
-    places = [run.path.resolve() for run in runs]
-    twice = [name for name, place in zip(names, places, strict=True) if places.count(place) > 1]
-    if twice:
-        raise UserError(f"each run is compared once; received '{twice[-1]}' again; leave one out")
-
-
-def _are_suites(names: Sequence[str]) -> bool:
-    """Whether the folders are suites.
-
-    Raises:
-        UserError: only some of them are.
-    """
-    suites = [name for name in names if (Path(name).expanduser() / RECORD).is_file()]
-    others = [name for name in names if name not in suites]
-    if suites and others:
-        raise UserError(
-            f"report compares suites with suites or runs with runs; received the suite '{suites[0]}' and "
-            f"'{others[0]}', which holds no {RECORD}; name folders that ssl-zoo bench has written"
+def _curves(told: Told) -> Section:
+    pictures = []
+    for name, heading, is_share in PANELS:
+        x, y = column(told.rows, name)
+        if not y:
+            continue
+        dashed = []
+        if name == "knn_top1":
+            pairs = (("pixels", "raw pixels"), ("random_encoder", "untrained encoder"))
+            dashed = [(w, b) for key, w in pairs if (b := told.baseline(f"{key}_knn_top1")) is not None]
+        elif name == "output_std_ratio":
+            dashed = [("isotropic", 1.0)]
+        show, known = percent if is_share else number, [value for value in y if math.isfinite(value)] or y
+        alt = (
+            f"{heading} over {x[-1]:.0f} epochs: {show(y[0])} at epoch {x[0]:.0f}, {show(y[-1])} at the last; "
+            f"lowest {show(min(known))}, highest {show(max(known))}"
         )
-    return bool(suites)
+        alt += "".join(f"; {phrases} {show(height)}" for phrases, height in dashed) + "."
+        bottom = 0.0 if name in ("output_std_ratio", "effective_rank", "lr") else None
+        paint = curves(heading, [Series("", x, y)], baselines=dashed, percent=is_share, bottom=bottom)
+        pictures.append(chart(f"curve-{name.replace('_', '-')}", paint, alt=alt))
+    if not pictures:
+        return Section("curves", "Learning curves", [Prose("There is no metrics.csv beside the checkpoint.")])
+    return Section("curves", "Learning curves", [Gallery(pictures)])
+
+
+def _spectra(seen: Seen) -> Section:
+    """Eigenvalues of features and embeddings, and the label-free scores."""
+    pictures, rows = [], []
+    if not seen.usable:
+        return Section("spectrum", "Spectrum", [Prose("No spectrum: the features are not finite.")])
+    for key, layer in LAYER_NAMES.items():
+        series, told = [], []
+        for name, one in seen.usable.items():
+            x: Tensor = getattr(one, key)  # (N, width)
+            s, eigenvalues = label_free(x), spectrum(x)
+            figures = (s.rankme, s.alpha_req, s.effective_rank, s.participation_ratio)
+            rows.append((f"{name}, {layer}", str(x.shape[1]), *map(number, figures)))
+            shares = (eigenvalues / eigenvalues.sum())[eigenvalues > 0].tolist()
+            role = "trained" if name == "trained" else "random"
+            series.append(
+                Series(f"{name}, rank {number(s.effective_rank)}", range(1, len(shares) + 1), shares, role)
+            )
+            largest = f"the largest holds {percent(shares[0])} of the variance" if shares else "no variance"
+            rank = f"effective rank {number(s.effective_rank)} of {x.shape[1]}"
+            told.append(f"{name}: {rank}, {len(shares)} above rounding, {largest}")
+        paint = curves(layer.capitalize(), series, x="eigenvalue, by size", log_y=True)
+        alt = f"Eigenvalues of the covariance of the {layer}, as shares of the variance. {'; '.join(told)}."
+        pictures.append(chart(f"spectrum-{key}", paint, alt=alt, size=curves_size(series)))
+    text = (
+        "Eigenvalues of the covariance, each as a share of the variance. A cliff is dimensional collapse: the "
+        "directions beyond it are not used. The rank in the legend is the effective rank."
+    )
+    caption = (
+        f"Label-free scores of {len(seen.images)} images. Ranks: higher uses more directions; alpha of the "
+        "power law of the eigenvalues: 1 is best. They compare encoders of one architecture; alone they prove nothing."
+    )
+    if any(
+        len(seen.images) <= x.shape[1] for one in seen.usable.values() for x in (one.features, one.embeddings)
+    ):
+        caption += " There are fewer images than dimensions, which bounds the ranks."
+    table = Table(
+        ("encoder, layer", "width", "RankMe", "alpha-ReQ", "effective rank", "participation ratio"),
+        rows,
+        caption,
+    )
+    return Section("spectrum", "Spectrum", [Prose(text), *seen.left_out, Gallery(pictures, wide=True), table])

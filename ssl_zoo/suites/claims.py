@@ -89,15 +89,15 @@ def parse(text: str, rows: Collection[str], metrics: Collection[str] = ()) -> Cl
     Raises:
         UserError: the claim has none of the forms, or names a row, metric or verdict that there is not.
     """
-    words = " ".join(text.split())
+    overrides = " ".join(text.split())
     try:
-        if match := COMPARISON.fullmatch(words):
+        if match := COMPARISON.fullmatch(overrides):
             return _comparison(text, match, rows, metrics)
-        if match := VERDICT.fullmatch(words):
+        if match := VERDICT.fullmatch(overrides):
             return _verdict(text, match, rows)
         raise UserError(FORMS)
     except UserError as error:
-        raise UserError(f"claim '{words}' cannot be checked: {error}") from None
+        raise UserError(f"claim '{overrides}' cannot be checked: {error}") from None
 
 
 def _verdict(text: str, found: re.Match[str], rows: Collection[str]) -> VerdictClaim:

@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ssl_zoo.config import read_word, written
-from ssl_zoo.history import environment, read_record
-from ssl_zoo.result import versions
-from ssl_zoo.suites.judging import judge
+from ssl_zoo.config.compose import read_override, written
+from ssl_zoo.runs.result import versions
+from ssl_zoo.runs.run_files import environment, read_record
+from ssl_zoo.suites.judge import judge
 from ssl_zoo.suites.plan import Job, Planner, Row
 from ssl_zoo.suites.read import Suite, pair_of
 from ssl_zoo.suites.record import METRICS, RowRecord, RunRecord, SuiteRecord, place_of
-from ssl_zoo.suites.work import COST, evaluation_of
+from ssl_zoo.suites.trial import COST, evaluation_of
 
 __all__ = ["collect", "run_record"]
 
@@ -55,8 +55,8 @@ def run_record(job: Job, rows: Path, folder: Path, error: str | None = None) -> 
         "config_hash": job.hash,
         "command": job.command,
     }
-    words_of = {_protocol(words): words for words in job.evaluations}
-    evaluated = {name: evaluation_of(place, words) for name, words in words_of.items()}
+    words_of = {_protocol(overrides): overrides for overrides in job.evaluations}
+    evaluated = {name: evaluation_of(place, overrides) for name, overrides in words_of.items()}
     if result is None or None in evaluated.values():
         return RunRecord(**base, error=error)
     values = {name: result.get(key) for name, key in KEYS.items()}
@@ -67,7 +67,7 @@ def run_record(job: Job, rows: Path, folder: Path, error: str | None = None) -> 
         assert record is not None
         values[name] = record["top1"]
         if job.weights == "random":
-            train = shlex.join(["ssl-zoo", "train", *job.words, written("run_dir", str(place))])
+            train = shlex.join(["ssl-zoo", "train", *job.overrides, written("run_dir", str(place))])
             evaluate = shlex.join(["ssl-zoo", "eval", written("run", str(place)), *words_of[name]])
             base["command"] = f"{train} && {evaluate}"
     values["top1"] = values[next(iter(evaluated))] if evaluated else values["linear"]
@@ -80,8 +80,10 @@ def run_record(job: Job, rows: Path, folder: Path, error: str | None = None) -> 
     return RunRecord(**base, values=known, verdict=verdict, commit=result.get("git_commit"))
 
 
-def _protocol(words: Sequence[str]) -> str:
-    return next(word.removeprefix("protocol=") for word in words if word.startswith("protocol="))
+def _protocol(overrides: Sequence[str]) -> str:
+    return next(
+        override.removeprefix("protocol=") for override in overrides if override.startswith("protocol=")
+    )
 
 
 def _cost(
@@ -127,7 +129,9 @@ def collect(
         tuned: the value that was chosen for each row.
         remarks: besides the suite's own.
     """
-    other_method = any(read_word(word)[0].partition(".")[0] == "method" for word in planner.words)
+    other_method = any(
+        read_override(override)[0].partition(".")[0] == "method" for override in planner.overrides
+    )
     if other_method:
         remarks = (*remarks, "The method was changed by hand, so the paper's figures are left out.")
     found: dict[str, RowRecord] = {}
@@ -145,7 +149,7 @@ def collect(
         same = first.setdefault(key, row.name)
         found[row.name] = RowRecord(
             name=row.name,
-            words=row.own,
+            overrides=row.own,
             runs=tuple(records),
             paper=None if other_method else row.source.paper,
             note=row.source.note,
@@ -165,7 +169,7 @@ def collect(
         data_in_words=_data_in_words(rows[0]),
         budget=planner.budget,
         seeds=tuple(job.config.seed for job in jobs[rows[0].name]),
-        words=tuple(planner.words),
+        overrides=tuple(planner.overrides),
         base=tuple(planner.base),
         columns=_columns(config.columns, next(iter(jobs.values()))[0]),
         top1=top1,
@@ -185,7 +189,7 @@ def collect(
 
 def _columns(listed: Sequence[str], job: Job) -> tuple[str, ...]:
     """The suite's columns, where other protocols were asked for with theirs in place of its own."""
-    evaluated = [_protocol(words) for words in job.evaluations]
+    evaluated = [_protocol(overrides) for overrides in job.evaluations]
     kept = [name for name in listed if name in METRICS or name == "verdict" or name in evaluated]
     return (*(name for name in evaluated if name not in kept), *kept)
 
@@ -212,11 +216,11 @@ def _accuracies(
     first = next(iter(jobs.values()))[0]
     if first.evaluations:
         pixels["top1"] = None
-        for words in first.evaluations:
-            records = (evaluation_of(runs / job.name, words) for group in jobs.values() for job in group)
+        for overrides in first.evaluations:
+            records = (evaluation_of(runs / job.name, overrides) for group in jobs.values() for job in group)
             record = next((one for one in records if one is not None), None)
             if record is not None:
-                protocols[_protocol(words)] = str(record["in_words"])
+                protocols[_protocol(overrides)] = str(record["in_words"])
         top1 = protocols.get(_protocol(first.evaluations[0]), _protocol(first.evaluations[0]))
     else:
         top1 = protocols.get("linear", "the linear probe")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ssl_zoo.config import group_dirs
+from ssl_zoo.config.compose import group_dirs
 
 __all__ = ["suite_files"]
 

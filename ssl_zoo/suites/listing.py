@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import yaml
 
-from ssl_zoo.console import Console
 from ssl_zoo.suites.files import suite_files
+from ssl_zoo.terminal.console import Console
 
 __all__ = ["show_suites", "summaries"]
 
-HOW = "ssl-zoo bench suite=NAME [data=... seeds=3 workers=2 budget=quick|full, and any words of training]"
+HOW = "ssl-zoo bench suite=NAME [data=... seeds=3 workers=2 budget=quick|full, and any overrides of training]"
 
 
 def summaries() -> dict[str, str]:

@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ssl_zoo.config import merge, override_list, read_word
+from ssl_zoo.config.compose import merge, override_list, read_override
+from ssl_zoo.config.schema import Count, Folder, section
+from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError
-from ssl_zoo.schema import Count, Folder, section
-from ssl_zoo.validation import validate
 
-__all__ = ["BenchConfig", "SlurmConfig", "read_words"]
+__all__ = ["BenchConfig", "SlurmConfig", "read_overrides"]
 
 
 @section
@@ -46,13 +46,13 @@ class BenchConfig:
     evaluate: tuple[str, ...] | None = None  # protocols; null: the suite's
     eval: dict[str, Any] = Field(
         default_factory=dict
-    )  # words of `ssl-zoo eval`: eval.data=..., eval.detection.train=...
+    )  # overrides of `ssl-zoo eval`: eval.data=..., eval.detection.train=...
     out: Folder = "runs/bench"
     progress: bool = True
     dry_run: bool = False  # say what would be run
 
 
-def read_words(words: Sequence[str]) -> tuple[BenchConfig, list[str], list[str]]:
+def read_overrides(overrides: Sequence[str]) -> tuple[BenchConfig, list[str], list[str]]:
     """Splits the words into the options, those about evaluation (without `eval.`) and those for all rows.
 
     Raises:
@@ -61,19 +61,19 @@ def read_words(words: Sequence[str]) -> tuple[BenchConfig, list[str], list[str]]
     own: dict[str, Any] = {}
     evaluation, rest = list[str](), list[str]()
     fields = BenchConfig.__dataclass_fields__
-    for word in override_list(words):
-        key, _ = read_word(word, commas=True)
+    for override in override_list(overrides):
+        key, _ = read_override(override, commas=True)
         if key in TAKEN:
-            raise UserError(f"{key} {TAKEN[key]}; received '{word}'")
+            raise UserError(f"{key} {TAKEN[key]}; received '{override}'")
         if key.startswith("eval."):
-            evaluation.append(word.removeprefix("eval."))
+            evaluation.append(override.removeprefix("eval."))
         elif key.partition(".")[0] in fields:
-            _, value = read_word(word, commas=True)
+            _, value = read_override(override, commas=True)
             for part in reversed(key.split(".")):
                 value = {part: value}
             own = merge(own, value)
         else:
-            rest.append(word)
+            rest.append(override)
     if isinstance(own.get("evaluate"), str):
         own["evaluate"] = [own["evaluate"]]
     return validate(BenchConfig, own, ""), evaluation, rest

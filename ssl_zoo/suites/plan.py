@@ -12,9 +12,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from ssl_zoo.config import GROUPS, compose, config_hash, group_names, read_word, to_mapping
+from ssl_zoo.config.compose import GROUPS, compose, config_hash, group_names, read_override, to_mapping
+from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError, shown
-from ssl_zoo.schema import RunConfig
 from ssl_zoo.suites.read import Suite, as_words
 from ssl_zoo.suites.schema import BudgetConfig, RowConfig
 
@@ -23,9 +23,9 @@ __all__ = ["Job", "Planner", "Row", "multiplied", "slug"]
 NOT_A_ROWS = ("data", "seed", "run_dir", "resume", "trainer.threads", "data.limit", "data.holdout")
 # What a budget means where a suite says nothing else. digits: its recipes are short as they are.
 USUAL = {
-    ("quick", "digits"): BudgetConfig(words="monitor.every=4"),
+    ("quick", "digits"): BudgetConfig(overrides="monitor.every=4"),
     ("quick", None): BudgetConfig(
-        words="data.limit=10000", times={"epochs": "1/20", "optimizer.warmup_epochs": "1/20"}
+        overrides="data.limit=10000", times={"epochs": "1/20", "optimizer.warmup_epochs": "1/20"}
     ),
     ("full", None): BudgetConfig(),
 }
@@ -36,9 +36,9 @@ class Job:
     """A run: what is trained, and what is then evaluated."""
 
     row: str
-    words: tuple[str, ...]  # complete; `ssl-zoo train` takes them as they are
+    overrides: tuple[str, ...]  # complete; `ssl-zoo train` takes them as they are
     config: RunConfig
-    evaluations: tuple[tuple[str, ...], ...] = ()  # words of `ssl-zoo eval`, one tuple for each protocol
+    evaluations: tuple[tuple[str, ...], ...] = ()  # overrides of `ssl-zoo eval`, one tuple for each protocol
     weights: str = "last"
 
     @property
@@ -55,7 +55,7 @@ class Job:
     @property
     def command(self) -> str:
         """What a person types to have the same run."""
-        return shlex.join(["ssl-zoo", "train", *self.words])
+        return shlex.join(["ssl-zoo", "train", *self.overrides])
 
 
 def slug(name: str) -> str:
@@ -69,7 +69,7 @@ class Row:
 
     name: str
     own: tuple[str, ...]  # what sets it apart
-    words: tuple[str, ...]  # all of them
+    overrides: tuple[str, ...]  # all of them
     config: RunConfig
     source: RowConfig
 
@@ -77,8 +77,8 @@ class Row:
         """The run of a seed."""
         config = dataclasses.replace(self.config, seed=seed)
         random = ["weights=random"] if self.source.weights == "random" else []
-        listed = tuple((*words, *random) for words in evaluations)
-        return Job(self.name, (*self.words, f"seed={seed}"), config, listed, self.source.weights)
+        listed = tuple((*overrides, *random) for overrides in evaluations)
+        return Job(self.name, (*self.overrides, f"seed={seed}"), config, listed, self.source.weights)
 
 
 class Planner:
@@ -87,18 +87,28 @@ class Planner:
     Args:
         suite: the suite.
         budget: quick or full.
-        words: the user's, for all rows; they come after the suite's.
+        overrides: the user's, for all rows; they come after the suite's.
         experiments: the folder of experiments whose settings rows start from; None: that of the data's name.
         threads: CPU threads of each run; None: left open.
     """
 
     def __init__(
-        self, suite: Suite, budget: str, words: Sequence[str], experiments: str | None, threads: int | None
+        self,
+        suite: Suite,
+        budget: str,
+        overrides: Sequence[str],
+        experiments: str | None,
+        threads: int | None,
     ) -> None:
-        self.suite, self.budget, self.words, self.experiments = suite, budget, list(words), experiments
+        self.suite, self.budget, self.overrides, self.experiments = (
+            suite,
+            budget,
+            list(overrides),
+            experiments,
+        )
         self.threads = [] if threads is None else [f"trainer.threads={threads}"]
-        own = [*as_words(suite.config.base), *as_words(suite.budget(budget).words)]
-        self.data = _last([*own, *words], "data") or "digits"
+        own = [*as_words(suite.config.base), *as_words(suite.budget(budget).overrides)]
+        self.data = _last([*own, *overrides], "data") or "digits"
         if experiments is not None and not _experiments(experiments):
             there = sorted({name.partition("/")[0] for name in group_names("experiment")})
             raise UserError(
@@ -115,23 +125,25 @@ class Planner:
         """The words that all rows share, but for the user's."""
         config = self.suite.config
         family = config.on.get(self.experiments or self.data, "")
-        blocks = (self._usual.words, config.base, family, self.suite.budget(self.budget).words)
-        words = [word for block in blocks for word in as_words(block)]
+        blocks = (self._usual.overrides, config.base, family, self.suite.budget(self.budget).overrides)
+        overrides = [override for block in blocks for override in as_words(block)]
         limit = _last(self._usual_words, "data.limit")
-        if limit is not None and not _has_more(_last(self.words, "data.train"), int(limit)):
-            words.remove(f"data.limit={limit}")
-        return words
+        if limit is not None and not _has_more(_last(self.overrides, "data.train"), int(limit)):
+            overrides.remove(f"data.limit={limit}")
+        return overrides
 
     @property
     def _usual_words(self) -> list[str]:
-        return as_words(self._usual.words)
+        return as_words(self._usual.overrides)
 
-    def rows(self, more: Mapping[str, Sequence[str]] | None = None, words: Sequence[str] = ()) -> list[Row]:
+    def rows(
+        self, more: Mapping[str, Sequence[str]] | None = None, overrides: Sequence[str] = ()
+    ) -> list[Row]:
         """Composes all rows that this budget runs on this data.
 
         Args:
-            more: further words of single rows, by name.
-            words: further words of all rows.
+            more: further overrides of single rows, by name.
+            overrides: further overrides of all rows.
 
         Raises:
             UserError: a row's words are wrong, with its name.
@@ -139,7 +151,7 @@ class Planner:
         found = []
         for name, row in self.suite.chosen(self.budget, self.data).items():
             try:
-                found.append(self._row(name, row, [*(more or {}).get(name, ()), *words]))
+                found.append(self._row(name, row, [*(more or {}).get(name, ()), *overrides]))
             except UserError as error:
                 raise UserError(f"{error} (row '{name}' of {self.suite.file})") from error
         if not found:
@@ -164,42 +176,44 @@ class Planner:
 
     def _check(self, own: Sequence[str]) -> None:
         """Refuses a row that sets what is the suite's, and a user's word that undoes what makes the row."""
-        keys = [read_word(word)[0] for word in own]
-        for word, key in zip(own, keys, strict=True):
+        keys = [read_override(override)[0] for override in own]
+        for override, key in zip(own, keys, strict=True):
             if key in NOT_A_ROWS:
                 raise UserError(
-                    f"{key} is the same for all rows; the row has '{word}'; say it on the command line"
+                    f"{key} is the same for all rows; the row has '{override}'; say it on the command line"
                 )
-        for word in self.words:
-            said, _ = read_word(word)
+        for override in self.overrides:
+            said, _ = read_override(override)
             for key in keys:
                 inner = said not in GROUPS and key not in GROUPS
                 if key == said or (inner and (key.startswith(f"{said}.") or said.startswith(f"{key}."))):
                     raise UserError(
-                        f"'{key}' is what sets rows of this suite apart; received '{word}' for all of them; leave it "
-                        "out, or write a suite of your own"
+                        f"'{key}' is what sets rows of this suite apart; received '{override}' for all of them; leave "
+                        "it out, or write a suite of your own"
                     )
 
     def _row(self, name: str, row: RowConfig, more: Sequence[str]) -> Row:
-        own = as_words(row.words)
+        own = as_words(row.overrides)
         self._check(own)
-        start = [f"data={self.data}", *self._experiment([*self.base, *own, *self.words])]
-        set_by_hand = {read_word(word)[0] for word in [*self.words, *more]}
+        start = [f"data={self.data}", *self._experiment([*self.base, *own, *self.overrides])]
+        set_by_hand = {read_override(override)[0] for override in [*self.overrides, *more]}
         shortened = list[str]()
         for block in (self._usual, self.suite.budget(self.budget)):
             times = {key: factor for key, factor in block.times.items() if key not in set_by_hand}
             # The user's words take part: another method has other lengths.
-            shortened += multiplied([*start, *self.base, *own, *shortened, *self.words], times, rounded=True)
-        words = [*start, *self.base, *own, *shortened, *self.words]
-        scaled = multiplied(words, row.times)
-        words = _without_repetition([*words, *scaled, *more, *self.threads])
-        config = compose(words)
-        return Row(name, (*own, *scaled, *more), tuple(words), config, row)
+            shortened += multiplied(
+                [*start, *self.base, *own, *shortened, *self.overrides], times, rounded=True
+            )
+        overrides = [*start, *self.base, *own, *shortened, *self.overrides]
+        scaled = multiplied(overrides, row.times)
+        overrides = _without_repetition([*overrides, *scaled, *more, *self.threads])
+        config = compose(overrides)
+        return Row(name, (*own, *scaled, *more), tuple(overrides), config, row)
 
-    def _experiment(self, words: Sequence[str]) -> list[str]:
+    def _experiment(self, overrides: Sequence[str]) -> list[str]:
         """`experiment=` of the row's method, where the data has one and nothing else is said."""
-        method, family = _last(words, "method") or "simsiam", self.experiments or self.data
-        if _last(words, "experiment") is None and f"{family}/{method}" in _experiments(family):
+        method, family = _last(overrides, "method") or "simsiam", self.experiments or self.data
+        if _last(overrides, "experiment") is None and f"{family}/{method}" in _experiments(family):
             # ImageNet's say no more than the methods' own defaults, but for lengths that differ between papers.
             return [] if family == "imagenet" else [f"experiment={family}/{method}"]
         return []
@@ -217,28 +231,28 @@ def _experiments(family: str) -> list[str]:
     return [name for name in group_names("experiment") if name.startswith(f"{family}/")]
 
 
-def _last(words: Sequence[str], key: str) -> str | None:
+def _last(overrides: Sequence[str], key: str) -> str | None:
     """The value of the last word with this key."""
-    values = [str(value) for name, value in map(read_word, words) if name == key]
+    values = [str(value) for name, value in map(read_override, overrides) if name == key]
     return values[-1] if values else None
 
 
-def _without_repetition(words: Sequence[str]) -> list[str]:
+def _without_repetition(overrides: Sequence[str]) -> list[str]:
     """Of words with one key the last, where it stands first: what `compose` makes of them."""
-    keys = [read_word(word)[0] for word in words]
-    last = dict(zip(keys, words, strict=True))
+    keys = [read_override(override)[0] for override in overrides]
+    last = dict(zip(keys, overrides, strict=True))
     settings = [key for key in keys if key not in GROUPS]
     blocks = [key for key in settings if any(other.startswith(f"{key}.") for other in settings)]
     if blocks:  # augment.views={...} before augment.views.two.size=8: the order counts
-        return list(words)
+        return list(overrides)
     return [last[key] for key in dict.fromkeys(keys)]
 
 
-def multiplied(words: Sequence[str], times: Mapping[str, Any], *, rounded: bool = False) -> list[str]:
+def multiplied(overrides: Sequence[str], times: Mapping[str, Any], *, rounded: bool = False) -> list[str]:
     """Words that set keys to a multiple of what `words` compose to; whole numbers stay whole, or are `rounded`."""
     if not times:
         return []
-    values = to_mapping(compose(words))
+    values = to_mapping(compose(overrides))
     return [f"{key}={_product(values, key, factor, rounded)}" for key, factor in times.items()]
 
 
@@ -264,7 +278,7 @@ def _at(values: Any, key: str) -> Any:
 def _product(values: Any, key: str, factor: float | str, rounded: bool) -> float | int:
     values = _at(values, key)
     if isinstance(values, bool) or not isinstance(values, (int, float)):
-        raise UserError(f"times multiplies numbers; '{key}' is {shown(values)}; set it among the words")
+        raise UserError(f"times multiplies numbers; '{key}' is {shown(values)}; set it among the overrides")
     try:
         exact = Fraction(str(factor))
     except (ValueError, ZeroDivisionError):

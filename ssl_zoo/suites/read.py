@@ -14,14 +14,14 @@ from typing import Any
 
 import yaml
 
-from ssl_zoo.config import group_names
+from ssl_zoo.config.compose import group_names
+from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError, shown, suggest, unknown_name
-from ssl_zoo.paths import user_path
+from ssl_zoo.files.paths import user_path
 from ssl_zoo.suites.claims import Claim, parse, rows_of
 from ssl_zoo.suites.files import suite_files
 from ssl_zoo.suites.record import METRICS
 from ssl_zoo.suites.schema import BudgetConfig, RowConfig, SuiteConfig, Words
-from ssl_zoo.validation import validate
 
 __all__ = ["BUDGETS", "Suite", "as_words", "pair_of", "read_suite"]
 
@@ -84,9 +84,9 @@ def read_suite(name: str) -> Suite:
     return Suite(file.stem, file, config, rows, claims)
 
 
-def as_words(words: Words) -> list[str]:
+def as_words(overrides: Words) -> list[str]:
     """The words of a YAML entry, written one after the other or as a list."""
-    return shlex.split(words) if isinstance(words, str) else list(words)
+    return shlex.split(overrides) if isinstance(overrides, str) else list(overrides)
 
 
 def pair_of(name: str) -> tuple[str, ...]:
@@ -153,12 +153,12 @@ def _pairs(config: SuiteConfig) -> dict[str, RowConfig]:
     names = list(config.pairs)
     rows = {}
     for one in [*((name,) for name in names), *itertools.combinations(names, 2)]:
-        words = [
-            word
+        overrides = [
+            override
             for name, switch in config.pairs.items()
-            for word in as_words(switch.on if name in one else switch.off)
+            for override in as_words(switch.on if name in one else switch.off)
         ]
-        rows[PAIR.join(one)] = RowConfig(words=tuple(words))
+        rows[PAIR.join(one)] = RowConfig(overrides=tuple(overrides))
     return rows
 
 

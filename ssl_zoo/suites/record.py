@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ssl_zoo.records import load_json
-from ssl_zoo.writing import write_json
+from ssl_zoo.files.records import load_json
+from ssl_zoo.files.writing import write_json
 
 __all__ = [
     "METRICS",
@@ -82,7 +82,7 @@ class RowRecord:
     """A row with its seeds."""
 
     name: str
-    words: tuple[str, ...]  # what sets it apart from the base
+    overrides: tuple[str, ...]  # what sets it apart from the base
     runs: tuple[RunRecord, ...]
     paper: float | None = None  # as printed there, e.g. 67.7
     note: str = ""
@@ -126,7 +126,7 @@ class SuiteRecord:
     data_in_words: str
     budget: str
     seeds: tuple[int, ...]
-    words: tuple[str, ...]  # the user's overrides
+    overrides: tuple[str, ...]  # the user's overrides
     base: tuple[str, ...]  # words that all rows share
     columns: tuple[str, ...]
     top1: str  # what top1 is, in words
@@ -178,7 +178,11 @@ def read(folder: Path) -> SuiteRecord:
             run["values"] = {name: value for name, value in run["values"].items() if value is not None}
     rows = tuple(
         RowRecord(
-            **{**row, "words": tuple(row["words"]), "runs": tuple(RunRecord(**run) for run in row["runs"])}
+            **{
+                **row,
+                "overrides": tuple(row["overrides"]),
+                "runs": tuple(RunRecord(**run) for run in row["runs"]),
+            }
         )
         for row in values["rows"]
     )

@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ssl_zoo.schema import Count, section
+from ssl_zoo.config.schema import Count, section
 
 __all__ = ["BudgetConfig", "MapConfig", "RowConfig", "SuiteConfig", "SwitchConfig", "TuneConfig"]
 
 Text = Annotated[str, Field(min_length=1)]
-Words = str | tuple[str, ...]  # `key=value` words, one after the other or as a list
+Words = str | tuple[str, ...]  # overrides, one after the other or as a list
 Factor = float | str  # a number, or a fraction such as 1/8
 
 
@@ -19,7 +19,7 @@ Factor = float | str  # a number, or a fraction such as 1/8
 class RowConfig:
     """A row: what sets it apart from the suite's base."""
 
-    words: Words = ""
+    overrides: Words = ""
     times: dict[str, Factor] = Field(default_factory=dict)  # keys whose value is multiplied
     only: tuple[str, ...] | None = None  # data that the row is for; null: any
     weights: Literal["last", "random"] = "last"  # random: the encoder before its training is evaluated
@@ -31,7 +31,7 @@ class RowConfig:
 class BudgetConfig:
     """What `budget=NAME` adds."""
 
-    words: Words = ""
+    overrides: Words = ""
     times: dict[str, Factor] = Field(default_factory=dict)
     rows: tuple[str, ...] | None = None  # only these
     switches: tuple[str, ...] | None = None  # of `pairs` only these
@@ -79,7 +79,7 @@ class SuiteConfig:
     asks: Text  # the question, in a sentence
     expected: str = ""  # what the rows' `paper` figures are: data, model, epochs, metric
     base: Words = ""
-    on: dict[str, Words] = Field(default_factory=dict)  # by data: further words of the base
+    on: dict[str, Words] = Field(default_factory=dict)  # by data: further overrides of the base
     rows: dict[str, RowConfig] = Field(default_factory=dict)
     pairs: dict[str, SwitchConfig] = Field(default_factory=dict)  # rows are each of them alone and all pairs
     quick: BudgetConfig = BudgetConfig()

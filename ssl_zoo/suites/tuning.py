@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ssl_zoo.config import to_mapping
+from ssl_zoo.config.compose import to_mapping
 from ssl_zoo.suites.collect import run_record
 from ssl_zoo.suites.plan import Job, Planner, Row, multiplied
 from ssl_zoo.suites.schema import TuneConfig
@@ -78,10 +78,10 @@ def trials(config: TuneConfig, planner: Planner, rows: Sequence[Row]) -> Tuning:
     """
     jobs: dict[str, dict[float, tuple[Job, ...]]] = {row.name: {} for row in rows}
     for factor in config.times:
-        words: Mapping[str, list[str]] = {
-            row.name: multiplied(row.words, {config.key: factor}) for row in rows
+        overrides: Mapping[str, list[str]] = {
+            row.name: multiplied(row.overrides, {config.key: factor}) for row in rows
         }
-        for row in planner.rows(words, [f"data.holdout={config.holdout}"]):
+        for row in planner.rows(overrides, [f"data.holdout={config.holdout}"]):
             value: Any = to_mapping(row.config)
             for part in config.key.split("."):
                 value = value[part]

@@ -13,12 +13,12 @@ import torch
 from pytorch_lightning.strategies import DDPStrategy
 
 from ssl_zoo.augment import Augment
+from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.method import Encoder, Method
-from ssl_zoo.schema import RunConfig
-from ssl_zoo.training.checkpoints import CheckpointFiles
+from ssl_zoo.runs.checkpoints import CheckpointFiles
+from ssl_zoo.training.launch import cluster
 from ssl_zoo.training.module import TrainingModule
 from ssl_zoo.training.prepare import Prepared
-from ssl_zoo.training.processes import cluster
 from ssl_zoo.training.recorder import Recorder, Row
 
 __all__ = ["compile_encoders", "fit"]

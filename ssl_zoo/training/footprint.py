@@ -19,15 +19,15 @@ from torch import Tensor
 from torch._subclasses import FakeTensorMode
 from torch._subclasses.fake_tensor import FakeTensor
 
+from ssl_zoo.build import assemble
+from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import Data, MemorySplit
+from ssl_zoo.hardware.device import Plan, plan
+from ssl_zoo.hardware.live_bytes import LiveBytes
 from ssl_zoo.method import Method
 from ssl_zoo.parts.fifo import Fifo
 from ssl_zoo.parts.matmul_conv import use_matmul_convolutions
-from ssl_zoo.schema import RunConfig
-from ssl_zoo.training.build import assemble
-from ssl_zoo.training.evaluator import BATCH, PIXEL_SIDE
-from ssl_zoo.training.hardware import Plan, plan
-from ssl_zoo.training.live_bytes import LiveBytes
+from ssl_zoo.training.measure import BATCH, PIXEL_SIDE
 
 __all__ = ["Footprint", "footprint"]
 

@@ -7,12 +7,12 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import Data
 from ssl_zoo.errors import UserError
-from ssl_zoo.schema import RunConfig
+from ssl_zoo.hardware.free_memory import free_memory, resident
 from ssl_zoo.training.footprint import Footprint, footprint
-from ssl_zoo.training.free_memory import free_memory, resident
-from ssl_zoo.training.processes import launcher
+from ssl_zoo.training.launch import launcher
 
 __all__ = ["Need", "check_memory", "need"]
 

@@ -14,8 +14,8 @@ import torch
 from timm.optim.lars import Lars
 from torch.optim.lr_scheduler import LambdaLR
 
+from ssl_zoo.config.schema import OptimizerConfig
 from ssl_zoo.method import Method
-from ssl_zoo.schema import OptimizerConfig
 
 __all__ = [
     "build_optimizer",

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import torch
 
-from ssl_zoo.config import compose
+from ssl_zoo.build import build, placed
+from ssl_zoo.config.compose import compose
+from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import Data, load_data
 from ssl_zoo.errors import UserError
+from ssl_zoo.hardware.device import Plan, plan, use_threads
 from ssl_zoo.method import Method
 from ssl_zoo.parts.batchnorm import synchronize
-from ssl_zoo.schema import RunConfig
-from ssl_zoo.training.build import build, placed
-from ssl_zoo.training.evaluator import Evaluator
-from ssl_zoo.training.hardware import Plan, plan, use_threads
+from ssl_zoo.training.launch import Place, place
+from ssl_zoo.training.measure import Evaluator
 from ssl_zoo.training.memory_check import check_memory
-from ssl_zoo.training.processes import Place, place
 from ssl_zoo.training.resume import Position, Saved, choose_run_dir, find_checkpoint
 
 __all__ = ["Prepared", "build", "build_method", "placed", "prepare"]
@@ -47,13 +47,13 @@ class Prepared:
         return placed(self.config, build(self.config, self.data.channels)[0], self.hardware)
 
 
-def build_method(words: tuple[str, ...] | list[str] = ()) -> Method:
+def build_method(overrides: tuple[str, ...] | list[str] = ()) -> Method:
     """Builds a method with its backbone, untrained: `ssl_zoo.build_method(["method=byol"])`.
 
     The number of channels and the image size follow `data.channels` and `augment.size`; the weights follow
     `seed`. A method with a memory needs `method.allocate(number of images)` before its first loss.
     """
-    config = compose(words)
+    config = compose(overrides)
     return build(config, config.data.channels)[0]
 
 

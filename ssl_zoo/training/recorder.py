@@ -18,15 +18,15 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from ssl_zoo.config.schema import MonitorConfig, TrainerConfig
 from ssl_zoo.distributed import any_process, average
 from ssl_zoo.errors import Interrupted
-from ssl_zoo.schema import MonitorConfig, TrainerConfig
-from ssl_zoo.training.checkpoints import LAST
-from ssl_zoo.training.evaluator import Evaluator, Measurement
-from ssl_zoo.training.folder import command_to_continue
+from ssl_zoo.files.writing import whole_file
+from ssl_zoo.runs.checkpoints import LAST
+from ssl_zoo.training.launch import Place
+from ssl_zoo.training.measure import Evaluator, Measurement
 from ssl_zoo.training.module import TrainingModule
-from ssl_zoo.training.processes import Place
-from ssl_zoo.writing import whole_file
+from ssl_zoo.training.own_run_dir import command_to_continue
 
 __all__ = ["COLUMNS", "Recorder", "Row"]
 

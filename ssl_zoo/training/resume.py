@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ssl_zoo.config import to_mapping
-from ssl_zoo.continuation import differences
+from ssl_zoo.config.compose import to_mapping
+from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError
-from ssl_zoo.folders import check_writable
-from ssl_zoo.locks import hold, is_empty
-from ssl_zoo.schema import RunConfig
-from ssl_zoo.training.checkpoints import LAST, PREVIOUS, Damaged, read
+from ssl_zoo.files.folders import check_writable
+from ssl_zoo.files.locks import hold, is_empty
+from ssl_zoo.runs.checkpoints import LAST, PREVIOUS, Damaged, read
+from ssl_zoo.runs.continuation import differences
 from ssl_zoo.training.optim import peak_lr, schedule_factor
 
 __all__ = [

@@ -10,47 +10,47 @@ from typing import Any
 
 import torch
 
-from ssl_zoo.config import config_hash, to_yaml
-from ssl_zoo.continuation import compose_run
-from ssl_zoo.curves import draw_curves
+from ssl_zoo.config.compose import config_hash, to_yaml
+from ssl_zoo.config.image_defaults import describe
+from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import Data, FileSplit
 from ssl_zoo.distributed import from_all, from_first
 from ssl_zoo.equation import Siamese
-from ssl_zoo.history import read_record
-from ssl_zoo.image_defaults import describe
+from ssl_zoo.files.writing import write_file, write_json
 from ssl_zoo.monitors.verdict import Evidence, Verdict, judge
-from ssl_zoo.naming import differences, variant
-from ssl_zoo.result import Baselines, Result, environment, git_commit, versions
-from ssl_zoo.schema import RunConfig
-from ssl_zoo.terminal import Narrator, closing_table, next_steps
-from ssl_zoo.training.checkpoints import set_aside
-from ssl_zoo.training.evaluator import Measurement, Scores
+from ssl_zoo.runs.checkpoints import set_aside
+from ssl_zoo.runs.continuation import compose_run
+from ssl_zoo.runs.naming import differences, variant
+from ssl_zoo.runs.result import Baselines, Result, environment, git_commit, versions
+from ssl_zoo.runs.run_files import read_record
+from ssl_zoo.training.curves import draw_curves
 from ssl_zoo.training.fit import fit
-from ssl_zoo.training.folder import own_folder
+from ssl_zoo.training.launch import place, started
+from ssl_zoo.training.measure import Measurement, Scores
+from ssl_zoo.training.own_run_dir import own_folder
 from ssl_zoo.training.prepare import Prepared, placed, prepare
-from ssl_zoo.training.processes import place, started
 from ssl_zoo.training.recorder import Recorder
 from ssl_zoo.training.resume import check_run_dir, choose_run_dir, stretched
-from ssl_zoo.writing import write_file, write_json
+from ssl_zoo.training.screen import Narrator, closing_table, next_steps
 
 __all__ = ["peak_memory_mb", "run", "train"]
 
 
-def train(words: Sequence[str] = (), *, silent: bool = False) -> Result:
+def train(overrides: Sequence[str] = (), *, silent: bool = False) -> Result:
     """Trains a method: `ssl_zoo.train(["method=simsiam", "epochs=5"])`, as `ssl-zoo train` does.
 
     Args:
-        words: the same `key=value` words as on the command line.
+        overrides: the same overrides as on the command line.
         silent: print nothing.
 
     Returns:
         What `result.json` in the run directory holds.
 
     Raises:
-        UserError: the words, or what they name, are wrong; nothing has been created.
+        UserError: the overrides, or what they name, are wrong; nothing has been created.
         Interrupted: Ctrl-C; the run is saved and `resume=auto` continues it.
     """
-    return run(compose_run(words), silent=silent)
+    return run(compose_run(overrides), silent=silent)
 
 
 def run(config: RunConfig, *, silent: bool = False) -> Result:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from helpers import ROUNDING, VIEW
+from helpers.methods import ROUNDING, VIEW
 
 import ssl_zoo.augment.views as views_module
 from ssl_zoo.augment import Augment

@@ -12,7 +12,7 @@ from lightly.transforms import BYOLTransform, SimCLRTransform, SimSiamTransform
 from PIL import Image
 
 from ssl_zoo.augment import Augment
-from ssl_zoo.schema import BlurConfig, CropConfig, JitterConfig, SolarizeConfig, ViewConfig
+from ssl_zoo.config.schema import BlurConfig, CropConfig, JitterConfig, SolarizeConfig, ViewConfig
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 GREY = 1 / 255 / 0.224  # a grey level of 8 bits, in units of a normalised value

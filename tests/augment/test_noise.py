@@ -4,13 +4,13 @@ import math
 
 import pytest
 import torch
-from helpers import ROUNDING
+from helpers.methods import ROUNDING
 from scipy import stats
 
 import ssl_zoo.augment.views as views_module
 from ssl_zoo.augment import Augment, gaussian_noise
 from ssl_zoo.augment.noise import hashed_normals
-from ssl_zoo.schema import NoiseConfig, ViewConfig
+from ssl_zoo.config.schema import NoiseConfig, ViewConfig
 
 BITS = 2**64 - 1
 

@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 
 from ssl_zoo.augment.parameters import draw
-from ssl_zoo.schema import (
+from ssl_zoo.config.schema import (
     AffineConfig,
     BlurConfig,
     CutoutConfig,

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from helpers import ROUNDING
+from helpers.methods import ROUNDING
 
 from ssl_zoo.augment import Augment
-from ssl_zoo.schema import (
+from ssl_zoo.config.schema import (
     AffineConfig,
     BlurConfig,
     CropConfig,

@@ -13,8 +13,7 @@ import ssl_zoo.augment.views as views_module
 from ssl_zoo.augment import Augment
 from ssl_zoo.augment.noise import hashed_normals
 from ssl_zoo.augment.parameters import draw
-from ssl_zoo.errors import UserError
-from ssl_zoo.schema import (
+from ssl_zoo.config.schema import (
     AffineConfig,
     BlurConfig,
     CropConfig,
@@ -24,6 +23,7 @@ from ssl_zoo.schema import (
     SolarizeConfig,
     ViewConfig,
 )
+from ssl_zoo.errors import UserError
 
 MEAN, STD = (0.48, 0.45, 0.4), (0.22, 0.23, 0.24)
 ADJUST = (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue)

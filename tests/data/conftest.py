@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssl_zoo.schema import DataConfig
+from ssl_zoo.config.schema import DataConfig
 
 
 def _noise(path, size=(12, 12), seed=0, mode="RGB", **options):

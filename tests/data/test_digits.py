@@ -6,9 +6,9 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
+from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.data import MemorySplit, load_data
 from ssl_zoo.errors import UserError
-from ssl_zoo.schema import DataConfig
 
 
 def _config(channels=1, **keys):

@@ -10,11 +10,11 @@ from scipy.stats import ks_2samp, kstest
 from torchvision.transforms import InterpolationMode, RandomResizedCrop
 from torchvision.transforms import functional as F
 
+from ssl_zoo.config.schema import CropConfig, ViewConfig
 from ssl_zoo.data import FileSplit, ForgivingSplit
 from ssl_zoo.data.crop import crop_and_resize, random_box
 from ssl_zoo.data.rng import permutation, stream
 from ssl_zoo.errors import UserError
-from ssl_zoo.schema import CropConfig, ViewConfig
 
 # From Python 3.12 on; the worker processes start no threads.
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")

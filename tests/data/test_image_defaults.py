@@ -5,10 +5,10 @@ import os
 import pytest
 from PIL import Image
 
-from ssl_zoo.cli import main
-from ssl_zoo.config import compose, config_hash, from_mapping, to_mapping
-from ssl_zoo.data.sample import gray_of, sides_of
-from ssl_zoo.image_defaults import describe
+from ssl_zoo.cli.main import main
+from ssl_zoo.config.compose import compose, config_hash, from_mapping, to_mapping
+from ssl_zoo.config.image_defaults import describe
+from ssl_zoo.data.folder_sample import gray_of, sides_of
 
 
 @pytest.fixture
@@ -16,10 +16,10 @@ def small(tree):
     return tree(cat=3, dog=3, size=(40, 32))
 
 
-def _composed(folder, *words):
+def _composed(folder, *overrides):
     base = ["data=imagefolder", f"data.train={folder}", "backbone.name=test_resnet"]
-    given = {word.partition("=")[0] for word in words}
-    return compose([*(word for word in base if word.partition("=")[0] not in given), *words])
+    given = {override.partition("=")[0] for override in overrides}
+    return compose([*(override for override in base if override.partition("=")[0] not in given), *overrides])
 
 
 def _chosen(config):
@@ -64,7 +64,7 @@ def test_an_image_that_lies_on_its_side_is_measured_upright(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "chosen"),
+    ("overrides", "chosen"),
     [
         (["augment.size=48"], (48, "small", {0.0})),
         (["augment.size=96"], (96, "standard", {0.5})),  # a small stem there would take nine times the memory
@@ -77,8 +77,8 @@ def test_an_image_that_lies_on_its_side_is_measured_upright(tmp_path):
         (["experiment=imagenet/simsiam", "data=imagefolder"], (224, "standard", {0.5})),
     ],
 )
-def test_a_value_that_is_given_stands(small, words, chosen):
-    config = _composed(small, *words)
+def test_a_value_that_is_given_stands(small, overrides, chosen):
+    config = _composed(small, *overrides)
     assert _chosen(config) == chosen
     if chosen[0] > 48:
         assert f"augment.size={chosen[0]} ({chosen[0] // 32} times their side)" in describe(config)
@@ -137,7 +137,7 @@ def test_headers_are_read_once_and_again_when_files_are_added(small, noise, monk
 
 def test_a_sample_is_evenly_spaced_and_bounded(tree, monkeypatch):
     root = tree(cat=9, dog=9, size=(8, 8))
-    monkeypatch.setattr("ssl_zoo.data.sample._LOOKED_AT", 6)
+    monkeypatch.setattr("ssl_zoo.data.folder_sample._LOOKED_AT", 6)
     opened = []
     real = Image.open
     monkeypatch.setattr(Image, "open", lambda path, **options: opened.append(path) or real(path, **options))

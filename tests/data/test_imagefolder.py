@@ -371,7 +371,7 @@ def test_some_duplicates_are_the_data_sets_own(tree, folder_config, monkeypatch)
     assert len(load_data(folder_config(root, test, on_error="skip")).train) == 8
     shutil.copy(root / "dog" / "00.png", test / "dog")
     assert "5 of 8 images in data.test" in _message(folder_config(root, test))
-    monkeypatch.setattr("ssl_zoo.data.apart._LOOKED_AT", 4)
+    monkeypatch.setattr("ssl_zoo.data.overlap._LOOKED_AT", 4)
     assert "3 of 4 images looked at, of 8" in _message(folder_config(root, test))
 
 

@@ -4,8 +4,8 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from ssl_zoo.config.schema import CropConfig, ViewConfig
 from ssl_zoo.data import Batch, MemorySplit, load_data
-from ssl_zoo.schema import CropConfig, ViewConfig
 
 # From Python 3.12 on; the worker processes start no threads.
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")

@@ -5,9 +5,9 @@ import itertools
 import pytest
 import torch
 
+from ssl_zoo.config.schema import ViewConfig
 from ssl_zoo.data import Batch, MemorySplit, memory
 from ssl_zoo.errors import UserError
-from ssl_zoo.schema import ViewConfig
 
 IMAGES = torch.randint(0, 256, (23, 3, 6, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 

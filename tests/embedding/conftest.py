@@ -8,22 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from embedding.common import make_pictures
-from runs import words
+from helpers.embeddings import make_pictures
+from helpers.runs import overrides
 
 import ssl_zoo
-from ssl_zoo import options
-from ssl_zoo.config import compose
-from ssl_zoo.embedding import job
+from ssl_zoo.config import options
+from ssl_zoo.config.compose import compose
+from ssl_zoo.embedding import plan as job
 
 
 @pytest.fixture(scope="session", autouse=True)
 def quick() -> Iterator[None]:
     """Hydra and git are asked once for the same, which is half the time of so small an embedding."""
-    composed = functools.lru_cache(lambda words: compose(list(words)))
+    composed = functools.lru_cache(lambda overrides: compose(list(overrides)))
 
-    def cached(words: Sequence[str]) -> Any:
-        return composed(tuple(words))
+    def cached(overrides: Sequence[str]) -> Any:
+        return composed(tuple(overrides))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(options, "compose", cached)
@@ -34,7 +34,9 @@ def quick() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained") / "run"
-    ssl_zoo.train(words("simsiam", f"run_dir={folder}", "monitor.baselines=false", "epochs=1"), silent=True)
+    ssl_zoo.train(
+        overrides("simsiam", f"run_dir={folder}", "monitor.baselines=false", "epochs=1"), silent=True
+    )
     return folder
 
 

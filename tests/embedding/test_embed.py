@@ -13,21 +13,21 @@ import numpy as np
 import pytest
 import torch
 import torchvision.transforms.v2.functional as F
-from embedding.common import COUNT, Found, contents, embedding, make_pictures, read
+from helpers.embeddings import COUNT, Found, contents, embedding, make_pictures, read
 from PIL import Image
 from torch import Tensor
 from torchvision.datasets import ImageFolder
 
+from ssl_zoo.config.options import data_for
 from ssl_zoo.data import FileSplit, MemorySplit, load_data
 from ssl_zoo.data.dataset import Data
 from ssl_zoo.embedding import outputs, store, stream
 from ssl_zoo.embedding.images import images_of
 from ssl_zoo.embedding.run import embed
 from ssl_zoo.errors import UserError
-from ssl_zoo.evaluation.features import extract
-from ssl_zoo.options import data_for
-from ssl_zoo.saved import SavedRun, open_run
-from ssl_zoo.training.hardware import plan_for
+from ssl_zoo.features import extract
+from ssl_zoo.hardware.device import plan_for
+from ssl_zoo.runs.saved_run import SavedRun, open_run
 
 MEAN, STD = 0.3, 0.37  # of digits, which the run was trained on
 
@@ -107,8 +107,8 @@ def test_metadata_say_nothing_of_the_machines_folders(
     if name == "f.parquet":
         pytest.importorskip("pyarrow")
     others = make_pictures(tmp_path / "others", 6, seed=1)
-    words = embedding(run, pictures, tmp_path / name, f"data.test={others}", "split=all")
-    about = json.dumps(read(embed(words, silent=True)).about)
+    overrides = embedding(run, pictures, tmp_path / name, f"data.test={others}", "split=all")
+    about = json.dumps(read(embed(overrides, silent=True)).about)
     for folder in (run, pictures, others, tmp_path):
         assert str(folder.parent) not in about
 
@@ -125,8 +125,8 @@ def test_embedded_data_are_the_default_and_named_by_position(run: Path, tmp_path
 def test_all_is_training_images_then_test_images(run: Path, pictures: Path, tmp_path: Path) -> None:
     part = {}
     for split in ("train", "test", "all"):
-        words = embedding(run, pictures, tmp_path / f"{split}.npy", f"split={split}", "data.holdout=0.3")
-        part[split] = read(embed(words, silent=True))
+        overrides = embedding(run, pictures, tmp_path / f"{split}.npy", f"split={split}", "data.holdout=0.3")
+        part[split] = read(embed(overrides, silent=True))
     for name in ("features", "files", "labels"):
         both = [*getattr(part["train"], name), *getattr(part["test"], name)]
         assert np.array_equal(both, list(getattr(part["all"], name)))
@@ -242,7 +242,7 @@ def test_memory_is_that_of_a_batch(run: Path, tmp_path: Path, monkeypatch: Any) 
 
 
 @pytest.mark.parametrize(
-    ("word", "message"),
+    ("override", "message"),
     [
         ("out=features.csv", "out must be a file NAME.parquet or NAME.npy; received 'features.csv'"),
         ("layer=head", "layer must be one of backbone, projector; received 'head'"),
@@ -256,15 +256,15 @@ def test_memory_is_that_of_a_batch(run: Path, tmp_path: Path, monkeypatch: Any) 
     ],
 )
 def test_wrong_words_are_refused_and_nothing_is_made(
-    run: Path, pictures: Path, tmp_path: Path, word: str, message: str
+    run: Path, pictures: Path, tmp_path: Path, override: str, message: str
 ) -> None:
-    words = [
+    overrides = [
         w
         for w in embedding(run, pictures, tmp_path / "f.npy")
-        if not w.startswith(word.partition("=")[0] + "=")
+        if not w.startswith(override.partition("=")[0] + "=")
     ]
     with pytest.raises(UserError, match=message.replace("?", r"\?")):
-        embed([*words, word], silent=True)
+        embed([*overrides, override], silent=True)
     assert not list(tmp_path.iterdir())
 
 

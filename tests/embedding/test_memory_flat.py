@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from embedding.common import COUNT
+from helpers.embeddings import COUNT
 from ssl_zoo.benchmarks.memory_flat import COMMANDS, IMPORTS, Measured, link_images, peak, report
 from ssl_zoo.benchmarks.speed.memory import Memory, group_memory
 

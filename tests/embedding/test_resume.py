@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from embedding.common import COUNT, contents, embedding, make_pictures, read
+from helpers.embeddings import COUNT, contents, embedding, make_pictures, read
 from PIL import Image
 
 from ssl_zoo.embedding import outputs, progress, store
 from ssl_zoo.embedding.run import embed
 from ssl_zoo.embedding.store import Store
 from ssl_zoo.errors import Interrupted, UserError
-from ssl_zoo.saved import SavedRun
+from ssl_zoo.runs.saved_run import SavedRun
 
 
 class Killed(Exception):
@@ -74,7 +74,7 @@ def test_a_killed_embedding_goes_on_to_the_same_bytes(
 ) -> None:
     monkeypatch.setattr(store, "PART_IMAGES", 10)  # two batches
     [name] = [path.name for path in whole.iterdir() if path.suffix in (".npy", ".parquet")]
-    words = embedding(run, pictures, tmp_path / name, *MORE)
+    overrides = embedding(run, pictures, tmp_path / name, *MORE)
     if name == "f.parquet" and len(kills) != 3:
         pytest.skip("what is kept before the end is the same for both kinds")
     done = 0
@@ -82,13 +82,13 @@ def test_a_killed_embedding_goes_on_to_the_same_bytes(
         with monkeypatch.context() as patch:
             kill_after(patch, batches)
             with pytest.raises(Killed):
-                embed(words, silent=True)
+                embed(overrides, silent=True)
         file = tmp_path / f"{name}.parts" / "position.json"
         at = position(file.parent) if file.is_file() else 0
         assert at >= done + max(0, 5 * (batches - 2))  # at most the last part is lost
         done = at
         assert not (tmp_path / name).exists()
-    embed(words, silent=True)
+    embed(overrides, silent=True)
     assert contents(tmp_path) == contents(whole)
 
 
@@ -98,13 +98,13 @@ def test_killed_while_it_finishes(
 ) -> None:
     """Between any two of the renames, and in the middle of the final file."""
     [name] = [path.name for path in whole.iterdir() if path.suffix in (".npy", ".parquet")]
-    words = embedding(run, pictures, tmp_path / name, *MORE)
+    overrides = embedding(run, pictures, tmp_path / name, *MORE)
     with monkeypatch.context() as patch:
         die_at_step(patch, step)
         with pytest.raises(Killed):
-            embed(words, silent=True)
+            embed(overrides, silent=True)
     assert not (tmp_path / name).exists()
-    embed(words, silent=True)
+    embed(overrides, silent=True)
     assert contents(tmp_path) == contents(whole)
 
 
@@ -145,7 +145,7 @@ def test_sigkill(
     run: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batches: int
 ) -> None:
     """A real kill, with worker processes, when a part or two are kept; while it works another start is refused."""
-    words = [*embedding(run, pictures, tmp_path / "f.npy", *MORE), "data.workers=2"]
+    overrides = [*embedding(run, pictures, tmp_path / "f.npy", *MORE), "data.workers=2"]
     parts, append, context = tmp_path / "f.npy.parts", Store.append, multiprocessing.get_context("fork")
     there, seen = context.Event(), []
 
@@ -159,7 +159,7 @@ def test_sigkill(
     with monkeypatch.context() as patch:
         patch.setattr(store, "PART_IMAGES", 10)
         patch.setattr(Store, "append", halting)
-        process = context.Process(target=embed, args=(words, True))
+        process = context.Process(target=embed, args=(overrides, True))
         process.start()
     try:
         while not there.wait(0.1):
@@ -172,7 +172,7 @@ def test_sigkill(
     assert process.exitcode == -signal.SIGKILL
     assert position(parts) == 10 * (batches // 2)
     assert not (tmp_path / "f.npy").exists()
-    embed(words, silent=True)
+    embed(overrides, silent=True)
     embed(embedding(run, pictures, tmp_path / "whole" / "f.npy", *MORE), silent=True)
     found = {name: data for name, data in contents(tmp_path).items() if not name.startswith("whole")}
     assert found == contents(tmp_path / "whole")
@@ -183,7 +183,7 @@ def test_sigkill(
 def test_stopping_keeps_what_is_done_and_says_how_to_go_on(
     run: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, workers: int
 ) -> None:
-    words = [*embedding(run, pictures, tmp_path / "f.npy"), f"data.workers={workers}"]
+    overrides = [*embedding(run, pictures, tmp_path / "f.npy"), f"data.workers={workers}"]
     append, before = Store.append, signal.getsignal(number)
 
     def asking(self: Store, batch: Any) -> None:
@@ -194,17 +194,17 @@ def test_stopping_keeps_what_is_done_and_says_how_to_go_on(
     with monkeypatch.context() as patch:
         patch.setattr(Store, "append", asking)
         with pytest.raises(Interrupted) as stopped:
-            embed(words, silent=True)
+            embed(overrides, silent=True)
     said = str(stopped.value)
     assert f"stopped after 15 of {COUNT} images" in said
-    assert said.endswith(f"continue with the same words: ssl-zoo embed {' '.join(words)}")
+    assert said.endswith(f"continue with the same overrides: ssl-zoo embed {' '.join(overrides)}")
     assert position(tmp_path / "f.npy.parts") == 15
     assert signal.getsignal(number) is before
-    embed(words, silent=True)
+    embed(overrides, silent=True)
     assert read(tmp_path / "f.npy").features.shape[0] == COUNT
 
 
-def stop_after_ten(words: list[str]) -> None:
+def stop_after_ten(overrides: list[str]) -> None:
     append = Store.append
 
     def asking(self: Store, batch: Any) -> None:
@@ -215,7 +215,7 @@ def stop_after_ten(words: list[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Store, "append", asking)
         with pytest.raises(Interrupted):
-            embed(words, silent=True)
+            embed(overrides, silent=True)
 
 
 @pytest.fixture(scope="module")
@@ -227,7 +227,7 @@ def begun(run: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.mark.parametrize(
-    ("word", "message"),
+    ("override", "message"),
     [
         ("layer=projector", r"was begun with layer=backbone, width=.*; received layer=projector, width="),
         ("dtype=float16", "was begun with dtype=float32; received dtype=float16"),
@@ -244,14 +244,14 @@ def begun(run: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -
     ],
 )
 def test_other_words_are_refused(
-    run: Path, pictures: Path, begun: Path, tmp_path: Path, word: str, message: str
+    run: Path, pictures: Path, begun: Path, tmp_path: Path, override: str, message: str
 ) -> None:
-    words = embedding(run, pictures, tmp_path / "f.npy")
+    overrides = embedding(run, pictures, tmp_path / "f.npy")
     shutil.copytree(begun, tmp_path / "f.npy.parts")
     before = contents(tmp_path)
-    changed = [w for w in words if w.partition("=")[0] != word.partition("=")[0]]
+    changed = [w for w in overrides if w.partition("=")[0] != override.partition("=")[0]]
     with pytest.raises(UserError, match=message):
-        embed([*changed, *word.split()], silent=True)
+        embed([*changed, *override.split()], silent=True)
     assert contents(tmp_path) == before
 
 
@@ -259,17 +259,19 @@ def test_other_weights_and_other_files_are_refused(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = make_pictures(tmp_path / "pictures", 12)
-    words = embedding(run, folder, tmp_path / "f.npy")
-    stop_after_ten(words)
+    overrides = embedding(run, folder, tmp_path / "f.npy")
+    stop_after_ten(overrides)
     with monkeypatch.context() as patch:
         patch.setattr(SavedRun, "digest", "x")
         with pytest.raises(UserError, match=r"was begun with run=[0-9a-f]{12}; received run=x"):
-            embed(words, silent=True)
+            embed(overrides, silent=True)
     (folder / "ant" / "001.png").rename(folder / "ant" / "renamed.png")
     with pytest.raises(UserError, match="was begun with files="):
-        embed(words, silent=True)
+        embed(overrides, silent=True)
     (folder / "ant" / "renamed.png").rename(folder / "ant" / "001.png")
-    embed([*words, "data.workers=1", "data.on_error=skip"], silent=True)  # what changes no feature may differ
+    embed(
+        [*overrides, "data.workers=1", "data.on_error=skip"], silent=True
+    )  # what changes no feature may differ
 
 
 @pytest.mark.parametrize("keeps", ["size", "time"])
@@ -278,8 +280,8 @@ def test_a_file_that_was_replaced_meanwhile_is_refused(run: Path, tmp_path: Path
     for file in list(folder.rglob("*.png")):
         Image.open(file).save(file.with_suffix(".bmp"))  # equal shapes are files of equal size
         file.unlink()
-    words = embedding(run, folder, tmp_path / "f.npy")
-    stop_after_ten(words)
+    overrides = embedding(run, folder, tmp_path / "f.npy")
+    stop_after_ten(overrides)
     file = folder / "ant" / "001.bmp"
     old, times = file.read_bytes(), (file.stat().st_atime_ns, file.stat().st_mtime_ns)
     image = Image.open(file).rotate(180)
@@ -288,10 +290,10 @@ def test_a_file_that_was_replaced_meanwhile_is_refused(run: Path, tmp_path: Path
     if keeps == "time":
         os.utime(file, ns=times)
     with pytest.raises(UserError, match=r"was begun with file_sizes_and_times=[0-9a-f]{12}; received"):
-        embed(words, silent=True)
+        embed(overrides, silent=True)
     file.write_bytes(old)
     os.utime(file, ns=times)
-    embed(words, silent=True)
+    embed(overrides, silent=True)
 
 
 def test_the_same_folder_by_another_path_goes_on(
@@ -313,12 +315,12 @@ def test_a_folder_that_is_not_ours_is_left_alone(run: Path, pictures: Path, tmp_
 
 
 def test_rows_that_got_lost_are_noticed(run: Path, pictures: Path, begun: Path, tmp_path: Path) -> None:
-    words = embedding(run, pictures, tmp_path / "f.npy")
+    overrides = embedding(run, pictures, tmp_path / "f.npy")
     shutil.copytree(begun, tmp_path / "f.npy.parts")
     features = tmp_path / "f.npy.parts" / "features.npy"
     features.write_bytes(features.read_bytes()[:-1])
     with pytest.raises(UserError, match="must hold the 10 rows that were written to it"):
-        embed(words, silent=True)
+        embed(overrides, silent=True)
 
 
 def damage(folder: Path, *names: str) -> None:
@@ -364,13 +366,13 @@ def test_unreadable_images_are_left_out_where_asked(
 def test_an_unreadable_image_halfway_keeps_what_is_done(
     run: Path, damaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = embedding(run, damaged, tmp_path / "f.npy")
+    overrides = embedding(run, damaged, tmp_path / "f.npy")
     with pytest.raises(
         UserError, match=r"014.jpg' is not: .* or set data.on_error=skip .*; the 5 of 30 images that are"
     ):
-        embed(words, silent=True)
+        embed(overrides, silent=True)
     assert position(tmp_path / "f.npy.parts") == 5
-    forgiving = [*words, "data.on_error=skip"]
+    forgiving = [*overrides, "data.on_error=skip"]
     with monkeypatch.context() as patch:
         kill_after(patch, 3)
         patch.setattr(store, "PART_IMAGES", 5)
@@ -407,14 +409,14 @@ def test_a_finished_embedding_is_not_done_again(
 ) -> None:
     if name == "f.parquet":
         pytest.importorskip("pyarrow")
-    words = embedding(run, pictures, tmp_path / name)
-    embed(words, silent=True)
+    overrides = embedding(run, pictures, tmp_path / name)
+    embed(overrides, silent=True)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     with monkeypatch.context() as patch:
         patch.setattr("ssl_zoo.embedding.run.Store", None)
-        assert embed(words) == tmp_path / name
+        assert embed(overrides) == tmp_path / name
         assert "finished before with the same settings, weights and images" in capsys.readouterr().out
         for other in (["size=16"], ["layer=projector"]):
             with pytest.raises(UserError, match="exists already"):
-                embed([*words, *other], silent=True)
+                embed([*overrides, *other], silent=True)
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}

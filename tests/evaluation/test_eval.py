@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 import yaml
+from helpers.saved_runs import HARMS, train_tiny
 from PIL import Image
-from saved_runs import HARMS, train_tiny
 
 import ssl_zoo
-from ssl_zoo.cli import main
-from ssl_zoo.config import group_file, group_names
+from ssl_zoo.cli.main import main
+from ssl_zoo.config.compose import group_file, group_names
 from ssl_zoo.evaluation.compose import compose_evaluations
-from ssl_zoo.evaluation.features import extract
 from ssl_zoo.evaluation.schema import SECTIONS
+from ssl_zoo.features import extract
 
 QUICK = (
     "data=digits", "data.limit=100", "progress=false", "knn.k=[5]", "few_labels.draws=2", "linear_cached.epochs=5",
@@ -39,7 +39,11 @@ def copy(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def quick(*kinds: str) -> list[str]:
     """The quick settings that protocols of these kinds read."""
-    return [word for word in QUICK if not word.startswith(SECTIONS) or word.partition(".")[0] in kinds]
+    return [
+        override
+        for override in QUICK
+        if not override.startswith(SECTIONS) or override.partition(".")[0] in kinds
+    ]
 
 
 @pytest.mark.parametrize("name", group_names("protocol"))
@@ -96,8 +100,8 @@ def test_the_runs_own_knn_is_the_protocols(copy: Path) -> None:
 
 def test_a_timm_model_without_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    words = ["backbone.name=test_resnet", "protocol=knn", *quick("knn"), "out=here"]
-    [record] = ssl_zoo.evaluate(words, silent=True)
+    overrides = ["backbone.name=test_resnet", "protocol=knn", *quick("knn"), "out=here"]
+    [record] = ssl_zoo.evaluate(overrides, silent=True)
     assert len(record["encoder"].pop("digest")) == 12
     assert record["encoder"] == {
         "title": "test_resnet (random, seed 0)", "run": None, "backbone": "test_resnet", "stem": "standard",
@@ -112,8 +116,14 @@ def test_other_channels_than_those_trained_on(copy: Path, tmp_path: Path) -> Non
             file = tmp_path / "photos" / kind / f"class{number % 2}" / f"{number}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (20, 20), (30 * number, 255 * (number % 2), len(kind))).save(file)
-    words = ["run=run", "data=imagefolder", "data.train=photos/train", "data.test=photos/test", "knn.k=[1]"]
-    [record] = ssl_zoo.evaluate(words, silent=True)
+    overrides = [
+        "run=run",
+        "data=imagefolder",
+        "data.train=photos/train",
+        "data.test=photos/test",
+        "knn.k=[1]",
+    ]
+    [record] = ssl_zoo.evaluate(overrides, silent=True)
     assert record["settings"]["data"]["channels"] == 1
     assert record["settings"]["data"]["mean"] == [0.3] or record["settings"]["data"]["mean"] == (0.3,)
     assert record["top1"] == 1.0
@@ -129,20 +139,20 @@ def test_an_unfinished_run_says_so(copy: Path, tmp_path: Path) -> None:
 
 
 def test_the_record_says_precision_and_what_was_tested_on(copy: Path) -> None:
-    words = [
+    overrides = [
         "run=run",
         "protocol=knn,finetune",
         *quick("knn", "finetune"),
         "data.holdout=0.5",
         "precision=fp32",
     ]
-    knn, finetune = ssl_zoo.evaluate(words, silent=True)
+    knn, finetune = ssl_zoo.evaluate(overrides, silent=True)
     assert knn["precision"] == {"features": "fp32", "training": None}
     assert finetune["precision"] == {"features": "fp32", "training": "fp32"}
     assert knn["data"]["tested_on"] == "a part held out of the training images"
     assert "a part held out of the training images" in knn["in_words"]
     assert f"{knn['data']['test_images']} test images" in knn["in_words"]
-    assert knn["words"] == words
+    assert knn["overrides"] == overrides
 
 
 def test_features_are_extracted_once_for_all_protocols(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from classifier_tasks import CLASSES, WHOLE, make_task, normalised, protocol, squares
+from helpers.classifier_tasks import CLASSES, WHOLE, make_task, normalised, protocol, squares
 from torch.nn.functional import cross_entropy
 
 from ssl_zoo.data import MemorySplit

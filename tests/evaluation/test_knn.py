@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from frozen_tasks import FrozenTask, blobs, task_of
+from helpers.frozen_tasks import FrozenTask, blobs, task_of
 from lightly.utils.benchmarking import knn_predict
 from torch import Tensor
 from torch.nn.functional import normalize

@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 import torch
-from classifier_tasks import CLASSES, WHOLE, Pixels, make_task, normalised, protocol, shuffled, squares
+from helpers.classifier_tasks import (
+    CLASSES,
+    WHOLE,
+    Pixels,
+    make_task,
+    normalised,
+    protocol,
+    shuffled,
+    squares,
+)
 from torch.nn.functional import cross_entropy
 
 from ssl_zoo.data import MemorySplit

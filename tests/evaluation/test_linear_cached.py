@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from frozen_tasks import blobs, task_of
+from helpers.frozen_tasks import blobs, task_of
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn

@@ -7,19 +7,29 @@ from pathlib import Path
 
 import pytest
 import torch
-from classifier_tasks import CLASSES, SIZE, WHOLE, Pixels, make_task, normalised, protocol, shuffled, squares
+from helpers.classifier_tasks import (
+    CLASSES,
+    SIZE,
+    WHOLE,
+    Pixels,
+    make_task,
+    normalised,
+    protocol,
+    shuffled,
+    squares,
+)
 from PIL import Image
 from torch.nn.functional import cross_entropy
 
-from ssl_zoo.config import compose, group_names
+from ssl_zoo.config.compose import compose, group_names
+from ssl_zoo.config.validate import validate
 from ssl_zoo.data.files import FileSplit
 from ssl_zoo.errors import UserError
-from ssl_zoo.evaluation.picks import class_share
+from ssl_zoo.evaluation.random_labels import class_share
 from ssl_zoo.evaluation.recipe import Recipe, rate_factor
 from ssl_zoo.evaluation.schema import FinetuneConfig, LinearConfig, SupervisedOptimizerConfig
 from ssl_zoo.evaluation.supervised import Classifier, Fitted, fit, score
 from ssl_zoo.training.optim import optimizer_over
-from ssl_zoo.validation import validate
 
 MOCO = protocol("linear_moco")
 # Of each protocol: images per step, highest rate at that batch, epochs, as its source has them.
@@ -70,12 +80,12 @@ def test_a_warmup_comes_before_the_milestones() -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "overrides",
     [{"nesterov": True, "name": "lars"}, {"nesterov": True, "momentum": 0.0}, {"milestones": [0.8, 0.6]}],
 )
-def test_what_contradicts_itself_is_refused(words: dict[str, object]) -> None:
+def test_what_contradicts_itself_is_refused(overrides: dict[str, object]) -> None:
     with pytest.raises(UserError, match=r"received .*; set"):
-        validate(SupervisedOptimizerConfig, words, "linear.optimizer")
+        validate(SupervisedOptimizerConfig, overrides, "linear.optimizer")
 
 
 def test_lars_leaves_a_bias_that_is_excluded_unadapted() -> None:
@@ -203,14 +213,14 @@ def test_files_are_trained_on_as_images_in_memory_are(tmp_path: Path) -> None:
 
 def test_views_are_the_papers_unless_the_run_never_mirrors() -> None:
     train = squares(2, 0)
-    view, words = Recipe(make_task(MOCO, train, train), LinearConfig(), 12).view
+    view, overrides = Recipe(make_task(MOCO, train, train), LinearConfig(), 12).view
     assert (view.size, view.crop.scale, view.flip) == (SIZE, (0.08, 1.0), 0.5)
     assert (view.jitter.p, view.grayscale, view.blur.p, view.solarize.p, view.affine.p) == (0, 0, 0, 0, 0)
-    assert words == "crops of 8 to 100 % of the area, 50 % mirrored"
+    assert overrides == "crops of 8 to 100 % of the area, 50 % mirrored"
 
     digits = compose(["data=digits"]).views
-    view, words = Recipe(make_task(MOCO, train, train, views=digits), LinearConfig(), 12).view
+    view, overrides = Recipe(make_task(MOCO, train, train, views=digits), LinearConfig(), 12).view
     assert (view.crop.scale, view.flip) == ((0.6, 1.0), 0.0)
-    assert "never mirrored" in words
-    view, words = Recipe(make_task(MOCO, train, train, views=digits), LinearConfig(flip=0.5), 12).view
+    assert "never mirrored" in overrides
+    view, overrides = Recipe(make_task(MOCO, train, train, views=digits), LinearConfig(flip=0.5), 12).view
     assert (view.crop.scale, view.flip) == ((0.6, 1.0), 0.5)

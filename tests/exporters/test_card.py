@@ -9,17 +9,17 @@ import shutil
 import numpy as np
 import pytest
 import yaml
-from exporters.made import make
+from helpers.exports import make
+from helpers.runs import overrides
 from PIL import Image
-from runs import words
 from safetensors import safe_open
 
 import ssl_zoo
-from ssl_zoo.config import compose, from_mapping
+from ssl_zoo.config.compose import compose, from_mapping
 from ssl_zoo.errors import UserError
 from ssl_zoo.exporters import run as verb
 from ssl_zoo.exporters.run import export
-from ssl_zoo.saved import open_run
+from ssl_zoo.runs.saved_run import open_run
 from ssl_zoo.training.run import run as train
 
 
@@ -28,7 +28,7 @@ def trained(tmp_path_factory):
     """A run of two epochs with labels, and evaluations beside it: of its end, of before, of an epoch between."""
     folder = tmp_path_factory.mktemp("trained") / "run"
     changed = ("method.stop_gradient=false", "backbone.stem=small", f"run_dir={folder}")
-    train(compose(words("simsiam", *changed)), silent=True)
+    train(compose(overrides("simsiam", *changed)), silent=True)
     evaluated(folder, "trained", "protocol=knn,linear_cached,few_labels,label_free", *LINEAR, *FEW)
     # On other machines and to other places it is the same evaluation still.
     free = (f"out={folder}", "threads=1", "data.workers=0", "data.cache_mb=1")
@@ -151,7 +151,11 @@ def test_a_run_without_labels_has_its_diagnostics_on_its_card(tmp_path):
     (tmp_path / "pictures").mkdir()
     for number, image in enumerate(pixels):
         Image.fromarray(image).save(tmp_path / "pictures" / f"{number}.png")
-    own = [word for word in words("simsiam", f"run_dir={tmp_path / 'run'}") if not word.startswith("data")]
+    own = [
+        override
+        for override in overrides("simsiam", f"run_dir={tmp_path / 'run'}")
+        if not override.startswith("data")
+    ]
     data = ("data=imagefolder", f"data.train={tmp_path / 'pictures'}", "data.channels=1", "data.mean=[0.5]")
     train(compose([*own, *data, "data.std=[0.3]"]), silent=True)
     evaluated(tmp_path / "run", "trained", "protocol=label_free")
@@ -205,13 +209,13 @@ def test_its_configuration_is_the_runs_without_the_machines_folders(trained, car
 
 
 def test_folders_of_the_machine_are_not_told(tmp_path):
-    words = (
+    overrides = (
         "data=imagefolder",
         "data.train=/home/someone/private",
         "backbone.name=test_resnet",
         "augment.size=32",
     )
-    card = export([f"run={make(tmp_path / 'run', *words)}", "format=timm"], silent=True) / "MODEL_CARD.md"
+    card = export([f"run={make(tmp_path / 'run', *overrides)}", "format=timm"], silent=True) / "MODEL_CARD.md"
     assert "train: FOLDER" in card.read_text()
     assert "someone" not in card.read_text()
 
@@ -251,8 +255,8 @@ def test_a_checkpoint_from_within_a_run_has_no_figures_of_its_end(trained, tmp_p
 def test_another_checkpoint_of_a_finished_run_has_no_figures_of_its_end(trained, tmp_path):
     copy = shutil.copytree(trained, tmp_path / "copy", ignore=shutil.ignore_patterns("export", "eval-*"))
     (copy / "checkpoints" / "last.ckpt").rename(copy / "checkpoints" / "kept.ckpt")
-    words = [f"run={copy / 'checkpoints' / 'kept.ckpt'}", "format=safetensors"]
-    out = export(words, silent=True)
+    overrides = [f"run={copy / 'checkpoints' / 'kept.ckpt'}", "format=safetensors"]
+    out = export(overrides, silent=True)
     card = (out / "MODEL_CARD.md").read_text()
     assert "Not of the run's last checkpoint, but of `kept.ckpt`" in card
     assert "Verdict" not in card
@@ -262,8 +266,8 @@ def test_another_checkpoint_of_a_finished_run_has_no_figures_of_its_end(trained,
 
 
 def test_a_run_without_a_result_is_unfinished(tmp_path):
-    words = ("data=digits", "backbone.name=test_resnet", "augment.size=32")
-    out = export([f"run={make(tmp_path / 'run', *words)}", "format=timm"], silent=True)
+    overrides = ("data=digits", "backbone.name=test_resnet", "augment.size=32")
+    out = export([f"run={make(tmp_path / 'run', *overrides)}", "format=timm"], silent=True)
     assert (
         "Unfinished: all epochs are done, but the run holds no result" in (out / "MODEL_CARD.md").read_text()
     )

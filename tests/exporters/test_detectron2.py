@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from exporters import rebuilt
-from exporters.made import COLOUR, blocks, features_of, images, make
+from helpers import rebuilt
+from helpers.exports import COLOUR, blocks, features_of, images, make
 
 from ssl_zoo.errors import UserError
 from ssl_zoo.exporters.run import export
@@ -100,7 +100,7 @@ def test_arrays_are_pickled_by_names_that_every_numpy_has(exported):
 
 
 @pytest.mark.parametrize(
-    "words",
+    "overrides",
     [
         (*COLOUR, "backbone.name=resnet18", "backbone.stem=small"),
         ("data=digits", "backbone.name=resnet18"),
@@ -108,8 +108,8 @@ def test_arrays_are_pickled_by_names_that_every_numpy_has(exported):
     ],
     ids=["small stem", "gray", "not torchvision's"],
 )
-def test_what_detectron2_cannot_build_is_refused(words, tmp_path):
-    run = make(tmp_path / "run", *words, "augment.size=32")
+def test_what_detectron2_cannot_build_is_refused(overrides, tmp_path):
+    run = make(tmp_path / "run", *overrides, "augment.size=32")
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(UserError, match="format=detectron2 holds"):
         export([f"run={run}", "format=[timm,detectron2]"], silent=True)

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from exporters.made import COLOUR, blocks, case, features_of, images, make, take_up
+from helpers.exports import COLOUR, blocks, case, features_of, images, make, take_up
 from PIL import Image
 from safetensors import safe_open
 
 from ssl_zoo.augment import normalize
 from ssl_zoo.exporters.backbone import load_backbone
 from ssl_zoo.exporters.run import export
-from ssl_zoo.saved import open_run
+from ssl_zoo.runs.saved_run import open_run
 
 GRAY = ("data=digits", "backbone.name=test_resnet", "backbone.stem=small", "augment.size=8")
 RESNET = (*COLOUR, "backbone.name=resnet18", "augment.size=32")
@@ -43,11 +43,16 @@ def folder(tmp_path_factory):
     pytest.importorskip("onnx")
     pytest.importorskip("onnxscript")
     folder = tmp_path_factory.mktemp("exports")
-    for name, words in RUNS.items():
-        make(folder / name, *words)
+    for name, overrides in RUNS.items():
+        make(folder / name, *overrides)
         export([f"run={folder / name}", f"format=[{','.join(EXPORTS[name])}]"], silent=True)
-    words = [f"run={folder / 'vit'}", "format=onnx", "include_normalization=false", f"out={folder / 'raw'}"]
-    export(words, silent=True)
+    overrides = [
+        f"run={folder / 'vit'}",
+        "format=onnx",
+        "include_normalization=false",
+        f"out={folder / 'raw'}",
+    ]
+    export(overrides, silent=True)
     pixels = np.random.default_rng(0).integers(0, 256, (123, 151, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / "large.png")
     make_other_modes(folder)
@@ -178,8 +183,8 @@ def test_timms_transform_of_the_folder_is_the_evaluation_view(tmp_path):
 
     from ssl_zoo.exporters import encoder
 
-    words = ["data=imagefolder", "data.train=x", "backbone.name=test_resnet", "augment.size=160"]
-    run = make(tmp_path / "run", *words)
+    overrides = ["data=imagefolder", "data.train=x", "backbone.name=test_resnet", "augment.size=160"]
+    run = make(tmp_path / "run", *overrides)
     cfg = encoder.pretrained_cfg(encoder.encoder_of(open_run(run)))
     config = {key: tuple(value) if isinstance(value, list) else value for key, value in cfg.items()}
     transform = timm.data.create_transform(**timm.data.resolve_data_config({}, pretrained_cfg=config))

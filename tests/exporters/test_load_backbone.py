@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from exporters.made import COLOUR, features_of, images, make
+from helpers.exports import COLOUR, features_of, images, make
 from PIL import Image
 
 from ssl_zoo.augment import normalize

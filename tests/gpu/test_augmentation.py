@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import VIEW
+from helpers.methods import VIEW
 from torch import Tensor
 
 import ssl_zoo.augment.views as views_module
 from ssl_zoo.augment import Augment
-from ssl_zoo.schema import ViewConfig
+from ssl_zoo.config.schema import ViewConfig
 
 pytestmark = [
     pytest.mark.gpu,

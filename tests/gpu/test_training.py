@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from runs import SIAMESE_METHODS, words
-from ssl_zoo.benchmarks.speed.watch import watched
+from helpers.runs import SIAMESE_METHODS
+from helpers.runs import overrides as tiny
+from ssl_zoo.benchmarks.speed.step_clock import watched
 
 import ssl_zoo
 from ssl_zoo.data import memory
-from ssl_zoo.result import Result
+from ssl_zoo.runs.result import Result
 
 pytestmark = [
     pytest.mark.gpu,
@@ -25,10 +26,8 @@ pytestmark = [
 QUICK = ("precision=bf16", "monitor.baselines=false")
 
 
-def train(run_dir: Path, *overrides: str, method: str = "simsiam") -> Result:
-    return ssl_zoo.train(
-        words(method, "trainer.accelerator=gpu", f"run_dir={run_dir}", *overrides), silent=True
-    )
+def train(run_dir: Path, *more: str, method: str = "simsiam") -> Result:
+    return ssl_zoo.train(tiny(method, "trainer.accelerator=gpu", f"run_dir={run_dir}", *more), silent=True)
 
 
 def weights(run_dir: Path) -> dict[str, Any]:

@@ -283,11 +283,11 @@ def test_a_run_of_no_epoch_is_not_learning() -> None:
         assert name(replace(untrained, weights_finite=False)) == "diverged"
 
 
-@pytest.mark.parametrize(("epochs", "words"), [(1, "1 epoch"), (2, "2 epochs")])
-def test_reasons_are_one_sentence(epochs: int, words: str) -> None:
+@pytest.mark.parametrize(("epochs", "overrides"), [(1, "1 epoch"), (2, "2 epochs")])
+def test_reasons_are_one_sentence(epochs: int, overrides: str) -> None:
     for evidence in (LABELLED, UNLABELLED, replace(LABELLED, linear_top1=0.2)):
         sentence = reason(replace(evidence, epochs=epochs))
-        assert f"after {words}" in sentence
+        assert f"after {overrides}" in sentence
         assert ("epochs" in sentence) == (epochs != 1)
         assert sentence.endswith(".")
         assert "\n" not in sentence

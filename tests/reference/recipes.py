@@ -143,7 +143,7 @@ TABLE: dict[str, dict[str, Any]] = {
     "cifar10/swav": CIFAR
     | {"method.name": "swav", "head": [2, 2048, 128], "method.prototypes.number": 100, "method.temperature": 0.1},
 }  # fmt: skip
-# Linear top-1 as the papers' tables have it, in the words of the files' headers.
+# Linear top-1 as the papers' tables have it, in the overrides of the files' headers.
 HEADERS = {
     "imagenet/simsiam": "100 epochs 68.1, 200 70.0, 400 70.8, 800 71.3",
     "imagenet/byol": "66.5 (SimSiam paper, Table 4)",

@@ -4,13 +4,13 @@ import shutil
 
 import numpy as np
 import pytest
+from helpers.runs import SIAMESE, overrides
 from PIL import Image
-from runs import SIAMESE, words
 
-from ssl_zoo.reports.run import report
-from ssl_zoo.saved import open_run
+from ssl_zoo.files.writing import write_json
+from ssl_zoo.reports.verb import report
+from ssl_zoo.runs.saved_run import open_run
 from ssl_zoo.training.run import train
-from ssl_zoo.writing import write_json
 
 EVALUATION = {
     "protocol": "knn",
@@ -28,7 +28,7 @@ EVALUATION = {
 def labelled(tmp_path_factory):
     """A run on digits, with its report of 60 images."""
     folder = tmp_path_factory.mktemp("labelled") / "run"
-    train(words("simsiam", f"run_dir={folder}", "method.stop_gradient=false"), silent=True)
+    train(overrides("simsiam", f"run_dir={folder}", "method.stop_gradient=false"), silent=True)
     encoder = {"weights": "trained", "digest": open_run(folder).digest}
     write_json(folder / "eval-knn.json", {**EVALUATION, "encoder": encoder})
     report([f"run={folder}", "samples=60"], silent=True)
@@ -51,7 +51,9 @@ def photos(tmp_path_factory):
 def unlabelled(tmp_path_factory, photos):
     """A run on those, with its report of 20 of them."""
     folder = tmp_path_factory.mktemp("unlabelled") / "run"
-    settings = [word for word in SIAMESE if not word.startswith(("data", "monitor.knn", "batch_size"))]
+    settings = [
+        override for override in SIAMESE if not override.startswith(("data", "monitor.knn", "batch_size"))
+    ]
     train(
         [
             "method=byol",

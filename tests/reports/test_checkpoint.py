@@ -6,16 +6,16 @@ import re
 import shutil
 
 import pytest
-from runs import words
+from helpers.runs import overrides
 
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.run import evaluate
-from ssl_zoo.reports import drawing
-from ssl_zoo.reports.evaluations import evaluated
-from ssl_zoo.reports.figures import Told
-from ssl_zoo.reports.page import Table
-from ssl_zoo.reports.run import report
-from ssl_zoo.saved import digest_of, open_run
+from ssl_zoo.pages import drawing
+from ssl_zoo.pages.page import Table
+from ssl_zoo.reports.evaluation_table import evaluated
+from ssl_zoo.reports.run_sections import Told
+from ssl_zoo.reports.verb import report
+from ssl_zoo.runs.saved_run import digest_of, open_run
 from ssl_zoo.training.run import train
 
 
@@ -29,7 +29,7 @@ def undrawn(monkeypatch, unlabelled):
 def run(tmp_path_factory):
     """Four epochs, with evaluations of the last weights and of the first."""
     folder = tmp_path_factory.mktemp("checkpoints") / "run"
-    train([*words("simsiam"), "epochs=4", f"run_dir={folder}"], silent=True)
+    train([*overrides("simsiam"), "epochs=4", f"run_dir={folder}"], silent=True)
     common = [f"run={folder}", "progress=false"]
     evaluate([*common, "protocol=knn", "knn.k=[5]"], silent=True)
     evaluate([*common, "protocol=knn", "knn.k=[5]", "weights=random"], silent=True)

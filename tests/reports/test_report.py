@@ -13,13 +13,13 @@ import pytest
 import torch
 from PIL import Image
 
-from ssl_zoo.config import compose
+from ssl_zoo.config.compose import compose
 from ssl_zoo.data import files
 from ssl_zoo.errors import UserError
-from ssl_zoo.reports import drawing
-from ssl_zoo.reports.images import load_images, views_of
-from ssl_zoo.reports.options import read_words
-from ssl_zoo.reports.run import report
+from ssl_zoo.pages import drawing
+from ssl_zoo.reports.image_sample import load_images, views_of
+from ssl_zoo.reports.options import read_overrides
+from ssl_zoo.reports.verb import report
 
 
 class Reader(HTMLParser):
@@ -27,7 +27,7 @@ class Reader(HTMLParser):
 
     def __init__(self, page):
         super().__init__()
-        self.tags, self.words, self.inside = [], [], None
+        self.tags, self.overrides, self.inside = [], [], None
         self.feed(page.read_text())
 
     def handle_starttag(self, tag, attrs):
@@ -39,11 +39,11 @@ class Reader(HTMLParser):
 
     def handle_data(self, data):
         if self.inside not in ("style", "script"):
-            self.words.append(data)
+            self.overrides.append(data)
 
     @property
     def text(self):
-        return re.sub(r"\s+", " ", " ".join(self.words))
+        return re.sub(r"\s+", " ", " ".join(self.overrides))
 
     def all(self, tag):
         return [attrs for name, attrs in self.tags if name == tag]
@@ -95,7 +95,7 @@ def test_the_curves_tell_their_last_values(labelled, page):
         ("Effective rank of", "effective_rank"),
     ):
         (alt,) = (image["alt"] for image in page.all("img") if image["alt"].startswith(heading))
-        told = [float(word.replace("−", "-")) for word in re.search(pattern, alt).groups()]
+        told = [float(override.replace("−", "-")) for override in re.search(pattern, alt).groups()]
         known = [(float(row["epoch"]), float(row[column])) for row in rows if row[column]]
         values = [value for _, value in known]
         expected = [known[-1][0], values[0], known[0][0], values[-1], min(values), max(values)]
@@ -286,7 +286,7 @@ def test_an_earlier_report_is_replaced_and_nothing_else(copy, unlabelled, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("overrides", "message"),
     [
         ([], "report needs a run"),
         (["run=nowhere"], "takes a run directory"),
@@ -298,12 +298,12 @@ def test_an_earlier_report_is_replaced_and_nothing_else(copy, unlabelled, tmp_pa
         (["RUN", "out=FULL"], "out must be new"),
     ],
 )
-def test_wrong_input_creates_nothing(copy, tmp_path, words, message):
+def test_wrong_input_creates_nothing(copy, tmp_path, overrides, message):
     (tmp_path / "FILE").write_text("")
     (tmp_path / "FULL").mkdir()
     (tmp_path / "FULL" / "kept").write_text("")
     before = sorted(tmp_path.rglob("*"))
-    spoken = [w.replace("RUN", str(copy)) for w in words]
+    spoken = [w.replace("RUN", str(copy)) for w in overrides]
     spoken = [
         w.replace(name, str(tmp_path / name)) for w in spoken for name in ["FILE" if "FILE" in w else "FULL"]
     ]
@@ -336,7 +336,7 @@ def test_data_that_has_moved_is_named_anew(unlabelled, photos, tmp_path):
 def test_bare_words_are_runs(tmp_path):
     odd = tmp_path / "lr=0.1"
     odd.mkdir()
-    config, about_data = read_words(["a", str(odd), "run=[b,c]", "data.limit=5", "seed=3"])
+    config, about_data = read_overrides(["a", str(odd), "run=[b,c]", "data.limit=5", "seed=3"])
     assert config.run == ("a", str(odd), "b", "c")
     assert config.seed == 3
     assert about_data == ["data.limit=5"]

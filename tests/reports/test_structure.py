@@ -7,15 +7,15 @@ import pytest
 import torch
 from scipy.stats import rankdata
 
-from ssl_zoo.history import command, metrics
 from ssl_zoo.monitors.label_free import LabelFreeScores
-from ssl_zoo.reports.drawing import DARK, LIGHT
-from ssl_zoo.reports.page import Page, Prose, Section, Table, number, percent, render
+from ssl_zoo.pages.drawing import DARK, LIGHT
+from ssl_zoo.pages.image_strips import BLUE, ORANGE, strip, tile
+from ssl_zoo.pages.page import Page, Prose, Section, Table, number, percent, render
 from ssl_zoo.reports.ranking import Contender, correlations, rank, who_is_better, widths_differ
-from ssl_zoo.reports.several import _headline as headline
-from ssl_zoo.reports.several import _record as record_of
-from ssl_zoo.reports.strips import BLUE, ORANGE, strip, tile
+from ssl_zoo.reports.runs import _headline as headline
+from ssl_zoo.reports.runs import _record as record_of
 from ssl_zoo.reports.structure import agreement, chance, choose_queries, clusters, embed_in_2d, nearest
+from ssl_zoo.runs.run_files import command, metrics
 
 
 def blobs(groups=3, each=15, width=20):

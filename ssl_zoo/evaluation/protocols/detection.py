@@ -11,17 +11,17 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ssl_zoo.detection.coco import read_coco
-from ssl_zoo.detection.coco_ap import coco_scores
-from ssl_zoo.detection.detector import Detector, build_detector, plan_stages
-from ssl_zoo.detection.images import Collection, Found, LeftOut, for_training
-from ssl_zoo.detection.masks import need_pycocotools
-from ssl_zoo.detection.predict import find_objects
-from ssl_zoo.detection.scores import Scores
-from ssl_zoo.detection.train import Training, rate, train_detector
-from ssl_zoo.detection.voc import read_voc
-from ssl_zoo.detection.voc_ap import voc_scores
 from ssl_zoo.errors import UserError
+from ssl_zoo.evaluation.detection.coco import read_coco
+from ssl_zoo.evaluation.detection.coco_ap import coco_scores
+from ssl_zoo.evaluation.detection.detector import Detector, build_detector, plan_stages
+from ssl_zoo.evaluation.detection.images import Collection, Found, LeftOut, for_training
+from ssl_zoo.evaluation.detection.masks import need_pycocotools
+from ssl_zoo.evaluation.detection.predict import find_objects
+from ssl_zoo.evaluation.detection.scores import Scores
+from ssl_zoo.evaluation.detection.train import Training, rate, train_detector
+from ssl_zoo.evaluation.detection.voc import read_voc
+from ssl_zoo.evaluation.detection.voc_ap import voc_scores
 from ssl_zoo.evaluation.schema import DetectionConfig
 from ssl_zoo.evaluation.task import Outcome, Task
 

@@ -13,7 +13,7 @@ import statistics
 from typing import Any
 
 from ssl_zoo.data import Split
-from ssl_zoo.evaluation.picks import class_share, seed_of
+from ssl_zoo.evaluation.random_labels import class_share, seed_of
 from ssl_zoo.evaluation.recipe import Recipe
 from ssl_zoo.evaluation.supervised import Classifier, fit, score
 from ssl_zoo.evaluation.task import Outcome, Task
@@ -53,15 +53,15 @@ def run(task: Task) -> Outcome:
         "all labels" if config.share == 1 else f"{100 * config.share:g} % of each class's labels, at least 1"
     )
     over = "seeds" if config.share == 1 else "draws of the labels"
-    words = [
+    phrases = [
         f"backbone and classifier fine-tuned on {labels}, BN in training mode; {recipe.in_words()}"
         + ("" if config.head_lr == 1 else f", the classifier's rate {config.head_lr:g} times the backbone's")
         + (f"; mean over {config.draws} {over}" if config.draws > 1 else "")
     ]
     if diverged:
-        words.append(f"the training diverged in {diverged} of {len(rows)}: no accuracy")
+        phrases.append(f"the training diverged in {diverged} of {len(rows)}: no accuracy")
     details = {"source": config.source, "optimizer_steps": recipe.steps, "train_loss": losses}
-    return Outcome("; ".join(words), top1, std, rows=tuple(rows), details=details)
+    return Outcome("; ".join(phrases), top1, std, rows=tuple(rows), details=details)
 
 
 def _one(

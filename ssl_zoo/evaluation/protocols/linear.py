@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from ssl_zoo.errors import UserError
-from ssl_zoo.evaluation.picks import class_share, seed_of
+from ssl_zoo.evaluation.random_labels import class_share, seed_of
 from ssl_zoo.evaluation.recipe import Recipe
 from ssl_zoo.evaluation.schema import LinearConfig
 from ssl_zoo.evaluation.supervised import Classifier, fit, score
@@ -59,16 +59,16 @@ def run(task: Task) -> Outcome:
     reached = score(task, model, test)[0]
     top1, top5 = (None, None) if fitted.diverged() else reached
     first, last = fitted.first_and_last
-    words = [f"linear classifier on the frozen backbone, BN statistics frozen too; {recipe.in_words()}"]
+    phrases = [f"linear classifier on the frozen backbone, BN statistics frozen too; {recipe.in_words()}"]
     if choice is not None:
         tried = ", ".join(f"{rate:g}" for rate in task.config.linear.rates)
-        words.append(
+        phrases.append(
             f"base rate chosen of {tried} on {choice['held_out']} training images held out, then trained on all"
         )
     if top1 is None:
-        words.append("the training diverged: no accuracy")
+        phrases.append("the training diverged: no accuracy")
     elif first is not None and last is not None and len(fitted.losses) > 1 and last > HARDLY * first:
-        words.append(
+        phrases.append(
             f"the training loss went from {first:.3f} to {last:.3f} in {recipe.steps} steps, which are too few "
             "for this rate, or the features say little"
         )
@@ -80,7 +80,7 @@ def run(task: Task) -> Outcome:
         "train_loss_last_epoch": last,
         "choice": choice,
     }
-    return Outcome("; ".join(words), top1, rows=(row,), details=details)
+    return Outcome("; ".join(phrases), top1, rows=(row,), details=details)
 
 
 def _with_rate(config: LinearConfig, rate: float) -> LinearConfig:

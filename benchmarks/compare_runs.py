@@ -1,0 +1,104 @@
+"""What differs between two runs that should be one and the same; a run and the same run killed and continued.
+
+Compared to the bit: the last checkpoint (weights, queues, memory, target encoder, optimizer, schedule, position),
+the rows of `metrics.csv`, `result.json`, and all that TensorBoard shows. Left out are times, memory, the folder's
+name and the commit, which says what was checked out and not what was computed.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+__all__ = ["Comparison", "compare", "events"]
+
+APART = {"seconds", "train_seconds", "views_per_second", "peak_memory_mb", "run_dir", "resume", "git_commit"}
+Events = dict[tuple[str, int], str]  # (tag, step) to the value in digits that tell every float32 apart
+
+
+class Comparison(NamedTuple):
+    """What was compared, and what differs."""
+
+    tensors: int
+    size: int  # of those tensors, in bytes
+    events: int  # of TensorBoard, over all starts of the second run
+    differences: list[str]
+
+
+def compare(whole: Path, parts: Path) -> Comparison:
+    """Compares two run directories.
+
+    Args:
+        whole: of the run that was never killed.
+        parts: of the one that was killed and continued, any number of times.
+    """
+    saved = [dict(_flat(_checkpoint(folder))) for folder in (whole, parts)]
+    tensors = [value for path, value in saved[0].items() if path.endswith("tensor")]
+    differences = _unequal("last.ckpt", *saved)
+    differences += _unequal("metrics.csv", *(dict(_flat(_rows(folder))) for folder in (whole, parts)))
+    differences += _unequal("result.json", *(dict(_flat(_result(folder))) for folder in (whole, parts)))
+    shown, count = events(whole / "tensorboard"), 0
+    differences += _unequal("TensorBoard", shown, events(parts / "tensorboard"))
+    for file in sorted((parts / "tensorboard").iterdir()):  # one for each start
+        written = events(file)
+        differences += _unequal(file.name, {key: shown.get(key) for key in written}, written)
+        count += len(written)
+    return Comparison(len(tensors), sum(map(len, tensors)), count, differences)
+
+
+def events(path: Path) -> Events:
+    """The scalars that TensorBoard shows of a folder, or that a single file of it holds."""
+    from tensorboard.backend.event_processing.event_accumulator import (
+        EventAccumulator,
+    )
+
+    read = EventAccumulator(str(path), size_guidance={"scalars": 0}).Reload()
+    found: Events = {}
+    for tag in read.Tags()["scalars"]:
+        if tag.rpartition("/")[2] in APART:
+            continue
+        for event in read.Scalars(tag):
+            twice = f"{found[tag, event.step]} and " if (tag, event.step) in found else ""
+            found[tag, event.step] = twice + repr(event.value)
+    return found
+
+
+def _checkpoint(folder: Path) -> Any:
+    from ssl_zoo.runs.checkpoints import LAST, read
+
+    return read(folder / "checkpoints" / LAST)
+
+
+def _rows(folder: Path) -> Any:
+    with (folder / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _result(folder: Path) -> Any:
+    return json.loads((folder / "result.json").read_text())
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of nested lists and mappings, by their path; tensors as bytes, so that nan equals nan."""
+    import torch
+
+    if isinstance(value, (dict, list, tuple)):
+        yield f"{path}: {type(value).__name__}", len(value)
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            if key not in APART:
+                yield from _flat(inner, f"{path}/{key}")
+    elif isinstance(value, torch.Tensor):
+        bits = value.contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        yield f"{path}: {value.dtype} {tuple(value.shape)} tensor", bits
+    else:
+        yield f"{path}: {type(value).__name__}", repr(value)
+
+
+def _unequal(what: str, a: dict[Any, Any], b: dict[Any, Any]) -> list[str]:
+    missing = object()
+    return [
+        f"{what}: {key}" for key in sorted({*a, *b}, key=str) if a.get(key, missing) != b.get(key, missing)
+    ]

@@ -1,0 +1,74 @@
+"""`ssl-zoo doctor`: versions, devices, and what `auto` picks on this machine and why."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Sequence
+
+import torch
+from rich.table import Table
+
+from ssl_zoo import registry
+from ssl_zoo.config.compose import compose, group_dirs
+from ssl_zoo.errors import UserError
+from ssl_zoo.hardware.device import COMPILE, plan
+from ssl_zoo.runs.result import environment, unmet_requirements
+from ssl_zoo.terminal.console import Console, styled
+
+__all__ = ["show", "show_speed"]
+
+
+def show() -> None:
+    """Prints what a report of a problem should contain."""
+    chosen = plan(compose())
+    found = environment(chosen)
+    table = Table(box=None, show_header=False, padding=(0, 2))
+    rows = {
+        "processor": f"{found['processor']}, {found['cpu_cores']} cores, {found['cpu_threads']} threads used",
+        "GPU": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+        "trainer.accelerator=auto": chosen.device.type,
+        "precision=auto": f"{chosen.precision}: {chosen.reason}",
+        "compile=auto": f"{str(chosen.compile).lower()}: {COMPILE}",
+        "commit": found["git_commit"] or "an installed package",
+        "platform": found["platform"],
+        "configs": os.pathsep.join(str(folder) for folder in group_dirs()),
+        "plugins": ", ".join(f"{name} ({_state(name)})" for name in registry.plugins()) or "none",
+        "lacking": ", ".join(unmet_requirements()) or "nothing",
+        **found["versions"],
+    }
+    for name, value in rows.items():
+        table.add_row(styled((name, "bold")), str(value))
+    Console().print(table)
+
+
+def show_speed(overrides: Sequence[str]) -> None:
+    """Trains for some steps and prints how fast, what the time goes to, and what could be done about it.
+
+    Raises:
+        UserError: the overrides of the run, or what they name, are wrong.
+    """
+    # By name, as mypy doesn't know of the rooms that are mapped into the package.
+    speed = importlib.import_module("ssl_zoo.benchmarks.speed.step_times").quick(overrides)
+    table = Table(box=None, show_header=False, padding=(0, 2))
+    rows = {
+        "views/s": f"{speed.views_per_second:.0f} (batches of {speed.batch_size}, {speed.views} views each; "
+        f"{speed.steps} steps in {speed.seconds:.1f} s)",
+        "on": f"{speed.device}, {speed.precision}, {speed.threads} threads",
+        "epoch": f"{speed.epoch_seconds:.3g} s for {speed.images} images, without measurements and checkpoints",
+        "memory": f"{speed.peak_memory_mb:.0f} MiB at most",
+        **{part: f"{share:.1%}" for part, share in speed.shares.items()},
+        "bottleneck": f"{speed.bottleneck}. {speed.advice}",
+    }
+    for name, value in rows.items():
+        table.add_row(styled((name, "bold")), value)
+    Console().print(table)
+
+
+def _state(name: str) -> str:
+    """Whether `method=NAME` can be trained; if not, why."""
+    try:
+        compose([f"method={name}"])
+    except UserError as error:
+        return str(error)
+    return "loads"

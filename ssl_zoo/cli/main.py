@@ -1,0 +1,175 @@
+"""The command line. Nothing heavy is imported before a verb needs it.
+
+Exit status: 0 done (a collapsed run is a result, not an error), 2 the user's input is wrong, 1 anything else.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from ssl_zoo.errors import UserError, unknown_name
+from ssl_zoo.terminal import streams
+
+__all__ = ["entry", "main"]
+
+HELP = """\
+ssl-zoo: what does each part of a Siamese self-supervised method do?
+
+  ssl-zoo train  [key=value ...]   train, measure, judge; writes a run directory
+  ssl-zoo eval   DIR protocol=NAME measure its encoder: knn, linear, linear_cached, few_labels, finetune ...
+  ssl-zoo bench  [suite=NAME]      a table of a paper, with seeds, and which of its claims hold; alone: a list of them
+  ssl-zoo report DIR               a page of curves, embeddings, neighbours, views and figures
+  ssl-zoo report A B               of runs: which is better; of suites: what changed, and is it more than noise
+  ssl-zoo export DIR format=NAME   the backbone for timm, torchvision, safetensors, onnx or detectron2
+  ssl-zoo embed  DIR out=FILE      the features of many images, as .parquet or .npy
+  ssl-zoo config [key=value ...]   print the configuration that would run
+  ssl-zoo list   [WHAT] [PATTERN]  methods, data, recipes, experiments, protocols, suites; and, if said, backbones
+  ssl-zoo doctor                   versions, devices, and what `auto` picks here and why
+  ssl-zoo doctor --speed [key=value ...]   how fast a run trains here, and what holds it up
+
+  ssl-zoo train method=simsiam                                the paper's method, on embedded data
+  ssl-zoo train method=simsiam method.stop_gradient=false     without stop-gradient: it collapses
+  ssl-zoo train method=simclr method.predictor.kind=mlp       a predictor added to SimCLR
+  ssl-zoo train data=imagefolder data.train=FOLDER run_dir=runs/mine
+  ssl-zoo train run_dir=runs/mine resume=auto                 continue as it was begun; epochs may grow
+
+Keys that are often set: method, data, recipe, experiment, epochs, batch_size, seed, precision, run_dir,
+resume; groups method.*, backbone.*, augment.*, optimizer.*, data.*, trainer.*, monitor.*. `ssl-zoo config`
+prints them all with their values.
+
+Exit status: 0 done (also for a collapsed run), 2 the input is wrong, 1 anything else, Ctrl-C and SIGTERM included.
+"""
+
+
+# Overrides are checked before torch is imported, which takes seconds.
+
+
+def _train(overrides: Sequence[str]) -> None:
+    from ssl_zoo.runs.continuation import compose_run
+
+    config = compose_run(overrides)
+    from ssl_zoo.training.run import run
+
+    run(config)
+
+
+def _eval(overrides: Sequence[str]) -> None:
+    from ssl_zoo.evaluation.compose import read_overrides
+
+    read_overrides(overrides)
+    from ssl_zoo.evaluation.run import evaluate
+
+    evaluate(overrides)
+
+
+def _bench(overrides: Sequence[str]) -> None:
+    if not overrides:
+        from ssl_zoo.suites.listing import show_suites
+
+        show_suites()
+        return
+    from ssl_zoo.suites.options import read_overrides
+
+    read_overrides(overrides)
+    from ssl_zoo.suites.run import bench
+
+    bench(overrides)
+
+
+def _report(overrides: Sequence[str]) -> None:
+    from ssl_zoo.reports.options import read_overrides
+
+    read_overrides(overrides)
+    from ssl_zoo.reports.verb import report
+
+    report(overrides)
+
+
+def _export(overrides: Sequence[str]) -> None:
+    from ssl_zoo.exporters.schema import read_export
+
+    read_export(overrides)
+    from ssl_zoo.exporters.run import export
+
+    export(overrides)
+
+
+def _embed(overrides: Sequence[str]) -> None:
+    from ssl_zoo.embedding.schema import read_overrides
+
+    read_overrides(overrides)
+    from ssl_zoo.embedding.run import embed
+
+    embed(overrides)
+
+
+def _config(overrides: Sequence[str]) -> None:
+    from ssl_zoo.config.compose import to_yaml
+    from ssl_zoo.config.image_defaults import describe
+    from ssl_zoo.runs.continuation import compose_run
+
+    config = compose_run(overrides)
+    line = describe(config)
+    if streams.write(("" if line is None else f"# {line}\n") + to_yaml(config)):
+        sys.exit(1)
+
+
+def _list(overrides: Sequence[str]) -> None:
+    from ssl_zoo.cli.listing import show
+
+    show(overrides)
+
+
+def _doctor(overrides: Sequence[str]) -> None:
+    if overrides and overrides[0] != "--speed":
+        raise UserError(
+            f"doctor takes nothing, or --speed and the overrides of a run; received '{overrides[0]}'"
+        )
+    if overrides:
+        from ssl_zoo.config.compose import compose
+
+        compose(overrides[1:])
+    from ssl_zoo.cli.doctor import show, show_speed
+
+    if overrides:
+        show_speed(overrides[1:])
+    else:
+        show()
+
+
+VERBS: dict[str, Callable[[Sequence[str]], None]] = {
+    "train": _train,
+    "eval": _eval,
+    "bench": _bench,
+    "report": _report,
+    "export": _export,
+    "embed": _embed,
+    "config": _config,
+    "list": _list,
+    "doctor": _doctor,
+}
+
+
+def main(overrides: Sequence[str]) -> int:
+    """Runs a verb; returns the exit status."""
+    if not overrides or overrides[0] in ("-h", "--help", "help") or set(overrides[1:]) & {"-h", "--help"}:
+        return streams.write(HELP)
+    if overrides[0] == "--version":
+        from ssl_zoo import __version__
+
+        return streams.write(f"ssl-zoo {__version__}\n")
+    return streams.exit_status(lambda: _verb(overrides[0])(overrides[1:]), overrides[0])
+
+
+def _verb(name: str) -> Callable[[Sequence[str]], None]:
+    if name not in VERBS:
+        raise unknown_name("verb", name, VERBS)
+    return VERBS[name]
+
+
+def entry() -> None:
+    """The console script."""
+    streams.prepare()
+    status = main(sys.argv[1:])
+    sys.exit(streams.write(silent=status != 0) or status)

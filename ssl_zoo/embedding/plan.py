@@ -1,0 +1,155 @@
+"""All that an embedding needs, built and checked before anything is created."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from ssl_zoo.config.options import data_for
+from ssl_zoo.config.schema import DataConfig
+from ssl_zoo.data import load_data
+from ssl_zoo.embedding.images import Images, images_of
+from ssl_zoo.embedding.schema import EmbedConfig
+from ssl_zoo.embedding.stream import Settings
+from ssl_zoo.errors import UserError
+from ssl_zoo.hardware.device import Plan, plan_for, use_threads
+from ssl_zoo.method import Encoder
+from ssl_zoo.runs.result import environment
+from ssl_zoo.runs.saved_run import SavedRun, open_run
+
+__all__ = ["Job", "prepare"]
+
+# Of the data: what changes no feature, the folders, which their files stand for, and what the record has by itself.
+NOT_RECORDED = ("cache_mb", "workers", "on_error", "root", "train", "test", "mean", "std")
+
+
+@dataclass(frozen=True)
+class Job:
+    """An embedding that could begin now."""
+
+    title: str
+    encoder: nn.Module  # on its device, in evaluation mode: images (N, C, H, W), normalised, to (N, width)
+    width: int
+    images: Images
+    skipped: tuple[str, ...]  # files that were seen to be unreadable before any was decoded
+    settings: Settings
+    hardware: Plan
+    record: dict[str, Any]  # what the features are of and how they are computed: the metadata
+
+
+def prepare(options: EmbedConfig, about_data: Sequence[str]) -> Job:
+    """Builds and checks everything.
+
+    Args:
+        options: of the embedding.
+        about_data: the overrides that begin with `data`.
+
+    Raises:
+        UserError: what the overrides name is wrong; nothing has been created then.
+    """
+    hardware = _hardware(options)
+    run = open_run(options.run)
+    # A folder is read file by file even where it would fit into memory, which would grow with it.
+    data_config = dataclasses.replace(data_for(about_data, run), cache_mb=0.0)
+    size = run.config.augment.size if options.size is None else options.size
+    encoder = _encoder(run, options, size).to(hardware.device).to(memory_format=torch.channels_last)
+    width = _width(encoder, data_config.channels, size, hardware)
+    data = load_data(data_config, whole=False)  # what turns out to be unreadable is left out on the way
+    images = images_of(data, options.split)
+    settings = Settings(
+        size=size,
+        mean=data_config.mean,
+        std=data_config.std,
+        batch_size=options.batch_size,
+        normalize=options.normalize,
+        dtype=options.dtype,
+        skips=data_config.on_error == "skip",
+    )
+    where = (
+        f"{torch.get_num_threads()} CPU threads" if hardware.device.type == "cpu" else str(hardware.device)
+    )
+    what = {"train": "training images", "test": "test images", "all": "images"}[options.split]
+    return Job(
+        title=f"{run.title} ({options.weights}, {options.layer}) · {len(images)} {what} of {data_config.name} · "
+        f"{width} features · {hardware.precision} on {where}",
+        encoder=encoder,
+        width=width,
+        images=images,
+        skipped=data.skipped,
+        settings=settings,
+        hardware=hardware,
+        record=_record(options, run, data_config, images, size, width, hardware),
+    )
+
+
+def _hardware(options: EmbedConfig) -> Plan:
+    plan = plan_for(options.accelerator, "fp32" if options.precision == "auto" else options.precision)
+    use_threads(options.threads)
+    return plan
+
+
+def _encoder(run: SavedRun, options: EmbedConfig, size: int) -> nn.Module:
+    trained = options.weights == "trained"
+    backbone = run.backbone(trained=trained, size=size)
+    if options.layer == "backbone":
+        return backbone
+    return Encoder(backbone, run.method(trained=trained).encoder.projector).eval()
+
+
+def _width(encoder: nn.Module, channels: int, size: int, hardware: Plan) -> int:
+    """The numbers of an image, seen rather than trusted."""
+    try:
+        with torch.inference_mode():
+            features = encoder(torch.zeros(2, channels, size, size, device=hardware.device))
+    except Exception as error:  # whatever a model makes of images that it was not built for
+        raise UserError(
+            f"size must be one that the encoder can read; received {size} ({str(error).splitlines()[0]}); leave it out"
+        ) from error
+    assert features.ndim == 2
+    return int(features.shape[1])
+
+
+def _record(
+    options: EmbedConfig,
+    run: SavedRun,
+    data: DataConfig,
+    images: Images,
+    size: int,
+    width: int,
+    hardware: Plan,
+) -> dict[str, Any]:
+    """What the features are of and how they are computed: the metadata, and what a continuation is compared with."""
+    here = environment(hardware)
+    return {
+        "run": run.digest,
+        "method": run.config.method.name,
+        "seed": run.config.seed,
+        "epoch": run.position.epoch if options.weights == "trained" else 0,
+        "weights": options.weights,
+        "layer": options.layer,
+        "width": width,
+        "normalize": options.normalize,
+        "dtype": options.dtype,
+        "split": options.split,
+        "data": {k: v for k, v in dataclasses.asdict(data).items() if k not in NOT_RECORDED},
+        "mean": data.mean,
+        "std": data.std,
+        "size": size,
+        "images": len(images),
+        "files": images.digest,
+        "file_sizes_and_times": images.stamp,  # by which a file that was replaced is noticed, on this machine
+        "batch_size": options.batch_size,
+        "precision": hardware.precision,
+        # The last bits depend on these too.
+        "device": here["device"],
+        "processor": here["processor"],
+        "threads": torch.get_num_threads() if hardware.device.type == "cpu" else None,
+        "torch": here["versions"].get("torch"),
+        "git_commit": here["git_commit"],
+        "versions": here["versions"],
+    }

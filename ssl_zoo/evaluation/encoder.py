@@ -1,0 +1,105 @@
+"""The encoder that is evaluated: of a run, trained or not, or a plain timm model as a baseline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.seed import isolate_rng
+from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from torch import nn
+
+from ssl_zoo.backbone import build_backbone, look_at
+from ssl_zoo.config.schema import KnnConfig, ViewConfig
+from ssl_zoo.evaluation.schema import EvalConfig
+from ssl_zoo.evaluation.task import Subject
+from ssl_zoo.runs.saved_run import SavedRun, digest_of
+
+__all__ = ["subject_of"]
+
+
+def subject_of(
+    config: EvalConfig, run: SavedRun | None, views: tuple[ViewConfig, ...], device: torch.device
+) -> Subject:
+    """The encoder with its preprocessing, on the device and in evaluation mode.
+
+    Args:
+        config: of an evaluation, any of a command's.
+        run: that the encoder is of; None: a plain timm model.
+        views: how the images are augmented in pre-training.
+        device: where to.
+
+    Raises:
+        UserError: a weight is missing or does not fit; timm cannot build the model or fetch its weights.
+    """
+    data = config.data or (None if run is None else run.config.data)
+    channels = 3 if data is None else data.channels
+    if run is None:
+        title, backbone, identity, folder = _of_timm(config, channels)
+    else:
+        title, backbone, identity, folder = _of_run(config, run)
+    width, strides = look_at(backbone, identity["backbone"], channels, config.size)
+    mean, std = (
+        (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD) if data is None else (tuple(data.mean), tuple(data.std))
+    )
+    identity |= {"digest": digest_of(backbone.state_dict()), "channels": channels, "mean": mean, "std": std}
+    return Subject(
+        title=title,
+        backbone=backbone.to(device).to(memory_format=torch.channels_last).eval(),
+        num_features=width,
+        channels=channels,
+        mean=mean,
+        std=std,
+        identity=identity,
+        folder=folder,
+        views=views,
+        strides_single_pixels=strides,
+        knn=KnnConfig() if run is None else run.config.monitor.knn,
+    )
+
+
+Found = tuple[str, nn.Module, dict[str, Any], Path]  # title, backbone, identity, folder
+
+
+def _of_run(config: EvalConfig, run: SavedRun) -> Found:
+    trained = config.weights == "trained"
+    saved = run.config
+    # A run that began from pretrained weights is not random before its training.
+    weights = "pretrained" if not trained and saved.backbone.pretrained else config.weights
+    identity: dict[str, Any] = {
+        "run": str(run.folder),
+        "checkpoint": run.path.name if trained else None,
+        "method": saved.method.name,
+        "trained_on": saved.data.name,
+        "seed": saved.seed,
+        "epochs_trained": run.position.epoch if trained else 0,
+        "epochs_of_the_run": saved.epochs,
+        "backbone": saved.backbone.name,
+        "stem": saved.backbone.stem,
+        "weights": weights,
+        "verdict": run.result.get("verdict") if trained and run.is_last and run.result else None,
+    }
+    state = "trained" if trained else "before its training"
+    if trained and not run.is_finished:
+        state = f"after {run.position.epoch} of {saved.epochs} epochs"
+    return f"{run.title}, {state}", run.backbone(trained=trained, size=config.size), identity, run.folder
+
+
+def _of_timm(config: EvalConfig, channels: int) -> Found:
+    assert config.backbone is not None
+    with isolate_rng():
+        pl.seed_everything(config.seed, workers=True, verbose=False)
+        backbone = build_backbone(config.backbone, channels, config.size).model.eval()
+    name, weights = config.backbone.name, "pretrained" if config.backbone.pretrained else "random"
+    seed = None if config.backbone.pretrained else config.seed
+    identity = {
+        "run": None,
+        "backbone": name,
+        "stem": config.backbone.stem,
+        "weights": weights,
+        "seed": seed,
+    }
+    title = f"{name} ({weights})" if seed is None else f"{name} ({weights}, seed {seed})"
+    return title, backbone, identity, Path("runs") / f"timm-{name}-{weights}"

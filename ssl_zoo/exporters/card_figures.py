@@ -1,0 +1,160 @@
+"""What was measured of an encoder, from the records beside its run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from ssl_zoo.exporters.encoder import Encoder
+from ssl_zoo.runs.run_files import evaluations, metrics
+
+__all__ = ["Figure", "figures", "result_of"]
+
+MONITORED = (("knn", "kNN of the run"), ("linear", "linear probe of the run"))
+DIAGNOSTICS = (
+    "output_std_ratio", "center_ratio", "residual_ratio", "effective_rank", "alignment", "uniformity",
+)  # fmt: skip
+DIAGNOSED = (
+    "of the projector's outputs z/|z| for augmented views; output_std_ratio: 0 collapsed, 1 spread evenly; "
+    "center_ratio: 1 collapsed; residual_ratio: 0 collapsed; effective_rank: directions that are used; uniformity: 0 "
+    "collapsed, lower is more even"
+)
+# Settings that one and the same evaluation of two encoders may differ in: of the encoder, the machine and the place.
+FREE = ("weights", "run", "out", "progress", "threads", "backbone")
+FREE_DATA = ("root", "workers", "cache_mb")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure, with what stands beside it; None is what was not measured."""
+
+    protocol: str
+    in_words: str
+    data: str
+    metric: str
+    value: float | None
+    std: float | None = None  # over draws or seeds
+    untrained: float | None = None  # of the same architecture before its training
+    pixels: float | None = None  # of the raw pixels
+    kind: str = "monitor"  # of a protocol; monitor: measured by the run itself
+
+    def row(self) -> str:
+        """A row of the card's table."""
+        spread = f" ± {self._said(self.std).removesuffix(' %')}" if self.std is not None else ""
+        metric = "top-1" if self.metric == "top1" else self.metric
+        cells = [self.protocol, self.data, metric, self._said(self.value) + spread]
+        return f"| {' | '.join([*cells, self._said(self.untrained), self._said(self.pixels)])} |"
+
+    def _said(self, value: float | None) -> str:
+        if value is None:
+            return "-"
+        if self.metric.lower().startswith(("top", "ap")):
+            return f"{100 * value:.1f} %"
+        return f"{value:.4g}"
+
+
+def result_of(encoder: Encoder) -> dict[str, Any] | None:
+    """The run's result, where it is one of these weights: a checkpoint from within a run has none."""
+    return encoder.run.result if encoder.run.is_last else None
+
+
+def figures(encoder: Encoder) -> list[Figure]:
+    """All figures of these very weights: those of the run's end, and of each `eval-*.json` whose digest is theirs."""
+    return [*_monitored(encoder), *_diagnosed(encoder), *_evaluated(encoder)]
+
+
+def _monitored(encoder: Encoder) -> list[Figure]:
+    result = result_of(encoder) or {}
+    baselines = result.get("baselines") or {}
+    found = []
+    for name, phrases in MONITORED:
+        trained, untrained = result.get(f"{name}_top1"), baselines.get(f"random_encoder_{name}_top1")
+        is_trained = encoder.weights == "trained"
+        figure = Figure(
+            protocol=phrases,
+            in_words=str(result.get(f"{name}_protocol") or ""),
+            data=str(result.get("data")),
+            metric="top1",
+            value=trained if is_trained else untrained,
+            std=result.get(f"{name}_top1_std") if is_trained else None,
+            untrained=untrained,
+            pixels=baselines.get(f"pixels_{name}_top1"),
+        )
+        if figure.value is not None:
+            found.append(figure)
+    return found
+
+
+def _diagnosed(encoder: Encoder) -> list[Figure]:
+    """The collapse diagnostics, which need no labels."""
+    result = result_of(encoder)
+    if result is None:
+        return []
+    first = next(iter(metrics(encoder.run.folder)), {})
+    start = first if first.get("epoch") == 0 else {}
+    found = []
+    for name in DIAGNOSTICS:
+        value = result.get(name) if encoder.weights == "trained" else start.get(name)
+        if value is not None:
+            data, untrained = str(result.get("data")), start.get(name)
+            found.append(Figure("diagnostics of the run", DIAGNOSED, data, name, value, untrained=untrained))
+    return found
+
+
+def _evaluated(encoder: Encoder) -> list[Figure]:
+    records = [record for record in evaluations(encoder.run.folder) if "protocol" in record]
+    untrained = {_what(record): _values(record) for record in records if _weights(record) == "random"}
+    digest = encoder.digest
+    found = []
+    for record in records:
+        if not _is_of(record, digest, encoder.weights):
+            continue
+        baseline = untrained.get(_what(record), {})
+        kind = str(record.get("kind") or record["protocol"])
+        for metric, value in _values(record).items():
+            found.append(
+                Figure(
+                    protocol=str(record["protocol"]),
+                    in_words=str(record.get("in_words") or ""),
+                    data=str((record.get("data") or {}).get("name", "-")),
+                    metric=metric,
+                    value=value,
+                    std=None if kind == "label_free" else record.get("top1_std"),
+                    untrained=baseline.get(metric),
+                    kind=kind,
+                )
+            )
+    return found
+
+
+def _values(record: dict[str, Any]) -> dict[str, float | None]:
+    """The figures of a record by their metric: its headline, or all scores where it has none."""
+    if record.get("kind") == "label_free":
+        rows = [row for row in record.get("rows") or () if isinstance(row.get("value"), (int, float))]
+        return {str(row.get("score")): row["value"] for row in rows}
+    return {str(record.get("metric") or "top1"): record.get("top1")}
+
+
+def _is_of(record: dict[str, Any], digest: str, weights: str) -> bool:
+    """Whether a record is of these weights, and not of another checkpoint or of a run that lay here before."""
+    own = (record.get("encoder") or {}).get("digest")
+    return _weights(record) == weights if own is None else bool(own == digest)
+
+
+def _weights(record: dict[str, Any]) -> str:
+    return str((record.get("encoder") or {}).get("weights", "trained"))
+
+
+def _what(record: dict[str, Any]) -> str:
+    """What two records must share for one to be the other's baseline: all but the weights and what came out.
+
+    Never the overrides, which tell what was chosen on these very features.
+    """
+    encoder = record.get("encoder") or {}
+    settings = {name: value for name, value in (record.get("settings") or {}).items() if name not in FREE}
+    if isinstance(data := settings.get("data"), dict):
+        settings["data"] = {name: value for name, value in data.items() if name not in FREE_DATA}
+    architecture = [encoder.get("backbone"), encoder.get("stem")]
+    same = [record["protocol"], settings, record.get("seed"), record.get("data"), architecture]
+    return json.dumps(same, sort_keys=True)

@@ -1,0 +1,65 @@
+"""Features of images, batch by batch: memory stays that of a batch however many images there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from ssl_zoo.augment import normalize
+from ssl_zoo.data import Split
+from ssl_zoo.hardware.device import Plan
+
+__all__ = ["BATCH", "extract", "full_precision"]
+
+BATCH = 256  # images per forward pass
+
+
+def extract(
+    backbone: nn.Module,
+    split: Split,
+    size: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    hardware: Plan,
+    batch: int = BATCH,
+) -> Iterator[Tensor]:
+    """Yields the features of a split in its order, (n, F) float32 on the device, n at most `batch`.
+
+    Args:
+        backbone: on the device, in evaluation mode; images (n, C, size, size) to features (n, F).
+        split: the images; each is seen in the evaluation view, `data.split.plain_view`.
+        size: pixels.
+        mean: C values, of pixels in [0, 1].
+        std: C values above 0.
+        hardware: device and precision.
+        batch: images per forward pass.
+
+    Raises:
+        UserError: an image cannot be read.
+    """
+    device, dtype = hardware.device, hardware.dtype
+    assert not backbone.training, "features are those of an encoder in evaluation mode"
+    for images in split.plain_batches(size, batch):
+        x = normalize(images.to(device, non_blocking=True), mean, std)  # (n, C, size, size)
+        # Not around the loop: a generator would leave the modes on for whoever asks it.
+        with (
+            torch.inference_mode(),
+            full_precision(hardware.precision == "fp32"),
+            torch.autocast(device.type, dtype, enabled=dtype is not None),
+        ):
+            features: Tensor = backbone(x.contiguous(memory_format=torch.channels_last)).float()
+        yield features
+
+
+@contextmanager
+def full_precision(asked: bool = True) -> Iterator[None]:
+    """Keeps cuDNN's float32 convolutions from rounding to TF32's 10 bits, which torch lets them by default."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = before and not asked
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before

@@ -1,0 +1,1 @@
+"""Paths, folders, locks and files that appear whole or not at all."""

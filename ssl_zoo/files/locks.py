@@ -1,0 +1,102 @@
+"""One process at a time writes to a folder: a run, a suite's trial or an embedding.
+
+The lock is the operating system's, by the filelock package: it ends with its process, however that ends, so that
+none is ever stale. `.lock` in the folder names the process while it works there; what a killed process leaves of it
+locks nothing and is taken over by the next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import errno
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import BaseFileLock, FileLock, Timeout
+
+from ssl_zoo.errors import UserError
+from ssl_zoo.files.folders import check_writable, make_folder, remove_empty
+from ssl_zoo.files.records import read_record
+from ssl_zoo.files.writing import is_temporary
+
+__all__ = ["LOCK", "hold", "is_empty"]
+
+LOCK = ".lock"
+PATIENCE = 0.1  # seconds: a lock that is just being let go is waited for
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # what a file system says that has none
+
+
+def is_empty(folder: Path) -> bool:
+    """Whether a folder holds nothing, or is not there; what a killed process may leave behind does not count."""
+    return not folder.is_dir() or all(path.name == LOCK or is_temporary(path) for path in folder.iterdir())
+
+
+@contextmanager
+def hold(folder: Path, *, wait: bool = False) -> Iterator[bool]:
+    """Keeps other processes out of a folder for the time of the block. A process may hold a folder twice.
+
+    Args:
+        folder: made if it isn't there, and removed again if nothing is in it at the end.
+        wait: for the process that holds it, however long that takes.
+
+    Yields:
+        Whether others are kept out: false where the file system has no locks.
+
+    Raises:
+        UserError: another process holds the folder, which the message names; or it cannot be written to.
+    """
+    check_writable(folder, "results need a folder that can be written to", "choose another")
+    made = make_folder(folder)
+    lock = FileLock(folder / LOCK, is_singleton=True, fallback_to_soft=False, on_acquired=_sign)
+    refused = True
+    try:
+        locked = _acquire(lock, folder, wait, made)
+        refused = False
+        yield locked
+    finally:
+        if not refused and lock.lock_counter <= 1:  # 0 where there are no locks
+            with contextlib.suppress(OSError):
+                (folder / LOCK).unlink()
+        lock.release()
+        remove_empty(made)
+
+
+def _acquire(lock: BaseFileLock, folder: Path, wait: bool, made: list[Path]) -> bool:
+    try:
+        lock.acquire(timeout=-1 if wait else PATIENCE)
+    except Timeout:
+        raise UserError(
+            f"one process at a time writes to a folder; '{folder}' is written to by {_holder(folder)}; wait until it "
+            "has ended, stop it, or choose another folder"
+        ) from None
+    except (
+        FileNotFoundError
+    ):  # the process that was waited for has removed the folder, in which it left nothing
+        made[:0] = make_folder(folder)
+        return _acquire(lock, folder, wait, made)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+    return lock.is_locked
+
+
+def _sign(descriptor: int) -> None:
+    """Writes into the lock who holds it."""
+    now = datetime.datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+    holder = {"pid": os.getpid(), "host": socket.gethostname(), "started": now}
+    with contextlib.suppress(OSError):  # a full disk: then it is not named
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, json.dumps(holder).encode())  # from its beginning, where nothing has moved it
+
+
+def _holder(folder: Path) -> str:
+    """The process that holds a folder, in words."""
+    holder = read_record(folder / LOCK) or {}
+    if {"pid", "host", "started"} <= set(holder):
+        return f"process {holder['pid']} on {holder['host']}, since {holder['started']}"
+    return "another process"

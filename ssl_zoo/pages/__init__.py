@@ -1,0 +1,1 @@
+"""Pages of blocks, tables and charts, as HTML and as Markdown. Nothing here knows of runs or suites."""

@@ -1,0 +1,247 @@
+"""The charts of a report, each a function that draws on a figure: numbers in, no knowledge of runs or pages."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
+from numpy.typing import NDArray
+
+from ssl_zoo.pages.drawing import Paint, Theme
+from ssl_zoo.pages.legend import LINES, POINTS, add_legend, legend_height, short
+
+__all__ = [
+    "Interval",
+    "Series",
+    "colour",
+    "curves",
+    "curves_size",
+    "draw_lines",
+    "in_legend",
+    "intervals",
+    "map_size",
+    "points",
+    "scatter",
+]
+
+OTHERS = "others"  # of a map: those without a group
+MARKERS = "os^DvPX"  # with the colours: neighbours in a legend differ in both
+TOGETHER = 0.5  # a group is named on the map where its spread is below so much of the spread of all
+DASHES = ("-", "--", "-.", ":")
+LONGEST = 34  # letters of a run's name
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True)
+class Series:
+    """A line.
+
+    Attributes:
+        label: in the legend; empty: not there.
+        x, y: its points.
+        role: "trained", "random" or "third" of a theme, or the number of a colour.
+        band: the least and the most at each x, drawn as a shade.
+    """
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    role: str | int = "trained"
+    band: tuple[Sequence[float], Sequence[float]] | None = None
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A score with its interval; `faded` is drawn in grey."""
+
+    label: str
+    value: float
+    low: float
+    high: float
+    faded: bool = False
+
+
+def curves(
+    title: str,
+    series: Sequence[Series],
+    *,
+    x: str = "epoch",
+    baselines: Sequence[tuple[str, float]] = (),
+    percent: bool = False,
+    log_y: bool = False,
+    bottom: float | None = None,
+) -> Paint:
+    """Lines over a common axis, with baselines as dashed lines."""
+
+    def paint(figure: Figure, theme: Theme) -> None:
+        axes = figure.subplots()
+        handles = draw_lines(
+            axes, theme, title, series, baselines, percent=percent, bottom=bottom, log_y=log_y
+        )
+        axes.set_xlabel(x)
+        if len(in_legend(series)) > 1:
+            add_legend(figure, handles, in_legend(series), LINES)
+
+    return paint
+
+
+def draw_lines(
+    axes: Axes,
+    theme: Theme,
+    title: str,
+    series: Sequence[Series],
+    baselines: Sequence[tuple[str, float]] = (),
+    *,
+    percent: bool = False,
+    log_y: bool = False,
+    bottom: float | None = None,
+) -> list[Line2D]:
+    """Draws `curves` on axes; returns the lines of those series that have a label."""
+    handles: list[Line2D] = []
+    for number, one in enumerate(series):
+        dash = DASHES[one.role // 10 % 4] if isinstance(one.role, int) else DASHES[number % 4]
+        mark = "o" if len(one.x) < 60 and not log_y else ""
+        ink = colour(one.role, theme)
+        drawn = axes.plot(one.x, one.y, dash, color=ink, marker=mark, markersize=2)
+        if one.band is not None:
+            shade = 0.2 if len(series) < 5 else 0.1
+            axes.fill_between(one.x, *one.band, color=ink, alpha=shade, linewidth=0)
+        handles += drawn if one.label else []
+    for name, height in baselines:
+        axes.axhline(height, color=theme.muted, linestyle=(0, (4, 3)), linewidth=1)
+        axes.annotate(
+            name, (1, height), (0, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
+            ha="right", va="bottom", fontsize=7,
+            color=theme.muted, path_effects=[withStroke(linewidth=2, foreground=theme.ground)], zorder=5,
+        )  # fmt: skip
+    axes.set_title(title)
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    if log_y:
+        axes.set_yscale("log")
+        axes.yaxis.set_minor_locator(NullLocator())  # half the time of drawing
+        axes.yaxis.set_major_formatter(FuncFormatter(_power))  # matplotlib's own is mathtext
+    if percent:
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    if bottom is not None:
+        axes.set_ylim(bottom=bottom)
+    return handles
+
+
+def curves_size(series: Sequence[Series]) -> tuple[float, float]:
+    """Inches of wide `curves`, its legend included."""
+    return 4.6, 2.9 + legend_height(in_legend(series), 4.6, LINES)
+
+
+def scatter(title: str, xy: NDArray[np.float32], groups: NDArray[np.int64], names: Sequence[str]) -> Paint:
+    """A map of N points (N, 2), by colour and shape of their group; group -1 is grey and has no name."""
+
+    def paint(figure: Figure, theme: Theme) -> None:
+        axes = figure.subplots()
+        axes.set_title(title)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_aspect("equal", adjustable="datalim")
+        axes.spines[:].set_visible(False)
+        area = float(np.clip(12000 / max(len(xy), 1), 6, 30))
+        # The points become an image within the drawing: thousands of shapes would make it huge.
+        style: dict[str, Any] = {"rasterized": True, "linewidths": 0, "alpha": 0.85}
+        rest, labels = xy[groups < 0], [short(name) for name in names]
+        handles: list[PathCollection] = []
+        if len(rest):
+            labels.append(OTHERS)
+            grey = axes.scatter(rest[:, 0], rest[:, 1], s=area / 2, color=theme.rule, **style)
+        for group in range(len(names)):
+            there = xy[groups == group]
+            mark = MARKERS[group % len(MARKERS)]
+            ink = colour(group, theme)
+            handles.append(axes.scatter(there[:, 0], there[:, 1], s=area, color=ink, marker=mark, **style))
+        if len(rest):
+            handles.append(grey)
+        for group, name in enumerate(names if len(names) <= 12 else ()):
+            there = xy[groups == group]
+            if len(there) and _spread(there) < TOGETHER * _spread(xy):
+                halo = [withStroke(linewidth=2.5, foreground=theme.ground)]
+                middle = there[np.square(there - np.median(there, axis=0)).sum(axis=1).argmin()]
+                axes.annotate(short(name), middle, ha="center", va="center", path_effects=halo, weight="bold")
+        for handle in add_legend(figure, handles, labels, POINTS).legend_handles:
+            if handle is not None:
+                handle.set_sizes([22])  # type: ignore[attr-defined]
+
+    return paint
+
+
+def map_size(names: Sequence[str]) -> tuple[float, float]:
+    """Inches of a `scatter`, its legend included."""
+    return 4.0, 3.7 + legend_height([*map(short, names), OTHERS], 4.0, POINTS)
+
+
+def intervals(title: str, rows: Sequence[Interval]) -> Paint:
+    """Scores as points with intervals, one row each, the first on top."""
+
+    def paint(figure: Figure, theme: Theme) -> None:
+        axes = figure.subplots()
+        for height, row in enumerate(reversed(rows)):
+            ink = theme.muted if row.faded else theme.trained
+            axes.plot([row.low, row.high], [height, height], color=ink, linewidth=2, solid_capstyle="butt")
+            axes.plot(
+                row.value, height, "o", color=ink, markersize=5, fillstyle="none" if row.faded else "full"
+            )
+        axes.set_yticks(range(len(rows)), [short(row.label, LONGEST) for row in reversed(rows)])
+        axes.set_ylim(-0.6, len(rows) - 0.4)
+        axes.tick_params(axis="y", length=0, labelcolor=theme.ink)
+        axes.spines["left"].set_visible(False)
+        axes.set_title(title, x=0)
+        axes.grid(axis="y", visible=False)
+
+    return paint
+
+
+def points(title: str, xy: Sequence[tuple[float, float]], labels: Sequence[str], *, x: str, y: str) -> Paint:
+    """Labelled points; y is a share of 1."""
+
+    def paint(figure: Figure, theme: Theme) -> None:
+        axes = figure.subplots()
+        axes.plot(*zip(*xy, strict=True), "o", color=theme.trained, markersize=4)
+        for place, label in zip(xy, labels, strict=True):
+            axes.annotate(
+                label, place, xytext=(3, 3), textcoords="offset points", fontsize=6.5, color=theme.muted
+            )
+        axes.set_title(title)
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        axes.margins(0.12)
+
+    return paint
+
+
+def colour(role: str | int, theme: Theme) -> str:
+    """A theme's colour by its role or its number."""
+    if isinstance(role, int):
+        return theme.classes[role % len(theme.classes)]
+    return str(getattr(theme, role))
+
+
+def _spread(xy: NDArray[np.float32]) -> float:
+    """Median distance from the middle."""
+    return float(np.median(np.linalg.norm(xy - np.median(xy, axis=0), axis=1)))
+
+
+def in_legend(series: Sequence[Series]) -> list[str]:
+    """Their labels, cut to the room that there is."""
+    return [short(one.label, LONGEST) for one in series if one.label]
+
+
+def _power(value: float, _: int | None = None) -> str:
+    """A power of ten as it is written by hand."""
+    return f"10{str(round(math.log10(value))).translate(RAISED)}" if value > 0 else ""

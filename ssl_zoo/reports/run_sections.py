@@ -1,0 +1,217 @@
+"""The parts of a report that a run's own files tell: verdict, accuracies, diagnostics, evaluations, how it was made."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ssl_zoo.config.compose import config_hash, to_yaml
+from ssl_zoo.pages.page import Badge, Block, Details, Fact, Prose, Section, Table, number, percent, seconds
+from ssl_zoo.runs.checkpoints import LAST
+from ssl_zoo.runs.naming import differences, variant
+from ssl_zoo.runs.run_files import Row, command, environment, metrics
+from ssl_zoo.runs.saved_run import SavedRun
+
+__all__ = ["Told", "accuracies", "badge", "diagnostics", "facts", "made", "name_of", "title"]
+
+MEANING = {
+    "output_std_ratio": "Standard deviation of z/|z| per channel, times √d. 1: spread evenly; 0: all outputs are one "
+    "vector, complete collapse.",
+    "center_ratio": "Length of the mean of z/|z|: the part that all images share. 0: none; 1: collapsed.",
+    "residual_ratio": "Mean distance of z/|z| from that centre: the part that tells images apart. 0: collapsed.",
+    "effective_rank": "How many directions the differences between images use. Low while the first figure is high: "
+    "dimensional collapse.",
+    "alignment": "Mean squared distance between two views of an image. Lower: the views count for less.",
+    "uniformity": "How evenly the images lie on the sphere. 0: all in one place; −4: as even as chance makes it.",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Told:
+    """What a run's files say of the weights of a checkpoint; figures that are not there are None."""
+
+    run: SavedRun
+    result: Mapping[str, Any]  # empty for an unfinished run, and for a checkpoint that is not of its end
+    rows: list[Row]  # up to the checkpoint's epoch
+
+    @classmethod
+    def of(cls, run: SavedRun) -> Told:
+        """Reads them."""
+        rows = [row for row in metrics(run.folder) if row.get("epoch", math.inf) <= run.position.epoch]
+        return cls(run, (run.result or {}) if run.is_last else {}, rows)
+
+    @property
+    def verdict(self) -> str:
+        """The verdict in a word; `unfinished` where there is none yet."""
+        return str(self.result.get("verdict") or ("no verdict" if self.run.is_finished else "unfinished"))
+
+    @property
+    def reason(self) -> str:
+        """The verdict's sentence."""
+        if self.result:
+            reason = str(self.result.get("verdict_reason") or "")
+            return reason[:1].upper() + reason[1:]
+        done, epochs = self.run.position.epoch, self.run.config.epochs
+        if self.run.result:
+            return (
+                f"A checkpoint of epoch {done} of {epochs}. The verdict, the linear probe and the baselines of "
+                "result.json are of the run's end and not of these weights: they are left out."
+            )
+        return (
+            f"{done} of {epochs} epochs are trained and there is no result.json: no verdict yet, no linear probe and "
+            "no baselines. What follows is of the last checkpoint."
+        )
+
+    def figure(self, name: str) -> float | None:
+        """A figure of result.json or, without it, the last one measured."""
+        value = self.result.get(name) if self.result else _last(self.rows, name)
+        return value if isinstance(value, (int, float)) else None
+
+    def baseline(self, name: str) -> float | None:
+        """One of the baselines."""
+        value = (self.result.get("baselines") or {}).get(name)
+        return value if isinstance(value, (int, float)) else None
+
+
+def name_of(run: SavedRun) -> str:
+    """The folder's name, with the checkpoint's where it is not the run's last."""
+    return run.folder.name if run.path.name == LAST else f"{run.folder.name}/{run.path.name}"
+
+
+def title(told: Told) -> str:
+    """For instance `simsiam, stop_gradient: no on digits`."""
+    return f"{variant(told.run.config)} on {told.run.config.data.name}"
+
+
+def facts(told: Told, width: int) -> list[Fact]:
+    """The figures at the top; `width` is that of the embeddings."""
+    linear, knn = told.figure("linear_top1"), told.figure("knn_top1")
+    found = []
+    if linear is not None:
+        found.append(Fact("Linear probe, top-1", percent(linear), _against(told, "linear")))
+    if knn is not None:
+        found.append(Fact("kNN, top-1", percent(knn), _against(told, "knn")))
+    std, rank = told.figure("output_std_ratio"), told.figure("effective_rank")
+    found += [
+        Fact("Output std ratio", number(std, 2), "1 spread evenly, 0 collapsed; of augmented views"),
+        Fact("Effective rank", number(rank), f"of {width} dimensions of z/|z|, of augmented views"),
+    ]
+    return found
+
+
+def accuracies(told: Told, labelled: bool | None) -> Section:
+    """Linear probe and kNN beside what the same classifiers reach without any training.
+
+    Args:
+        told: the run.
+        labelled: whether the run's own data has labels; None where other data is looked at.
+    """
+    result, rows = told.result, []
+    linear, spread, knn = (told.figure(name) for name in ("linear_top1", "linear_top1_std", "knn_top1"))
+    blocks: list[Block] = []
+    if linear is None and knn is None:
+        return Section("accuracy", "Accuracy", [Prose(f"No accuracies: {_why_none(told, labelled)}.")])
+    rows.append(("trained encoder", percent(linear, spread), percent(knn)))
+    for name, phrases in (("random_encoder", "untrained encoder"), ("pixels", "raw pixels")):
+        pair = [told.baseline(f"{name}_{kind}_top1") for kind in ("linear", "knn")]
+        if any(value is not None for value in pair):
+            rows.append((phrases, percent(pair[0]), percent(pair[1])))
+    protocols = [
+        f"{name}: {result[key]}"
+        for name, key in (("Linear probe", "linear_protocol"), ("kNN", "knn_protocol"))
+        if result.get(key)
+    ]
+    when = "after the last epoch" if result else f"the last measured in {told.run.position.epoch} epochs"
+    caption = f"Top-1 accuracy on the test images, {when}. " + ". ".join(protocols)
+    if spread is not None and math.isfinite(spread):
+        caption += ". ±: standard deviation over the draws"
+    blocks.append(Table(("features", "linear probe", "kNN"), rows, f"{caption.rstrip('. ')}."))
+    return Section("accuracy", "Accuracy", blocks)
+
+
+def diagnostics(told: Told) -> Section:
+    """How the embeddings lie on the sphere, trained and untrained."""
+    start = told.rows[0] if told.rows and told.rows[0].get("epoch") == 0 else {}
+    rows = [
+        (name.replace("_", " "), number(told.figure(name)), number(start.get(name)), meaning)
+        for name, meaning in MEANING.items()
+    ]
+    caption = "Of the embeddings of augmented views, after the last epoch measured and, untrained, before the first."
+    table = Table(("figure", "trained", "untrained", "meaning"), rows, caption, wordy=True)
+    return Section("collapse", "Collapse diagnostics", [table])
+
+
+def made(told: Told, report_command: str) -> Section:
+    """Where the run stands against its paper, what it cost, and how to make it again."""
+    run, result, surroundings = told.run, told.result, environment(told.run.folder)
+    blocks: list[Block] = []
+    differing = result.get("differs_from_paper") or differences(run.config)
+    if differing:
+        rows = [(axis.replace("_", " "), _word(value)) for axis, value in differing.items()]
+        caption = f"Axes on which this run stands elsewhere than {run.config.method.name} in its paper."
+        blocks.append(Table(("axis", "here"), rows, caption))
+    else:
+        blocks.append(Prose(f"On every axis this run stands where the paper has {run.config.method.name}."))
+    cost = (
+        ("epochs", f"{run.position.epoch} of {run.config.epochs}"),
+        ("training", seconds(result.get("train_seconds"))),
+        ("views per second", number(result.get("views_per_second"))),
+        (
+            "peak memory",
+            "–" if result.get("peak_memory_mb") is None else f"{result['peak_memory_mb']:.0f} MiB",
+        ),
+        ("device", str(surroundings.get("device") or "–")),
+        ("precision", str(surroundings.get("precision") or "–")),
+    )
+    blocks.append(Table(("figure", "value"), cost, "Cost of the training; measurements are not counted."))
+    phrases = command(surroundings)
+    if phrases is not None:
+        blocks.append(
+            Details("The command that began the run; choose a new run_dir for another:", phrases, True)
+        )
+    else:
+        blocks.append(Prose("The run was begun from Python; its configuration below is complete."))
+    blocks.append(Details("This report:", report_command, True))
+    used = result.get("versions") or surroundings.get("versions") or {}
+    versions = "\n".join(f"{name} {value}" for name, value in used.items())
+    commit = result.get("git_commit") or surroundings.get("git_commit") or "not recorded"
+    known = [f"commit {commit}", f"config {config_hash(run.config)}", f"weights {run.digest}"]
+    blocks.append(Details("Commit and versions", "\n".join([*known, versions]).strip()))
+    blocks.append(Details("config.yaml", to_yaml(run.config)))
+    return Section("made", "How it was made", blocks)
+
+
+def badge(told: Told) -> Badge:
+    """The verdict."""
+    return Badge(told.verdict)
+
+
+def _last(rows: list[Row], name: str) -> float | None:
+    return next((row[name] for row in reversed(rows) if name in row), None)
+
+
+def _why_none(told: Told, labelled: bool | None) -> str:
+    if told.result.get("linear_protocol"):
+        return "they were measured, and are not finite"
+    if labelled is False:
+        return "the data has no labels"
+    if not told.result:
+        return f"none were measured in {told.run.position.epoch} epochs"
+    if labelled:
+        return "there were no test images"
+    return "the data that the run was trained on has no labels, or no test images"
+
+
+def _against(told: Told, kind: str) -> str:
+    parts = [
+        f"{phrases} {percent(value)}"
+        for name, phrases in (("random_encoder", "untrained"), ("pixels", "pixels"))
+        if (value := told.baseline(f"{name}_{kind}_top1")) is not None
+    ]
+    return ", ".join(parts)
+
+
+def _word(value: Any) -> str:
+    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)

@@ -1,0 +1,242 @@
+"""The comparison of several runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shlex
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ssl_zoo.monitors.label_free import ORDER, label_free, resampled
+from ssl_zoo.pages.charts import Interval, intervals
+from ssl_zoo.pages.drawing import chart
+from ssl_zoo.pages.legend import drawable
+from ssl_zoo.pages.page import Block, Details, Gallery, Page, Prose, Section, number, percent
+from ssl_zoo.reports.encode import Outputs, encode
+from ssl_zoo.reports.image_sample import data_of, load_images
+from ssl_zoo.reports.options import ReportConfig
+from ssl_zoo.reports.ranking import (
+    LAYERS,
+    Contender,
+    Z,
+    correlations,
+    overlap,
+    rank,
+    who_is_better,
+    widths_differ,
+)
+from ssl_zoo.reports.run_sections import Told, name_of
+from ssl_zoo.reports.runs_sections import (
+    NAMES,
+    Entry,
+    overlaid_curves,
+    overlaid_spectra,
+    reasons,
+    score_table,
+    settings,
+    trust,
+)
+from ssl_zoo.runs.saved_run import SavedRun
+
+__all__ = ["comparison_of"]
+
+
+def comparison_of(
+    runs: Sequence[SavedRun], config: ReportConfig, overrides: Sequence[str], say: Callable[[str], None]
+) -> tuple[Page, dict[str, Any]]:
+    """Scores all runs on the same images and says which is better; nothing is written.
+
+    Args:
+        runs: two or more; the images are those of the first unless the overrides name others.
+        config: the options.
+        overrides: about the data.
+        say: is given a line for the person who waits.
+
+    Returns:
+        The page, and its figures.
+
+    Raises:
+        UserError: the images are not there, or cannot be read; a weight is missing.
+    """
+    said, entries, names = "", [], _names(runs)
+    comparable = _one_protocol(runs)
+    for run, name in zip(runs, names, strict=True):
+        data = data_of(overrides, run, runs[0])
+        images = load_images(data, config.samples, config.seed)
+        if not said:
+            said = images.in_words
+            say(f"scoring {len(runs)} runs on {said}")
+        (outputs,) = encode([run.method().encoder], images, run.config.augment.size, data)
+        entries.append(_entry(run, name, outputs, config.seed, comparable))
+        say(f"  {name}: {_in_words(entries[-1].contender)}")
+    order = {one.name: place for place, one in enumerate(rank([e.contender for e in entries]))}
+    entries.sort(key=lambda entry: order[entry.contender.name])
+    contenders = [entry.contender for entry in entries]
+    sections = [
+        _answer(contenders, said),
+        score_table(entries, comparable),
+        trust(contenders),
+        overlaid_curves(entries),
+        overlaid_spectra(entries),
+        settings(entries),
+        Section("reasons", "Verdicts", [reasons(entries)]),
+    ]
+    command = shlex.join(["ssl-zoo", "report", *config.run, *config.overrides(), *overrides])
+    sections.append(Section("made", "How it was made", [Details("This comparison:", command, True)]))
+    page = Page(
+        title=f"{len(runs)} runs compared",
+        kicker="ssl-zoo report",
+        lead=_headline(contenders),
+        sections=[section for section in sections if section is not None],
+        foot=f"All runs are scored on {said}, without augmentation. This page needs no network and no other file.",
+    )
+    return page, _record(contenders)
+
+
+def _in_words(contender: Contender) -> str:
+    """Sums up in a line what speaks for a run and against it."""
+    probe = "" if contender.linear is None else f" · linear probe {percent(contender.linear)}"
+    half = number(Z * getattr(contender.errors["embeddings"], ORDER), 2)
+    return f"{NAMES[ORDER]} {number(contender.score)} ± {half}{probe} · {contender.verdict}"
+
+
+def _entry(run: SavedRun, name: str, outputs: Outputs, seed: int, comparable: bool) -> Entry:
+    told = Told.of(run)
+    layers = {"features": outputs.features, "embeddings": outputs.embeddings}
+    contender = Contender(
+        name=name,
+        verdict=told.verdict if outputs.finite else "diverged",
+        scores={layer: label_free(x) for layer, x in layers.items()},
+        errors={layer: resampled(x, seed=seed) for layer, x in layers.items()},
+        widths={layer: x.shape[1] for layer, x in layers.items()},
+        linear=told.figure("linear_top1") if comparable else None,
+    )
+    return Entry(told, contender, outputs)
+
+
+def _names(runs: Sequence[SavedRun]) -> list[str]:
+    """Folder names, with a checkpoint's that is not the last; with as much of the path as tells them apart."""
+    short = [name_of(run) for run in runs]
+    if len(set(short)) == len(short):
+        return short
+    root = os.path.commonpath([run.folder.resolve().parent for run in runs])
+    parents = [os.path.relpath(run.folder.resolve().parent, root) for run in runs]
+    return [os.path.normpath(os.path.join(*pair)) for pair in zip(parents, short, strict=True)]
+
+
+def _one_protocol(runs: Sequence[SavedRun]) -> bool:
+    """Whether the runs' linear probes were measured alike: on the same data, in the same way."""
+    results = [told.result for told in map(Told.of, runs) if told.figure("linear_top1") is not None]
+    return len({(str(r.get("data")), str(r.get("linear_protocol"))) for r in results}) == 1
+
+
+def _headline(contenders: Sequence[Contender]) -> str:
+    """The answer in a sentence or two; where labels say otherwise, that as well."""
+    answer, (best, _) = _by_score(contenders), who_is_better(contenders)
+    able = [one for one in contenders if one.may_be_best]
+    if widths_differ(able) and "width" not in answer:
+        answer += " The outputs differ in width, with which the score grows."
+    first = _first_by_probe(contenders)
+    if best is None or first is None or first.name == best.name:
+        return answer
+    return f"{answer} The linear probe, which needs labels, puts {first.name} first."
+
+
+def _first_by_probe(contenders: Sequence[Contender]) -> Contender | None:
+    known = [one for one in contenders if one.linear is not None]
+    return max(known, key=lambda one: one.linear or 0.0) if len(known) > 1 else None
+
+
+def _by_score(contenders: Sequence[Contender]) -> str:
+    best, close = who_is_better(contenders)
+    if best is None:
+        return "None of these runs can be called best: each one collapsed, diverged or did not learn."
+    able = sum(one.may_be_best for one in contenders)
+    out = len(contenders) - able
+    if able == 1:
+        return f"{best.name} is the only one not ruled out by its verdict; its score decides nothing."
+    aside = f" {out} {'is' if out == 1 else 'are'} ruled out by verdict." if out else ""
+    if close:
+        wider = [one for one in close if one.width != best.width]
+        if wider and not overlap(wider[0], best):
+            why = (
+                f"its outputs are {best.width} wide and those of {wider[0].name} {wider[0].width}, and the score "
+                "grows with the width"
+            )
+        else:
+            others = close[0].name if len(close) == 1 else f"{len(close)} others"
+            why = f"{others} cannot be told from it"
+        return f"Undecided: {best.name} has the highest label-free score, but {why}.{aside}"
+    return f"{best.name} has the highest label-free score of the {able} that may be best.{aside}"
+
+
+def _answer(contenders: Sequence[Contender], said: str) -> Section:
+    best, close = who_is_better(contenders)
+    lines = [
+        f"The score is the {NAMES[ORDER]} of the projector's outputs: over how many directions of like strength the "
+        f"images are spread. It needs no labels. All runs are scored on {said}. An interval covers 95 % of what "
+        "another choice of such images would give; it says nothing of another training seed, which often moves a run "
+        "by more."
+    ]
+    alike = [one.name for one in close if best is not None and overlap(one, best)]
+    if best is not None and alike:
+        lines.append(
+            f"Between {best.name} and {', '.join(alike)} the order is undecided: their intervals overlap."
+        )
+    first = _first_by_probe(contenders)
+    if first is not None:
+        agrees = best is not None and first.name == best.name
+        lines.append(
+            f"By the linear probe, which does need labels and is the better judge where there are some, "
+            f"{first.name} is first with {percent(first.linear)}: {'the same run' if agrees else 'another run'}."
+        )
+    if widths_differ(contenders):
+        lines.append(
+            "The outputs differ in width. Ranks are bounded by it and grow with it: they compare outputs of one width. "
+            "Where the first two of the order differ in it, the order is undecided."
+        )
+    shown = [one for one in contenders if one.score == one.score]
+    rows = [
+        Interval(label, one.score, *one.interval, faded=not one.may_be_best)
+        for label, one in zip(drawable([one.name for one in contenders], "run"), contenders, strict=True)
+        if one.score == one.score
+    ]
+    if not rows:
+        return Section("better", "Which is better", [Prose(line) for line in lines])
+    told = "; ".join(
+        f"{one.name} {number(one.score)} ({number(one.interval[0])} to {number(one.interval[1])})"
+        for one in shown
+    )
+    picture = chart(
+        "scores",
+        intervals(f"{NAMES[ORDER]} of the projector's outputs", rows),
+        alt=f"{NAMES[ORDER].capitalize()} with 95 % intervals: {told}.",
+        caption="Hollow: runs that their verdict rules out, whatever their score. Numbers, if any, are the table's.",
+        size=(5.2, 0.9 + 0.22 * len(rows)),
+    )
+    blocks: list[Block] = [Prose(line) for line in lines]
+    return Section("better", "Which is better", [*blocks, Gallery([picture], wide=True)])
+
+
+def _record(contenders: Sequence[Contender]) -> dict[str, Any]:
+    best, close = who_is_better(contenders)
+    count, found = correlations(contenders)
+    return {
+        "order": f"{ORDER} of the projector's outputs",
+        "widths_differ": widths_differ(contenders),
+        "best": None if best is None or close else best.name,
+        "undecided": [one.name for one in (best, *close) if one is not None] if close else [],
+        "runs_scored": [
+            {
+                "name": one.name,
+                "verdict": one.verdict,
+                "linear_top1": one.linear,
+                "width": one.width,
+                **{layer: dataclasses.asdict(one.scores[layer]) for layer in LAYERS},
+            }
+            for one in contenders
+        ],
+        "spearman": {f"{layer}.{name}": value for (layer, name), value in found.items()},
+        "spearman_runs": count,
+    }

@@ -1,0 +1,219 @@
+"""The parts of a comparison: tables of scores, settings and verdicts, and curves over one another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ssl_zoo.config.compose import to_mapping
+from ssl_zoo.monitors.label_free import ORDER, spectrum
+from ssl_zoo.pages.charts import Series, curves, curves_size, points
+from ssl_zoo.pages.drawing import chart
+from ssl_zoo.pages.legend import drawable
+from ssl_zoo.pages.page import Badge, Block, Gallery, Prose, Section, Table, number, percent
+from ssl_zoo.reports.encode import LAYER_NAMES, Outputs
+from ssl_zoo.reports.ranking import LAYERS, SCORES, Contender, Z, correlations
+from ssl_zoo.reports.run_sections import Told
+from ssl_zoo.runs.run_files import column
+
+__all__ = [
+    "NAMES",
+    "Entry",
+    "overlaid_curves",
+    "overlaid_spectra",
+    "reasons",
+    "score_table",
+    "settings",
+    "trust",
+]
+
+COLOURED = 10  # runs at most that have a colour of their own
+NAMES = {
+    "rankme": "RankMe",
+    "alpha_req": "alpha-ReQ",
+    "effective_rank": "effective rank",
+    "participation_ratio": "participation ratio",
+}
+PANELS = (
+    ("knn_top1", "kNN top-1", True),
+    ("output_std_ratio", "Output std ratio", False),
+    ("effective_rank", "Effective rank of z/|z|", False),
+)
+# Where runs are written and how fast they go: no difference between them.
+PASSED_OVER = ("run_dir", "resume", "trainer.", "data.root", "data.workers", "data.cache_mb", "compile")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run with what was measured of it."""
+
+    told: Told
+    contender: Contender
+    outputs: Outputs
+
+
+def score_table(entries: Sequence[Entry], comparable: bool) -> Section:
+    """All scores, a row for each run."""
+    rows: list[tuple[str | Badge, ...]] = []
+    for place, entry in enumerate(entries, 1):
+        one, told = entry.contender, entry.told
+        half = Z * getattr(one.errors["embeddings"], ORDER)
+        rows.append(
+            (
+                f"{place}. {one.name}",
+                Badge(one.verdict),
+                f"{number(one.score)} ± {number(half, 2)}",
+                percent(told.figure("linear_top1"), told.figure("linear_top1_std")),
+                percent(told.figure("knn_top1")),
+                *(number(getattr(one.scores["embeddings"], name)) for name in SCORES if name != ORDER),
+                *(number(getattr(one.scores["features"], name)) for name in SCORES),
+                f"{one.widths['features']} / {one.widths['embeddings']}",
+            )
+        )
+    header = (
+        "run", "verdict", f"{NAMES[ORDER]}, z", "linear probe", "kNN",
+        *(f"{NAMES[name]}, z" for name in SCORES if name != ORDER), *(f"{NAMES[name]}, f" for name in SCORES),
+        "width f / z",
+    )  # fmt: skip
+    caption = (
+        f"By {NAMES[ORDER]} of z, the projector's outputs; f are the backbone's features. Runs that their verdict "
+        "rules out come last. ± of scores: 95 %, over the images; of the linear probe: std over its draws."
+    )
+    if not comparable and any(entry.told.figure("linear_top1") is not None for entry in entries):
+        caption += (
+            " The linear probes were measured on different data or in different ways: not to be compared."
+        )
+    return Section("table", "All scores", [Table(header, rows, caption)])
+
+
+def trust(contenders: Sequence[Contender]) -> Section:
+    """How the scores go with the linear probe over these runs."""
+    heading, (count, found) = "How far to trust the score", correlations(contenders)
+    if not found:
+        text = (
+            f"Labels would tell: of these runs {count} {'has' if count == 1 else 'have'} a linear probe that can be "
+            "compared, and a rank correlation takes four. Over 47 runs on digits, of 5 methods and their swaps, made "
+            "after the score was chosen, its Spearman correlation with the linear probe was 0.79, and 0.53 over the "
+            "35 healthy ones (docs/results/label-free.md of ssl-zoo)."
+        )
+        return Section("trust", heading, [Prose(text)])
+    rows = [(NAMES[name], *(number(found[layer, name], 2) for layer in LAYERS)) for name in SCORES]
+    caption = (
+        f"Spearman's rank correlation with the linear probe over {count} of these runs; alpha-ReQ by its distance from "
+        "1. 1: the same order; 0: no relation. Runs that differ by their seed alone are no independent evidence."
+    )
+    known = [one for one in contenders if one.linear is not None and one.score == one.score]
+    places = [(one.score, one.linear or 0.0) for one in known]
+    labels = [str(contenders.index(one) + 1) for one in known]
+    rho = found["embeddings", ORDER]
+    picture = chart(
+        "score-and-probe",
+        points("Score and linear probe", places, labels, x=f"{NAMES[ORDER]} of z", y="linear probe, top-1"),
+        alt=f"{len(known)} runs by score and linear probe; rank correlation {number(rho, 2)}.",
+        caption="Numbers as in the table.",
+        size=(4.6, 3.2),
+    )
+    text = (
+        "Where labels exist, the score's order can be held against theirs. Here the rank correlation is "
+        f"{number(rho, 2)}."
+    )
+    table = Table(("score", *(LAYER_NAMES[layer] for layer in LAYERS)), rows, caption)
+    return Section("trust", heading, [Prose(text), table, Gallery([picture], wide=True)])
+
+
+def overlaid_curves(entries: Sequence[Entry]) -> Section | None:
+    """Learning curves, one line for each run."""
+    panels = list(PANELS)
+    if len({entry.told.run.config.method.name for entry in entries}) == 1:
+        panels.insert(0, ("loss", "Training loss", False))  # the losses of two methods are no one scale
+    pictures, labels = [], _labels(entries)
+    for name, heading, is_share in panels:
+        series, told = [], []
+        for place, entry in enumerate(entries[:COLOURED]):
+            x, y = column(entry.told.rows, name)
+            if y:
+                series.append(Series(labels[place], x, y, place))
+                told.append(f"{entry.contender.name} {(percent if is_share else number)(y[-1])}")
+        if series:
+            bottom = None if name in ("loss", "knn_top1") else 0.0
+            paint = curves(heading, series, percent=is_share, bottom=bottom)
+            alt = f"{heading} over the epochs; at the last: {', '.join(told)}."
+            file = f"curves-{name.replace('_', '-')}"
+            pictures.append(chart(file, paint, alt=alt, size=curves_size(series)))
+    if not pictures:
+        return None
+    return Section("curves", "Learning curves", [*_only_some(entries), Gallery(pictures, wide=True)])
+
+
+def overlaid_spectra(entries: Sequence[Entry]) -> Section | None:
+    """Spectra, one line for each run."""
+    pictures, labels = [], _labels(entries)
+    for key, layer in LAYER_NAMES.items():
+        series, told = [], []
+        for place, entry in enumerate(entries[:COLOURED]):
+            if not entry.outputs.finite:
+                continue
+            values = spectrum(getattr(entry.outputs, key))
+            shares = (values / values.sum())[values > 0].tolist()
+            series.append(Series(labels[place], range(1, len(shares) + 1), shares, place))
+            told += [f"{entry.contender.name} {percent(shares[0])}"] if shares else []
+        if series:
+            paint = curves(layer.capitalize(), series, x="eigenvalue, by size", log_y=True)
+            alt = f"Eigenvalues of the covariance of the {layer}; the largest holds of the variance: {', '.join(told)}."
+            pictures.append(chart(f"spectra-{key}", paint, alt=alt, size=curves_size(series)))
+    if not pictures:
+        return None
+    return Section("spectrum", "Spectra", [*_only_some(entries), Gallery(pictures, wide=True)])
+
+
+def _labels(entries: Sequence[Entry]) -> list[str]:
+    """What the runs are called in pictures; numbers are those of the table."""
+    return drawable([entry.contender.name for entry in entries], "run")
+
+
+def _only_some(entries: Sequence[Entry]) -> list[Block]:
+    if len(entries) <= COLOURED:
+        return []
+    return [
+        Prose(f"The first {COLOURED} of the table; the other {len(entries) - COLOURED} are left out here.")
+    ]
+
+
+def settings(entries: Sequence[Entry]) -> Section:
+    """The keys in which the configurations differ."""
+    flat = [_flat(to_mapping(entry.told.run.config)) for entry in entries]
+    keys = [
+        key for key in dict.fromkeys(key for one in flat for key in one) if not key.startswith(PASSED_OVER)
+    ]
+    differing = [key for key in keys if len({repr(one.get(key)) for one in flat}) > 1]
+    if not differing:
+        text = "The configurations are the same in all that is computed."
+        return Section("settings", "What differs", [Prose(text)])
+    rows = [
+        (entry.contender.name, *(_word(one.get(key, "–")) for key in differing))
+        for entry, one in zip(entries, flat, strict=True)
+    ]
+    table = Table(("run", *differing), rows, "Keys of the configurations that are not alike in all runs.")
+    return Section("settings", "What differs", [table])
+
+
+def reasons(entries: Sequence[Entry]) -> Table:
+    """The verdicts in full."""
+    rows = [(e.contender.name, Badge(e.contender.verdict), e.told.reason) for e in entries]
+    return Table(("run", "verdict", "reason"), rows, "The verdict of each run, in its own words.", wordy=True)
+
+
+def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(values, dict):
+        return {prefix: values}
+    return {
+        key: value
+        for name, inner in values.items()
+        for key, value in _flat(inner, f"{prefix}.{name}" if prefix else str(name)).items()
+    }
+
+
+def _word(value: Any) -> str:
+    """As YAML and the command line write it."""
+    return {"True": "true", "False": "false", "None": "null"}.get(str(value), str(value))

@@ -1,0 +1,73 @@
+"""The report of a suite: one page in HTML and in Markdown, its pictures, and all figures as CSV."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ssl_zoo.files.writing import write_file
+from ssl_zoo.pages.markdown import markdown
+from ssl_zoo.pages.page import Fact, Page
+from ssl_zoo.reports.suite_claims import claims, missing, tally
+from ssl_zoo.reports.suite_csv import sheet
+from ssl_zoo.reports.suite_curves import learning_curves
+from ssl_zoo.reports.suite_figures import figures
+from ssl_zoo.reports.suite_provenance import again, cost, protocol
+from ssl_zoo.reports.suite_table import results
+from ssl_zoo.suites.record import SuiteRecord
+
+__all__ = ["contents", "page_of", "write_report"]
+
+
+def contents(record: SuiteRecord, folder: Path) -> dict[str, bytes]:
+    """The files of a suite's report by name: report.html, report.md, results.csv and each picture as a PNG.
+
+    Args:
+        record: what came of the suite, finished or not.
+        folder: of the suite; the runs' folders are relative to it. Their metrics.csv give the learning curves.
+    """
+    page = page_of(record, folder)
+    texts = {"report.md": markdown(page), "results.csv": sheet(record)}
+    return {**page.contents(), **{name: text.encode(errors="replace") for name, text in texts.items()}}
+
+
+def write_report(record: SuiteRecord, folder: Path) -> None:
+    """Writes the files into the suite's folder, each whole or not at all."""
+    for name, file in contents(record, folder).items():
+        write_file(folder / name, file)
+
+
+def page_of(record: SuiteRecord, folder: Path) -> Page:
+    """The page: the claims first, then the table that they are judged by, and last how it was made."""
+    sections = [
+        claims(record),
+        results(record),
+        learning_curves(record, folder),
+        figures(record),
+        cost(record, folder),
+        protocol(record),
+        again(record),
+    ]
+    return Page(
+        title=record.title,
+        kicker=f"{record.paper}, {record.section}",
+        source=record.source if record.source.startswith(("https://", "http://")) else "",
+        lead=f"{record.asks} {missing(record)}".strip(),
+        badge=tally(record),
+        facts=_facts(record),
+        sections=[section for section in sections if section is not None],
+        foot=f"ssl-zoo bench suite={record.name}, {record.made}. This page needs no network and no other file.",
+    )
+
+
+def _facts(record: SuiteRecord) -> list[Fact]:
+    runs = [run for row in record.rows for run in row.runs]
+    finished = sum(run.finished for run in runs)
+    done = "all have a result" if finished == len(runs) else f"{finished} of {len(runs)} runs have a result"
+    rows, seeds = len(record.rows), len(record.seeds)
+    size = f"{rows} {'row' if rows == 1 else 'rows'} × {seeds} {'seed' if seeds == 1 else 'seeds'}"
+    return [
+        Fact("data", record.data, record.data_in_words),
+        Fact("runs", size, done),
+        Fact("budget", record.budget, " ".join(record.overrides)),
+        Fact("accuracy", "top-1", record.top1),
+    ]

@@ -1,0 +1,107 @@
+"""What a suite answers: how many of its claims hold, each with its figures and its interval."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from ssl_zoo.pages.drawing import Picture, chart
+from ssl_zoo.pages.legend import drawable
+from ssl_zoo.pages.page import Badge, Block, Cell, Gallery, Prose, Section, Table, number
+from ssl_zoo.pages.row_charts import Difference, differences, differences_size
+from ssl_zoo.suites.aggregate import heading, is_share
+from ssl_zoo.suites.record import ClaimRecord, SuiteRecord
+
+__all__ = ["claims", "missing", "tally"]
+
+STATES = {
+    "holds": ("holds", "hold"),
+    "fails": ("fails", "fail"),
+    "undecided": ("is undecided", "are undecided"),
+}
+
+
+def tally(record: SuiteRecord) -> Badge | None:
+    """The answer in a badge, toned by the worst: a claim that fails is not hidden by two that hold."""
+    counts = Counter(claim.state for claim in record.claims)
+    if not counts:
+        return None
+    worst = next(state for state in ("fails", "undecided", "holds") if counts[state])
+    verb = "holds" if len(record.claims) == 1 else _verb("holds", counts)
+    said = [f"{counts['holds']} of {_count(len(record.claims), 'claim')} {verb}"]
+    said += [f"{counts[state]} {_verb(state, counts)}" for state in ("fails", "undecided") if counts[state]]
+    return Badge(", ".join(said), like=worst)
+
+
+def missing(record: SuiteRecord) -> str:
+    """How many runs have no result, in a sentence; empty where all have one."""
+    runs = [run for row in record.rows for run in row.runs]
+    number_missing = sum(not run.finished for run in runs)
+    if not number_missing:
+        return ""
+    return f"{number_missing} of {_count(len(runs), 'run')} {'has' if number_missing == 1 else 'have'} no result."
+
+
+def claims(record: SuiteRecord) -> Section | None:
+    """Each claim with what the runs say of it, and the intervals of those about figures."""
+    if not record.claims:
+        return None
+    rows = [
+        (Cell(one.text, one.text, code=True, left=True), Badge(one.state), one.why) for one in record.claims
+    ]
+    caption = (
+        "A claim holds, fails or stays undecided by all seeds together, never by one run. Undecided: these seeds "
+        "do not tell."
+    )
+    blocks: list[Block] = [Table(("claim", "", "why"), rows, caption, wordy=True)]
+    if pictures := _intervals(record.claims):
+        text = (
+            "Point: difference of the means; line: its 95 % interval; dashed: no difference. A claim with a margin of "
+            "its own needs more than to be clear of that line, or less: its sentence says how much."
+        )
+        blocks += [Prose(text), Gallery(pictures, wide=True)]
+    return Section("claims", "Claims", blocks)
+
+
+def _intervals(claims: Sequence[ClaimRecord]) -> list[Picture]:
+    """A picture for each scale: accuracies share one, in points; other metrics have one each."""
+    scales: dict[str, list[ClaimRecord]] = {}
+    for claim in claims:
+        if claim.estimate is not None:
+            metric = claim.metric or "top1"
+            scales.setdefault("accuracy" if is_share(metric) else metric, []).append(claim)
+    made = []
+    for scale, some in scales.items():
+        points = scale == "accuracy"
+        labels = drawable([claim.text for claim in some], "claim")
+        rows = [
+            _difference(claim, label, 100 if points else 1) for claim, label in zip(some, labels, strict=True)
+        ]
+        unit = "points of accuracy" if points else heading(scale)
+        told = "; ".join(
+            f"{claim.text}: {number(row.value)} ({number(row.low)} to {number(row.high)}), {row.state}"
+            for claim, row in zip(some, rows, strict=True)
+        )
+        picture = chart(
+            f"claims-{scale.replace('_', '-')}",
+            differences(f"Left side minus right side, {unit}", rows),
+            alt=f"Differences in {unit} with 95 % intervals: {told}.",
+            size=differences_size(rows),
+        )
+        made.append(picture)
+    return made
+
+
+def _difference(claim: ClaimRecord, label: str, factor: int) -> Difference:
+    estimate = claim.estimate or 0.0
+    low = estimate if claim.low is None else claim.low
+    high = estimate if claim.high is None else claim.high
+    return Difference(label, claim.state, factor * estimate, factor * low, factor * high)
+
+
+def _verb(state: str, counts: Counter[str]) -> str:
+    return STATES[state][counts[state] != 1]
+
+
+def _count(number: int, phrase: str) -> str:
+    return f"{number} {phrase}" if number == 1 else f"{number} {phrase}s"

@@ -1,0 +1,184 @@
+"""Learning curves of a suite, the three panels of SimSiam's Figure 2: loss, std of the outputs, kNN accuracy.
+
+- [0] SimSiam, 2020, https://arxiv.org/abs/2011.10566
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from ssl_zoo.pages.charts import Series, curves, draw_lines
+from ssl_zoo.pages.drawing import Picture, Theme, chart
+from ssl_zoo.pages.legend import LINES, add_legend, drawable, legend_height, short
+from ssl_zoo.pages.page import Block, Gallery, Prose, Section, number, percent
+from ssl_zoo.reports.suite_table import accuracy_of
+from ssl_zoo.runs.run_files import column, metrics, read_record
+from ssl_zoo.suites.aggregate import heading, mean_of
+from ssl_zoo.suites.record import RowRecord, SuiteRecord
+
+__all__ = ["learning_curves"]
+
+COLOURED = 10  # rows at most that have a colour of their own
+BLUE, RED = 0, 2  # of the colours; the paper's for its two rows
+UNTRAINED = "untrained"  # the verdict of a row whose encoder was evaluated before its training
+LONGEST = 34  # letters of a row's name
+SCALES = ("similarity", "negatives", "assignment")  # axes that change what a loss is
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One of the panels."""
+
+    column: str  # of metrics.csv
+    title: str
+    is_share: bool = False
+    baselines: tuple[tuple[str, float], ...] = ()
+    bottom: float | None = None
+
+
+PANELS = (
+    Panel("loss", "Training loss"),
+    Panel(
+        "output_std_ratio", "Output std ratio", baselines=(("isotropic", 1.0), ("collapsed", 0.0)), bottom=0.0
+    ),
+    Panel("knn_top1", "kNN top-1", is_share=True),
+)
+
+
+def learning_curves(record: SuiteRecord, folder: Path) -> Section | None:
+    """A line for each row, the mean over its seeds, with a band from the least to the most.
+
+    Args:
+        record: the suite.
+        folder: its folder, in which its runs' folders lie.
+    """
+    own = [row for row in record.rows if row.same_as is None and {*row.verdicts} != {UNTRAINED}]
+    rows = own[:COLOURED]
+    labels = _labels(rows)
+    one_scale = len({scale for row in rows for scale in _scales(row, folder)}) < 2
+    drawn: list[tuple[Panel, list[Series]]] = []
+    for panel in PANELS if one_scale else PANELS[1:]:
+        series = [
+            line
+            for place, (row, label) in enumerate(zip(rows, labels, strict=True))
+            if (line := _line(row, folder, panel.column, label, _role(place, rows)))
+        ]
+        drawn += [(panel, series)] if series else []
+    if not drawn:
+        return None
+    pictures = [_picture(panel, series) for panel, series in drawn]
+    together = (
+        _together(record, drawn, dict(zip(labels, rows, strict=True))) if len(own) <= COLOURED else None
+    )
+    blocks: list[Block] = [Prose(_said(record, len(own), one_scale, together is not None))]
+    return Section("curves", "Learning curves", [*blocks, Gallery(pictures, together=together)])
+
+
+def _labels(rows: Sequence[RowRecord]) -> list[str]:
+    """Names as they stand in a legend, by their number where they cannot be drawn or are alike when cut."""
+    labels = [short(name, LONGEST) for name in drawable([row.name for row in rows], "row")]
+    return labels if len(set(labels)) == len(rows) else [f"row {place}" for place in range(1, len(rows) + 1)]
+
+
+def _line(row: RowRecord, folder: Path, name: str, label: str, role: int) -> Series | None:
+    """The mean over those seeds that finished, or over what there is, at the epochs that all of them measured."""
+    runs = [run for run in row.runs if run.finished] or row.runs
+    found = [dict(zip(*column(metrics(folder / run.folder), name), strict=True)) for run in runs]
+    found = [one for one in found if one]
+    epochs = sorted(set.intersection(*map(set, found))) if found else []
+    values = [[one[epoch] for one in found] for epoch in epochs]
+    points = [
+        (epoch, some) for epoch, some in zip(epochs, values, strict=True) if all(map(math.isfinite, some))
+    ]
+    if not points:
+        return None
+    at, measured = zip(*points, strict=True)
+    band = ([min(some) for some in measured], [max(some) for some in measured]) if len(found) > 1 else None
+    return Series(label, at, [statistics.fmean(some) for some in measured], role, band)
+
+
+def _scales(row: RowRecord, folder: Path) -> list[tuple[str, ...]]:
+    """What the losses of a row's runs are: losses of two methods, or of two similarities, are on no one scale."""
+    results = [read_record(folder / run.folder / "result.json") for run in row.runs]
+    return [
+        (
+            str(result.get("method")),
+            *(str((result.get("differs_from_paper") or {}).get(axis)) for axis in SCALES),
+        )
+        for result in results
+        if result is not None
+    ]
+
+
+def _role(place: int, rows: Sequence[RowRecord]) -> int:
+    return (BLUE, RED)[place] if len(rows) == 2 else place
+
+
+def _picture(panel: Panel, series: Sequence[Series]) -> Picture:
+    write = percent if panel.is_share else number
+    told = "; ".join(f"{one.label} {write(one.y[-1])}" for one in series)
+    paint = curves(
+        panel.title, series, baselines=panel.baselines, percent=panel.is_share, bottom=panel.bottom
+    )
+    return chart(
+        f"curves-{panel.column.replace('_', '-')}",
+        paint,
+        alt=f"{panel.title} over the epochs; at the last: {told}.",
+        size=(3.5, 2.5 + legend_height([one.label for one in series], 3.5, LINES)),
+    )
+
+
+def _together(
+    record: SuiteRecord, drawn: Sequence[tuple[Panel, Sequence[Series]]], rows: dict[str, RowRecord]
+) -> Picture:
+    """All panels side by side, as in the paper; its table stands in the legend."""
+    metric = accuracy_of(record)
+    shown = [label for label in rows if any(label == one.label for _, series in drawn for one in series)]
+    texts = [_with_accuracy(label, rows[label], metric) for label in shown]
+    width = 3.4 * len(drawn)
+    style = replace(LINES, size=9.0, most=4)
+    told = "; ".join(texts)
+    titles = ", ".join(panel.title for panel, _ in drawn)
+
+    def paint(figure: Figure, theme: Theme) -> None:
+        handles = {}
+        for axes, (panel, series) in zip(
+            figure.subplots(1, len(drawn), squeeze=False)[0], drawn, strict=True
+        ):
+            lines = draw_lines(
+                axes, theme, panel.title, series, panel.baselines, percent=panel.is_share, bottom=panel.bottom
+            )
+            axes.set_xlabel("epoch")
+            handles.update({one.label: line for one, line in zip(series, lines, strict=True)})
+        add_legend(figure, [handles[label] for label in shown], texts, style)
+
+    size = (width, 2.7 + legend_height(texts, width, style))
+    return chart("figure", paint, alt=f"{titles} over the epochs. {told}.", size=size)
+
+
+def _with_accuracy(label: str, row: RowRecord, metric: str | None) -> str:
+    mean = mean_of(row, metric) if metric else None
+    return f"{label}: {heading(mean.metric)} {mean}" if mean and mean.values else label
+
+
+def _said(record: SuiteRecord, rows: int, one_scale: bool, with_file: bool) -> str:
+    said = ["A line is the mean over the seeds, its band goes from the least to the most of them."]
+    if len(record.seeds) == 1:
+        said = ["A line is a run."]
+    said.append("Std ratio: std of z/|z| per channel, times √d; 1 is spread evenly, 0 is collapsed.")
+    if not one_scale:
+        said.append("The rows have different losses, which no common axis could compare: they are left out.")
+    if rows > COLOURED:
+        said.append(f"The first {COLOURED} of {rows} rows are drawn.")
+    shared = [f"{row.name} (as {row.same_as})" for row in record.rows if row.same_as]
+    if shared:
+        said.append(f"Not drawn, since they are runs of other rows: {', '.join(shared)}.")
+    if with_file:
+        said.append("All panels in one picture: figure.png.")
+    return " ".join(said)

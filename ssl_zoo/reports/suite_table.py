@@ -1,0 +1,154 @@
+"""The table of a suite: a row of means for each of its rows, beside the paper's value, and what has no result."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from ssl_zoo.pages.page import Badge, Bar, Block, Cell, Prose, Section, Table, percent
+from ssl_zoo.suites.aggregate import Mean, distinct_runs, heading, is_share, mean_of, mean_over
+from ssl_zoo.suites.record import RowRecord, SuiteRecord
+
+__all__ = ["VERDICT", "accuracy_of", "results", "verdict_of"]
+
+VERDICT = "verdict"  # a column that is no metric
+FAILED, WAITING = "failed", "no result yet"
+
+AnyCell = str | Badge | Cell
+
+
+def results(record: SuiteRecord) -> Section:
+    """The table, and the runs that are missing from it."""
+    with_paper = any(row.paper is not None for row in record.rows)
+    header = ["row"]
+    for column in record.columns:
+        header.append(VERDICT if column == VERDICT else heading(column))
+        if with_paper and column == _paper_beside(record):
+            header.append("paper")
+    rows = [_row(record, row, with_paper) for row in record.rows] + _baselines(record, with_paper)
+    blocks: list[Block] = [Table(header, rows, _caption(record, with_paper), sortable=True)]
+    return Section("results", "Results", [*blocks, *_without_result(record)])
+
+
+def accuracy_of(record: SuiteRecord) -> str | None:
+    """The first accuracy among the columns: what is drawn as bars, and the paper's value is held against."""
+    return next((column for column in record.columns if column != VERDICT and is_share(column)), None)
+
+
+def verdict_of(row: RowRecord) -> Badge | Cell:
+    """The verdicts of a row's seeds with their counts: a badge where all are the same."""
+    phrases = [run.verdict or (FAILED if run.error else WAITING) for run in row.runs]
+    counts = Counter(phrases)
+    said = ", ".join(f"{count} × {phrase}" for phrase, count in counts.most_common())
+    if len(counts) == 1:
+        return Badge(said, like=phrases[0])
+    return Cell(said or "–", said or None, left=True)
+
+
+def _row(record: SuiteRecord, row: RowRecord, with_paper: bool) -> list[AnyCell]:
+    cells: list[AnyCell] = [Cell(row.name, row.name, _notes(row), left=True)]
+    for column in record.columns:
+        if column == VERDICT:
+            cells.append(verdict_of(row))
+            continue
+        paper = row.paper if column == accuracy_of(record) else None
+        cells.append(_figure(mean_of(row, column), column == accuracy_of(record), paper))
+        if with_paper and column == _paper_beside(record):
+            cells.append(_paper(row.paper, in_percent=accuracy_of(record) is not None))
+    return cells
+
+
+def _figure(mean: Mean, with_bars: bool, paper: float | None = None) -> Cell:
+    bars = [] if mean.mean is None else [Bar("here", mean.mean)]
+    if paper is not None and 0 <= paper <= 100:
+        bars.append(Bar("in the paper", paper / 100, hollow=True))
+    return Cell(str(mean), mean.mean, bars=bars if with_bars else None)
+
+
+def _paper(value: float | None, in_percent: bool) -> Cell:
+    """As it is printed there, to one decimal at least."""
+    if value is None:
+        return Cell("–")
+    said = f"{value:.1f}" if round(value, 1) == value else f"{value:g}"
+    return Cell(f"{said} %" if in_percent else said, value)
+
+
+def _paper_beside(record: SuiteRecord) -> str | None:
+    """The column to whose right the paper's values stand; None for a table of verdicts alone."""
+    return accuracy_of(record) or next((column for column in record.columns if column != VERDICT), None)
+
+
+def _baselines(record: SuiteRecord, with_paper: bool) -> list[list[AnyCell]]:
+    """What the same classifiers reach without training."""
+    untrained = {"top1": _untrained(record)}
+    pixels = {name: Mean(name, (value,)) for name, value in record.pixels.items() if value is not None}
+    lines = (
+        ("untrained encoder", "before training", untrained),
+        ("raw pixels", "no encoder", pixels),
+    )
+    made = []
+    for name, note, means in lines:
+        if not any(means[column].values for column in record.columns if column in means):
+            continue
+        cells: list[AnyCell] = [Cell(name, name, note, left=True)]
+        for column in record.columns:
+            empty = Cell("–", left=column == VERDICT)
+            cells.append(_figure(means[column], column == accuracy_of(record)) if column in means else empty)
+            if with_paper and column == _paper_beside(record):
+                cells.append(Cell("–"))
+        made.append(cells)
+    return made
+
+
+def _untrained(record: SuiteRecord) -> Mean:
+    """Runs of one seed begin with the same encoder, unless their rows have different ones: it counts once."""
+    metric, runs = "untrained_top1", distinct_runs(record)
+    found = {(run.seed, value) for run in runs for value in mean_over([run], metric).values}
+    return Mean(metric, tuple(value for _, value in sorted(found)))
+
+
+def _notes(row: RowRecord) -> str:
+    missing = sum(not run.finished for run in row.runs)
+    notes = [
+        f"the same run as {row.same_as} on this data" if row.same_as else "",
+        f"{missing} of {len(row.runs)} {'run' if len(row.runs) == 1 else 'runs'} without a result"
+        if missing
+        else "",
+        row.note,
+    ]
+    return "; ".join(note for note in notes if note)
+
+
+def _caption(record: SuiteRecord, with_paper: bool) -> str:
+    seeds = len(record.seeds)
+    said = [
+        f"Mean ± standard deviation over {seeds} seeds." if seeds > 1 else "One seed: no spread is known."
+    ]
+    if "top1" in record.columns:
+        said.append(f"top-1: {record.top1}.")
+    if with_paper:
+        said.append(f"paper: {record.expected or f'as printed in {record.section}'}.".replace("..", "."))
+    column = accuracy_of(record)
+    if column is not None:
+        bars = f"Bars: {heading(column)} from 0 to 100 %"
+        said.append(f"{bars}, below it in outline the paper's." if with_paper else f"{bars}.")
+    baseline = _untrained(record)
+    if baseline.values and "top1" not in record.columns:
+        said.append(f"An untrained encoder reaches a top-1 of {percent(baseline.mean, baseline.std)}.")
+    return " ".join(said)
+
+
+def _without_result(record: SuiteRecord) -> Sequence[Block]:
+    """The runs that failed or were not run, each with its reason."""
+    rows: list[list[AnyCell]] = []
+    for row in record.rows:
+        for run in row.runs:
+            if run.finished and run.error is None:
+                continue
+            state = Badge(FAILED if run.error else WAITING)
+            why = " ".join((run.error or "It was not run, or not to its end.").split())
+            rows.append([Cell(row.name, row.name, left=True), str(run.seed), state, why])
+    if not rows:
+        return []
+    text = "What follows is missing from the table above. The same command runs it again, and nothing else."
+    return [Prose(text), Table(("row", "seed", "state", "why"), rows, "Runs without a result.", wordy=True)]

@@ -1,0 +1,134 @@
+"""`ssl-zoo report` of suites: the comparison of several, or again the report of one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ssl_zoo.errors import UserError
+from ssl_zoo.files.folders import check_writable
+from ssl_zoo.files.records import read_record
+from ssl_zoo.pages.markdown import markdown
+from ssl_zoo.reports.folder import RECORD as REPORT
+from ssl_zoo.reports.folder import choose_folder, write
+from ssl_zoo.reports.options import ReportConfig
+from ssl_zoo.reports.suites_files import as_csv, as_values
+from ssl_zoo.suites.compare import compare
+from ssl_zoo.suites.diff import Opened, labels, shared_rows
+from ssl_zoo.suites.record import RECORD, SuiteRecord, read
+
+__all__ = ["report_suites"]
+
+
+def report_suites(config: ReportConfig, about_data: Sequence[str], say: Callable[[str], None]) -> Path:
+    """Writes the comparison of several suites into a folder of its own; the report of one into the suite's folder.
+
+    Args:
+        config: the options; `run` are folders with a suite.json.
+        about_data: words about the data, of which there must be none.
+        say: is given a line for the person who waits.
+
+    Returns:
+        The page, report.html.
+
+    Raises:
+        UserError: a record cannot be read, a suite is named twice, no row is shared, or the folder holds other files;
+            nothing has been created.
+    """
+    unread = [*config.overrides(), *about_data]
+    if unread:
+        raise UserError(
+            f"a report of suites is made from their records and reads no images; received '{unread[0]}'; leave it out"
+        )
+    folders = [Path(name).expanduser().resolve() for name in config.run]
+    twice = [name for name, folder in zip(config.run, folders, strict=True) if folders.count(folder) > 1]
+    if twice:
+        raise UserError(f"each suite is compared once; received '{twice[-1]}' again; leave one out")
+    records = [_read(folder) for folder in folders]
+    if len(folders) == 1:
+        folder = _again(records[0], folders[0], config.out)
+    else:
+        suites = [Opened(*one) for one in zip(labels(folders), folders, records, strict=True)]
+        folder = _compared(suites, config, say)
+    say(f"written: {folder / 'report.html'}")
+    return folder / "report.html"
+
+
+def _read(folder: Path) -> SuiteRecord:
+    try:
+        return read(folder)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"a suite's record must be whole; '{folder / RECORD}' cannot be read "
+            f"({type(error).__name__}: {error}); run the suite again with ssl-zoo bench, which keeps finished rows"
+        ) from error
+
+
+def _again(record: SuiteRecord, folder: Path, out: str | None) -> Path:
+    if out is not None:
+        raise UserError(
+            f"the report of one suite is written into its own folder; received out={out}; leave out= away"
+        )
+    check_writable(folder, "a report needs a folder that can be written", "copy the suite elsewhere")
+    from ssl_zoo.reports.suite import write_report
+
+    write_report(record, folder)
+    return folder
+
+
+def _compared(suites: Sequence[Opened], config: ReportConfig, say: Callable[[str], None]) -> Path:
+    if not shared_rows(suites):
+        told = "; ".join(
+            f"'{suite.label}' has {', '.join(row.name for row in suite.record.rows) or 'no rows'}"
+            for suite in suites
+        )
+        raise UserError(
+            f"suites are compared by the rows whose names they share; received none: {told}; name suites with a row "
+            "in common"
+        )
+    folder = _choose(suites, config.out)
+    from ssl_zoo.reports.suites import page_of
+
+    moves = compare(suites)
+    page = page_of(suites, moves, shlex.join(["ssl-zoo", "report", *config.run]))
+    say(page.lead)
+    files = {
+        **page.contents(),
+        "report.md": markdown(page).encode(errors="replace"),
+        "comparison.csv": as_csv(moves).encode(errors="replace"),
+        "comparison.json": (json.dumps(as_values(suites, moves), indent=2) + "\n").encode(),
+    }
+    write(folder, files, {"title": page.title, "suites": _folders(suites)}, [])
+    return folder
+
+
+def _folders(suites: Sequence[Opened]) -> list[str]:
+    return [str(suite.folder) for suite in suites]
+
+
+def _choose(suites: Sequence[Opened], out: str | None) -> Path:
+    """The folder, by the rules of reports of runs; nothing is created.
+
+    An earlier report there must be of the same suites, wherever they stood in the order.
+    """
+    if out is None:
+        # The reference is another in another order, and so is the comparison.
+        whose = [
+            f"{one.folder} {hashlib.sha256((one.folder / RECORD).read_bytes()).hexdigest()}" for one in suites
+        ]
+        digest = hashlib.sha256("\n".join(whose).encode(errors="surrogateescape")).hexdigest()[:8]
+        shared = Path(os.path.commonpath([one.folder.parent for one in suites]))
+        out = str(shared / f"comparison-of-{len(suites)}-suites-{digest}")
+    folder = choose_folder(out, [])
+    if (folder / REPORT).is_file():
+        before = (read_record(folder / REPORT) or {}).get("suites")
+        if not isinstance(before, list) or sorted(map(str, before)) != sorted(map(str, _folders(suites))):
+            raise UserError(
+                f"out must be new, empty or an earlier comparison of the same suites; '{folder}' compares others; name "
+                "another with out="
+            )
+    return folder

@@ -1,0 +1,82 @@
+"""`ssl-zoo report`: a page about a run or a suite, or one that compares several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ssl_zoo.errors import UserError
+from ssl_zoo.reports.folder import choose_folder, write
+from ssl_zoo.reports.options import read_overrides
+from ssl_zoo.runs.saved_run import SavedRun, open_run
+from ssl_zoo.suites.record import RECORD
+from ssl_zoo.terminal.console import Console
+
+__all__ = ["report"]
+
+
+def report(overrides: Sequence[str], silent: bool = False) -> Path:
+    """Writes a report: `report(["run=DIR"])`, as `ssl-zoo report run=DIR` does; of several runs a comparison.
+
+    Args:
+        overrides: `key=value`; see `ReportConfig`, and `data=`, `data.*` for other images than the run's own.
+            Arguments without a key are runs, or suites: folders that `ssl-zoo bench` has written.
+        silent: print nothing.
+
+    Returns:
+        The page, report.html; its pictures lie beside it as PNG and its figures in report.json.
+
+    Raises:
+        UserError: the overrides, a run, a suite or the images are wrong; nothing has been created.
+    """
+    console = Console(quiet=silent)
+
+    def say(line: str) -> None:
+        console.print(line)
+
+    config, about_data = read_overrides(overrides)
+    if _are_suites(config.run):
+        from ssl_zoo.reports.suites_verb import report_suites
+
+        return report_suites(config, about_data, say)
+    runs = [open_run(name) for name in config.run]
+    _check_twice(config.run, runs)
+    folder = choose_folder(config.out, runs)
+    record: dict[str, Any] = {}
+    if len(runs) == 1:
+        from ssl_zoo.reports.run import page_of
+
+        page = page_of(runs[0], config, about_data, say)
+    else:
+        from ssl_zoo.reports.runs import comparison_of
+
+        page, record = comparison_of(runs, config, about_data, say)
+        say(page.lead)
+    write(folder, page.contents(), {"title": page.title, **record}, runs)
+    say(f"written: {folder / 'report.html'}")
+    return folder / "report.html"
+
+
+def _check_twice(names: Sequence[str], runs: Sequence[SavedRun]) -> None:
+    """Refuses a checkpoint that is named twice, by its run or by its path."""
+    places = [run.path.resolve() for run in runs]
+    twice = [name for name, place in zip(names, places, strict=True) if places.count(place) > 1]
+    if twice:
+        raise UserError(f"each run is compared once; received '{twice[-1]}' again; leave one out")
+
+
+def _are_suites(names: Sequence[str]) -> bool:
+    """Whether the folders are suites.
+
+    Raises:
+        UserError: only some of them are.
+    """
+    suites = [name for name in names if (Path(name).expanduser() / RECORD).is_file()]
+    others = [name for name in names if name not in suites]
+    if suites and others:
+        raise UserError(
+            f"report compares suites with suites or runs with runs; received the suite '{suites[0]}' and "
+            f"'{others[0]}', which holds no {RECORD}; name folders that ssl-zoo bench has written"
+        )
+    return bool(suites)

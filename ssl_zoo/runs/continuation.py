@@ -1,0 +1,129 @@
+"""The configuration of a run that goes on: `run_dir=DIR resume=auto` is enough, and what else is given must agree."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ssl_zoo.config.compose import (
+    GROUPS,
+    compose,
+    from_mapping,
+    group_names,
+    merge,
+    override_list,
+    read_override,
+    to_mapping,
+)
+from ssl_zoo.config.schema import RunConfig
+from ssl_zoo.errors import UserError
+from ssl_zoo.files.paths import user_path
+
+__all__ = ["compose_run", "differences"]
+
+# What may differ between a run and its continuation: where, how fast, how closely watched and, onwards, how long.
+FREE = ("run_dir", "resume", "recipe", "experiment", "monitor", "trainer", "epochs")
+FIXED = "trainer.accumulate"  # of these blocks: it decides what is computed
+
+
+def compose_run(overrides: Sequence[str]) -> RunConfig:
+    """Builds the configuration of a run from overrides, as `compose` does.
+
+    With `resume=auto` and a run in `run_dir` it is the one that the run was begun with; see `differences` for what
+    may be given anew.
+
+    Raises:
+        UserError: as in `compose`; `resume=auto` finds no run and is not told which to begin; an override disagrees
+            with the run.
+    """
+    overrides = override_list(overrides)
+    given = dict(_split(overrides))
+    folder = given.get("run_dir")
+    if given.get("resume") != "auto" or not isinstance(folder, str) or not folder.strip():
+        return compose(overrides)
+    file = user_path(folder, "run_dir") / "config.yaml"
+    if os.path.isfile(file):
+        return _continued(file, overrides, given)
+    if not set(GROUPS) & set(given):
+        raise UserError(
+            f"resume=auto continues the run in run_dir; there is none in '{folder}' (no config.yaml); name a run "
+            "directory, or add what to train there, for instance method=simsiam data=digits"
+        )
+    return compose(overrides)
+
+
+def differences(begun: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Lists what a continuation changes and may not: key, value of the run, value wanted."""
+    return [
+        (key, old, new)
+        for key, old, new in _differing(begun, wanted, "")
+        if key == FIXED or key.partition(".")[0] not in FREE
+    ]
+
+
+def _split(overrides: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    for override in overrides:
+        key, value = read_override(override)
+        yield key.lstrip("+"), value
+
+
+def _continued(file: Path, overrides: Sequence[str], given: Mapping[str, Any]) -> RunConfig:
+    """The run's configuration with what is given, which must agree."""
+    try:
+        begun = to_mapping(from_mapping(yaml.safe_load(file.read_text())))
+    except (OSError, yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
+        if set(GROUPS) & set(given):  # an earlier version's: all that it was begun with is given
+            return compose(overrides)
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(
+            f"resume=auto reads what a run was begun with; '{file}' cannot be read ({reason}); give the overrides that "
+            "it was begun with as well, method=NAME among them"
+        ) from error
+    values: Any = begun
+    for key, value in given.items():
+        if key not in GROUPS and key != "hydra.searchpath":
+            for part in reversed(key.split(".")):
+                value = {part: value}
+            values = merge(values, value)
+    config = from_mapping(values)
+    problems = differences(begun, to_mapping(config))
+    names = list(_other_names(begun, given))
+    if names and differences(begun, to_mapping(compose(overrides))):
+        problems = [*names, *problems]
+    if problems:
+        listed = ", ".join(f"{key}={_shown(new)} (begun with {_shown(old)})" for key, old, new in problems)
+        raise UserError(
+            f"resume=auto continues the run in '{file.parent}' as it was begun; received {listed}; leave that out, or "
+            "begin another run in another run_dir"
+        )
+    return config
+
+
+def _other_names(begun: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """The YAML files that are given by other names than the run's."""
+    has = {"method": begun["method"]["name"], "data": begun["data"]["name"]}
+    for group in GROUPS:
+        if group not in given:
+            continue
+        name = given[group] if given[group] != "none" else None
+        old = has.get(group, begun.get(group))
+        renamed = group == "data" and old not in group_names("data") and name == begun["data"]["source"]
+        if name != old and not renamed:
+            yield group, old, name
+
+
+def _differing(begun: Any, wanted: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
+    """Yields the values that are wanted otherwise than the run was begun with; new keys count for nothing."""
+    if isinstance(begun, Mapping) and isinstance(wanted, Mapping):
+        for key, value in begun.items():
+            yield from _differing(value, wanted.get(key), f"{path}.{key}" if path else str(key))
+    elif begun != wanted:
+        yield path, begun, wanted
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

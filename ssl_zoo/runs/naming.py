@@ -1,0 +1,28 @@
+"""A run in words: the method's name, and on which axes it stands elsewhere than the paper."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from ssl_zoo import registry
+from ssl_zoo.config.schema import RunConfig, SiameseConfig
+from ssl_zoo.equation import GridPoint, Siamese
+
+__all__ = ["differences", "variant"]
+
+
+def differences(config: RunConfig) -> dict[str, Any]:
+    """The axes on which a run differs from the method it names, with the run's values."""
+    method = registry.get(config.method.name).method
+    if not issubclass(method, Siamese) or not isinstance(config.method, SiameseConfig):
+        return {}
+    here, paper = dataclasses.asdict(GridPoint.of(config.method)), dataclasses.asdict(method.paper)
+    return {axis: value for axis, value in here.items() if value != paper[axis]}
+
+
+def variant(config: RunConfig) -> str:
+    """For instance `simclr, predictor: mlp, stop_gradient: yes`; just the name where nothing differs."""
+    overrides = {True: "yes", False: "no"}
+    parts = [f"{axis}: {overrides.get(value, value)}" for axis, value in differences(config).items()]
+    return ", ".join([config.method.name, *parts])

@@ -1,0 +1,88 @@
+"""The figures of a row over its seeds: mean, standard deviation, and how they are written."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ssl_zoo.pages.page import number, percent
+from ssl_zoo.suites.record import METRICS, RowRecord, RunRecord, SuiteRecord
+
+__all__ = ["COUNTS", "Mean", "distinct_runs", "heading", "is_share", "mean_of", "mean_over"]
+
+COUNTS = ("images_seen", "forward_passes")
+SETTINGS = ("tuned",)  # chosen, not measured: a mean of it says nothing
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A metric over seeds: the values that are finite numbers, in the order of the runs."""
+
+    metric: str
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float | None:
+        """None where there is no value."""
+        return statistics.fmean(self.values) if self.values else None
+
+    @property
+    def std(self) -> float | None:
+        """Of the seeds, with n - 1; None for fewer than two."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
+
+    def __str__(self) -> str:
+        if self.mean is None:
+            return "–"
+        if is_share(self.metric):
+            return percent(self.mean, self.std)
+        if self.metric in SETTINGS:
+            return ", ".join(f"{value:g}" for value in sorted(set(self.values)))
+        if self.metric in COUNTS:
+            return f"{self.mean:,.0f}"
+        if self.std is None:
+            return number(self.mean)
+        return _with_spread(self.mean, self.std)
+
+
+def mean_of(row: RowRecord, metric: str) -> Mean:
+    """Over the finished seeds of a row."""
+    return mean_over([run for run in row.runs if run.finished], metric)
+
+
+def mean_over(runs: Sequence[RunRecord], metric: str) -> Mean:
+    """Over runs; what is null in the record, or no finite number, was not measured."""
+    found = [run.values.get(metric) for run in runs]
+    return Mean(metric, tuple(value for value in found if value is not None and math.isfinite(value)))
+
+
+def distinct_runs(record: SuiteRecord) -> list[RunRecord]:
+    """The finished runs, those that several rows share once; of two, the one with more figures."""
+    runs = [run for row in record.rows for run in row.runs if run.finished]
+    runs.sort(key=lambda run: len(run.values))  # a row of untrained encoders has few
+    return list({(run.config_hash, run.folder): run for run in runs}.values())
+
+
+def heading(metric: str) -> str:
+    """Of a column; what is no metric of ours is a protocol, which goes by its own name."""
+    return METRICS[metric].heading if metric in METRICS else metric
+
+
+def is_share(metric: str) -> bool:
+    """Whether it is an accuracy, a share of 1."""
+    return metric not in METRICS or METRICS[metric].is_share
+
+
+def _with_spread(mean: float, std: float) -> str:
+    """Both with the same decimals: three digits of the mean, or fewer where the std has only two of them."""
+    said, spread = number(mean), number(std, 2)
+    if "e" in said or std >= 1e5:
+        return f"{said} ± {spread}"
+    decimals = _decimals(said) if "e" in spread or not std else min(_decimals(said), _decimals(spread))
+    return f"{mean:.{decimals}f} ± {std:.{decimals}f}".replace("-", "−")
+
+
+def _decimals(figure: str) -> int:
+    return len(figure.partition(".")[2])

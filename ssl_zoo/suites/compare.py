@@ -1,0 +1,210 @@
+"""What moved between suites: rows matched by name, each figure with Welch's interval, the accuracies with Holm's
+correction.
+
+- [0] The generalization of 'Student's' problem, B. L. Welch, 1947, https://doi.org/10.1093/biomet/34.1-2.28
+- [1] A simple sequentially rejective multiple test procedure, S. Holm, 1979, https://www.jstor.org/stable/4615733
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import mean, stdev
+
+from scipy.stats import ttest_ind_from_stats
+
+from ssl_zoo.suites.aggregate import SETTINGS
+from ssl_zoo.suites.diff import Opened, shared_rows
+from ssl_zoo.suites.judge import welch
+from ssl_zoo.suites.record import METRICS, RowRecord, RunRecord
+
+__all__ = ["ALPHA", "EQUAL", "Move", "Side", "Tally", "compare", "holm", "is_accuracy", "tally"]
+
+ALPHA = 0.05
+UP, DOWN, NOT_FOUND = "moved up", "moved down", "no difference found"
+ONE_SEED, NOT_MEASURED = "one seed", "not measured"
+SAME_RUNS, REPRODUCED, SAME_VALUES = "the same runs", "reproduced to the last digit", "the same values"
+EQUAL = (SAME_RUNS, REPRODUCED, SAME_VALUES)
+
+
+@dataclass(frozen=True)
+class Side:
+    """A figure of a row in one suite."""
+
+    suite: str  # label
+    values: dict[int, float]  # by seed; finite
+    runs: tuple[tuple[str, str], ...]  # of these seeds: folder, resolved, and hash of the configuration
+
+    @property
+    def mean(self) -> float | None:
+        """Over the seeds."""
+        return mean(self.values.values()) if self.values else None
+
+    @property
+    def std(self) -> float | None:
+        """Sample standard deviation over the seeds; None of a single one."""
+        return stdev(self.values.values()) if len(self.values) > 1 else None
+
+
+@dataclass(frozen=True)
+class Move:
+    """A figure of a row in two suites, and whether it moved by more than noise."""
+
+    row: str
+    metric: str
+    before: Side
+    after: Side
+    state: str
+    difference: float | None = None  # after minus before
+    low: float | None = None  # 95 % interval of the difference
+    high: float | None = None
+    p: float | None = None  # of Welch's test
+    corrected: float | None = None  # p by Holm, over the accuracies of the whole comparison
+
+    @property
+    def moved(self) -> bool:
+        """Whether the interval of this comparison alone excludes 0."""
+        return self.state in (UP, DOWN)
+
+    @property
+    def moved_corrected(self) -> bool:
+        """Whether it stands after Holm's correction."""
+        return self.corrected is not None and self.corrected < ALPHA
+
+    @property
+    def common(self) -> int:
+        """Seeds with the same configuration and the same value on both sides: no independent evidence."""
+        hashes = dict(zip(self.before.values, self.before.runs, strict=True))
+        return sum(
+            seed in hashes and hashes[seed][1] == run[1] and self.before.values[seed] == value
+            for (seed, value), run in zip(self.after.values.items(), self.after.runs, strict=True)
+        )
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many of the shared rows moved in an accuracy."""
+
+    rows: int
+    corrected: int  # by more than noise, after Holm's correction
+    uncorrected: int  # by the interval of a comparison alone, those above included
+    equal: int  # the same runs, or the same values
+    one_seed: int  # cannot be decided
+    tests: int  # comparisons that the correction is for
+
+
+def is_accuracy(name: str) -> bool:
+    """Whether a figure says how good a trained encoder is; what isn't among `METRICS` is a protocol's top-1."""
+    return name not in METRICS or (METRICS[name].is_share and METRICS[name].higher_is_better is True)
+
+
+def compare(suites: Sequence[Opened]) -> list[Move]:
+    """Compares every shared row and figure with the first suite that has it.
+
+    Args:
+        suites: two or more.
+
+    Returns:
+        By row, then by metric, then by suite. Metrics are top1 and the columns that both suites have.
+    """
+    moves = []
+    for name in shared_rows(suites):
+        having = [(suite, row) for suite in suites if (row := suite.row(name)) is not None]
+        first, reference = having[0]
+        for metric in dict.fromkeys(("top1", *first.record.columns)):
+            for other, row in having[1:]:
+                sides = _side(first, reference, metric), _side(other, row, metric)
+                shared = metric in ("top1", *other.record.columns) and metric not in SETTINGS
+                if shared and (sides[0].values or sides[1].values):
+                    moves.append(_move(name, metric, *sides))
+    return _correct(moves)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's corrected p values: below alpha where his procedure rejects at alpha [1]."""
+    order = sorted(range(len(p)), key=lambda place: p[place])
+    corrected, highest = [0.0] * len(p), 0.0
+    for rank, place in enumerate(order):
+        highest = max(highest, min(1.0, (len(p) - rank) * p[place]))
+        corrected[place] = highest
+    return corrected
+
+
+def tally(moves: Sequence[Move]) -> Tally:
+    """Counts rows by their accuracies; with more than two suites a row moved where it did in any of them."""
+    rows: dict[str, list[Move]] = {move.row: [] for move in moves}
+    for move in moves:
+        if is_accuracy(move.metric):
+            rows[move.row].append(move)
+    groups = [group for group in rows.values() if group]
+    return Tally(
+        rows=len(groups),
+        corrected=sum(any(move.moved_corrected for move in group) for group in groups),
+        uncorrected=sum(any(move.moved for move in group) for group in groups),
+        equal=sum(all(move.state in EQUAL for move in group) for group in groups),
+        one_seed=sum(
+            all(move.p is None for move in group) and any(move.state not in EQUAL for move in group)
+            for group in groups
+        ),
+        tests=len({_evidence(move) for move in moves if move.corrected is not None}),
+    )
+
+
+def _side(suite: Opened, row: RowRecord, metric: str) -> Side:
+    runs: dict[int, tuple[RunRecord, float]] = {}
+    for run in row.runs:
+        value = run.values.get(metric)
+        if value is not None and math.isfinite(value):  # a diverged run's figures are null in the file
+            runs[run.seed] = run, float(value)
+    return Side(
+        suite.label,
+        {seed: value for seed, (_, value) in runs.items()},
+        tuple((str((suite.folder / run.folder).resolve()), run.config_hash) for run, _ in runs.values()),
+    )
+
+
+def _move(row: str, metric: str, before: Side, after: Side) -> Move:
+    move = Move(row, metric, before, after, NOT_MEASURED)
+    if before.mean is None or after.mean is None:
+        return move
+    move = replace(move, difference=after.mean - before.mean)
+    if before.values == after.values:
+        return replace(move, state=_equal(before, after))
+    if before.std is None or after.std is None:
+        return replace(move, state=ONE_SEED)
+    a, b = list(after.values.values()), list(before.values.values())
+    found = welch(a, b)
+    state = UP if found.low > 0 else DOWN if found.high < 0 else NOT_FOUND
+    p = float(found.estimate == 0)  # where neither side varies, as with an interval of the width 0
+    if found.low < found.high:
+        sides = ((side.mean, side.std, len(side.values)) for side in (after, before))
+        p = float(
+            ttest_ind_from_stats(*(figure for side in sides for figure in side), equal_var=False).pvalue
+        )
+    return replace(move, state=state, difference=found.estimate, low=found.low, high=found.high, p=p)
+
+
+def _correct(moves: Sequence[Move]) -> list[Move]:
+    """Adds Holm's p to the accuracies. The same runs and values under two names are one comparison."""
+    tested = {_evidence(move): move.p for move in moves if move.p is not None and is_accuracy(move.metric)}
+    corrected = dict(zip(tested, holm(list(tested.values())), strict=True))
+    return [
+        replace(move, corrected=corrected[_evidence(move)])
+        if move.p is not None and is_accuracy(move.metric)
+        else move
+        for move in moves
+    ]
+
+
+def _evidence(move: Move) -> tuple[object, ...]:
+    """What a comparison rests on: a row may stand for another's runs, and top1 may be the linear probe."""
+    return tuple((side.runs, tuple(side.values.items())) for side in (move.before, move.after))
+
+
+def _equal(before: Side, after: Side) -> str:
+    """Why all values are equal, seed by seed."""
+    ours, theirs = (dict(zip(side.values, side.runs, strict=True)) for side in (before, after))
+    if ours == theirs:
+        return SAME_RUNS
+    return REPRODUCED if all(ours[seed][1] == theirs[seed][1] for seed in ours) else SAME_VALUES

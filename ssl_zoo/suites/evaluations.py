@@ -1,0 +1,70 @@
+"""What is evaluated after each training: overrides of `ssl-zoo eval`, one list for each protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ssl_zoo.config.compose import read_override
+from ssl_zoo.config.schema import RunConfig
+from ssl_zoo.errors import UserError
+
+__all__ = ["evaluations"]
+
+
+def evaluations(
+    names: Sequence[str], overrides: Sequence[str], threads: int | None, config: RunConfig
+) -> list[list[str]]:
+    """Gives each protocol the overrides that it reads, and checks them, since a training comes before they are used.
+
+    Args:
+        names: of protocols.
+        overrides: the user's, for all of them; `knn.k=[5]` is read by those of kind knn.
+        threads: CPU threads; None: left open.
+        config: of one of the runs.
+
+    Raises:
+        UserError: there is no such protocol, or it lists several; a word is wrong, or none of them reads it.
+    """
+    if not names:
+        if overrides:
+            raise UserError(
+                f"eval.* is read by protocols; received 'eval.{overrides[0]}' and none of them; say evaluate=NAME"
+            )
+        return []
+    from ssl_zoo.evaluation.compose import compose_evaluations
+    from ssl_zoo.evaluation.protocol import expand
+    from ssl_zoo.evaluation.schema import SECTIONS
+
+    kinds = {}
+    for name in names:
+        found = expand(name)
+        if len(found) > 1:
+            raise UserError(
+                f"evaluate takes protocols that give one figure; received '{name}', which lists "
+                f"{', '.join(one.name for one in found)}; name those"
+            )
+        kinds[name] = found[0].kind
+    sections = {override: read_override(override, commas=True)[0].partition(".")[0] for override in overrides}
+    for override, section in sections.items():
+        if section in SECTIONS and section not in kinds.values():
+            raise UserError(
+                f"{section}.* is read by protocols of kind {section}; received 'eval.{override}' with "
+                f"evaluate={','.join(names)}; leave it out, or name such a protocol"
+            )
+    own = [] if threads is None else [f"threads={threads}"]
+    listed = []
+    for name, kind in kinds.items():
+        read = [
+            override
+            for override in overrides
+            if sections[override] == kind or sections[override] not in SECTIONS
+        ]
+        listed.append([f"protocol={name}", *own, *read])
+        data = (
+            []
+            if kind == "detection"
+            or any(read_override(override, commas=True)[0] == "data" for override in overrides)
+            else [f"data={config.data.name}"]
+        )
+        compose_evaluations([*listed[-1], *data, f"backbone.name={config.backbone.name}"])
+    return listed

@@ -1,0 +1,47 @@
+"""The console that every verb prints to. Text is printed as it is.
+
+Paths, names and messages come from users: rich's markup (`[red]`) and emoji codes (`:smile:`) are off, and control
+characters, which would steer the terminal, are escaped. Styles are given beside the text, see `styled`.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from rich.console import Console as RichConsole
+from rich.text import Text
+
+from ssl_zoo.errors import printable
+from ssl_zoo.terminal.streams import discard
+
+__all__ = ["Console", "styled"]
+
+
+class Console(RichConsole):
+    """Prints to stdout: lines of text whole, however long; tables as wide as the terminal, their cells wrapped.
+
+    A reader of stdout that has gone away (`ssl-zoo train | head -1`) ends the output and not the verb.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        super().__init__(quiet=quiet, markup=False, highlight=False, emoji=False)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Prints as rich does."""
+        options.setdefault("soft_wrap", all(isinstance(one, (str, Text)) for one in objects))
+        super().print(*objects, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Turns a string, a table's cells included, into rich's text."""
+        return super().render_str(printable(text), **options)
+
+    def on_broken_pipe(self) -> None:
+        """Prints nothing from here on."""
+        self.quiet = True
+        discard(sys.stdout)
+
+
+def styled(*parts: str | tuple[str, str]) -> Text:
+    """Joins plain texts and pairs of a text and its style."""
+    return Text.assemble(*(printable(p) if isinstance(p, str) else (printable(p[0]), p[1]) for p in parts))

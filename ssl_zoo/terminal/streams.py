@@ -1,0 +1,101 @@
+"""The process's own stdin, stdout, stderr and exit status.
+
+Closed streams, broken pipes and encodings without our characters end nothing; of an error the user reads one line.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, TextIO
+
+from ssl_zoo.errors import Interrupted, Unfinished, UserError, in_words, printable
+from ssl_zoo.hardware.out_of_memory import lack_of_memory
+from ssl_zoo.terminal.signals import sigterm_interrupts
+
+__all__ = ["discard", "exit_status", "prepare", "write"]
+
+
+def prepare() -> None:
+    """Makes the streams usable: a closed one (`>&-`) goes nowhere, and stdout prints '?' for what it cannot encode."""
+    # In the order of their numbers: an opened file takes the lowest that is free, which is the closed stream's own.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+    _reconfigure(sys.stdout)
+
+
+def _reconfigure(stream: Any) -> None:
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="replace")
+
+
+def discard(stream: TextIO) -> None:
+    """Sends what is still written to a stream, also at Python's exit, to nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def exit_status(action: Callable[[], None], verb: str) -> int:
+    """Does something and returns the process's exit status: 0 done, 2 the user's input is wrong, 1 anything else.
+
+    What a user can do something about is one line on stderr; other errors are raised.
+
+    Args:
+        action: what to do.
+        verb: of the command line, whose keys the message proposes where memory runs out.
+    """
+    try:
+        with sigterm_interrupts():
+            action()
+    except UserError as error:
+        _complain(str(error))
+        return 2
+    except KeyboardInterrupt:
+        _complain("stopped")
+        return 1
+    except (Interrupted, Unfinished) as error:
+        _complain(str(error))
+        return 1
+    except Exception as error:
+        # Memory that ran out, whoever noticed it; or a full or broken disk, whichever file it met first.
+        message = lack_of_memory(error, verb)
+        if message is None and isinstance(error, OSError):
+            message = in_words(error)
+        if message is None:
+            raise
+        _complain(message)
+        return 1
+    return 0
+
+
+def _complain(message: str) -> None:
+    """Writes a line to stderr, where there is one to write to."""
+    try:
+        sys.stderr.write(f"ssl-zoo: {printable(message)}\n")
+        sys.stderr.flush()
+    except OSError:
+        discard(sys.stderr)
+
+
+def write(text: str = "", *, silent: bool = False) -> int:
+    """Writes a text, and what stdout still holds; returns the exit status, 1 where the disk is full.
+
+    A reader that has gone away (`ssl-zoo config | head -1`) is no error.
+
+    Args:
+        text: what to write.
+        silent: whether a full disk was told of before.
+    """
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        discard(sys.stdout)
+        if not isinstance(error, BrokenPipeError):
+            if not silent:
+                _complain(f"stdout cannot be written to: {error.strerror}")
+            return 1
+    return 0

@@ -1,0 +1,228 @@
+"""Measures an encoder: kNN and collapse diagnostics during training, the linear probe at its end.
+
+Always in evaluation mode and in float32, whatever the training precision, so that rounding neither hides
+nor makes a collapse. Where training is in bf16 a forward pass in float32 costs as much as training on a view or
+more, so kNN, which sees many images, is measured seldom; see `knn_every`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ssl_zoo.augment import Augment, normalize
+from ssl_zoo.config.schema import RunConfig
+from ssl_zoo.data import Data, FileSplit, ForgivingSplit, Split
+from ssl_zoo.errors import UserError
+from ssl_zoo.features import full_precision
+from ssl_zoo.hardware.device import Plan
+from ssl_zoo.method import Method
+from ssl_zoo.monitors.collapse import Diagnostics, diagnose
+from ssl_zoo.monitors.knn import knn_top1, usual_k
+from ssl_zoo.monitors.probe import ProbeResult, describe, few_label_top1
+
+__all__ = ["Evaluator", "Measurement", "Scores"]
+
+BATCH = 256  # images per forward pass
+PIXEL_SIDE = 32  # the pixel baseline sees images of at most this side
+KNN_SHARE = 0.02  # of the time of training, what kNN may take
+VIEW_COST = {"fp32": 3.0, "bf16": 0.75, "fp16": 0.75}  # of training on a view, in forward passes in float32
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What classifiers on frozen features reach; None without labels or test images, or where not asked for."""
+
+    knn_top1: float | None = None
+    probe: ProbeResult | None = None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What is measured of a method."""
+
+    diagnostics: Diagnostics
+    scores: Scores
+
+
+class Labelled(NamedTuple):
+    """Features with labels."""
+
+    features: Tensor  # (n, F)
+    labels: Tensor  # (n,) int64
+
+
+class Evaluator:
+    """Measures encoders on fixed images.
+
+    Args:
+        config: the run's configuration.
+        data: its images.
+        hardware: where the encoder is, and the precision it is trained in.
+
+    Raises:
+        UserError: `monitor.knn.k` is larger than the bank.
+    """
+
+    def __init__(self, config: RunConfig, data: Data, hardware: Plan) -> None:
+        self.config = config
+        self.data = data
+        self.device = hardware.device
+        self.precision = hardware.precision
+        self.test = data.test
+        self.bank = None if data.bank is None else _part(data.bank, config.monitor.bank)
+        self.scored = self.bank is not None and self.test is not None
+        size = 0 if self.bank is None else len(self.bank)
+        self.k = config.monitor.knn.k or usual_k(size)
+        self.draws = 1 if self._all_labels_drawn() else config.monitor.probe.draws
+        if self.scored and self.k > size:
+            raise UserError(
+                f"monitor.knn.k must be at most the number of labelled training images, {size}; received {self.k}; "
+                f"set monitor.knn.k={max(1, size // 10)}"
+            )
+        seen = _part(data.train, config.monitor.samples)
+        views = config.augment.flat[:2]
+        self.loader = seen.train_loader(min(BATCH, len(seen)), views, seed=0)
+        self.augment = Augment(views, config.data.mean, config.data.std).to(self.device)
+
+    def measure(self, method: Method, *, knn: bool = True, probe: bool = True) -> Measurement:
+        """Diagnostics on the embeddings of two views; kNN and linear probe on the backbone's features."""
+        with _evaluating(method):
+            diagnostics = diagnose(*self._embed_two_views(method))
+            if not (self.scored and (knn or probe)):
+                return Measurement(diagnostics, Scores())
+            size, backbone = self.config.augment.size, method.encoder.backbone
+            bank, test = (self._each(split, size, lambda x: backbone(x).float()) for split in self._splits())
+            return Measurement(diagnostics, self._scores(bank, test, knn, probe))
+
+    def pixel_scores(self) -> Scores:
+        """kNN and linear probe on raw pixels, at most 32 x 32 of them."""
+        if not self.scored:
+            return Scores()
+        side = min(self.config.augment.size, PIXEL_SIDE)
+        bank, test = (self._each(split, side, lambda x: x.flatten(1)) for split in self._splits())
+        return self._scores(bank, test)
+
+    @property
+    def knn_every(self) -> int:
+        """How many measurements there are from one kNN to the next: `monitor.knn.every`, or as its cost asks for."""
+        monitor = self.config.monitor
+        if monitor.knn.every is not None or not self.scored:
+            return monitor.knn.every or 1
+        images = sum(len(split) for split in self._splits())
+        each = (
+            monitor.every / self.config.trainer.processes
+        )  # epochs between two measurements, which all wait for
+        training = VIEW_COST[self.precision] * len(self.data.train) * len(self.config.views) * each
+        return math.ceil(images / (KNN_SHARE * training))
+
+    @property
+    def knn_protocol(self) -> str | None:
+        """How kNN was done, in words, the labelled training set included; None without labels."""
+        if not self.scored:
+            return None
+        assert self.data.bank is not None
+        seen, labelled = len(self._splits()[0]), len(self.data.bank)
+        some = (
+            f"{seen:,} of {labelled:,} images, a fixed random part" if seen < labelled else f"{seen:,} images"
+        )
+        return (
+            f"weighted kNN on the backbone's features, k={self.k}, T={self.config.monitor.knn.temperature:g}, "
+            f"labelled training set of {some}"
+        )
+
+    @property
+    def linear_protocol(self) -> str | None:
+        """How the linear probe was done, in words; None without labels."""
+        if not self.scored:
+            return None
+        per_class = self.config.monitor.probe.labels_per_class
+        fewer = f" (all where a class has fewer; at least {self._labels_of(min)})"
+        return describe(per_class, self.draws) + (fewer if self._labels_of(min) < per_class else "")
+
+    def _all_labels_drawn(self) -> bool:
+        """Whether no class has more labels than a draw takes: then every draw is the same."""
+        return self.scored and self._labels_of(max) <= self.config.monitor.probe.labels_per_class
+
+    def _labels_of(self, extreme: Callable[[list[int]], int]) -> int:
+        """The number of labels of the largest or smallest class."""
+        return extreme(torch.bincount(self._labels()[0]).tolist())
+
+    def _splits(self) -> tuple[Split, Split]:
+        assert self.bank is not None
+        assert self.test is not None
+        return self.bank, self.test
+
+    def _each(self, split: Split, size: int, transform: Callable[[Tensor], Tensor]) -> Labelled:
+        """Applies a transform to the readable images of a split, batch by batch; with their labels."""
+        assert split.labels is not None
+        images = ForgivingSplit(split) if isinstance(split, FileSplit) and split.lost is not None else split
+        found, kept, count = [], [], 0
+        for batch in images.plain_batches(size, BATCH):
+            x = normalize(batch.to(self.device), self.config.data.mean, self.config.data.std)
+            found.append(transform(x))
+            faults = images.faults if isinstance(images, ForgivingSplit) else {}
+            kept += [count + row for row in range(len(batch)) if row not in faults]
+            count += len(batch)
+        features = torch.cat(found)  # (n, F)
+        if len(kept) == count:
+            return Labelled(features, split.labels)
+        return Labelled(features[kept], split.labels[kept])
+
+    def _embed_two_views(self, method: Method) -> tuple[Tensor, Tensor]:
+        generator = torch.Generator(self.device).manual_seed(0)  # the same views at each measurement
+        self.loader.set_position(epoch=0)
+        embedded: tuple[list[Tensor], list[Tensor]] = ([], [])
+        for images, _ in self.loader:
+            views = self.augment(_to(images, self.device), generator)
+            for z, view in zip(embedded, views, strict=True):
+                z.append(method.encoder.forward(view).float())  # without torch.compile, for another precision
+        return torch.cat(embedded[0]), torch.cat(embedded[1])  # (N, D) each
+
+    def _labels(self) -> tuple[Tensor, Tensor]:
+        bank, test = (split.labels for split in self._splits())
+        assert bank is not None
+        assert test is not None
+        return bank, test
+
+    def _scores(self, bank: Labelled, test: Labelled, knn: bool = True, probe: bool = True) -> Scores:
+        monitor = self.config.monitor
+        few, tau, k = monitor.probe.labels_per_class, monitor.knn.temperature, min(self.k, len(bank.labels))
+        return Scores(
+            knn_top1(*bank, *test, k=k, temperature=tau) if knn else None,
+            few_label_top1(*bank, *test, few, self.draws) if probe else None,
+        )
+
+
+def _to(images: Tensor | tuple[Tensor, ...], device: torch.device) -> Tensor | list[Tensor]:
+    return images.to(device) if isinstance(images, Tensor) else [view.to(device) for view in images]
+
+
+def _part(split: Split, number: int) -> Split:
+    """A fixed random part of a split, or all of it."""
+    if len(split) <= number:
+        return split
+    chosen = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:number]
+    return split.select(chosen.sort().values)
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    modes = {child: child.training for child in module.modules()}
+    module.eval()
+    try:
+        with (
+            torch.inference_mode(),
+            full_precision(),
+            torch.autocast(next(module.parameters()).device.type, enabled=False),
+        ):
+            yield
+    finally:
+        for child, mode in modes.items():
+            child.training = mode

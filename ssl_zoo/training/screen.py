@@ -1,0 +1,158 @@
+"""What a person sees: the heading, a bar or lines while it trains, and the closing table."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ssl_zoo.runs.result import Result
+from ssl_zoo.terminal.console import Console, styled
+
+__all__ = ["Narrator", "bar_of", "closing_table", "next_steps"]
+
+COLOURS = {
+    "healthy": "green",
+    "collapsed": "red",
+    "partially collapsed": "yellow",
+    "diverged": "red",
+    "not learning": "yellow",
+}
+
+
+def bar_of(unit: str, console: Console) -> Progress:
+    """A bar that counts units, with a description and the time left; not yet shown."""
+    named, described, left = (TextColumn(t, markup=False) for t in (unit, "{task.description}", "left"))
+    columns = (named, MofNCompleteColumn(), BarColumn(), described, left, TimeRemainingColumn())
+    return Progress(*columns, console=console)
+
+
+class Narrator:
+    """Tells how the training goes: a bar on a terminal, a line per measurement elsewhere.
+
+    Args:
+        epochs: of the whole run.
+        silent: say nothing at all.
+        bar: whether a terminal gets a bar.
+    """
+
+    def __init__(self, epochs: int, *, silent: bool = False, bar: bool = True) -> None:
+        self.console = Console(quiet=silent)
+        self.epochs = epochs
+        self.started = time.perf_counter()
+        self.bar: Progress | None = None
+        if bar and self.console.is_terminal and not silent:
+            self.bar = bar_of("epoch", self.console)
+            self.task = self.bar.add_task("", total=epochs)
+
+    def start(self, title: str, rest: str) -> None:
+        """Prints the heading, its title in bold, and opens the bar."""
+        self.console.print(styled((title, "bold"), rest))
+        if self.bar is not None:
+            self.bar.start()
+
+    def note(self, line: str) -> None:
+        """Prints a line of its own."""
+        self.console.print(line)
+
+    def epoch(self, row: dict[str, float | None]) -> None:
+        """Tells of an epoch that is done."""
+        figures = [f"{name} {_short(row[key])}" for name, key in FIGURES if row.get(key) is not None]
+        if self.bar is not None:
+            self.bar.update(self.task, completed=int(row["epoch"] or 0), description=" · ".join(figures))
+        elif row.get("output_std_ratio") is not None or row["epoch"] == self.epochs:
+            seconds = time.perf_counter() - self.started
+            self.console.print(
+                f"epoch {int(row['epoch'] or 0):>4}/{self.epochs} · {' · '.join(figures)} · {seconds:.0f} s"
+            )
+
+    def waiting(self, what: str) -> AbstractContextManager[Any]:
+        """Says on a terminal what is being waited for, meanwhile."""
+        return self.console.status(what) if self.console.is_terminal else nullcontext()
+
+    def stop(self) -> None:
+        """Closes the bar."""
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+
+NO_ACCURACY = (
+    "no accuracies: they need labelled training and test images (data.test=FOLDER or data.holdout=0.2)"
+)
+FIGURES = (("loss", "loss"), ("kNN", "knn_top1"), ("std ratio", "output_std_ratio"))
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def closing_table(result: Result, title: str, initial: dict[str, Any]) -> Panel:
+    """The closing table of a run: what it reached beside what no training reaches, and the verdict.
+
+    Args:
+        result: of the run.
+        title: the run in words.
+        initial: the diagnostics of the untrained encoder, by name.
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("", "trained", "untrained encoder", "raw pixels"):
+        table.add_column(column, justify="left" if not column else "right")
+    base = result.baselines
+    if result.linear_top1 is not None:
+        linear = f"{_percent(result.linear_top1)} ± {100 * (result.linear_top1_std or 0):.1f}"
+        table.add_row(
+            "linear probe",
+            linear,
+            _percent(base.random_encoder_linear_top1),
+            _percent(base.pixels_linear_top1),
+        )
+        table.add_row(
+            "kNN",
+            _percent(result.knn_top1),
+            _percent(base.random_encoder_knn_top1),
+            _percent(base.pixels_knn_top1),
+        )
+    for name, label in (
+        ("output_std_ratio", "output std ratio (1 isotropic, 0 collapsed)"),
+        ("effective_rank", "effective rank"),
+        ("alignment", "alignment (lower is closer)"),
+        ("uniformity", "uniformity (lower is wider)"),
+    ):
+        table.add_row(label, _short(getattr(result, name)), _short(initial.get(name)), "")
+    colour = COLOURS[result.verdict]
+    verdict = styled((f" {result.verdict.upper()} ", f"bold white on {colour}"), f" {result.verdict_reason}")
+    speed = f"{result.views_per_second:.0f} views/s · " if result.views_per_second else ""
+    foot = "\n".join(
+        line
+        for line in (
+            result.linear_protocol and f"linear probe: {result.linear_protocol}",
+            result.knn_protocol and f"kNN: {result.knn_protocol}",
+            NO_ACCURACY if result.linear_top1 is None else "",
+            f"unreadable files left out: {result.skipped}" if result.skipped else "",
+            f"{result.train_seconds:.0f} s training · {speed}{result.peak_memory_mb:.0f} MB at most",
+            f"{result.run_dir}: result.json, metrics.csv, curves.png, checkpoints/last.ckpt",
+        )
+        if line
+    )
+    grid = Table.grid(padding=(1, 0, 0, 0))
+    for part in (table, verdict, styled((foot, "dim"))):
+        grid.add_row(part)
+    return Panel(grid, title=styled(title), title_align="left", border_style=colour, expand=False)
+
+
+def next_steps(result: Result) -> str:
+    """The commands that can follow a run, a line each, as they are typed in a shell."""
+    protocol = () if result.linear_top1 is not None else ("protocol=label_free",)
+    verbs = (("eval", *protocol), ("report",), ("export", "format=timm"))
+    commands = (("ssl-zoo", verb, str(result.run_dir), *options) for verb, *options in verbs)
+    return "next: " + "\n      ".join(map(shlex.join, commands))
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"

@@ -1,0 +1,49 @@
+"""The documents' page of claims is what the suites' records say."""
+
+import csv
+
+from helpers.suite_records import a_row, a_suite, claims
+from PIL import Image
+from ssl_zoo.benchmarks import publish
+
+from ssl_zoo.reports.suite import write_report
+
+
+def test_reports_and_the_page_of_claims(tmp_path, monkeypatch):
+    runs, out = tmp_path / "runs", tmp_path / "docs" / "suites"
+    for name in ("one", "two"):
+        folder = runs / f"{name}-digits-quick"
+        folder.mkdir(parents=True)
+        rows = [a_row(folder, "sg", paper=67.7), a_row(folder, "no_sg", verdict="collapsed")]
+        record = a_suite(rows, name=name, claims=claims())
+        record.write(folder)
+        write_report(record, folder)
+    (runs / "one-cifar10-quick").mkdir()  # not run yet
+    monkeypatch.setattr("sys.argv", ["publish", str(runs), str(out), "--only", "*-digits-quick"])
+    publish.main()
+
+    page = (tmp_path / "docs" / "suites.md").read_text()
+    assert "2 suites, 12 runs, each suite run once. Of 6 claims 2 hold, 2 fail, 2 stay undecided." in page
+    assert "| [one](suites/one/report.md) | SimSiam, Figure 2 | 2 × 3 | ✓ ✕ ? |" in page
+    assert "- ✕ **fails**: `std_ratio(sg) < 0.5`. 0.991 against 0.500." in page
+    for name in ("one", "two"):
+        place = out / name
+        assert (place / "report.md").read_text() == (runs / f"{name}-digits-quick" / "report.md").read_text()
+        with (place / "results.csv").open() as file:
+            assert len(list(csv.DictReader(file))) == 6
+        with Image.open(place / "figure.png") as picture:
+            assert picture.mode == "P"
+        assert not (place / "report.html").exists()
+
+
+def test_an_earlier_report_is_replaced_whole(tmp_path, monkeypatch):
+    folder, out = tmp_path / "runs" / "one-digits-quick", tmp_path / "suites"
+    folder.mkdir(parents=True)
+    record = a_suite([a_row(folder, "sg"), a_row(folder, "no_sg")], name="one")
+    record.write(folder)
+    write_report(record, folder)
+    (out / "one").mkdir(parents=True)
+    (out / "one" / "old.png").write_bytes(b"")
+    monkeypatch.setattr("sys.argv", ["publish", str(tmp_path / "runs"), str(out)])
+    publish.main()
+    assert not (out / "one" / "old.png").exists()

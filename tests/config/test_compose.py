@@ -1,0 +1,242 @@
+"""Words and YAML to a typed configuration: precedence, round trip, and every mistake in one message."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ssl_zoo.config.compose import (
+    compose,
+    config_hash,
+    from_mapping,
+    group_dirs,
+    group_names,
+    to_mapping,
+    to_yaml,
+)
+from ssl_zoo.errors import UserError
+
+CONFIGS = group_dirs()[0]
+
+
+@pytest.mark.parametrize("name", group_names("method"))
+@pytest.mark.parametrize("data", ["digits", "cifar10"])
+def test_every_method_composes_with_data(name: str, data: str) -> None:
+    config = compose([f"method={name}", f"data={data}"])
+    assert (config.method.name, config.data.name) == (name, data)
+
+
+@pytest.mark.parametrize("group", ["data", "recipe", "experiment"])
+def test_every_yaml_composes(group: str) -> None:
+    for name in group_names(group):
+        overrides = [f"{group}={name}"]
+        if group == "recipe":
+            data, method = name.split("/")
+            overrides += [f"data={data}", f"method={method}"]
+        assert compose(overrides).batch_size > 1
+
+
+def test_no_yaml_is_out_of_reach() -> None:
+    reached = {
+        f"{group}/{name}.yaml"
+        for group in ("method", "data", "recipe", "experiment", "protocol")
+        for name in group_names(group)
+    }
+    # By name none of these; small images choose the last.
+    reached |= {"config.yaml", "recipe/none.yaml", "experiment/none.yaml", "images/small.yaml"}
+    assert {file.relative_to(CONFIGS).as_posix() for file in CONFIGS.rglob("*.yaml")} == reached
+
+
+def test_yaml_headers_say_what_they_are() -> None:
+    for file in CONFIGS.rglob("*.yaml"):
+        lines = file.read_text().splitlines()
+        comments = [line for line in lines if line.startswith("# ") and "@package" not in line]
+        assert comments, f"{file} has no header"
+
+
+def test_precedence_method_data_recipe_experiment_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file, text in {
+        "method/own.yaml": "epochs: 1\nbatch_size: 2\nseed: 3\nmonitor: {every: 4}\nmethod: {name: simsiam}",
+        "data/own.yaml": "batch_size: 20\nseed: 30\nmonitor: {every: 40}\ndata: {name: own, source: digits}",
+        "recipe/own/own.yaml": "seed: 300\nmonitor: {every: 400}",
+        "experiment/own.yaml": "monitor: {every: 400, samples: 5000}\nseed: 3000",
+    }.items():
+        path = tmp_path / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        base = (
+            (CONFIGS / "method/simsiam.yaml").read_text()
+            if file.startswith("method")
+            else "# @package _global_\n"
+        )
+        blocks = {**(yaml.safe_load(base) or {}), **yaml.safe_load(text)}
+        if file.startswith("method"):
+            blocks["method"] = yaml.safe_load(base)["method"]
+        path.write_text("# @package _global_\n# A test.\n" + yaml.safe_dump(blocks))
+    monkeypatch.setenv("SSL_ZOO_CONFIGS", str(tmp_path))
+    config = compose(["method=own", "data=own", "monitor.every=4000"])
+    assert (config.epochs, config.batch_size, config.seed, config.monitor.every) == (1, 20, 300, 4000)
+    assert config.recipe == "own/own"
+    tried = compose(["method=own", "data=own", "experiment=own", "monitor.every=4000"])
+    assert (tried.batch_size, tried.seed, tried.monitor.every, tried.monitor.samples) == (
+        20,
+        3000,
+        4000,
+        5000,
+    )
+    assert (tried.recipe, tried.experiment) == ("own/own", "own")
+    assert compose(["method=own", "data=own", "recipe=null"]).seed == 30
+    searched = compose([f"hydra.searchpath=[{tmp_path}]", "method=own", "data=own"])
+    assert searched == compose(["method=own", "data=own"])
+
+
+@pytest.mark.parametrize("group", ["method", "data", "recipe", "experiment"])
+def test_a_yaml_without_its_first_line_is_refused(
+    group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hydra would put its keys where nothing reads them."""
+    (tmp_path / group).mkdir()
+    file = tmp_path / group / "mine.yaml"
+    file.write_text("method: {name: byol, symmetric: false}\ndata: {name: mine, source: digits}")
+    monkeypatch.setenv("SSL_ZOO_CONFIGS", str(tmp_path))
+    with pytest.raises(UserError, match=f"begins with the line '# @package _global_'; '{file}' does not"):
+        compose([f"{group}=mine"])
+    if group in ("recipe", "experiment"):
+        file.write_text("[seed, 3]")
+        with pytest.raises(UserError, match="begins with the line"):
+            compose([f"{group}=mine"])
+    if group == "method":
+        file.write_text("# @package _global_\nmethod: {name: byol}")
+        with pytest.raises(
+            UserError, match=r"'method.stop_gradient' is missing .* defaults: \[byol, _self_\]"
+        ):
+            compose(["method=mine"])
+    for text in ("broken: [", "defaults: [nothing]", "defaults: 3"):
+        file.write_text(f"# @package _global_\n{text}")
+        with pytest.raises(UserError):
+            compose([f"{group}=mine"])
+
+
+def test_the_same_swap_from_words_and_from_yaml() -> None:
+    overrides = compose(["method=simclr", "method.predictor.kind=mlp"])
+    mapping = to_mapping(compose(["method=simclr"]))
+    mapping["method"]["predictor"]["kind"] = "mlp"
+    assert from_mapping(mapping) == overrides
+
+
+@pytest.mark.parametrize("name", ["simsiam", "byol", "swav"])
+def test_yaml_round_trip(name: str) -> None:
+    config = compose([f"method={name}", "data=imagefolder", "data.train=here"])
+    assert from_mapping(yaml.safe_load(to_yaml(config))) == config
+
+
+def test_views_inherit_what_they_do_not_set() -> None:
+    one, two = compose(["method=byol", "data=imagefolder", "data.train=x", "augment.flip=0.3"]).augment.flat
+    assert (one.blur.p, two.blur.p) == (1.0, 0.1)
+    assert (one.solarize.p, two.solarize.p) == (0.0, 0.2)
+    assert one.flip == two.flip == 0.3
+    assert one.crop == two.crop
+
+
+def test_multi_crop_is_a_matter_of_views() -> None:
+    small = "{count: 6, size: 96, crop: {scale: [0.05, 0.14]}}"
+    config = compose(
+        [
+            "method=swav",
+            "data=imagefolder",
+            "data.train=x",
+            f"augment.views={{large: {{count: 2}}, small: {small}}}",
+        ]
+    )
+    assert [view.size for view in config.augment.flat] == [224] * 2 + [96] * 6
+
+
+def test_hash_is_of_what_is_computed() -> None:
+    base = config_hash(compose())
+    assert (
+        config_hash(compose(["run_dir=elsewhere", "trainer.progress=false", "trainer.checkpoint_steps=3"]))
+        == base
+    )
+    for override in ("seed=1", "optimizer.lr=0.1", "method.stop_gradient=false", "epochs=3"):
+        assert config_hash(compose([override])) != base
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["method=simsaim"], "unknown method 'simsaim'; there are .*did you mean 'simsiam'"),
+        (["data=cfar10"], "unknown data 'cfar10'.*did you mean 'cifar10'"),
+        (["recipe=nope"], "unknown recipe 'nope'"),
+        (["recipe.epochs=3"], "recipe takes a name"),
+        (
+            ["method.stop_gradent=false"],
+            "unknown key 'method.stop_gradent'; did you mean 'method.stop_gradient'",
+        ),
+        (["lr=3"], "unknown key 'lr'; did you mean '.*lr'"),
+        (["method.lr=3"], "unknown key 'method.lr'; did you mean '.*lr'"),
+        (
+            ["augment.views.two.blurr.p=1"],
+            "unknown key 'augment.views.two.blurr'; did you mean 'augment.blur'",
+        ),
+        (["epochs=ten"], "epochs must be a whole number; received 'ten'"),
+        (["epochs=1.5"], "epochs must be a whole number; received 1.5"),
+        (["method.stop_gradient=1"], "method.stop_gradient must be true or false; received 1"),
+        (["method.similarity=cos"], "must be one of cosine, cross_entropy, info_nce; received 'cos'"),
+        (["optimizer.lr=-0.1"], "optimizer.lr must be greater than 0.0; received -0.1"),
+        (["optimizer.lr=.nan"], "optimizer.lr must be a number|finite"),
+        (
+            ["augment.blur.p=1.5"],
+            "^augment.blur.p must be at most 1.0; received 1.5; set for instance augment.blur.p=0.5$",
+        ),
+        (["augment.crop.scale=[0.9,0.1]"], "^augment.crop: crop.scale must be .low, high. with low <= high"),
+        (
+            ["augment.crop.scale=[0.9]"],
+            "augment.crop.scale is too short, received .0.9.; set for instance augment.crop.scale=",
+        ),
+        (["optimizer=sgd"], "optimizer must be a block of keys; received 'sgd'"),
+        (["foo"], "written key=value.*received 'foo'"),
+        (["--epochs=3"], "written key=value"),
+        (["epochs=1,2"], "one value each"),
+        (["a b=c"], "cannot be read as key=value"),
+        (["method=3"], "method takes a name"),
+        (["method=null"], "method takes a name"),
+        (["method="], "method takes a name"),
+        (["=5"], "written key=value"),
+        (["augment=5"], "augment must be a block of keys; received 5"),
+        (["method.name=byol"], "say method=byol"),
+        (["method@x=byol"], "only hydra.searchpath"),
+        (["hydra.run.dir=x"], "only hydra.searchpath"),
+        (["images=small"], "follows from the images themselves; received 'images=small'; leave it out"),
+        (["small.side=9"], "unknown key 'small'"),
+        (["hydra.searchpath=[/no/such]"], "must name folders; received '/no/such'"),
+        (["method.target_views=3"], "at most the number of views, 2; received 3"),
+        (["experiment=foo"], "unknown experiment 'foo'; there are cifar10/byol, "),
+        (["experiment=imagenet/simsaim"], "did you mean 'imagenet/simsiam'"),
+        (
+            ["experiment=imagenet/byol", "method=simclr"],
+            "^experiment=imagenet/byol has the settings of method=byol and goes with no other; received "
+            "method=simclr; leave out one of the two$",
+        ),
+        (["data=imagefolder", "data.train="], "data.train must be at least 1 character"),
+        (["data.mean=[0.5,0.5]"], "one value per channel"),
+        (["data.channels=true"], "data.channels must be one of 1, 3; received True"),
+        (["data.channels=3.0"], "data.channels must be one of 1, 3; received 3.0"),
+        (["data.channels=2"], "data.channels must be one of 1, 3; received 2"),
+        (["augment.views={one: {}}"], "at least 2 views"),
+        (["seed=-1"], "seed must be at least 0"),
+        (["augment.jitter.hue=0.2", "augment.jitter.strength=6"], "^augment.jitter: .* at most 0.5"),
+    ],
+)
+def test_mistakes(overrides: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        compose(overrides)
+    assert len(str(error.value).splitlines()) == 1, "one mistake, one message"
+
+
+def test_two_mistakes_two_lines() -> None:
+    with pytest.raises(UserError) as error:
+        compose(["optimizer.lr=-1", "epochs=ten"])
+    assert len(str(error.value).splitlines()) == 2

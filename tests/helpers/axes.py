@@ -1,0 +1,391 @@
+"""The axes: what each switch does, which rows of which paper it makes, and the test that proves it.
+
+`docs/axes.md` is made from this list by `test_axes_document.py`. A figure in parentheses is the paper's linear
+top-1 on ImageNet in per cent, for that row. Keys of `method.` are written without it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+SIMSIAM = "[SimSiam](https://arxiv.org/abs/2011.10566)"
+BYOL = "[BYOL](https://arxiv.org/abs/2006.07733)"
+SIMCLR = "[SimCLR](https://arxiv.org/abs/2002.05709)"
+MOCO = "[MoCo](https://arxiv.org/abs/1911.05722)"
+MOCO2 = "[MoCo v2](https://arxiv.org/abs/2003.04297)"
+SWAV = "[SwAV](https://arxiv.org/abs/2006.09882)"
+ZHANG = "[Zhang et al.](https://arxiv.org/abs/2203.16262)"
+GOYAL = "[Goyal et al.](https://arxiv.org/abs/1706.02677)"
+
+
+class Axis(NamedTuple):
+    """One or a few keys that belong together."""
+
+    keys: tuple[str, ...]
+    values: str
+    what: str
+    source: str  # paper, section, and the rows that the switch makes
+    tests: tuple[str, ...]  # file::function
+
+
+AXES: dict[str, tuple[Axis, ...]] = {
+    "The equation": (
+        Axis(
+            ("method.stop_gradient",),
+            "true, false",
+            "whether the target is a constant, or the gradient reaches it as well",
+            f"{SIMSIAM} Fig. 2 (67.7; false: 0.1), Sec. 6.2 (SimCLR with predictor: false 66.4, true 66.0; SwAV: false "
+            "diverges)",
+            (
+                "test_equation.py::test_stop_gradient_decides_whether_the_target_branch_gets_any",
+                "test_losses.py::test_simsiam",
+                "test_losses.py::test_swav_without_stop_gradient_differentiates_sinkhorn",
+            ),
+        ),
+        Axis(
+            ("method.similarity", "method.temperature"),
+            "cosine, cross_entropy, info_nce; above 0",
+            "D: negative cosine; cross-entropy of softmaxes over channels or, with prototypes, of codes; InfoNCE. The "
+            "temperature divides the logits of the last two",
+            f"{SIMSIAM} Sec. 4.5 (cosine 68.1, cross-entropy 63.2); {SIMCLR} Table 5; {MOCO2} temperature",
+            (
+                "test_losses.py::test_cross_entropy_over_channels",
+                "test_losses.py::test_simclr_is_nt_xent",
+                "test_losses.py::test_moco_against_a_loop_over_the_queue",
+            ),
+        ),
+        Axis(
+            ("method.symmetric", "method.pairs_per_image"),
+            "true, false; from 1",
+            "whether each view predicts the other, or the first the second alone; how many pairs of views an image "
+            "gives a step",
+            f"{SIMSIAM} Sec. 4.6 (symmetric 68.1, asymmetric 64.8, asymmetric with 2 pairs 67.3); MoCo v2 symmetric: "
+            "Table 4",
+            (
+                "test_losses.py::test_simsiam",
+                "test_axes.py::test_two_pairs_per_image_are_the_mean_of_two_asymmetric_losses",
+            ),
+        ),
+        Axis(
+            ("method.joint_batch",),
+            "true, false",
+            "whether all views pass the encoder as one batch, so that BN's statistics are of them all, or each by "
+            "itself. Crops of another size pass the backbone apart and the projector together",
+            f"{SIMCLR} and {SWAV} official code (joint); {SIMSIAM}, {BYOL}, {MOCO} (each by itself)",
+            (
+                "test_axes.py::test_joint_views_share_their_statistics",
+                "test_step.py::test_steps_are_the_papers",
+            ),
+        ),
+        Axis(
+            ("method.alternation_steps",),
+            "from 1, epoch",
+            "for how many SGD steps the weights that make the targets stand still. The paper computes the targets of "
+            "k steps in advance and keeps them; a copy of the encoder of that moment makes the same targets step by "
+            "step, in memory that does not grow with k (one encoder) and in every checkpoint",
+            f"{SIMSIAM} Sec. 5.2 (1: 68.1, 10: 68.7, 100: 68.9, epoch: 67.0)",
+            (
+                "test_axes.py::test_one_step_alternation_is_simsiam_to_the_bit",
+                "test_axes.py::test_multi_step_alternation_is_that_of_cached_targets",
+            ),
+        ),
+        Axis(
+            ("method.target_views",),
+            "from 2",
+            "how many of the first views are targets; further ones (SwAV's small crops) only predict",
+            f"{SWAV} Eq. 6",
+            ("test_equation.py::test_ordered_pairs", "test_losses.py::test_swav_against_loops_and_lightly"),
+        ),
+        Axis(
+            ("method.loss_scale",),
+            "above 0",
+            "times the mean over pairs. Sums over both orders are 2 (the code of SimCLR and of FAIR's symmetric MoCo), "
+            "of 2 - 2 cos 4 (BYOL)",
+            f"{BYOL} Eq. 2",
+            (
+                "test_losses.py::test_byol_sums_over_both_orders",
+                "test_losses.py::test_simclrs_code_sums_over_both_directions",
+                "test_losses.py::test_symmetric_mocos_code_sums_over_both_orders",
+            ),
+        ),
+    ),
+    "Predictor": (
+        Axis(
+            ("method.predictor.kind", "method.predictor.trainable"),
+            "mlp, linear, bias, identity; true, false",
+            "h. `bias` is z/|z| + b. Not trainable: fixed at its random initialisation",
+            f"{SIMSIAM} Table 1 (mlp 67.7, identity 0.1, fixed random 1.5); {BYOL} (linear); {ZHANG} (bias)",
+            (
+                "test_equation.py::test_predictor_kinds",
+                "test_axes.py::test_a_bias_is_the_least_predictor",
+                "test_equation.py::test_a_fixed_predictor_does_not_move_and_still_passes_gradients",
+            ),
+        ),
+        Axis(
+            ("method.predictor.hidden_dim",),
+            "from 1, null",
+            "width of the hidden layer; null: a quarter of the projector's output",
+            f"{SIMSIAM} Appendix B (d 256: 65.3, 512: 67.2, 1024: 67.5, 2048: 68.1)",
+            ("test_axes.py::test_the_predictors_width_follows_at_a_quarter",),
+        ),
+        Axis(
+            ("method.predictor.lr", "method.predictor.lr_multiplier", "method.projector.lr_multiplier"),
+            "decay, constant; from 0",
+            "whether the schedule leaves the predictor's rate at its peak; what times the optimizer's rate a head's is",
+            f"{SIMSIAM} Table 1 (decay 67.7, constant 68.1); {BYOL} Tables 21, 22 (without momentum encoder, predictor "
+            "x1 5.5, x2 62.8, x10 66.6)",
+            (
+                "training/test_optim.py::test_constant_lr_predictor_keeps_the_peak_rate",
+                "test_axes.py::test_lr_multipliers_move_a_head_so_much_further",
+            ),
+        ),
+    ),
+    "Heads and batch normalisation": (
+        Axis(
+            ("method.projector.layers", "method.projector.hidden_dim", "method.projector.output_dim"),
+            "0 to 8; from 1",
+            "depth and widths of the projector; 0 layers: the backbone's output itself",
+            f"{SIMCLR} Fig. 8; {BYOL} Table 14; {SIMSIAM} Table C.1 (3 layers in SimCLR and SwAV)",
+            ("parts/test_heads.py::test_projector_is_the_mlp_that_the_keys_say",),
+        ),
+        Axis(
+            (
+                "method.projector.bn_hidden",
+                "method.projector.bn_output",
+                "method.predictor.bn_hidden",
+                "method.predictor.bn_output",
+                "method.projector.bias_output",
+                "method.predictor.bias_output",
+            ),
+            "true, false",
+            "BN after the hidden and the output layers of both heads; a bias in an output layer without BN. Without "
+            "any BN the paper adds `optimizer.warmup_epochs=10 optimizer.warmup_from_batch=null`",
+            f"{SIMSIAM} Table 3 (none 34.6, hidden only 67.4, default 68.1, all: unstable)",
+            ("test_axes.py::test_bn_in_the_heads", "parts/test_heads.py::test_biases"),
+        ),
+        Axis(
+            ("method.projector.bn_output_affine", "method.projector.bn_output_center"),
+            "true, false",
+            "whether the output BN scales and shifts, or (center: false) only scales, as in SimCLR's code",
+            f"{SIMSIAM} Table 3 (without affine 68.2); {SIMCLR} official code",
+            ("test_axes.py::test_output_bn_with_and_without_affine_and_centre",),
+        ),
+        Axis(
+            ("method.batch_norm", "method.momentum_encoder.shuffle_bn"),
+            "sync, local; true, false",
+            "over several processes: statistics of all of them or of each; the momentum encoder's batches mixed "
+            "among them",
+            f"{SIMSIAM} Sec. 3 (sync); {BYOL} official code (sync); {MOCO} Sec. 3.3 (local, shuffled)",
+            (
+                "test_distributed.py::test_two_processes_equal_one",
+                "parts/test_batchnorm.py::test_local_and_synchronised_statistics",
+                "test_distributed.py::test_shuffled_keys_meet_the_statistics_of_others",
+            ),
+        ),
+    ),
+    "Momentum encoder": (
+        Axis(
+            ("method.momentum_encoder.enabled",),
+            "true, false",
+            "whether a moving average of the encoder makes the targets, with batch statistics of its own",
+            f"{SIMSIAM} Table 4; {BYOL} Table 5 (tau 0: 0.3)",
+            (
+                "test_equation.py::test_no_gradient_reaches_the_momentum_encoder",
+                "test_equation.py::test_target_network_has_its_own_batch_statistics",
+            ),
+        ),
+        Axis(
+            ("method.momentum_encoder.decay", "method.momentum_encoder.schedule"),
+            "0 to 1; constant, cosine",
+            "tau: the share of itself that it keeps in a step; cosine: from `decay` to 1. 0: the online encoder, 1: "
+            "fixed at random",
+            f"{BYOL} Table 5a (1: 18.8, .999: 69.8, .99: 72.5, .9: 68.4, 0: 0.3); {MOCO} momentum (0: fails, .9: 55.2, "
+            ".99: 57.8, .999: 59.0, .9999: 58.9)",
+            (
+                "test_equation.py::test_momentum_encoder_follows_its_formula",
+                "test_equation.py::test_decay_of_byol_rises_from_base_to_one",
+                "test_axes.py::test_tau_0_is_no_momentum_encoder",
+                "test_axes.py::test_tau_1_is_a_constant_random_target",
+            ),
+        ),
+    ),
+    "Negatives and memory": (
+        Axis(
+            ("method.negatives", "method.queue.size", "method.memory.negatives"),
+            "none, batch, queue, memory_bank; from 1",
+            "which keys InfoNCE pushes away: the batch's (of all processes), the newest targets of earlier steps, or "
+            "vectors drawn from a memory of all images",
+            f"{MOCO} Fig. 3 (queue of 65,536: 60.6, of 4,096: 59.0, memory bank of 65,536: 58.0)",
+            (
+                "test_losses.py::test_simclr_is_nt_xent",
+                "test_equation.py::test_queue_takes_keys_in_after_both_terms_first_in_first_out",
+                "test_equation.py::test_positives_are_never_among_the_queues_negatives",
+                "test_axes.py::test_memory_bank_against_a_loop",
+            ),
+        ),
+        Axis(
+            ("method.assignment", "method.memory.decay"),
+            "identity, sinkhorn, moving_average, memory; 0 to 1",
+            "T: the target itself; SwAV's codes; m eta + (1 - m) z' with one vector eta per image; or eta alone, the "
+            "positive of a memory bank. It starts as random unit vectors and takes images x output_dim x 4 bytes",
+            f"{SIMSIAM} Sec. 5.2 (moving average, m = 0.8, no predictor: 55.0); {MOCO} Fig. 2b; {ZHANG} Table 1",
+            (
+                "test_axes.py::test_moving_average_targets_against_a_loop",
+                "test_axes.py::test_memory_is_moved_by_both_views_and_only_for_the_images_seen",
+                "test_axes.py::test_memory_bank_against_a_loop",
+            ),
+        ),
+    ),
+    "Prototypes and Sinkhorn": (
+        Axis(
+            ("method.prototypes.number", "method.prototypes.normalization"),
+            "from 0; outside, gradient",
+            "how many unit prototypes; their length set between steps, or in the forward pass by full gradient",
+            f"{SWAV} official code (3,000); {SIMSIAM} Sec. 6.2 (by full gradient, 66.5)",
+            (
+                "test_equation.py::test_prototypes_stay_on_the_sphere_and_are_frozen_at_first",
+                "test_axes.py::test_prototypes_by_full_gradient_have_no_radial_one",
+            ),
+        ),
+        Axis(
+            ("method.prototypes.frozen_epochs",),
+            "from 0",
+            "how long the prototypes' gradient is dropped at the start (parts of an epoch count)",
+            f"{SWAV} official code (1 epoch)",
+            ("test_equation.py::test_prototypes_stay_on_the_sphere_and_are_frozen_at_first",),
+        ),
+        Axis(
+            ("method.sinkhorn.epsilon", "method.sinkhorn.iterations"),
+            "above 0; from 1",
+            "how soft the codes are; how often rows and columns are normalised, over the images of all processes",
+            f"{SWAV} Sec. 3.1, Listing 1 (0.05; 3)",
+            (
+                "test_equation.py::test_sinkhorn_rows_and_columns",
+                "test_distributed.py::test_two_processes_equal_one",
+            ),
+        ),
+        Axis(
+            ("method.sinkhorn.queue_size", "method.sinkhorn.queue_from_epoch"),
+            "from 0",
+            "earlier embeddings of each target view that join the batch once there are so many; the epoch they are "
+            "kept from",
+            f"{SWAV} official code (batch 256: 3,840 from epoch 15)",
+            ("test_axes.py::test_sinkhorns_queue_joins_once_full_from_its_epoch_on",),
+        ),
+    ),
+    "Optimizer": (
+        Axis(
+            ("optimizer.name", "optimizer.momentum", "optimizer.weight_decay", "optimizer.exclude_norm_and_bias"),
+            "sgd, lars, adamw; 0 to 1; from 0; true, false",
+            "excluded from weight decay and from LARS's adaptation: BN, biases, and what timm names (a transformer's "
+            "position embedding and class token)",
+            f"{SIMSIAM} Sec. 3 (SGD, decay on all); {SIMCLR} Sec. 2.2, {BYOL} Sec. 3.3 (LARS, excluded); {SWAV} (LARS, "
+            "on all)",
+            (
+                "training/test_optim.py::test_lars_against_a_naive_update",
+                "training/test_optim.py::test_norm_and_bias_can_be_left_out_of_weight_decay",
+                "test_axes.py::test_a_transformers_position_and_class_token_are_not_decayed",
+                "test_step.py::test_steps_are_the_papers",
+            ),
+        ),
+        Axis(
+            ("optimizer.lr", "optimizer.lr_scaling"),
+            "above 0; linear, sqrt, none",
+            "base rate, and its rule: lr x batch / 256, lr x sqrt(batch), lr",
+            f"{GOYAL}; {SIMCLR} Table B.1 (0.3 linear, 0.075 sqrt); {SIMSIAM} Table 2 (batch 64: 66.1 ... 4096: 64.0)",
+            ("training/test_optim.py::test_lr_scaling",),
+        ),
+        Axis(
+            (
+                "optimizer.schedule",
+                "optimizer.interval",
+                "optimizer.final",
+                "optimizer.warmup_epochs",
+                "optimizer.warmup_start",
+                "optimizer.warmup_from_batch",
+            ),
+            "cosine, constant; step, epoch; 0 to 1; from 0; 0 to 1; from 1, null",
+            "warmup, then cosine to a share of the peak, moved once a step or once an epoch; a warmup only from so "
+            "many images per step on",
+            f"{SIMSIAM} Table 2 (10 epochs from 1,024 on), Table 3a (10 epochs)",
+            (
+                "training/test_optim.py::test_warmup_then_cosine",
+                "training/test_optim.py::test_simsiams_schedule_moves_once_an_epoch",
+                "test_axes.py::test_warmup_only_for_large_batches",
+            ),
+        ),
+        Axis(
+            ("trainer.accumulate", "optimizer.clip_grad_norm"),
+            "from 1; above 0, null",
+            "batches per optimizer step (momentum encoder, queue and memory move once per step); largest norm of the "
+            "gradient",
+            f"{BYOL} Table 16 (gradients averaged over N steps)",
+            (
+                "training/test_processes.py::test_accumulating_two_batches_is_one_of_twice_the_size",
+                "training/test_train.py::test_accumulation_steps_method_once_per_optimizer_step",
+                "parts/test_heads.py::test_gradients_are_clipped",
+            ),
+        ),
+    ),
+    "Views (`augment.` for all, `augment.views.NAME.` for one)": (
+        Axis(
+            ("augment.views",),
+            "names, each with `count` and what differs",
+            "the views, each with settings of its own: BYOL's two, SwAV's multi-crop, augmentation of one branch",
+            f"{BYOL} Table 6; {SWAV} multi-crop; {SIMCLR} Fig. 5 (on one branch only)",
+            (
+                "config/test_compose.py::test_views_inherit_what_they_do_not_set",
+                "config/test_compose.py::test_multi_crop_is_a_matter_of_views",
+                "augment/test_views.py::test_each_view_has_its_own_settings_and_draws",
+            ),
+        ),
+        Axis(
+            ("augment.size", "augment.crop", "augment.flip"),
+            "pixels; scale, ratio, interpolation; probability",
+            "random resized crop to a square and mirror image",
+            f"{BYOL} Table 17 (crop only 59.4, without flip 71.9, all 72.5)",
+            (
+                "augment/test_boxes.py::test_same_distribution_as_torchvision",
+                "augment/test_crop.py::test_equals_torchvision",
+            ),
+        ),
+        Axis(
+            ("augment.jitter", "augment.grayscale"),
+            "p, strength, brightness, contrast, saturation, hue, operations (torchvision, simclr, byol); probability",
+            "colour jitter in an order drawn per image, times `strength`, by torchvision's operations or by those of "
+            "SimCLR's or BYOL's code; grayscale",
+            f"{SIMCLR} Table 1 (strength 1/8: 59.6, 1/4: 61.0, 1/2: 62.6, 1: 63.2); {BYOL} Table 17 (without jitter "
+            "71.8, without grayscale 70.3, without both 63.4)",
+            (
+                "augment/test_operations.py::test_blends",
+                "augment/test_operations.py::test_hue",
+                "augment/test_tensorflow_color.py::test_every_order_of_the_colours",
+            ),
+        ),
+        Axis(
+            ("augment.blur", "augment.solarize"),
+            "p, sigma, kernel, padding (reflect, zeros); p, threshold",
+            "Gaussian blur, the image reflected at its borders or black beyond them; values at or above the threshold "
+            "inverted",
+            f"{BYOL} Table 17 (without blur 71.2, without solarisation in T' 72.3); {SIMCLR} Table 1 (with blur 64.5)",
+            (
+                "augment/test_operations.py::test_gaussian_blur",
+                "augment/test_tensorflow_color.py::test_blur_with_zeros_beyond_the_borders",
+                "augment/test_operations.py::test_solarize",
+            ),
+        ),
+        Axis(
+            ("augment.rotate", "augment.noise", "augment.sobel", "augment.cutout", "augment.affine"),
+            "probability; p, std; probability; p, scale, ratio; p, degrees, translate, scale, shear",
+            "quarter turns, Gaussian noise, edges, a box cut out; affine maps for data without a natural crop",
+            f"{SIMCLR} Fig. 5",
+            (
+                "augment/test_operations.py::test_rotate",
+                "augment/test_noise.py::test_equals_the_reference",
+                "augment/test_operations.py::test_sobel",
+                "augment/test_cutout.py::test_cutout_sets_the_box_and_nothing_else",
+                "augment/test_operations.py::test_affine",
+            ),
+        ),
+    ),
+}  # fmt: skip

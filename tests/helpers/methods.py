@@ -1,0 +1,93 @@
+"""Small methods for tests: a linear backbone, float64, exact."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ssl_zoo import registry
+from ssl_zoo.config.compose import compose
+from ssl_zoo.config.schema import (
+    AffineConfig,
+    BlurConfig,
+    CutoutConfig,
+    NoiseConfig,
+    RunConfig,
+    SolarizeConfig,
+    ViewConfig,
+)
+from ssl_zoo.equation import Siamese
+from ssl_zoo.method import Progress
+
+SMALL = (
+    "method.projector.hidden_dim=16",
+    "method.projector.output_dim=8",
+    "method.predictor.hidden_dim=6",
+    "method.queue.size=10",
+    "method.joint_batch=false",  # each view by itself, so that a test can make z of one view
+)
+
+
+# How far views may lie apart that are equal to rounding. Crop and blur are four products of weights that sum to 1 with
+# values up to 1: with up to 24 terms each 4 * 24 * 2^-24 = 6e-6. Colour jitter stretches that at most 1.8^3 = 6 times
+# and normalisation by std=0.2 five times: 1.7e-4. Another draw changes most values of an image by a hundred times that.
+ROUNDING = 2e-4
+
+# A view in which every operation has its part.
+VIEW = ViewConfig(
+    size=24,
+    affine=AffineConfig(p=0.5, degrees=30.0, translate=0.1),
+    rotate=0.6,
+    blur=BlurConfig(p=0.5, kernel=0.3),
+    noise=NoiseConfig(p=0.5),
+    sobel=0.3,
+    solarize=SolarizeConfig(p=0.3),
+    cutout=CutoutConfig(p=0.5),
+)
+
+
+class Flat(nn.Module):
+    """A backbone that a test sees through: images (N, 1, 4, 4) to features (N, 12) by one linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(16, 12)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features: Tensor = self.linear(x.flatten(1))
+        return features
+
+
+@functools.cache
+def composed(name: str, *overrides: str) -> RunConfig:
+    """The paper's settings but for the widths; composed once, which takes longer than the tests."""
+    return compose([f"method={name}", "data=cifar10", "recipe=null", *SMALL, *overrides])
+
+
+def build(name: str, *overrides: str, seed: int = 0) -> Siamese:
+    """A method on `Flat` with its paper's settings but for the widths, in training mode."""
+    config = composed(name, *overrides)
+    torch.manual_seed(seed)
+    method = registry.get(name).method(config.method, Flat(), 12)
+    assert isinstance(method, Siamese)
+    return method
+
+
+def make_views(count: int = 2, images: int = 6, seed: int = 1) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(images, 1, 4, 4, generator=generator) for _ in range(count)]
+
+
+def index(images: int = 6) -> Tensor:
+    return torch.arange(images)
+
+
+def progress(step: int = 0, total: int = 100, per_epoch: int = 10) -> Progress:
+    return Progress(step, total, per_epoch)
+
+
+def gradients(module: nn.Module) -> dict[str, Any]:
+    return {name: parameter.grad for name, parameter in module.named_parameters()}

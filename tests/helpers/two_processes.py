@@ -1,0 +1,157 @@
+"""Two gloo processes train on halves of a batch; test_distributed.py compares them with one process on all of it.
+
+    cd tests && python -m helpers.two_processes OUT
+
+starts them. Each takes three optimizer steps of each case with and without a partner, and writes what it found.
+"""
+
+from __future__ import annotations
+
+import datetime
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from helpers.methods import Flat, build, composed, make_views, progress
+from ssl_zoo.config.schema import OptimizerConfig, ProjectorConfig
+from ssl_zoo.distributed import gather
+from ssl_zoo.equation import Siamese
+from ssl_zoo.method import Method
+from ssl_zoo.parts.batchnorm import synchronize
+from ssl_zoo.training.optim import build_optimizer
+
+IMAGES = 8
+EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "ssl-zoo-barlowtwins"
+SWAV = "method.prototypes.number=5"
+CASES: dict[str, tuple[str, ...]] = {
+    "simsiam": ("simsiam",),
+    "simsiam, no stop-gradient": ("simsiam", "method.stop_gradient=false"),
+    "simsiam, two pairs": ("simsiam", "method.symmetric=false", "method.pairs_per_image=2"),
+    "simsiam, alternation": ("simsiam", "method.alternation_steps=2"),
+    "simsiam, moving average": (
+        "simsiam", "method.predictor.kind=identity", "method.assignment=moving_average",
+    ),
+    "byol": ("byol",),
+    "simclr": ("simclr",),
+    "simclr, joint": ("simclr", "method.joint_batch=true"),
+    "simclr, predictor and stop-gradient": (
+        "simclr", "method.predictor.kind=mlp", "method.stop_gradient=true",
+    ),
+    "simclr, momentum encoder": (
+        "simclr", "method.stop_gradient=true", "method.momentum_encoder.enabled=true",
+    ),
+    "moco": ("moco", "method.batch_norm=sync"),
+    "moco, symmetric": ("moco", "method.symmetric=true"),
+    "moco, shuffled, with BN": ("moco", "method.projector.bn_hidden=true", "method.batch_norm=sync"),
+    "moco, memory bank": (
+        "moco", "method.negatives=memory_bank", "method.assignment=memory", "method.momentum_encoder.enabled=false",
+        "method.memory.negatives=9",
+    ),
+    "swav": ("swav", SWAV, "method.prototypes.frozen_epochs=0"),
+    "swav, no stop-gradient": ("swav", SWAV, "method.prototypes.frozen_epochs=0", "method.stop_gradient=false"),
+    "swav, queue": ("swav", SWAV, "method.prototypes.frozen_epochs=0", "method.sinkhorn.queue_size=12"),
+    "barlow twins, the example plugin": ("barlowtwins",),
+}  # fmt: skip
+
+
+def train(overrides: tuple[str, ...], rank: int, world: int) -> dict[str, Any]:
+    """Losses, gradients and state after three steps on this process's part of each batch."""
+    method = build(*overrides) if overrides != ("barlowtwins",) else _barlow_twins()
+    method.allocate(20)
+    if world > 1:
+        synchronize(method, torch.device("cpu"))
+    optimizer = build_optimizer(OptimizerConfig(lr=0.1, lr_scaling="none"), method, IMAGES)
+    count = 2 * (method.config.pairs_per_image if isinstance(method, Siamese) else 1)
+    half = slice(rank * IMAGES // world, (rank + 1) * IMAGES // world)
+    losses, gradients = [], []
+    for step in range(3):
+        order = torch.randperm(20, generator=torch.Generator().manual_seed(step))
+        views, index = make_views(count, IMAGES, seed=step), order[:IMAGES]
+        torch.manual_seed(step)
+        method.before_step(progress(step))
+        optimizer.zero_grad()
+        loss = method.loss([view[half] for view in views], index[half]).loss
+        loss.backward()
+        for parameter in method.parameters():  # as DDP does
+            if parameter.grad is not None:
+                parameter.grad = gather(parameter.grad[None]).mean(dim=0)
+        method.after_backward(progress(step))
+        gradients.append({n: p.grad.clone() for n, p in method.named_parameters() if p.grad is not None})
+        optimizer.step()
+        method.after_step(progress(step))
+        losses.append(gather(loss.detach()[None]).mean())
+    return {"losses": torch.stack(losses), "gradients": gradients, "state": _state(method)}
+
+
+def _barlow_twins() -> Method:
+    """The example plugin on the tests' backbone, with BN in its projector as its YAML has it."""
+    sys.path.insert(0, str(EXAMPLE))
+    from ssl_zoo_barlowtwins import BarlowTwins, BarlowTwinsConfig
+
+    projector = ProjectorConfig(layers=3, hidden_dim=16, output_dim=8, bias_output=False)
+    torch.manual_seed(0)
+    return BarlowTwins(BarlowTwinsConfig(name="barlowtwins", projector=projector), Flat(), 12)
+
+
+def _state(method: Method) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in method.state_dict().items()}
+
+
+def shuffled_keys(rank: int, shuffle: bool) -> dict[str, torch.Tensor]:
+    """The keys of MoCo with BN of each process, of all images, and the weights that made them."""
+    overrides = ("method.projector.bn_hidden=true", f"method.momentum_encoder.shuffle_bn={shuffle}")
+    method, view = build("moco", *overrides), make_views(1, IMAGES)[0]
+    weights = _state(method)
+    torch.manual_seed(7)
+    half = slice(rank * IMAGES // 2, (rank + 1) * IMAGES // 2)
+    return {"keys": gather(method._copied(view[half])), **weights}
+
+
+def coupled(rank: int) -> dict[str, torch.Tensor]:
+    """A loss over all of a float64 batch, from gathered tensors, and the gradient of a weight as DDP averages it."""
+    views, weight = coupled_batch()
+    half = slice(rank * IMAGES // 2, (rank + 1) * IMAGES // 2)
+    z1, z2 = (gather(view[half] @ weight) for view in views)  # (IMAGES, 3)
+    z1, z2 = ((z - z.mean(0)) / z.std(0, correction=0) for z in (z1, z2))
+    c = z1.T @ z2 / IMAGES
+    loss = (c - torch.eye(3, dtype=torch.float64)).square().sum()
+    loss.backward()
+    assert weight.grad is not None
+    return {"loss": loss.detach(), "gradient": gather(weight.grad[None]).mean(dim=0)}
+
+
+def coupled_batch() -> tuple[torch.Tensor, torch.Tensor]:
+    """Two views (2, IMAGES, 4) and a weight (4, 3), in float64."""
+    generator = torch.Generator().manual_seed(3)
+    views = torch.randn(2, IMAGES, 4, generator=generator, dtype=torch.float64)
+    weight = torch.randn(4, 3, generator=generator, dtype=torch.float64)
+    return views, weight.requires_grad_()
+
+
+def work(rank: int, out: str) -> None:
+    """One of the two processes."""
+    torch.set_num_threads(1)
+    alone = {name: train(overrides, 0, 1) for name, overrides in CASES.items()} if rank == 0 else {}
+    store = f"file://{out}/store"
+    dist.init_process_group(
+        "gloo", init_method=store, rank=rank, world_size=2, timeout=datetime.timedelta(seconds=600)
+    )
+    both = {name: train(overrides, rank, 2) for name, overrides in CASES.items()}
+    keys = [shuffled_keys(rank, shuffle) for shuffle in (False, True)]
+    found = {"alone": alone, "both": both, "keys": keys, "coupled": coupled(rank)}
+    torch.save(found, Path(out) / f"{rank}.pt")
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    for overrides in CASES.values():
+        if overrides != ("barlowtwins",):
+            composed(*overrides)
+    # Nothing is computed before: forks have imported and composed everything already.
+    start = "fork" if "fork" in mp.get_all_start_methods() else "spawn"
+    mp.start_processes(work, args=(sys.argv[1],), nprocs=2, start_method=start)

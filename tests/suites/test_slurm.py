@@ -1,0 +1,120 @@
+"""Suites submitted through submitit, by its local executor: jobs as on a cluster, on this machine."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.tiny_suites import figures, in_process, write_suite
+
+import ssl_zoo
+from ssl_zoo.cli import main as cli
+from ssl_zoo.suites import launch_slurm as slurm
+from ssl_zoo.suites.options import SlurmConfig
+from ssl_zoo.suites.record import read
+
+needs_submitit = pytest.mark.skipif(
+    find_spec("submitit") is None, reason="submitit is not installed; pip install 'ssl-zoo[slurm]'"
+)
+ROWS = {"one": {}, "bad": {"overrides": "batch_size=200"}}
+
+
+@needs_submitit
+def test_rows_run_as_jobs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One is trained, one fails: both are collected, and what is done is not submitted again."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("COLUMNS", "1000")
+    monkeypatch.setattr(slurm, "TICK", 0.1)
+    local = importlib.import_module("submitit.local.local")
+    start, started = local.start_controller, []
+
+    def noted(*told: Any, **more: Any) -> Any:
+        started.append(start(*told, **more))
+        return started[-1]
+
+    monkeypatch.setattr(local, "start_controller", noted)
+    suite, out = write_suite(tmp_path / "mine.yaml", rows=ROWS, claims=None), tmp_path / "out"
+    overrides = [
+        f"suite={suite}",
+        "seeds=1",
+        "launcher=slurm",
+        "slurm.cluster=local",
+        "slurm.gpus=0",
+        "slurm.minutes=5",
+    ]
+    assert cli.main(["bench", *overrides, f"out={out}"]) == 1
+    said, error = capsys.readouterr()
+    assert (
+        error == "ssl-zoo: 1 run(s) failed; the others are done and reported; the same command tries again\n"
+    )
+    message = "batch_size must be at most the number of training images, 40; received 200; set batch_size=10"
+    assert f"bad, seed 0: failed: {message}" in said
+    assert "one, seed 0: top1 " in said
+    (folder,) = (folder for folder in out.iterdir() if folder.name != "rows")
+    record = read(folder)
+    assert [(row.name, row.runs[0].finished) for row in record.rows] == [("one", True), ("bad", False)]
+    assert str(record.row("bad").runs[0].error).startswith(message)
+    assert len(list((out / "rows" / "submitit").glob("*_submitted.pkl"))) == 2
+
+    assert [process.wait(60) for process in started] == [0, 0], "submitit leaves them to end by themselves"
+
+    # The figures are those of a suite that runs here; and these are found there.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ssl_zoo.suites.run.run_local", in_process)
+        good = write_suite(tmp_path / "good.yaml", rows={"one": {}}, claims=None)
+        here = ssl_zoo.bench([f"suite={good}", "seeds=1", f"out={tmp_path / 'here'}"], silent=True)
+    assert figures(here)["one", 0] == figures(record)["one", 0]
+    again = ssl_zoo.bench([*overrides, f"suite={good}", f"out={out}"], silent=True)
+    assert figures(again) == figures(here)
+    assert len(list((out / "rows" / "submitit").glob("*_submitted.pkl"))) == 2
+
+
+def test_without_submitit_nothing_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(slurm, "find_spec", lambda name: None)
+    suite = write_suite(tmp_path / "mine.yaml")
+    assert cli.main(["bench", f"suite={suite}", "launcher=slurm", f"out={tmp_path / 'out'}"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == (
+        "ssl-zoo: launcher=slurm submits through submitit, which is not installed; pip install 'ssl-zoo[slurm]', or "
+        "leave launcher out\n"
+    )
+    assert list(tmp_path.iterdir()) == [suite]
+
+
+@needs_submitit
+def test_what_a_job_asks_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As sbatch reads it."""
+    import submitit
+
+    config = SlurmConfig(
+        partition="long", account="lab", minutes=90, gpus=2, cpus=6, memory_gb=48, extra={"qos": "low"}
+    )
+    asked = slurm._parameters(config, workers=5)
+    executor = submitit.AutoExecutor(folder=tmp_path, cluster="debug")
+    executor.update_parameters(**asked)  # refuses what it does not know
+    monkeypatch.setattr(
+        submitit.SlurmExecutor, "affinity", classmethod(lambda cls: 1)
+    )  # as if there were one
+    sbatch = submitit.SlurmExecutor(folder=tmp_path)
+    shared = sbatch._convert_parameters(
+        {key: value for key, value in asked.items() if not key.startswith("slurm_")}
+    )
+    own = {key.removeprefix("slurm_"): value for key, value in asked.items() if key.startswith("slurm_")}
+    text = submitit.slurm.slurm._make_sbatch_string(
+        command="true", folder=tmp_path, map_count=7, **shared, **own
+    )
+    for line in (
+        "--partition=long", "--account=lab", "--time=90", "--gpus-per-node=2", "--cpus-per-task=6", "--mem=48GB",
+        "--qos=low", "--array=0-6%5", "--job-name=ssl-zoo",
+    ):  # fmt: skip
+        assert f"#SBATCH {line}\n" in text
+    assert "partition" not in json.dumps(slurm._parameters(SlurmConfig(), None)), "the cluster's own default"
