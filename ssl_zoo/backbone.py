@@ -8,26 +8,30 @@
 from __future__ import annotations
 
 import logging
+import sys
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import timm
 import torch
+from huggingface_hub import constants, get_session, try_to_load_from_cache
 from torch import nn
 
 from ssl_zoo.config.schema import BackboneConfig
 from ssl_zoo.errors import UserError, suggest
-from ssl_zoo.weights import announce
 
-__all__ = ["Backbone", "Fit", "build_backbone", "fit_small", "look_at"]
+__all__ = ["Backbone", "Fit", "build_backbone", "fit_small", "inspect_backbone"]
+
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+HUB_TIMEOUT = 5.0  # seconds
 
 
 class Backbone(NamedTuple):
-    """A model that maps images (N, C, H, W) to features (N, num_features)."""
+    """Model that maps images (N, C, H, W) to features (N, num_features)."""
 
     model: nn.Module
     num_features: int
-    strides_single_pixels: bool  # a convolution with stride > 1 sees 1 x 1 maps: see `training.hardware`
+    strides_single_pixels: bool  # a convolution with stride > 1 gets 1 x 1 maps: see `hardware.device`
 
 
 class Fit(NamedTuple):
@@ -89,7 +93,7 @@ def build_backbone(config: BackboneConfig, channels: int, size: int) -> Backbone
         _make_stem_small(model, config.name, channels)
     if not config.pretrained:
         _set_last_bn(model, 0.0 if config.zero_init_last else 1.0)
-    return Backbone(model, *look_at(model, config.name, channels, size))
+    return Backbone(model, *inspect_backbone(model, config.name, channels, size))
 
 
 def _create(config: BackboneConfig, architecture: str, channels: int, size: int) -> nn.Module:
@@ -99,10 +103,10 @@ def _create(config: BackboneConfig, architecture: str, channels: int, size: int)
     if default is not None and default.fixed_input_size:
         options["img_size"] = size
     if config.pretrained:
-        announce(config.name)
+        _announce_download(config.name)
     hub = logging.getLogger("huggingface_hub")
     level = hub.level
-    hub.setLevel(logging.CRITICAL)  # it logs each retry; one message of ours says it all
+    hub.setLevel(logging.CRITICAL)  # the hub logs each retry; the error below is enough
     try:
         model: nn.Module = timm.create_model(
             config.name, pretrained=config.pretrained, num_classes=0, in_chans=channels, **options
@@ -119,6 +123,35 @@ def _create(config: BackboneConfig, architecture: str, channels: int, size: int)
     finally:
         hub.setLevel(level)
     return model
+
+
+def _announce_download(name: str) -> None:
+    """Logs on stderr which weights of a timm model are about to be downloaded; nothing if they are in the cache.
+
+    Without this huggingface_hub is silent, and tries for 50 seconds to reach a network that is not there.
+
+    Raises:
+        UserError: they are not in the cache, and the hub cannot be reached.
+    """
+    known = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    if known is None or not known.hf_hub_id:
+        return
+    identifier, _, revision = known.hf_hub_id.partition("@")
+    files = (known.hf_hub_filename,) if known.hf_hub_filename else WEIGHT_FILES
+    cached = (try_to_load_from_cache(identifier, file, revision=revision or None) for file in files)
+    if any(isinstance(path, str) for path in cached):
+        return
+    sys.stderr.write(f"fetching the pretrained weights of '{name}': {identifier} from {constants.ENDPOINT}\n")
+    try:
+        get_session().head(constants.ENDPOINT, timeout=HUB_TIMEOUT)
+    except Exception as error:  # the type depends on the hub's HTTP client
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise UserError(
+            f"backbone.pretrained=true needs the weights {identifier}, which are not on this machine, and "
+            f"{constants.ENDPOINT} cannot be reached ({reason}); "
+            f"connect to the network (HTTPS_PROXY, HF_ENDPOINT), or fetch them elsewhere (hf download {identifier}) "
+            f"into '{constants.HF_HUB_CACHE}', or set backbone.pretrained=false"
+        ) from error
 
 
 def _make_stem_small(model: nn.Module, name: str, channels: int) -> None:
@@ -150,17 +183,22 @@ def _set_last_bn(model: nn.Module, value: float) -> None:
                 nn.init.constant_(last.weight, value)
 
 
-def look_at(model: nn.Module, name: str, channels: int, size: int) -> tuple[int, bool]:
-    """The width of the features, seen rather than trusted (some models widen after `num_features`), and
-    whether a strided convolution sees single pixels."""
+def inspect_backbone(model: nn.Module, name: str, channels: int, size: int) -> tuple[int, bool]:
+    """Returns the width of the features and whether a strided convolution gets single pixels.
+
+    Both are measured on an empty image: the width of some models differs from their `num_features`.
+
+    Raises:
+        UserError: the model cannot read images of this size.
+    """
     single: list[bool] = []
 
-    def look(convolution: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+    def note_size(convolution: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         assert isinstance(convolution, nn.Conv2d)
         strided = max(convolution.stride) > 1 and max(convolution.kernel_size) > 1
         single.append(strided and max(inputs[0].shape[2:]) == 1)
 
-    hooks = [m.register_forward_pre_hook(look) for m in model.modules() if isinstance(m, nn.Conv2d)]
+    hooks = [m.register_forward_pre_hook(note_size) for m in model.modules() if isinstance(m, nn.Conv2d)]
     was_training = model.training
     try:
         with torch.no_grad():

@@ -10,12 +10,11 @@ import timm
 import torch
 from torch import nn
 
-from ssl_zoo.backbone import build_backbone
+from ssl_zoo.backbone import _announce_download, build_backbone
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.schema import BackboneConfig
 from ssl_zoo.errors import UserError
 from ssl_zoo.hardware.device import plan
-from ssl_zoo.weights import announce
 
 
 @pytest.mark.parametrize(
@@ -77,8 +76,8 @@ def test_pretrained_without_network_is_refused_at_once(
     def offline(*args: object, **kwargs: object) -> None:
         raise ConnectionError("Name or service not known")
 
-    monkeypatch.setattr("ssl_zoo.weights.try_to_load_from_cache", lambda *args, **kwargs: None)
-    monkeypatch.setattr("ssl_zoo.weights.get_session", lambda: SimpleNamespace(head=offline))
+    monkeypatch.setattr("ssl_zoo.backbone.try_to_load_from_cache", lambda *args, **kwargs: None)
+    monkeypatch.setattr("ssl_zoo.backbone.get_session", lambda: SimpleNamespace(head=offline))
     monkeypatch.setattr(timm, "create_model", None)
     with pytest.raises(
         UserError, match=r"resnet18.* cannot be reached \(Name or .*backbone.pretrained=false"
@@ -88,9 +87,9 @@ def test_pretrained_without_network_is_refused_at_once(
 
 
 def test_weights_on_this_machine_need_no_network(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    monkeypatch.setattr("ssl_zoo.weights.try_to_load_from_cache", lambda *args, **kwargs: "there")
-    monkeypatch.setattr("ssl_zoo.weights.get_session", None)
-    announce("resnet18")
+    monkeypatch.setattr("ssl_zoo.backbone.try_to_load_from_cache", lambda *args, **kwargs: "there")
+    monkeypatch.setattr("ssl_zoo.backbone.get_session", None)
+    _announce_download("resnet18")
     assert capsys.readouterr().err == ""
 
 
@@ -98,7 +97,7 @@ def test_weights_that_cannot_be_fetched_are_named(monkeypatch: pytest.MonkeyPatc
     def offline(*args: object, **kwargs: object) -> nn.Module:
         raise OSError("no network")
 
-    monkeypatch.setattr("ssl_zoo.backbone.announce", lambda name: None)
+    monkeypatch.setattr("ssl_zoo.backbone._announce_download", lambda name: None)
     monkeypatch.setattr(timm, "create_model", offline)
     with pytest.raises(UserError, match=r"pretrained=True.*no network.*check the network"):
         build_backbone(BackboneConfig(name="resnet18", pretrained=True), 3, 32)

@@ -11,7 +11,7 @@ from pytorch_lightning.utilities.seed import isolate_rng
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import nn
 
-from ssl_zoo.backbone import build_backbone, look_at
+from ssl_zoo.backbone import build_backbone, inspect_backbone
 from ssl_zoo.config.schema import KnnConfig, ViewConfig
 from ssl_zoo.evaluation.schema import EvalConfig
 from ssl_zoo.evaluation.task import Subject
@@ -40,7 +40,7 @@ def subject_of(
         title, backbone, identity, folder = _of_timm(config, channels)
     else:
         title, backbone, identity, folder = _of_run(config, run)
-    width, strides = look_at(backbone, identity["backbone"], channels, config.size)
+    width, strides = inspect_backbone(backbone, identity["backbone"], channels, config.size)
     mean, std = (
         (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD) if data is None else (tuple(data.mean), tuple(data.std))
     )

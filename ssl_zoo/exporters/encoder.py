@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from ssl_zoo.backbone import look_at
+from ssl_zoo.backbone import inspect_backbone
 from ssl_zoo.data.split import SMALL_SIDE
 from ssl_zoo.errors import UserError
 from ssl_zoo.exporters.preprocess import Preprocess
@@ -142,7 +142,7 @@ def encoder_of(run: SavedRun, weights: str = "trained", size: int | None = None)
             f"or say size={own}"
         )
     model = run.backbone(trained=weights == "trained", size=size).float().eval()
-    return Encoder(run, model, weights, size, look_at(model, name, channels, size)[0])
+    return Encoder(run, model, weights, size, inspect_backbone(model, name, channels, size)[0])
 
 
 def is_fixed(name: str) -> bool:
