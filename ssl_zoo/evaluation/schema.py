@@ -16,12 +16,12 @@ from ssl_zoo.config.schema import (
     CropConfig,
     DataConfig,
     Folder,
+    Fraction,
     Index,
     NonNegative,
     OptimizerConfig,
     Positive,
     Seed,
-    Share,
     section,
 )
 
@@ -88,7 +88,7 @@ class SupervisedOptimizerConfig(OptimizerConfig):
 
     nesterov: bool = False  # of sgd
     # Shares of the training after each of which the rate is a tenth of what it was; in place of the cosine.
-    milestones: tuple[Share, ...] = ()
+    milestones: tuple[Fraction, ...] = ()
 
     def __post_init__(self) -> None:
         if self.nesterov and (self.name != "sgd" or self.momentum == 0):
@@ -117,7 +117,7 @@ class SupervisedConfig:
         256  # lower where there are fewer images, which are then one batch; the rate goes with it
     )
     crop: CropConfig | None = None  # null: see above
-    flip: Share | None = None  # probability; null: see above
+    flip: Fraction | None = None  # probability; null: see above
     source: str = ""  # where the recipe comes from, for the record
 
 
@@ -173,7 +173,7 @@ class DetectionConfig:
     batch_size: Count = 16
     lr: Positive = 0.02  # for 16 images a batch; linear in the batch
     weight_decay: NonNegative = 1e-4
-    milestones: tuple[Share, ...] = (0.75, 0.9167)
+    milestones: tuple[Fraction, ...] = (0.75, 0.9167)
     warmup: Index = 100  # iterations
     min_size: Count = 800  # pixels of an image's shorter side
     train_sizes: tuple[Count, ...] = ()  # the same in training, one drawn per image; none: min_size

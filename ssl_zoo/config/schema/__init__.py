@@ -1,0 +1,88 @@
+"""The typed configuration of a run: a file per block, and here all of their names.
+
+Every key that a user can set is declared once, with its type, range, default and meaning. `ssl-zoo config --describe
+KEY` shows them, docs/keys.md lists them. YAML files and the command line (`ssl_zoo.config.compose`) only fill these
+classes in; nothing downstream sees an untyped mapping. Values are checked strictly: an unknown key, a string where a
+number belongs or a value out of range is refused.
+"""
+
+from ssl_zoo.config.schema.backbone import BackboneConfig
+from ssl_zoo.config.schema.data import DataConfig
+from ssl_zoo.config.schema.method import (
+    MemoryConfig,
+    MethodConfig,
+    MomentumConfig,
+    PredictorConfig,
+    ProjectorConfig,
+    PrototypesConfig,
+    QueueConfig,
+    SiameseConfig,
+    SinkhornConfig,
+)
+from ssl_zoo.config.schema.monitor import KnnConfig, MonitorConfig, ProbeConfig
+from ssl_zoo.config.schema.optimizer import OptimizerConfig
+from ssl_zoo.config.schema.run import RunConfig, RunSettings
+from ssl_zoo.config.schema.trainer import TrainerConfig
+from ssl_zoo.config.schema.types import (
+    Count,
+    Folder,
+    Fraction,
+    Index,
+    NonNegative,
+    Positive,
+    Probability,
+    Seed,
+    section,
+)
+from ssl_zoo.config.schema.views import (
+    AffineConfig,
+    AugmentConfig,
+    BlurConfig,
+    CropConfig,
+    CutoutConfig,
+    JitterConfig,
+    NamedViewConfig,
+    NoiseConfig,
+    SolarizeConfig,
+    ViewConfig,
+)
+
+__all__ = [
+    "AffineConfig",
+    "AugmentConfig",
+    "BackboneConfig",
+    "BlurConfig",
+    "Count",
+    "CropConfig",
+    "CutoutConfig",
+    "DataConfig",
+    "Folder",
+    "Fraction",
+    "Index",
+    "JitterConfig",
+    "KnnConfig",
+    "MemoryConfig",
+    "MethodConfig",
+    "MomentumConfig",
+    "MonitorConfig",
+    "NamedViewConfig",
+    "NoiseConfig",
+    "NonNegative",
+    "OptimizerConfig",
+    "Positive",
+    "PredictorConfig",
+    "Probability",
+    "ProbeConfig",
+    "ProjectorConfig",
+    "PrototypesConfig",
+    "QueueConfig",
+    "RunConfig",
+    "RunSettings",
+    "Seed",
+    "SiameseConfig",
+    "SinkhornConfig",
+    "SolarizeConfig",
+    "TrainerConfig",
+    "ViewConfig",
+    "section",
+]  # fmt: skip

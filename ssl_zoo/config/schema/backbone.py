@@ -1,0 +1,21 @@
+"""The block `backbone`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ssl_zoo.config.schema.types import section
+
+
+@section
+class BackboneConfig:
+    """A timm model without its classifier."""
+
+    name: str = "resnet50"
+    """Name of a timm model; `ssl-zoo list backbones` has them."""
+    stem: Literal["standard", "small"] = "standard"
+    """The first layers of a ResNet. small: 3x3 convolution of stride 1 without max-pool, for small images."""
+    pretrained: bool = False
+    """Whether timm's weights are the start; they are downloaded."""
+    zero_init_last: bool = True
+    """Whether the scale of the last BN of each residual block starts at 0, where the model has one."""

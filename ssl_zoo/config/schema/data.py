@@ -1,0 +1,61 @@
+"""The block `data`: where the images come from and what they are."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticKnownError
+
+from ssl_zoo.config.schema.types import Count, Folder, Fraction, Index, NonNegative, Positive, section
+
+
+def _whole(value: object) -> object:
+    """Lets no `true` pass for 1, as Literal does, nor 3.0 for 3."""
+    if type(value) is not int:
+        raise PydanticKnownError("literal_error", {"expected": "1 or 3"})
+    return value
+
+
+@section
+class DataConfig:
+    """Where the images come from and what they are."""
+
+    name: Annotated[str, Field(max_length=100)]
+    """Name of the data, part of the run directory's name. Not a path."""
+    source: Literal["digits", "cifar10", "cifar100", "stl10", "imagefolder"]
+    """Which code reads the images."""
+    train: Folder | None = None
+    """Folder of the training images, for source=imagefolder; with one folder per class, or without labels."""
+    test: Folder | None = None
+    """Folder of the test images, for source=imagefolder. null: no test set, unless `holdout` makes one."""
+    root: Folder = "~/.cache/ssl-zoo"
+    """Folder in which downloads are kept."""
+    limit: Count | None = None
+    """Number of training images: a fixed, class-balanced part of them. null: all."""
+    holdout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Fraction of the training images that are kept out of training and tested on, in place of a test set."""
+    channels: Annotated[Literal[1, 3], BeforeValidator(_whole)] = 3
+    """Channels of an image: 1 for grayscale, 3 for colours. Images are converted."""
+    on_error: Literal["raise", "skip"] = "raise"
+    """What an unreadable image does: end the command, or be left out. skip decodes every file once at the start."""
+    cache_mb: NonNegative = 2048.0
+    """Decoded images are kept in memory if they take at most so many MiB."""
+    workers: Index = 2
+    """Processes that decode images which are not kept in memory."""
+    mean: tuple[Fraction, ...] = (0.485, 0.456, 0.406)
+    """Mean per channel, of values in [0, 1]. The default is ImageNet's."""
+    std: tuple[Positive, ...] = (0.229, 0.224, 0.225)
+    """Standard deviation per channel, of values in [0, 1]. The default is ImageNet's."""
+
+    def __post_init__(self) -> None:
+        if not self.name.strip() or self.name.startswith(".") or set(self.name) & set("/\\"):
+            raise ValueError(
+                f"data.name must be a name, not empty, without / and \\ and not beginning with a dot; received "
+                f"'{self.name}'; set data.name=NAME"
+            )
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise ValueError(
+                f"data.mean and data.std need one value per channel; received {len(self.mean)} and "
+                f"{len(self.std)} for data.channels={self.channels}"
+            )

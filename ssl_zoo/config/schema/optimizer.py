@@ -1,0 +1,42 @@
+"""The block `optimizer`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ssl_zoo.config.schema.types import Count, Fraction, NonNegative, Positive, section
+
+
+@section
+class OptimizerConfig:
+    """The optimizer, and the schedule of its learning rate."""
+
+    name: Literal["sgd", "lars", "adamw"] = "sgd"
+    """SGD with momentum, LARS (https://arxiv.org/abs/1708.03888) or AdamW."""
+    lr: Positive = 0.05
+    """The base learning rate, from which `lr_scaling` makes the peak rate. SimSiam's, Section 4."""
+    lr_scaling: Literal["linear", "sqrt", "none"] = "linear"
+    """The peak rate: linear is lr * batch / 256, sqrt is lr * sqrt(batch), none is lr. The batch is that of an
+    optimizer step: batch_size * trainer.accumulate."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Momentum of sgd and lars."""
+    weight_decay: NonNegative = 1e-4
+    """Weight decay, added to the gradient by sgd and lars, decoupled in adamw."""
+    exclude_norm_and_bias: bool = False
+    """Whether norms' parameters and biases are left out of weight decay, and of LARS's adaptation."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """The course of the rate after the warmup: from the peak along half a cosine to `final`, or constant."""
+    interval: Literal["step", "epoch"] = "step"
+    """How often the schedule moves. SimSiam's and MoCo's codes move it once per epoch."""
+    warmup_epochs: NonNegative = 0.0
+    """Epochs in which the rate rises linearly to its peak."""
+    warmup_from_batch: Count | None = None
+    """Images per optimizer step from which on there is a warmup. null: always."""
+    warmup_start: Fraction = 0.0
+    """Where the warmup starts, as a fraction of the peak rate."""
+    final: Fraction = 0.0
+    """Where the cosine ends, as a fraction of the peak rate."""
+    clip_grad_norm: Positive | None = None
+    """Largest norm of the gradient; longer ones are scaled down to it. null: none is."""

@@ -1,0 +1,58 @@
+"""A whole run: its blocks, and the keys that stand in no block."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from ssl_zoo.config.schema.backbone import BackboneConfig
+from ssl_zoo.config.schema.data import DataConfig
+from ssl_zoo.config.schema.monitor import MonitorConfig
+from ssl_zoo.config.schema.optimizer import OptimizerConfig
+from ssl_zoo.config.schema.trainer import TrainerConfig
+from ssl_zoo.config.schema.types import Count, Folder, Seed, section
+from ssl_zoo.config.schema.views import AugmentConfig, ViewConfig
+
+
+@section
+class RunSettings:
+    """A run without its method."""
+
+    data: DataConfig
+    backbone: BackboneConfig = BackboneConfig()
+    augment: AugmentConfig
+    optimizer: OptimizerConfig = OptimizerConfig()
+    trainer: TrainerConfig = TrainerConfig()
+    monitor: MonitorConfig = MonitorConfig()
+    epochs: Count = 100
+    """Passes over the training images."""
+    batch_size: Annotated[int, Field(ge=2)] = 256
+    """Images per step over all processes, before accumulation."""
+    seed: Seed = 0
+    """Seed of weights, order and views."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Precision of the encoder; losses are computed in float32. auto: bf16 where the hardware multiplies it."""
+    compile: Literal["auto"] | bool = "auto"
+    """Whether torch.compile compiles the encoder. auto: `ssl-zoo doctor` shows the choice and its reason."""
+    run_dir: Folder | None = None
+    """The run directory. null: runs/DATE-DATA-METHOD-sSEED."""
+    resume: Folder | None = None
+    """auto (the last checkpoint of run_dir) or a checkpoint's path. null: from the beginning."""
+    recipe: str | None = None
+    """The recipe for this data and method. null: without one."""
+    experiment: str | None = None
+    """The whole setting of a published run. null: none."""
+
+
+@section
+class RunConfig(RunSettings):
+    """A whole run."""
+
+    method: Any
+    """The method's block, validated by the class that is registered with it."""
+
+    @property
+    def views(self) -> tuple[ViewConfig, ...]:
+        """The views made of an image: those of `augment`, once for each pair of pairs_per_image."""
+        return self.augment.flat * getattr(self.method, "pairs_per_image", 1)

@@ -1,0 +1,42 @@
+"""The block `trainer`: how the training loop runs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ssl_zoo.config.schema.types import Count, section
+
+
+@section
+class TrainerConfig:
+    """How the training loop runs. Nothing here changes the result, but for `accumulate`."""
+
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    """The device. auto: a GPU where there is one."""
+    devices: Count = 1
+    """Processes on this machine, each with a device. On a CPU they divide its cores among them."""
+    num_nodes: Count = 1
+    """Machines."""
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = "auto"
+    """Strategy of Lightning for several processes. auto is ddp; the third is for methods with unused parameters."""
+    accumulate: Count = 1
+    """Batches per optimizer step, over which gradients are averaged."""
+    channels_last: bool = True
+    """Whether images are stored with their channels last, which convolutions of bf16 are fastest with."""
+    threads: Count | None = None
+    """CPU threads of each process. null: torch's choice, or with several processes an equal number of the cores."""
+    memory_check: bool = True
+    """Whether a run that would take more memory than is free is refused before it starts."""
+    progress: bool = True
+    """Whether progress is printed."""
+    log_every: Count = 50
+    """Optimizer steps between two points in TensorBoard."""
+    checkpoint_every: Count | None = None
+    """Epochs between checkpoints. null: as few as take 2 % of the time."""
+    checkpoint_steps: Count | None = None
+    """Optimizer steps between further checkpoints within an epoch. null: none."""
+
+    @property
+    def processes(self) -> int:
+        """The number of processes on all machines."""
+        return self.devices * self.num_nodes
