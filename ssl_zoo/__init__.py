@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from ssl_zoo.evaluation.run import evaluate
     from ssl_zoo.exporters.backbone import load_backbone
     from ssl_zoo.exporters.run import export
-    from ssl_zoo.method import LossOutput, Method, Progress
+    from ssl_zoo.method import LossOutput, Method
+    from ssl_zoo.parts.schedule import Progress
     from ssl_zoo.registry import register
     from ssl_zoo.reports.verb import report
     from ssl_zoo.runs.result import Result
@@ -49,7 +50,7 @@ _HOMES = {
     "UserError": "errors",
     "LossOutput": "method",
     "Method": "method",
-    "Progress": "method",
+    "Progress": "parts.schedule",
     "register": "registry",
     "report": "reports.verb",
     "Result": "runs.result",

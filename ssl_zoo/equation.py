@@ -23,12 +23,12 @@ from torch import Tensor, nn
 
 from ssl_zoo.config.schema import SiameseConfig
 from ssl_zoo.distributed import gather, world_size
-from ssl_zoo.method import LossOutput, Method, Progress
+from ssl_zoo.method import LossOutput, Method
 from ssl_zoo.parts.assignment import Prototypes, build_assignment
 from ssl_zoo.parts.heads import build_predictor
 from ssl_zoo.parts.memory import Memory
-from ssl_zoo.parts.momentum import decay_at
 from ssl_zoo.parts.negatives import build_negatives
+from ssl_zoo.parts.schedule import Progress, momentum_decay
 from ssl_zoo.parts.similarity import build_similarity
 
 __all__ = ["GridPoint", "Siamese", "ordered_pairs"]
@@ -203,6 +203,6 @@ class Siamese(Method):
         """The share of itself that the target encoder keeps in this step: all, within an alternation."""
         steps = self.config.alternation_steps
         if steps == 1:
-            return decay_at(self.config.momentum_encoder, progress)
+            return momentum_decay(self.config.momentum_encoder, progress)
         alternation = progress.steps_per_epoch if steps == "epoch" else steps
         return 0.0 if (progress.step + 1) % alternation == 0 else 1.0

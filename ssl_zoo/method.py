@@ -5,15 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ssl_zoo.config.schema import MethodConfig
 from ssl_zoo.parts.heads import build_projector
+from ssl_zoo.parts.schedule import Progress
 
-__all__ = ["Encoder", "LossOutput", "Method", "Progress"]
+__all__ = ["Encoder", "LossOutput", "Method"]
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,6 @@ class LossOutput:
     """What `Method.loss` returns: the scalar to minimise, in float32."""
 
     loss: Tensor
-
-
-class Progress(NamedTuple):
-    """Where the training stands, for schedules inside a method."""
-
-    step: int  # optimizer steps done
-    total_steps: int
-    steps_per_epoch: int
 
 
 class Encoder(nn.Module):

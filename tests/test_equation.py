@@ -12,8 +12,7 @@ from ssl_zoo import registry
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.schema import MomentumConfig
 from ssl_zoo.equation import GridPoint, Siamese, ordered_pairs
-from ssl_zoo.method import Progress
-from ssl_zoo.parts.momentum import decay_at
+from ssl_zoo.parts.schedule import Progress, momentum_decay
 
 
 @pytest.mark.parametrize("name", SIAMESE_METHODS)
@@ -66,7 +65,7 @@ def test_momentum_encoder_follows_its_formula(name: str) -> None:
 
 def test_decay_of_byol_rises_from_base_to_one() -> None:
     config = MomentumConfig(enabled=True, decay=0.9, schedule="cosine")
-    decays = [decay_at(config, Progress(step, 50, 10)) for step in range(51)]
+    decays = [momentum_decay(config, Progress(step, 50, 10)) for step in range(51)]
     assert decays == pytest.approx([naive.byol_decay(0.9, step, 50) for step in range(51)])
     assert decays[0] == pytest.approx(0.9)
     assert decays[-1] == pytest.approx(1.0)

@@ -96,7 +96,7 @@ def _bare(
 
     from ssl_zoo.augment import Augment
     from ssl_zoo.config.compose import compose
-    from ssl_zoo.method import Progress
+    from ssl_zoo.parts.schedule import Progress
     from ssl_zoo.training.fit import compile_encoders
     from ssl_zoo.training.optim import build_optimizer
     from ssl_zoo.training.prepare import build_method, prepare

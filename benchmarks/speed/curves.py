@@ -32,7 +32,7 @@ import ssl_zoo
 from ssl_zoo.augment import Augment
 from ssl_zoo.config.compose import compose
 from ssl_zoo.hardware.device import plan
-from ssl_zoo.method import Progress
+from ssl_zoo.parts.schedule import Progress
 from ssl_zoo.training.optim import build_optimizer
 from ssl_zoo.training.prepare import placed
 

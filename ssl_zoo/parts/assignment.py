@@ -18,9 +18,9 @@ from torch.nn.functional import linear, normalize
 
 from ssl_zoo.config.schema import PrototypesConfig, SiameseConfig, SinkhornConfig
 from ssl_zoo.distributed import gather, rank, world_size
-from ssl_zoo.method import Progress
 from ssl_zoo.parts.fifo import Fifo
 from ssl_zoo.parts.memory import Memory
+from ssl_zoo.parts.schedule import Progress
 
 __all__ = ["Assignment", "FromMemory", "MovingAverage", "Prototypes", "Sinkhorn", "build_assignment"]
 

@@ -15,7 +15,8 @@ from ssl_zoo.config.compose import to_mapping
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import Batch
 from ssl_zoo.distributed import average, rank, world_size
-from ssl_zoo.method import Method, Progress
+from ssl_zoo.method import Method
+from ssl_zoo.parts.schedule import Progress
 from ssl_zoo.training.optim import build_optimizer, build_schedule, follow_schedule, scheduled_lr
 from ssl_zoo.training.resume import STAMP, Position
 

@@ -20,7 +20,7 @@ from ssl_zoo.config.schema import (
     ViewConfig,
 )
 from ssl_zoo.equation import Siamese
-from ssl_zoo.method import Progress
+from ssl_zoo.parts.schedule import Progress
 
 SMALL = (
     "method.projector.hidden_dim=16",
