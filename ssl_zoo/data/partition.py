@@ -13,6 +13,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from ssl_zoo.data.rng import permutation
+from ssl_zoo.data.sampling import keyed_order, sample_classes
 from ssl_zoo.errors import UserError
 
 __all__ = ["Parts", "partition"]
@@ -99,16 +100,13 @@ def _balanced(labels: Tensor, classes: tuple[str, ...], limit: int) -> Tensor:
     """Returns (limit,) ascending positions: the same number of each class, drawn at random once."""
     number = len(classes)
     sizes = torch.bincount(labels, minlength=number).tolist()
-    chosen = []
-    for index, name in enumerate(classes):
-        quota = limit // number + (index < limit % number)
-        if quota > sizes[index]:
+    quotas = [limit // number + (index < limit % number) for index in range(number)]
+    for name, quota, size in zip(classes, quotas, sizes, strict=True):
+        if quota > size:
             # The first of the smallest classes is the first that runs out as the limit grows.
             most = min(sizes) * number + sizes.index(min(sizes))
             raise UserError(
                 f"data.limit takes the same number of images of each class; received {limit}, which is {quota} "
-                f"of class '{name}', and there are {sizes[index]}; set data.limit={most} or less, or leave it out"
+                f"of class '{name}', and there are {size}; set data.limit={most} or less, or leave it out"
             )
-        positions = (labels == index).nonzero().flatten()
-        chosen.append(positions[permutation(len(positions), 0, "limit", index)[:quota]])
-    return torch.cat(chosen).sort().values
+    return sample_classes(labels, lambda label, size: quotas[label], keyed_order(0, "limit")).sort().values

@@ -22,6 +22,7 @@ from torch.nn.functional import cross_entropy
 
 from ssl_zoo.augment import Augment
 from ssl_zoo.data import Split
+from ssl_zoo.data.rng import stream
 from ssl_zoo.evaluation.recipe import Recipe, rate_factor
 from ssl_zoo.evaluation.task import Task
 from ssl_zoo.features import BATCH, extract
@@ -32,6 +33,7 @@ __all__ = [
     "Classifier",
     "Fitted",
     "Score",
+    "draw_seed",
     "fit",
     "score",
 ]
@@ -85,6 +87,11 @@ class Classifier(nn.Module):
             features = [self.backbone(part.contiguous(memory_format=torch.channels_last)) for part in parts]
         h = torch.cat(features).float()  # (N, F)
         return [head(h) for head in self.heads]
+
+
+def draw_seed(seed: int, draw: int) -> int:
+    """Returns the seed of a draw, below 2**32; no seed's draws are those of its neighbour."""
+    return int(stream(seed, "classify", draw).integers(2**32))
 
 
 class Fitted(NamedTuple):

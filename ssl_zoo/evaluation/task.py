@@ -114,6 +114,20 @@ class Task:
             )
         return data.bank, data.test
 
+    def check_holdout(self) -> None:
+        """Refuses classes of one labelled training image each, of which none can be held out.
+
+        Raises:
+            UserError: so it is; or as `labelled_splits`.
+        """
+        labels = self.labelled_splits()[0].labels
+        assert labels is not None
+        if int(torch.unique(labels, return_counts=True)[1].max()) < 2:
+            raise UserError(
+                f"protocol={self.config.protocol} holds out training images of each class that has two or more; "
+                f"received {len(labels)} images, each of another class; add labelled images or use protocol=few_labels"
+            )
+
 
 @dataclass(frozen=True)
 class Outcome:

@@ -25,6 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from ssl_zoo.data.sampling import at_least_one, equal_count, sample_classes
 from ssl_zoo.errors import UserError
 
 __all__ = ["ProbeResult", "describe", "draw_labels", "few_label_top1"]
@@ -112,12 +113,16 @@ def draw_labels(
     share: float | None = None,
 ) -> list[npt.NDArray[np.int64]]:
     """Returns positions of the picked images, one array per draw; arguments as in `few_label_top1`."""
-    assert (labels_per_class is None) != (share is None)
+    if labels_per_class is None:
+        assert share is not None
+        number = at_least_one(share)
+    else:
+        assert share is None
+        number = equal_count(labels_per_class)
     rng = np.random.default_rng(seed)
-    members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
-    numbers = [labels_per_class or max(1, round((share or 0) * len(m))) for m in members]
+    known = torch.from_numpy(labels)
     return [
-        np.concatenate([rng.permutation(m)[:n] for m, n in zip(members, numbers, strict=True)])
+        sample_classes(known, number, lambda label, size: torch.from_numpy(rng.permutation(size))).numpy()
         for _ in range(draws)
     ]
 

@@ -14,7 +14,7 @@ from ssl_zoo.config.compose import read_override
 from ssl_zoo.config.options import data_for
 from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.data import Split, load_data
-from ssl_zoo.data.rng import permutation
+from ssl_zoo.data.sampling import random_subset
 from ssl_zoo.errors import UserError
 from ssl_zoo.runs.saved_run import SavedRun
 
@@ -99,8 +99,7 @@ def load_images(config: DataConfig, samples: int, seed: int) -> Images:
         raise UserError(
             f"a report needs two images or more; received {len(split)} in data '{config.name}'; add some"
         )
-    chosen = permutation(len(split), seed, "report")[:samples].sort().values
-    part = split if len(split) <= samples else split.select(chosen)
+    part = random_subset(split, samples, seed)
     labelled = data.classes is not None and part.labels is not None
     return Images(
         split=part,

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ssl_zoo.augment import Augment, normalize
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import Data, FileSplit, ForgivingSplit, Split
+from ssl_zoo.data.sampling import random_subset
 from ssl_zoo.errors import UserError
 from ssl_zoo.features import full_precision
 from ssl_zoo.hardware.device import Plan
@@ -76,7 +77,7 @@ class Evaluator:
         self.device = hardware.device
         self.precision = hardware.precision
         self.test = data.test
-        self.bank = None if data.bank is None else _part(data.bank, config.monitor.bank)
+        self.bank = None if data.bank is None else random_subset(data.bank, config.monitor.bank, seed=0)
         self.scored = self.bank is not None and self.test is not None
         size = 0 if self.bank is None else len(self.bank)
         self.k = config.monitor.knn.k or usual_k(size)
@@ -86,7 +87,7 @@ class Evaluator:
                 f"monitor.knn.k must be at most the number of labelled training images, {size}; received {self.k}; "
                 f"set monitor.knn.k={max(1, size // 10)}"
             )
-        seen = _part(data.train, config.monitor.samples)
+        seen = random_subset(data.train, config.monitor.samples, seed=0)
         views = config.augment.flat[:2]
         self.loader = seen.train_loader(min(BATCH, len(seen)), views, seed=0)
         self.augment = Augment(views, config.data.mean, config.data.std).to(self.device)
@@ -202,14 +203,6 @@ class Evaluator:
 
 def _to(images: Tensor | tuple[Tensor, ...], device: torch.device) -> Tensor | list[Tensor]:
     return images.to(device) if isinstance(images, Tensor) else [view.to(device) for view in images]
-
-
-def _part(split: Split, number: int) -> Split:
-    """A fixed random part of a split, or all of it."""
-    if len(split) <= number:
-        return split
-    chosen = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:number]
-    return split.select(chosen.sort().values)
 
 
 @contextmanager

@@ -127,6 +127,20 @@ def test_a_rate_is_chosen_on_training_images_alone() -> None:
     assert other.details["choice"] == choice  # whatever the test images are
 
 
+def test_a_class_of_one_image_is_trained_on_while_the_rate_is_chosen() -> None:
+    """It was held out whole: the classifiers compared had then never seen its class."""
+    labels = TRAIN.labels
+    assert labels is not None
+    rest = (labels != 0).nonzero().flatten()
+    train = TRAIN.select(torch.cat([(labels == 0).nonzero().flatten()[:1], rest]))
+    task = make_task(protocol("linear_byol"), train, TEST, rates=[0.05], holdout=0.2, epochs=1, batch_size=20)
+    kept, held = linear._parts(task)
+    assert train.labels is not None
+    assert torch.bincount(train.labels[held], minlength=CLASSES).tolist() == [0, *[2] * (CLASSES - 1)]
+    assert 0 in kept.tolist()
+    assert linear.run(task).details["choice"]["held_out"] == 2 * (CLASSES - 1)
+
+
 def test_words_say_the_batch_that_was_used() -> None:
     found = linear.run(make_task(SIMSIAM, TRAIN, TEST, epochs=2))
     assert found.rows[0]["batch"] == 60
@@ -168,5 +182,5 @@ def test_data_that_cannot_be_classified_is_refused() -> None:
     assert task.data is not None
     with pytest.raises(UserError, match="labels"):
         linear.check(replace(task, data=replace(task.data, bank=None, classes=None)))
-    with pytest.raises(UserError, match="holdout"):
+    with pytest.raises(UserError, match="received 6 images, each of another class"):
         linear.check(make_task(protocol("linear_byol"), squares(1, 0), TEST))

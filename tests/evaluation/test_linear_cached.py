@@ -12,11 +12,12 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
+from ssl_zoo.data.sampling import drawn_order, split_classes
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation import linear_sweep
 from ssl_zoo.evaluation.linear_sweep import Pair, Score, fit, scale_of
 from ssl_zoo.evaluation.protocols import linear_cached
-from ssl_zoo.evaluation.protocols.linear_cached import choose, hold_out
+from ssl_zoo.evaluation.protocols.linear_cached import choose
 
 
 def one_by_one(
@@ -71,7 +72,7 @@ def test_chosen_trained_anew_and_tested_once() -> None:
     )  # fmt: skip
     outcome = linear_cached.run(task)
     index = torch.argsort(torch.argsort(names))[y]  # classes by the size of their names
-    kept, held = hold_out(index, 0.2, seed=2)
+    kept, held = split_classes(index, 0.2, drawn_order(2))
     x, x_test = ((part - bank.mean(0)) / bank.std(0, correction=0) for part in (bank, test))
     top1, losses = {}, {}
     for pair in [Pair(a, b) for a in lr for b in decay]:
@@ -100,7 +101,7 @@ def test_within_a_point_of_scikit_learn(features: str) -> None:
     bank, test = order[:1000], order[1000:]
     outcome = linear_cached.run(task_of("linear_cached", (x[bank], y[bank], x[test], y[test])))
     scale = scale_of(x[bank])
-    kept, held = hold_out(y[bank], 0.2, seed=0)
+    kept, held = split_classes(y[bank], 0.2, drawn_order(0))
     train, labels = scale(x[bank]).double().numpy(), y[bank].numpy()
     models = [
         LogisticRegression(C=C, max_iter=2000).fit(train[kept], labels[kept])
@@ -128,16 +129,6 @@ def test_the_test_set_has_no_say() -> None:
     other = linear_cached.run(task_of("linear_cached", (bank, y, -test, y_test.flip(0)), epochs=5))
     assert other.details == plain.details
     assert other.top1 != plain.top1
-
-
-def test_held_out_class_by_class() -> None:
-    y = torch.tensor([5] * 100 + [1] * 7 + [8] * 2 + [3])[torch.randperm(110)]
-    kept, held = hold_out(y, 0.2, seed=0)
-    assert sorted([*kept.tolist(), *held.tolist()]) == list(range(110))
-    assert {c: int((y[held] == c).sum()) for c in (5, 1, 8, 3)} == {5: 20, 1: 1, 8: 1, 3: 0}
-    assert torch.equal(hold_out(y, 0.2, seed=0)[1], held)
-    assert not torch.equal(hold_out(y, 0.2, seed=1)[1], held)
-    assert (torch.bincount(y[hold_out(y, 0.99, seed=0)[0]])[[5, 1, 8, 3]] == 1).all(), "one of each stays"
 
 
 def test_the_choice() -> None:

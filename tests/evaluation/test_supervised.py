@@ -25,7 +25,6 @@ from ssl_zoo.config.compose import compose, group_names
 from ssl_zoo.config.validate import validate
 from ssl_zoo.data.files import FileSplit
 from ssl_zoo.errors import UserError
-from ssl_zoo.evaluation.random_labels import class_share
 from ssl_zoo.evaluation.recipe import Recipe, rate_factor
 from ssl_zoo.evaluation.schema import FinetuneConfig, LinearConfig, SupervisedOptimizerConfig
 from ssl_zoo.evaluation.supervised import Classifier, Fitted, fit, score
@@ -103,18 +102,6 @@ def test_lars_leaves_a_bias_that_is_excluded_unadapted() -> None:
     norm = start[1].norm()
     ratio = 0.001 * norm / (6**0.5 + 0.1 * norm)
     torch.testing.assert_close(layer.weight.detach(), start[1] - 0.5 * ratio * (1 + 0.1 * start[1]))
-
-
-def test_picks_are_balanced_nested_and_drawn_anew() -> None:
-    labels = torch.arange(4).repeat_interleave(torch.tensor([100, 50, 20, 3]))
-    small, large = class_share(labels, 0.1, 0), class_share(labels, 0.5, 0)
-    assert torch.bincount(labels[small]).tolist() == [10, 5, 2, 1]
-    assert torch.bincount(labels[large]).tolist() == [50, 25, 10, 2]
-    assert set(small.tolist()) < set(large.tolist())
-    assert class_share(labels, 1.0, 0).tolist() == list(range(173))
-    others = [class_share(labels, 0.1, 0, draw=1), class_share(labels, 0.1, 1)]
-    assert all(small.tolist() != other.tolist() for other in others)
-    assert small.tolist() == class_share(labels, 0.1, 0).tolist()
 
 
 def test_accuracies_against_a_naive_loop() -> None:

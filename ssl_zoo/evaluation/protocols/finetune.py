@@ -13,9 +13,9 @@ import statistics
 from typing import Any
 
 from ssl_zoo.data import Split
-from ssl_zoo.evaluation.random_labels import class_share, seed_of
+from ssl_zoo.data.sampling import at_least_one, keyed_order, sample_classes
 from ssl_zoo.evaluation.recipe import Recipe
-from ssl_zoo.evaluation.supervised import Classifier, fit, score
+from ssl_zoo.evaluation.supervised import Classifier, draw_seed, fit, score
 from ssl_zoo.evaluation.task import Outcome, Task
 
 __all__ = ["check", "run"]
@@ -35,7 +35,11 @@ def run(task: Task) -> Outcome:
     config = task.config.finetune
     bank, test = task.labelled_splits()
     assert bank.labels is not None
-    picks = [class_share(bank.labels, config.share, task.config.seed, draw) for draw in range(config.draws)]
+    number, seed = at_least_one(config.share), task.config.seed
+    picks = [
+        sample_classes(bank.labels, number, keyed_order(seed, "picks", draw)).sort().values
+        for draw in range(config.draws)
+    ]
     recipe = Recipe(task, config, len(picks[0]))
     rows, losses = [], []
     for draw, chosen in enumerate(picks):
@@ -70,7 +74,7 @@ def _one(
     """A draw's row, and the training loss of its first and of its last epoch, None where it is no number."""
     config = task.config.finetune
     assert task.data is not None
-    seed = seed_of(task.config.seed, draw)
+    seed = draw_seed(task.config.seed, draw)
     model = Classifier(task, len(task.data.classes or ()), seed, frozen=False)
     multipliers = [(model.heads, config.head_lr)]
     fitted = fit(recipe, model, train, seed, multipliers=multipliers, title=title)

@@ -12,7 +12,7 @@ import math
 
 import torch
 
-from ssl_zoo.data import Split
+from ssl_zoo.data.sampling import random_order
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.task import Outcome, Task
 from ssl_zoo.monitors.collapse import diagnose
@@ -51,7 +51,9 @@ def check(task: Task) -> None:
 def run(task: Task) -> Outcome:
     """Scores the features of at most `label_free.samples` training images, drawn once by the seed."""
     assert task.data is not None
-    seen = _part(task.data.train, task.config.label_free.samples, task.config.seed)
+    train = task.data.train
+    # In random order, as some scores see the first of them alone.
+    seen = train.select(random_order(len(train), task.config.seed)[: task.config.label_free.samples])
     features = torch.cat(list(task.stream(seen)))  # (N, F)
     scores = dataclasses.asdict(label_free(features))
     near = features[:ON_SPHERE]
@@ -62,7 +64,7 @@ def run(task: Task) -> Outcome:
     return Outcome(
         in_words=(
             f"scores without labels of frozen features ({features.shape[1]} wide) of {len(seen)} of "
-            f"{len(task.data.train)} training images; {', '.join(DIAGNOSTICS)} on {len(near)} of them"
+            f"{len(train)} training images; {', '.join(DIAGNOSTICS)} on {len(near)} of them"
             + ("" if features.isfinite().all() else "; not measured, as a feature is not finite")
         ),
         metric="label-free scores",
@@ -71,9 +73,3 @@ def run(task: Task) -> Outcome:
         ),
         details={"images": len(seen), "features": features.shape[1], **found},
     )
-
-
-def _part(split: Split, number: int, seed: int) -> Split:
-    """A random part of a split in random order."""
-    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
-    return split.select(order[:number])

@@ -17,11 +17,10 @@ from typing import Any
 
 import torch
 
-from ssl_zoo.errors import UserError
-from ssl_zoo.evaluation.random_labels import class_share, seed_of
+from ssl_zoo.data.sampling import keyed_order, split_classes
 from ssl_zoo.evaluation.recipe import Recipe
 from ssl_zoo.evaluation.schema import LinearConfig
-from ssl_zoo.evaluation.supervised import Classifier, fit, score
+from ssl_zoo.evaluation.supervised import Classifier, draw_seed, fit, score
 from ssl_zoo.evaluation.task import Outcome, Task
 
 __all__ = ["check", "run"]
@@ -33,20 +32,16 @@ def check(task: Task) -> None:
     """Refuses what could not be trained, before anything is.
 
     Raises:
-        UserError: no labels, no test images, fewer than two classes, or too few images.
+        UserError: no labels, no test images, fewer than two classes, or no class of which an image can be held out.
     """
-    bank, _ = task.labelled_splits()
-    holdout = task.config.linear.holdout
-    if task.config.linear.rates and len(_parts(task)[0]) < 2:
-        raise UserError(
-            f"linear.holdout must leave at least 2 images to train on; received {holdout} of {len(bank)}; lower it, "
-            "or set linear.rates=[] and linear.optimizer.lr"
-        )
+    task.labelled_splits()
+    if task.config.linear.rates:
+        task.check_holdout()
 
 
 def run(task: Task) -> Outcome:
     """Trains and tests; accuracies are fractions of 1, null where the training diverged."""
-    config, seed = task.config.linear, seed_of(task.config.seed, 0)
+    config, seed = task.config.linear, draw_seed(task.config.seed, 0)
     bank, test = task.labelled_splits()
     assert task.data is not None
     classes = len(task.data.classes or ())
@@ -91,14 +86,12 @@ def _parts(task: Task) -> tuple[torch.Tensor, torch.Tensor]:
     """Positions of the labelled images to train on and of those held out to choose the rate."""
     bank, _ = task.labelled_splits()
     assert bank.labels is not None
-    held = class_share(bank.labels, task.config.linear.holdout, task.config.seed)
-    everything = torch.arange(len(bank))
-    return everything[~torch.isin(everything, held)], held
+    return split_classes(bank.labels, task.config.linear.holdout, keyed_order(task.config.seed, "picks", 0))
 
 
 def _choose(task: Task, classes: int) -> dict[str, Any]:
     """The base rate that is best on held-out training images, the first of equals, and what each reached."""
-    config, seed = task.config.linear, seed_of(task.config.seed, 1)
+    config, seed = task.config.linear, draw_seed(task.config.seed, 1)
     bank, _ = task.labelled_splits()
     rest, held = _parts(task)
     base = config.rates[0]

@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ssl_zoo.errors import UserError
+from ssl_zoo.data.sampling import drawn_order, split_classes
 from ssl_zoo.evaluation.linear_sweep import MOMENTUM, Pair, Score, fit, scale_of, score, sweep
 from ssl_zoo.evaluation.task import Outcome, Task
 
-__all__ = ["check", "choose", "hold_out", "run"]
+__all__ = ["check", "choose", "run"]
 
 
 def check(task: Task) -> None:
@@ -27,13 +27,7 @@ def check(task: Task) -> None:
     Raises:
         UserError: either.
     """
-    labels = task.labelled_splits()[0].labels
-    assert labels is not None
-    if int(torch.unique(labels, return_counts=True)[1].max()) < 2:
-        raise UserError(
-            f"protocol={task.config.protocol} holds out training images of each class that has two or more; received "
-            f"{len(labels)} images, each of another class; add labelled images or use protocol=few_labels"
-        )
+    task.check_holdout()
 
 
 def run(task: Task) -> Outcome:
@@ -41,7 +35,8 @@ def run(task: Task) -> Outcome:
     settings, seed, data = task.config.linear_cached, task.config.seed, task.features
     pairs = [Pair(lr, decay) for lr in settings.lr for decay in settings.weight_decay]
     classes, y = torch.unique(data.bank_labels, return_inverse=True)  # (C,), (M,)
-    kept, held = hold_out(y, settings.holdout, seed)
+    parts = split_classes(y.cpu(), settings.holdout, drawn_order(seed))
+    kept, held = (positions.to(y.device) for positions in parts)
     said = (
         f"linear classifier on frozen standardised features, without augmentation: SGD, momentum {MOMENTUM:g}, "
         f"cosine, {settings.epochs} epochs, batch {min(settings.batch_size, len(y))}; lr and weight decay of "
@@ -81,21 +76,6 @@ def choose(scores: Sequence[Score]) -> int:
         range(len(scores)),
         key=lambda i: (math.isnan(scores[i].loss), -scores[i].top1, scores[i].loss),
     )
-
-
-def hold_out(y: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Splits positions of the labels y (M,) into those kept and those held out, ascending, on the labels' device.
-
-    Of each class its share is held out, rounded, at least one and at most all but one; nothing of a single image.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    held = torch.zeros(len(y), dtype=torch.bool)
-    labels = y.cpu()
-    for label in torch.unique(labels):
-        members = (labels == label).nonzero().flatten()
-        number = min(max(1, round(share * len(members))), len(members) - 1)
-        held[members[torch.randperm(len(members), generator=generator)[:number]]] = True
-    return (~held).nonzero().flatten().to(y.device), held.nonzero().flatten().to(y.device)
 
 
 def _index(labels: Tensor, classes: Tensor) -> Tensor:
