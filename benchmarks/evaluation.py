@@ -19,8 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from .digits import spread
-
 Record = dict[str, Any]
 
 PROTOCOLS = ("knn", "few_labels", "linear_cached", "finetune", "finetune_10percent")
@@ -132,7 +130,7 @@ def _table(name: str, groups: list[list[Record]]) -> str:
         }
         for row, label in enumerate(_labels(cells["trained"][0])):
             figures = {
-                weights: spread([_percent(_figure(record, row)) for record in found], 1)
+                weights: mean_std([_percent(_figure(record, row)) for record in found], 1)
                 for weights, found in cells.items()
             }
             seconds = [
@@ -179,6 +177,15 @@ def _labels(record: Record) -> list[str]:
         )
         for row in rows
     ]
+
+
+def mean_std(values: Sequence[float | None], digits: int) -> str:
+    """Mean ± standard deviation of the values that are known."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return "-"
+    deviation = f" ± {statistics.stdev(known):.{digits}f}" if len(known) > 1 else ""
+    return f"{statistics.mean(known):.{digits}f}{deviation}"
 
 
 def _percent(value: float | None) -> float | None:

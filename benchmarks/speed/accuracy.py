@@ -35,7 +35,7 @@ from ssl_zoo.runs.checkpoints import LAST
 from ssl_zoo.training.measure import Evaluator
 
 from ..compare_runs import events
-from ..digits import spread
+from ..evaluation import mean_std
 from .torchvision_views import PlainAugment
 
 Run = dict[str, Any]
@@ -168,12 +168,12 @@ def _report(options: argparse.Namespace) -> None:
         for key, unit, digits in (
             ("knn", 100, 1), ("linear", 100, 1), ("loss", 1, 4), ("output_std_ratio", 1, 3), ("train_seconds", 1, 0)
         ):  # fmt: skip
-            cells.append(spread([unit * run[key] for run in group], digits))
+            cells.append(mean_std([unit * run[key] for run in group], digits))
         text += f"| {' | '.join(cells)} |\n"
     text += "\nFast minus plain, seed by seed:"
     for key in ("knn", "linear"):
         pairs = zip(runs["fast"], runs["plain"], strict=True)
-        text += f" {key} {spread([100 * (fast[key] - plain[key]) for fast, plain in pairs], 1)};"
+        text += f" {key} {mean_std([100 * (fast[key] - plain[key]) for fast, plain in pairs], 1)};"
     text = text.removesuffix(";") + ".\n\n![Loss of each step, both paths](../images/speed-accuracy.png)\n"
     if options.write is None:
         sys.stdout.write(text)
