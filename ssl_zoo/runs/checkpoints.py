@@ -10,7 +10,7 @@ import os
 import pickle
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
@@ -18,9 +18,17 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from ssl_zoo.files.writing import whole_file
 from ssl_zoo.runs.run_files import LAST
 
-__all__ = ["LAST", "PREVIOUS", "CheckpointFiles", "Damaged", "read", "set_aside"]
+__all__ = ["LAST", "PREVIOUS", "STAMP", "CheckpointFiles", "Damaged", "Position", "read", "set_aside"]
 
 PREVIOUS, SAVING, DAMAGED = "previous.ckpt", "saving.ckpt", "damaged.ckpt"
+STAMP = "ssl_zoo"  # the key in a checkpoint under which a run leaves its configuration
+
+
+class Position(NamedTuple):
+    """Where a checkpoint was saved: epochs done, and batches done of the next."""
+
+    epoch: int
+    batch: int
 
 
 class Damaged(Exception):

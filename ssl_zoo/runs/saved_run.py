@@ -1,7 +1,7 @@
 """A run that was saved, opened again: its configuration, its weights and what it came to.
 
 Every weight is loaded or the run is refused: an evaluation of an encoder that silently kept its initial weights
-is the commonest wrong figure of this field. Nothing in a checkpoint is executed; see `training.checkpoints`.
+is the commonest wrong figure of this field. Nothing in a checkpoint is executed; see `runs.checkpoints`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,13 @@ from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor, nn
 
 from ssl_zoo.backbone import build_backbone
+from ssl_zoo.build import build
 from ssl_zoo.config.compose import from_mapping
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError
 from ssl_zoo.method import Method
-from ssl_zoo.runs.checkpoints import LAST, Damaged, read
+from ssl_zoo.runs.checkpoints import LAST, STAMP, Damaged, Position, read
 from ssl_zoo.runs.run_files import checkpoint_of, read_record
-from ssl_zoo.training.prepare import build
-from ssl_zoo.training.resume import STAMP, Position
 
 __all__ = ["SavedRun", "digest_of", "load_strictly", "open_run"]
 

@@ -17,8 +17,8 @@ from ssl_zoo.data import Batch
 from ssl_zoo.distributed import average, rank, world_size
 from ssl_zoo.method import Method
 from ssl_zoo.parts.schedule import Progress
+from ssl_zoo.runs.checkpoints import STAMP, Position
 from ssl_zoo.training.optim import build_optimizer, build_schedule, follow_schedule, scheduled_lr
-from ssl_zoo.training.resume import STAMP, Position
 
 __all__ = ["TrainingModule", "step_seed"]
 

@@ -16,10 +16,11 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.hardware.device import Plan, plan, use_threads
 from ssl_zoo.method import Method
 from ssl_zoo.parts.batchnorm import synchronize
+from ssl_zoo.runs.checkpoints import Position
 from ssl_zoo.training.launch import Place, place
 from ssl_zoo.training.measure import Evaluator
 from ssl_zoo.training.memory_check import check_memory
-from ssl_zoo.training.resume import Position, Saved, choose_run_dir, find_checkpoint
+from ssl_zoo.training.resume import Saved, choose_run_dir, find_checkpoint
 
 __all__ = ["Prepared", "build", "build_method", "placed", "prepare"]
 

@@ -13,28 +13,17 @@ from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError
 from ssl_zoo.files.folders import check_writable
 from ssl_zoo.files.locks import hold, is_empty
-from ssl_zoo.runs.checkpoints import LAST, PREVIOUS, Damaged, read
+from ssl_zoo.runs.checkpoints import LAST, PREVIOUS, STAMP, Damaged, Position, read
 from ssl_zoo.runs.continuation import differences
 from ssl_zoo.training.optim import peak_lr, schedule_factor
 
 __all__ = [
-    "STAMP",
-    "Position",
     "Saved",
     "check_checkpoint",
     "check_run_dir",
     "choose_run_dir",
     "find_checkpoint",
 ]
-
-STAMP = "ssl_zoo"  # the key in a checkpoint under which a run leaves its configuration
-
-
-class Position(NamedTuple):
-    """Where a checkpoint was saved: epochs done, and batches done of the next."""
-
-    epoch: int
-    batch: int
 
 
 class Saved(NamedTuple):
