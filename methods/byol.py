@@ -22,8 +22,8 @@ The target network normalises by its own batch statistics, and the moving averag
 - [1] official code, https://github.com/google-deepmind/deepmind-research/tree/master/byol
 """
 
+from ssl_zoo.config.registries import register
 from ssl_zoo.equation import GridPoint, Siamese
-from ssl_zoo.registry import register
 
 
 @register("byol")

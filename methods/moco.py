@@ -18,8 +18,8 @@ BN statistics are those of each process, and the momentum encoder's batches are 
 - [3] colab/moco_cifar10_demo.ipynb in [2]
 """
 
+from ssl_zoo.config.registries import register
 from ssl_zoo.equation import GridPoint, Siamese
-from ssl_zoo.registry import register
 
 
 @register("moco")

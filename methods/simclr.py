@@ -23,8 +23,8 @@ together, and the projector's output BN scales and does not shift (`projector.bn
 - [1] official code, https://github.com/google-research/simclr
 """
 
+from ssl_zoo.config.registries import register
 from ssl_zoo.equation import GridPoint, Siamese
-from ssl_zoo.registry import register
 
 
 @register("simclr")

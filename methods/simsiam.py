@@ -15,8 +15,8 @@ Where paper and code differ: the projector's output BN has an affine transform i
 - [1] official code, https://github.com/facebookresearch/simsiam
 """
 
+from ssl_zoo.config.registries import register
 from ssl_zoo.equation import GridPoint, Siamese
-from ssl_zoo.registry import register
 
 
 @register("simsiam")

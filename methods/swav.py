@@ -15,8 +15,8 @@ As in the official code the prototypes are put back on the unit sphere before ea
 - [1] official code, https://github.com/facebookresearch/swav
 """
 
+from ssl_zoo.config.registries import register
 from ssl_zoo.equation import GridPoint, Siamese
-from ssl_zoo.registry import register
 
 
 @register("swav")

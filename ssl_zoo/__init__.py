@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ssl_zoo.config.compose import compose
+    from ssl_zoo.config.registries import register
     from ssl_zoo.config.schema import MethodConfig, ProjectorConfig, RunConfig, SiameseConfig, section
     from ssl_zoo.distributed import gather
     from ssl_zoo.embedding.run import embed
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from ssl_zoo.exporters.run import export
     from ssl_zoo.method import LossOutput, Method
     from ssl_zoo.parts.schedule import Progress
-    from ssl_zoo.registry import register
     from ssl_zoo.reports.verb import report
     from ssl_zoo.runs.result import Result
     from ssl_zoo.runs.saved_run import SavedRun, open_run
@@ -51,7 +51,7 @@ _HOMES = {
     "LossOutput": "method",
     "Method": "method",
     "Progress": "parts.schedule",
-    "register": "registry",
+    "register": "config.registries",
     "report": "reports.verb",
     "Result": "runs.result",
     "open_run": "runs.saved_run",

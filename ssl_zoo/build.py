@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytorch_lightning as pl
 import torch
 
-from ssl_zoo import registry
 from ssl_zoo.backbone import Backbone, build_backbone
+from ssl_zoo.config.registries import METHODS
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.hardware.device import Plan
 from ssl_zoo.method import Method
@@ -24,7 +24,7 @@ def build(config: RunConfig, channels: int) -> tuple[Method, Backbone]:
 def assemble(config: RunConfig, channels: int) -> tuple[Method, Backbone]:
     """The method as the state of torch's generators makes it, and its backbone."""
     backbone = build_backbone(config.backbone, channels, config.augment.size)
-    method = registry.get(config.method.name).method
+    method = METHODS.get(config.method.name).load()
     return method(config.method, backbone.model, backbone.num_features), backbone
 
 

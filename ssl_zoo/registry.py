@@ -1,117 +1,155 @@
-"""The method registry: a decorator, a dict, and the entry-point group for other packages.
+"""What can be added by name: one registry for each kind of thing.
 
-    @register("simsiam")
+    @register("simsiam")                                  a method (ssl_zoo.config.registries)
     class SimSiam(Siamese): ...
 
-Another package adds a method without touching this one: its class is registered by the same decorator and
-named in the package's `pyproject.toml`, and its YAML lies in `configs/method/` beside the Python file:
+Another package adds to a registry without touching this one. Its function or class is registered by the same
+decorator and named in the package's `pyproject.toml`; YAML lies in a folder `configs/` beside its Python file:
 
     [project.entry-points."ssl_zoo.methods"]
-    barlowtwins = "ssl_zoo_barlowtwins:BarlowTwins"
+    barlowtwins = "ssl_zoo_example.barlowtwins:BarlowTwins"
+
+Names are known without an import; the code behind one is imported when it is used. See docs/adding.md.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, Generic, TypeVar
 
-from ssl_zoo.config.schema import MethodConfig, SiameseConfig
 from ssl_zoo.errors import UserError, unknown_name
 
-if TYPE_CHECKING:
-    from ssl_zoo.method import Method
+__all__ = ["Entry", "Registry", "config_dirs", "plugins"]
 
-__all__ = ["GROUP", "Entry", "config_dirs", "get", "is_siamese", "plugins", "register"]
-
-GROUP = "ssl_zoo.methods"
-M = TypeVar("M", bound="type[Method]")
+GROUPS = tuple(f"ssl_zoo.{kind}" for kind in ("methods", "data", "protocols", "exporters", "metrics"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A registered method: its name, its class and the class of its configuration."""
+    """Something registered.
+
+    Attributes:
+        name: as on the command line and in YAML.
+        target: the function or class; "module:attribute" where it is imported by `load` only.
+        config: the class of its settings.
+    """
 
     name: str
-    method: type[Method]
-    config: type[MethodConfig]
+    target: Any
+    config: type[Any]
+
+    def load(self) -> Any:
+        """Returns the function or class."""
+        if not isinstance(self.target, str):
+            return self.target
+        module, _, attribute = self.target.partition(":")
+        return getattr(importlib.import_module(module), attribute)
 
     @property
     def summary(self) -> str:
-        """The first line of the method's docstring."""
-        return (self.method.__doc__ or "").strip().split("\n", 1)[0]
+        """The first line of the docstring of the function or class."""
+        return (self.load().__doc__ or "").strip().split("\n", 1)[0]
 
 
-_entries: dict[str, Entry] = {}
+E = TypeVar("E", bound=Entry)
 
 
-def register(name: str, config: type[MethodConfig] = SiameseConfig) -> Callable[[M], M]:
-    """Class decorator: makes a method known as `method=name`.
+class Registry(Generic[E]):
+    """Things of one kind by name: those of this package, and those that other packages announce.
 
     Args:
-        name: the name on the command line; its defaults stand in `configs/method/NAME.yaml`.
-        config: the frozen dataclass that the YAML's `method:` block fills in.
-
-    Raises:
-        ValueError: another class has this name already.
+        kind: for messages: "method".
+        group: of the entry points.
+        package: a package whose files each register one thing by the file's name when they are imported.
     """
 
-    def decorate(method: M) -> M:
-        known = _entries.get(name)
-        if known is not None and known.method.__qualname__ != method.__qualname__:
-            raise ValueError(f"method '{name}' is registered twice: {known.method} and {method}; rename one")
-        _entries[name] = Entry(name, method, config)
-        return method
+    def __init__(self, kind: str, group: str, package: str | None = None) -> None:
+        self.kind, self.group, self.package = kind, group, package
+        self._entries: dict[str, E] = {}
 
-    return decorate
+    def add(self, entry: E) -> None:
+        """Adds an entry.
+
+        Raises:
+            ValueError: something else has this name already.
+        """
+        known = self._entries.get(entry.name)
+        if known is not None and _qualified(known.target) != _qualified(entry.target):
+            raise ValueError(
+                f"{self.kind} '{entry.name}' is registered twice: {known.target} and {entry.target}; rename one"
+            )
+        self._entries[entry.name] = entry
+
+    def names(self) -> list[str]:
+        """Returns all names, this package's first; nothing is imported."""
+        return list(dict.fromkeys([*self._files(), *self._entries, *self.announced()]))
+
+    def announced(self) -> dict[str, EntryPoint]:
+        """Returns what other installed packages announce, by name; nothing is imported."""
+        return {point.name: point for point in plugins() if point.group == self.group}
+
+    def is_file(self, name: str) -> bool:
+        """Whether a file of `package` registers this name and is not imported yet."""
+        return name not in self._entries and name in self._files()
+
+    def get(self, name: str) -> E:
+        """Looks a name up, in this package and in the installed plugins.
+
+        Raises:
+            UserError: no such name (the message lists those there are), or its plugin cannot be imported.
+        """
+        if self.is_file(name):
+            importlib.import_module(f"{self.package}.{name}")
+        if name not in self._entries and name in (announced := self.announced()):
+            self._load(announced[name])
+        if name not in self._entries:
+            raise unknown_name(self.kind, name, self.names())
+        return self._entries[name]
+
+    def all(self) -> dict[str, E]:
+        """Returns everything by name, imported: this package's first, in the order in which they were registered."""
+        return {name: self.get(name) for name in self.names()}
+
+    def _load(self, point: EntryPoint) -> None:
+        try:
+            point.load()
+            if point.name not in self._entries:
+                raise ValueError(f"it registers no {self.kind} '{point.name}'")
+        except Exception as error:
+            raise UserError(
+                f"{self.kind} '{point.name}' comes from the package of '{point.value}', which cannot be imported: "
+                f"{type(error).__name__}: {error}; repair or uninstall that package"
+            ) from error
+
+    def _files(self) -> list[str]:
+        spec = None if self.package is None else find_spec(self.package)
+        if spec is None or spec.origin is None:
+            return []
+        return sorted(file.stem for file in Path(spec.origin).parent.glob("[!_]*.py"))
 
 
-def plugins() -> dict[str, EntryPoint]:
-    """The methods that other installed packages announce, by name; nothing is imported."""
-    return {point.name: point for point in entry_points(group=GROUP)}
+def _qualified(target: Any) -> str:
+    """A name that stays when a module is imported anew, after its first import failed."""
+    return target if isinstance(target, str) else f"{target.__module__}:{target.__qualname__}"
+
+
+def plugins() -> list[EntryPoint]:
+    """Returns all that other installed packages announce, of any kind; nothing is imported."""
+    announced = entry_points()
+    return [point for group in GROUPS for point in announced.select(group=group)]
 
 
 def config_dirs() -> list[Path]:
-    """The `configs/` folders beside the plugins' Python files; nothing is imported."""
+    """Returns the `configs/` folders beside the plugins' Python files; nothing is imported."""
     folders = []
-    for point in plugins().values():
-        spec = find_spec(point.module.partition(".")[0])
+    for module in dict.fromkeys(point.module.partition(".")[0] for point in plugins()):
+        spec = find_spec(module)
         if spec is not None and spec.origin is not None:
             folder = Path(spec.origin).parent / "configs"
             if folder.is_dir() and folder not in folders:
                 folders.append(folder)
     return folders
-
-
-def is_siamese(name: str) -> bool:
-    """Whether a method is known to have a `SiameseConfig`, as all of `methods/` have; nothing is imported."""
-    if name in _entries:
-        return _entries[name].config is SiameseConfig
-    spec = find_spec("ssl_zoo.methods")
-    own = spec is not None and spec.origin is not None and name.isidentifier() and not name.startswith("_")
-    return own and (Path(str(spec and spec.origin)).parent / f"{name}.py").is_file()
-
-
-def get(name: str) -> Entry:
-    """Looks a method up, in this package and in the installed plugins.
-
-    Raises:
-        UserError: no such method (the message lists those there are), or its plugin cannot be imported.
-    """
-    importlib.import_module("ssl_zoo.methods")
-    announced = plugins()
-    if name not in _entries and name in announced:
-        try:
-            announced[name].load()
-        except Exception as error:
-            raise UserError(
-                f"method '{name}' comes from the package of '{announced[name].value}', which cannot be imported: "
-                f"{type(error).__name__}: {error}; repair or uninstall that package"
-            ) from error
-    if name not in _entries:
-        raise unknown_name("method", name, {*_entries, *announced})
-    return _entries[name]

@@ -8,8 +8,8 @@ from helpers.methods import build, gradients, index, make_views, progress
 from helpers.runs import SIAMESE_METHODS
 from reference import naive_losses as naive
 
-from ssl_zoo import registry
 from ssl_zoo.config.compose import compose
+from ssl_zoo.config.registries import METHODS
 from ssl_zoo.config.schema import MomentumConfig
 from ssl_zoo.equation import GridPoint, Siamese, ordered_pairs
 from ssl_zoo.parts.schedule import Progress, momentum_decay
@@ -17,7 +17,7 @@ from ssl_zoo.parts.schedule import Progress, momentum_decay
 
 @pytest.mark.parametrize("name", SIAMESE_METHODS)
 def test_yaml_stands_where_the_paper_stands(name: str) -> None:
-    method = registry.get(name).method
+    method = METHODS.get(name).load()
     assert issubclass(method, Siamese)
     assert GridPoint.of(compose([f"method={name}"]).method) == method.paper
 

@@ -13,9 +13,9 @@ import yaml
 from helpers.runs import TINY
 
 import ssl_zoo
-from ssl_zoo import registry
 from ssl_zoo.cli.main import main
 from ssl_zoo.config.compose import compose, group_dirs, group_file, group_names
+from ssl_zoo.config.registries import METHODS, register
 from ssl_zoo.errors import UserError
 from ssl_zoo.method import Method
 
@@ -33,7 +33,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "[ssl_zoo.methods]\nbarlowtwins = ssl_zoo_barlowtwins:BarlowTwins\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    monkeypatch.setattr(METHODS, "_entries", dict(METHODS._entries))
     monkeypatch.delitem(sys.modules, "ssl_zoo_barlowtwins", raising=False)
     importlib.invalidate_caches()
     return tmp_path
@@ -42,7 +42,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_duplicate_raises() -> None:
     with pytest.raises(ValueError, match="registered twice"):
 
-        @registry.register("simsiam")
+        @register("simsiam")
         class Other(Method):
             pass
 
@@ -51,7 +51,7 @@ def test_an_unknown_name_lists_and_suggests() -> None:
     with pytest.raises(
         UserError, match=r"there are .*byol, moco, simclr, simsiam, swav; did you mean 'byol'"
     ):
-        registry.get("boyl")
+        METHODS.get("boyl")
 
 
 def test_a_second_copy_from_the_root_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,6 +149,6 @@ def test_data_leaves_the_method_alone(plugin: Path) -> None:
 
 def test_a_broken_plugin_hurts_nobody_else(plugin: Path) -> None:
     (plugin / "ssl_zoo_barlowtwins" / "__init__.py").write_text("raise RuntimeError('broken')")
-    assert registry.get("simsiam").name == "simsiam"
+    assert METHODS.get("simsiam").name == "simsiam"
     with pytest.raises(UserError, match="cannot be imported: RuntimeError: broken; repair or uninstall"):
         compose(["method=barlowtwins"])

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import torch
 from rich.table import Table
 
-from ssl_zoo import registry
 from ssl_zoo.config.compose import compose, group_dirs
+from ssl_zoo.config.registries import METHODS
 from ssl_zoo.errors import UserError
 from ssl_zoo.hardware.device import COMPILE, plan
 from ssl_zoo.runs.result import environment, unmet_requirements
@@ -33,7 +33,7 @@ def show() -> None:
         "commit": found["git_commit"] or "an installed package",
         "platform": found["platform"],
         "configs": os.pathsep.join(str(folder) for folder in group_dirs()),
-        "plugins": ", ".join(f"{name} ({_state(name)})" for name in registry.plugins()) or "none",
+        "plugins": ", ".join(f"{name} ({_state(name)})" for name in METHODS.announced()) or "none",
         "lacking": ", ".join(unmet_requirements()) or "nothing",
         **found["versions"],
     }

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from ssl_zoo import registry
 from ssl_zoo.config.compose import compose, group_file, group_names
+from ssl_zoo.config.registries import METHODS
 from ssl_zoo.errors import UserError, unknown_name
 from ssl_zoo.suites.listing import summaries
 from ssl_zoo.terminal.console import Console, styled
@@ -98,7 +98,7 @@ def _names(
 
 
 def _methods(console: Console, pattern: str | None) -> None:
-    names = dict.fromkeys([*group_names("method"), *registry.plugins()])
+    names = dict.fromkeys([*group_names("method"), *METHODS.announced()])
     _names(console, "methods", names, pattern, {name: _method(name) for name in names})
 
 
@@ -107,13 +107,13 @@ def _method(name: str) -> Text:
     from ssl_zoo.equation import GridPoint  # which imports torch
 
     try:
-        entry = registry.get(compose([f"method={name}"]).method.name)
+        entry = METHODS.get(compose([f"method={name}"]).method.name)
     except UserError as error:  # a broken plugin or YAML: the others are still of use
         return styled((str(error).splitlines()[0], "red"))
     if entry.name != name:
         return styled(entry.summary, (f" (a YAML of its own, on {entry.name})", "dim"))
-    paper = getattr(entry.method, "paper", None)
-    plugin = registry.plugins().get(name)
+    paper = getattr(entry.load(), "paper", None)
+    plugin = METHODS.announced().get(name)
     origin = f" (from {plugin.module})" if plugin is not None else ""
     return styled(_parts(paper) if isinstance(paper, GridPoint) else entry.summary, (origin, "dim"))
 

@@ -28,6 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ssl_zoo import registry
 from ssl_zoo.config.image_defaults import SMALL, fill_pixels, small_overrides
+from ssl_zoo.config.registries import METHODS, method_config
 from ssl_zoo.config.schema import RunConfig, RunSettings, SiameseConfig
 from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError, shown, unknown_name
@@ -131,13 +132,12 @@ def from_mapping(values: Mapping[str, Any]) -> RunConfig:
     if not isinstance(block, Mapping) or "name" not in block:
         raise UserError(f"method must be a block with a name; received {shown(block)}; say method=NAME")
     name = str(block["name"])
-    siamese = registry.is_siamese(name)
     # Unknown keys of the method are looked up among all keys, so that the suggestion is the nearest of all.
     rest["augment"] = _resolve_views(rest.get("augment") or {})
-    schema = SiameseConfig if siamese else registry.get(name).config
+    schema = method_config(name)
     method = validate(schema, block, "method", siblings=RunSettings)
     settings = validate(RunSettings, rest, "", siblings=schema)
-    assert registry.get(name).config is schema  # only now, as it imports torch
+    assert METHODS.get(name).config is schema  # only now, as it imports torch
     if isinstance(method, SiameseConfig) and method.target_views > len(settings.augment.flat):
         raise UserError(
             f"method.target_views must be at most the number of views, {len(settings.augment.flat)}; received "
@@ -280,7 +280,7 @@ def _parse(words: Sequence[str]) -> tuple[list[str], dict[str, str], list[str]]:
 
 def _no_yaml(group: str, name: str, names: Sequence[str]) -> UserError:
     """The error for a name without a YAML file; of a plugin's method it says what its package lacks."""
-    plugin = registry.plugins().get(name) if group == "method" else None
+    plugin = METHODS.announced().get(name) if group == "method" else None
     if plugin is None:
         return unknown_name(group, name, names)
     return UserError(

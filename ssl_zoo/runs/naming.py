@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from ssl_zoo import registry
+from ssl_zoo.config.registries import METHODS
 from ssl_zoo.config.schema import RunConfig, SiameseConfig
 from ssl_zoo.equation import GridPoint, Siamese
 
@@ -14,7 +14,7 @@ __all__ = ["differences", "variant"]
 
 def differences(config: RunConfig) -> dict[str, Any]:
     """The axes on which a run differs from the method it names, with the run's values."""
-    method = registry.get(config.method.name).method
+    method = METHODS.get(config.method.name).load()
     if not issubclass(method, Siamese) or not isinstance(config.method, SiameseConfig):
         return {}
     here, paper = dataclasses.asdict(GridPoint.of(config.method)), dataclasses.asdict(method.paper)

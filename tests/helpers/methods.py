@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ssl_zoo import registry
 from ssl_zoo.config.compose import compose
+from ssl_zoo.config.registries import METHODS
 from ssl_zoo.config.schema import (
     AffineConfig,
     BlurConfig,
@@ -71,7 +71,7 @@ def build(name: str, *overrides: str, seed: int = 0) -> Siamese:
     """A method on `Flat` with its paper's settings but for the widths, in training mode."""
     config = composed(name, *overrides)
     torch.manual_seed(seed)
-    method = registry.get(name).method(config.method, Flat(), 12)
+    method = METHODS.get(name).load()(config.method, Flat(), 12)
     assert isinstance(method, Siamese)
     return method
 

@@ -1,0 +1,102 @@
+"""What a run's configuration chooses by name: methods and data sources.
+
+@register("simsiam")
+class SimSiam(Siamese): ...
+
+@data_source("shapes", config=ShapesConfig)
+def shapes(config: ShapesConfig) -> Data: ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ssl_zoo.config.schema import DataConfig, MethodConfig, SiameseConfig
+from ssl_zoo.registry import Entry, Registry
+
+__all__ = ["METHODS", "SOURCES", "Source", "data_source", "method_config", "register"]
+
+M = TypeVar("M", bound=type[Any])
+F = TypeVar("F", bound=Callable[..., Any])
+
+METHODS: Registry[Entry] = Registry("method", "ssl_zoo.methods", package="ssl_zoo.methods")
+
+
+def register(name: str, config: type[MethodConfig] = SiameseConfig) -> Callable[[M], M]:
+    """Class decorator: makes a method known as `method=name`.
+
+    Args:
+        name: the name on the command line; its defaults stand in `configs/method/NAME.yaml`.
+        config: the frozen dataclass that the YAML's `method:` block fills in.
+
+    Raises:
+        ValueError: another class has this name already.
+    """
+
+    def decorate(method: M) -> M:
+        METHODS.add(Entry(name=name, target=method, config=config))
+        return method
+
+    return decorate
+
+
+def method_config(name: str) -> type[Any]:
+    """Returns the class of a method's settings; of a file in `methods/` without importing it, and torch with it.
+
+    Raises:
+        UserError: as in `Registry.get`.
+    """
+    return SiameseConfig if METHODS.is_file(name) else METHODS.get(name).config
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source(Entry):
+    """A data source: its target takes the settings and returns `Data`.
+
+    Attributes:
+        folders: whether `data.train` and `data.test` are read, folders of images; the target then also takes `whole`.
+        side: pixels of all images' shorter side; None where they differ.
+    """
+
+    folders: bool = False
+    side: int | None = None
+
+
+SOURCES: Registry[Source] = Registry("data source", "ssl_zoo.data")
+
+
+def data_source(
+    name: str, config: type[DataConfig] = DataConfig, *, folders: bool = False, side: int | None = None
+) -> Callable[[F], F]:
+    """Function decorator: makes images known as `data.source=name`; a `configs/data/*.yaml` chooses them.
+
+    Args:
+        name: the value of `data.source`.
+        config: the class of its settings, `DataConfig` or one built on it with further keys of `data.`.
+        folders: see `Source`.
+        side: see `Source`.
+
+    Raises:
+        ValueError: another function has this name already.
+    """
+
+    def decorate(function: F) -> F:
+        SOURCES.add(Source(name=name, target=function, config=config, folders=folders, side=side))
+        return function
+
+    return decorate
+
+
+# Those of this package, by name: a wrong override is refused before they, and torch with them, are imported.
+for _source in (
+    Source(name="digits", target="ssl_zoo.data.digits:digits", config=DataConfig, side=8),
+    Source(name="cifar10", target="ssl_zoo.data.torchvision_sets:cifar10", config=DataConfig, side=32),
+    Source(name="cifar100", target="ssl_zoo.data.torchvision_sets:cifar100", config=DataConfig, side=32),
+    Source(name="stl10", target="ssl_zoo.data.torchvision_sets:stl10", config=DataConfig, side=96),
+    Source(
+        name="imagefolder", target="ssl_zoo.data.imagefolder:imagefolder", config=DataConfig, folders=True
+    ),
+):
+    SOURCES.add(_source)
