@@ -414,8 +414,8 @@ def test_warmup_only_for_large_batches() -> None:
     small, large = (
         schedule_factor(config, 0, batch=b, total_steps=10000, steps_per_epoch=100) for b in (512, 1024)
     )
-    assert (small, large) == (1.0, config.warmup_start)
-    assert config.warmup_start < 1
+    assert (small, large) == (1.0, config.warmup_lr_fraction)
+    assert config.warmup_lr_fraction < 1
 
 
 def test_a_transformers_position_and_class_token_are_not_decayed() -> None:

@@ -48,7 +48,7 @@ def overrides(path: str, seed: int, train: Path, run_dir: Path, threads: int) ->
     """The words of one run. It has no test images, so nothing but the collapse diagnostics is measured."""
     return [
         "experiment=cifar10/simsiam", "data=imagefolder", f"data.train={train}", "data.limit=10000", "epochs=5",
-        "batch_size=256", "trainer.log_every=1", "trainer.progress=false", f"trainer.threads={threads}",
+        "batch_size=256", "trainer.log_every_steps=1", "trainer.progress=false", f"trainer.threads={threads}",
         f"seed={seed}", f"run_dir={run_dir}", *PATHS[path],
     ]  # fmt: skip
 
@@ -113,7 +113,7 @@ def _score(options: argparse.Namespace, path: str, seed: int) -> Run:
     last = folder / "checkpoints" / LAST
     if not kept.is_file() or kept.stat().st_mtime < last.stat().st_mtime:
         chosen = overrides("fast", seed, options.train, folder, options.threads)
-        chosen += [f"data.test={options.test}", f"monitor.bank={options.bank}"]
+        chosen += [f"data.test={options.test}", f"monitor.labelled_samples={options.bank}"]
         config = compose(chosen)
         data = load_data(config.data)
         assert data.test is not None

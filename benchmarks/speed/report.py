@@ -55,8 +55,8 @@ def regular_costs(costs: Report, config: RunConfig, views_per_second: float) -> 
     epoch = costs["steps_per_epoch"] * config.batch_size * len(config.views) / views_per_second  # seconds
     knn = costs["diagnostics_and_knn"] - costs["diagnostics"]
     measuring = (costs["diagnostics"] + knn / costs["knn_every"]) / config.monitor.every  # seconds an epoch
-    saving = costs["checkpoint"] / (config.trainer.checkpoint_every or 1)  # seconds an epoch
-    if config.trainer.checkpoint_every is None:
+    saving = costs["checkpoint"] / (config.trainer.checkpoint_every_epochs or 1)  # seconds an epoch
+    if config.trainer.checkpoint_every_epochs is None:
         saving = min(saving, SAVE_SHARE * epoch)
     whole = epoch + measuring + saving
     return {

@@ -155,5 +155,5 @@ def _endless(config: RunConfig, run_dir: Path) -> RunConfig:
         run_dir=str(run_dir),
         resume=None,
         monitor=replace(config.monitor, every=ENDLESS, baselines=False),
-        trainer=replace(config.trainer, checkpoint_every=ENDLESS, checkpoint_steps=None),
+        trainer=replace(config.trainer, checkpoint_every_epochs=ENDLESS, checkpoint_every_steps=None),
     )

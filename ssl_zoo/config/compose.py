@@ -59,7 +59,14 @@ NOT_HASHED = {
     "run_dir": None,
     "resume": None,
     "data": ("root", "workers", "cache_mb"),
-    "trainer": ("progress", "log_every", "checkpoint_every", "checkpoint_steps", "strategy", "memory_check"),
+    "trainer": (
+        "progress",
+        "log_every_steps",
+        "checkpoint_every_epochs",
+        "checkpoint_every_steps",
+        "strategy",
+        "memory_check",
+    ),
 }
 
 

@@ -89,7 +89,7 @@ class Recipe:
 
 
 def _schedule(config: SupervisedOptimizerConfig) -> str:
-    how = {"cosine": f"cosine to {config.final:g} per {config.interval}", "constant": "constant"}[
+    how = {"cosine": f"cosine to {config.final_lr_fraction:g} per {config.interval}", "constant": "constant"}[
         config.schedule
     ]
     if config.milestones:

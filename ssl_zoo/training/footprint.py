@@ -141,7 +141,7 @@ def _step(config: RunConfig, method: Method, hardware: Plan, live: LiveBytes, da
 def _measuring(config: RunConfig, method: Method, live: LiveBytes, data: Data) -> int:
     """Bytes that measuring an encoder takes: a forward pass, and classifiers on features and on pixels."""
     scored = data.bank is not None and data.test is not None
-    bank = min(len(data.bank), config.monitor.bank) if scored and data.bank is not None else 0
+    bank = min(len(data.bank), config.monitor.labelled_samples) if scored and data.bank is not None else 0
     test = len(data.test) if scored and data.test is not None else 0
     images = min(BATCH, max(bank, test, min(config.monitor.samples, len(data.train))))
     method.eval()

@@ -77,7 +77,9 @@ class Evaluator:
         self.device = hardware.device
         self.precision = hardware.precision
         self.test = data.test
-        self.bank = None if data.bank is None else random_subset(data.bank, config.monitor.bank, seed=0)
+        self.bank = (
+            None if data.bank is None else random_subset(data.bank, config.monitor.labelled_samples, seed=0)
+        )
         self.scored = self.bank is not None and self.test is not None
         size = 0 if self.bank is None else len(self.bank)
         self.k = config.monitor.knn.k or usual_k(size)

@@ -129,11 +129,11 @@ def schedule_factor(
     if config.interval == "epoch":
         step = step // steps_per_epoch * steps_per_epoch
     if step < warmup:
-        return config.warmup_start + (1 - config.warmup_start) * step / warmup
+        return config.warmup_lr_fraction + (1 - config.warmup_lr_fraction) * step / warmup
     if config.schedule == "constant":
         return 1.0
     done = min(1.0, (step - warmup) / max(1, total_steps - warmup))
-    return config.final + (1 - config.final) * (1 + math.cos(math.pi * done)) / 2
+    return config.final_lr_fraction + (1 - config.final_lr_fraction) * (1 + math.cos(math.pi * done)) / 2
 
 
 def build_schedule(

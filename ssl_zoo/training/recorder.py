@@ -36,7 +36,7 @@ COLUMNS = (
     "effective_rank", "alignment", "uniformity", "views_per_second",
 )  # fmt: skip
 MEASURED = ".measured"  # ends the TensorBoard file of what was measured after the training
-SAVE_SHARE = 0.02  # of the time, what checkpoints may take unless `checkpoint_every` says how many
+SAVE_SHARE = 0.02  # of the time, what checkpoints may take unless `checkpoint_every_epochs` says how many
 ASK_EVERY = 16  # optimizer steps after which several processes ask one another whether to stop
 
 
@@ -108,14 +108,14 @@ class Recorder(pl.Callback):
         done, accumulate = batch_idx + 1, self.trainer.accumulate
         if done % accumulate and done != pl_module.batches:
             return  # never within an optimizer step
-        if trainer.global_step % self.trainer.log_every == 0:
+        if trainer.global_step % self.trainer.log_every_steps == 0:
             batches = (done - 1) % accumulate + 1  # of this step
             loss = average(torch.stack(pl_module.losses[-batches:]).mean())
             if self.writer is not None:
                 self.writer.add_scalar("step/loss", float(loss), trainer.global_step)
         if done == pl_module.batches:
             return  # the end of the epoch has its own turn
-        steps = self.trainer.checkpoint_steps
+        steps = self.trainer.checkpoint_every_steps
         saves = steps is not None and done // accumulate % steps == 0
         asks = self.place.world == 1 or done // accumulate % ASK_EVERY == 0
         stops = asks and any_process(self.stop_asked, pl_module.device)
@@ -198,8 +198,8 @@ class Recorder(pl.Callback):
 
     def _save_is_due(self, epoch: int) -> bool:
         """Whether an epoch's end is to be saved: where epochs are short, saving each would take longer than they do."""
-        if self.trainer.checkpoint_every is not None:
-            return epoch % self.trainer.checkpoint_every == 0
+        if self.trainer.checkpoint_every_epochs is not None:
+            return epoch % self.trainer.checkpoint_every_epochs == 0
         return time.perf_counter() - self.saved >= self.save_seconds / SAVE_SHARE
 
     def _save(self, trainer: pl.Trainer) -> None:

@@ -38,8 +38,8 @@ def setting(config: RunConfig, key: str) -> Any:
     peak = peak_lr(optimizer, config.batch_size * config.trainer.accumulate)
     own = {
         "peak": peak,
-        "last": peak * optimizer.final,
-        "first": peak * optimizer.warmup_start if optimizer.warmup_epochs else None,
+        "last": peak * optimizer.final_lr_fraction,
+        "first": peak * optimizer.warmup_lr_fraction if optimizer.warmup_epochs else None,
         "head": [getattr(config.method.projector, part) for part in ("layers", "hidden_dim", "output_dim")],
         "jitter": [jitter.strength * getattr(jitter, part) for part in ("brightness", "contrast", "saturation", "hue")],
         "sizes": [view.size for view in views],

@@ -71,7 +71,7 @@ def test_moco_s_milestones_are_those_of_torch() -> None:
 
 
 def test_a_warmup_comes_before_the_milestones() -> None:
-    config = SupervisedOptimizerConfig(milestones=(0.5,), warmup_epochs=1, warmup_start=0.2)
+    config = SupervisedOptimizerConfig(milestones=(0.5,), warmup_epochs=1, warmup_lr_fraction=0.2)
     factors = [
         rate_factor(config, step, batch=8, total_steps=16, steps_per_epoch=4) for step in (0, 2, 4, 7, 8)
     ]

@@ -299,9 +299,9 @@ AXES: dict[str, tuple[Axis, ...]] = {
             (
                 "optimizer.schedule",
                 "optimizer.interval",
-                "optimizer.final",
+                "optimizer.final_lr_fraction",
                 "optimizer.warmup_epochs",
-                "optimizer.warmup_start",
+                "optimizer.warmup_lr_fraction",
                 "optimizer.warmup_from_batch",
             ),
             "cosine, constant; step, epoch; 0 to 1; from 0; 0 to 1; from 1, null",

@@ -24,7 +24,7 @@ TINY = (
     "monitor.probe.draws=2",
     "trainer.progress=false",
     "trainer.memory_check=false",
-    "trainer.checkpoint_every=1",
+    "trainer.checkpoint_every_epochs=1",
 )
 SIAMESE = (*TINY, "method.predictor.hidden_dim=16", "method.queue.size=64", "optimizer.warmup_epochs=0")
 

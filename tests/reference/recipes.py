@@ -26,8 +26,8 @@ MILD, STRONG = [0.4, 0.4, 0.4, 0.1], [0.8, 0.8, 0.8, 0.2]
 SIMSIAM = IMAGENET | {
     "method.name": "simsiam", "batch_size": 256, "epochs": 100, "peak": 0.05, "optimizer.name": "sgd",
     "optimizer.weight_decay": 1e-4, "optimizer.exclude_norm_and_bias": False, "optimizer.interval": "epoch",
-    "optimizer.warmup_epochs": 10, "optimizer.warmup_from_batch": 1024, "optimizer.warmup_start": 0.1,
-    "optimizer.final": 0,
+    "optimizer.warmup_epochs": 10, "optimizer.warmup_from_batch": 1024, "optimizer.warmup_lr_fraction": 0.1,
+    "optimizer.final_lr_fraction": 0,
     "head": [3, 2048, 2048], "method.projector.bn_hidden": True, "method.projector.bn_output": True,
     "method.projector.bn_output_affine": True, "method.predictor.kind": "mlp", "method.predictor.hidden_dim": None,
     "method.predictor.lr": "constant", "method.predictor.bn_output": False, "method.batch_norm": "sync",
@@ -37,8 +37,8 @@ SIMSIAM = IMAGENET | {
 BYOL = IMAGENET | {
     "method.name": "byol", "batch_size": 4096, "epochs": 100, "peak": 7.2, "optimizer.name": "lars",
     "optimizer.weight_decay": 1e-6, "optimizer.exclude_norm_and_bias": True, "optimizer.interval": "step",
-    "optimizer.warmup_epochs": 10, "optimizer.warmup_from_batch": None, "optimizer.warmup_start": 0,
-    "optimizer.final": 0, "head": [2, 4096, 256], "method.projector.bn_hidden": True,
+    "optimizer.warmup_epochs": 10, "optimizer.warmup_from_batch": None, "optimizer.warmup_lr_fraction": 0,
+    "optimizer.final_lr_fraction": 0, "head": [2, 4096, 256], "method.projector.bn_hidden": True,
     "method.projector.bn_output": False, "method.projector.bias_output": False, "method.predictor.kind": "mlp",
     "method.predictor.hidden_dim": 4096, "method.predictor.bias_output": False, "method.predictor.lr": "decay",
     "method.momentum_encoder.enabled": True, "method.momentum_encoder.decay": 0.99,
@@ -50,8 +50,8 @@ BYOL = IMAGENET | {
 SIMCLR = IMAGENET | {
     "method.name": "simclr", "batch_size": 4096, "epochs": 100, "peak": 4.8, "optimizer.name": "lars",
     "optimizer.weight_decay": 1e-6, "optimizer.exclude_norm_and_bias": True, "optimizer.interval": "step",
-    "optimizer.warmup_epochs": 10, "optimizer.warmup_from_batch": None, "optimizer.warmup_start": 0,
-    "optimizer.final": 0, "head": [2, 2048, 128], "method.projector.bn_hidden": True,
+    "optimizer.warmup_epochs": 10, "optimizer.warmup_from_batch": None, "optimizer.warmup_lr_fraction": 0,
+    "optimizer.final_lr_fraction": 0, "head": [2, 2048, 128], "method.projector.bn_hidden": True,
     "method.projector.bn_output": True, "method.projector.bn_output_affine": True,
     "method.projector.bn_output_center": False, "method.temperature": 0.1, "method.negatives": "batch",
     "method.stop_gradient": False, "method.batch_norm": "sync", "backbone.zero_init_last": True, "jitter": STRONG,
@@ -61,7 +61,8 @@ SIMCLR = IMAGENET | {
 MOCO = IMAGENET | {
     "method.name": "moco", "batch_size": 256, "epochs": 200, "peak": 0.03, "optimizer.name": "sgd",
     "optimizer.weight_decay": 1e-4, "optimizer.exclude_norm_and_bias": False, "optimizer.interval": "epoch",
-    "optimizer.warmup_epochs": 0, "optimizer.final": 0, "head": [2, 2048, 128], "method.projector.bn_hidden": False,
+    "optimizer.warmup_epochs": 0, "optimizer.final_lr_fraction": 0,
+    "head": [2, 2048, 128], "method.projector.bn_hidden": False,
     "method.projector.bn_output": False, "method.projector.bias_output": True, "method.temperature": 0.2,
     "method.negatives": "queue", "method.queue.size": 65536, "method.momentum_encoder.enabled": True,
     "method.momentum_encoder.decay": 0.999, "method.momentum_encoder.schedule": "constant",
@@ -93,10 +94,10 @@ CIFAR = {
     "data.name": "cifar10", "backbone.name": "resnet18", "backbone.stem": "small", "backbone.zero_init_last": True,
     "batch_size": 512, "epochs": 800, "peak": 0.06, "last": 0, "optimizer.name": "sgd", "optimizer.momentum": 0.9,
     "optimizer.weight_decay": 5e-4, "optimizer.exclude_norm_and_bias": False, "optimizer.schedule": "cosine",
-    "optimizer.interval": "epoch", "optimizer.warmup_epochs": 0, "optimizer.warmup_start": 0,
+    "optimizer.interval": "epoch", "optimizer.warmup_epochs": 0, "optimizer.warmup_lr_fraction": 0,
     "sizes": [32, 32], "scales": [[0.2, 1]] * 2,
     "augment.crop.interpolation": "bilinear", "augment.flip": 0.5, "augment.grayscale": 0.2, "jitter": MILD,
-    "blur": [0, 0], "solarize": [0, 0], "monitor.bank": 50000, "augment.affine.p": 0,
+    "blur": [0, 0], "solarize": [0, 0], "monitor.labelled_samples": 50000, "augment.affine.p": 0,
     "recipe": None, "operations": {"torchvision"},
 }  # fmt: skip
 TABLE: dict[str, dict[str, Any]] = {

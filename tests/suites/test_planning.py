@@ -38,21 +38,21 @@ def rows(tmp_path: Path) -> Any:
 
 def test_later_words_win(rows: Any) -> None:
     """Base, data, budget, row, user: each sets all keys from its own place on."""
-    keys = ("seed", "data.limit", "monitor.every", "monitor.samples", "monitor.bank")
+    keys = ("seed", "data.limit", "monitor.every", "monitor.samples", "monitor.labelled_samples")
     blocks = [" ".join(f"{key}={level}" for key in keys[level - 1 :]) for level in range(1, 4)]
     found = rows(
         "monitor.every=5",
         base=blocks[0],
-        on={"digits": blocks[1], "cifar10": "monitor.bank=9"},
+        on={"digits": blocks[1], "cifar10": "monitor.labelled_samples=9"},
         quick={"overrides": blocks[2]},
-        full={"overrides": "monitor.bank=9"},
-        rows={"one": {"overrides": "monitor.samples=4 monitor.bank=4"}},
+        full={"overrides": "monitor.labelled_samples=9"},
+        rows={"one": {"overrides": "monitor.samples=4 monitor.labelled_samples=4"}},
     )["one"]
     config = found.config
     watched = config.monitor
     assert (config.seed, config.data.limit) == (1, 2)
-    assert (watched.every, watched.samples, watched.bank) == (5, 4, 4)
-    assert found.own == ("monitor.samples=4", "monitor.bank=4")
+    assert (watched.every, watched.samples, watched.labelled_samples) == (5, 4, 4)
+    assert found.own == ("monitor.samples=4", "monitor.labelled_samples=4")
     assert [override for override in found.overrides if override.startswith("monitor.every")] == [
         "monitor.every=5"
     ]
@@ -267,7 +267,7 @@ def test_one_configuration_is_one_run(rows: Any) -> None:
             "one": {},
             "same": {"overrides": "optimizer.lr=1.6 epochs=40"},  # the recipe's
             "other": {"overrides": "optimizer.lr=1.5"},
-            "there": {"overrides": "data.cache_mb=0 trainer.log_every=7"},  # another way to the same
+            "there": {"overrides": "data.cache_mb=0 trainer.log_every_steps=7"},  # another way to the same
         },
     )
     jobs = {name: row.job(0) for name, row in found.items()}

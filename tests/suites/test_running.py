@@ -140,7 +140,7 @@ def test_what_is_done_is_not_done_again(side_by_side: tuple[Path, str, str, int]
 
 # Killed and stopped, at a step at which the runs wait for it.
 
-LONG = f"{TINY} data.limit=80 epochs=2 trainer.checkpoint_steps=1 monitor.samples=20"  # two times four steps
+LONG = f"{TINY} data.limit=80 epochs=2 trainer.checkpoint_every_steps=1 monitor.samples=20"  # two times four steps
 
 
 def steps_saved(out: Path) -> list[int]:

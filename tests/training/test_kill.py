@@ -128,7 +128,7 @@ def test_tensorboard_has_one_point_per_optimizer_step(killed: Path) -> None:
 
 def test_log_every_counts_through_the_epochs(tmp_path: Path) -> None:
     run = overrides(
-        "simsiam", f"run_dir={tmp_path / 'run'}", "trainer.log_every=7", "monitor.baselines=false"
+        "simsiam", f"run_dir={tmp_path / 'run'}", "trainer.log_every_steps=7", "monitor.baselines=false"
     )
     ssl_zoo.train(run, silent=True)
     shown = events(tmp_path / "run" / "tensorboard")
@@ -155,7 +155,9 @@ def test_a_diverged_run_that_is_taken_up_again_trains_no_further(tmp_path: Path)
     assert compare(tmp_path / "whole", tmp_path / "again").differences == []
 
 
-RUN = overrides("moco", "trainer.checkpoint_steps=2", "trainer.log_every=1", "monitor.baselines=false")
+RUN = overrides(
+    "moco", "trainer.checkpoint_every_steps=2", "trainer.log_every_steps=1", "monitor.baselines=false"
+)
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ def test_simclrs_rates_at_a_batch_of_4096() -> None:
 
 
 def test_warmup_then_cosine() -> None:
-    config = OptimizerConfig(warmup_epochs=2, warmup_start=0.1, final=0.01)
+    config = OptimizerConfig(warmup_epochs=2, warmup_lr_fraction=0.1, final_lr_fraction=0.01)
     factors = [
         schedule_factor(config, step, batch=64, total_steps=100, steps_per_epoch=5) for step in range(101)
     ]

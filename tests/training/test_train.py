@@ -141,7 +141,7 @@ def test_short_epochs_are_not_all_saved(
 
     monkeypatch.setattr(Recorder, "_save", spy)
     run = (
-        "trainer.checkpoint_every=null",
+        "trainer.checkpoint_every_epochs=null",
         "epochs=4",
         "monitor.baselines=false",
         f"run_dir={tmp_path / 'run'}",
@@ -294,7 +294,7 @@ def test_protocols_say_what_was_done(tmp_path: Path) -> None:
         "data.limit=100",
         "epochs=1",
         "monitor.knn.k=null",
-        "monitor.bank=80",
+        "monitor.labelled_samples=80",
     )
     result = ssl_zoo.train(run, silent=True)
     assert result.linear_protocol is not None
@@ -425,7 +425,7 @@ def test_files_that_cannot_be_read_or_vanish_end_no_run(
         if not override.startswith("data")
     ]
     run += ["data=imagefolder", f"data.train={folder}", "data.workers=0", "batch_size=8", "epochs=1"]
-    result = ssl_zoo.train([*run, "data.on_error=skip", "data.holdout=0.3", "monitor.bank=200"])
+    result = ssl_zoo.train([*run, "data.on_error=skip", "data.holdout=0.3", "monitor.labelled_samples=200"])
     assert result.skipped == 3
     assert json.loads((tmp_path / "run" / "result.json").read_text())["skipped"] == 3
     assert result.knn_top1 is not None

@@ -39,7 +39,7 @@ class MonitorConfig:
     """Epochs between measurements. After the last epoch everything is measured."""
     samples: Annotated[int, Field(ge=2)] = 1024
     """Training images that the collapse diagnostics see, at most."""
-    bank: Count = 20000
+    labelled_samples: Count = 20000
     """Labelled training images that kNN and the linear probe see, at most."""
     knn: KnnConfig = KnnConfig()
     probe: ProbeConfig = ProbeConfig()

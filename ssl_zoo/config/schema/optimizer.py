@@ -27,16 +27,16 @@ class OptimizerConfig:
     exclude_norm_and_bias: bool = False
     """Whether norms' parameters and biases are left out of weight decay, and of LARS's adaptation."""
     schedule: Literal["cosine", "constant"] = "cosine"
-    """The course of the rate after the warmup: from the peak along half a cosine to `final`, or constant."""
+    """The rate after the warmup: from the peak along half a cosine to `final_lr_fraction`; constant."""
     interval: Literal["step", "epoch"] = "step"
     """How often the schedule moves. SimSiam's and MoCo's codes move it once per epoch."""
     warmup_epochs: NonNegative = 0.0
     """Epochs in which the rate rises linearly to its peak."""
     warmup_from_batch: Count | None = None
     """Images per optimizer step from which on there is a warmup. null: always."""
-    warmup_start: Fraction = 0.0
+    warmup_lr_fraction: Fraction = 0.0
     """Where the warmup starts, as a fraction of the peak rate."""
-    final: Fraction = 0.0
+    final_lr_fraction: Fraction = 0.0
     """Where the cosine ends, as a fraction of the peak rate."""
     clip_grad_norm: Positive | None = None
     """Largest norm of the gradient; longer ones are scaled down to it. null: none is."""

@@ -29,11 +29,11 @@ class TrainerConfig:
     """Whether a run that would take more memory than is free is refused before it starts."""
     progress: bool = True
     """Whether progress is printed."""
-    log_every: Count = 50
+    log_every_steps: Count = 50
     """Optimizer steps between two points in TensorBoard."""
-    checkpoint_every: Count | None = None
+    checkpoint_every_epochs: Count | None = None
     """Epochs between checkpoints. null: as few as take 2 % of the time."""
-    checkpoint_steps: Count | None = None
+    checkpoint_every_steps: Count | None = None
     """Optimizer steps between further checkpoints within an epoch. null: none."""
 
     @property
