@@ -28,8 +28,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ssl_zoo import registry
 from ssl_zoo.config.image_defaults import SMALL, fill_pixels, small_overrides
-from ssl_zoo.config.registries import METHODS, method_config
-from ssl_zoo.config.schema import RunConfig, RunSettings, SiameseConfig
+from ssl_zoo.config.registries import METHODS, method_config, run_settings
+from ssl_zoo.config.schema import RunConfig, SiameseConfig
 from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError, shown, unknown_name
 from ssl_zoo.files.paths import user_path
@@ -142,8 +142,9 @@ def from_mapping(values: Mapping[str, Any]) -> RunConfig:
     # Unknown keys of the method are looked up among all keys, so that the suggestion is the nearest of all.
     rest["augment"] = _resolve_views(rest.get("augment") or {})
     schema = method_config(name)
-    method = validate(schema, block, "method", siblings=RunSettings)
-    settings = validate(RunSettings, rest, "", siblings=schema)
+    settings_class = run_settings(rest.get("data"))
+    method = validate(schema, block, "method", siblings=settings_class)
+    settings = validate(settings_class, rest, "", siblings=schema)
     assert METHODS.get(name).config is schema  # only now, as it imports torch
     if isinstance(method, SiameseConfig) and method.target_views > len(settings.augment.flat):
         raise UserError(

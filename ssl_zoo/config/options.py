@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ssl_zoo.config.compose import compose, group_names, merge, override_list, read_override, to_mapping
+from ssl_zoo.config.registries import SOURCES, data_config
 from ssl_zoo.config.schema import AugmentConfig, DataConfig
 from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError, unknown_name
@@ -68,6 +69,8 @@ def _check_data(overrides: Sequence[str]) -> None:
             raise unknown_name("data", str(value), group_names("data"))
         values[key.removeprefix("data.")] = value
     alone = {key: value for key, value in values.items() if key not in ("data", "channels", "mean", "std")}
+    if SOURCES.announced():  # a plugin's source may have further keys; `images_for` checks them
+        alone = {key: value for key, value in alone.items() if key in DataConfig.__dataclass_fields__}
     validate(DataConfig, {"name": "data", "source": "digits", **alone}, "data")
 
 
@@ -105,10 +108,12 @@ def images_for(overrides: Sequence[str], run: SavedRun | None) -> tuple[DataConf
     changes = {key.removeprefix("data."): value for key, value in said.items() if key != "data"}
     if "data" not in said:
         assert run is not None
-        return validate(DataConfig, {**own, **changes}, "data"), run.config.augment
+        block = {**own, **changes}
+        return validate(data_config(block), block, "data"), run.config.augment
     pixels = ("channels", "mean", "std") if own else ()
     named = compose(
         [override for override in overrides if read_override(override)[0].removeprefix("data.") not in pixels]
     )
     kept = {key: own[key] for key in pixels}
-    return validate(DataConfig, {**dataclasses.asdict(named.data), **kept, **changes}, "data"), named.augment
+    block = {**dataclasses.asdict(named.data), **kept, **changes}
+    return validate(data_config(block), block, "data"), named.augment

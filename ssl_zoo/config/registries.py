@@ -9,14 +9,23 @@ def shapes(config: ShapesConfig) -> Data: ...
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ssl_zoo.config.schema import DataConfig, MethodConfig, SiameseConfig
+from ssl_zoo.config.schema import DataConfig, MethodConfig, RunSettings, SiameseConfig, extended
 from ssl_zoo.registry import Entry, Registry
 
-__all__ = ["METHODS", "SOURCES", "Source", "data_source", "method_config", "register"]
+__all__ = [
+    "METHODS",
+    "SOURCES",
+    "Source",
+    "data_config",
+    "data_source",
+    "method_config",
+    "register",
+    "run_settings",
+]
 
 M = TypeVar("M", bound=type[Any])
 F = TypeVar("F", bound=Callable[..., Any])
@@ -58,10 +67,12 @@ class Source(Entry):
     Attributes:
         folders: whether `data.train` and `data.test` are read, folders of images; the target then also takes `whole`.
         side: pixels of all images' shorter side; None where they differ.
+        image_defaults: the module of defaults that follow from the images themselves; see `data.image_defaults`.
     """
 
     folders: bool = False
     side: int | None = None
+    image_defaults: str | None = None
 
 
 SOURCES: Registry[Source] = Registry("data source", "ssl_zoo.data")
@@ -87,6 +98,26 @@ def data_source(
         return function
 
     return decorate
+
+
+def data_config(block: Any) -> type[DataConfig]:
+    """Returns the class of a block `data`, which its source decides.
+
+    Raises:
+        UserError: there is no such source.
+    """
+    source = block.get("source") if isinstance(block, Mapping) else None
+    return SOURCES.get(source).config if isinstance(source, str) else DataConfig
+
+
+def run_settings(block: Any) -> type[RunSettings]:
+    """Returns the class of a run's settings with this block `data`.
+
+    Raises:
+        UserError: as in `data_config`.
+    """
+    config = data_config(block)
+    return RunSettings if config is DataConfig else extended(RunSettings, {"data": config})
 
 
 # Those of this package, by name: a wrong override is refused before they, and torch with them, are imported.

@@ -1,25 +1,16 @@
-"""From the config to the data: one function per source, then what is held out and what is left out."""
+"""From the config to the data: the source that it names, then what is held out and what is left out."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from ssl_zoo.config.registries import SOURCES
 from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.data.dataset import Data
-from ssl_zoo.data.digits import digits
-from ssl_zoo.data.imagefolder import imagefolder
 from ssl_zoo.data.partition import partition
-from ssl_zoo.data.torchvision_sets import cifar10, cifar100, stl10
 from ssl_zoo.errors import UserError
 
 __all__ = ["load_data"]
-
-_SOURCES = {
-    "digits": digits,
-    "cifar10": cifar10,
-    "cifar100": cifar100,
-    "stl10": stl10,
-}
 
 
 def load_data(config: DataConfig, *, whole: bool = True) -> Data:
@@ -33,12 +24,12 @@ def load_data(config: DataConfig, *, whole: bool = True) -> Data:
         whole: whether files are decoded where unreadable ones are skipped; see `imagefolder`.
 
     Raises:
-        UserError: a key that the source doesn't read is set, or one that it needs is not; a folder, a file, the
-            holdout or the limit is wrong; a download failed. Nothing has been created then.
+        UserError: there is no such source; a key that it doesn't read is set, or one that it needs is not; a folder, a
+            file, the holdout or the limit is wrong; a download failed. Nothing has been created then.
     """
-    _check_folders(config)
-    folder = config.source == "imagefolder"
-    data = imagefolder(config, whole=whole) if folder else _SOURCES[config.source](config)
+    source = SOURCES.get(config.source)
+    _check_folders(config, source.folders)
+    data: Data = source.load()(config, whole=whole) if source.folders else source.load()(config)
     if not config.holdout and config.limit is None:
         return data
     labelled = data.train if data.bank is None else data.bank  # the first part of train, or all of it
@@ -57,11 +48,11 @@ def load_data(config: DataConfig, *, whole: bool = True) -> Data:
     return replace(data, train=train, bank=bank, test=test)
 
 
-def _check_folders(config: DataConfig) -> None:
-    if config.source == "imagefolder":
+def _check_folders(config: DataConfig, read: bool) -> None:
+    if read:
         if config.train is None:
             raise UserError(
-                "data.source=imagefolder needs a folder of training images; data.train is not set; set "
+                f"data.source={config.source} needs a folder of training images; data.train is not set; set "
                 "data.train=FOLDER"
             )
         return

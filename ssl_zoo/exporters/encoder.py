@@ -13,14 +13,13 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from ssl_zoo.backbone import inspect_backbone
+from ssl_zoo.config.registries import SOURCES
 from ssl_zoo.data.split import SMALL_SIDE
 from ssl_zoo.errors import UserError
 from ssl_zoo.exporters.preprocess import Preprocess
 from ssl_zoo.runs.saved_run import SavedRun, digest_of
 
 __all__ = ["Encoder", "Written", "crop_pct", "encoder_of", "is_fixed", "pretrained_cfg", "save_weights"]
-
-SMALL_SOURCES = ("digits", "cifar10", "cifar100", "stl10")
 
 
 @dataclass(frozen=True)
@@ -175,7 +174,8 @@ def _sees_small(encoder: Encoder) -> bool:
     small crops are taken for those of small images.
     """
     config = encoder.run.config
-    return config.data.source in SMALL_SOURCES or config.augment.size <= SMALL_SIDE
+    side = SOURCES.get(config.data.source).side
+    return (config.augment.size if side is None else side) <= SMALL_SIDE
 
 
 def crop_pct(size: int) -> float:

@@ -12,6 +12,7 @@ from torch import Tensor
 from ssl_zoo.augment import Augment
 from ssl_zoo.config.compose import read_override
 from ssl_zoo.config.options import data_for
+from ssl_zoo.config.registries import SOURCES
 from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.data import Split, load_data
 from ssl_zoo.data.sampling import random_subset
@@ -82,7 +83,7 @@ def load_images(config: DataConfig, samples: int, seed: int) -> Images:
     Raises:
         UserError: the images are not there, too few, or cannot be read.
     """
-    if config.source == "imagefolder":
+    if SOURCES.get(config.source).folders:
         config = replace(config, cache_mb=0.0, test=None)
     try:
         data = load_data(config)

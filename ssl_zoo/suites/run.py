@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl_zoo.config.compose import read_override
+from ssl_zoo.config.registries import SOURCES
 from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.errors import Interrupted, Unfinished, UserError
 from ssl_zoo.files.folders import check_writable
@@ -82,7 +83,7 @@ class _Bench:
         for data in {row.config.data for row in self.rows}:
             _check_images(data)
             if (
-                data.source == "imagefolder"
+                SOURCES.get(data.source).folders
                 and data.test is None
                 and not data.holdout
                 and self._needs_labels()
@@ -258,7 +259,7 @@ def _device(overrides: Sequence[str]) -> str:
 
 def _check_images(data: DataConfig) -> None:
     """Refuses folders of images that are not there, before anything starts."""
-    if data.source != "imagefolder":
+    if not SOURCES.get(data.source).folders:
         return
     if data.train is None:
         raise UserError(

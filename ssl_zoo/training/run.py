@@ -12,6 +12,7 @@ import torch
 
 from ssl_zoo.config.compose import config_hash, to_yaml
 from ssl_zoo.config.image_defaults import describe
+from ssl_zoo.config.registries import SOURCES
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import Data, FileSplit
 from ssl_zoo.distributed import from_all, from_first
@@ -215,7 +216,7 @@ def _share_lost(data: Data) -> None:
 
 
 def _skipped(data: Data, config: RunConfig) -> int | None:
-    return len({*data.skipped, *data.lost}) if config.data.source == "imagefolder" else None
+    return len({*data.skipped, *data.lost}) if SOURCES.get(config.data.source).folders else None
 
 
 def _about_images(config: RunConfig, data: Data) -> Iterator[str]:

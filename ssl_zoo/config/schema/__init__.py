@@ -32,6 +32,7 @@ from ssl_zoo.config.schema.types import (
     Positive,
     Probability,
     Seed,
+    extended,
     section,
 )
 from ssl_zoo.config.schema.views import (
@@ -84,5 +85,6 @@ __all__ = [
     "SolarizeConfig",
     "TrainerConfig",
     "ViewConfig",
+    "extended",
     "section",
 ]  # fmt: skip

@@ -23,8 +23,8 @@ class DataConfig:
 
     name: Annotated[str, Field(max_length=100)]
     """Name of the data, part of the run directory's name. Not a path."""
-    source: Literal["digits", "cifar10", "cifar100", "stl10", "imagefolder"]
-    """Which code reads the images."""
+    source: str
+    """Which code reads the images: digits, imagefolder, or another registered data source."""
     train: Folder | None = None
     """Folder of the training images, for source=imagefolder; with one folder per class, or without labels."""
     test: Folder | None = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar, cast
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
@@ -41,6 +42,18 @@ def section(cls: type[T]) -> type[T]:
     """
     config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
     return cast("type[T]", dataclass(frozen=True, kw_only=True, config=config)(cls))
+
+
+def extended(cls: type[T], annotations: Mapping[str, Any], **defaults: Any) -> type[T]:
+    """Returns a section with further keys, or with keys of other types: the blocks of what is registered.
+
+    Args:
+        cls: the section.
+        annotations: the types of the keys.
+        defaults: of those keys that have one.
+    """
+    namespace = {"__annotations__": dict(annotations), "__module__": cls.__module__, "__doc__": cls.__doc__}
+    return section(type(cls.__name__, (cls,), {**namespace, **defaults}))
 
 
 def check_ascending(name: str, pair: tuple[float, float]) -> None:
