@@ -36,7 +36,7 @@ __all__ = ["GridPoint", "Siamese", "ordered_pairs"]
 
 @dataclass(frozen=True)
 class GridPoint:
-    """Where a paper's method stands on the axes; a run that stands elsewhere is named by the difference."""
+    """Values of the axes that make a method; a run that differs from its paper's point is named by the difference."""
 
     stop_gradient: bool
     predictor: str
@@ -50,7 +50,7 @@ class GridPoint:
 
     @classmethod
     def of(cls, config: SiameseConfig) -> GridPoint:
-        """The point that a configuration stands on."""
+        """Returns the grid point of a configuration."""
         return cls(
             stop_gradient=config.stop_gradient,
             predictor=config.predictor.kind if config.predictor.trainable else "fixed random",
@@ -67,10 +67,10 @@ class GridPoint:
 def ordered_pairs(
     views: int, target_views: int, symmetric: bool, pairs_per_image: int = 1
 ) -> list[tuple[int, int]]:
-    """The pairs (i, j) of anchor and target; only the first `target_views` views are targets.
+    """Returns the pairs (i, j) of anchor and target view; only the first `target_views` views are targets.
 
     Asymmetric: the first view predicts the second, and small crops predict the second as well. Several pairs per
-    image: the views are so many groups of equal size, and pairs lie within a group.
+    image: the views form as many groups of equal size, and pairs lie within a group.
     """
     group = views // pairs_per_image
     pairs = [(i, j) for j in range(min(group, target_views)) for i in range(group) if i != j]
@@ -79,7 +79,7 @@ def ordered_pairs(
 
 
 class Siamese(Method):
-    """A method on the grid: it declares its parts in its configuration and inherits the equation."""
+    """Method on the grid: its configuration names the parts, and the equation is inherited."""
 
     paper: GridPoint
 
@@ -90,51 +90,50 @@ class Siamese(Method):
         self.predictor = build_predictor(config.predictor, dim)
         self.prototypes = Prototypes(dim, config.prototypes)
         averages = config.assignment == "moving_average"
-        remembers = averages or config.assignment == "memory" or config.negatives == "memory_bank"
-        self.memory = Memory(dim, config.memory.decay, unit=not averages) if remembers else None
+        with_memory = averages or config.assignment == "memory" or config.negatives == "memory_bank"
+        self.memory = Memory(dim, config.memory.decay, unit=not averages) if with_memory else None
         self.assign = build_assignment(config, self.prototypes, self.memory, dim)
         self.negatives = build_negatives(config, dim, self.memory)
         self.similarity = build_similarity(config)
-        stands_still = config.alternation_steps != 1
-        copied = config.momentum_encoder.enabled or stands_still
-        self.target_encoder = copy.deepcopy(self.encoder) if copied else None
+        has_copy = config.momentum_encoder.enabled or config.alternation_steps != 1
+        self.target_encoder = copy.deepcopy(self.encoder) if has_copy else None
         if self.target_encoder is not None:
             deactivate_requires_grad(self.target_encoder)
 
     def loss(self, views: Sequence[Tensor], index: Tensor) -> LossOutput:
-        """The equation, in its own order. See `Method.loss` for the arguments."""
+        """Computes the equation, in its own order. See `Method.loss` for the arguments."""
         config = self.config
         pairs = ordered_pairs(len(views), config.target_views, config.symmetric, config.pairs_per_image)
         anchors, positives = {i for i, _ in pairs}, {j for _, j in pairs}
-        read = self.negatives.views_read(pairs)
-        targets = positives | read
+        contrasted = self.negatives.views_used(pairs)
+        targets = positives | contrasted
 
         # z = encoder(x); z' from the same encoder or from its copy                                 (N, D)
         shared = self.target_encoder is None
         z = self._encode(self.encoder, views, anchors | targets if shared else anchors)
-        z_target = z if shared else self._encode(self._copied, views, targets)
+        z_target = z if shared else self._encode(self._encode_target, views, targets)
         p = {i: self.predictor(z[i]) for i in anchors}
 
         with torch.autocast(views[0].device.type, enabled=False):  # losses in float32, always
             p = {i: self.prototypes(p[i].float()) for i in p}
             t = {j: self.assign(z_target[j].float(), j, index) for j in targets}
             t = {j: self.sg(t[j]) for j in t}
-            keys = {j: gather(t[j]) for j in read}  # of all processes, with gradient where there is one
+            keys = {j: gather(t[j]) for j in contrasted}  # of all processes, with gradient where there is one
             terms = [self.similarity(p[i], t[j], self.negatives(keys, index, i, j)) for i, j in pairs]
             loss = config.loss_scale * torch.stack(terms).mean()
 
-        kept = sorted(positives)
-        self._remember([t[j].detach() for j in kept], {j: z_target[j].detach() for j in kept}, index)
+        stored = sorted(positives)
+        self._remember([t[j].detach() for j in stored], {j: z_target[j].detach() for j in stored}, index)
         return LossOutput(loss=loss)
 
     def sg(self, target: Tensor) -> Tensor:
-        """Stop-gradient: the target is a constant."""
+        """Stop-gradient: makes the target a constant."""
         return target.detach() if self.config.stop_gradient else target
 
     def _encode(
         self, encode: Callable[..., Tensor], views: Sequence[Tensor], which: set[int]
     ) -> dict[int, Tensor]:
-        """z (N, D) of some views: each by itself or, with `joint_batch`, all as one batch of each size."""
+        """Returns z (N, D) of some views, encoded separately or, with `joint_batch`, as one batch per image size."""
         if not self.config.joint_batch:
             return {i: encode(views[i]) for i in which}
         order = sorted(which, key=lambda i: (-views[i].shape[-1], i))
@@ -143,47 +142,47 @@ class Siamese(Method):
         return dict(zip(order, z.chunk(len(order)), strict=True))
 
     @torch.no_grad()
-    def _copied(self, x: Tensor) -> Tensor:
-        """The target encoder's output; its BN is in training mode: its own batch statistics, as in BYOL."""
+    def _encode_target(self, x: Tensor) -> Tensor:
+        """Returns the target encoder's output; its BN uses its own batch statistics, as in BYOL."""
         assert self.target_encoder is not None
         if not (self.config.momentum_encoder.shuffle_bn and world_size() > 1):
             z: Tensor = self.target_encoder(x)
             return z
-        # Shuffled over the processes, so that one's batch statistics tell its queries nothing of their keys.
+        # Shuffled over the processes, so that batch statistics carry no information from keys to their queries.
         shuffled, order = batch_shuffle(x, distributed=True)
         z = batch_unshuffle(self.target_encoder(shuffled), order, distributed=True)
         return z
 
     def _remember(self, targets: Sequence[Tensor], z: Mapping[int, Tensor], index: Tensor) -> None:
-        """Notes a batch for the queue, Sinkhorn's queue and the memory, after all terms are computed."""
+        """Stores a batch for the queue, Sinkhorn's queue and the memory, after all terms are computed."""
         self.negatives.remember(targets)
         self.assign.remember(z)
         if self.memory is not None:
             self.memory.remember(index, list(z.values()))
 
     def allocate(self, images: int) -> None:
-        """Makes room in the memory."""
+        """Allocates the memory: one vector per training image."""
         if self.memory is not None:
             self.memory.allocate(images)
 
     def constant_lr_parameters(self) -> Iterable[nn.Parameter]:
-        """The predictor's, with `predictor.lr: constant`."""
+        """Returns the predictor's parameters, with `predictor.lr: constant`."""
         return self.predictor.parameters() if self.config.predictor.lr == "constant" else ()
 
     def lr_multipliers(self) -> Iterable[tuple[nn.Module, float]]:
-        """The heads'."""
+        """Returns projector and predictor with their multipliers."""
         return (*super().lr_multipliers(), (self.predictor, self.config.predictor.lr_multiplier))
 
     def before_step(self, progress: Progress) -> None:
-        """Puts the prototypes back on the unit sphere."""
+        """Normalises the prototypes to unit length."""
         self.prototypes.renormalize()
-        self.assign.begin(progress)
+        self.assign.before_step(progress)
 
     def after_backward(self, progress: Progress) -> None:
         """Drops the prototypes' gradient for the first `prototypes.frozen_epochs`.
 
-        Set to zero, not to None as in SwAV's code: weight decay then changes their length, which is put
-        back, and fused optimizers take no parameter that joins them late.
+        Set to zero, not to None as in SwAV's code: weight decay then changes their length, which `before_step`
+        restores, and fused optimizers accept no parameter that gets its first gradient late.
         """
         if progress.step < self.config.prototypes.frozen_epochs * progress.steps_per_epoch:
             self.prototypes.zero_grad(set_to_none=False)
@@ -200,7 +199,7 @@ class Siamese(Method):
                 update_momentum(self.encoder, self.target_encoder, decay)
 
     def _decay(self, progress: Progress) -> float:
-        """The share of itself that the target encoder keeps in this step: all, within an alternation."""
+        """Returns the fraction of its weights that the target encoder keeps: 1 within an alternation."""
         steps = self.config.alternation_steps
         if steps == 1:
             return momentum_decay(self.config.momentum_encoder, progress)

@@ -1,4 +1,4 @@
-"""The one exception a user of ssl-zoo meets: wrong input, said in one message."""
+"""Exceptions for users of ssl-zoo, and the wording of their messages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = [
     "Interrupted",
     "Unfinished",
     "UserError",
-    "in_words",
+    "describe_os_error",
     "printable",
     "shortened",
     "shown",
@@ -22,14 +22,14 @@ __all__ = [
 
 # Characters at most: of a message, and of a stretch without spaces in it, such as a name or a number.
 MESSAGE, STRETCH = 4000, 300
-SPACE, PLACE = "free some space, or write to another disk", "write to another folder"
+SPACE, FOLDER = "free some space, or write to another disk", "write to another folder"
 ADVICE = {
     errno.ENOSPC: SPACE,
     errno.EDQUOT: SPACE,
     errno.EFBIG: SPACE,
-    errno.EROFS: PLACE,
-    errno.EACCES: PLACE,
-    errno.EPERM: PLACE,
+    errno.EROFS: FOLDER,
+    errno.EACCES: FOLDER,
+    errno.EPERM: FOLDER,
     errno.EIO: "check the disk",
 }
 
@@ -49,11 +49,11 @@ class UserError(ValueError):
 
 
 class Interrupted(BaseException):
-    """Ctrl-C or SIGTERM: a run has stopped, between two steps and saved where its training had begun."""
+    """Ctrl-C or SIGTERM: the run has stopped between two steps; if training had begun, it is saved."""
 
 
 class DiskError(OSError):
-    """An error of the disk, with what of the work is kept."""
+    """Error of the disk, with a note on which results are kept."""
 
     def __init__(self, error: OSError, kept: str) -> None:
         super().__init__(error.errno, error.strerror, error.filename)
@@ -61,7 +61,7 @@ class DiskError(OSError):
 
 
 class Unfinished(Exception):
-    """Some of several runs failed; the others are done and reported."""
+    """Failure of some of several runs; the others are done and reported."""
 
 
 def printable(text: str) -> str:
@@ -72,7 +72,7 @@ def printable(text: str) -> str:
 
 
 def shortened(text: str, longest: int) -> str:
-    """Leaves out the middle of a text that is longer than `longest` characters, and says how much."""
+    """Leaves out the middle of a text longer than `longest` characters, and notes how many are missing."""
     if len(text) <= longest:
         return text
     note = f"...({len(text) - longest} characters left out)..."
@@ -81,15 +81,15 @@ def shortened(text: str, longest: int) -> str:
     return f"{text[:head]}{note}{text[len(text) - tail :]}"
 
 
-def in_words(error: OSError) -> str:
-    """One line on what the disk, or the system, has refused: the file, the reason, and what to do."""
+def describe_os_error(error: OSError) -> str:
+    """Describes an error of the disk or the system in one line: the file, the reason, and the fix."""
     where = "" if error.filename is None else f"'{error.filename}': "
     more = (ADVICE.get(error.errno or 0), getattr(error, "kept", None))
     return "; ".join([f"{where}{error.strerror or error}", *filter(None, more)])
 
 
 def shown(value: object) -> str:
-    """A received value as messages show it: its repr, shortened."""
+    """Returns a received value for a message: its repr, shortened."""
     try:
         return shortened(repr(value), STRETCH)
     except (ValueError, RecursionError):  # an integer of more than 4,300 digits; deeply nested
@@ -103,6 +103,6 @@ def suggest(name: str, known: Iterable[str]) -> str:
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """Builds the error for a look-up that failed: it lists what there is and suggests the nearest."""
+    """Builds the error for an unknown name: it lists the known ones and suggests the nearest."""
     names = sorted(known)
     return UserError(f"unknown {kind} '{name}'; there are {', '.join(names) or 'none'}{suggest(name, names)}")

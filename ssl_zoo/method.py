@@ -1,4 +1,4 @@
-"""What a method is: an encoder and a loss over views. It knows nothing of trainers or command lines."""
+"""Base of all methods: an encoder and a loss over views, independent of trainer and command line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Encoder", "LossOutput", "Method"]
 
 @dataclass(frozen=True)
 class LossOutput:
-    """What `Method.loss` returns: the scalar to minimise, in float32."""
+    """Result of `Method.loss`: the scalar to minimise, in float32."""
 
     loss: Tensor
 
@@ -37,14 +37,14 @@ class Encoder(nn.Module):
         self.projector = projector
 
     def forward(self, x: Tensor | Sequence[Tensor]) -> Tensor:
-        """Images (N, C, H, W) to embeddings (N, D); batches of several sizes are joined before the projector."""
+        """Maps images (N, C, H, W) to embeddings (N, D); batches of several sizes are joined before the projector."""
         batches = [x] if isinstance(x, Tensor) else x
         z: Tensor = self.projector(torch.cat([self.backbone(batch) for batch in batches]))
         return z
 
 
 class Method(nn.Module, ABC):
-    """Base of all methods. A method outside the grid implements `loss` alone.
+    """Encoder and loss. A method outside the grid implements `loss` alone.
 
     Args:
         config: the method's own configuration.
@@ -60,7 +60,7 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, views: Sequence[Tensor], index: Tensor) -> LossOutput:
-        """The loss of a batch, or of this process's part of it.
+        """Computes the loss of a batch, or of this process's part of it.
 
         Over several processes DDP averages the gradients. For a mean over images that is the whole batch's
         gradient. A loss that couples the images of a batch (negatives, a mean, variance or correlation over the
@@ -69,19 +69,19 @@ class Method(nn.Module, ABC):
 
         Args:
             views: one tensor (N, C, H, W) per view; the n-th images of all views show the same image.
-            index: (N,), which image of the training set each is.
+            index: (N,), the position of each image in the training set.
         """
 
     def constant_lr_parameters(self) -> Iterable[nn.Parameter]:
-        """The parameters whose learning rate the schedule leaves at its peak."""
+        """Returns the parameters whose learning rate the schedule leaves at its peak."""
         return ()
 
     def lr_multipliers(self) -> Iterable[tuple[nn.Module, float]]:
-        """Modules whose learning rate is a multiple of the optimizer's, with the factor."""
+        """Returns modules whose learning rate is a multiple of the optimizer's, with the factor."""
         return ((self.encoder.projector, self._projector_lr),)
 
     def allocate(self, images: int) -> None:
-        """Called once before training: the number of training images, for what is kept per image."""
+        """Called once before training with the number of training images, for state that is kept per image."""
 
     def before_step(self, progress: Progress) -> None:
         """Called before the first forward pass of each optimizer step."""

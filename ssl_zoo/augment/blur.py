@@ -12,12 +12,14 @@ from torch.nn import functional
 __all__ = ["blur_with", "gaussian_blur", "gaussian_kernel", "kernel_side"]
 
 BAND = 64  # outputs at a time, where an axis is at least twice as long: further inputs have no weight
-TINY = 1e-20  # smaller weights are none: products with denormal numbers take a CPU a hundred times as long
+TINY = (
+    1e-20  # smaller weights are set to 0: products with denormal numbers take a CPU a hundred times as long
+)
 
 
-def kernel_side(share: float, size: int) -> int:
-    """Returns the odd number nearest to ``share * size``, at least 3 and within reach of a reflection."""
-    return min(max(3, 2 * int(share * size / 2) + 1), 2 * size - 1)
+def kernel_side(fraction: float, size: int) -> int:
+    """Returns the odd number nearest to ``fraction * size``, at least 3 and within reach of a reflection."""
+    return min(max(3, 2 * int(fraction * size / 2) + 1), 2 * size - 1)
 
 
 def gaussian_blur(images: Tensor, sigma: Tensor, kernel_size: int, padding: str = "reflect") -> Tensor:
@@ -39,7 +41,7 @@ def gaussian_blur(images: Tensor, sigma: Tensor, kernel_size: int, padding: str 
     if kernel_size % 2 == 0 or kernel_size > most:
         raise ValueError(
             f"kernel_size must be odd and at most 2 * side - 1 = {most}; received {kernel_size}; use "
-            f"kernel_side(share, size)"
+            f"kernel_side(fraction, size)"
         )
     return blur_with(images, gaussian_kernel(sigma, kernel_size), padding=padding)
 
@@ -59,15 +61,15 @@ def blur_with(images: Tensor, kernel: Tensor, out: Tensor | None = None, padding
     rows = list(_bands(kernel, height, padding))
     columns = rows if height == width else list(_bands(kernel, width, padding))
     for x, y in zip(images.unbind(1), out.unbind(1), strict=True):  # one for all would repeat the weights
-        parts = [torch.bmm(x[:, :, seen], weights.mT) for _, seen, weights in columns]
+        parts = [torch.bmm(x[:, :, inputs], weights.mT) for _, inputs, weights in columns]
         x = torch.cat(parts, dim=2) if len(parts) > 1 else parts[0]  # (N, H, W)
-        for made, seen, weights in rows:
-            torch.bmm(weights, x[:, seen], out=y[:, made])
+        for outputs, inputs, weights in rows:
+            torch.bmm(weights, x[:, inputs], out=y[:, outputs])
     return out
 
 
 def _bands(kernel: Tensor, side: int, padding: str) -> Iterator[tuple[slice, slice, Tensor]]:
-    """Which pixels of an axis are made of which, and by what weights (N, made, seen): beyond reach they are 0."""
+    """Yields output pixels of an axis, the input pixels within reach, and their weights (N, outputs, inputs)."""
     n, reach = len(kernel), kernel.shape[1] - 1
     band = side if side < 2 * BAND else BAND
     for start in range(0, side, band):
@@ -79,9 +81,10 @@ def _bands(kernel: Tensor, side: int, padding: str) -> Iterator[tuple[slice, sli
 
 @functools.lru_cache(maxsize=64)
 def _taps(reach: int, side: int, start: int, stop: int, padding: str, device: torch.device) -> Tensor:
-    """How often outputs from start to stop see each input within reach at distance d, borders reflected or black.
+    """Counts how often outputs from start to stop read each input at each distance, borders reflected or black.
 
-    (reach + 1, outputs * inputs)
+    Returns:
+        (reach + 1, outputs * inputs)
     """
     with torch.inference_mode(False):
         output = torch.arange(side, device=device)
@@ -93,5 +96,4 @@ def _taps(reach: int, side: int, start: int, stop: int, padding: str, device: to
                 taps[abs(distance), output, source] += 1
             else:
                 taps[abs(distance), output, source] += (source == output + distance).float()
-        seen = taps[:, start:stop, max(0, start - reach) : stop + reach]
-        return seen.reshape(reach + 1, -1)
+        return taps[:, start:stop, max(0, start - reach) : stop + reach].reshape(reach + 1, -1)

@@ -34,7 +34,7 @@ def sample_boxes(
         n: number of boxes.
         height: of the images, in pixels.
         width: of the images, in pixels.
-        scale: smallest and largest share of the image's area.
+        scale: smallest and largest fraction of the image's area.
         ratio: smallest and largest width / height.
         generator: source of the draws.
         device: where they are drawn; the generator's own device by default.
@@ -57,24 +57,24 @@ def boxes_from(
     most = constant((height, width), u.device).view(2, 1, 1)
 
     fits = ((sides > 0) & (sides <= most)).all(dim=0)
-    found, first = fits.max(dim=0, keepdim=True)  # the first maximum: the first attempt that fits
+    any_fits, first = fits.max(dim=0, keepdim=True)  # the first maximum: the first attempt that fits
     central = constant(_central(height, width, ratio), u.device).view(2, 1, 1)
-    sides = torch.where(found, sides.gather(1, first.expand(2, 1, n)), central)  # (2, 1, n)
+    sides = torch.where(any_fits, sides.gather(1, first.expand(2, 1, n)), central)  # (2, 1, n)
     room = most - sides
-    corner = torch.where(found, draw_corner(u[-2:].unsqueeze(1), room), (room / 2).floor_())
+    corner = torch.where(any_fits, draw_corner(u[-2:].unsqueeze(1), room), (room / 2).floor_())
     return torch.cat((corner, sides)).view(4, n).T.to(torch.int64)
 
 
 def draw_sides(
     u: Tensor, v: Tensor, pixels: int, scale: tuple[float, float], ratio: tuple[float, float]
 ) -> Tensor:
-    """Heights and widths, (2, ...), of boxes whose share of so many pixels and log width / height are uniform.
+    """Returns heights and widths (2, ...) of boxes whose area and log width / height are uniform.
 
     Args:
         u: uniform in [0, 1), for the area; any shape.
         v: likewise, for the aspect ratio.
-        pixels: of the image.
-        scale: smallest and largest share of the pixels.
+        pixels: number in the image.
+        scale: smallest and largest fraction of the pixels.
         ratio: smallest and largest width / height.
     """
     area = u.mul(scale[1] - scale[0]).add_(scale[0]).mul_(pixels)
@@ -84,12 +84,12 @@ def draw_sides(
 
 
 def draw_corner(u: Tensor, room: Tensor) -> Tensor:
-    """Whole numbers from 0 to `room`, all alike likely, for u uniform in [0, 1)."""
+    """Returns integers from 0 to `room`, equally likely, for u uniform in [0, 1)."""
     return torch.minimum((u * (room + 1)).floor_(), room)  # u near 1 may round up to 1
 
 
 def _central(height: int, width: int, ratio: tuple[float, float]) -> tuple[int, int]:
-    """Height and width of the largest box within the ratios."""
+    """Returns height and width of the largest box within the ratios."""
     if width / height < ratio[0]:
         return round(width / ratio[0]), width
     if width / height > ratio[1]:

@@ -1,9 +1,9 @@
 """Random resized crop of a batch, each image with its own box, as two batched matrix products.
 
 Resampling is linear and separable: the result is ``Wy X Wx^T`` with a row of weights per output row and
-column. Such products run on matrix units, on a CPU and on a GPU alike, and a flip costs nothing. Only large
-8-bit images on a CPU take another way, one by one: there torchvision's resampling in 8 bits is faster. It is
-exact to a grey level; for the cubic filter it isn't, as it cuts off what overshoots between its two passes.
+column. Such products run on matrix units, on a CPU and on a GPU alike, and a flip costs nothing. Large 8-bit
+images on a CPU are the exception: one by one, torchvision's resampling in 8 bits is faster. It is exact to a grey
+level for the linear filter only; for the cubic one it clips the overshoot between its two passes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["Crop", "resized_crop"]
 
 Interpolation = Literal["bilinear", "bicubic"]
 TABLE = 2**22  # values: 16 MiB
-LARGE = 2**13  # pixels of an image, from which on resampling costs less than the products
+LARGE = 2**13  # pixels of an image above which resampling costs less than the products
 
 
 def resized_crop(
@@ -49,7 +49,7 @@ def resized_crop(
 
 
 class Crop:
-    """``resized_crop`` with given boxes, for images that come in parts; see there."""
+    """``resized_crop`` with given boxes, for images that come in several parts."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class Crop:
 
 
 class _Weights:
-    """Weights of the pixels of one axis, for windows of ``length`` from ``start``, both (N,)."""
+    """Resampling weights of one axis, for windows of ``length`` from ``start``, both (N,)."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class _Weights:
 
 @functools.lru_cache(maxsize=8)
 def _table(side: int, size: int, interpolation: Interpolation, white: int, device: torch.device) -> Tensor:
-    """The weights of all windows: a small image has few. (2 * side * side, size, side)"""
+    """Returns the weights of all windows, (2 * side * side, size, side); a small image has few."""
     with torch.inference_mode(False):
         index = torch.arange(2 * side * side, device=device)
         start = index // side % side

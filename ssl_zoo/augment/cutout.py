@@ -26,7 +26,7 @@ def sample_cutouts(
     generator: torch.Generator,
     device: torch.device | None = None,
 ) -> Tensor:
-    """Draws boxes as torchvision's ``RandomErasing`` does: area, logarithm of the aspect ratio and place are uniform.
+    """Draws boxes as torchvision's ``RandomErasing`` does: area, log aspect ratio and position are uniform.
 
     torchvision draws again where a box doesn't fit into the image; here such a box is cut to the image's
     side, so that there is one draw for all. It is rare: the area is that large only near the ends of both ranges.
@@ -35,7 +35,7 @@ def sample_cutouts(
         n: number of boxes.
         height: of the images, in pixels.
         width: of the images, in pixels.
-        scale: smallest and largest share of the image's area.
+        scale: smallest and largest fraction of the image's area.
         ratio: smallest and largest width / height.
         generator: source of the draws.
         device: where they are drawn; the generator's own device by default.

@@ -5,12 +5,12 @@ sixths of the colour circle, 0 <= e <= 1,
 
     r' = clamp(r - g + (M + m) / 2 + sign(g - b) (1/2 - e) c, m, M)
 
-and likewise g' and b', with the channels moved round. Backward, -1 <= e < 0, g and b change places in it:
+and likewise g' and b', with the channels permuted cyclically. Backward, -1 <= e < 0, g and b are exchanged:
 
     r' = clamp(r - b + (M + m) / 2 - sign(g - b) (1/2 - |e|) c, m, M)
 
-Any further angle is a multiple of a third of the circle more, which moves the channels round. To see it, walk
-round the hexagon of equal M and m: from red through yellow (r = M; g rises), to green (g = M; r falls), cyan,
+A larger angle adds a multiple of a third of the circle, which permutes the channels cyclically. To see it, follow
+the hexagon of equal M and m: from red through yellow (r = M; g rises), to green (g = M; r falls), cyan,
 blue, magenta. This is torchvision's RGB -> HSV -> RGB, to rounding, in a tenth of the time: there is no
 division and no case for each sixth of the circle.
 """
@@ -57,12 +57,12 @@ def hue_steps(on: Tensor, shift: Tensor) -> list[Step]:
     if on.device.type != "cpu" or thirds.any():
         channels = torch.arange(3, device=shift.device)
         source = (channels - thirds.unsqueeze(1)).remainder_(3).to(torch.int64)  # (N, 3)
-        steps.append(Step(_move, on & (thirds != 0), source.view(-1, 3, 1, 1)))
+        steps.append(Step(_permute, on & (thirds != 0), source.view(-1, 3, 1, 1)))
     return steps
 
 
 def _rotate(images: Tensor, backward: Tensor, middle: Tensor, out: Tensor | None = None) -> Tensor:
-    """By up to a sixth of the circle; `backward` is 1 or 0, `middle` +-(1/2 - |e|), both (N, 1)."""
+    """Rotates by up to a sixth of the circle; `backward` is 1 or 0, `middle` +-(1/2 - |e|), both (N, 1)."""
     out = torch.empty_like(images) if out is None else out
     x, y = images.transpose(0, 1).flatten(2), out.transpose(0, 1).flatten(2)  # (3, N, HW)
     r, g, b = x.unbind()
@@ -84,7 +84,7 @@ def _rotate(images: Tensor, backward: Tensor, middle: Tensor, out: Tensor | None
     return out
 
 
-def _move(images: Tensor, source: Tensor, out: Tensor | None = None) -> Tensor:
-    """Each channel from another one, (N, 3, 1, 1)."""
-    moved = images.take_along_dim(source, dim=1)
-    return moved if out is None else out.copy_(moved)
+def _permute(images: Tensor, source: Tensor, out: Tensor | None = None) -> Tensor:
+    """Takes each channel from another one, `source` (N, 3, 1, 1)."""
+    permuted = images.take_along_dim(source, dim=1)
+    return permuted if out is None else out.copy_(permuted)

@@ -1,8 +1,8 @@
-"""Colour jitter: brightness, contrast, saturation and hue in an order of its own for each image.
+"""Colour jitter: brightness, contrast, saturation and hue, in a random order for each image.
 
-Hue costs as much as all else together, so it is applied once, to all images at the same time. An image
-whose hue comes at place k has k blends before it and 3 - k after it, and its j-th blend is made in the j-th
-step before or in the j-th step after. One channel has neither hue nor saturation, and two blends are all.
+Hue costs as much as the other three together, so it is applied once, to all images at the same time. An image
+whose hue comes at position k has k blends before it and 3 - k after it, and its j-th blend is computed in the j-th
+step before or after. One channel has neither hue nor saturation, only two blends.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from torch import Tensor
 from ssl_zoo.augment.color import BRIGHTNESS, CONTRAST, blend, blend_weights
 from ssl_zoo.augment.hue import hue_steps
 from ssl_zoo.augment.per_image import Step
-from ssl_zoo.augment.tensorflow_color import published_blend, published_weights
+from ssl_zoo.augment.tensorflow_color import tensorflow_blend, tensorflow_weights
 
-__all__ = ["color_jitter", "hue_place", "jitter_steps"]
+__all__ = ["color_jitter", "hue_position", "jitter_steps"]
 
 
 def color_jitter(
@@ -34,7 +34,7 @@ def color_jitter(
         order: (N, 4), a permutation of (0, 1, 2, 3) per image: what is done first, second, ...
         factors: (N, 3), of brightness (0), contrast (1) and saturation (2); 1 changes nothing.
         shift: (N,), of the hue (3), in turns of the colour circle; None leaves the hue out.
-        operations: whose brightness, contrast and saturation: torchvision, or simclr or byol (``published``).
+        operations: whose brightness, contrast and saturation: torchvision, or simclr or byol (``tensorflow_color``).
 
     Returns:
         (N, C, H, W) in [0, 1].
@@ -54,31 +54,31 @@ def jitter_steps(
     operations: str = "torchvision",
 ) -> list[Step]:
     """Returns the steps of ``color_jitter``: at most three blends, the hue, and three blends."""
-    place = hue_place(order)  # (N,)
+    position = hue_position(order)  # (N,)
     if channels == 1:
         swapped = (order == CONTRAST).int().argmax(dim=1) < (order == BRIGHTNESS).int().argmax(dim=1)
         operators = torch.stack((swapped, ~swapped)).to(torch.int64)  # (2, N)
         shift = None
     else:
         blends = torch.arange(3, device=order.device).unsqueeze(1)
-        before = place > blends  # (3, N)
+        before = position > blends  # (3, N)
         operators = order.T.gather(0, blends + ~before)  # (3, N), the order without the hue
     factors = factors.T.gather(0, operators)  # (3, N)
     if operations == "torchvision":
         change, weights = blend, blend_weights(operators, factors, channels)  # (3, N, 3, C)
     else:
-        change = published_blend
-        weights = published_weights(operators, factors, operations == "byol")  # (3, N, 4)
+        change = tensorflow_blend
+        weights = tensorflow_weights(operators, factors, operations == "byol")  # (3, N, 4)
     if shift is None:
         return [Step(change, on, w) for w in weights]
-    first, then = on & before, on & ~before
+    first, second = on & before, on & ~before
     return [
-        *(Step(change, here, w) for here, w in zip(first, weights, strict=True)),
+        *(Step(change, selected, w) for selected, w in zip(first, weights, strict=True)),
         *hue_steps(on, shift),
-        *(Step(change, here, w) for here, w in zip(then, weights, strict=True)),
+        *(Step(change, selected, w) for selected, w in zip(second, weights, strict=True)),
     ]
 
 
-def hue_place(order: Tensor) -> Tensor:
-    """Returns the places (N,), 0 to 3, of the hue in orders (N, 4)."""
+def hue_position(order: Tensor) -> Tensor:
+    """Returns the positions (N,), 0 to 3, of the hue in orders (N, 4)."""
     return order.argmax(dim=1)  # the hue has the largest number

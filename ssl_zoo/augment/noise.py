@@ -1,8 +1,8 @@
 """Gaussian noise that is a function of one seed per image.
 
-What a generator draws depends on how many values it draws, and in which order. Here value i of an image is a
-hash of (seed, i), so an image meets the same noise whichever images are made together with it, on however
-many threads and processes, and on any device: the hash is exact, the logarithm and the cosine are so to rounding.
+A generator's draws depend on their number and order. Here value i of an image is a hash of (seed, i), so an image
+gets the same noise whatever the other images of the batch, the number of threads and processes, and the device. The
+hash is exact; logarithm and cosine are so to rounding.
 The hash is SplitMix64's output function; Box and Muller make two normals of its 64 bits.
 """
 

@@ -1,4 +1,4 @@
-"""The random parameters of one view of a batch: drawn for all images at once, applied later."""
+"""Random parameters of one view of a batch: drawn for all images at once, applied later."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ssl_zoo.augment.boxes import BOX_DRAWS, boxes_from
 from ssl_zoo.augment.cutout import CUTOUT_DRAWS, cutouts_from
-from ssl_zoo.augment.jitter import hue_place
+from ssl_zoo.augment.jitter import hue_position
 from ssl_zoo.augment.pixels import constant
 from ssl_zoo.config.schema import ViewConfig
 
@@ -30,7 +30,7 @@ ORDERS = tuple(chain.from_iterable(permutations(range(4))))  # of the jitter's o
 
 
 class AffineParameters(NamedTuple):
-    """Of ``affine``, a row per image."""
+    """Parameters of ``affine``, a row per image."""
 
     on: Tensor  # (N,) bool
     angle: Tensor  # (N,) degrees
@@ -40,37 +40,37 @@ class AffineParameters(NamedTuple):
 
 
 class JitterParameters(NamedTuple):
-    """Of ``color_jitter``, a row per image."""
+    """Parameters of ``color_jitter``, a row per image."""
 
     on: Tensor  # (N,) bool
-    order: Tensor  # (N, 4), what is done first, second, ...
+    order: Tensor  # (N, 4), the operation that comes first, second, ...
     factors: Tensor  # (N, 3), of brightness, contrast, saturation
     shift: Tensor | None  # (N,) of hue, in turns
 
 
 class BlurParameters(NamedTuple):
-    """Of ``gaussian_blur``, a row per image."""
+    """Parameters of ``gaussian_blur``, a row per image."""
 
     on: Tensor  # (N,) bool
     sigma: Tensor  # (N,) pixels
 
 
 class NoiseParameters(NamedTuple):
-    """Of ``gaussian_noise``, a row per image."""
+    """Parameters of ``gaussian_noise``, a row per image."""
 
     on: Tensor  # (N,) bool
     seed: Tensor  # (N,) int64
 
 
 class CutoutParameters(NamedTuple):
-    """Of ``cutout``, a row per image."""
+    """Parameters of ``cutout``, a row per image."""
 
     on: Tensor  # (N,) bool
     boxes: Tensor  # (N, 4): top, left, height, width, in pixels
 
 
 class Parameters(NamedTuple):
-    """Of a view, a row per image. None: the operation is off."""
+    """Parameters of a view, a row per image. None: the operation is off."""
 
     boxes: Tensor | None  # (N, 4): top, left, height, width, in pixels; None: already cropped
     flip: Tensor | None  # (N,) bool
@@ -89,17 +89,18 @@ class Parameters(NamedTuple):
         return cast("Parameters", _rows(self, rows))
 
     def grouped(self, n: int) -> Tensor:
-        """Returns an order (N,) in which images that meet the same operations lie together."""
-        turn = None if self.jitter is None else (hue_place(self.jitter.order) + 1) * self.jitter.on
+        """Returns an order (N,) in which images with the same operations are adjacent."""
+        hue = None if self.jitter is None else (hue_position(self.jitter.order) + 1) * self.jitter.on
         affine, blur, noise, cutout = (
-            None if of is None else of.on for of in (self.affine, self.blur, self.noise, self.cutout)
+            None if block is None else block.on for block in (self.affine, self.blur, self.noise, self.cutout)
         )
         key = np.zeros(n, dtype=np.int64)
-        # Few runs for what stands first; what costs least comes last.
-        for flag in (affine, noise, self.sobel, self.solarize, turn, blur, self.gray, self.rotate, cutout):
+        # Few runs for the first operation, many for the last: the cheapest comes last.
+        for flag in (affine, noise, self.sobel, self.solarize, hue, blur, self.gray, self.rotate, cutout):
             if flag is not None:
                 digit = flag.numpy().astype(np.int64)
-                key = 5 * key + np.where(key % 2, 4 - digit, digit)  # there and back: runs meet at the turns
+                # Alternately up and down, so that runs of a flag continue into the next group.
+                key = 5 * key + np.where(key % 2, 4 - digit, digit)
         return torch.from_numpy(key.argsort(kind="stable"))
 
 
@@ -112,24 +113,26 @@ def draw(
 ) -> Parameters:
     """Draws the parameters of a view.
 
-    One call draws all uniform values, and each has its own place in it: what an operation draws is the same
-    whichever other operations are on.
+    One call draws all uniform values, each for a fixed operation: an operation draws the same whichever others are on.
 
     Args:
-        view: ranges and probabilities. What has probability 0 is left out.
+        view: ranges and probabilities. Operations of probability 0 are left out.
         images: their shape, (N, C, H, W).
         generator: the only source of randomness.
-        device: where the draws lie; the generator's own device by default.
+        device: of the draws; the generator's own device by default.
         cropped: the images have been cropped already.
     """
     n, _, height, width = images
     device = device or generator.device
-    chances, ranges = _chances(view), _ranges(view)
-    sizes = [BOX_DRAWS, CUTOUT_DRAWS, 1, len(chances), len(ranges)]
+    probabilities, ranges = _probabilities(view), _ranges(view)
+    sizes = [BOX_DRAWS, CUTOUT_DRAWS, 1, len(probabilities), len(ranges)]
     u = torch.rand(sum(sizes), n, generator=generator, device=device)
     box, cut, order, coins, values = u.split_with_sizes(sizes)
-    flips = (coins < _column(chances.values(), device)).unbind()
-    on = {name: flip if chances[name] > 0 else None for name, flip in zip(chances, flips, strict=True)}
+    flips = (coins < _column(probabilities.values(), device)).unbind()
+    on = {
+        name: flip if probabilities[name] > 0 else None
+        for name, flip in zip(probabilities, flips, strict=True)
+    }
     low, high = (_column(ends, device) for ends in zip(*ranges.values(), strict=True))
     value = dict(zip(ranges, torch.lerp(low, high, values).unbind(), strict=True))
 
@@ -137,25 +140,25 @@ def draw(
         return torch.stack([value[name] for name in names], dim=1)
 
     affine = rotate = jitter = blur = noise = cutout = None
-    if (shown := on["affine"]) is not None:
+    if (selected := on["affine"]) is not None:
         shift = columns("right", "down").round_()  # whole, as torchvision draws
         affine = AffineParameters(
-            shown, value["angle"], shift, value["scale"], columns("shear along x", "shear along y")
+            selected, value["angle"], shift, value["scale"], columns("shear along x", "shear along y")
         )
-    if (shown := on["rotate"]) is not None:
-        rotate = shown * value["quarters"].to(torch.int64)
-    if (shown := on["jitter"]) is not None:
+    if (selected := on["rotate"]) is not None:
+        rotate = selected * value["quarters"].to(torch.int64)
+    if (selected := on["jitter"]) is not None:
         factors = columns("brightness", "contrast", "saturation")
         hue = value["hue"] if ranges["hue"][1] > 0 else None
-        jitter = JitterParameters(shown, _orders(order[0]), factors, hue)
-    if (shown := on["blur"]) is not None:
-        blur = BlurParameters(shown, value["sigma"])
-    if (shown := on["noise"]) is not None:
+        jitter = JitterParameters(selected, _orders(order[0]), factors, hue)
+    if (selected := on["blur"]) is not None:
+        blur = BlurParameters(selected, value["sigma"])
+    if (selected := on["noise"]) is not None:
         seed = torch.randint(-(2**63), 2**63 - 1, (n,), generator=generator, device=device)
-        noise = NoiseParameters(shown, seed)
-    if (shown := on["cutout"]) is not None:
+        noise = NoiseParameters(selected, seed)
+    if (selected := on["cutout"]) is not None:
         boxes = cutouts_from(cut, view.size, view.size, view.cutout.scale, view.cutout.ratio)
-        cutout = CutoutParameters(shown, boxes)
+        cutout = CutoutParameters(selected, boxes)
     return Parameters(
         boxes=None if cropped else boxes_from(box, height, width, view.crop.scale, view.crop.ratio),
         flip=on["flip"],
@@ -171,8 +174,8 @@ def draw(
     )
 
 
-def _chances(view: ViewConfig) -> dict[str, float]:
-    """How likely each operation is."""
+def _probabilities(view: ViewConfig) -> dict[str, float]:
+    """Returns the probability of each operation."""
     return {
         "flip": view.flip,
         "affine": view.affine.p,
@@ -188,7 +191,7 @@ def _chances(view: ViewConfig) -> dict[str, float]:
 
 
 def _ranges(view: ViewConfig) -> dict[str, tuple[float, float]]:
-    """Between which values each parameter is uniform."""
+    """Returns the ends of each parameter's uniform distribution."""
     affine, jitter = view.affine, view.jitter
     reach = {
         name: jitter.strength * getattr(jitter, name) for name in ("brightness", "contrast", "saturation")
@@ -213,7 +216,7 @@ def _column(values: Iterable[float], device: torch.device) -> Tensor:
 
 
 def _orders(u: Tensor) -> Tensor:
-    """One of the 24 permutations (N, 4) of the jitter's operators, for u (N,) uniform in [0, 1)."""
+    """Returns permutations (N, 4) of the jitter's operators, for u (N,) uniform in [0, 1)."""
     table = constant(ORDERS, u.device).view(24, 4)
     return table.index_select(0, (24 * u).to(torch.int64)).to(torch.int64)  # 24 u stays below 24 in float32
 

@@ -1,4 +1,4 @@
-"""An operation on some images of a batch, with parameters per image."""
+"""Operation on some images of a batch, with parameters per image."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ __all__ = ["Step"]
 
 
 class Step:
-    """An operation, the images that it is for, and their parameters.
+    """Operation, the images that it applies to, and their parameters.
 
-    On a CPU it runs in place on each run of neighbouring images, as copying images out and back costs more
-    than most operations; so it is fast where the images that it is for lie together. Elsewhere it runs on
-    all images and the result is taken where it is on, as counting those would wait for the device.
+    On a CPU it runs in place on each run of adjacent images, as copying images out and back costs more than most
+    operations; so it is fast where its images are adjacent. On other devices it runs on all images and the result is
+    kept where it is on, as counting those would wait for the device.
 
     Args:
         operation: called as ``operation(images, *parameters, out=None)``; ``out`` may be ``images``.
-        on: (N,) bool, the images that it is for.
+        on: (N,) bool, the images that it applies to.
         parameters: a row per image, (N, ...), whether it is on or not.
     """
 
@@ -40,7 +40,7 @@ class Step:
 
         Args:
             images: (n, C, H, W), the images from ``start`` on; overwritten on a CPU, elsewhere all N.
-            start: the first image's place among the N.
+            start: the first image's position among the N.
 
         Returns:
             (n, C, H, W).

@@ -13,13 +13,13 @@ __all__ = ["constant", "normalize", "to_float"]
 
 @functools.lru_cache(maxsize=64)
 def constant(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """Returns the values as a float32 tensor. Kept, because copying a list to a GPU waits for it."""
+    """Returns the values as a float32 tensor. Cached, because copying a list to a GPU waits for it."""
     with torch.inference_mode(False):  # else a first call in validation would leave an inference tensor
         return torch.tensor(values, dtype=torch.float32, device=device)
 
 
 def to_float(images: Tensor) -> Tensor:
-    """Returns images as float32 in [0, 1]: uint8 is divided by 255, floats are taken to be there already."""
+    """Returns images as float32 in [0, 1]: uint8 is divided by 255, floats are assumed to be there already."""
     if images.dtype == torch.uint8:
         return images.to(torch.float32).mul_(1 / 255)
     return images.to(torch.float32)
@@ -34,7 +34,7 @@ def normalize(
         images: (N, C, H, W), uint8 or floats in [0, 1].
         mean: C values, of pixels in [0, 1].
         std: C values above 0.
-        out: where to put the result.
+        out: tensor for the result.
 
     Returns:
         A float32 tensor (N, C, H, W).

@@ -1,4 +1,4 @@
-"""Turns by whole quarters, each image by its own number of them."""
+"""Rotation by multiples of 90 degrees, each image by its own."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ssl_zoo.augment.per_image import Step
 __all__ = ["rotate", "rotate_steps"]
 
 
-def rotate(images: Tensor, turns: Tensor) -> Tensor:
-    """Turns each image, exactly, as ``torch.rot90`` over its height and width.
+def rotate(images: Tensor, quarters: Tensor) -> Tensor:
+    """Rotates each image, exactly, as ``torch.rot90`` over its height and width.
 
     Args:
         images: (N, C, S, S), square.
-        turns: (N,) integers 0 to 3, in quarters counterclockwise.
+        quarters: (N,) integers 0 to 3, counterclockwise.
 
     Returns:
         (N, C, S, S).
@@ -30,16 +30,16 @@ def rotate(images: Tensor, turns: Tensor) -> Tensor:
             f"images must be square, (N, C, S, S); received {tuple(images.shape)}; crop them to one side"
         )
     images = images.clone()
-    for step in rotate_steps(turns):
+    for step in rotate_steps(quarters):
         images = step(images)
     return images
 
 
-def rotate_steps(turns: Tensor) -> list[Step]:
-    """Returns the steps of ``rotate``: one per angle, as a batch turns by one angle at a time."""
-    return [Step(partial(_turn, quarters), turns == quarters) for quarters in (1, 2, 3)]
+def rotate_steps(quarters: Tensor) -> list[Step]:
+    """Returns the steps of ``rotate``, one per angle."""
+    return [Step(partial(_rotate, number), quarters == number) for number in (1, 2, 3)]
 
 
-def _turn(quarters: int, images: Tensor, out: Tensor | None = None) -> Tensor:
-    turned = torch.rot90(images, quarters, (2, 3))  # of 1 to 3 quarters: always a copy
-    return turned if out is None else out.copy_(turned)
+def _rotate(number: int, images: Tensor, out: Tensor | None = None) -> Tensor:
+    rotated = torch.rot90(images, number, (2, 3))  # of 1 to 3 quarters: always a copy
+    return rotated if out is None else out.copy_(rotated)

@@ -1,4 +1,4 @@
-"""Sobel filtering: the edges in place of the image."""
+"""Sobel filter: replaces an image by its edges."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def sobel(images: Tensor, out: Tensor | None = None) -> Tensor:
 
 
 def _smooth(x: Tensor, dim: int) -> Tensor:
-    """The sum of neighbours weighted (1, 2, 1) along a dimension, which gets shorter by 2."""
+    """Sums neighbours weighted (1, 2, 1) along a dimension, which gets shorter by 2."""
     inner = x.shape[dim] - 2
     before, middle, after = (x.narrow(dim, start, inner) for start in range(3))
     return torch.add(before, middle, alpha=2).add_(after)

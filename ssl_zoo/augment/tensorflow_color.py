@@ -1,6 +1,6 @@
-"""Brightness, contrast and saturation as the official codes of SimCLR and BYOL have them, from TensorFlow's.
+"""TensorFlow's brightness, contrast and saturation, which the official code of SimCLR and BYOL uses.
 
-What differs from torchvision's, in ``color``, all of it clamped to [0, 1]:
+Differences from torchvision's, in ``color``; all results are clamped to [0, 1]:
 
     contrast      f x + (1 - f) m_c          m_c is the mean of the channel itself, not of the gray image
     saturation    s' = min(f s, 1) in HSV    not a blend with the gray image
@@ -23,15 +23,15 @@ from torch import Tensor
 
 from ssl_zoo.augment.color import BRIGHTNESS, CONTRAST, SATURATION
 
-__all__ = ["published_blend", "published_weights"]
+__all__ = ["tensorflow_blend", "tensorflow_weights"]
 
 
-def published_blend(images: Tensor, weights: Tensor, out: Tensor | None = None) -> Tensor:
-    """Computes the operations of the head of this file, each image's own.
+def tensorflow_blend(images: Tensor, weights: Tensor, out: Tensor | None = None) -> Tensor:
+    """Computes the operations at the head of this file, a different one for each image.
 
     Args:
         images: (N, C, H, W) floats in [0, 1], C = 1 or 3.
-        weights: (N, 4), of ``published_weights``.
+        weights: (N, 4), of ``tensorflow_weights``.
         out: where to put the result; may be ``images``.
 
     Returns:
@@ -49,8 +49,8 @@ def published_blend(images: Tensor, weights: Tensor, out: Tensor | None = None) 
     return out.clamp_(0, 1)
 
 
-def published_weights(operator: Tensor, factor: Tensor, added: bool) -> Tensor:
-    """Returns ``published_blend``'s weights (..., 4): factor, offset, and whether the mean or the largest is kept.
+def tensorflow_weights(operator: Tensor, factor: Tensor, added: bool) -> Tensor:
+    """Returns ``tensorflow_blend``'s weights (..., 4): factor, offset, and whether the mean or the largest is kept.
 
     Args:
         operator: (...) int64, of BRIGHTNESS, CONTRAST and SATURATION.

@@ -1,7 +1,7 @@
-"""The views of a batch: drawn and made on the device that the images are on.
+"""Views of a batch: drawn and computed on the device of the images.
 
-lightly's transforms take one PIL image at a time. A batch of tensors makes views of the same distribution faster,
-small ones over ten times on one core (`benchmarks/speed/augmentation.py`), and on a GPU it costs no transfer.
+lightly's transforms take one PIL image at a time. Batched, views of the same distribution are faster, small ones over
+ten times on one core (`benchmarks/speed/augmentation.py`), and a GPU needs no transfer.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from ssl_zoo.augment.sobel import sobel
 from ssl_zoo.config.schema import ViewConfig
 from ssl_zoo.errors import UserError
 
-__all__ = ["Augment", "compose"]
+__all__ = ["Augment", "view_steps"]
 
-CACHED = 147456  # values per thread that pass together: 576 KiB, with temporaries an L2 cache
+CACHED = 147456  # values per thread that are processed together: 576 KiB, with temporaries an L2 cache
 
 
 class Augment(nn.Module):
     """Makes the views of a batch, each image of each view with its own random parameters.
 
     In this order: crop and flip, affine, rotate, jitter, grayscale, blur, noise, sobel, solarize, cutout,
-    normalise. Among them are all operations of [0], Figures 4 and 5. Neighbours of equal settings are drawn and
-    made together.
+    normalise. These include all operations of [0], Figures 4 and 5. Consecutive views of equal settings are drawn and
+    computed together.
 
     Args:
-        views: what each view is made with.
+        views: settings of each view.
         mean: C values, of pixels in [0, 1].
         std: C values above 0.
 
@@ -75,14 +75,14 @@ class Augment(nn.Module):
                 (N, C, size, size). Left unchanged.
             generator: the only source of randomness, on the images' device.
             part: (rank, world): the images are the rank-th of ``world`` equal consecutive parts of a larger
-                batch. Processes whose generators are in the same state then make, together, the views that
-                one process would make of the whole batch: with the same draws, and equal to rounding.
+                batch. Processes whose generators are in the same state then make together the views that one
+                process would make of the whole batch: the draws are the same, the values equal to rounding.
 
         Returns:
             Per view a float32 tensor (N, C, size, size), normalised. The same call gives the same bits on the same
-            machine with the same number of threads. Elsewhere, with other threads or in other parts, the draws
-            are the same and the values equal to rounding: a product of one matrix takes another kernel than a
-            batch of them, and its last bits depend on the threads.
+            machine with the same number of threads. On another machine, with other threads or in other parts, the
+            draws are the same and the values equal to rounding, as kernels depend on the size of a batch and on the
+            threads.
 
         Raises:
             ValueError: the images have another type, shape or number than stated, the generator another
@@ -100,14 +100,14 @@ class Augment(nn.Module):
             )
         for view, batch in zip(self.views, batches, strict=True):
             self._check(batch, view.size if cropped else None, generator)
-        made: list[Tensor] = []
-        for (view, _), alike in groupby(
+        result: list[Tensor] = []
+        for (view, _), group in groupby(
             zip(self.views, batches, strict=True), lambda pair: (pair[0], pair[1].shape)
         ):
-            made += self._alike([batch for _, batch in alike], view, generator, cropped, part)
-        return made
+            result += self._make_equal([batch for _, batch in group], view, generator, cropped, part)
+        return result
 
-    def _alike(
+    def _make_equal(
         self,
         batches: list[Tensor],
         view: ViewConfig,
@@ -115,22 +115,22 @@ class Augment(nn.Module):
         cropped: bool,
         part: tuple[int, int],
     ) -> Sequence[Tensor]:
-        """Makes views of equal settings at once, as more images cost less each."""
+        """Makes views of equal settings together, as larger batches cost less per image."""
         (n, channels, *_), count, device = batches[0].shape, len(batches), batches[0].device
         rank, world = part
         out = torch.empty(count * n, channels, view.size, view.size, device=device)
-        # `out` is an ordinary tensor; what comes between is cheaper in inference mode. Pixels keep float32.
+        # `out` is an ordinary tensor; intermediate ones are cheaper in inference mode. Pixels keep float32.
         with torch.inference_mode(), torch.autocast(device.type, enabled=False):
             images = torch.cat(batches)
             whole = torch.Size((count * world * n, *images.shape[1:]))
             parameters = draw(view, whole, generator, device, cropped)
             if world > 1:
-                places = torch.arange(count * world * n, device=device).view(count, world, n)
-                parameters = parameters.rows(places[:, rank].flatten())
+                positions = torch.arange(count * world * n, device=device).view(count, world, n)
+                parameters = parameters.rows(positions[:, rank].flatten())
             at_once = CACHED * torch.get_num_threads() // (channels * view.size**2)
             if device.type != "cpu":
                 self._make(images, view, parameters, None, len(images), out)
-            elif at_once <= 1:  # an order would bring nothing
+            elif at_once <= 1:  # sorting would gain nothing
                 self._make(images, view, parameters, None, 1, out)
             else:
                 order = parameters.grouped(len(images))
@@ -148,8 +148,8 @@ class Augment(nn.Module):
         at_once: int,
         out: Tensor,
     ) -> None:
-        """Makes a view of ``images[order]``, so many images at once, to stay in a CPU's cache from first to last."""
-        first, steps = compose(view, parameters, images.shape, self.mean)
+        """Makes a view of ``images[order]``, ``at_once`` images at a time, so that they stay in a CPU's cache."""
+        first, steps = view_steps(view, parameters, images.shape, self.mean)
         for start in range(0, len(images), max(1, at_once)):
             rows = slice(start, start + at_once)
             x = first(images[rows] if order is None else images.index_select(0, order[rows]), start)
@@ -160,7 +160,8 @@ class Augment(nn.Module):
     def _check(self, images: Tensor, size: int | None, generator: torch.Generator) -> None:
         shape = ("N", len(self.mean), size or "H", size or "W")
         fits = images.ndim == 4 and all(
-            isinstance(want, str) or have == want for have, want in zip(images.shape, shape, strict=True)
+            isinstance(expected, str) or actual == expected
+            for actual, expected in zip(images.shape, shape, strict=True)
         )
         if not fits or images.dtype != torch.uint8:
             raise ValueError(
@@ -174,10 +175,10 @@ class Augment(nn.Module):
             )
 
 
-def compose(
+def view_steps(
     view: ViewConfig, parameters: Parameters, images: torch.Size, mean: tuple[float, ...]
 ) -> tuple[Callable[[Tensor, int], Tensor], list[Step]]:
-    """Returns how uint8 images become floats, and what is done to them then.
+    """Returns the function that turns uint8 images into floats, and the operations that follow.
 
     Args:
         view: sizes and thresholds; its probabilities are not read.

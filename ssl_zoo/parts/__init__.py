@@ -1,1 +1,1 @@
-"""The parts that the equation is made of, one small file each."""
+"""Parts of the equation, one small file each."""

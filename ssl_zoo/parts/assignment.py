@@ -45,7 +45,7 @@ class Prototypes(nn.Module):
         self.renormalize()
 
     def forward(self, z: Tensor) -> Tensor:
-        """Embeddings (N, D) to scores (N, K)."""
+        """Maps embeddings (N, D) to scores (N, K)."""
         if self.weight is None:
             return z
         return linear(normalize(z, dim=1), normalize(self.weight, dim=1) if self.by_gradient else self.weight)
@@ -58,7 +58,7 @@ class Prototypes(nn.Module):
 
 
 class Assignment(nn.Module):
-    """The identity: a target is its own embedding, or its scores; and what the other kinds implement.
+    """Identity, and the interface of the other assignments: a target is its embedding, or its scores.
 
     Args:
         prototypes: the method's.
@@ -70,26 +70,26 @@ class Assignment(nn.Module):
         super().__init__()
         object.__setattr__(self, "prototypes", prototypes)  # the method's own child: not registered twice
 
-    def begin(self, progress: Progress) -> None:
+    def before_step(self, progress: Progress) -> None:
         """Called before each optimizer step."""
 
     def forward(self, z: Tensor, view: int, index: Tensor) -> Tensor:
-        """Target embeddings (N, D) of a view, of the images at `index` (N,), to targets (N, D or K)."""
+        """Maps embeddings (N, D) of a target view, of the images at `index` (N,), to targets (N, D or K)."""
         scores: Tensor = self.prototypes(z)
         return scores
 
     def remember(self, z: Mapping[int, Tensor]) -> None:
-        """Takes note of the target views' embeddings (N, D), once all terms of a batch are computed."""
+        """Stores the target views' embeddings (N, D), once all terms of a batch are computed."""
 
     def update(self) -> None:
         """Called between optimizer steps."""
 
 
 class Sinkhorn(Assignment):
-    """Codes Q = Diag(u) exp(scores / epsilon) Diag(v): each image one unit, prototypes used equally.
+    """Codes Q = Diag(u) exp(scores / epsilon) Diag(v): each image has weight 1, prototypes are used equally.
 
-    Over the images of all processes. With a queue, earlier embeddings of the same view join them once it is
-    full; only the batch gets codes. Computed on logarithms, so that no score overflows.
+    Computed over the images of all processes. With a queue, earlier embeddings of the same view join them once it is
+    full; only the batch gets codes. Works on logarithms, so that no score overflows.
 
     Args:
         prototypes: the method's.
@@ -105,7 +105,7 @@ class Sinkhorn(Assignment):
         self.queues = nn.ModuleList([Fifo(size, dim, random=False) for _ in range(views if size else 0)])
         self.filling = False
 
-    def begin(self, progress: Progress) -> None:
+    def before_step(self, progress: Progress) -> None:
         self.filling = progress.step >= self.config.queue_from_epoch * progress.steps_per_epoch
 
     def forward(self, z: Tensor, view: int, index: Tensor) -> Tensor:
@@ -116,16 +116,16 @@ class Sinkhorn(Assignment):
         assert isinstance(queue, Fifo)
         if not queue.full:
             return self.codes(scores)
-        mine = queue.vectors.tensor_split(world_size())[rank()]  # the processes share the queue out
-        return self.codes(torch.cat([scores, self.prototypes(mine)]))[: len(scores)]
+        part = queue.vectors.tensor_split(world_size())[rank()]  # each process takes its part of the queue
+        return self.codes(torch.cat([scores, self.prototypes(part)]))[: len(scores)]
 
     def codes(self, scores: Tensor) -> Tensor:
-        """Scores (N, K) to codes (N, K) whose rows sum to 1, and whose columns sum alike over all processes."""
+        """Maps scores (N, K) to codes (N, K): each row sums to 1, all columns to the same over all processes."""
         log_q = scores / self.config.epsilon
         for _ in range(self.config.iterations):
-            share = gather(log_q.logsumexp(dim=0, keepdim=True))  # (processes, K)
-            log_q = log_q - share.logsumexp(dim=0, keepdim=True)  # prototypes share the images equally
-            log_q = log_q - log_q.logsumexp(dim=1, keepdim=True)  # each image is one unit
+            column_sums = gather(log_q.logsumexp(dim=0, keepdim=True))  # (processes, K)
+            log_q = log_q - column_sums.logsumexp(dim=0, keepdim=True)  # prototypes are used equally
+            log_q = log_q - log_q.logsumexp(dim=1, keepdim=True)  # each image has weight 1
         return log_q.exp()
 
     def remember(self, z: Mapping[int, Tensor]) -> None:
@@ -151,11 +151,11 @@ class MovingAverage(Assignment):
         object.__setattr__(self, "memory", memory)  # the method's own child: not registered twice
 
     def forward(self, z: Tensor, view: int, index: Tensor) -> Tensor:
-        return self.memory.moved(index, z)
+        return self.memory.average(index, z)
 
 
 class FromMemory(MovingAverage):
-    """T(z') = eta_x alone, as of the image's last visit: the positive of a memory bank (InstDisc)."""
+    """T(z') = eta_x alone, stored when the image was last used: the positive of a memory bank (InstDisc)."""
 
     def forward(self, z: Tensor, view: int, index: Tensor) -> Tensor:
         stored: Tensor = self.memory(index)
@@ -165,7 +165,7 @@ class FromMemory(MovingAverage):
 def build_assignment(
     config: SiameseConfig, prototypes: Prototypes, memory: Memory | None, dim: int
 ) -> Assignment:
-    """The assignment that `method.assignment` names, for embeddings of width `dim`."""
+    """Builds the assignment that `method.assignment` names, for embeddings of width `dim`."""
     if config.assignment == "sinkhorn":
         return Sinkhorn(prototypes, config.sinkhorn, dim, config.target_views)
     if config.assignment == "identity":

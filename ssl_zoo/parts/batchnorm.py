@@ -21,7 +21,7 @@ __all__ = ["CpuSyncBatchNorm", "synchronize"]
 
 
 class CpuSyncBatchNorm(nn.BatchNorm2d):
-    """Takes a BN's place, with its parameters, buffers and names; each process must hold equally many images."""
+    """Replaces a BN, with its parameters, buffers and names; each process must hold equally many images."""
 
     def __init__(self, bn: _BatchNorm) -> None:
         super().__init__(bn.num_features, bn.eps, bn.momentum, bn.affine, bn.track_running_stats)
@@ -36,7 +36,7 @@ class CpuSyncBatchNorm(nn.BatchNorm2d):
         assert input.dim() >= 2
 
     def forward(self, input: Tensor) -> Tensor:
-        """(N, C, ...) to (N, C, ...), normalised by the statistics of all processes' N in training mode."""
+        """Normalises (N, C, ...); in training mode by the statistics over the images of all processes."""
         synced = self.training and world_size() > 1
         y = self._synced(input) if synced else super().forward(input)
         for child in self.children():
@@ -62,13 +62,13 @@ class CpuSyncBatchNorm(nn.BatchNorm2d):
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return
         self.num_batches_tracked.add_(1)
-        share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean, share)
-        self.running_var.lerp_(var * count / max(1, count - 1), share)
+        weight = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, weight)
+        self.running_var.lerp_(var * count / max(1, count - 1), weight)
 
 
 def synchronize(module: nn.Module, device: torch.device) -> nn.Module:
-    """Makes each BN in a module take its statistics over all processes."""
+    """Replaces each BN in a module by one whose statistics are over all processes."""
     if device.type == "cuda":
         return cast("nn.Module", convert_sync_batchnorm(module))  # type: ignore[no-untyped-call]
     if isinstance(module, _BatchNorm):

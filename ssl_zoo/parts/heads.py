@@ -22,7 +22,7 @@ __all__ = ["build_predictor", "build_projector"]
 
 
 def build_projector(config: ProjectorConfig, input_dim: int) -> nn.Module:
-    """The projector, (N, input_dim) to (N, config.output_dim); the identity for `layers: 0`."""
+    """Builds the projector, (N, input_dim) to (N, config.output_dim); the identity for `layers: 0`."""
     if config.layers == 0:
         return nn.Identity()
     widths = [input_dim, *[config.hidden_dim] * (config.layers - 1)]
@@ -37,7 +37,7 @@ def build_projector(config: ProjectorConfig, input_dim: int) -> nn.Module:
 
 
 def build_predictor(config: PredictorConfig, dim: int) -> nn.Module:
-    """The predictor h, (N, dim) to (N, dim). Not trainable: its weights stay as they were drawn."""
+    """Builds the predictor h, (N, dim) to (N, dim). Not trainable: its weights keep their random start."""
     if config.kind == "identity":
         return nn.Identity()
     bn = nn.BatchNorm1d(dim) if config.bn_output else None
@@ -55,14 +55,14 @@ def build_predictor(config: PredictorConfig, dim: int) -> nn.Module:
 
 
 class Bias(nn.Module):
-    """h(z) = z/|z| + b, b a trained vector that starts at 0: the least predictor that Zhang et al. study."""
+    """h(z) = z/|z| + b, b a trained vector that starts at 0: the smallest predictor that Zhang et al. study."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(dim))
 
     def forward(self, z: Tensor) -> Tensor:
-        """Embeddings (N, D) to predictions (N, D)."""
+        """Maps embeddings (N, D) to predictions (N, D)."""
         return normalize(z, dim=1) + self.bias
 
 

@@ -1,13 +1,13 @@
 """Convolutions of small maps as matrix products, for bf16 on a CPU.
 
 oneDNN's bf16 backward pass is slow where few output pixels meet many channels (ResNet's last stage at 32 pixels) and
-in strided 1 x 1 convolutions (its shortcuts), and its threads wait for one another at every image, which a busy
-machine makes many times slower still. One product over a whole batch has neither trouble. With x unfolded into
+in strided 1 x 1 convolutions (its shortcuts). Its threads also wait for one another at every image, which is many
+times slower on a busy machine. One product over a whole batch avoids both. With x unfolded into
 patches P (N * Ho * Wo, k * k * C) and the weights as a matrix W (O, k * k * C):
 
     y = P W^T        dW = dy^T P        dx = fold(dy W), or for stride 1 unfold(dy) W', W' being W mirrored
 
-The modules keep their class's parameters and names; outside bf16 autocast they are the convolution they were.
+The modules keep their parameters and names; outside bf16 autocast they compute the usual convolution.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from torch.nn import functional
 
 __all__ = ["MatmulConv2d", "convolve", "use_matmul_convolutions"]
 
-FEW = 16  # output pixels of an image, up to which a matrix product is faster …
-MANY = 48  # … if there are so many channels on both sides: with 32 it takes twice as long, with 512 half
+MAX_PIXELS = 16  # output pixels of an image, up to which a matrix product is faster …
+MIN_CHANNELS = (
+    48  # … if there are so many channels on both sides: with 32 it takes twice as long, with 512 half
+)
 
 
 def use_matmul_convolutions(module: nn.Module) -> None:
-    """Makes a `MatmulConv2d` of each plain convolution in a module, in place."""
+    """Turns each plain convolution in a module into a `MatmulConv2d`, in place."""
     for conv in module.modules():
         if type(conv) is not nn.Conv2d or conv.groups > 1 or set(conv.dilation) != {1}:
             continue
@@ -36,7 +38,7 @@ def use_matmul_convolutions(module: nn.Module) -> None:
 
 
 class MatmulConv2d(nn.Conv2d):
-    """A square convolution that under bf16 autocast is a matrix product where that is faster."""
+    """Square convolution, computed under bf16 autocast as a matrix product where that is faster."""
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if not self._is_faster(input):
@@ -53,8 +55,10 @@ class MatmulConv2d(nn.Conv2d):
             return False
         kernel, stride, padding = self.kernel_size[0], self.stride[0], int(self.padding[0])
         sides = [(side + 2 * padding - kernel) // stride + 1 for side in x.shape[2:]]
-        wide = min(self.in_channels, self.out_channels) >= MANY
-        return (wide and 0 < sides[0] * sides[1] <= FEW) or (kernel == 1 and stride > 1 and padding == 0)
+        wide = min(self.in_channels, self.out_channels) >= MIN_CHANNELS
+        return (wide and 0 < sides[0] * sides[1] <= MAX_PIXELS) or (
+            kernel == 1 and stride > 1 and padding == 0
+        )
 
 
 def convolve(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
@@ -94,12 +98,12 @@ class _Convolution(torch.autograd.Function):
 
 
 def _matrix(weight: Tensor) -> Tensor:
-    """(O, C, k, k) to (O, k * k * C)."""
+    """Reshapes (O, C, k, k) to (O, k * k * C)."""
     return weight.permute(0, 2, 3, 1).flatten(1)
 
 
 def _unfold(x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
-    """(N, C, H, W) to the patches (N, Ho, Wo, k * k * C) that each output pixel sees."""
+    """Returns the patches (N, Ho, Wo, k * k * C) of (N, C, H, W) that each output pixel depends on."""
     rows = x.permute(0, 2, 3, 1)  # (N, H, W, C)
     if kernel == 1:
         return rows[:, ::stride, ::stride].contiguous()
@@ -109,7 +113,7 @@ def _unfold(x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
 
 
 def _fold(parts: Tensor, shape: torch.Size, stride: int, padding: int) -> Tensor:
-    """Adds up what the patches (N, Ho, Wo, k, k, C) say of each pixel: (N, C, H, W)."""
+    """Adds up the patches (N, Ho, Wo, k, k, C) at each pixel they cover: (N, C, H, W)."""
     n, channels, height, width = shape
     _, high, wide, kernel, _, _ = parts.shape
     total = parts.new_zeros(n, height + 2 * padding, width + 2 * padding, channels)

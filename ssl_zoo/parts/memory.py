@@ -1,4 +1,4 @@
-"""A memory of one vector per training image: the moving average of its outputs.
+"""Memory of one vector per training image: the moving average of its outputs.
 
     eta_x <- m eta_x + (1 - m) z / |z|
 
@@ -25,12 +25,12 @@ __all__ = ["Memory"]
 
 
 class Memory(nn.Module):
-    """The memory; it changes between optimizer steps only, alike in all processes.
+    """Moving averages of outputs; they change between optimizer steps only, and are the same in all processes.
 
     Args:
         dim: width D of the vectors.
         decay: m.
-        unit: whether the vectors are put back on the unit sphere, as in a memory bank.
+        unit: whether the vectors are normalised after each update, as in a memory bank.
     """
 
     vectors: Tensor  # (images, D)
@@ -39,17 +39,17 @@ class Memory(nn.Module):
         super().__init__()
         self.dim, self.decay, self.unit = dim, decay, unit
         self.register_buffer("vectors", torch.empty(0, dim))
-        self.remembered: list[tuple[Tensor, Tensor]] = []
+        self.noted: list[tuple[Tensor, Tensor]] = []
 
     def allocate(self, images: int) -> None:
-        """Makes room for so many training images, with random unit vectors."""
+        """Creates random unit vectors for this number of training images."""
         self.vectors = normalize(torch.randn(images, self.dim), dim=1).to(self.vectors.device)
 
     def forward(self, index: Tensor) -> Tensor:
-        """The vectors (N, D) of the images at `index` (N,), as after the last optimizer step.
+        """Returns the vectors (N, D) of the images at `index` (N,), as after the last optimizer step.
 
         Raises:
-            ValueError: no room has been made for any image.
+            ValueError: `allocate` has not been called.
         """
         if not len(self.vectors):
             raise ValueError(
@@ -57,22 +57,22 @@ class Memory(nn.Module):
             )
         return self.vectors[index]
 
-    def moved(self, index: Tensor, z: Tensor) -> Tensor:
-        """m eta_x + (1 - m) z/|z| for outputs z (N, D) of the images at `index` (N,)."""
-        kept: Tensor = self(index)
-        return self.decay * kept + (1 - self.decay) * normalize(z, dim=1)
+    def average(self, index: Tensor, z: Tensor) -> Tensor:
+        """Returns m eta_x + (1 - m) z/|z| for outputs z (N, D) of the images at `index` (N,)."""
+        stored: Tensor = self(index)
+        return self.decay * stored + (1 - self.decay) * normalize(z, dim=1)
 
     def remember(self, index: Tensor, targets: Sequence[Tensor]) -> None:
-        """Takes note of a batch's outputs, one (N, D) per view; the views of an image count as their mean."""
+        """Notes a batch's outputs for the next `update`, one (N, D) per view; the views of an image are averaged."""
         if self.training:
             z = torch.stack([normalize(t.float(), dim=1) for t in targets]).mean(dim=0)
-            self.remembered.append((index, z))
+            self.noted.append((index, z))
 
     @torch.no_grad()
     def update(self) -> None:
-        """Moves the vectors of all images noted since the last optimizer step, in any process."""
-        for index, z in self.remembered:
+        """Updates the vectors of all images that any process noted since the last optimizer step."""
+        for index, z in self.noted:
             index, z = gather(index), gather(z)
-            moved = self.decay * self.vectors[index] + (1 - self.decay) * z
-            self.vectors[index] = normalize(moved, dim=1) if self.unit else moved
-        self.remembered.clear()
+            average = self.decay * self.vectors[index] + (1 - self.decay) * z
+            self.vectors[index] = normalize(average, dim=1) if self.unit else average
+        self.noted.clear()

@@ -1,7 +1,7 @@
 """The negatives of InfoNCE: none, the batch, a queue of earlier targets, or a memory of all images.
 
 - [0] SimCLR, 2020, https://arxiv.org/abs/2002.05709 (the batch: Sec. 2.1)
-- [1] MoCo, 2019, https://arxiv.org/abs/1911.05722 (the queue: Sec. 3.2; the three side by side: Figures 2, 3)
+- [1] MoCo, 2019, https://arxiv.org/abs/1911.05722 (the queue: Sec. 3.2; the three compared: Figures 2, 3)
 - [2] InstDisc, 2018, https://arxiv.org/abs/1805.01978 (the memory bank: Sec. 3.2)
 """
 
@@ -23,24 +23,24 @@ __all__ = ["BatchNegatives", "Keys", "MemoryBank", "Negatives", "Queue", "build_
 
 
 class Keys(NamedTuple):
-    """Negatives of N anchors: keys (M, D) of unit length, and where they show the anchor's own image (N, M)."""
+    """Negatives of N anchors: keys (M, D) of unit length, and which of them show the anchor's image (N, M)."""
 
     keys: Tensor
-    own: Tensor | None
+    same_image: Tensor | None
 
 
 class Negatives(nn.Module):
-    """No negatives; and what the other kinds implement."""
+    """No negatives, and the interface of the other kinds."""
 
-    def views_read(self, pairs: Sequence[tuple[int, int]]) -> set[int]:
-        """The views whose targets serve as negatives of these pairs."""
+    def views_used(self, pairs: Sequence[tuple[int, int]]) -> set[int]:
+        """Returns the views whose targets serve as negatives of these pairs."""
         return set()
 
     def forward(self, targets: Mapping[int, Tensor], index: Tensor, i: int, j: int) -> Keys | None:
-        """The negatives of anchors in view i whose positives are in view j.
+        """Returns the negatives of anchors in view i whose positives are in view j.
 
         Args:
-            targets: of the views read, those of all processes, (world_size * N, D) each.
+            targets: of the views used, from all processes, (world_size * N, D) each.
             index: (N,), which image of the training set each anchor is.
             i: the anchors' view.
             j: the positives' view.
@@ -48,10 +48,10 @@ class Negatives(nn.Module):
         return None
 
     def remember(self, targets: Sequence[Tensor]) -> None:
-        """Takes note of the targets (N, D) of a batch, once all its terms are computed."""
+        """Notes the targets (N, D) of a batch, once all its terms are computed."""
 
     def update(self) -> None:
-        """Makes what was remembered since the last optimizer step into negatives of the next."""
+        """Makes the targets noted since the last optimizer step negatives of the next."""
 
 
 class BatchNegatives(Negatives):
@@ -60,26 +60,26 @@ class BatchNegatives(Negatives):
     With h = identity and no stop-gradient this makes InfoNCE the NT-Xent loss.
     """
 
-    def views_read(self, pairs: Sequence[tuple[int, int]]) -> set[int]:
+    def views_used(self, pairs: Sequence[tuple[int, int]]) -> set[int]:
         return {view for pair in pairs for view in pair}
 
     def forward(self, targets: Mapping[int, Tensor], index: Tensor, i: int, j: int) -> Keys:
         keys = normalize(torch.cat([targets[j], targets[i]]), dim=1)  # (2WN, D)
         total = len(targets[j])  # WN
-        mine = torch.arange(len(index), device=keys.device) + rank() * len(index)  # (N,)
-        own = mine[:, None] == torch.arange(total, device=keys.device)  # (N, WN)
-        return Keys(keys, own.repeat(1, 2))
+        row = torch.arange(len(index), device=keys.device) + rank() * len(index)  # (N,)
+        same = row[:, None] == torch.arange(total, device=keys.device)  # (N, WN)
+        return Keys(keys, same.repeat(1, 2))
 
 
 class Queue(Negatives):
-    """The targets of earlier steps, first in, first out, beginning as random unit vectors."""
+    """Targets of earlier steps, first in, first out; it begins with random unit vectors."""
 
     def __init__(self, size: int, dim: int) -> None:
         super().__init__()
         self.store = Fifo(size, dim, random=True)
 
     def forward(self, targets: Mapping[int, Tensor], index: Tensor, i: int, j: int) -> Keys:
-        return Keys(self.store.vectors, own=None)
+        return Keys(self.store.vectors, same_image=None)
 
     def remember(self, targets: Sequence[Tensor]) -> None:
         for target in targets:
@@ -90,9 +90,9 @@ class Queue(Negatives):
 
 
 class MemoryBank(Negatives):
-    """Vectors of the memory, drawn at random, with replacement, for each term anew.
+    """Vectors of the memory, drawn at random with replacement, anew for each term.
 
-    The anchor's own image is no negative. All processes draw the same, as they share the step's seed.
+    The anchor's own image is no negative. All processes draw the same, as they have the same seed in a step.
     """
 
     memory: Memory
@@ -104,11 +104,11 @@ class MemoryBank(Negatives):
 
     def forward(self, targets: Mapping[int, Tensor], index: Tensor, i: int, j: int) -> Keys:
         drawn = torch.randint(len(self.memory.vectors), (self.number,), device=index.device)  # (K,)
-        return Keys(normalize(self.memory(drawn), dim=1), own=index[:, None] == drawn)
+        return Keys(normalize(self.memory(drawn), dim=1), same_image=index[:, None] == drawn)
 
 
 def build_negatives(config: SiameseConfig, dim: int, memory: Memory | None) -> Negatives:
-    """The negatives that `method.negatives` names, for targets of width `dim`."""
+    """Builds the negatives that `method.negatives` names, for targets of width `dim`."""
     if config.negatives == "queue":
         return Queue(config.queue.size, dim)
     if config.negatives == "memory_bank":

@@ -26,7 +26,7 @@ class Cosine(nn.Module):
         self.criterion = NegativeCosineSimilarity()
 
     def forward(self, p: Tensor, t: Tensor, negatives: Keys | None) -> Tensor:
-        """Prediction (N, D) and target (N, D) to a scalar."""
+        """Maps predictions (N, D) and targets (N, D) to a scalar."""
         loss: Tensor = self.criterion(p, t)
         return loss
 
@@ -40,7 +40,7 @@ class CrossEntropy(nn.Module):
         self.codes = codes
 
     def forward(self, p: Tensor, t: Tensor, negatives: Keys | None) -> Tensor:
-        """Scores (N, K) and codes or scores (N, K) to a scalar."""
+        """Maps scores (N, K) and codes or scores (N, K) to a scalar."""
         q = t if self.codes else softmax(t / self.temperature, dim=1)  # (N, K)
         return -(q * log_softmax(p / self.temperature, dim=1)).sum(dim=1).mean()
 
@@ -53,19 +53,19 @@ class InfoNCE(nn.Module):
         self.temperature = temperature
 
     def forward(self, p: Tensor, t: Tensor, negatives: Keys | None) -> Tensor:
-        """Prediction (N, D), positive (N, D) and negatives (M, D) to a scalar."""
+        """Maps predictions (N, D), positives (N, D) and negatives (M, D) to a scalar."""
         assert negatives is not None
         p, t = normalize(p, dim=1), normalize(t, dim=1)
         positive = (p * t).sum(dim=1, keepdim=True) / self.temperature  # (N, 1)
         negative = p @ negatives.keys.T / self.temperature  # (N, M)
-        if negatives.own is not None:
-            negative = negative.masked_fill(negatives.own, -torch.inf)
+        if negatives.same_image is not None:
+            negative = negative.masked_fill(negatives.same_image, -torch.inf)
         logits = torch.cat([positive, negative], dim=1)  # (N, 1 + M)
         return (logits.logsumexp(dim=1) - positive[:, 0]).mean()
 
 
 def build_similarity(config: SiameseConfig) -> nn.Module:
-    """The similarity that `method.similarity` names."""
+    """Builds the similarity that `method.similarity` names."""
     if config.similarity == "cosine":
         return Cosine()
     if config.similarity == "info_nce":

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from ssl_zoo.errors import Interrupted, Unfinished, UserError, in_words, printable
+from ssl_zoo.errors import Interrupted, Unfinished, UserError, describe_os_error, printable
 from ssl_zoo.hardware.out_of_memory import lack_of_memory
 from ssl_zoo.terminal.signals import sigterm_interrupts
 
@@ -63,7 +63,7 @@ def exit_status(action: Callable[[], None], verb: str) -> int:
         # Memory that ran out, whoever noticed it; or a full or broken disk, whichever file it met first.
         message = lack_of_memory(error, verb)
         if message is None and isinstance(error, OSError):
-            message = in_words(error)
+            message = describe_os_error(error)
         if message is None:
             raise
         _complain(message)

@@ -108,7 +108,7 @@ def shuffled_keys(rank: int, shuffle: bool) -> dict[str, torch.Tensor]:
     weights = _state(method)
     torch.manual_seed(7)
     half = slice(rank * IMAGES // 2, (rank + 1) * IMAGES // 2)
-    return {"keys": gather(method._copied(view[half])), **weights}
+    return {"keys": gather(method._encode_target(view[half])), **weights}
 
 
 def coupled(rank: int) -> dict[str, torch.Tensor]:
