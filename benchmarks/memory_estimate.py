@@ -147,8 +147,8 @@ at commit `{commit}` with {versions}, on {cores} CPU cores in {precision}.
 
 def report(found: Sequence[Found], command: str) -> str:
     """The results as a page in Markdown."""
+    from ssl_zoo.build import hardware_for
     from ssl_zoo.config.compose import compose
-    from ssl_zoo.hardware.device import plan
 
     used = versions()
     text = HEADER.format(
@@ -156,7 +156,7 @@ def report(found: Sequence[Found], command: str) -> str:
         commit=git_commit(),
         versions=", ".join(f"{name} {used[name]}" for name in ("python", "torch")),
         cores=os.cpu_count(),
-        precision=plan(compose()).precision,
+        precision=hardware_for(compose()).precision,
     )
     for one in found:
         text += (

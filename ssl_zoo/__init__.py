@@ -14,6 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ssl_zoo.build import build_method
     from ssl_zoo.config.compose import compose
     from ssl_zoo.config.registries import register
     from ssl_zoo.config.schema import MethodConfig, ProjectorConfig, RunConfig, SiameseConfig, section
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from ssl_zoo.runs.result import Result
     from ssl_zoo.runs.saved_run import SavedRun, open_run
     from ssl_zoo.suites.run import bench
-    from ssl_zoo.training.prepare import build_method
     from ssl_zoo.training.run import run, train
 
 __version__ = "0.1.0"
@@ -61,7 +61,7 @@ _HOMES = {
     "RunConfig": "config.schema",
     "SiameseConfig": "config.schema",
     "section": "config.schema",
-    "build_method": "training.prepare",
+    "build_method": "build",
     "run": "training.run",
     "train": "training.run",
 }

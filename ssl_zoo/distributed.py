@@ -17,7 +17,7 @@ import torch
 from lightly.utils import dist
 from torch import Tensor
 
-__all__ = ["any_process", "average", "from_all", "from_first", "gather", "rank", "world_size"]
+__all__ = ["any_process", "average", "from_all", "from_rank_zero", "gather", "rank", "world_size"]
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ def any_process(flag: bool, device: torch.device) -> bool:
     return bool(gather(torch.tensor([flag], device=device)).any()) if world_size() > 1 else flag
 
 
-def from_first(value: object) -> object:
+def from_rank_zero(value: object) -> object:
     """The first process's value, for all."""
     if world_size() == 1:
         return value

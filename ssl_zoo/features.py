@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ssl_zoo.augment import normalize
 from ssl_zoo.data import Split
-from ssl_zoo.hardware.device import Plan
+from ssl_zoo.hardware.device import Hardware
 
 __all__ = ["BATCH", "extract", "full_precision"]
 
@@ -23,7 +23,7 @@ def extract(
     size: int,
     mean: Sequence[float],
     std: Sequence[float],
-    hardware: Plan,
+    hardware: Hardware,
     batch: int = BATCH,
 ) -> Iterator[Tensor]:
     """Yields the features of a split in its order, (n, F) float32 on the device, n at most `batch`.

@@ -28,7 +28,6 @@ LAZY = {
     "ssl_zoo/suites/files.py": "reports",
     "ssl_zoo/suites/run.py": "reports",
     "ssl_zoo/suites/trial.py": "reports",
-    "ssl_zoo/training/launch.py": "training",
 }
 
 

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from ssl_zoo.backbone import _announce_download, build_backbone
+from ssl_zoo.build import hardware_for
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.schema import BackboneConfig
 from ssl_zoo.errors import UserError
-from ssl_zoo.hardware.device import plan
 
 
 @pytest.mark.parametrize(
@@ -108,6 +108,6 @@ def test_strides_over_single_pixels_are_seen_and_avoid_bf16_on_a_cpu() -> None:
     assert small.strides_single_pixels
     assert not build_backbone(BackboneConfig(name="resnet10t", stem="small"), 1, 16).strides_single_pixels
     config = compose(["trainer.accelerator=cpu"])
-    assert plan(config, strides_single_pixels=True).precision == "fp32"
+    assert hardware_for(config, strides_single_pixels=True).precision == "fp32"
     with pytest.raises(UserError, match="strides over single pixels"):
-        plan(compose(["trainer.accelerator=cpu", "precision=bf16"]), strides_single_pixels=True)
+        hardware_for(compose(["trainer.accelerator=cpu", "precision=bf16"]), strides_single_pixels=True)

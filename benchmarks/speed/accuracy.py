@@ -28,9 +28,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import ssl_zoo
+from ssl_zoo.build import hardware_for
 from ssl_zoo.config.compose import compose
 from ssl_zoo.data import load_data
-from ssl_zoo.hardware.device import plan
 from ssl_zoo.runs.checkpoints import LAST
 from ssl_zoo.training.measure import Evaluator
 
@@ -122,7 +122,7 @@ def _score(options: argparse.Namespace, path: str, seed: int) -> Run:
         method = ssl_zoo.build_method(chosen)
         saved = torch.load(last, weights_only=True)["state_dict"]
         method.load_state_dict({name.removeprefix("method."): tensor for name, tensor in saved.items()})
-        scores = Evaluator(config, data, plan(config)).measure(method).scores
+        scores = Evaluator(config, data, hardware_for(config)).measure(method).scores
         assert scores.probe is not None
         kept.write_text(json.dumps({"knn": scores.knn_top1, "linear": scores.probe.mean}))
     result: Run = json.loads((folder / "result.json").read_text())

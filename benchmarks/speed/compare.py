@@ -32,9 +32,9 @@ from typing import Any
 
 import torch
 
+from ssl_zoo.build import hardware_for
 from ssl_zoo.config.compose import compose
 from ssl_zoo.errors import UserError, unknown_name
-from ssl_zoo.hardware.device import plan
 from ssl_zoo.runs.result import environment
 
 from . import lightly_way
@@ -102,7 +102,7 @@ def compare(options: argparse.Namespace) -> Report:
     names = _checked(options, config)
     cores = available_cores(options.threads)
     workers = len(cores) if options.workers is None else options.workers
-    device = plan(config)
+    device = hardware_for(config)
     load = os.getloadavg()[0]
     views_per_step = config.batch_size * len(config.views)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as running:

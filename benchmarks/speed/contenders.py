@@ -95,11 +95,12 @@ def _bare(
     import torch
 
     from ssl_zoo.augment import Augment
+    from ssl_zoo.build import build_method
     from ssl_zoo.config.compose import compose
     from ssl_zoo.parts.schedule import Progress
     from ssl_zoo.training.fit import compile_encoders
     from ssl_zoo.training.optim import build_optimizer
-    from ssl_zoo.training.prepare import build_method, prepare
+    from ssl_zoo.training.prepare import prepare
 
     from .step_clock import synchronizer
 

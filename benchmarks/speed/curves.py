@@ -30,11 +30,10 @@ from matplotlib.figure import Figure
 
 import ssl_zoo
 from ssl_zoo.augment import Augment
+from ssl_zoo.build import hardware_for, to_device
 from ssl_zoo.config.compose import compose
-from ssl_zoo.hardware.device import plan
 from ssl_zoo.parts.schedule import Progress
 from ssl_zoo.training.optim import build_optimizer
-from ssl_zoo.training.prepare import placed
 
 BASE = ("data=cifar10", "recipe=null", "backbone.name=resnet18", "augment.size=32", "batch_size=64")
 
@@ -70,11 +69,11 @@ CURVES = (
 def training_step(overrides: tuple[str, ...]) -> Callable[[], None]:
     """The training step of a run, without a trainer, on random images."""
     config = compose([*BASE, *overrides])
-    hardware = plan(config)
+    hardware = hardware_for(config)
     size = config.augment.size
     images = torch.randint(0, 256, (config.batch_size, config.data.channels, size, size), dtype=torch.uint8)
     index = torch.arange(config.batch_size)
-    method = placed(config, ssl_zoo.build_method([*BASE, *overrides]), hardware)
+    method = to_device(config, ssl_zoo.build_method([*BASE, *overrides]), hardware)
     method.allocate(config.batch_size)
     method.train()
     augment = Augment(config.views, config.data.mean, config.data.std)

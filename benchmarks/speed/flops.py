@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from ssl_zoo.build import build_method
 from ssl_zoo.config.compose import compose
-from ssl_zoo.training.prepare import build_method
 
 __all__ = ["PEAKS", "flops_per_view", "peak_flops"]
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
+from ssl_zoo.build import hardware_for
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import Interrupted, UserError
-from ssl_zoo.hardware.device import plan
 from ssl_zoo.training.fit import fit
 from ssl_zoo.training.prepare import prepare
 from ssl_zoo.training.run import peak_memory_mb
@@ -73,7 +73,7 @@ def quick(overrides: Sequence[str] = (), *, steps: int = 32, least: float = 1.0,
     config = compose(overrides or WORDS)
     check_single(config)
     # On a GPU the rate is measured first, then the parts, whose clock waits for the device again and again.
-    turns = 2 if plan(config).device.type == "cuda" else 1
+    turns = 2 if hardware_for(config).device.type == "cuda" else 1
     order = Order(untimed=3, steps=steps, least=least, most=most)
     reports: list[dict[str, Any]] = []
 

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 import torch
 from rich.table import Table
 
+from ssl_zoo.build import hardware_for
 from ssl_zoo.config.compose import compose, group_dirs
 from ssl_zoo.config.registries import METHODS
 from ssl_zoo.errors import UserError
-from ssl_zoo.hardware.device import COMPILE, plan
+from ssl_zoo.hardware.device import COMPILE
 from ssl_zoo.runs.result import environment, unmet_requirements
 from ssl_zoo.terminal.console import Console, styled
 
@@ -21,7 +22,7 @@ __all__ = ["show", "show_speed"]
 
 def show() -> None:
     """Prints what a report of a problem should contain."""
-    chosen = plan(compose())
+    chosen = hardware_for(compose())
     found = environment(chosen)
     table = Table(box=None, show_header=False, padding=(0, 2))
     rows = {

@@ -17,7 +17,7 @@ from ssl_zoo.embedding.images import Images, images_of
 from ssl_zoo.embedding.schema import EmbedConfig
 from ssl_zoo.embedding.stream import Settings
 from ssl_zoo.errors import UserError
-from ssl_zoo.hardware.device import Plan, plan_for, use_threads
+from ssl_zoo.hardware.device import Hardware, choose_hardware, use_threads
 from ssl_zoo.method import Encoder
 from ssl_zoo.runs.result import environment
 from ssl_zoo.runs.saved_run import SavedRun, open_run
@@ -38,7 +38,7 @@ class Job:
     images: Images
     skipped: tuple[str, ...]  # files that were seen to be unreadable before any was decoded
     settings: Settings
-    hardware: Plan
+    hardware: Hardware
     record: dict[str, Any]  # what the features are of and how they are computed: the metadata
 
 
@@ -87,8 +87,8 @@ def prepare(options: EmbedConfig, about_data: Sequence[str]) -> Job:
     )
 
 
-def _hardware(options: EmbedConfig) -> Plan:
-    plan = plan_for(options.accelerator, "fp32" if options.precision == "auto" else options.precision)
+def _hardware(options: EmbedConfig) -> Hardware:
+    plan = choose_hardware(options.accelerator, "fp32" if options.precision == "auto" else options.precision)
     use_threads(options.threads)
     return plan
 
@@ -101,7 +101,7 @@ def _encoder(run: SavedRun, options: EmbedConfig, size: int) -> nn.Module:
     return Encoder(backbone, run.method(trained=trained).encoder.projector).eval()
 
 
-def _width(encoder: nn.Module, channels: int, size: int, hardware: Plan) -> int:
+def _width(encoder: nn.Module, channels: int, size: int, hardware: Hardware) -> int:
     """The numbers of an image, seen rather than trusted."""
     try:
         with torch.inference_mode():
@@ -121,7 +121,7 @@ def _record(
     images: Images,
     size: int,
     width: int,
-    hardware: Plan,
+    hardware: Hardware,
 ) -> dict[str, Any]:
     """What the features are of and how they are computed: the metadata, and what a continuation is compared with."""
     here = environment(hardware)

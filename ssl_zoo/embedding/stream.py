@@ -14,7 +14,7 @@ from ssl_zoo.data import FileSplit, ForgivingSplit
 from ssl_zoo.embedding.images import Images
 from ssl_zoo.errors import UserError
 from ssl_zoo.features import extract
-from ssl_zoo.hardware.device import Plan
+from ssl_zoo.hardware.device import Hardware
 
 __all__ = ["Batch", "Settings", "stream"]
 
@@ -40,7 +40,7 @@ class Batch(NamedTuple):
 
 
 def stream(
-    encoder: nn.Module, images: Images, done: int, settings: Settings, hardware: Plan
+    encoder: nn.Module, images: Images, done: int, settings: Settings, hardware: Hardware
 ) -> Generator[Batch, None, None]:
     """Yields the features of all images but the first `done`.
 

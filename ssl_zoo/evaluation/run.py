@@ -23,7 +23,7 @@ from ssl_zoo.evaluation.schema import SECTIONS, EvalConfig
 from ssl_zoo.evaluation.task import Labelled, Outcome, Task
 from ssl_zoo.files.folders import check_writable
 from ssl_zoo.files.writing import write_json
-from ssl_zoo.hardware.device import plan_for, use_threads
+from ssl_zoo.hardware.device import choose_hardware, use_threads
 from ssl_zoo.runs.result import environment
 from ssl_zoo.terminal.console import Console, styled
 
@@ -57,7 +57,7 @@ def _evaluate(overrides: Sequence[str], console: Console) -> list[dict[str, Any]
     configs, run, views, named = compose_evaluations(overrides)
     first = configs[0]
     use_threads(first.threads)
-    hardware = plan_for(first.accelerator, "fp32" if first.precision == "auto" else first.precision)
+    hardware = choose_hardware(first.accelerator, "fp32" if first.precision == "auto" else first.precision)
     data = next((load_data(config.data) for config in configs if config.data is not None), None)
     if data is not None and data.bank is None and not named:
         configs, run, views, _ = compose_evaluations([*overrides, "protocol=label_free"])
@@ -67,7 +67,7 @@ def _evaluate(overrides: Sequence[str], console: Console) -> list[dict[str, Any]
     training = hardware
     if any(config.kind in TRAINS for config in configs):
         strider = subject.identity["backbone"] if subject.strides_single_pixels else None
-        training = plan_for(first.accelerator, first.precision, strider=strider, size=reader.size)
+        training = choose_hardware(first.accelerator, first.precision, strider=strider, size=reader.size)
     folder = subject.folder if first.out is None else Path(first.out).expanduser()
     check_writable(folder, "results go into a folder that can be written to", "set out=FOLDER")
 

@@ -15,7 +15,7 @@ from ssl_zoo.data import Data, Split
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.schema import EvalConfig
 from ssl_zoo.features import extract
-from ssl_zoo.hardware.device import Plan
+from ssl_zoo.hardware.device import Hardware
 
 __all__ = ["Labelled", "Outcome", "Subject", "Task"]
 
@@ -59,8 +59,8 @@ class Task:
     config: EvalConfig
     subject: Subject
     data: Data | None  # None for detection
-    hardware: Plan  # of features: fp32 unless another precision is asked for
-    training: Plan  # of what trains: the fastest precision that computes rightly
+    hardware: Hardware  # of features: fp32 unless another precision is asked for
+    training: Hardware  # of what trains: the fastest precision that computes rightly
     say: Callable[[str], None] = field(default=lambda line: None)
     shared: dict[str, Labelled] = field(default_factory=dict)  # by the protocols of a command
     holds_features: bool = False  # one of them needs all features at once, so that none need stream them

@@ -1,4 +1,4 @@
-"""What the machine can do, and what `auto` makes of it."""
+"""Device, precision and compilation: what the machine offers, and what `auto` chooses of it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 import torch
 
-from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError
 
-__all__ = ["COMPILE", "Plan", "cpu_has_bf16", "pick_device", "plan", "plan_for", "use_threads"]
+__all__ = ["COMPILE", "Hardware", "choose_hardware", "cpu_has_bf16", "pick_device", "use_threads"]
 
 # Seen with torch 2.15 on one core: ResNet-18 at 32 pixels took 56 s to compile and then trained 5 to 15 % faster,
 # the backbone of digits 40 s and 10 %. On a GPU it hasn't been measured. A decision by the clock would give the same
@@ -22,7 +21,7 @@ COMPILE = (
 LIGHTNING = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
-class Plan(NamedTuple):
+class Hardware(NamedTuple):
     """Where and how a run computes, and why so."""
 
     device: torch.device
@@ -37,7 +36,7 @@ class Plan(NamedTuple):
 
     @property
     def dtype(self) -> torch.dtype | None:
-        """What autocast computes in; None in fp32, which needs none."""
+        """The type that autocast computes in; None in fp32, which needs none."""
         return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
 
 
@@ -48,15 +47,15 @@ def cpu_has_bf16() -> bool:
 
 
 def pick_device(accelerator: str) -> torch.device:
-    """The device that `accelerator` names; `auto` takes a GPU where there is one.
+    """Returns the device that `accelerator` names; `auto` takes a GPU where there is one.
 
     Raises:
         UserError: this machine has no such device.
     """
-    there = {"gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    kind = next(name for name, usable in there.items() if usable) if accelerator == "auto" else accelerator
-    if not there[kind]:
-        have = ", ".join(name for name, usable in there.items() if usable)
+    usable = {"gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    kind = next(name for name, has in usable.items() if has) if accelerator == "auto" else accelerator
+    if not usable[kind]:
+        have = ", ".join(name for name, has in usable.items() if has)
         raise UserError(
             f"accelerator={kind} is not on this machine, which has {have}; use auto or one of them"
         )
@@ -78,40 +77,22 @@ def use_threads(threads: int | None, key: str = "threads") -> None:
         torch.set_num_threads(threads)
 
 
-def plan(config: RunConfig, *, strides_single_pixels: bool = False) -> Plan:
-    """Decides device, precision and whether to compile.
-
-    Args:
-        config: of the run.
-        strides_single_pixels: whether the backbone has a strided convolution over 1 x 1 maps. On a CPU the
-            bf16 weight gradient of such a convolution is uninitialised memory (seen in torch 2.15).
-
-    Raises:
-        UserError: the device or the precision asked for is not there, or would compute garbage.
-    """
-    return plan_for(
-        config.trainer.accelerator,
-        config.precision,
-        strider=config.backbone.name if strides_single_pixels else None,
-        size=config.augment.size,
-        compiles=config.compile is True,  # auto: see COMPILE
-    )
-
-
-def plan_for(
+def choose_hardware(
     accelerator: str, precision: str, *, strider: str | None = None, size: int = 0, compiles: bool = False
-) -> Plan:
-    """`plan`, of values by themselves.
+) -> Hardware:
+    """Decides device and precision.
 
     Args:
         accelerator: auto, cpu, gpu or mps.
         precision: auto, fp32, bf16 or fp16.
-        strider: the name of a backbone that strides over single pixels; None: it does not, or nothing is trained.
+        strider: the name of a backbone that has a strided convolution over 1 x 1 maps; None: it has none, or nothing
+            is trained. On a CPU the bf16 weight gradient of such a convolution is uninitialised memory (seen in
+            torch 2.15).
         size: pixels, for the message.
         compiles: whether to compile.
 
     Raises:
-        UserError: as `plan`.
+        UserError: the device or the precision asked for is not there, or would compute garbage.
     """
     device = pick_device(accelerator)
     if device.type == "cuda":
@@ -132,9 +113,9 @@ def plan_for(
             "bf16 gradients are wrong on a CPU where a convolution strides over single pixels",
         )
     if precision == "auto":
-        return Plan(device, "bf16" if native else "fp32", why, compiles)
+        return Hardware(device, "bf16" if native else "fp32", why, compiles)
     if precision == "fp16" and device.type != "cuda":
         raise UserError(
             f"precision=fp16 needs a GPU, and the run is on {device.type}; use precision=bf16 or fp32"
         )
-    return Plan(device, precision, "asked for", compiles)
+    return Hardware(device, precision, "asked for", compiles)

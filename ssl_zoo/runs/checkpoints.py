@@ -20,8 +20,8 @@ from ssl_zoo.runs.run_files import LAST
 
 __all__ = ["LAST", "PREVIOUS", "STAMP", "CheckpointFiles", "Damaged", "Position", "read", "set_aside"]
 
-PREVIOUS, SAVING, DAMAGED = "previous.ckpt", "saving.ckpt", "damaged.ckpt"
 STAMP = "ssl_zoo"  # the key in a checkpoint under which a run leaves its configuration
+PREVIOUS, SAVING, DAMAGED = "previous.ckpt", "saving.ckpt", "damaged.ckpt"
 
 
 class Position(NamedTuple):

@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from ssl_zoo.files.writing import write_json
 
 if TYPE_CHECKING:
-    from ssl_zoo.hardware.device import Plan
+    from ssl_zoo.hardware.device import Hardware
 
 __all__ = ["Baselines", "Result", "environment", "git_commit", "unmet_requirements", "versions"]
 
@@ -138,7 +138,7 @@ def git_commit() -> str | None:
     return commit + ("+changes" if changes.stdout.strip() else "")
 
 
-def environment(plan: Plan) -> dict[str, Any]:
+def environment(plan: Hardware) -> dict[str, Any]:
     """What `environment.json` says of the machine."""
     device = plan.device
     cuda = device.type == "cuda"

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 import yaml
 
+from ssl_zoo.build import build
 from ssl_zoo.config.compose import from_mapping
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.method import Encoder
-from ssl_zoo.training.prepare import build
 
 __all__ = ["passes_per_image"]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from ssl_zoo.errors import Interrupted, Unfinished, UserError, describe_os_error, printable
-from ssl_zoo.hardware.out_of_memory import lack_of_memory
+from ssl_zoo.terminal.out_of_memory import lack_of_memory
 from ssl_zoo.terminal.signals import sigterm_interrupts
 
 __all__ = ["discard", "exit_status", "prepare", "write"]

@@ -35,14 +35,14 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
         Interrupted: Ctrl-C or SIGTERM; the run is saved.
     """
     config, views = ready.config, ready.config.views
-    loader = ready.data.train.train_loader(config.batch_size, views, seed=config.seed, part=ready.place)
+    loader = ready.data.train.train_loader(config.batch_size, views, seed=config.seed, part=ready.process)
     loader.device = device = ready.hardware.device
     loader.set_position(*ready.position)
     augment = Augment(views, config.data.mean, config.data.std)
     module = TrainingModule(config, ready.method, augment, images=len(ready.data.train), batches=len(loader))
     recorder = Recorder(
         ready.run_dir,
-        ready.place,
+        ready.process,
         ready.evaluator,
         monitor=config.monitor,
         trainer=config.trainer,

@@ -19,10 +19,10 @@ from torch import Tensor
 from torch._subclasses import FakeTensorMode
 from torch._subclasses.fake_tensor import FakeTensor
 
-from ssl_zoo.build import assemble
+from ssl_zoo.build import assemble, hardware_for
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import Data, MemorySplit
-from ssl_zoo.hardware.device import Plan, plan
+from ssl_zoo.hardware.device import Hardware
 from ssl_zoo.hardware.live_bytes import LiveBytes
 from ssl_zoo.method import Method
 from ssl_zoo.parts.fifo import Fifo
@@ -72,7 +72,7 @@ def footprint(config: RunConfig, data: Data) -> Footprint:
     with _imagined() as live:
         method, backbone = assemble(own, data.channels)
         method.allocate(len(data.train))
-        hardware = plan(config, strides_single_pixels=backbone.strides_single_pixels)
+        hardware = hardware_for(config, strides_single_pixels=backbone.strides_single_pixels)
         if hardware.device.type == "cpu" and hardware.precision == "bf16":
             use_matmul_convolutions(method)
         for module in method.modules():
@@ -107,7 +107,9 @@ def _copy(tensor: Any, memo: dict[int, Any]) -> Any:
     return copied.requires_grad_(tensor.requires_grad)
 
 
-def _step(config: RunConfig, method: Method, hardware: Plan, live: LiveBytes, data: Data) -> tuple[int, int]:
+def _step(
+    config: RunConfig, method: Method, hardware: Hardware, live: LiveBytes, data: Data
+) -> tuple[int, int]:
     """The most that is alive in a training step that is not the first, and what stays from one to the next."""
     processes = config.trainer.processes
     images = config.batch_size // processes

@@ -1,8 +1,8 @@
-"""Training in several processes: which of them this one is, and starting the others on this machine.
+"""Training in several processes: the rank of this one, and the start of the others on this machine.
 
-One command starts them all: the process that the user started is the first, and it starts the rest with the
+One command starts them all: the process that the user started has rank zero, and it starts the rest with the
 complete configuration once that has been checked. Lightning's own launcher would run the user's script anew,
-which a notebook has not and a test runner must not. Started by torchrun, or by srun with one task per
+which a notebook does not have and a test runner must not run. Started by torchrun, or by srun with one task per
 process, nothing is started here. With several machines and neither of these, the same command runs on each,
 with NODE_RANK, MASTER_ADDR and MASTER_PORT set.
 """
@@ -28,48 +28,48 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
-from ssl_zoo.config.compose import from_mapping, to_mapping
+from ssl_zoo.config.compose import to_mapping
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.hardware.device import pick_device
-from ssl_zoo.hardware.out_of_memory import lack_of_memory, lacks_memory
+from ssl_zoo.terminal.out_of_memory import lack_of_memory, lacks_memory
 
-__all__ = ["Place", "cluster", "follow", "launcher", "place", "started"]
+__all__ = ["PREFIX", "Process", "cluster", "launched", "launcher", "this_process"]
 
-SAYS = "ssl-zoo: "  # what a message to the user begins with
+PREFIX = "ssl-zoo: "  # of a message to the user
 MOMENT = 30.0  # seconds in which a failing process gets to its end, on a busy machine too
 
 
-class Place(NamedTuple):
-    """Which process this is."""
+class Process(NamedTuple):
+    """This process among those of the run."""
 
     rank: int
-    world: int
+    world_size: int
 
     @property
-    def first(self) -> bool:
-        """Whether it is the one that measures, writes and speaks."""
+    def rank_zero(self) -> bool:
+        """Whether it is the one that measures, writes and logs."""
         return self.rank == 0
 
 
-def place(config: RunConfig) -> Place:
-    """This process's place among those that the configuration asks for.
+def this_process(config: RunConfig) -> Process:
+    """Returns this process's rank among the processes that the configuration asks for.
 
     Raises:
         UserError: there are not so many devices, the batch cannot be divided among them, or what started the
             processes started another number of them.
     """
     trainer = config.trainer
-    world = trainer.processes
+    world_size = trainer.processes
     by = launcher(config)
-    if by == "torchrun" and os.environ["WORLD_SIZE"] != str(world):
+    if by == "torchrun" and os.environ["WORLD_SIZE"] != str(world_size):
         raise UserError(
             f"trainer.devices * trainer.num_nodes must be the number of processes that torchrun started, "
-            f"{os.environ['WORLD_SIZE']}; received {trainer.devices} * {trainer.num_nodes}; say trainer.devices=N for "
+            f"{os.environ['WORLD_SIZE']}; received {trainer.devices} * {trainer.num_nodes}; set trainer.devices=N for "
             "N processes on a machine"
         )
-    if world == 1:
-        return Place(0, 1)
+    if world_size == 1:
+        return Process(0, 1)
     missing = [name for name in ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
     if trainer.num_nodes > 1 and by == "itself" and missing:
         raise UserError(
@@ -78,52 +78,53 @@ def place(config: RunConfig) -> Place:
             "set them, or trainer.num_nodes=1"
         )
     kind = pick_device(trainer.accelerator).type
-    there = {"cuda": torch.cuda.device_count(), "cpu": os.cpu_count() or 1}.get(kind, 1)
-    if trainer.devices > there:
+    available = {"cuda": torch.cuda.device_count(), "cpu": os.cpu_count() or 1}.get(kind, 1)
+    if trainer.devices > available:
         raise UserError(
-            f"trainer.devices must be at most what this machine has, {there} ({kind}); received {trainer.devices}; "
-            f"set trainer.devices={there}"
+            f"trainer.devices must be at most what this machine has, {available} ({kind}); received {trainer.devices}; "
+            f"set trainer.devices={available}"
         )
-    if config.batch_size % world:
+    if config.batch_size % world_size:
         raise UserError(
-            f"batch_size counts the images of all processes and must be a multiple of their number, {world}; received "
-            f"{config.batch_size}; set batch_size={max(2, config.batch_size // world) * world}"
+            f"batch_size counts the images of all processes and must be a multiple of their number, {world_size}; "
+            f"received {config.batch_size}; set batch_size={max(2, config.batch_size // world_size) * world_size}"
         )
-    if config.batch_size == world:
+    if config.batch_size == world_size:
         raise UserError(
-            f"batch_size must give each process 2 images or more; received {config.batch_size} for {world} "
-            f"processes; set batch_size={2 * world}"
+            f"batch_size must give each process 2 images or more; received {config.batch_size} for {world_size} "
+            f"processes; set batch_size={2 * world_size}"
         )
     if kind == "cuda":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    return Place(_rank(by, trainer.devices), world)
+    return Process(_rank(by, trainer.devices), world_size)
 
 
 def launcher(config: RunConfig) -> str:
-    """What starts the processes: torchrun, slurm (srun with one task per process), or the run itself."""
-    world = config.trainer.processes
+    """Names what starts the processes: torchrun, slurm (srun with one task per process), or the run itself."""
+    world_size = config.trainer.processes
     if "TORCHELASTIC_RUN_ID" in os.environ:
         return "torchrun"
     tasks = os.environ.get("SLURM_NTASKS")
-    return "slurm" if world > 1 and tasks == str(world) and "SLURM_PROCID" in os.environ else "itself"
+    return (
+        "slurm" if world_size > 1 and tasks == str(world_size) and "SLURM_PROCID" in os.environ else "itself"
+    )
 
 
 def cluster(config: RunConfig) -> ClusterEnvironment:
-    """What starts the processes, for Lightning, which would guess otherwise: any SLURM job is srun's to it."""
+    """Returns what starts the processes, for Lightning, which takes any SLURM job for one that srun started."""
     kinds = {"torchrun": TorchElasticEnvironment, "slurm": SLURMEnvironment, "itself": LightningEnvironment}
-    made: ClusterEnvironment = kinds[launcher(config)]()
-    return made
+    environment: ClusterEnvironment = kinds[launcher(config)]()
+    return environment
 
 
 def _rank(by: str, devices: int) -> int:
-    here = os.environ
     if by != "itself":
-        return int(here["RANK" if by == "torchrun" else "SLURM_PROCID"])
-    return int(here.get("NODE_RANK", "0")) * devices + int(here.get("LOCAL_RANK", "0"))
+        return int(os.environ["RANK" if by == "torchrun" else "SLURM_PROCID"])
+    return int(os.environ.get("NODE_RANK", "0")) * devices + int(os.environ.get("LOCAL_RANK", "0"))
 
 
 @contextmanager
-def started(config: RunConfig) -> Iterator[None]:
+def launched(config: RunConfig) -> Iterator[None]:
     """Runs the other processes of this machine for the time of the block, where nothing else starts them.
 
     If one of them fails this process ends as well: waiting for it would have no end.
@@ -132,9 +133,9 @@ def started(config: RunConfig) -> Iterator[None]:
         UserError: another process has met an error of the user's, such as a file that cannot be read.
     """
     before = dict(os.environ)
-    follows = "LOCAL_RANK" in os.environ  # this process has itself been started
-    alone = config.trainer.devices == 1 or follows or launcher(config) != "itself"
-    others = [] if alone else _start(config)
+    was_started = "LOCAL_RANK" in os.environ
+    starts_none = config.trainer.devices == 1 or was_started or launcher(config) != "itself"
+    others = [] if starts_none else _start(config)
     over = threading.Event()
     if others:
         threading.Thread(target=_watch, args=(others, over), daemon=True).start()
@@ -169,19 +170,19 @@ class _Other(NamedTuple):
     errors: IO[str]
 
     def failure(self) -> Exception | None:
-        """Why it ended, if it ended badly."""
+        """Returns why it ended, if it ended badly."""
         if self.process.poll() in (None, 0):
             return None
         self.errors.seek(0)
-        said = self.errors.read()
+        text = self.errors.read()
         if self.process.returncode == 2:
-            return UserError(said.rpartition(SAYS)[2].strip())
-        if self.process.returncode == -9 or lacks_memory(said):  # -9: the kernel ends what takes too much
+            return UserError(text.rpartition(PREFIX)[2].strip())
+        if self.process.returncode == -9 or lacks_memory(text):  # -9: the kernel ends what takes too much
             return MemoryError(
                 f"process {self.rank} of the training was refused memory, or was killed for it"
             )
         return RuntimeError(
-            f"process {self.rank} of the training ended with status {self.process.returncode}\n{said[-3000:]}"
+            f"process {self.rank} of the training ended with status {self.process.returncode}\n{text[-3000:]}"
         )
 
 
@@ -199,26 +200,25 @@ def _start(config: RunConfig) -> list[_Other]:
             stdout=errors,
             stderr=errors,
             text=True,
-            start_new_session=True,  # Ctrl-C reaches the first process alone, which tells the others
+            start_new_session=True,  # Ctrl-C reaches rank zero alone, which stops the others
         )
         assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError), process.stdin:  # it has ended already: _watch says why
+        with contextlib.suppress(BrokenPipeError), process.stdin:  # it has ended already: _watch reports why
             process.stdin.write(json.dumps(to_mapping(config)))
         others.append(_Other(rank, process, errors))
     return others
 
 
-def _environment(world: int) -> dict[str, str]:
+def _environment(world_size: int) -> dict[str, str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    here = os.environ
     return {
         "LOCAL_RANK": "0",
-        "NODE_RANK": here.get("NODE_RANK", "0"),
-        "WORLD_SIZE": str(world),
-        "MASTER_ADDR": here.get("MASTER_ADDR", "127.0.0.1"),
-        "MASTER_PORT": here.get("MASTER_PORT", port),
+        "NODE_RANK": os.environ.get("NODE_RANK", "0"),
+        "WORLD_SIZE": str(world_size),
+        "MASTER_ADDR": os.environ.get("MASTER_ADDR", "127.0.0.1"),
+        "MASTER_PORT": os.environ.get("MASTER_PORT", port),
         "OMP_NUM_THREADS": str(torch.get_num_threads()),
     }
 
@@ -245,7 +245,7 @@ def _watch(others: list[_Other], over: threading.Event) -> None:
             if failure is not None and not over.wait(10.0):  # time for the error to come through by itself
                 for rest in others:
                     rest.process.kill()
-                sys.stderr.write(f"{SAYS}{failure}\n")
+                sys.stderr.write(f"{PREFIX}{failure}\n")
                 sys.stderr.flush()
                 os._exit(2 if isinstance(failure, UserError) else 1)
 
@@ -253,28 +253,3 @@ def _watch(others: list[_Other], over: threading.Event) -> None:
 def _leave_group() -> None:
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
-
-
-def follow(parent: int) -> None:
-    """What a started process does: takes its part in the run whose configuration comes through stdin.
-
-    Args:
-        parent: the process that started it, with which it ends; told, as it may be gone before one could ask.
-    """
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    config = from_mapping(json.load(sys.stdin))
-    from ssl_zoo.training.run import run
-
-    try:
-        run(config, silent=True)
-    except Interrupted:
-        sys.exit(0)  # agreed upon by all
-    except UserError as error:
-        sys.stderr.write(f"{SAYS}{error}\n")
-        sys.exit(2)
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)

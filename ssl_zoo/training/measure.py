@@ -22,7 +22,7 @@ from ssl_zoo.data import Data, FileSplit, ForgivingSplit, Split
 from ssl_zoo.data.sampling import random_subset
 from ssl_zoo.errors import UserError
 from ssl_zoo.features import full_precision
-from ssl_zoo.hardware.device import Plan
+from ssl_zoo.hardware.device import Hardware
 from ssl_zoo.method import Method
 from ssl_zoo.monitors.collapse import Diagnostics, diagnose
 from ssl_zoo.monitors.knn import knn_top1, usual_k
@@ -71,7 +71,7 @@ class Evaluator:
         UserError: `monitor.knn.k` is larger than the bank.
     """
 
-    def __init__(self, config: RunConfig, data: Data, hardware: Plan) -> None:
+    def __init__(self, config: RunConfig, data: Data, hardware: Hardware) -> None:
         self.config = config
         self.data = data
         self.device = hardware.device

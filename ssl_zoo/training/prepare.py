@@ -1,4 +1,4 @@
-"""All that a run needs, built and checked before anything is created on disk."""
+"""Builds and checks all that a run needs, before anything is created on disk."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from pathlib import Path
 
 import torch
 
-from ssl_zoo.build import build, placed
-from ssl_zoo.config.compose import compose
+from ssl_zoo.build import build, hardware_for, to_device
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import Data, load_data
 from ssl_zoo.errors import UserError
-from ssl_zoo.hardware.device import Plan, plan, use_threads
+from ssl_zoo.hardware.device import Hardware, use_threads
 from ssl_zoo.method import Method
 from ssl_zoo.parts.batchnorm import synchronize
 from ssl_zoo.runs.checkpoints import Position
-from ssl_zoo.training.launch import Place, place
+from ssl_zoo.runs.directory import choose_run_dir
+from ssl_zoo.training.launch import Process, this_process
 from ssl_zoo.training.measure import Evaluator
 from ssl_zoo.training.memory_check import check_memory
-from ssl_zoo.training.resume import Saved, choose_run_dir, find_checkpoint
+from ssl_zoo.training.resume import Saved, find_checkpoint
 
-__all__ = ["Prepared", "build", "build_method", "placed", "prepare"]
+__all__ = ["Prepared", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -30,32 +30,22 @@ class Prepared:
     """A run that could begin now."""
 
     config: RunConfig
-    hardware: Plan
+    hardware: Hardware
     run_dir: Path
-    place: Place  # among the processes
+    process: Process
     saved: Saved | None  # to continue from
     data: Data
     method: Method
-    evaluator: Evaluator | None  # the first process measures
+    evaluator: Evaluator | None  # measures, in the process of rank zero
 
     @property
     def position(self) -> Position:
-        """Where the training begins."""
+        """The position at which the training begins."""
         return Position(0, 0) if self.saved is None else self.saved.position
 
     def untrained(self) -> Method:
-        """The method as it was before its training, built anew from the seed."""
-        return placed(self.config, build(self.config, self.data.channels)[0], self.hardware)
-
-
-def build_method(overrides: tuple[str, ...] | list[str] = ()) -> Method:
-    """Builds a method with its backbone, untrained: `ssl_zoo.build_method(["method=byol"])`.
-
-    The number of channels and the image size follow `data.channels` and `augment.size`; the weights follow
-    `seed`. A method with a memory needs `method.allocate(number of images)` before its first loss.
-    """
-    config = compose(overrides)
-    return build(config, config.data.channels)[0]
+        """Builds the method anew from the seed, as it was before its training."""
+        return to_device(self.config, build(self.config, self.data.channels)[0], self.hardware)
 
 
 def prepare(config: RunConfig, run_dir: Path | None = None) -> Prepared:
@@ -66,14 +56,14 @@ def prepare(config: RunConfig, run_dir: Path | None = None) -> Prepared:
         run_dir: the run directory, chosen before and locked; null: chosen here.
 
     Raises:
-        UserError: something the user said is wrong; nothing has been created.
+        UserError: the configuration is wrong; nothing has been created.
     """
-    plan(config)  # a device that is not there shows before the data is read
-    here = place(config)
+    hardware_for(config)  # a device that is not there shows before the data is read
+    process = this_process(config)
     if run_dir is None:
-        run_dir = choose_run_dir(config) if here.first else Path(config.run_dir or ".").expanduser()
+        run_dir = choose_run_dir(config) if process.rank_zero else Path(config.run_dir or ".").expanduser()
     saved = find_checkpoint(config, run_dir)
-    _set_threads(config, here)
+    _set_threads(config, process)
     data = load_data(config.data)
     _check_batch(config, len(data.train))
     if saved is not None and saved.images != len(data.train):
@@ -85,24 +75,24 @@ def prepare(config: RunConfig, run_dir: Path | None = None) -> Prepared:
         check_memory(config, data)  # before the weights take any
     method, backbone = build(config, data.channels)
     method.allocate(len(data.train))
-    hardware = plan(config, strides_single_pixels=backbone.strides_single_pixels)
-    if here.world > 1 and config.method.batch_norm == "sync":
+    hardware = hardware_for(config, strides_single_pixels=backbone.strides_single_pixels)
+    if process.world_size > 1 and config.method.batch_norm == "sync":
         synchronize(method, hardware.device)
     return Prepared(
         config=config,
         hardware=hardware,
         run_dir=run_dir,
-        place=here,
+        process=process,
         saved=saved,
         data=data,
-        method=placed(config, method, hardware),
-        evaluator=Evaluator(config, data, hardware) if here.first else None,
+        method=to_device(config, method, hardware),
+        evaluator=Evaluator(config, data, hardware) if process.rank_zero else None,
     )
 
 
-def _set_threads(config: RunConfig, here: Place) -> None:
+def _set_threads(config: RunConfig, process: Process) -> None:
     threads = config.trainer.threads
-    if threads is None and here.world > 1:
+    if threads is None and process.world_size > 1:
         threads = max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) // config.trainer.devices))
     use_threads(threads, "trainer.threads")
 

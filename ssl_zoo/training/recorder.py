@@ -23,10 +23,10 @@ from ssl_zoo.distributed import any_process, average
 from ssl_zoo.errors import Interrupted
 from ssl_zoo.files.writing import whole_file
 from ssl_zoo.runs.checkpoints import LAST
-from ssl_zoo.training.launch import Place
+from ssl_zoo.runs.directory import command_to_continue
+from ssl_zoo.training.launch import Process
 from ssl_zoo.training.measure import Evaluator, Measurement
 from ssl_zoo.training.module import TrainingModule
-from ssl_zoo.training.own_run_dir import command_to_continue
 
 __all__ = ["COLUMNS", "Recorder", "Row"]
 
@@ -45,7 +45,7 @@ class Recorder(pl.Callback):
 
     Args:
         run_dir: where to.
-        place: of this process among all.
+        process: this one among all.
         evaluator: measures the encoder; None in all processes but the first.
         monitor: how often to measure.
         trainer: how often to save and to log.
@@ -55,7 +55,7 @@ class Recorder(pl.Callback):
     def __init__(
         self,
         run_dir: Path,
-        place: Place,
+        process: Process,
         evaluator: Evaluator | None,
         *,
         monitor: MonitorConfig,
@@ -63,7 +63,7 @@ class Recorder(pl.Callback):
         say: Callable[[Row], None],
     ) -> None:
         self.run_dir = run_dir
-        self.place = place
+        self.process = process
         self.evaluator = evaluator
         self.monitor = monitor
         self.trainer = trainer
@@ -84,8 +84,8 @@ class Recorder(pl.Callback):
         self.rows, self.seconds, self.views = state_dict["rows"], state_dict["seconds"], state_dict["views"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert (trainer.global_rank, trainer.world_size) == self.place, "Lightning found other processes"
-        if self.place.first:
+        assert (trainer.global_rank, trainer.world_size) == self.process, "Lightning found other processes"
+        if self.process.rank_zero:
             # What a killed start wrote of later steps is not shown.
             self.writer = SummaryWriter(str(self.run_dir / "tensorboard"), purge_step=trainer.global_step + 1)
             self._write_rows()
@@ -117,7 +117,7 @@ class Recorder(pl.Callback):
             return  # the end of the epoch has its own turn
         steps = self.trainer.checkpoint_every_steps
         saves = steps is not None and done // accumulate % steps == 0
-        asks = self.place.world == 1 or done // accumulate % ASK_EVERY == 0
+        asks = self.process.world_size == 1 or done // accumulate % ASK_EVERY == 0
         stops = asks and any_process(self.stop_asked, pl_module.device)
         if saves or stops:
             now = time.perf_counter()
@@ -143,7 +143,11 @@ class Recorder(pl.Callback):
         self._record(row)
         trainer.should_stop = trainer.should_stop or diverged
         stops = any_process(self.stop_asked, pl_module.device)
-        if stops or done or any_process(self.place.first and self._save_is_due(epoch), pl_module.device):
+        if (
+            stops
+            or done
+            or any_process(self.process.rank_zero and self._save_is_due(epoch), pl_module.device)
+        ):
             self._save(trainer)
         if stops:
             self._stop()

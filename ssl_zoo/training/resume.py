@@ -1,29 +1,18 @@
-"""Which run directory to write to, and which checkpoint to continue from."""
+"""The checkpoint that a run continues from."""
 
 from __future__ import annotations
 
-import datetime
-import itertools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ssl_zoo.config.compose import to_mapping
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError
-from ssl_zoo.files.folders import check_writable
-from ssl_zoo.files.locks import hold, is_empty
 from ssl_zoo.runs.checkpoints import LAST, PREVIOUS, STAMP, Damaged, Position, read
 from ssl_zoo.runs.continuation import differences
 from ssl_zoo.training.optim import peak_lr, schedule_factor
 
-__all__ = [
-    "Saved",
-    "check_checkpoint",
-    "check_run_dir",
-    "choose_run_dir",
-    "find_checkpoint",
-]
+__all__ = ["Saved", "check_checkpoint", "find_checkpoint", "stretched"]
 
 
 class Saved(NamedTuple):
@@ -44,55 +33,6 @@ class DamagedCheckpoint(UserError):
             f"resume needs a checkpoint that ssl-zoo saved; '{path}' cannot be read as one ({reason})"
         )
         super().__init__(f"{self.problem}; name another, or start anew without resume")
-
-
-def choose_run_dir(config: RunConfig) -> Path:
-    """The directory of this run; nothing is created.
-
-    Raises:
-        UserError: it holds files already, and `resume` does not continue just that run; it cannot be written.
-    """
-    if config.run_dir is not None:
-        folder = Path(config.run_dir).expanduser()
-        check_run_dir(config, folder)
-        return folder
-    if config.resume == "auto":
-        raise UserError("resume=auto continues the run in run_dir, which is not set; set run_dir=FOLDER")
-    now = datetime.datetime.now().strftime("%Y-%m-%d_%H%M%S")
-    folder = Path("runs") / f"{now}-{config.data.name}-{config.method.name}-s{config.seed}"
-    return next(place for place in _numbered(folder) if not place.exists())
-
-
-def _numbered(folder: Path) -> Iterator[Path]:
-    """The folder and, for runs that begin in the same second, others by its name."""
-    yield folder
-    for number in itertools.count(2):
-        yield folder.with_name(f"{folder.name}-{number}")
-
-
-def check_run_dir(config: RunConfig, folder: Path) -> None:
-    """Checks that a run may write to its directory.
-
-    Raises:
-        UserError: it holds files already, and `resume` does not continue just that run; it cannot be written.
-    """
-    check_writable(folder, "run_dir must be a folder that can be written to", "choose another")
-    if is_empty(folder):
-        return
-    if config.resume == "auto" and not (folder / "config.yaml").is_file():
-        raise UserError(
-            f"resume=auto continues a run; '{folder}' holds files but no run; choose another run_dir"
-        )
-    own = config.resume == "auto" or (
-        config.resume is not None
-        and folder.resolve() in (Path(config.resume).expanduser() / "x").resolve().parents
-    )
-    if not own:
-        with hold(folder):  # a run that is under way there is named, and not advised to be continued
-            raise UserError(
-                f"run_dir must be new or empty; '{folder}' holds files already; choose another, or continue the run "
-                "in it with resume=auto"
-            )
 
 
 def find_checkpoint(config: RunConfig, run_dir: Path) -> Saved | None:

@@ -10,28 +10,29 @@ from typing import Any
 
 import torch
 
+from ssl_zoo.build import to_device
 from ssl_zoo.config.compose import config_hash, to_yaml
 from ssl_zoo.config.image_defaults import describe
 from ssl_zoo.config.registries import SOURCES
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import Data, FileSplit
-from ssl_zoo.distributed import from_all, from_first
+from ssl_zoo.distributed import from_all, from_rank_zero
 from ssl_zoo.equation import Siamese
 from ssl_zoo.files.writing import write_file, write_json
 from ssl_zoo.monitors.verdict import Evidence, Verdict, judge
 from ssl_zoo.runs.checkpoints import set_aside
 from ssl_zoo.runs.continuation import compose_run
+from ssl_zoo.runs.directory import check_run_dir, choose_run_dir, hold_run_dir
 from ssl_zoo.runs.naming import differences, variant
 from ssl_zoo.runs.result import Baselines, Result, environment, git_commit, versions
 from ssl_zoo.runs.run_files import read_record
 from ssl_zoo.training.curves import draw_curves
 from ssl_zoo.training.fit import fit
-from ssl_zoo.training.launch import place, started
+from ssl_zoo.training.launch import launched, this_process
 from ssl_zoo.training.measure import Measurement, Scores
-from ssl_zoo.training.own_run_dir import own_folder
-from ssl_zoo.training.prepare import Prepared, placed, prepare
+from ssl_zoo.training.prepare import Prepared, prepare
 from ssl_zoo.training.recorder import Recorder
-from ssl_zoo.training.resume import check_run_dir, choose_run_dir, stretched
+from ssl_zoo.training.resume import stretched
 from ssl_zoo.training.screen import Narrator, closing_table, next_steps
 
 __all__ = ["peak_memory_mb", "run", "train"]
@@ -64,10 +65,10 @@ def run(config: RunConfig, *, silent: bool = False) -> Result:
 
 
 def _run(config: RunConfig, silent: bool) -> Result:
-    if not place(config).first:
+    if not this_process(config).rank_zero:
         return _train(prepare(config), silent=True)
     run_dir = choose_run_dir(config)
-    with own_folder(run_dir) as locked:
+    with hold_run_dir(run_dir) as locked:
         check_run_dir(config, run_dir)  # once more: another process may have ended there meanwhile
         return _train(prepare(config, run_dir), silent=silent, locked=locked)
 
@@ -75,7 +76,7 @@ def _run(config: RunConfig, silent: bool) -> Result:
 def _train(ready: Prepared, *, silent: bool, locked: bool = True) -> Result:
     config = ready.config
     passed_over = None if ready.saved is None else ready.saved.instead_of
-    if ready.place.first:
+    if ready.process.rank_zero:
         write_file(ready.run_dir / "config.yaml", to_yaml(config))
         write_json(ready.run_dir / "environment.json", _environment(ready))
 
@@ -86,20 +87,22 @@ def _train(ready: Prepared, *, silent: bool, locked: bool = True) -> Result:
     narrator.start(title, f" · {_size(ready)}")
     if not locked:
         narrator.note(f"the file system of '{ready.run_dir}' has no locks: start nothing else in that folder")
-    if (line := stretched(config, ready.saved)) is not None and ready.place.first:
+    if (line := stretched(config, ready.saved)) is not None and ready.process.rank_zero:
         narrator.note(line)
         _set_result_aside(ready)
-    if ready.saved is not None and passed_over is not None and ready.place.first:
+    if ready.saved is not None and passed_over is not None and ready.process.rank_zero:
         narrator.note(f"{passed_over}; continuing from the one before it, '{ready.saved.path}'")
         if ready.saved.path.parent.parent.samefile(ready.run_dir):
             set_aside(ready.saved.path.parent)
-    with started(config):
+    with launched(config):
         try:
             recorder = fit(ready, say=narrator.epoch)
         finally:
             narrator.stop()
         _share_lost(ready.data)
-        result = from_first(_conclude(ready, recorder, title, narrator) if ready.place.first else None)
+        result = from_rank_zero(
+            _conclude(ready, recorder, title, narrator) if ready.process.rank_zero else None
+        )
     assert isinstance(result, Result)
     return result
 
@@ -129,7 +132,7 @@ def _conclude(ready: Prepared, recorder: Recorder, title: str, narrator: Narrato
     compare = config.monitor.baselines
     with narrator.waiting("measuring the trained encoder, the untrained one and raw pixels"):
         # Placed once more, since Lightning took it to the CPU.
-        trained = evaluator.measure(placed(config, ready.method, ready.hardware))
+        trained = evaluator.measure(to_device(config, ready.method, ready.hardware))
         initial = evaluator.measure(ready.untrained(), knn=compare, probe=compare)
         pixels = evaluator.pixel_scores() if compare else Scores()
     recorder.complete(initial, trained)
@@ -234,7 +237,7 @@ def _about_images(config: RunConfig, data: Data) -> Iterator[str]:
 def _size(ready: Prepared) -> str:
     config, device = ready.config, ready.hardware.device
     weights = sum(parameter.numel() for parameter in ready.method.encoder.parameters())
-    each = " each" if ready.place.world > 1 else ""
+    each = " each" if ready.process.world_size > 1 else ""
     where = f"{torch.get_num_threads()} CPU threads{each}" if device.type == "cpu" else str(device)
     return (
         f"{config.backbone.name} ({weights / 1e6:.1f} M with projector) · {len(ready.data.train)} images · "
@@ -245,7 +248,7 @@ def _size(ready: Prepared) -> str:
 
 def _kept(ready: Prepared) -> str:
     """The processes, and what memory a method takes besides its encoder."""
-    parts = [] if ready.place.world == 1 else [f"{ready.place.world} processes"]
+    parts = [] if ready.process.world_size == 1 else [f"{ready.process.world_size} processes"]
     method = ready.method
     if isinstance(method, Siamese):
         if method.memory is not None:

@@ -24,10 +24,10 @@ from ssl_zoo.benchmarks.speed.pause import Gate, Order
 from torch.utils.flop_counter import FlopCounterMode
 
 from ssl_zoo.augment import Augment
+from ssl_zoo.build import build_method
 from ssl_zoo.config.compose import compose
 from ssl_zoo.errors import UserError
 from ssl_zoo.training.module import TrainingModule
-from ssl_zoo.training.prepare import build_method
 
 # A contender with a worker process, as a DataLoader has them; both note when they compute.
 FAKE = """

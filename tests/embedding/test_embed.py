@@ -26,7 +26,7 @@ from ssl_zoo.embedding.images import images_of
 from ssl_zoo.embedding.run import embed
 from ssl_zoo.errors import UserError
 from ssl_zoo.features import extract
-from ssl_zoo.hardware.device import plan_for
+from ssl_zoo.hardware.device import choose_hardware
 from ssl_zoo.runs.saved_run import SavedRun, open_run
 
 MEAN, STD = 0.3, 0.37  # of digits, which the run was trained on
@@ -60,7 +60,7 @@ def test_features_are_those_of_an_evaluation_to_the_bit(run: Path, pictures: Pat
     config = data_for(["data=imagefolder", f"data.train={pictures}", "data.cache_mb=0"], opened)
     split = load_data(config).train
     encoder = opened.backbone().to(memory_format=torch.channels_last)
-    batches = extract(encoder, split, 8, config.mean, config.std, plan_for("cpu", "fp32"))
+    batches = extract(encoder, split, 8, config.mean, config.std, choose_hardware("cpu", "fp32"))
     out = embed(
         [*embedding(run, pictures, tmp_path / "f.npy"), "batch_size=256", "accelerator=cpu"], silent=True
     )
@@ -148,7 +148,7 @@ def test_random_is_the_encoder_before_its_training(
     config = data_for(["data=imagefolder", f"data.train={pictures}"], open_run(run))
     split = load_data(config).train
     expected = extract(
-        open_run(run).backbone(trained=False), split, 8, [MEAN], [STD], plan_for("cpu", "fp32")
+        open_run(run).backbone(trained=False), split, 8, [MEAN], [STD], choose_hardware("cpu", "fp32")
     )
     assert np.allclose(random.features, torch.cat(list(expected)).numpy(), rtol=1e-4, atol=1e-5)
     assert not np.allclose(random.features, found.features, rtol=1e-2, atol=1e-2)

@@ -16,7 +16,7 @@ from ssl_zoo.config.validate import validate
 from ssl_zoo.data import Data, MemorySplit, Split
 from ssl_zoo.evaluation.schema import EvalConfig
 from ssl_zoo.evaluation.task import Subject, Task
-from ssl_zoo.hardware.device import Plan
+from ssl_zoo.hardware.device import Hardware
 
 CLASSES = 6
 SIZE = 8
@@ -80,8 +80,8 @@ def make_task(
         validate(EvalConfig, values, ""),
         Subject("squares", backbone, features, 3, MEAN, STD, {}, Path(), views),
         Data(train, train, test, names, 3),
-        Plan(cpu, "fp32", ""),
-        Plan(cpu, precision, ""),
+        Hardware(cpu, "fp32", ""),
+        Hardware(cpu, precision, ""),
     )
 
 

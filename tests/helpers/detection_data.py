@@ -15,11 +15,11 @@ from PIL import Image, ImageDraw
 from ssl_zoo.config.validate import validate
 from ssl_zoo.evaluation.schema import DetectionConfig, EvalConfig
 from ssl_zoo.evaluation.task import Subject, Task
-from ssl_zoo.hardware.device import Plan
+from ssl_zoo.hardware.device import Hardware
 
 CLASSES = {"square": (220, 40, 40), "diamond": (40, 220, 40), "bar": (60, 60, 230)}
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-CPU = Plan(torch.device("cpu"), "fp32", "a test")
+CPU = Hardware(torch.device("cpu"), "fp32", "a test")
 TINY: dict[str, Any] = {
     "iterations": 60,
     "batch_size": 4,

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ssl_zoo.build import build
 from ssl_zoo.config.compose import compose, to_mapping, to_yaml
 from ssl_zoo.runs.checkpoints import STAMP
 from ssl_zoo.runs.saved_run import open_run
-from ssl_zoo.training.prepare import build
 
 SMALL = ("method=simsiam", "method.projector.hidden_dim=16", "method.projector.output_dim=16", "epochs=1")
 COLOUR = (

@@ -85,7 +85,7 @@ def _hold() -> None:
     inner = Recorder.on_train_batch_end
 
     def halting(self: Recorder, trainer: Any, *rest: Any) -> None:
-        if trainer.global_step == int(step) and self.place.first:
+        if trainer.global_step == int(step) and self.process.rank_zero:
             note = Path(folder) / self.run_dir.name
             note.write_text(str(os.getpid()))
             note.rename(note.with_name(f"{note.name}.pid"))  # whole from the first moment that it is seen

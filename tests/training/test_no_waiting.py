@@ -25,12 +25,12 @@ from torch.utils._pytree import tree_leaves
 
 import ssl_zoo
 from ssl_zoo.augment import Augment, blur, crop, pixels
+from ssl_zoo.build import build
 from ssl_zoo.config.compose import compose
 from ssl_zoo.data import Batch
 from ssl_zoo.training import module as module_file
 from ssl_zoo.training.module import TrainingModule
 from ssl_zoo.training.optim import build_optimizer
-from ssl_zoo.training.prepare import build
 
 CUDA = torch.device("cuda:0")
 IMAGES = 64

@@ -23,7 +23,7 @@ from ssl_zoo.config.compose import compose
 from ssl_zoo.data.rng import permutation
 from ssl_zoo.errors import UserError
 from ssl_zoo.training import launch as processes
-from ssl_zoo.training.launch import place
+from ssl_zoo.training.launch import this_process
 from ssl_zoo.training.recorder import Recorder
 
 pytestmark = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two processes need two cores")
@@ -152,7 +152,7 @@ def test_processes_that_do_not_add_up_are_refused(
         ({"NODE_RANK": "1", "LOCAL_RANK": "1", "MASTER_ADDR": "a", "MASTER_PORT": "1"}, 3),
     ],
 )
-def test_each_process_knows_its_place(
+def test_each_process_knows_its_rank(
     environment: dict[str, str], rank: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
@@ -161,7 +161,7 @@ def test_each_process_knows_its_place(
     config = compose(
         overrides("simsiam", "trainer.devices=2", "trainer.num_nodes=2", "trainer.accelerator=cpu")
     )
-    assert place(config) == (rank, 4)
+    assert this_process(config) == (rank, 4)
 
 
 def test_a_batch_script_of_slurm_starts_its_own_processes(
@@ -301,6 +301,6 @@ def test_the_first_process_ends_the_others_at_once_where_the_fault_is_its_own(
     with subprocess.Popen(["sleep", "1000"], text=True) as process, TemporaryFile("w+") as errors:
         monkeypatch.setattr(processes, "_start", lambda config: [processes._Other(1, process, errors)])
         monkeypatch.setattr(processes, "_failure", None)
-        with pytest.raises(type(error)), processes.started(compose(overrides("byol", *TWO))):
+        with pytest.raises(type(error)), processes.launched(compose(overrides("byol", *TWO))):
             raise error
         assert process.returncode == -signal.SIGKILL

@@ -19,7 +19,7 @@ from ssl_zoo.augment import Augment
 from ssl_zoo.config.compose import compose, from_mapping
 from ssl_zoo.data import Data, MemorySplit
 from ssl_zoo.errors import Interrupted, UserError
-from ssl_zoo.hardware.device import Plan
+from ssl_zoo.hardware.device import Hardware
 from ssl_zoo.runs.result import Baselines, Result
 from ssl_zoo.training import run as training
 from ssl_zoo.training.measure import Evaluator
@@ -158,10 +158,10 @@ def test_the_share_of_knn_is_two_percent(precision: str, measurements: int) -> N
     images = torch.zeros(50000, 3, 1, 1, dtype=torch.uint8)
     train = MemorySplit(images, torch.zeros(50000, dtype=torch.int64))
     data = Data(train, train, train.select(range(10000)), ("a",), 3)
-    evaluator = Evaluator(config, data, Plan(torch.device("cpu"), precision, ""))
+    evaluator = Evaluator(config, data, Hardware(torch.device("cpu"), precision, ""))
     assert evaluator.knn_every == measurements
     config = compose(["data=cifar10", "recipe=null", "monitor.every=5", "trainer.devices=4"])
-    assert Evaluator(config, data, Plan(torch.device("cpu"), precision, "")).knn_every == 4 * measurements
+    assert Evaluator(config, data, Hardware(torch.device("cpu"), precision, "")).knn_every == 4 * measurements
 
 
 @pytest.mark.parametrize(("method", "stop_after"), [("moco", 3), ("byol", 5), ("swav", 8)])

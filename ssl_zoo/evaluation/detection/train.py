@@ -18,7 +18,7 @@ from ssl_zoo.evaluation.detection.batches import Sample, training_batches
 from ssl_zoo.evaluation.detection.detector import Detector
 from ssl_zoo.evaluation.detection.images import Collection
 from ssl_zoo.evaluation.schema import DetectionConfig
-from ssl_zoo.hardware.device import Plan
+from ssl_zoo.hardware.device import Hardware
 
 __all__ = ["Training", "rate", "to_images", "train_detector"]
 
@@ -53,7 +53,7 @@ def train_detector(
     collection: Collection,
     config: DetectionConfig,
     seed: int,
-    plan: Plan,
+    plan: Hardware,
     say: Callable[[str], None] = lambda line: None,
 ) -> Training:
     """Trains a detector, on the device that its weights are on.

@@ -15,7 +15,7 @@ from helpers.runs import overrides
 from torch.utils.data import DataLoader, Dataset
 
 from ssl_zoo.cli import main as cli
-from ssl_zoo.hardware.out_of_memory import lack_of_memory
+from ssl_zoo.terminal.out_of_memory import lack_of_memory
 from ssl_zoo.training import run as run_module
 
 
