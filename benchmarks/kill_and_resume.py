@@ -294,7 +294,7 @@ The kills are given as the last that the run had said of itself, and the optimiz
 
 
 def _report(outcomes: list[Outcome], options: argparse.Namespace) -> str:
-    from ssl_zoo.runs.result import git_commit, versions
+    from ssl_zoo.runs.environment import git_commit, versions
 
     kills = [kill for outcome in outcomes for kill in outcome.kills]
     compared = [outcome.compared for outcome in outcomes if outcome.compared is not None]

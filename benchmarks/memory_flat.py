@@ -29,7 +29,7 @@ from itertools import count, cycle, islice, product
 from pathlib import Path
 
 from ssl_zoo.data.scan import scan_folder
-from ssl_zoo.runs.result import git_commit, versions
+from ssl_zoo.runs.environment import git_commit, versions
 
 from .speed.memory import group_memory
 

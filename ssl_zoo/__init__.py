@@ -2,7 +2,7 @@
 
     import ssl_zoo
     result = ssl_zoo.train(["method=simsiam", "method.stop_gradient=false"])
-    print(result.verdict, result.output_std_ratio)
+    print(result.verdict, result.metrics["output_std_ratio"])
 
 Names are imported when first used, so that `import ssl_zoo` and `ssl-zoo --help` cost nothing. None of them may be
 the name of a module in this folder: importing that module would put it in the name's place.

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from ssl_zoo.errors import UserError, unknown_name
-from ssl_zoo.runs.result import unmet_requirements
+from ssl_zoo.runs.environment import unmet_requirements
 
 from .session import NAMES
 

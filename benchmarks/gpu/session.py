@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from ssl_zoo.runs.result import git_commit, versions
+from ssl_zoo.runs.environment import git_commit, versions
 
 from . import steps
 from .plan import Decision, decide

@@ -14,7 +14,7 @@ from ssl_zoo.config.compose import compose, group_dirs
 from ssl_zoo.config.registries import METHODS
 from ssl_zoo.errors import UserError
 from ssl_zoo.hardware.device import COMPILE
-from ssl_zoo.runs.result import environment, unmet_requirements
+from ssl_zoo.runs.environment import environment, unmet_requirements
 from ssl_zoo.terminal.console import Console, styled
 
 __all__ = ["show", "show_speed"]

@@ -19,7 +19,7 @@ from ssl_zoo.embedding.stream import Settings
 from ssl_zoo.errors import UserError
 from ssl_zoo.hardware.device import Hardware, choose_hardware, use_threads
 from ssl_zoo.method import Encoder
-from ssl_zoo.runs.result import environment
+from ssl_zoo.runs.environment import environment
 from ssl_zoo.runs.saved_run import SavedRun, open_run
 
 __all__ = ["Job", "prepare"]

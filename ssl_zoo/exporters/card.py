@@ -12,8 +12,8 @@ from ssl_zoo.config.schema import SiameseConfig
 from ssl_zoo.exporters.card_figures import Figure, figures, result_of
 from ssl_zoo.exporters.card_snippets import preprocessing
 from ssl_zoo.exporters.encoder import Encoder, Written
+from ssl_zoo.runs.environment import git_commit, versions
 from ssl_zoo.runs.naming import differences, variant
-from ssl_zoo.runs.result import git_commit, versions
 
 __all__ = ["write_card"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, create_model
 
@@ -67,7 +67,7 @@ def _shape(kind: str) -> type[BaseModel]:
     if kind == "result.json":
         from ssl_zoo.runs.result import Result  # which imports torch
 
-        hints = get_type_hints(Result)
+        hints = Result.key_types()
     else:
         hints = {"eval": EVALUATION, "environment.json": ENVIRONMENT, "cost.json": COST}.get(kind, {})
     config = ConfigDict(strict=True, allow_inf_nan=False, extra="allow")

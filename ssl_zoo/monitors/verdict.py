@@ -33,7 +33,7 @@ The rules are asked in this order, and the first that applies gives the verdict:
    direction is used on average.
 
 5. not learning, without labels: two views of an image are no nearer to each other, relative to different
-   images, than they are for the untrained encoder (`Diagnostics.relative_alignment`).
+   images, than they are for the untrained encoder (`relative_alignment`).
 
 6. healthy: none of these.
 
@@ -51,13 +51,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from operator import itemgetter
 from typing import Literal
 
-from .collapse import Diagnostics
+import torch
 
-__all__ = ["Evidence", "Verdict", "VerdictName", "judge"]
+__all__ = ["Evidence", "Verdict", "VerdictName", "judge", "relative_alignment", "residual_energy"]
 
 # The thresholds; rules 2 to 4 above derive them.
 COLLAPSED_ENERGY = 2.0**-8
@@ -65,6 +66,7 @@ UNLABELLED_RANK = 2.0
 SHOWABLE = 0.5  # share of the directions there are that a healthy spectrum can be asked to fill
 STANDARD_ERRORS = 2.0
 
+READ = ("output_std_ratio", "center_ratio", "effective_rank", "alignment")  # metrics that the rules read
 VerdictName = Literal["healthy", "collapsed", "partially collapsed", "diverged", "not learning"]
 
 
@@ -75,8 +77,8 @@ class Evidence:
     epochs: int  # trained
     loss: float | None  # the last; None if no step was made
     weights_finite: bool
-    diagnostics: Diagnostics
-    initial: Diagnostics | None  # the untrained encoder's, of the same images and views
+    diagnostics: Mapping[str, float]  # metrics of the embeddings, by key
+    initial: Mapping[str, float] | None  # the untrained encoder's, of the same images and views
     directions: int | None = None  # min(D, N - 1) of the diagnosed embeddings; None: many more than C
     classes: int | None = None  # C; one class tells as much as no labels
     linear_top1: float | None = None  # the last epoch's, mean over the draws; nan: features not finite
@@ -115,6 +117,26 @@ def judge(evidence: Evidence) -> Verdict:
     return Verdict("healthy", _healthy(evidence))
 
 
+def residual_energy(figures: Mapping[str, float]) -> float:
+    """1 - m_o^2: the fraction of a unit vector's squared length that tells images apart, in [0, 1].
+
+    It is also 1 minus the mean cosine similarity over all pairs of images (each with itself included).
+    """
+    return max(0.0, 1.0 - figures["center_ratio"] ** 2)
+
+
+def relative_alignment(figures: Mapping[str, float]) -> float:
+    """Squared distance between views of an image over that between images, 2 (1 - m_o^2).
+
+    0: the views coincide. 1: they are as far apart as any two images, as are embeddings that are all equal. It does
+    not fall when a network just shrinks all distances, as the alignment does.
+    """
+    energy = residual_energy(figures)
+    if energy < torch.finfo(torch.float32).eps ** 2:  # equal up to rounding
+        return 1.0
+    return figures["alignment"] / (2.0 * energy)
+
+
 # Each rule returns its sentence, or None where it does not apply.
 def _diverged(e: Evidence) -> str | None:
     parts = {
@@ -132,13 +154,13 @@ def _not_trained(e: Evidence) -> str | None:
 
 
 def _collapsed(e: Evidence) -> str | None:
-    energy = e.diagnostics.residual_energy
+    energy = residual_energy(e.diagnostics)
     if energy >= COLLAPSED_ENERGY:
         return None
     return (
         f"all outputs are one vector up to the rounding of bf16: residual energy {energy:.2g} is below "
-        f"{COLLAPSED_ENERGY:.2g} after {_epochs(e)}{_untrained(e, 'residual_energy')}; "
-        f"output std ratio {e.diagnostics.output_std_ratio:.2g}."
+        f"{COLLAPSED_ENERGY:.2g} after {_epochs(e)}{_untrained(e, residual_energy)}; "
+        f"output std ratio {e.diagnostics['output_std_ratio']:.2g}."
     )
 
 
@@ -147,12 +169,12 @@ def _partially_collapsed(e: Evidence) -> str | None:
     simplex = (e.classes or 0) - 1.0  # directions
     if simplex >= 1 and (e.directions is None or simplex <= SHOWABLE * e.directions):
         need, why = simplex, f"{e.classes} classes take at equal margins"
-    if e.diagnostics.effective_rank >= need:
+    if e.diagnostics["effective_rank"] >= need:
         return None
     return (
-        f"effective rank {e.diagnostics.effective_rank:.3g} is below the {need:g} directions that {why}, "
-        f"after {_epochs(e)}{_untrained(e, 'effective_rank')}; "
-        f"output std ratio {e.diagnostics.output_std_ratio:.2f}."
+        f"effective rank {e.diagnostics['effective_rank']:.3g} is below the {need:g} directions that {why}, "
+        f"after {_epochs(e)}{_untrained(e, itemgetter('effective_rank'))}; "
+        f"output std ratio {e.diagnostics['output_std_ratio']:.2f}."
     )
 
 
@@ -168,7 +190,7 @@ def _gains_nothing(e: Evidence) -> str | None:
 def _views_no_nearer(e: Evidence) -> str | None:
     if _gain(e) is not None or e.initial is None or not _finite(e.initial):
         return None
-    now, before = e.diagnostics.relative_alignment, e.initial.relative_alignment
+    now, before = relative_alignment(e.diagnostics), relative_alignment(e.initial)
     if now < before:
         return None
     return (
@@ -188,8 +210,8 @@ def _healthy(e: Evidence) -> str:
         )
     return (
         f"judged without {_unknown(e)}: the squared distance between views of an image is "
-        f"{d.relative_alignment:.2g} of that between images after {_epochs(e)}, less than the untrained "
-        f"encoder's {e.initial.relative_alignment:.2g}; {state}."
+        f"{relative_alignment(d):.2g} of that between images after {_epochs(e)}, less than the untrained "
+        f"encoder's {relative_alignment(e.initial):.2g}; {state}."
     )
 
 
@@ -228,7 +250,7 @@ def _knn(e: Evidence) -> str:
 
 def _state(e: Evidence) -> str:
     d = e.diagnostics
-    return f"output std ratio {d.output_std_ratio:.2f} and effective rank {d.effective_rank:.3g}"
+    return f"output std ratio {d['output_std_ratio']:.2f} and effective rank {d['effective_rank']:.3g}"
 
 
 def _margin(error: float) -> str:
@@ -245,14 +267,15 @@ def _unknown(e: Evidence) -> str:
     return "linear probes of both encoders" if _labelled(e) else "labels"
 
 
-def _finite(d: Diagnostics) -> bool:
-    return all(math.isfinite(value) for value in astuple(d))
+def _finite(figures: Mapping[str, float]) -> bool:
+    return all(math.isfinite(figures[key]) for key in READ)
 
 
 def _epochs(e: Evidence) -> str:
     return f"{e.epochs} epoch{'' if e.epochs == 1 else 's'}"
 
 
-def _untrained(e: Evidence, figure: str) -> str:
-    known = e.initial is not None and _finite(e.initial)
-    return f" (untrained encoder: {getattr(e.initial, figure):.2g})" if known else ""
+def _untrained(e: Evidence, figure: Callable[[Mapping[str, float]], float]) -> str:
+    if e.initial is None or not _finite(e.initial):
+        return ""
+    return f" (untrained encoder: {figure(e.initial):.2g})"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl_zoo.config.compose import read_override, written
-from ssl_zoo.runs.result import versions
+from ssl_zoo.runs.environment import versions
 from ssl_zoo.runs.run_files import environment, read_record
 from ssl_zoo.suites.judge import judge
 from ssl_zoo.suites.plan import Job, Planner, Row

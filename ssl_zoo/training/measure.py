@@ -24,7 +24,7 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.features import full_precision
 from ssl_zoo.hardware.device import Hardware
 from ssl_zoo.method import Method
-from ssl_zoo.monitors.collapse import Diagnostics, diagnose
+from ssl_zoo.metrics import CSV, declared, measure_embeddings
 from ssl_zoo.monitors.knn import knn_top1, usual_k
 from ssl_zoo.monitors.probe import ProbeResult, describe, few_label_top1
 
@@ -48,8 +48,16 @@ class Scores:
 class Measurement:
     """What is measured of a method."""
 
-    diagnostics: Diagnostics
+    diagnostics: dict[str, float]  # metrics of the embeddings, by key
     scores: Scores
+
+    @property
+    def row(self) -> dict[str, float | None]:
+        """What stands in `metrics.csv` and TensorBoard, by column."""
+        return {
+            "knn_top1": self.scores.knn_top1,
+            **{key: self.diagnostics[key] for key in declared(CSV) if key in self.diagnostics},
+        }
 
 
 class Labelled(NamedTuple):
@@ -97,7 +105,7 @@ class Evaluator:
     def measure(self, method: Method, *, knn: bool = True, probe: bool = True) -> Measurement:
         """Diagnostics on the embeddings of two views; kNN and linear probe on the backbone's features."""
         with _evaluating(method):
-            diagnostics = diagnose(*self._embed_two_views(method))
+            diagnostics = measure_embeddings(*self._embed_two_views(method))
             if not (self.scored and (knn or probe)):
                 return Measurement(diagnostics, Scores())
             size, backbone = self.config.augment.size, method.encoder.backbone

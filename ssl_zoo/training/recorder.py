@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import dataclasses
 import math
 import signal
 import threading
@@ -22,19 +21,16 @@ from ssl_zoo.config.schema import MonitorConfig, TrainerConfig
 from ssl_zoo.distributed import any_process, average
 from ssl_zoo.errors import Interrupted
 from ssl_zoo.files.writing import whole_file
+from ssl_zoo.metrics import CSV, declared
 from ssl_zoo.runs.checkpoints import LAST
 from ssl_zoo.runs.directory import command_to_continue
 from ssl_zoo.training.launch import Process
 from ssl_zoo.training.measure import Evaluator, Measurement
 from ssl_zoo.training.module import TrainingModule
 
-__all__ = ["COLUMNS", "Recorder", "Row"]
+__all__ = ["Recorder", "Row"]
 
 Row = dict[str, float | None]
-COLUMNS = (
-    "epoch", "step", "loss", "lr", "knn_top1", "output_std_ratio", "center_ratio", "residual_ratio",
-    "effective_rank", "alignment", "uniformity", "views_per_second",
-)  # fmt: skip
 MEASURED = ".measured"  # ends the TensorBoard file of what was measured after the training
 SAVE_SHARE = 0.02  # of the time, what checkpoints may take unless `checkpoint_every_epochs` says how many
 ASK_EVERY = 16  # optimizer steps after which several processes ask one another whether to stop
@@ -139,7 +135,7 @@ class Recorder(pl.Callback):
         row["views_per_second"] = self.views / self.seconds
         if self.evaluator is not None and not done and epoch % self.monitor.every == 0:
             knn = epoch // self.monitor.every % self.evaluator.knn_every == 0
-            row.update(_columns(self.evaluator.measure(pl_module.method, knn=knn, probe=False)))
+            row.update(self.evaluator.measure(pl_module.method, knn=knn, probe=False).row)
         self._record(row)
         trainer.should_stop = trainer.should_stop or diverged
         stops = any_process(self.stop_asked, pl_module.device)
@@ -165,14 +161,14 @@ class Recorder(pl.Callback):
 
     def complete(self, initial: Measurement, trained: Measurement) -> None:
         """Adds what was measured after the training, of the untrained encoder and of the trained one."""
-        self.rows[0].update(_columns(initial))
-        self.rows[-1].update(_columns(trained))
+        self.rows[0].update(initial.row)
+        self.rows[-1].update(trained.row)
         self._write_rows()
         folder = self.run_dir / "tensorboard"
         for file in folder.glob(f"*{MEASURED}"):  # of a run that is taken up again
             file.unlink()
         with SummaryWriter(str(folder), filename_suffix=MEASURED) as writer:
-            for name, value in _columns(trained).items():
+            for name, value in trained.row.items():
                 if value is not None:
                     writer.add_scalar(f"epoch/{name}", value, int(self.rows[-1]["step"] or 0))
 
@@ -193,7 +189,7 @@ class Recorder(pl.Callback):
 
     def _write_rows(self) -> None:
         with whole_file(self.run_dir / "metrics.csv") as fresh, fresh.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
+            writer = csv.DictWriter(file, ("epoch", "step", *declared(CSV)))
             writer.writeheader()
             writer.writerows(self.rows)
 
@@ -215,8 +211,3 @@ class Recorder(pl.Callback):
         trainer.save_checkpoint(folder / LAST)
         self.saved = time.perf_counter()
         self.save_seconds = self.saved - started
-
-
-def _columns(measured: Measurement) -> Row:
-    values = {"knn_top1": measured.scores.knn_top1, **dataclasses.asdict(measured.diagnostics)}
-    return {name: value for name, value in values.items() if name in COLUMNS}

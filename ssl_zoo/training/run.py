@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -23,8 +22,9 @@ from ssl_zoo.monitors.verdict import Evidence, Verdict, judge
 from ssl_zoo.runs.checkpoints import set_aside
 from ssl_zoo.runs.continuation import compose_run
 from ssl_zoo.runs.directory import check_run_dir, choose_run_dir, hold_run_dir
+from ssl_zoo.runs.environment import environment, git_commit, versions
 from ssl_zoo.runs.naming import differences, variant
-from ssl_zoo.runs.result import Baselines, Result, environment, git_commit, versions
+from ssl_zoo.runs.result import Baselines, Result
 from ssl_zoo.runs.run_files import read_record
 from ssl_zoo.training.curves import draw_curves
 from ssl_zoo.training.fit import fit
@@ -146,7 +146,7 @@ def _conclude(ready: Prepared, recorder: Recorder, title: str, narrator: Narrato
     result.write()
     title = f"{title}, seed {config.seed}"
     draw_curves(ready.run_dir / "curves.png", title, recorder.rows, result.baselines)
-    narrator.console.print(closing_table(result, title, dataclasses.asdict(initial.diagnostics)))
+    narrator.console.print(closing_table(result, title, initial.diagnostics))
     narrator.console.print(next_steps(result), style="dim")
     return result
 
@@ -195,7 +195,7 @@ def _result(
         linear_top1_std=None if scores.probe is None else scores.probe.std,
         linear_protocol=ready.evaluator.linear_protocol,
         baselines=baselines,
-        **dataclasses.asdict(trained.diagnostics),
+        metrics=trained.diagnostics,
         verdict=verdict.name,
         verdict_reason=verdict.reason,
         differs_from_paper=differences(config),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -11,6 +12,7 @@ from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from ssl_zoo.metrics import computed
 from ssl_zoo.runs.result import Result
 from ssl_zoo.terminal.console import Console, styled
 
@@ -92,7 +94,7 @@ def _short(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def closing_table(result: Result, title: str, initial: dict[str, Any]) -> Panel:
+def closing_table(result: Result, title: str, initial: Mapping[str, float]) -> Panel:
     """The closing table of a run: what it reached beside what no training reaches, and the verdict.
 
     Args:
@@ -118,13 +120,11 @@ def closing_table(result: Result, title: str, initial: dict[str, Any]) -> Panel:
             _percent(base.random_encoder_knn_top1),
             _percent(base.pixels_knn_top1),
         )
-    for name, label in (
-        ("output_std_ratio", "output std ratio (1 isotropic, 0 collapsed)"),
-        ("effective_rank", "effective rank"),
-        ("alignment", "alignment (lower is closer)"),
-        ("uniformity", "uniformity (lower is wider)"),
-    ):
-        table.add_row(label, _short(getattr(result, name)), _short(initial.get(name)), "")
+    for name, metric in computed().items():
+        if not metric.closing:
+            continue
+        label = f"{metric.title} ({metric.reading})" if metric.reading else metric.title
+        table.add_row(label, _short(result.metrics.get(name)), _short(initial.get(name)), "")
     colour = COLOURS[result.verdict]
     verdict = styled((f" {result.verdict.upper()} ", f"bold white on {colour}"), f" {result.verdict_reason}")
     speed = f"{result.views_per_second:.0f} views/s · " if result.views_per_second else ""

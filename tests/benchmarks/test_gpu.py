@@ -16,7 +16,7 @@ from ssl_zoo.benchmarks.gpu import options, plan, processes, session, steps
 from ssl_zoo.benchmarks.gpu.processes import Outcome, Task, run_together
 
 from ssl_zoo.config.compose import compose
-from ssl_zoo.runs import result
+from ssl_zoo.runs import environment
 
 FOREVER = 1e9
 
@@ -214,9 +214,9 @@ def test_without_its_packages_it_names_them(
 ) -> None:
     installed = {"filelock": "3.20.0"}
     monkeypatch.setattr(
-        result, "requires", lambda _: ["filelock>=4.1", "torch>=2.11", "onnx; extra == 'onnx'"]
+        environment, "requires", lambda _: ["filelock>=4.1", "torch>=2.11", "onnx; extra == 'onnx'"]
     )
-    monkeypatch.setattr(result, "version", lambda name: installed.get(name) or "2.11.0+cu130")
+    monkeypatch.setattr(environment, "version", lambda name: installed.get(name) or "2.11.0+cu130")
     assert command.main(["--data", str(setting.data), "--out", str(setting.out), "--toy"]) == 2
     assert "lacking here: filelock>=4.1 (3.20.0 is installed); bring" in capsys.readouterr().err
     assert not setting.out.exists()

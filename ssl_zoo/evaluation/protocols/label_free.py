@@ -2,7 +2,7 @@
 
 They are of the backbone's features, on training images as the encoder sees them when it is evaluated; the run's own
 diagnostics are of the embeddings of augmented views. Features after a ReLU have no negative numbers, so their
-center_ratio is never near 0. What each score says stands in `ssl_zoo.monitors.label_free` and `.collapse`.
+center_ratio is never near 0. What each score says stands in `ssl_zoo.monitors.label_free` and `ssl_zoo.metrics`.
 """
 
 from __future__ import annotations
@@ -15,23 +15,12 @@ import torch
 from ssl_zoo.data.sampling import random_order
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.task import Outcome, Task
-from ssl_zoo.monitors.collapse import diagnose
+from ssl_zoo.metrics import LABEL_FREE, declared, measure_embeddings
 from ssl_zoo.monitors.label_free import label_free
 
 __all__ = ["check", "run"]
 
 ON_SPHERE = 4096  # images that the diagnostics see; uniformity compares all pairs
-DIAGNOSTICS = ("output_std_ratio", "center_ratio", "residual_ratio", "uniformity")  # those of single images
-READ = {
-    "rankme": "1 to min(N, F), higher is better",
-    "alpha_req": "1 is best",
-    "effective_rank": "1 to min(N, F), higher is better",
-    "participation_ratio": "1 to min(N, F), higher is better",
-    "output_std_ratio": "0 collapsed, 1 isotropic",
-    "center_ratio": "0 centred, 1 collapsed",
-    "residual_ratio": "0 collapsed",
-    "uniformity": "0 collapsed, lower is more even",
-}
 
 
 def check(task: Task) -> None:
@@ -57,19 +46,25 @@ def run(task: Task) -> Outcome:
     features = torch.cat(list(task.stream(seen)))  # (N, F)
     scores = dataclasses.asdict(label_free(features))
     near = features[:ON_SPHERE]
-    # Each image is its own second view, so the alignment says nothing and is left out.
-    diagnostics = dataclasses.asdict(diagnose(near, near))
-    scores |= {name: diagnostics[name] for name in DIAGNOSTICS}
+    # Each image is its own second view, so the alignment says nothing and is left out. The effective rank is that of
+    # all features, as encoded.
+    known = declared(LABEL_FREE)
+    on_sphere = {
+        key: value
+        for key, value in measure_embeddings(near, near).items()
+        if key in known and key not in scores
+    }
+    scores |= on_sphere
     found = {name: None if math.isnan(value) else value for name, value in scores.items()}
     return Outcome(
         in_words=(
             f"scores without labels of frozen features ({features.shape[1]} wide) of {len(seen)} of "
-            f"{len(train)} training images; {', '.join(DIAGNOSTICS)} on {len(near)} of them"
+            f"{len(train)} training images; {', '.join(on_sphere)} on {len(near)} of them"
             + ("" if features.isfinite().all() else "; not measured, as a feature is not finite")
         ),
         metric="label-free scores",
         rows=tuple(
-            {"score": name, "value": value, "read": READ.get(name, "")} for name, value in found.items()
+            {"score": name, "value": value, "read": known[name].reading} for name, value in found.items()
         ),
         details={"images": len(seen), "features": features.shape[1], **found},
     )
