@@ -53,11 +53,9 @@ class Measurement:
 
     @property
     def row(self) -> dict[str, float | None]:
-        """What stands in `metrics.csv` and TensorBoard, by column."""
-        return {
-            "knn_top1": self.scores.knn_top1,
-            **{key: self.diagnostics[key] for key in declared(CSV) if key in self.diagnostics},
-        }
+        """The values in `metrics.csv` and TensorBoard, by column."""
+        figures = {"knn_top1": self.scores.knn_top1, **self.diagnostics}
+        return {key: value for key, value in figures.items() if key in declared(CSV)}
 
 
 class Labelled(NamedTuple):
