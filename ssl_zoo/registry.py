@@ -15,7 +15,9 @@ Names are known without an import; the code behind one is imported when it is us
 from __future__ import annotations
 
 import importlib
+import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -139,7 +141,12 @@ def _qualified(target: Any) -> str:
 
 def plugins() -> list[EntryPoint]:
     """Returns all that other installed packages announce, of any kind; nothing is imported."""
-    announced = entry_points()
+    return _plugins(tuple(sys.path))
+
+
+@lru_cache
+def _plugins(_: tuple[str, ...]) -> list[EntryPoint]:
+    announced = entry_points()  # reads the metadata of all installed packages
     return [point for group in GROUPS for point in announced.select(group=group)]
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from . import run  # declares the metrics of a run
-from .declaration import CSV, LABEL_FREE, RESULT, SUITE, Metric, computed, declare, declared, metric
+from .declaration import CSV, LABEL_FREE, METRICS, RESULT, SUITE, Metric, computed, declared, metric
 from .embeddings import Embeddings, measure_embeddings
 
 __all__ = [
     "CSV",
     "LABEL_FREE",
+    "METRICS",
     "RESULT",
     "SUITE",
     "Embeddings",
     "Metric",
     "computed",
-    "declare",
     "declared",
     "measure_embeddings",
     "metric",

@@ -18,14 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Any, Literal, TypeVar, get_args
 
-from ssl_zoo.errors import UserError
+from ssl_zoo.registry import Entry, Registry
 
-__all__ = ["CSV", "LABEL_FREE", "RESULT", "SUITE", "Metric", "computed", "declare", "declared", "metric"]
+__all__ = ["CSV", "LABEL_FREE", "METRICS", "RESULT", "SUITE", "Metric", "computed", "declared", "metric"]
 
-GROUP = "ssl_zoo.metrics"
 # The files in which a metric's key stands.
 CSV, RESULT, SUITE, LABEL_FREE = "metrics.csv", "result.json", "suite.json", "eval-label_free.json"
 Group = Literal["training", "accuracy", "embeddings", "cost", "features"]  # in the order of columns
@@ -33,10 +31,13 @@ Compute = TypeVar("Compute", bound=Callable[..., float])
 
 
 @dataclass(frozen=True, kw_only=True)
-class Metric:
+class Metric(Entry):
     """What is known of a metric before it is measured."""
 
-    key: str  # in every file, in Python, in a suite's columns and claims
+    # The name is the metric's key: in every file, in Python, in a suite's columns and claims. The target computes it of
+    # embeddings; empty where it is measured elsewhere.
+    target: Any = ""
+    config: type[Any] = object  # no settings
     title: str  # of a column or a row
     meaning: str  # a sentence or two
     reading: str = ""  # how to read a value, in a few words: "1 isotropic, 0 collapsed"
@@ -50,8 +51,7 @@ class Metric:
     closing: bool = True  # whether a metric of the embeddings has a row in the closing table of a run
     lines: tuple[tuple[str, float], ...] = ()  # drawn across a chart: label and height
     bottom: float | None = None  # of a chart's axis; None: as the values need it
-    compute: Callable[..., float] | None = None  # of embeddings; None: measured elsewhere
-    views: int = 1  # that `compute` takes: 1, and the values of both views are averaged, or 2
+    views: int = 1  # that the target takes: 1, and the values of both views are averaged, or 2
 
     @property
     def is_fraction(self) -> bool:
@@ -65,28 +65,14 @@ class Metric:
         return self.title if first != first.lower() else self.title[:1].upper() + self.title[1:]
 
 
-_metrics: dict[str, Metric] = {}
+METRICS: Registry[Metric] = Registry("metric", "ssl_zoo.metrics")
 
 
-def declare(one: Metric) -> None:
-    """Adds a metric.
-
-    Raises:
-        ValueError: another one has its key.
-    """
-    known = _metrics.get(one.key)
-    if known is not None and known.title != one.title:
-        raise ValueError(
-            f"metric '{one.key}' is declared twice: '{known.title}' and '{one.title}'; rename one"
-        )
-    _metrics[one.key] = one
-
-
-def metric(key: str, **declaration: Any) -> Callable[[Compute], Compute]:
+def metric(name: str, **declaration: Any) -> Callable[[Compute], Compute]:
     """Declares the metric that a function computes of the embeddings; keywords are the fields of `Metric`."""
 
     def decorate(compute: Compute) -> Compute:
-        declare(Metric(key=key, compute=compute, **declaration))
+        METRICS.add(Metric(name=name, target=compute, **declaration))
         return compute
 
     return decorate
@@ -95,22 +81,10 @@ def metric(key: str, **declaration: Any) -> Callable[[Compute], Compute]:
 def declared(file: str) -> dict[str, Metric]:
     """Returns the metrics whose keys stand in a file, by key and group by group."""
     groups = get_args(Group)
-    those = [one for one in _all().values() if file in one.files]
-    return {one.key: one for one in sorted(those, key=lambda one: groups.index(one.group))}
+    those = [one for one in METRICS.all().values() if file in one.files]
+    return {one.name: one for one in sorted(those, key=lambda one: groups.index(one.group))}
 
 
 def computed() -> dict[str, Metric]:
     """Returns the metrics that are computed of the embeddings, by key."""
-    return {key: one for key, one in _all().items() if one.compute is not None}
-
-
-def _all() -> dict[str, Metric]:
-    for point in entry_points(group=GROUP):
-        try:
-            point.load()
-        except Exception as error:
-            raise UserError(
-                f"metric '{point.name}' comes from the package of '{point.value}', which cannot be imported: "
-                f"{type(error).__name__}: {error}; repair or uninstall that package"
-            ) from error
-    return _metrics
+    return {name: one for name, one in METRICS.all().items() if one.target}

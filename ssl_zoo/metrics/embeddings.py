@@ -97,11 +97,8 @@ def measure_embeddings(z_a: Tensor, z_b: Tensor) -> dict[str, float]:
     views = (Embeddings(z_a), Embeddings(z_b))
     values = {}
     for key, one in computed().items():
-        assert one.compute is not None
-        if one.views == 2:
-            values[key] = one.compute(*views)
-        else:
-            values[key] = sum(one.compute(view) for view in views) / 2
+        compute = one.load()
+        values[key] = compute(*views) if one.views == 2 else sum(map(compute, views)) / 2
     return values
 
 

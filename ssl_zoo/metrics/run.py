@@ -6,18 +6,18 @@ They are measured where the figures arise: the accuracies in `ssl_zoo.monitors`,
 
 from __future__ import annotations
 
-from .declaration import CSV, LABEL_FREE, RESULT, SUITE, Metric, declare
+from .declaration import CSV, LABEL_FREE, METRICS, RESULT, SUITE, Metric
 
 DECLARATIONS = (
     Metric(
-        key="loss",
+        name="loss",
         title="loss",
         meaning="Mean of the method's loss over an epoch, computed in float32.",
         group="training",
         better="lower",
     ),
     Metric(
-        key="lr",
+        name="lr",
         title="learning rate",
         meaning="Learning rate after the epoch's last step.",
         group="training",
@@ -25,7 +25,7 @@ DECLARATIONS = (
         bottom=0.0,
     ),
     Metric(
-        key="tuned",
+        name="tuned",
         title="tuned to",
         meaning="The value of the suite's `tune` key that was chosen for the row.",
         group="training",
@@ -33,7 +33,7 @@ DECLARATIONS = (
         files=(SUITE,),
     ),
     Metric(
-        key="top1",
+        name="top1",
         title="top-1",
         meaning="A suite's headline accuracy: of its first protocol under `evaluate`, or else `linear_top1`.",
         group="accuracy",
@@ -42,7 +42,7 @@ DECLARATIONS = (
         files=(SUITE,),
     ),
     Metric(
-        key="linear_top1",
+        name="linear_top1",
         title="linear probe",
         meaning="Top-1 of a logistic regression on frozen features with few labels, mean over draws of the labels; "
         "`linear_protocol` says which.",
@@ -52,7 +52,7 @@ DECLARATIONS = (
         files=(RESULT, SUITE),
     ),
     Metric(
-        key="knn_top1",
+        name="knn_top1",
         title="kNN",
         meaning="Top-1 of weighted k nearest neighbours on the backbone's features; `knn_protocol` says with which k "
         "and how large a labelled training set.",
@@ -62,7 +62,7 @@ DECLARATIONS = (
         source="[InstDisc](https://arxiv.org/abs/1805.01978)",
     ),
     Metric(
-        key="untrained_top1",
+        name="untrained_top1",
         title="untrained",
         meaning="`linear_top1` of the encoder before its training, where `top1` is `linear_top1`.",
         group="accuracy",
@@ -70,7 +70,7 @@ DECLARATIONS = (
         files=(SUITE,),
     ),
     Metric(
-        key="images_seen",
+        name="images_seen",
         title="images seen",
         meaning="Images that the training took, each epoch anew.",
         group="cost",
@@ -78,7 +78,7 @@ DECLARATIONS = (
         files=(SUITE,),
     ),
     Metric(
-        key="forward_passes",
+        name="forward_passes",
         title="forward passes",
         meaning="Images through an encoder during training, the momentum encoder's included.",
         group="cost",
@@ -86,34 +86,34 @@ DECLARATIONS = (
         files=(SUITE,),
     ),
     Metric(
-        key="train_seconds",
+        name="train_seconds",
         title="training, s",
         meaning="Seconds of training, without measurements.",
         group="cost",
         files=(RESULT, SUITE),
     ),
     Metric(
-        key="seconds",
+        name="seconds",
         title="whole run, s",
         meaning="Seconds of a run of a suite from start to end, its evaluations included.",
         group="cost",
         files=(SUITE,),
     ),
     Metric(
-        key="views_per_second",
+        name="views_per_second",
         title="views/s",
         meaning="Views trained on per second of training.",
         group="cost",
     ),
     Metric(
-        key="peak_memory_mb",
+        name="peak_memory_mb",
         title="peak memory, MiB",
         meaning="The most memory allocated on a GPU; elsewhere the most that the process had.",
         group="cost",
         files=(RESULT, SUITE),
     ),
     Metric(
-        key="rankme",
+        name="rankme",
         title="RankMe",
         meaning="exp of the entropy of the features' singular values; their mean counts as a direction.",
         reading="1 to min(N, F), higher is better",
@@ -123,7 +123,7 @@ DECLARATIONS = (
         files=(LABEL_FREE,),
     ),
     Metric(
-        key="alpha_req",
+        name="alpha_req",
         title="alpha-ReQ",
         meaning="alpha of the power law j^-alpha that the eigenvalues of the features' covariance follow.",
         reading="1 is best",
@@ -132,7 +132,7 @@ DECLARATIONS = (
         files=(LABEL_FREE,),
     ),
     Metric(
-        key="participation_ratio",
+        name="participation_ratio",
         title="participation ratio",
         meaning="(sum of the eigenvalues of the features' covariance)² over the sum of their squares.",
         reading="1 to min(N, F), higher is better",
@@ -144,4 +144,4 @@ DECLARATIONS = (
 )
 
 for one in DECLARATIONS:
-    declare(one)
+    METRICS.add(one)
