@@ -1,14 +1,17 @@
-"""The layers of docs/architecture.md: what import-linter cannot see."""
+"""docs/architecture.md names the rooms that exist, in the order that import-linter checks; no import dodges it."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from importlinter.api import read_configuration
 
 ROOT = Path(__file__).parents[1]
+DOCUMENT = ROOT / "docs" / "architecture.md"
 FILES = sorted(path for room in ("ssl_zoo", "methods") for path in (ROOT / room).rglob("*.py"))
 
 # Files that may import ssl_zoo inside a function, with the reason. The command line may anywhere.
@@ -29,6 +32,28 @@ LAZY = {
     "ssl_zoo/suites/run.py": "reports",
     "ssl_zoo/suites/trial.py": "reports",
 }
+
+
+def contract() -> list[tuple[int, str]]:
+    """Number of the layer and name of each room, by pyproject.toml."""
+    contracts = read_configuration(str(ROOT / "pyproject.toml"))["contracts_options"]
+    layers = next(each["layers"] for each in contracts if each["type"] == "layers")
+    return [
+        (number, room.strip(" ()").removeprefix("ssl_zoo."))
+        for number, layer in enumerate(layers, 1)
+        for room in re.split("[|:]", layer)
+    ]
+
+
+def test_the_document_lists_the_layers_of_the_contract() -> None:
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \|", DOCUMENT.read_text(), re.MULTILINE)
+    assert [(int(number), room) for number, room in rows] == contract()
+
+
+def test_every_room_has_its_layer() -> None:
+    rooms = {path.stem for path in (ROOT / "ssl_zoo").iterdir() if path.is_dir() or path.suffix == ".py"}
+    rooms -= {"__init__", "__main__", "__pycache__"}
+    assert rooms | {"methods", "metrics"} == {room for _, room in contract()}
 
 
 def lazy_imports(path: Path) -> Iterator[str]:
