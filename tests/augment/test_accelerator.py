@@ -1,5 +1,9 @@
 """The form for accelerators: all images pass all operations, without waiting for the device."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import pytest
 import torch
 from helpers.methods import ROUNDING, VIEW
@@ -10,19 +14,19 @@ from ssl_zoo.augment import Augment
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 
 
-def batch(cropped):
+def batch(cropped: Any) -> Any:
     images = torch.randint(0, 256, (24, 3, 24, 24), dtype=torch.uint8)
     return [images] * 2 if cropped else images
 
 
 @pytest.mark.parametrize("cropped", [False, True])
-def test_it_makes_the_same_views(cropped, monkeypatch):
+def test_it_makes_the_same_views(cropped: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     images = batch(cropped)
     augment = Augment([VIEW, VIEW], MEAN, STD)
     expected = augment(images, torch.Generator().manual_seed(0))
     compose = views_module.compose
 
-    def compose_for_accelerators(*arguments):
+    def compose_for_accelerators(*arguments: Any) -> Any:
         first, steps = compose(*arguments)
         for step in steps:
             step.runs = None

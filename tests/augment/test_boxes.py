@@ -1,6 +1,9 @@
 """sample_boxes against torchvision's RandomResizedCrop.get_params, in distribution and where it is exact."""
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -11,14 +14,14 @@ from ssl_zoo.augment import sample_boxes
 RATIO = (3 / 4, 4 / 3)
 
 
-def moments(values):
+def moments(values: Any) -> Any:
     """Mean and standard deviation of a sample, and the standard errors of both."""
     n, mean, std = len(values), values.mean(), values.std()
     fourth = ((values - mean) ** 4).mean()
     return torch.stack((mean, std)), torch.stack((std**2 / n, (fourth - std**4) / n / (4 * std**2))).sqrt()
 
 
-def features(boxes, height, width):
+def features(boxes: Any, height: Any, width: Any) -> Any:
     """Area, aspect ratio and relative position of boxes (n, 4), as a dict of (n,)."""
     top, left, h, w = boxes.double().unbind(1)
     return {
@@ -32,7 +35,7 @@ def features(boxes, height, width):
 @pytest.mark.parametrize(
     ("height", "width", "scale"), [(32, 32, (0.2, 1.0)), (224, 160, (0.08, 1.0)), (20, 60, (0.2, 0.5))]
 )
-def test_same_distribution_as_torchvision(height, width, scale):
+def test_same_distribution_as_torchvision(height: int, width: int, scale: tuple[float, ...]) -> None:
     n = 3000
     ours = sample_boxes(n, height, width, scale, RATIO, torch.Generator().manual_seed(0))
     torch.manual_seed(0)
@@ -46,13 +49,13 @@ def test_same_distribution_as_torchvision(height, width, scale):
 
 
 @pytest.mark.parametrize(("height", "width"), [(10, 200), (200, 10)])
-def test_falls_back_to_the_central_box(height, width):
+def test_falls_back_to_the_central_box(height: int, width: int) -> None:
     boxes = sample_boxes(5, height, width, (0.95, 1.0), RATIO, torch.Generator())
     expected = RandomResizedCrop.get_params(torch.empty(1, height, width), [0.95, 1.0], list(RATIO))
     assert boxes.tolist() == [list(expected)] * 5
 
 
-def test_the_draws_are_independent():
+def test_the_draws_are_independent() -> None:
     n = 5000
     boxes = sample_boxes(n, 64, 64, (0.2, 0.5), RATIO, torch.Generator().manual_seed(2))
     values = torch.stack(list(features(boxes, 64, 64).values()))
@@ -61,7 +64,7 @@ def test_the_draws_are_independent():
     assert correlation.abs().max() < 4.5 / math.sqrt(n)
 
 
-def test_boxes_are_whole_pixels_inside_the_image():
+def test_boxes_are_whole_pixels_inside_the_image() -> None:
     boxes = sample_boxes(2000, 7, 9, (0.01, 1.0), (0.2, 5.0), torch.Generator().manual_seed(1))
     top, left, h, w = boxes.unbind(1)
     assert boxes.dtype == torch.int64
@@ -75,7 +78,7 @@ def test_boxes_are_whole_pixels_inside_the_image():
     assert (left + w).max() == 9
 
 
-def test_the_generator_decides():
+def test_the_generator_decides() -> None:
     first, second, other = (
         sample_boxes(8, 32, 32, (0.2, 1.0), RATIO, torch.Generator().manual_seed(s)) for s in (3, 3, 4)
     )
@@ -84,7 +87,7 @@ def test_the_generator_decides():
     assert len({tuple(box) for box in first.tolist()}) > 1
 
 
-def test_one_box_for_a_worker():
+def test_one_box_for_a_worker() -> None:
     box = sample_boxes(1, 480, 640, (0.2, 1.0), RATIO, torch.Generator().manual_seed(0))
     assert box.shape == (1, 4)
     assert 0.19 < math.prod(box[0, 2:].tolist()) / (480 * 640) <= 1

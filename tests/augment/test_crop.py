@@ -1,5 +1,9 @@
 """resized_crop against torchvision's F.resized_crop(antialias=True), sample by sample."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import pytest
 import torch
 import torchvision.transforms.functional as F
@@ -8,7 +12,7 @@ from torchvision.transforms import InterpolationMode
 from ssl_zoo.augment import normalize, resized_crop, sample_boxes, to_float
 
 
-def reference(images, boxes, flip, size, interpolation):
+def reference(images: Any, boxes: Any, flip: Any, size: Any, interpolation: Any) -> Any:
     crops = [
         F.resized_crop(x, *box, [size, size], InterpolationMode(interpolation), antialias=True)
         for x, box in zip(images, boxes.int().tolist(), strict=True)
@@ -21,7 +25,7 @@ def reference(images, boxes, flip, size, interpolation):
 @pytest.mark.parametrize(
     ("height", "width", "size"), [(32, 32, 32), (8, 8, 24), (31, 20, 16), (96, 120, 40), (40, 64, 64)]
 )
-def test_equals_torchvision(interpolation, channels, height, width, size):
+def test_equals_torchvision(interpolation: str, channels: int, height: int, width: int, size: int) -> None:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (12, channels, height, width), dtype=torch.uint8, generator=generator)
     boxes = sample_boxes(12, height, width, (0.02, 1.0), (0.4, 2.5), generator)
@@ -42,7 +46,7 @@ def test_equals_torchvision(interpolation, channels, height, width, size):
     assert torch.equal(images, before)
 
 
-def test_reads_images_in_any_memory_format():
+def test_reads_images_in_any_memory_format() -> None:
     images = torch.randint(0, 256, (4, 3, 12, 12), dtype=torch.uint8)
     boxes = torch.tensor([[1, 2, 8, 9]] * 4)
     expected = resized_crop(images, boxes, None, 6)
@@ -50,7 +54,7 @@ def test_reads_images_in_any_memory_format():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_normalize_and_to_float(channels):
+def test_normalize_and_to_float(channels: int) -> None:
     images = torch.randint(0, 256, (5, channels, 6, 7), dtype=torch.uint8)
     mean, std = (0.2, 0.5, 0.7)[:channels], (0.1, 0.3, 0.25)[:channels]
     expected = F.normalize(images / 255, list(mean), list(std))
@@ -59,7 +63,7 @@ def test_normalize_and_to_float(channels):
     torch.testing.assert_close(normalize(images / 255, mean, std), expected, atol=1e-5, rtol=0)
 
 
-def test_normalize_has_a_gradient_after_a_first_use_in_inference_mode():
+def test_normalize_has_a_gradient_after_a_first_use_in_inference_mode() -> None:
     images = torch.rand(2, 1, 3, 3, requires_grad=True)
     with torch.inference_mode():
         normalize(images.detach(), [0.123], [0.25])

@@ -1,5 +1,9 @@
 """sample_cutouts against torchvision's RandomErasing.get_params, in distribution; cutout against F.erase."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import pytest
 import torch
 import torchvision.transforms.functional as F
@@ -9,11 +13,11 @@ from torchvision.transforms import RandomErasing
 from ssl_zoo.augment import cutout, sample_cutouts
 
 
-def seeded(seed=0):
+def seeded(seed: int = 0) -> Any:
     return torch.Generator().manual_seed(seed)
 
 
-def features(boxes, height, width):
+def features(boxes: Any, height: Any, width: Any) -> Any:
     top, left, h, w = boxes.double().unbind(1)
     return {
         "area": h * w,
@@ -24,7 +28,7 @@ def features(boxes, height, width):
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (120, 70)])
-def test_same_distribution_as_torchvision(height, width):
+def test_same_distribution_as_torchvision(height: int, width: int) -> None:
     n, scale, ratio = 4000, (0.02, 0.2), (0.4, 2.0)  # every box fits into 32 x 32: nothing is drawn again
     ours = features(sample_cutouts(n, height, width, scale, ratio, seeded()), height, width)
     torch.manual_seed(0)
@@ -39,14 +43,14 @@ def test_same_distribution_as_torchvision(height, width):
     assert correlation.abs().max() < 0.08
 
 
-def test_a_box_that_does_not_fit_is_cut_to_the_side():
+def test_a_box_that_does_not_fit_is_cut_to_the_side() -> None:
     boxes = sample_cutouts(50, 10, 20, (1.0, 1.0), (8.0, 8.0), seeded())
     assert boxes[:, 2:].tolist() == [[5, 20]] * 50  # sqrt(200 / 8) high, and sqrt(200 * 8) = 40 wide
     assert (boxes[:, 1] == 0).all()
     assert set(boxes[:, 0].tolist()) == set(range(6))  # all places, the last included
 
 
-def test_boxes_are_whole_pixels_inside_the_image():
+def test_boxes_are_whole_pixels_inside_the_image() -> None:
     boxes = sample_cutouts(3000, 7, 9, (0.0, 1.0), (0.1, 10.0), seeded())
     top, left, h, w = boxes.unbind(1)
     assert boxes.dtype == torch.int64
@@ -58,7 +62,7 @@ def test_boxes_are_whole_pixels_inside_the_image():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_cutout_sets_the_box_and_nothing_else(channels):
+def test_cutout_sets_the_box_and_nothing_else(channels: int) -> None:
     images = torch.rand(40, channels, 12, 15, generator=seeded())
     boxes = sample_cutouts(40, 12, 15, (0.0, 0.9), (0.2, 5.0), seeded())
     boxes[:3] = torch.tensor([[0, 0, 12, 15], [3, 4, 0, 5], [11, 14, 1, 1]])

@@ -1,6 +1,9 @@
 """color_jitter against torchvision's functionals applied one by one in the same order."""
 
+from __future__ import annotations
+
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +18,7 @@ N = len(ORDER)
 
 
 @pytest.fixture(params=[1, 3])
-def case(request):
+def case(request: pytest.FixtureRequest) -> Any:
     """Images, on, factors, shift."""
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(N, request.param, 9, 11, generator=generator)
@@ -24,7 +27,7 @@ def case(request):
     return images, torch.arange(N) % 5 != 0, factors, shift
 
 
-def reference(images, on, factors, shift):
+def reference(images: Any, on: Any, factors: Any, shift: Any) -> Any:
     values = torch.cat((factors, torch.zeros(N, 1) if shift is None else shift[:, None]), dim=1).tolist()
     expected = []
     for x, use, order, value in zip(images, on, ORDER.tolist(), values, strict=True):
@@ -35,7 +38,7 @@ def reference(images, on, factors, shift):
 
 
 @pytest.mark.parametrize("with_hue", [True, False])
-def test_every_order(case, with_hue):
+def test_every_order(case: Any, with_hue: bool) -> None:
     images, on, factors, shift = case
     before = images.clone()
     shift = shift if with_hue else None
@@ -45,7 +48,7 @@ def test_every_order(case, with_hue):
 
 
 @pytest.mark.parametrize("with_hue", [True, False])
-def test_the_form_for_accelerators_is_the_same(case, with_hue):
+def test_the_form_for_accelerators_is_the_same(case: Any, with_hue: bool) -> None:
     images, on, factors, shift = case
     shift = shift if with_hue else None
     result = images
@@ -55,7 +58,7 @@ def test_the_form_for_accelerators_is_the_same(case, with_hue):
     torch.testing.assert_close(result, reference(images, on, factors, shift), atol=1e-5, rtol=0)
 
 
-def test_in_parts(case):
+def test_in_parts(case: Any) -> None:
     images, on, factors, shift = case
     expected = color_jitter(images, on, ORDER, factors, shift)
     steps = jitter_steps(images.shape[1], on, ORDER, factors, shift)

@@ -5,6 +5,10 @@ that it is darker by up to half a grey level per operation, and grainier. That i
 beside the random error of both samples.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -21,7 +25,7 @@ SIGMAS = 4.5
 WIDE = 0.7  # kernel: PIL's blur is not cut off
 
 
-def scene(i):
+def scene(i: Any) -> Any:
     """A smooth RGB image (3, 48, 48) of waves, colourful and of some contrast."""
     y, x = torch.meshgrid(torch.linspace(0, 1, 48), torch.linspace(0, 1, 48), indexing="ij")
     waves = [torch.sin(6 * (x * (i + 1) / 2 + k * y) + 2 * k + i) for k in range(3)]
@@ -29,7 +33,7 @@ def scene(i):
     return (255 * (level + 0.3 * torch.stack(waves)).clamp(0, 1)).to(torch.uint8)
 
 
-def statistics(views):
+def statistics(views: Any) -> Any:
     """Of each view (n, 3, 32, 32): means and deviations per channel, contrast of edges, and of channels."""
     edges = (views[..., 1:] - views[..., :-1]).abs().mean(dim=(2, 3))
     pixels = views * torch.tensor(STD).view(3, 1, 1) + torch.tensor(MEAN).view(3, 1, 1)
@@ -37,7 +41,7 @@ def statistics(views):
     return torch.cat((views.mean(dim=(2, 3)), views.std(dim=(2, 3)), edges, colour), dim=1)  # (n, 12)
 
 
-def moments(values):
+def moments(values: Any) -> Any:
     """Means and standard deviations (2, d) of values (n, d), and the standard errors of both."""
     n, mean, std = len(values), values.mean(dim=0), values.std(dim=0)
     fourth = ((values - mean) ** 4).mean(dim=0)
@@ -45,7 +49,7 @@ def moments(values):
     return torch.stack((mean, std)), error.sqrt()
 
 
-def crop(low):
+def crop(low: Any) -> Any:
     return CropConfig(scale=(low, 1.0))
 
 
@@ -84,7 +88,7 @@ def crop(low):
     ],
     ids=["simsiam", "simclr", "byol"],
 )
-def test_same_distribution_as_lightly(transform, views):
+def test_same_distribution_as_lightly(transform: Any, views: Any) -> None:
     if isinstance(transform, BYOLTransform):  # takes no size
         for view in transform.transforms:
             view.transform.transforms[0].size = (32, 32)

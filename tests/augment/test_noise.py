@@ -1,6 +1,9 @@
 """Noise as a function of a seed per image: against SplitMix64 and Box-Muller in Python's numbers, and N(0, 1)."""
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +18,7 @@ from ssl_zoo.config.schema import NoiseConfig, ViewConfig
 BITS = 2**64 - 1
 
 
-def splitmix64(seed, i):
+def splitmix64(seed: Any, i: Any) -> Any:
     """The i-th output, from 0, as in the generator's reference implementation in C."""
     z = (seed + (i + 1) * 0x9E3779B97F4A7C15) & BITS
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & BITS
@@ -23,7 +26,7 @@ def splitmix64(seed, i):
     return z ^ (z >> 31)
 
 
-def reference(seed, count):
+def reference(seed: Any, count: Any) -> Any:
     """All cosines, then all sines: count normal values from the top and the bottom 24 bits."""
     pairs = []
     for i in range((count + 1) // 2):
@@ -33,24 +36,24 @@ def reference(seed, count):
     return ([r * math.cos(a) for r, a in pairs] + [r * math.sin(a) for r, a in pairs])[:count]
 
 
-def seeds(n, start=0):
+def seeds(n: Any, start: int = 0) -> Any:
     generator = torch.Generator().manual_seed(start)
     return torch.randint(-(2**63), 2**63 - 1, (n,), generator=generator)
 
 
-def test_the_reference_is_splitmix64():
+def test_the_reference_is_splitmix64() -> None:
     expected = [6457827717110365317, 3203168211198807973, 9817491932198370423]  # published for this seed
     assert [splitmix64(1234567, i) for i in range(3)] == expected
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 192])
-def test_equals_the_reference(count):
+def test_equals_the_reference(count: int) -> None:
     seed = torch.cat((torch.tensor([0, 1, -1, 2**63 - 1, -(2**63)]), seeds(4)))
     expected = torch.tensor([reference(s, count) for s in seed.tolist()])
     torch.testing.assert_close(hashed_normals(seed, count), expected, atol=2e-5, rtol=0)
 
 
-def test_standard_normal_without_correlations():
+def test_standard_normal_without_correlations() -> None:
     n, count = 60, 3072
     values = hashed_normals(torch.cat((seeds(n // 2), torch.arange(n // 2))), count)  # near seeds as well
     assert values.isfinite().all()
@@ -67,7 +70,7 @@ def test_standard_normal_without_correlations():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_it_is_added_and_clamped(channels):
+def test_it_is_added_and_clamped(channels: int) -> None:
     images = torch.rand(9, channels, 5, 7, generator=torch.Generator().manual_seed(0))
     before, seed = images.clone(), seeds(9)
     noise = torch.tensor([reference(s, channels * 35) for s in seed.tolist()]).view(images.shape)
@@ -83,7 +86,9 @@ def test_it_is_added_and_clamped(channels):
 
 @pytest.mark.parametrize("threads", [1, 3, 8])
 @pytest.mark.parametrize("at_once", [1, 4])
-def test_views_are_equal_with_the_same_threads_and_to_rounding_with_others(monkeypatch, at_once, threads):
+def test_views_are_equal_with_the_same_threads_and_to_rounding_with_others(
+    monkeypatch: pytest.MonkeyPatch, at_once: int, threads: int
+) -> None:
     images = torch.randint(0, 256, (30, 3, 21, 21), dtype=torch.uint8)
     augment = Augment([ViewConfig(size=21, noise=NoiseConfig(p=0.7))] * 2, [0.5] * 3, [0.2] * 3)
     torch.set_num_threads(1)

@@ -1,7 +1,10 @@
 """Each operation against the torchvision functional of the same parameter, sample by sample."""
 
+from __future__ import annotations
+
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +31,7 @@ N = 12
 
 
 @pytest.fixture(params=[1, 3])
-def images(request):
+def images(request: pytest.FixtureRequest) -> Any:
     generator = torch.Generator().manual_seed(request.param)
     x = torch.rand(N, request.param, 18, 13, generator=generator)
     x[1] = (x[1] * 2).round() / 2  # ties between channels, and black and white
@@ -37,11 +40,11 @@ def images(request):
     return x
 
 
-def uniform(low, high, *shape):
+def uniform(low: Any, high: Any, *shape: Any) -> Any:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(9)) * (high - low) + low
 
 
-def check(result, images, reference, *parameters):
+def check(result: Any, images: Any, reference: Any, *parameters: Any) -> None:
     expected = [reference(x, *(p[i] for p in parameters)) for i, x in enumerate(images)]
     torch.testing.assert_close(result, torch.stack(expected), atol=1e-5, rtol=0)
 
@@ -54,7 +57,7 @@ def check(result, images, reference, *parameters):
         (saturation, F.adjust_saturation),
     ],
 )
-def test_blends(images, ours, theirs):
+def test_blends(images: Any, ours: Any, theirs: Any) -> None:
     before = images.clone()
     factor = uniform(0, 2.5, N)
     factor[:2] = torch.tensor([0.0, 1.0])
@@ -63,14 +66,14 @@ def test_blends(images, ours, theirs):
 
 
 @pytest.mark.parametrize("reach", [0.1, 0.5])
-def test_hue(images, reach):
+def test_hue(images: Any, reach: float) -> None:
     before = images.clone()
     shift = uniform(-reach, reach, N)
     check(hue(images, shift), images, lambda x, s: F.adjust_hue(x, s.item()), shift)
     assert torch.equal(images, before)
 
 
-def test_hue_of_pure_colours_at_the_corners_of_the_circle():
+def test_hue_of_pure_colours_at_the_corners_of_the_circle() -> None:
     values = torch.tensor([0.0, 0.25, 1.0])
     colours = torch.cartesian_prod(values, values, values).T.reshape(3, 1, 27)
     shift = torch.arange(-6, 7) / 12  # whole and half sixths of the circle, both ends included
@@ -78,17 +81,17 @@ def test_hue_of_pure_colours_at_the_corners_of_the_circle():
     check(hue(images, shift), images, lambda x, s: F.adjust_hue(x, s.item()), shift)
 
 
-def test_grayscale(images):
+def test_grayscale(images: Any) -> None:
     check(grayscale(images), images, lambda x: F.rgb_to_grayscale(x, num_output_channels=len(x)))
 
 
-def test_solarize(images):
+def test_solarize(images: Any) -> None:
     threshold = uniform(0, 1, N)
     check(solarize(images, threshold), images, lambda x, t: F.solarize(x, t.item()), threshold)
     check(solarize(images, 0.5), images, lambda x: F.solarize(x, 0.5))
 
 
-def naive_sobel(image):
+def naive_sobel(image: Any) -> Any:
     """One pixel and one kernel value at a time, borders replicated."""
     height, width = image.shape[1:]
     kernel = ((-1, 0, 1), (-2, 0, 2), (-1, 0, 1))
@@ -103,12 +106,12 @@ def naive_sobel(image):
     return result
 
 
-def scipy_sobel(image):
+def scipy_sobel(image: Any) -> Any:
     planes = [[ndimage.sobel(x, axis, mode="nearest") / 8 for axis in (1, 0)] for x in image.double().numpy()]
     return torch.tensor(np.array([np.hypot(gx, gy) for gx, gy in planes]), dtype=torch.float32)
 
 
-def test_sobel(images):
+def test_sobel(images: Any) -> None:
     before = images.clone()
     result = sobel(images)
     check(result[:2], images[:2], naive_sobel)
@@ -120,7 +123,7 @@ def test_sobel(images):
     assert 0 < sobel(checks).max() <= 1
 
 
-def test_rotate(images):
+def test_rotate(images: Any) -> None:
     images = images[..., :13, :]
     before = images.clone()
     turns = torch.arange(N) % 4
@@ -130,19 +133,19 @@ def test_rotate(images):
     assert torch.equal(images, before)
 
 
-def test_rotate_refuses_what_is_not_square(images):
+def test_rotate_refuses_what_is_not_square(images: Any) -> None:
     with pytest.raises(ValueError, match=r"square.*received \(12, ., 18, 13\)"):
         rotate(images, torch.ones(N, dtype=torch.int64))
 
 
 @pytest.mark.parametrize("kernel_size", [3, 7, 23])
-def test_gaussian_blur(images, kernel_size):
+def test_gaussian_blur(images: Any, kernel_size: int) -> None:
     sigma = uniform(0.1, 4, N)
     blurred = gaussian_blur(images, sigma, kernel_size)
     check(blurred, images, lambda x, s: F.gaussian_blur(x, [kernel_size] * 2, [s.item()] * 2), sigma)
 
 
-def test_gaussian_blur_of_large_images_goes_band_by_band():
+def test_gaussian_blur_of_large_images_goes_band_by_band() -> None:
     images = torch.rand(3, 2, 200, 131, generator=torch.Generator().manual_seed(0))
     sigma = torch.tensor([0.1, 0.8, 2.0])  # with 0.8 a weight is denormal
     blurred = gaussian_blur(images, sigma, 23)
@@ -151,7 +154,7 @@ def test_gaussian_blur_of_large_images_goes_band_by_band():
 
 
 @pytest.mark.parametrize("kernel_size", [4, 27])
-def test_gaussian_blur_refuses_a_kernel_that_does_not_fit(images, kernel_size):
+def test_gaussian_blur_refuses_a_kernel_that_does_not_fit(images: Any, kernel_size: int) -> None:
     with pytest.raises(ValueError, match=f"at most 2 \\* side - 1 = 25; received {kernel_size}"):
         gaussian_blur(images, torch.ones(N), kernel_size)
 
@@ -159,11 +162,11 @@ def test_gaussian_blur_refuses_a_kernel_that_does_not_fit(images, kernel_size):
 @pytest.mark.parametrize(
     ("share", "size", "side"), [(0.1, 224, 23), (0.1, 32, 3), (0.15, 32, 5), (0.01, 64, 3), (0.5, 1, 1)]
 )
-def test_kernel_side_is_the_nearest_odd_number(share, size, side):
+def test_kernel_side_is_the_nearest_odd_number(share: float, size: int, side: int) -> None:
     assert kernel_side(share, size) == side
 
 
-def test_affine(images):
+def test_affine(images: Any) -> None:
     angle, scale = uniform(-180, 180, N), uniform(0.5, 2, N)
     translate, shear = uniform(-5, 5, N, 2).round(), uniform(-40, 40, N, 2)
     check(

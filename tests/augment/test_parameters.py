@@ -1,8 +1,11 @@
 """The draws: ranges, probabilities, orders."""
 
+from __future__ import annotations
+
 import math
 from collections import Counter
 from itertools import pairwise, permutations
+from typing import Any
 
 import pytest
 import torch
@@ -22,16 +25,16 @@ from ssl_zoo.config.schema import (
 N = 6000
 
 
-def make(**keys):
+def make(**keys: Any) -> Any:
     return draw(ViewConfig(size=32, **keys), torch.Size((N, 3, 32, 32)), torch.Generator().manual_seed(0))
 
 
-def assert_uniform(values, low, high):
+def assert_uniform(values: Any, low: Any, high: Any) -> None:
     statistic = stats.kstest(values.double().flatten().numpy(), stats.uniform(low, high - low).cdf)
     assert statistic.pvalue > 1e-4, (low, high, statistic)
 
 
-def test_probabilities():
+def test_probabilities() -> None:
     p = make(
         flip=0.3,
         affine=AffineConfig(p=0.4),
@@ -52,7 +55,7 @@ def test_probabilities():
         assert abs(torch.corrcoef(torch.stack((a, b)).double())[0, 1]) < 4.5 / math.sqrt(N)
 
 
-def test_certain_and_impossible():
+def test_certain_and_impossible() -> None:
     p = make(flip=1.0, grayscale=0.0, jitter=JitterConfig(p=0.0), blur=BlurConfig(p=0.0))
     assert p.flip.all()
     assert (p.affine, p.jitter, p.gray, p.blur, p.solarize) == (None,) * 5
@@ -65,7 +68,7 @@ def test_certain_and_impossible():
     "others",
     [{}, {"affine": AffineConfig(p=0.5), "rotate": 0.3, "sobel": 0.2, "cutout": CutoutConfig(p=0.1)}],
 )
-def test_a_seed_draws_what_it_has_always_drawn(others):
+def test_a_seed_draws_what_it_has_always_drawn(others: dict[str, Any]) -> None:
     """Whichever other operations are on."""
     generator, stream = (torch.Generator().manual_seed(3) for _ in range(2))
     p = draw(ViewConfig(solarize=SolarizeConfig(p=0.2), **others), torch.Size((N, 3, 32, 32)), generator)
@@ -86,14 +89,14 @@ def test_a_seed_draws_what_it_has_always_drawn(others):
     assert torch.equal(generator.get_state(), stream.get_state())
 
 
-def test_turns_are_equally_likely():
+def test_turns_are_equally_likely() -> None:
     turns = make(rotate=0.8).rotate
     counts = torch.bincount(turns, minlength=4)
     assert len(counts) == 4
     assert stats.chisquare(counts[1:].numpy()).pvalue > 1e-4
 
 
-def test_noise_seeds_are_uniform_over_all_of_int64():
+def test_noise_seeds_are_uniform_over_all_of_int64() -> None:
     seeds = make(noise=NoiseConfig(p=0.5)).noise.seed
     assert seeds.dtype == torch.int64
     assert len(seeds.unique()) == N
@@ -101,7 +104,7 @@ def test_noise_seeds_are_uniform_over_all_of_int64():
     assert_uniform(seeds & 0xFFFF, 0, 2.0**16)
 
 
-def test_jitter_orders_are_uniform_over_the_permutations_and_differ_between_images():
+def test_jitter_orders_are_uniform_over_the_permutations_and_differ_between_images() -> None:
     orders = make().jitter.order
     assert torch.equal(orders.sort(dim=1).values, torch.arange(4).expand(N, 4))
     counts = Counter(map(tuple, orders.tolist()))
@@ -110,7 +113,7 @@ def test_jitter_orders_are_uniform_over_the_permutations_and_differ_between_imag
 
 
 @pytest.mark.parametrize("strength", [0.5, 1.0, 2.0])
-def test_jitter_factors(strength):
+def test_jitter_factors(strength: float) -> None:
     config = JitterConfig(strength=strength, brightness=0.4, contrast=0.8, saturation=0.2, hue=0.1)
     p = make(jitter=config).jitter
     for column, reach in zip(p.factors.T, (0.4, 0.8, 0.2), strict=True):
@@ -118,11 +121,11 @@ def test_jitter_factors(strength):
     assert_uniform(p.shift, -0.1 * strength, 0.1 * strength)
 
 
-def test_no_hue():
+def test_no_hue() -> None:
     assert make(jitter=JitterConfig(hue=0.0)).jitter.shift is None
 
 
-def test_blur_and_affine_ranges():
+def test_blur_and_affine_ranges() -> None:
     p = make(
         blur=BlurConfig(sigma=(0.1, 2.0)),
         affine=AffineConfig(p=1.0, degrees=15.0, translate=0.5, scale=(0.8, 1.1), shear=10.0),
@@ -137,7 +140,7 @@ def test_blur_and_affine_ranges():
     assert stats.chisquare(inner.numpy()).pvalue > 1e-4
 
 
-def test_grouped_is_an_order_with_few_changes():
+def test_grouped_is_an_order_with_few_changes() -> None:
     p = make()
     order = p.grouped(N)
     assert torch.equal(order.sort().values, torch.arange(N))

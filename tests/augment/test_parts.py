@@ -1,5 +1,9 @@
 """The parts of a batch, made by several processes, against the whole, made by one."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import pytest
 import torch
 from helpers.methods import ROUNDING
@@ -32,7 +36,7 @@ OPERATIONS = {
 OFF = {"flip": 0.0, "jitter": JitterConfig(p=0.0), "grayscale": 0.0, "blur": BlurConfig(p=0.0)}
 
 
-def make(views, images, part=(0, 1), seed=4):
+def make(views: Any, images: Any, part: tuple[int, ...] = (0, 1), seed: int = 4) -> Any:
     """The views, and the state that the generator is left in."""
     generator = torch.Generator().manual_seed(seed)
     channels = images[0].shape[-3]
@@ -40,7 +44,7 @@ def make(views, images, part=(0, 1), seed=4):
     return views, generator.get_state()
 
 
-def check(views, images, world):
+def check(views: Any, images: Any, world: Any) -> None:
     """Cuts images (N, C, H, W), or a list of such, into parts, and compares."""
     cropped = isinstance(images, list)
     n = len(images[0] if cropped else images) // world
@@ -61,7 +65,7 @@ def check(views, images, world):
 @pytest.mark.parametrize("cropped", [False, True])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [24, 21])
-def test_parts_make_the_whole(size, channels, cropped, world):
+def test_parts_make_the_whole(size: int, channels: int, cropped: bool, world: int) -> None:
     bicubic = CropConfig(interpolation="bicubic")
     views = [ViewConfig(size=size, **OPERATIONS), ViewConfig(size=size, crop=bicubic)]
     images = torch.randint(0, 256, (2, 48, channels, size, size), dtype=torch.uint8)
@@ -69,7 +73,7 @@ def test_parts_make_the_whole(size, channels, cropped, world):
 
 
 @pytest.mark.parametrize("key", OPERATIONS)
-def test_parts_of_each_operation(key):
+def test_parts_of_each_operation(key: Any) -> None:
     view = ViewConfig(size=16, **{**OFF, key: OPERATIONS[key]})
     images = torch.randint(0, 256, (24, 3, 16, 16), dtype=torch.uint8)
     check([view], images, 2)
@@ -80,7 +84,7 @@ def test_parts_of_each_operation(key):
 
 
 @pytest.mark.parametrize("part", [(0, 0), (2, 2), (-1, 2)])
-def test_there_is_no_such_part(part):
+def test_there_is_no_such_part(part: tuple[int, ...]) -> None:
     images = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
     with pytest.raises(ValueError, match=rf"0 <= rank < world; received \({part[0]}, {part[1]}\)"):
         make([ViewConfig(size=8)], images, part)

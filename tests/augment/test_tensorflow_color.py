@@ -1,6 +1,9 @@
 """The colours and the blur of SimCLR's and BYOL's code, against a reference that goes pixel by pixel."""
 
+from __future__ import annotations
+
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +25,7 @@ N = len(ORDER)
 CLOSE = {"atol": 1e-5, "rtol": 0}
 
 
-def jitter(operations, image, order, values):
+def jitter(operations: Any, image: Any, order: Any, values: Any) -> Any:
     """One image (C, H, W) by the reference; one channel has neither saturation nor hue."""
     x, adjust = image.tolist(), (BRIGHTNESS[operations], naive.contrast, naive.saturation, naive.hue)
     for operator in order:
@@ -32,7 +35,7 @@ def jitter(operations, image, order, values):
 
 
 @pytest.fixture(params=[1, 3])
-def case(request):
+def case(request: pytest.FixtureRequest) -> Any:
     """Images, on, factors, shift."""
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(N, request.param, 5, 6, generator=generator)
@@ -43,7 +46,7 @@ def case(request):
     return images, torch.arange(N) % 5 != 0, factors, torch.rand(N, generator=generator) - 0.5
 
 
-def expected(operations, case):
+def expected(operations: Any, case: Any) -> Any:
     images, on, factors, shift = case
     values = torch.cat((factors, shift[:, None]), dim=1).tolist()
     pairs = zip(images, on, ORDER.tolist(), values, strict=True)
@@ -51,7 +54,7 @@ def expected(operations, case):
 
 
 @pytest.mark.parametrize("operations", ["simclr", "byol"])
-def test_every_order_of_the_colours(case, operations):
+def test_every_order_of_the_colours(case: Any, operations: str) -> None:
     images, on, factors, shift = case
     before = images.clone()
     result = color_jitter(images, on, ORDER, factors, shift, operations)
@@ -63,7 +66,7 @@ def test_every_order_of_the_colours(case, operations):
     torch.testing.assert_close(images, result, **CLOSE)
 
 
-def test_they_are_not_torchvisions(case):
+def test_they_are_not_torchvisions(case: Any) -> None:
     images, on, factors, shift = case
     ours = color_jitter(images, on, ORDER, factors, shift)
     for operations in ("simclr", "byol"):
@@ -73,7 +76,7 @@ def test_they_are_not_torchvisions(case):
 
 
 @pytest.mark.parametrize("side", [12, 46])
-def test_blur_with_zeros_beyond_the_borders(side):
+def test_blur_with_zeros_beyond_the_borders(side: int) -> None:
     images = torch.rand(2, 2, side, 9, generator=torch.Generator().manual_seed(0))
     sigma = torch.tensor([0.4, 2.0])
     # Theirs takes a tenth of the side; here of a larger one, so that the kernel reaches beyond both borders.
@@ -86,20 +89,20 @@ def test_blur_with_zeros_beyond_the_borders(side):
     assert (result[1] < F.gaussian_blur(images[1], [5, 5], [2.0, 2.0])).any()
 
 
-def test_blur_with_zeros_goes_band_by_band():
+def test_blur_with_zeros_goes_band_by_band() -> None:
     images = torch.rand(1, 1, 131, 131, generator=torch.Generator().manual_seed(0))
     result = gaussian_blur(images, torch.tensor([2.0]), 23, padding="zeros")
     torch.testing.assert_close(result, torch.tensor([naive.blur(images[0].tolist(), 2.0, 23)]), **CLOSE)
 
 
 @pytest.mark.parametrize(("size", "side"), [(224, 23), (96, 9)])
-def test_the_kernel_is_as_wide_as_theirs(size, side):
+def test_the_kernel_is_as_wide_as_theirs(size: int, side: int) -> None:
     """[0] int(height // 10 / 2) and [1] int(height / 10 / 2) on both sides of the middle."""
     assert kernel_side(0.1, size) == 2 * int(size // 10 / 2) + 1 == 2 * int(size / 10 / 2) + 1 == side
 
 
 @pytest.mark.parametrize("operations", ["simclr", "byol"])
-def test_views_are_made_with_them(operations):
+def test_views_are_made_with_them(operations: str) -> None:
     view = ViewConfig(
         size=12,
         flip=0.0,

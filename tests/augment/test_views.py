@@ -1,6 +1,9 @@
 """Augment: the whole chain against torchvision with the same parameters, and its contract."""
 
+from __future__ import annotations
+
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,16 +49,16 @@ EVERYTHING = ViewConfig(
 OFF = ViewConfig(size=16, flip=0.0, jitter=JitterConfig(p=0.0), grayscale=0.0, blur=BlurConfig(p=0.0))
 
 
-def batch(n=40, channels=3, height=20, width=24):
+def batch(n: int = 40, channels: int = 3, height: int = 20, width: int = 24) -> Any:
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (n, channels, height, width), dtype=torch.uint8, generator=generator)
 
 
-def seeded(seed=5):
+def seeded(seed: int = 5) -> Any:
     return torch.Generator().manual_seed(seed)
 
 
-def chain(image, i, view, p, kernel_size):
+def chain(image: Any, i: Any, view: Any, p: Any, kernel_size: Any) -> Any:
     """One image through torchvision, with the parameters of row i."""
     x = image / 255
     if p.boxes is not None:
@@ -89,7 +92,7 @@ def chain(image, i, view, p, kernel_size):
     return F.normalize(x, list(MEAN[: len(x)]), list(STD[: len(x)]))
 
 
-def close(result, expected, view):
+def close(result: Any, expected: Any, view: Any) -> None:
     """Equal, but for the few values beside the solarization threshold that rounding moves across it."""
     wrong = ((result - expected).abs() > 1e-4).double().mean()
     assert wrong <= (1e-4 if view.solarize.p > 0 else 0)
@@ -97,7 +100,9 @@ def close(result, expected, view):
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("cropped", [False, True])
-def test_the_whole_chain_equals_torchvision(channels, cropped, monkeypatch):
+def test_the_whole_chain_equals_torchvision(
+    channels: int, cropped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(views_module, "CACHED", 7 * channels * 24**2)  # several parts
     images = batch(channels=channels, height=24 if cropped else 20)
     augment = Augment([EVERYTHING], MEAN[:channels], STD[:channels])
@@ -107,7 +112,7 @@ def test_the_whole_chain_equals_torchvision(channels, cropped, monkeypatch):
     close(result, expected, EVERYTHING)
 
 
-def test_each_view_has_its_own_settings_and_draws():
+def test_each_view_has_its_own_settings_and_draws() -> None:
     images = batch()
     first, second = Augment(BYOL, MEAN, STD)(images, seeded())
     generator = seeded()
@@ -118,7 +123,7 @@ def test_each_view_has_its_own_settings_and_draws():
     assert not torch.isclose(a, b).all(dim=(1, 2, 3)).any()
 
 
-def test_views_of_equal_settings_are_drawn_together_and_differ():
+def test_views_of_equal_settings_are_drawn_together_and_differ() -> None:
     images = batch()
     views = Augment([EVERYTHING, EVERYTHING, BYOL[0]], MEAN, STD)(images, seeded())
     generator = seeded()
@@ -129,7 +134,7 @@ def test_views_of_equal_settings_are_drawn_together_and_differ():
     close(views[2], torch.stack([chain(x, i, BYOL[0], p, 3) for i, x in enumerate(images)]), BYOL[0])
 
 
-def test_large_images_equal_torchvision_to_a_few_grey_levels():
+def test_large_images_equal_torchvision_to_a_few_grey_levels() -> None:
     images = batch(n=6, height=140, width=150)
     view = ViewConfig(size=136, jitter=JitterConfig(p=1.0), blur=BlurConfig(p=1.0))
     result = Augment([view], MEAN, STD)(images, seeded())[0]
@@ -138,7 +143,7 @@ def test_large_images_equal_torchvision_to_a_few_grey_levels():
     assert (result - expected).abs().mean() < 0.5 / 255 / 0.22  # their crop is rounded to 8 bits
 
 
-def test_without_operations_only_the_crop_is_left():
+def test_without_operations_only_the_crop_is_left() -> None:
     images = batch(height=16, width=16)
     view = ViewConfig(**{**vars(OFF), "crop": CropConfig(scale=(1.0, 1.0), ratio=(1.0, 1.0))})
     result = Augment([view], MEAN, STD)(images, seeded())[0]
@@ -155,7 +160,7 @@ def test_without_operations_only_the_crop_is_left():
         ("cutout", CutoutConfig(p=1.0, scale=(0.1, 0.3))),
     ],
 )
-def test_an_operation_changes_all_images_or_none(key, certain):
+def test_an_operation_changes_all_images_or_none(key: str, certain: Any) -> None:
     images = batch(height=16, width=16)
     plain = Augment([OFF], MEAN, STD)([images], seeded())[0]
     changed = Augment([ViewConfig(**{**vars(OFF), key: certain})], MEAN, STD)([images], seeded())[0]
@@ -169,13 +174,13 @@ def test_an_operation_changes_all_images_or_none(key, certain):
         assert 0.08 < inside.double().mean() < 0.32
 
 
-def test_images_of_a_batch_differ_in_their_parameters():
+def test_images_of_a_batch_differ_in_their_parameters() -> None:
     images = batch(n=1).expand(30, -1, -1, -1)
     for view in Augment([EVERYTHING, BYOL[1]], MEAN, STD)(images, seeded()):
         assert all(not torch.allclose(a, b) for a, b in pairwise(view))
 
 
-def test_the_generator_decides_and_the_input_stays():
+def test_the_generator_decides_and_the_input_stays() -> None:
     images = batch()
     before = images.clone()
     augment = Augment([EVERYTHING, *BYOL], MEAN, STD)
@@ -189,13 +194,13 @@ def test_the_generator_decides_and_the_input_stays():
 
 
 @pytest.mark.parametrize("n", [0, 1, 2])
-def test_small_batches(n):
+def test_small_batches(n: int) -> None:
     views = Augment([EVERYTHING, BYOL[0]], MEAN, STD)(batch(n=2)[:n], seeded())
     assert [v.shape for v in views] == [(n, 3, 24, 24), (n, 3, 16, 16)]
     assert all(v.dtype == torch.float32 and v.isfinite().all() for v in views)
 
 
-def test_views_can_be_trained_on_and_keep_float32_under_autocast():
+def test_views_can_be_trained_on_and_keep_float32_under_autocast() -> None:
     images = batch()
     augment = Augment([EVERYTHING], MEAN, STD)
     view = augment(images, seeded())[0]
@@ -208,7 +213,7 @@ def test_views_can_be_trained_on_and_keep_float32_under_autocast():
         assert torch.equal(augment(images, seeded())[0], view)
 
 
-def test_wrong_input_is_refused():
+def test_wrong_input_is_refused() -> None:
     augment = Augment([OFF, OFF], MEAN, STD)
     images = batch()
     with pytest.raises(ValueError, match=r"uint8 \(N, 3, H, W\); received torch.float32 \(40, 3, 20, 24\)"):

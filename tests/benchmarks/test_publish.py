@@ -1,7 +1,11 @@
 """The documents' page of claims is what the suites' records say."""
 
-import csv
+from __future__ import annotations
 
+import csv
+from pathlib import Path
+
+import pytest
 from helpers.suite_records import a_row, a_suite, claims
 from PIL import Image
 from ssl_zoo.benchmarks import publish
@@ -9,7 +13,7 @@ from ssl_zoo.benchmarks import publish
 from ssl_zoo.reports.suite import write_report
 
 
-def test_reports_and_the_page_of_claims(tmp_path, monkeypatch):
+def test_reports_and_the_page_of_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs, out = tmp_path / "runs", tmp_path / "docs" / "suites"
     for name in ("one", "two"):
         folder = runs / f"{name}-digits-quick"
@@ -36,7 +40,7 @@ def test_reports_and_the_page_of_claims(tmp_path, monkeypatch):
         assert not (place / "report.html").exists()
 
 
-def test_an_earlier_report_is_replaced_whole(tmp_path, monkeypatch):
+def test_an_earlier_report_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, out = tmp_path / "runs" / "one-digits-quick", tmp_path / "suites"
     folder.mkdir(parents=True)
     record = a_suite([a_row(folder, "sg"), a_row(folder, "no_sg")], name="one")

@@ -1,7 +1,10 @@
 """Small folders of images, made by the tests."""
 
+from __future__ import annotations
+
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +13,9 @@ from PIL import Image
 from ssl_zoo.config.schema import DataConfig
 
 
-def _noise(path, size=(12, 12), seed=0, mode="RGB", **options):
+def _noise(
+    path: Any, size: tuple[int, ...] = (12, 12), seed: int = 0, mode: str = "RGB", **options: Any
+) -> Any:
     """Writes an image of random pixels; size is (width, height)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     shape = (size[1], size[0], 3) if mode == "RGB" else (size[1], size[0])
@@ -20,15 +25,17 @@ def _noise(path, size=(12, 12), seed=0, mode="RGB", **options):
 
 
 @pytest.fixture
-def noise():
+def noise() -> Any:
     return _noise
 
 
 @pytest.fixture
-def tree(tmp_path):
+def tree(tmp_path: Path) -> Any:
     """A folder of class folders; `tree(name, cat=3, dog=2)` writes 3 and 2 images of 12x12 pixels, by name."""
 
-    def make(name="train", suffix=".png", size=(12, 12), **counts) -> Path:
+    def make(
+        name: str = "train", suffix: str = ".png", size: tuple[int, ...] = (12, 12), **counts: Any
+    ) -> Path:
         first = 0 if name == "train" else 10_000 + zlib.crc32(name.encode())
         for label, (kind, count) in enumerate(counts.items()):
             for number in range(count):
@@ -41,10 +48,10 @@ def tree(tmp_path):
 
 
 @pytest.fixture
-def folder_config():
+def folder_config() -> Any:
     """A DataConfig for image folders."""
 
-    def make(train=None, test=None, channels=3, **keys) -> DataConfig:
+    def make(train: Any = None, test: Any = None, channels: int = 3, **keys: Any) -> DataConfig:
         return DataConfig(
             name="folder",
             source="imagefolder",

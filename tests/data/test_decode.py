@@ -1,6 +1,10 @@
 """Pixels as Pillow and torchvision read them, and files that nothing can read."""
 
+from __future__ import annotations
+
 import warnings
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +16,7 @@ from ssl_zoo.data.decode import SUFFIXES, Unreadable, check_image, read_image, t
 
 
 @pytest.mark.parametrize("suffix", [*SUFFIXES, ".JPG", ".Png"])
-def test_every_suffix_is_read_as_torchvision_reads_it(suffix, tmp_path, noise):
+def test_every_suffix_is_read_as_torchvision_reads_it(suffix: Any, tmp_path: Path, noise: Any) -> None:
     gray = suffix == ".pgm"
     path = str(noise(tmp_path / f"image{suffix}", (9, 7), mode="L" if gray else "RGB"))
     check_image(path)
@@ -21,7 +25,7 @@ def test_every_suffix_is_read_as_torchvision_reads_it(suffix, tmp_path, noise):
         assert np.array_equal(np.asarray(read_image(path, 1)), np.asarray(image.convert("L")))
 
 
-def test_arrays_are_channels_first(tmp_path, noise):
+def test_arrays_are_channels_first(tmp_path: Path, noise: Any) -> None:
     path = noise(tmp_path / "image.png", (9, 7))
     pixels = np.asarray(Image.open(path))  # (7, 9, 3)
     assert np.array_equal(to_array(read_image(str(path), 3)), np.stack([pixels[..., c] for c in range(3)]))
@@ -29,7 +33,7 @@ def test_arrays_are_channels_first(tmp_path, noise):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_applied(orientation, tmp_path, noise):
+def test_exif_orientation_is_applied(orientation: Any, tmp_path: Path, noise: Any) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = str(noise(tmp_path / "image.png", (9, 7), exif=exif))
@@ -47,7 +51,7 @@ def test_exif_orientation_is_applied(orientation, tmp_path, noise):
     assert np.array_equal(np.asarray(read_image(path, 3)), upright)
 
 
-def test_16_bit_gray_keeps_its_upper_byte(tmp_path):
+def test_16_bit_gray_keeps_its_upper_byte(tmp_path: Path) -> None:
     values = np.arange(0, 2**16, 4096, dtype=np.uint16).reshape(4, 4) + 255
     Image.fromarray(values).save(tmp_path / "deep.png")
     assert np.array_equal(np.asarray(read_image(str(tmp_path / "deep.png"), 1)), values // 256)
@@ -55,7 +59,9 @@ def test_16_bit_gray_keeps_its_upper_byte(tmp_path):
 
 
 @pytest.mark.parametrize("cache_mb", [1.0, 0.0])
-def test_transparency_is_dropped_without_a_warning(tmp_path, folder_config, cache_mb):
+def test_transparency_is_dropped_without_a_warning(
+    tmp_path: Path, folder_config: Any, cache_mb: float
+) -> None:
     image = Image.new("P", (4, 4), 1)
     image.putpalette([255, 0, 0, 0, 255, 0])
     image.save(tmp_path / "palette.png", transparency=b"\x80\x40")
@@ -67,7 +73,7 @@ def test_transparency_is_dropped_without_a_warning(tmp_path, folder_config, cach
     assert plain[0, :, 0, 0].tolist() == [0, 255, 0]
 
 
-def _truncated(path, noise):
+def _truncated(path: Any, noise: Any) -> None:
     noise(path, (64, 64), quality=95)
     path.write_bytes(path.read_bytes()[:-2000])
 
@@ -84,7 +90,7 @@ def _truncated(path, noise):
         ("float.tif", lambda path, noise: Image.new("F", (9, 9)).save(path), "32 bits per channel"),
     ],
 )
-def test_an_unreadable_file_says_why(name, damage, reason, tmp_path, noise):
+def test_an_unreadable_file_says_why(name: str, damage: Any, reason: str, tmp_path: Path, noise: Any) -> None:
     damage(tmp_path / name, noise)
     with pytest.raises(Unreadable) as error:
         read_image(str(tmp_path / name), 3)

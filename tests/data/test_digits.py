@@ -1,5 +1,9 @@
 """The digits, against scikit-learn, and what `load_data` does for every source."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +15,7 @@ from ssl_zoo.data import MemorySplit, load_data
 from ssl_zoo.errors import UserError
 
 
-def _config(channels=1, **keys):
+def _config(channels: int = 1, **keys: Any) -> Any:
     return DataConfig(
         name="digits",
         source="digits",
@@ -22,13 +26,13 @@ def _config(channels=1, **keys):
     )
 
 
-def _rows(split):
+def _rows(split: Any) -> Any:
     """The images as sorted 8x8 scans with values 0..16 and their label."""
     scans = np.rint(split.images[:, 0].numpy().reshape(len(split), 64) * (16 / 255)).astype(int)
     return sorted(map(tuple, np.column_stack([scans, split.labels.numpy()])))
 
 
-def test_digits_are_scikit_learns():
+def test_digits_are_scikit_learns() -> None:
     data = load_data(_config())
     reference = load_digits()
     expected = sorted(map(tuple, np.column_stack([reference.data.astype(int), reference.target])))
@@ -42,7 +46,7 @@ def test_digits_are_scikit_learns():
     assert data.bank is data.train
 
 
-def test_the_split_is_stratified_and_fixed():
+def test_the_split_is_stratified_and_fixed() -> None:
     data, reference = load_data(_config()), load_digits()
     rows = np.column_stack([reference.data.astype(int), reference.target])
     train, test = train_test_split(rows, test_size=360, stratify=reference.target, random_state=0)
@@ -52,13 +56,13 @@ def test_the_split_is_stratified_and_fixed():
     assert (abs(share - 360 / 1797) < 0.005).all()
 
 
-def test_gray_digits_as_colour():
+def test_gray_digits_as_colour() -> None:
     data = load_data(_config(channels=3))
     assert data.channels == data.train.channels == 3
     assert torch.equal(data.train.images[:, 2], load_data(_config()).train.images[:, 0])
 
 
-def test_limit_and_holdout():
+def test_limit_and_holdout() -> None:
     whole, data = load_data(_config()), load_data(_config(limit=200, holdout=0.1))
     assert torch.bincount(data.train.labels).tolist() == [20] * 10
     assert data.bank is data.train
@@ -70,14 +74,14 @@ def test_limit_and_holdout():
     assert torch.equal(load_data(_config(limit=200, holdout=0.1)).train.images, data.train.images)
 
 
-def test_limit_alone_leaves_the_test_set():
+def test_limit_alone_leaves_the_test_set() -> None:
     whole, data = load_data(_config()), load_data(_config(limit=25))
     assert torch.bincount(data.train.labels).tolist() == [3] * 5 + [2] * 5
     assert torch.equal(data.test.images, whole.test.images)
 
 
 @pytest.mark.parametrize("key", ["train", "test"])
-def test_a_folder_that_is_not_read_is_refused(key):
+def test_a_folder_that_is_not_read_is_refused(key: str) -> None:
     with pytest.raises(UserError) as error:
         load_data(_config(**{key: "somewhere"}))
     for phrase in (
@@ -89,6 +93,6 @@ def test_a_folder_that_is_not_read_is_refused(key):
         assert phrase in str(error.value)
 
 
-def test_a_limit_beyond_the_data_is_refused():
+def test_a_limit_beyond_the_data_is_refused() -> None:
     with pytest.raises(UserError, match=r"data\.limit must be at most .* received 1438 for 1437"):
         load_data(_config(limit=1438))

@@ -1,6 +1,10 @@
 """Splits of files: crops against torchvision's, workers, evaluation views."""
 
+from __future__ import annotations
+
 import shutil
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,10 +27,10 @@ VIEWS = [ViewConfig(size=16), ViewConfig(size=16), ViewConfig(size=8, crop=CropC
 
 
 @pytest.fixture
-def make(tmp_path, noise):
+def make(tmp_path: Path, noise: Any) -> Any:
     """Makes a split of 11 images of different sizes."""
 
-    def split(workers=0, channels=3):
+    def split(workers: int = 0, channels: int = 3) -> Any:
         for number in range(11):
             noise(tmp_path / f"{number}.png", (30 + number, 50 - 2 * number), seed=number)
         return FileSplit(
@@ -36,7 +40,7 @@ def make(tmp_path, noise):
     return split
 
 
-def _equal(left, right):
+def _equal(left: Any, right: Any) -> None:
     assert len(left) == len(right)
     for a, b in zip(left, right, strict=True):
         assert torch.equal(a.index, b.index)
@@ -53,7 +57,9 @@ def _equal(left, right):
         ((33, 33), (0.9, 1.0), (1.0, 1.0)),
     ],
 )
-def test_boxes_are_distributed_as_torchvisions(size, scale, ratio):
+def test_boxes_are_distributed_as_torchvisions(
+    size: tuple[int, ...], scale: tuple[float, ...], ratio: Any
+) -> None:
     torch.manual_seed(0)
     image, crop = Image.new("L", size), CropConfig(scale=scale, ratio=ratio)
     theirs = np.array(
@@ -66,7 +72,7 @@ def test_boxes_are_distributed_as_torchvisions(size, scale, ratio):
     assert ks_2samp(ours[:, 2] * ours[:, 3], theirs[:, 2] * theirs[:, 3]).pvalue > 0.001
 
 
-def test_areas_and_log_ratios_are_uniform():
+def test_areas_and_log_ratios_are_uniform() -> None:
     """In a large square with room for every box, where no draw is rejected and rounding is negligible."""
     crop = CropConfig(scale=(0.1, 0.4), ratio=(0.5, 2.0))
     boxes = np.array([random_box(10_000, 10_000, crop, stream(1, "crop", i)) for i in range(2000)])
@@ -77,7 +83,7 @@ def test_areas_and_log_ratios_are_uniform():
 
 
 @pytest.mark.parametrize("size", [(100, 10), (10, 100), (31, 30)])
-def test_where_no_box_fits_it_is_torchvisions_central_one(size):
+def test_where_no_box_fits_it_is_torchvisions_central_one(size: tuple[int, ...]) -> None:
     ratio = (0.9, 1.1) if size[0] != 31 else (0.5, 0.6)
     scale = (1.0, 1.0)
     top, left, height, width = RandomResizedCrop.get_params(Image.new("L", size), scale, ratio)
@@ -86,7 +92,7 @@ def test_where_no_box_fits_it_is_torchvisions_central_one(size):
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
-def test_a_crop_has_torchvisions_pixels(interpolation, tmp_path, noise):
+def test_a_crop_has_torchvisions_pixels(interpolation: str, tmp_path: Path, noise: Any) -> None:
     image = Image.open(noise(tmp_path / "image.png", (60, 40)))
     crop = CropConfig(interpolation=interpolation)
     for number in range(5):
@@ -98,7 +104,7 @@ def test_a_crop_has_torchvisions_pixels(interpolation, tmp_path, noise):
 
 
 # Training ----------------------------------------------------------------------------------------------
-def test_a_batch_has_one_tensor_per_view(make):
+def test_a_batch_has_one_tensor_per_view(make: Any) -> None:
     split = make()
     batches = list(split.train_loader(4, VIEWS, seed=0))
     assert len(batches) == 2
@@ -113,7 +119,7 @@ def test_a_batch_has_one_tensor_per_view(make):
             assert torch.equal(images[2][row], expected)
 
 
-def test_the_number_of_workers_changes_nothing(make):
+def test_the_number_of_workers_changes_nothing(make: Any) -> None:
     runs = []
     for workers in (0, 1, 2):
         loader = make(workers).train_loader(3, VIEWS, seed=5)
@@ -123,7 +129,7 @@ def test_the_number_of_workers_changes_nothing(make):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_an_epoch_goes_on_where_it_stopped(make, workers):
+def test_an_epoch_goes_on_where_it_stopped(make: Any, workers: int) -> None:
     loader = make(workers).train_loader(3, VIEWS, seed=5)
     loader.set_position(2)
     whole = list(loader)
@@ -135,7 +141,7 @@ def test_an_epoch_goes_on_where_it_stopped(make, workers):
     _equal(list(loader), whole)
 
 
-def test_crops_differ_between_epochs_images_and_seeds(make):
+def test_crops_differ_between_epochs_images_and_seeds(make: Any) -> None:
     split = make()
     one, two = split.train_loader(11, VIEWS[:1], seed=0), split.train_loader(11, VIEWS[:1], seed=1)
     crops = []
@@ -148,7 +154,7 @@ def test_crops_differ_between_epochs_images_and_seeds(make):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_nothing_draws_from_the_global_generator(make, workers):
+def test_nothing_draws_from_the_global_generator(make: Any, workers: int) -> None:
     split = make(workers)
     state = torch.get_rng_state()
     list(split.train_loader(4, VIEWS, seed=0))
@@ -157,7 +163,7 @@ def test_nothing_draws_from_the_global_generator(make, workers):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_file_that_breaks_later_is_named(make, workers):
+def test_a_file_that_breaks_later_is_named(make: Any, workers: int) -> None:
     split = make(workers)
     (split.root / "7.png").write_text("broken")
     for batches in (split.train_loader(11, VIEWS, seed=0), split.plain_batches(8, 11)):
@@ -171,7 +177,7 @@ def test_a_file_that_breaks_later_is_named(make, workers):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_or_gives_way_to_the_next_one_where_files_are_skipped(make, workers):
+def test_or_gives_way_to_the_next_one_where_files_are_skipped(make: Any, workers: int) -> None:
     split = make(workers)
     split.lost = {}
     (split.root / "7.png").unlink()
@@ -192,7 +198,7 @@ def test_or_gives_way_to_the_next_one_where_files_are_skipped(make, workers):
         list(loader)
 
 
-def test_forgiving_splits_say_which_images_are_black(make):
+def test_forgiving_splits_say_which_images_are_black(make: Any) -> None:
     split = make()
     (split.root / "7.png").unlink()
     split.lost = {}
@@ -205,7 +211,7 @@ def test_forgiving_splits_say_which_images_are_black(make):
 # Evaluation --------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_plain_batches_of_small_images(make, workers, channels):
+def test_plain_batches_of_small_images(make: Any, workers: int, channels: int) -> None:
     """The shorter side is at most 96 pixels: resized to the size itself, then cropped to a square."""
     split = make(workers, channels)
     batches = list(split.plain_batches(20, batch_size=4))
@@ -216,7 +222,7 @@ def test_plain_batches_of_small_images(make, workers, channels):
         assert torch.equal(plain, F.pil_to_tensor(expected))
 
 
-def test_plain_batches_of_large_images(tmp_path, noise):
+def test_plain_batches_of_large_images(tmp_path: Path, noise: Any) -> None:
     """As ImageNet models are evaluated: 256 for a size of 224, then the centre."""
     for name, size in (("a.png", (97, 130)), ("b.png", (300, 200)), ("c.png", (96, 300))):
         noise(tmp_path / name, size)
@@ -226,7 +232,7 @@ def test_plain_batches_of_large_images(tmp_path, noise):
         assert torch.equal(plain[row], F.pil_to_tensor(expected)), name
 
 
-def test_select(make):
+def test_select(make: Any) -> None:
     split = make()
     part = split.select(torch.tensor([4, 0, 9]))
     assert part.names == ("4.png", "0.png", "9.png")

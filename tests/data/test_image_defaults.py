@@ -1,6 +1,10 @@
 """Size, stem and blur follow the images of a folder; a value that is given stands."""
 
+from __future__ import annotations
+
 import os
+from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -12,28 +16,28 @@ from ssl_zoo.data.folder_sample import gray_of, sides_of
 
 
 @pytest.fixture
-def small(tree):
+def small(tree: Any) -> Any:
     return tree(cat=3, dog=3, size=(40, 32))
 
 
-def _composed(folder, *overrides):
+def _composed(folder: Any, *overrides: Any) -> Any:
     base = ["data=imagefolder", f"data.train={folder}", "backbone.name=test_resnet"]
     given = {override.partition("=")[0] for override in overrides}
     return compose([*(override for override in base if override.partition("=")[0] not in given), *overrides])
 
 
-def _chosen(config):
+def _chosen(config: Any) -> Any:
     return config.augment.size, config.backbone.stem, {view.blur.p for view in config.views}
 
 
 @pytest.mark.parametrize("method", ["simsiam", "byol", "simclr", "moco", "swav"])
-def test_small_images_are_trained_at_their_size(small, method):
+def test_small_images_are_trained_at_their_size(small: Any, method: str) -> None:
     config = _composed(small, f"method={method}")
     assert _chosen(config) == (32, "small", {0.0})
     assert describe(config) == "images are 40 x 32: augment.size=32, backbone.stem=small, blur off"
 
 
-def test_large_images_are_trained_as_the_method_says(tree):
+def test_large_images_are_trained_as_the_method_says(tree: Any) -> None:
     config = _composed(tree(cat=2, dog=2, size=(65, 300)), "method=byol")
     assert _chosen(config) == (224, "standard", {1.0, 0.1})
     assert describe(config).startswith(
@@ -41,7 +45,7 @@ def test_large_images_are_trained_as_the_method_says(tree):
     )
 
 
-def test_the_median_of_the_shorter_sides_decides(tree, noise):
+def test_the_median_of_the_shorter_sides_decides(tree: Any, noise: Any) -> None:
     root = tree(cat=3, dog=2, size=(20, 30))
     for number, size in enumerate(((500, 400), (300, 64), (64, 65), (41, 99))):
         noise(root / "dog" / f"large{number}.png", size)
@@ -55,7 +59,7 @@ def test_the_median_of_the_shorter_sides_decides(tree, noise):
     )
 
 
-def test_an_image_that_lies_on_its_side_is_measured_upright(tmp_path):
+def test_an_image_that_lies_on_its_side_is_measured_upright(tmp_path: Path) -> None:
     for number in range(2):
         exif = Image.Exif()
         exif[0x0112] = 6
@@ -77,7 +81,7 @@ def test_an_image_that_lies_on_its_side_is_measured_upright(tmp_path):
         (["experiment=imagenet/simsiam", "data=imagefolder"], (224, "standard", {0.5})),
     ],
 )
-def test_a_value_that_is_given_stands(small, overrides, chosen):
+def test_a_value_that_is_given_stands(small: Any, overrides: list[str], chosen: tuple[Any, ...]) -> None:
     config = _composed(small, *overrides)
     assert _chosen(config) == chosen
     if chosen[0] > 48:
@@ -85,7 +89,9 @@ def test_a_value_that_is_given_stands(small, overrides, chosen):
 
 
 @pytest.mark.parametrize("kind", ["data", "recipe", "experiment"])
-def test_a_value_of_the_users_yaml_stands(small, tmp_path, monkeypatch, kind):
+def test_a_value_of_the_users_yaml_stands(
+    small: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     own = "data: {name: pets, source: imagefolder}\n" if kind == "data" else ""
     folder = {"data": "data/pets", "recipe": "recipe/pets/simsiam", "experiment": "experiment/pets"}[kind]
     for name, text in {
@@ -100,19 +106,19 @@ def test_a_value_of_the_users_yaml_stands(small, tmp_path, monkeypatch, kind):
     assert _chosen(config) == (24, "small", {0.0})
 
 
-def test_transformers_take_whole_patches_and_keep_their_stem(tree):
+def test_transformers_take_whole_patches_and_keep_their_stem(tree: Any) -> None:
     config = _composed(tree(cat=1, dog=1, size=(28, 28)), "backbone.name=test_vit")
     assert _chosen(config) == (32, "standard", {0.0})
 
 
-def test_it_is_one_configuration_like_any_other(small):
+def test_it_is_one_configuration_like_any_other(small: Any) -> None:
     config = _composed(small)
     assert from_mapping(to_mapping(config)) == config
     said = _composed(small, "augment.size=32", "backbone.stem=small", "augment.blur.p=0", "seed=0")
     assert config_hash(said) == config_hash(config)
 
 
-def test_folders_that_say_nothing_change_nothing(tmp_path):
+def test_folders_that_say_nothing_change_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "a.png").write_text("no image")
@@ -123,7 +129,9 @@ def test_folders_that_say_nothing_change_nothing(tmp_path):
     assert sides_of("~nobody-of-this-name/x") is sides_of("no\0name") is None
 
 
-def test_headers_are_read_once_and_again_when_files_are_added(small, noise, monkeypatch):
+def test_headers_are_read_once_and_again_when_files_are_added(
+    small: Any, noise: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     opened = []
     real = Image.open
     monkeypatch.setattr(Image, "open", lambda path, **options: opened.append(path) or real(path, **options))
@@ -135,7 +143,7 @@ def test_headers_are_read_once_and_again_when_files_are_added(small, noise, monk
     assert sides_of(str(small)).least == 10
 
 
-def test_a_sample_is_evenly_spaced_and_bounded(tree, monkeypatch):
+def test_a_sample_is_evenly_spaced_and_bounded(tree: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tree(cat=9, dog=9, size=(8, 8))
     monkeypatch.setattr("ssl_zoo.data.folder_sample._LOOKED_AT", 6)
     opened = []
@@ -147,7 +155,7 @@ def test_a_sample_is_evenly_spaced_and_bounded(tree, monkeypatch):
     ]
 
 
-def test_the_line_is_shown(small, capsys):
+def test_the_line_is_shown(small: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["config", "data=imagefolder", f"data.train={small}", "backbone.name=test_resnet"]) == 0
     assert capsys.readouterr().out.startswith(
         "# images are 40 x 32: augment.size=32, backbone.stem=small, blur off\n"
@@ -155,7 +163,7 @@ def test_the_line_is_shown(small, capsys):
 
 
 # Gray --------------------------------------------------------------------------------------------------
-def test_gray_statistics_are_measured(tmp_path):
+def test_gray_statistics_are_measured(tmp_path: Path) -> None:
     for name, value in (("a", 0), ("b", 51), ("c", 255)):
         Image.new("L", (8, 8), value).save(tmp_path / f"{name}.png")
     assert gray_of(str(tmp_path)) == (0.4, pytest.approx(0.432, abs=1e-4))
@@ -165,7 +173,7 @@ def test_gray_statistics_are_measured(tmp_path):
     assert (given.data.mean, given.data.std) == ((0.5,), (0.432,))
 
 
-def test_gray_of_colours_that_cannot_be_measured_is_their_luma():
+def test_gray_of_colours_that_cannot_be_measured_is_their_luma() -> None:
     data = compose(["data=cifar10", "data.channels=1"]).data
     assert data.mean == (round(0.299 * 0.4914 + 0.587 * 0.4822 + 0.114 * 0.4465, 4),)
     assert compose(["data=digits", "data.channels=3"]).data.mean == (0.3, 0.3, 0.3)

@@ -1,7 +1,11 @@
 """Folders of images, against torchvision's ImageFolder, and everything that can be wrong with them."""
 
+from __future__ import annotations
+
 import os
 import shutil
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,19 +22,21 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:De
 STORAGES = pytest.mark.parametrize("cache_mb", [64.0, 0.0], ids=["memory", "files"])
 
 
-def _message(config):
+def _message(config: Any) -> Any:
     with pytest.raises(UserError) as error:
         load_data(config)
     return str(error.value)
 
 
-def _assert_phrases(message, *phrases):
+def _assert_phrases(message: Any, *phrases: Any) -> None:
     assert all(phrase in message for phrase in phrases), message
 
 
 # What is read ------------------------------------------------------------------------------------------
 @STORAGES
-def test_classes_labels_names_and_pixels_are_torchvisions(tree, noise, folder_config, cache_mb):
+def test_classes_labels_names_and_pixels_are_torchvisions(
+    tree: Any, noise: Any, folder_config: Any, cache_mb: Any
+) -> None:
     root = tree(cat=3, ant=2, Zebra=2, **{"cat-b": 1})
     noise(root / "cat" / "0" / "x.png")
     noise(root / "cat" / "deep" / "er" / "x.JPG")
@@ -50,7 +56,7 @@ def test_classes_labels_names_and_pixels_are_torchvisions(tree, noise, folder_co
 
 
 @STORAGES
-def test_a_flat_folder_has_no_labels(tmp_path, noise, folder_config, cache_mb):
+def test_a_flat_folder_has_no_labels(tmp_path: Path, noise: Any, folder_config: Any, cache_mb: Any) -> None:
     for name in ("b.png", "a.jpg", ".hidden.png"):
         noise(tmp_path / name)
     data = load_data(folder_config(tmp_path, cache_mb=cache_mb))
@@ -60,7 +66,7 @@ def test_a_flat_folder_has_no_labels(tmp_path, noise, folder_config, cache_mb):
 
 @STORAGES
 @pytest.mark.parametrize("channels", [1, 3])
-def test_channels(tree, noise, folder_config, channels, cache_mb):
+def test_channels(tree: Any, noise: Any, folder_config: Any, channels: int, cache_mb: Any) -> None:
     root = tree(cat=1, dog=1)
     noise(root / "dog" / "gray.png", mode="L")
     data = load_data(folder_config(root, channels=channels, cache_mb=cache_mb))
@@ -71,7 +77,7 @@ def test_channels(tree, noise, folder_config, channels, cache_mb):
 
 
 @STORAGES
-def test_hidden_and_system_files_are_ignored(tree, folder_config, cache_mb):
+def test_hidden_and_system_files_are_ignored(tree: Any, folder_config: Any, cache_mb: Any) -> None:
     root = tree(cat=1, dog=1)
     for name in (
         ".DS_Store",
@@ -87,26 +93,26 @@ def test_hidden_and_system_files_are_ignored(tree, folder_config, cache_mb):
     assert len(load_data(folder_config(root, cache_mb=cache_mb)).train) == 2
 
 
-def test_links_are_followed_but_not_in_circles(tree, folder_config):
+def test_links_are_followed_but_not_in_circles(tree: Any, folder_config: Any) -> None:
     root = tree(cat=1, dog=2)
     (root / "owl").symlink_to(root / "dog", target_is_directory=True)
     (root / "cat" / "circle").symlink_to(root, target_is_directory=True)
     assert load_data(folder_config(root)).train.labels.tolist() == [0, 1, 1, 2, 2]
 
 
-def test_home_is_expanded(tree, folder_config, monkeypatch):
+def test_home_is_expanded(tree: Any, folder_config: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tree(cat=1, dog=1).parent))
     assert len(load_data(folder_config("~/train")).train) == 2
 
 
 # Where it is kept --------------------------------------------------------------------------------------
-def test_small_images_of_one_size_are_kept_in_memory(tree, folder_config):
+def test_small_images_of_one_size_are_kept_in_memory(tree: Any, folder_config: Any) -> None:
     data = load_data(folder_config(tree(cat=2, dog=2, size=(96, 200))))
     assert data.train.images.shape == (4, 3, 200, 96)
 
 
 @pytest.mark.parametrize("why", ["large", "sizes", "cache"])
-def test_others_stay_files(why, tree, noise, folder_config):
+def test_others_stay_files(why: str, tree: Any, noise: Any, folder_config: Any) -> None:
     root = tree(cat=2, dog=2, size=(97, 97) if why == "large" else (12, 12))
     if why == "sizes":
         noise(root / "dog" / "other.png", (12, 13))
@@ -117,7 +123,7 @@ def test_others_stay_files(why, tree, noise, folder_config):
         assert isinstance(load_data(folder_config(root, cache_mb=megabytes)).train, MemorySplit)
 
 
-def test_training_and_test_images_share_the_cache(tree, folder_config):
+def test_training_and_test_images_share_the_cache(tree: Any, folder_config: Any) -> None:
     train, test = tree(cat=2, dog=2), tree("test", cat=1, dog=1)
     megabytes = 6 * 3 * 12 * 12 / 2**20
     assert isinstance(load_data(folder_config(train, test, cache_mb=megabytes)).test, MemorySplit)
@@ -125,7 +131,9 @@ def test_training_and_test_images_share_the_cache(tree, folder_config):
 
 
 @STORAGES
-def test_worker_processes_read_the_same(tree, folder_config, monkeypatch, cache_mb):
+def test_worker_processes_read_the_same(
+    tree: Any, folder_config: Any, monkeypatch: pytest.MonkeyPatch, cache_mb: Any
+) -> None:
     root = tree(cat=5, dog=4)
     (root / "cat" / "01.png").write_text("broken")
     monkeypatch.setattr("ssl_zoo.data.cache._FEW", 0)
@@ -143,12 +151,12 @@ def test_worker_processes_read_the_same(tree, folder_config, monkeypatch, cache_
 
 
 # The test set ------------------------------------------------------------------------------------------
-def test_test_labels_are_those_of_the_training_classes(tree, folder_config):
+def test_test_labels_are_those_of_the_training_classes(tree: Any, folder_config: Any) -> None:
     data = load_data(folder_config(tree(ant=1, bee=1, cat=1), tree("test", bee=2, cat=1)))
     assert data.test.labels.tolist() == [1, 1, 2]
 
 
-def test_a_holdout_never_touches_the_test_set(tree, folder_config):
+def test_a_holdout_never_touches_the_test_set(tree: Any, folder_config: Any) -> None:
     data = load_data(folder_config(tree(cat=10, dog=20), "/no/such/folder", holdout=0.2))
     assert torch.bincount(data.test.labels).tolist() == [2, 4]
     assert not set(data.test.names) & set(data.train.names)
@@ -156,7 +164,7 @@ def test_a_holdout_never_touches_the_test_set(tree, folder_config):
     assert data.bank is data.train
 
 
-def test_holdout_and_limit_without_labels(tmp_path, noise, folder_config):
+def test_holdout_and_limit_without_labels(tmp_path: Path, noise: Any, folder_config: Any) -> None:
     for number in range(20):
         noise(tmp_path / f"{number}.png", seed=number)
     data = load_data(folder_config(tmp_path, holdout=0.25, limit=9))
@@ -166,7 +174,9 @@ def test_holdout_and_limit_without_labels(tmp_path, noise, folder_config):
 
 
 @pytest.mark.parametrize("flat", ["train", "test"])
-def test_a_test_set_needs_classes_on_both_sides(flat, tree, tmp_path, noise, folder_config):
+def test_a_test_set_needs_classes_on_both_sides(
+    flat: str, tree: Any, tmp_path: Path, noise: Any, folder_config: Any
+) -> None:
     folders = {"train": tree(cat=1, dog=1), "test": tree("test", cat=1)}
     noise(tmp_path / "flat" / "a.png")
     folders[flat] = tmp_path / "flat"
@@ -178,7 +188,7 @@ def test_a_test_set_needs_classes_on_both_sides(flat, tree, tmp_path, noise, fol
     )
 
 
-def test_unknown_test_classes_are_refused(tree, folder_config):
+def test_unknown_test_classes_are_refused(tree: Any, folder_config: Any) -> None:
     message = _message(folder_config(tree(cat=1, dog=1), tree("test", cat=1, dogs=1, owl=1)))
     _assert_phrases(
         message, "data.test must have the classes of data.train (cat, dog)", "'dogs' and 1 more", "rename"
@@ -187,7 +197,7 @@ def test_unknown_test_classes_are_refused(tree, folder_config):
 
 
 # Files that are no images ------------------------------------------------------------------------------
-def _spoil(root, noise):
+def _spoil(root: Any, noise: Any) -> Any:
     (root / "cat" / "notes.heic").write_text("notes")
     (root / "other").write_text("notes")
     (root / "cat" / "labels.csv").write_text("plainly no image")
@@ -198,7 +208,9 @@ def _spoil(root, noise):
 
 
 @STORAGES
-def test_files_that_cannot_be_read_are_named(tree, noise, folder_config, cache_mb):
+def test_files_that_cannot_be_read_are_named(
+    tree: Any, noise: Any, folder_config: Any, cache_mb: Any
+) -> None:
     root = tree(cat=3, dog=3)
     bad = _spoil(root, noise)
     message = _message(folder_config(root, cache_mb=cache_mb))
@@ -207,7 +219,7 @@ def test_files_that_cannot_be_read_are_named(tree, noise, folder_config, cache_m
 
 
 @STORAGES
-def test_or_left_out(tree, noise, folder_config, cache_mb):
+def test_or_left_out(tree: Any, noise: Any, folder_config: Any, cache_mb: Any) -> None:
     root, test = tree(cat=3, dog=3), tree("test", cat=1, dog=1)
     bad = _spoil(root, noise)
     (test / "cat" / "broken.png").touch()
@@ -220,7 +232,7 @@ def test_or_left_out(tree, noise, folder_config, cache_mb):
     assert np.array_equal(plain[5].permute(1, 2, 0).numpy(), np.asarray(Image.open(root / "dog" / "02.png")))
 
 
-def test_only_the_first_few_are_named(tree, folder_config):
+def test_only_the_first_few_are_named(tree: Any, folder_config: Any) -> None:
     root = tree(cat=1, dog=1)
     for number in range(12):
         (root / "cat" / f"{number:02d}.psd").touch()
@@ -229,7 +241,7 @@ def test_only_the_first_few_are_named(tree, folder_config):
     assert "cat/05.psd" not in message
 
 
-def test_a_first_image_that_is_broken_does_not_decide_the_size(tree, folder_config):
+def test_a_first_image_that_is_broken_does_not_decide_the_size(tree: Any, folder_config: Any) -> None:
     root = tree(cat=2, dog=2)
     (root / "cat" / "00.png").write_bytes(b"")
     data = load_data(folder_config(root, on_error="skip"))
@@ -238,7 +250,9 @@ def test_a_first_image_that_is_broken_does_not_decide_the_size(tree, folder_conf
 
 
 @STORAGES
-def test_when_nothing_can_be_read_skipping_does_not_help(tmp_path, folder_config, cache_mb):
+def test_when_nothing_can_be_read_skipping_does_not_help(
+    tmp_path: Path, folder_config: Any, cache_mb: Any
+) -> None:
     (tmp_path / "a.png").touch()
     message = _message(folder_config(tmp_path, cache_mb=cache_mb, on_error="skip"))
     _assert_phrases(message, "1 of 1", "a.png")
@@ -246,7 +260,7 @@ def test_when_nothing_can_be_read_skipping_does_not_help(tmp_path, folder_config
 
 
 @STORAGES
-def test_a_class_without_readable_images_is_refused(tree, folder_config, cache_mb):
+def test_a_class_without_readable_images_is_refused(tree: Any, folder_config: Any, cache_mb: Any) -> None:
     root = tree(cat=1, dog=1)
     (root / "dog" / "00.png").write_text("broken")
     _assert_phrases(
@@ -258,7 +272,7 @@ def test_a_class_without_readable_images_is_refused(tree, folder_config, cache_m
 
 
 @STORAGES
-def test_or_left_out_as_a_class_when_others_are_left(tree, folder_config, cache_mb):
+def test_or_left_out_as_a_class_when_others_are_left(tree: Any, folder_config: Any, cache_mb: Any) -> None:
     root, test = tree(ant=2, bee=1, cat=2, dog=1), tree("test", ant=1, dog=1)
     (root / "bee" / "00.png").write_text("broken")
     (root / "empty").mkdir()
@@ -280,7 +294,9 @@ def test_or_left_out_as_a_class_when_others_are_left(tree, folder_config, cache_
 
 
 @STORAGES
-def test_files_that_are_plainly_no_images_are_passed_over(tree, folder_config, cache_mb):
+def test_files_that_are_plainly_no_images_are_passed_over(
+    tree: Any, folder_config: Any, cache_mb: Any
+) -> None:
     root, test = tree(cat=2, dog=2), tree("test", cat=1, dog=1)
     for path in (
         root / "README.txt",
@@ -298,7 +314,9 @@ def test_files_that_are_plainly_no_images_are_passed_over(tree, folder_config, c
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
 @STORAGES
-def test_what_cannot_be_opened_is_named_and_not_waited_for(tree, folder_config, cache_mb):
+def test_what_cannot_be_opened_is_named_and_not_waited_for(
+    tree: Any, folder_config: Any, cache_mb: Any
+) -> None:
     root = tree(cat=2, dog=2)
     os.mkfifo(root / "cat" / "pipe.png")
     (root / "cat" / "gone.png").symlink_to(root / "nowhere.png")
@@ -312,7 +330,7 @@ def test_what_cannot_be_opened_is_named_and_not_waited_for(tree, folder_config, 
     assert (len(data.train), len(data.skipped)) == (4, 3)
 
 
-def test_folders_that_link_to_one_another_are_walked_once(tree, folder_config):
+def test_folders_that_link_to_one_another_are_walked_once(tree: Any, folder_config: Any) -> None:
     root = tree(cat=1, dog=1)
     (root / "cat" / "to_dog").symlink_to(root / "dog", target_is_directory=True)
     (root / "dog" / "to_cat").symlink_to(root / "cat", target_is_directory=True)
@@ -320,7 +338,9 @@ def test_folders_that_link_to_one_another_are_walked_once(tree, folder_config):
     assert names == ("cat/00.png", "cat/to_dog/00.png", "dog/00.png", "dog/to_cat/00.png")
 
 
-def test_avif_is_read_where_pillow_can(tree, noise, folder_config, monkeypatch):
+def test_avif_is_read_where_pillow_can(
+    tree: Any, noise: Any, folder_config: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = tree(cat=1, dog=1)
     if decode.READS_AVIF:
         noise(root / "dog" / "new.avif")
@@ -333,7 +353,7 @@ def test_avif_is_read_where_pillow_can(tree, noise, folder_config, monkeypatch):
 
 # Test images that are training images -------------------------------------------------------------------
 @pytest.mark.parametrize("how", ["path", "link", "copy", "links", "part"])
-def test_training_images_are_no_test_set(tree, tmp_path, folder_config, how):
+def test_training_images_are_no_test_set(tree: Any, tmp_path: Path, folder_config: Any, how: str) -> None:
     root, test = tree(cat=4, dog=4), tmp_path / "other"
     if how == "path":
         test = root / ".." / "train"
@@ -360,7 +380,9 @@ def test_training_images_are_no_test_set(tree, tmp_path, folder_config, how):
     assert count[how] in message
 
 
-def test_some_duplicates_are_the_data_sets_own(tree, folder_config, monkeypatch):
+def test_some_duplicates_are_the_data_sets_own(
+    tree: Any, folder_config: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root, test = tree(cat=4, dog=4), tree("test", cat=4, dog=4)
     for number in range(4):
         shutil.copy(root / "cat" / f"0{number}.png", test / "cat")
@@ -375,14 +397,14 @@ def test_some_duplicates_are_the_data_sets_own(tree, folder_config, monkeypatch)
     assert "3 of 4 images looked at, of 8" in _message(folder_config(root, test))
 
 
-def test_a_truncated_jpeg_is_found_when_it_is_cached(tree, noise, folder_config):
+def test_a_truncated_jpeg_is_found_when_it_is_cached(tree: Any, noise: Any, folder_config: Any) -> None:
     root = tree(cat=1, dog=1, size=(64, 64))
     image = noise(root / "dog" / "cut.jpg", (64, 64), quality=95)
     image.write_bytes(image.read_bytes()[:-2000])
     _assert_phrases(_message(folder_config(root)), "dog/cut.jpg", "truncated")
 
 
-def test_and_when_files_are_skipped(tree, noise, folder_config):
+def test_and_when_files_are_skipped(tree: Any, noise: Any, folder_config: Any) -> None:
     root = tree(cat=1, dog=1, size=(64, 64))
     image = noise(root / "dog" / "cut.jpg", (64, 64), quality=95)
     image.write_bytes(image.read_bytes()[:-2000])
@@ -394,12 +416,12 @@ def test_and_when_files_are_skipped(tree, noise, folder_config):
 
 
 # Folders that are wrong --------------------------------------------------------------------------------
-def test_train_must_be_set(folder_config):
+def test_train_must_be_set(folder_config: Any) -> None:
     _assert_phrases(_message(folder_config()), "data.train is not set", "set data.train=FOLDER")
 
 
 @pytest.mark.parametrize("key", ["train", "test"])
-def test_folders_must_exist_and_hold_images(key, tree, tmp_path, folder_config):
+def test_folders_must_exist_and_hold_images(key: str, tree: Any, tmp_path: Path, folder_config: Any) -> None:
     good = tree(cat=1, dog=1)
     cases = {
         "missing": "does not exist",
@@ -423,7 +445,7 @@ def test_folders_must_exist_and_hold_images(key, tree, tmp_path, folder_config):
         )
 
 
-def test_images_beside_class_folders_are_refused(tree, noise, folder_config):
+def test_images_beside_class_folders_are_refused(tree: Any, noise: Any, folder_config: Any) -> None:
     root = tree(cat=1, dog=1)
     noise(root / "stray.png")
     _assert_phrases(
@@ -431,14 +453,14 @@ def test_images_beside_class_folders_are_refused(tree, noise, folder_config):
     )
 
 
-def test_splits_are_not_taken_for_classes(tree, folder_config):
+def test_splits_are_not_taken_for_classes(tree: Any, folder_config: Any) -> None:
     root = tree("data", train=1, val=1)
     _assert_phrases(
         _message(folder_config(root)), "train, val", "look like splits", f"set data.train={root}/train"
     )
 
 
-def test_a_single_class_is_refused(tree, folder_config):
+def test_a_single_class_is_refused(tree: Any, folder_config: Any) -> None:
     root = tree(photos=2)
     _assert_phrases(
         _message(folder_config(root)), "two or more", "'photos' only", f"set data.train={root}/photos"
@@ -446,7 +468,7 @@ def test_a_single_class_is_refused(tree, folder_config):
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_that_may_not_be_read_is_named(tree, folder_config):
+def test_a_folder_that_may_not_be_read_is_named(tree: Any, folder_config: Any) -> None:
     root = tree(cat=1, dog=1)
     (root / "dog").chmod(0)
     try:
@@ -455,11 +477,13 @@ def test_a_folder_that_may_not_be_read_is_named(tree, folder_config):
         (root / "dog").chmod(0o755)
 
 
-def test_a_folder_that_vanishes_while_it_is_walked_is_named(tree, folder_config, monkeypatch):
+def test_a_folder_that_vanishes_while_it_is_walked_is_named(
+    tree: Any, folder_config: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = tree(cat=1, dog=1)
     scandir = os.scandir
 
-    def vanish(path):
+    def vanish(path: Any) -> Any:
         if str(path).endswith("dog"):
             shutil.rmtree(path)
         return scandir(path)
@@ -468,7 +492,7 @@ def test_a_folder_that_vanishes_while_it_is_walked_is_named(tree, folder_config,
     _assert_phrases(_message(folder_config(root)), "must be readable", str(root / "dog"), "No such file")
 
 
-def test_nothing_is_created(tree, folder_config):
+def test_nothing_is_created(tree: Any, folder_config: Any) -> None:
     root = tree(cat=1, dog=1)
     (root / "x.heic").touch()
     before = sorted(root.parent.rglob("*"))

@@ -1,5 +1,10 @@
 """Lightning takes the loader as it is, moves its batches, and resumes in the middle of an epoch."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -16,27 +21,27 @@ VIEWS = [ViewConfig(size=8), ViewConfig(size=8, crop=CropConfig(scale=(0.5, 1.0)
 class Recorder(pl.LightningModule):
     """Keeps what it was given; one weight, so that there is something to optimise."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Any) -> None:
         super().__init__()
         self.folder = folder
         self.weight = torch.nn.Parameter(torch.zeros(1))
         self.seen = []
 
-    def training_step(self, batch, _):
+    def training_step(self, batch: Any, _: Any) -> Any:
         assert isinstance(batch, Batch)
         images = batch.images if isinstance(batch.images, tuple) else (batch.images,)
         self.seen.append((self.current_epoch, batch.index.tolist(), [int(view.sum()) for view in images]))
         return self.weight.sum()
 
-    def on_train_batch_end(self, *_):
+    def on_train_batch_end(self, *_: Any) -> None:
         if self.folder is not None:
             self.trainer.save_checkpoint(self.folder / f"{self.global_step}.ckpt")
 
-    def configure_optimizers(self):
+    def configure_optimizers(self) -> Any:
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-def _fit(split, save=None, resume=None):
+def _fit(split: Any, save: Any = None, resume: Any = None) -> Any:
     module = Recorder(save)
     trainer = pl.Trainer(
         accelerator="cpu",
@@ -52,7 +57,9 @@ def _fit(split, save=None, resume=None):
 
 @pytest.mark.parametrize("storage", ["memory", "files"])
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # Lightning, of torch
-def test_a_resumed_run_sees_the_batches_that_it_would_have_seen(storage, tmp_path, tree, folder_config):
+def test_a_resumed_run_sees_the_batches_that_it_would_have_seen(
+    storage: str, tmp_path: Path, tree: Any, folder_config: Any
+) -> None:
     if storage == "memory":
         split = MemorySplit(torch.arange(13, dtype=torch.uint8).reshape(13, 1, 1, 1).expand(-1, 1, 8, 8))
     else:

@@ -1,6 +1,9 @@
 """The order of training, from memory: permutations, positions, resumption."""
 
+from __future__ import annotations
+
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -13,15 +16,15 @@ IMAGES = torch.randint(0, 256, (23, 3, 6, 5), dtype=torch.uint8, generator=torch
 
 
 @pytest.fixture
-def loader():
+def loader() -> Any:
     return MemorySplit(IMAGES, torch.arange(23)).train_loader(5, [ViewConfig()], seed=4)
 
 
-def _indices(batches):
+def _indices(batches: Any) -> Any:
     return [batch.index.tolist() for batch in batches]
 
 
-def test_batches_are_the_images_at_their_index(loader):
+def test_batches_are_the_images_at_their_index(loader: Any) -> None:
     batches = list(loader)
     assert len(batches) == len(loader) == 4  # 23 // 5: the incomplete fifth is dropped
     for images, index in batches:
@@ -31,13 +34,13 @@ def test_batches_are_the_images_at_their_index(loader):
     assert len(set(itertools.chain(*_indices(batches)))) == 20
 
 
-def test_a_batch_is_a_named_tuple(loader):
+def test_a_batch_is_a_named_tuple(loader: Any) -> None:
     batch = next(iter(loader))
     assert isinstance(batch, Batch)
     assert batch._fields == ("images", "index")
 
 
-def test_each_iter_is_the_next_epoch(loader):
+def test_each_iter_is_the_next_epoch(loader: Any) -> None:
     epochs = [_indices(loader) for _ in range(3)]
     assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
     loader.set_position(1)
@@ -45,7 +48,7 @@ def test_each_iter_is_the_next_epoch(loader):
     assert _indices(loader) == epochs[2]
 
 
-def test_order_is_a_function_of_seed_and_epoch(loader):
+def test_order_is_a_function_of_seed_and_epoch(loader: Any) -> None:
     split = MemorySplit(IMAGES)
     torch.manual_seed(99)
     same, other = (split.train_loader(5, [], seed) for seed in (4, 5))
@@ -55,14 +58,14 @@ def test_order_is_a_function_of_seed_and_epoch(loader):
 
 
 @pytest.mark.parametrize("start", range(5))
-def test_an_epoch_goes_on_where_it_stopped(loader, start):
+def test_an_epoch_goes_on_where_it_stopped(loader: Any, start: Any) -> None:
     whole = _indices(loader)
     loader.set_position(0, start)
     assert _indices(loader) == whole[start:]
     assert len(loader) == 4
 
 
-def test_state_is_the_position_of_the_next_batch(loader):
+def test_state_is_the_position_of_the_next_batch(loader: Any) -> None:
     loader.set_position(3)
     assert loader.state_dict() == {"epoch": 3, "batch": 0}
     batches = iter(loader)
@@ -80,7 +83,9 @@ def test_state_is_the_position_of_the_next_batch(loader):
 
 
 @pytest.mark.parametrize("fits", [True, False])
-def test_images_that_fit_are_moved_to_the_device_once(loader, monkeypatch, fits):
+def test_images_that_fit_are_moved_to_the_device_once(
+    loader: Any, monkeypatch: pytest.MonkeyPatch, fits: bool
+) -> None:
     expected = _indices(loader)
     loader.set_position(0)
     monkeypatch.setattr(memory, "_fits", lambda images, device: fits)
@@ -93,7 +98,7 @@ def test_images_that_fit_are_moved_to_the_device_once(loader, monkeypatch, fits)
         assert _indices(batches) == expected
 
 
-def test_an_epoch_left_early_is_over(loader):
+def test_an_epoch_left_early_is_over(loader: Any) -> None:
     loader.set_position(1)
     expected = _indices(loader)
     loader.set_position(0)
@@ -101,13 +106,13 @@ def test_an_epoch_left_early_is_over(loader):
     assert _indices(loader) == expected
 
 
-def test_no_batch_draws_from_the_global_generator(loader):
+def test_no_batch_draws_from_the_global_generator(loader: Any) -> None:
     state = torch.get_rng_state()
     list(loader)
     assert torch.equal(state, torch.get_rng_state())
 
 
-def test_a_batch_is_one_index_select(loader, monkeypatch):
+def test_a_batch_is_one_index_select(loader: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     select = torch.Tensor.index_select
     monkeypatch.setattr(torch.Tensor, "index_select", lambda *args: calls.append(1) or select(*args))
@@ -115,7 +120,7 @@ def test_a_batch_is_one_index_select(loader, monkeypatch):
     assert len(calls) == 4
 
 
-def test_a_batch_larger_than_the_data_is_refused():
+def test_a_batch_larger_than_the_data_is_refused() -> None:
     with pytest.raises(
         UserError, match=r"batch_size must be at most .* received 24 for 23; set batch_size=23"
     ):

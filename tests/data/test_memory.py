@@ -1,5 +1,7 @@
 """Splits in memory."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ GENERATOR = torch.Generator().manual_seed(0)
 IMAGES = torch.randint(0, 256, (10, 3, 12, 12), dtype=torch.uint8, generator=GENERATOR)
 
 
-def test_select_keeps_images_labels_and_names_together():
+def test_select_keeps_images_labels_and_names_together() -> None:
     split = MemorySplit(IMAGES, torch.arange(10), tuple("abcdefghij"))
     part = split.select([7, 2])
     assert torch.equal(part.images, torch.stack([IMAGES[7], IMAGES[2]]))
@@ -22,14 +24,14 @@ def test_select_keeps_images_labels_and_names_together():
     assert (len(part), part.channels) == (2, 3)
 
 
-def test_plain_batches_at_the_stored_size_are_the_images():
+def test_plain_batches_at_the_stored_size_are_the_images() -> None:
     batches = list(MemorySplit(IMAGES).plain_batches(12, 4))
     assert [len(batch) for batch in batches] == [4, 4, 2]
     assert torch.equal(torch.cat(batches), IMAGES)
 
 
 @pytest.mark.parametrize(("width", "size"), [(12, 7), (12, 30), (16, 12), (20, 8)])
-def test_plain_batches_are_resized_as_pillow_does_it(width, size):
+def test_plain_batches_are_resized_as_pillow_does_it(width: int, size: int) -> None:
     """With antialias: within the rounding of two implementations."""
     images = torch.randint(0, 256, (10, 3, 12, width), dtype=torch.uint8, generator=GENERATOR)
     (plain,) = MemorySplit(images).plain_batches(size, 10)
@@ -39,13 +41,13 @@ def test_plain_batches_are_resized_as_pillow_does_it(width, size):
         assert (row.int() - expected.int()).abs().max() <= 1
 
 
-def test_gray_is_pillows_luma():
+def test_gray_is_pillows_luma() -> None:
     gray = to_channels(IMAGES, 1)
     for row, image in zip(gray, IMAGES, strict=True):
         expected = np.asarray(Image.fromarray(image.permute(1, 2, 0).numpy()).convert("L"))
         assert np.array_equal(row[0].numpy(), expected)
 
 
-def test_colour_of_gray_is_three_times_the_same():
+def test_colour_of_gray_is_three_times_the_same() -> None:
     assert torch.equal(to_channels(IMAGES[:, :1], 3), torch.cat([IMAGES[:, :1]] * 3, dim=1))
     assert to_channels(IMAGES, 3) is IMAGES

@@ -1,5 +1,9 @@
 """Holdout and limit: balance, disjointness, determinism, and what is refused."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import pytest
 import torch
 
@@ -10,15 +14,15 @@ CLASSES = ("ant", "bee", "cat")
 LABELS = torch.tensor([0] * 10 + [1] * 20 + [2] * 30)
 
 
-def _split(holdout=0.0, limit=None, labels=LABELS, count=60):
+def _split(holdout: float = 0.0, limit: Any = None, labels: Any = LABELS, count: int = 60) -> Any:
     return partition(count, labels, CLASSES, holdout, limit)
 
 
-def _sizes(positions, labels=LABELS):
+def _sizes(positions: Any, labels: Any = LABELS) -> Any:
     return torch.bincount(labels[positions], minlength=3).tolist()
 
 
-def test_without_holdout_and_limit_everything_is_trained_on():
+def test_without_holdout_and_limit_everything_is_trained_on() -> None:
     parts = _split()
     assert parts.train.tolist() == parts.bank.tolist() == list(range(60))
     assert parts.held is None
@@ -27,7 +31,7 @@ def test_without_holdout_and_limit_everything_is_trained_on():
 @pytest.mark.parametrize(
     ("limit", "sizes"), [(9, [3, 3, 3]), (10, [4, 3, 3]), (11, [4, 4, 3]), (2, [1, 1, 0])]
 )
-def test_limit_takes_the_same_number_of_each_class(limit, sizes):
+def test_limit_takes_the_same_number_of_each_class(limit: int, sizes: list[int]) -> None:
     parts = _split(limit=limit)
     assert _sizes(parts.train) == sizes
     assert parts.train.tolist() == sorted(set(parts.train.tolist()))
@@ -35,12 +39,12 @@ def test_limit_takes_the_same_number_of_each_class(limit, sizes):
     assert torch.equal(parts.train, _split(limit=limit).train)
 
 
-def test_limit_is_a_random_part_not_the_first_images():
+def test_limit_is_a_random_part_not_the_first_images() -> None:
     chosen = _split(limit=15).train
     assert chosen.tolist() != [*range(5), *range(10, 15), *range(30, 35)]
 
 
-def test_holdout_is_stratified_and_disjoint():
+def test_holdout_is_stratified_and_disjoint() -> None:
     parts = _split(holdout=0.2)
     assert _sizes(parts.held) == [2, 4, 6]
     assert _sizes(parts.train) == [8, 16, 24]
@@ -66,27 +70,29 @@ def test_holdout_is_stratified_and_disjoint():
         ([5, 0, 5], 0.1, "one of each of the 2 classes at least; received 0.1 of 10 images, 1 of them"),
     ],
 )
-def test_a_holdout_that_cannot_be_stratified_is_explained(sizes, holdout, message):
+def test_a_holdout_that_cannot_be_stratified_is_explained(
+    sizes: list[int], holdout: float, message: str
+) -> None:
     labels = torch.repeat_interleave(torch.arange(3), torch.tensor(sizes))
     with pytest.raises(UserError) as error:
         partition(len(labels), labels, ("a", "b", "c"), holdout, None)
     assert message in str(error.value)
 
 
-def test_holdout_comes_first_and_the_limit_takes_of_the_rest():
+def test_holdout_comes_first_and_the_limit_takes_of_the_rest() -> None:
     alone, both = _split(holdout=0.2), _split(holdout=0.2, limit=12)
     assert torch.equal(alone.held, both.held)
     assert _sizes(both.train) == [4, 4, 4]
     assert not set(both.train.tolist()) & set(both.held.tolist())
 
 
-def test_without_labels_both_are_random():
+def test_without_labels_both_are_random() -> None:
     parts = _split(holdout=0.25, limit=20, labels=None)
     assert (len(parts.held), len(parts.train), len(parts.bank)) == (15, 20, 0)
     assert not set(parts.train.tolist()) & set(parts.held.tolist())
 
 
-def test_with_few_labels_the_holdout_is_labelled_and_the_bank_stays_whole():
+def test_with_few_labels_the_holdout_is_labelled_and_the_bank_stays_whole() -> None:
     parts = _split(holdout=0.2, limit=100, count=600)
     assert _sizes(parts.held) == [2, 4, 6]
     assert _sizes(parts.bank) == [8, 16, 24]
@@ -113,13 +119,13 @@ def test_with_few_labels_the_holdout_is_labelled_and_the_bank_stays_whole():
         ({"holdout": 0.5, "labels": None, "count": 1}, ["data.holdout must leave", "of 1 images"]),
     ],
 )
-def test_what_cannot_be_taken_is_refused(keys, phrases):
+def test_what_cannot_be_taken_is_refused(keys: dict[str, Any], phrases: list[str]) -> None:
     with pytest.raises(UserError) as error:
         _split(**keys)
     assert all(phrase in str(error.value) for phrase in phrases), error.value
 
 
-def test_the_limit_that_a_message_recommends_works_and_one_more_does_not():
+def test_the_limit_that_a_message_recommends_works_and_one_more_does_not() -> None:
     labels = torch.tensor([0] * 4 + [1] * 3 + [2] * 3)
     with pytest.raises(UserError, match=r"data\.limit=10 or less"):
         partition(20, torch.cat([labels, torch.zeros(10, dtype=torch.int64)]), CLASSES, 0.0, 11)

@@ -1,9 +1,13 @@
 """CIFAR and STL-10 from small files in torchvision's formats; downloads, and downloads that fail."""
 
+from __future__ import annotations
+
 import hashlib
 import pickle
 import shutil
 import tarfile
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +22,7 @@ RANDOM = np.random.default_rng(0)
 CLASSES = ["airplane", "bird", "car"]
 
 
-def _config(source, root, channels=3, **keys):
+def _config(source: Any, root: Any, channels: int = 3, **keys: Any) -> Any:
     return DataConfig(
         name=source,
         source=source,
@@ -30,10 +34,10 @@ def _config(source, root, channels=3, **keys):
     )
 
 
-def _accept(monkeypatch, kind, folder):
+def _accept(monkeypatch: pytest.MonkeyPatch, kind: Any, folder: Any) -> None:
     """Makes torchvision expect the MD5 sums of our files."""
 
-    def md5(path):
+    def md5(path: Any) -> Any:
         return hashlib.md5(path.read_bytes()).hexdigest()
 
     for key in ("train_list", "test_list"):
@@ -43,7 +47,7 @@ def _accept(monkeypatch, kind, folder):
 
 
 @pytest.fixture(params=["cifar10", "cifar100"])
-def cifar(request, tmp_path, monkeypatch):
+def cifar(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Returns source, torchvision's class, root, and the (images, labels) of both parts; 3 classes."""
     kind = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[request.param]
     folder = tmp_path / "root" / kind.base_folder
@@ -63,7 +67,7 @@ def cifar(request, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def stl(tmp_path, monkeypatch):
+def stl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Returns root and arrays: 12 labelled and 20 other training images, 6 for testing; 3 classes."""
     folder = tmp_path / "root" / "stl10_binary"
     folder.mkdir(parents=True)
@@ -80,7 +84,7 @@ def stl(tmp_path, monkeypatch):
 
 
 # What is read ------------------------------------------------------------------------------------------
-def test_cifar(cifar):
+def test_cifar(cifar: Any) -> None:
     source, _, root, ((images, labels), (test_images, test_labels)) = cifar
     data = load_data(_config(source, root))
     assert torch.equal(data.train.images, images)
@@ -94,13 +98,13 @@ def test_cifar(cifar):
     assert data.train.labels.dtype == torch.int64
 
 
-def test_cifar_in_gray(cifar):
+def test_cifar_in_gray(cifar: Any) -> None:
     source, _, root, _ = cifar
     data = load_data(_config(source, root, channels=1))
     assert data.channels == data.train.channels == data.test.channels == 1
 
 
-def test_cifar_limit_and_holdout(cifar):
+def test_cifar_limit_and_holdout(cifar: Any) -> None:
     source, _, root, ((images, labels), _) = cifar
     data = load_data(_config(source, root, limit=10, holdout=0.2))
     assert torch.bincount(data.train.labels).tolist() == [4, 3, 3]
@@ -112,7 +116,7 @@ def test_cifar_limit_and_holdout(cifar):
         assert labels[row] == label
 
 
-def test_stl10(stl):
+def test_stl10(stl: Any) -> None:
     root, arrays = stl
     data = load_data(_config("stl10", root))
     assert torch.equal(data.train.images, torch.cat([arrays["train"], arrays["unlabeled"]]))
@@ -124,7 +128,7 @@ def test_stl10(stl):
     assert data.classes == tuple(CLASSES)
 
 
-def test_stl10_limit_and_holdout(stl):
+def test_stl10_limit_and_holdout(stl: Any) -> None:
     root, arrays = stl
     data = load_data(_config("stl10", root, limit=20, holdout=0.25))
     assert torch.bincount(data.test.labels).tolist() == [1, 1, 1]
@@ -138,7 +142,7 @@ def test_stl10_limit_and_holdout(stl):
 
 # Downloads ---------------------------------------------------------------------------------------------
 @pytest.fixture
-def archive(cifar, tmp_path, monkeypatch):
+def archive(cifar: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Moves the files into an archive that torchvision downloads from; returns it, source, class and root."""
     source, kind, root, _ = cifar
     archive = tmp_path / "server" / kind.filename
@@ -153,13 +157,13 @@ def archive(cifar, tmp_path, monkeypatch):
     return archive, source, kind, root
 
 
-def _left(tmp_path):
+def _left(tmp_path: Path) -> Any:
     return sorted(
         str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if "server" not in path.parts
     )
 
 
-def test_a_missing_set_is_downloaded(archive, tmp_path):
+def test_a_missing_set_is_downloaded(archive: Any, tmp_path: Path) -> None:
     _, source, kind, root = archive
     assert len(load_data(_config(source, root / "deep" / "er")).train) == 30
     names = [name for name, _ in kind.train_list + kind.test_list] + [kind.meta["filename"]]
@@ -168,14 +172,16 @@ def test_a_missing_set_is_downloaded(archive, tmp_path):
     assert not [path for path in _left(tmp_path) if ".ssl-zoo" in path]
 
 
-def test_a_damaged_file_is_downloaded_again(archive):
+def test_a_damaged_file_is_downloaded_again(archive: Any) -> None:
     _, source, kind, root = archive
     load_data(_config(source, root))
     (root / kind.base_folder / kind.test_list[0][0]).write_text("damaged")
     assert len(load_data(_config(source, root)).test) == 30
 
 
-def test_an_archive_that_was_put_there_by_hand_is_unpacked(archive, monkeypatch):
+def test_an_archive_that_was_put_there_by_hand_is_unpacked(
+    archive: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path, source, kind, root = archive
     root.mkdir()
     shutil.copy(path, root)
@@ -186,7 +192,9 @@ def test_an_archive_that_was_put_there_by_hand_is_unpacked(archive, monkeypatch)
 
 @pytest.mark.parametrize("existing", [False, True])
 @pytest.mark.parametrize("failure", ["network", "interrupted", "wrong"])
-def test_a_download_that_fails_says_so_and_leaves_nothing(archive, tmp_path, monkeypatch, failure, existing):
+def test_a_download_that_fails_says_so_and_leaves_nothing(
+    archive: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: str, existing: bool
+) -> None:
     path, source, kind, root = archive
     if failure == "network":
         monkeypatch.setattr(kind, "url", "file:///no/such/archive")
@@ -212,7 +220,7 @@ def test_a_download_that_fails_says_so_and_leaves_nothing(archive, tmp_path, mon
     assert _left(tmp_path) == before
 
 
-def test_stl10_without_network(tmp_path, monkeypatch):
+def test_stl10_without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.STL10, "url", "file:///no/such/archive")
     with pytest.raises(
         UserError, match=r"files of STL10 .* could not be fetched .* put stl10_binary\.tar\.gz"
@@ -221,7 +229,7 @@ def test_stl10_without_network(tmp_path, monkeypatch):
     assert not (tmp_path / "root").exists()
 
 
-def test_a_root_that_is_a_file_is_refused(tmp_path):
+def test_a_root_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "root").touch()
     with pytest.raises(
         UserError, match=r"data\.root must be a folder; received .*/root/data.* is a file; set data\.root"
@@ -240,7 +248,9 @@ def test_a_root_that_is_a_file_is_refused(tmp_path):
         ("cifar10", {"test": "folder"}, "data.test is read with data.source=imagefolder only"),
     ],
 )
-def test_bad_input_is_refused_before_anything_is_downloaded(source, keys, phrase, tmp_path, monkeypatch):
+def test_bad_input_is_refused_before_anything_is_downloaded(
+    source: str, keys: dict[str, Any], phrase: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("ssl_zoo.data.download._download", lambda *_: pytest.fail("downloaded"))
     with pytest.raises(UserError) as error:
         load_data(_config(source, tmp_path / "root", **keys))

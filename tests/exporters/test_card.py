@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +26,7 @@ from ssl_zoo.training.run import run as train
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A run of two epochs with labels, and evaluations beside it: of its end, of before, of an epoch between."""
     folder = tmp_path_factory.mktemp("trained") / "run"
     changed = ("method.stop_gradient=false", "backbone.stem=small", f"run_dir={folder}")
@@ -46,11 +48,11 @@ LINEAR = ("linear_cached.epochs=5", "linear_cached.lr=[0.01,0.02,0.04,0.08,0.16,
 FEW = ("few_labels.draws=2", "few_labels.per_class=[2]", "few_labels.share=[]")
 
 
-def evaluated(run, weights, *more):
+def evaluated(run: Any, weights: Any, *more: Any) -> None:
     ssl_zoo.evaluate([f"run={run}", f"weights={weights}", "progress=false", *more], silent=True)
 
 
-def records(folder, protocol, weights="trained"):
+def records(folder: Any, protocol: Any, weights: str = "trained") -> Any:
     """Those of the run's end, or of before its training."""
     found = [json.loads(path.read_text()) for path in sorted(folder.glob(f"eval-{protocol}-*.json"))]
     checkpoint = {"trained": "last.ckpt", "random": None}[weights]
@@ -62,11 +64,11 @@ def records(folder, protocol, weights="trained"):
 
 
 @pytest.fixture(scope="module")
-def card(trained):
+def card(trained: Any) -> Any:
     return (export([f"run={trained}", "format=safetensors"], silent=True) / "MODEL_CARD.md").read_text()
 
 
-def table(card):
+def table(card: Any) -> Any:
     """The rows of the figures."""
     lines = card.split("## Figures")[1].split("\n## ")[0].splitlines()
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")][
@@ -74,11 +76,11 @@ def table(card):
     ]
 
 
-def percent(value):
+def percent(value: Any) -> Any:
     return f"{100 * value:.1f} %"
 
 
-def test_figures_are_those_of_the_records_beside_their_baselines(trained, card):
+def test_figures_are_those_of_the_records_beside_their_baselines(trained: Any, card: Any) -> None:
     result = json.loads((trained / "result.json").read_text())
     base = result["baselines"]
     rows = {row[0]: row[1:] for row in table(card)}
@@ -93,7 +95,9 @@ def test_figures_are_those_of_the_records_beside_their_baselines(trained, card):
     assert rows["few_labels"] == ["digits", "top-1", spread, "-", "-"]
 
 
-def test_a_baseline_is_the_same_evaluation_of_the_untrained_encoder_whatever_it_chose(trained, card):
+def test_a_baseline_is_the_same_evaluation_of_the_untrained_encoder_whatever_it_chose(
+    trained: Any, card: Any
+) -> None:
     of_end, of_before = (
         {one["seed"]: one for one in records(trained, "linear_cached", weights)}
         for weights in ("trained", "random")
@@ -108,7 +112,7 @@ def test_a_baseline_is_the_same_evaluation_of_the_untrained_encoder_whatever_it_
     )
 
 
-def test_other_settings_another_seed_and_another_checkpoint_are_no_baseline(trained, card):
+def test_other_settings_another_seed_and_another_checkpoint_are_no_baseline(trained: Any, card: Any) -> None:
     recorded = {one["seed"]: one for one in records(trained, "knn")}
     untrained = {one["settings"]["knn"]["k"] is None: one for one in records(trained, "knn", "random")}
     assert sorted(recorded) == [0, 1]
@@ -122,7 +126,7 @@ def test_other_settings_another_seed_and_another_checkpoint_are_no_baseline(trai
     )
 
 
-def test_scores_without_labels_have_a_row_each(trained, card):
+def test_scores_without_labels_have_a_row_each(trained: Any, card: Any) -> None:
     [record], [untrained] = (records(trained, "label_free", weights) for weights in ("trained", "random"))
     found = {row[2]: row[1:] for row in table(card) if row[0] == "label_free"}
     baseline = {row["score"]: row["value"] for row in untrained["rows"]}
@@ -134,7 +138,7 @@ def test_scores_without_labels_have_a_row_each(trained, card):
     assert card.count(f"- label_free: {record['in_words']}") == 1
 
 
-def test_the_diagnostics_stand_beside_those_of_before(trained, card):
+def test_the_diagnostics_stand_beside_those_of_before(trained: Any, card: Any) -> None:
     result = json.loads((trained / "result.json").read_text())
     with (trained / "metrics.csv").open(newline="") as file:
         before = next(csv.DictReader(file))
@@ -146,7 +150,7 @@ def test_the_diagnostics_stand_beside_those_of_before(trained, card):
     ]
 
 
-def test_a_run_without_labels_has_its_diagnostics_on_its_card(tmp_path):
+def test_a_run_without_labels_has_its_diagnostics_on_its_card(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (64, 8, 8), dtype=np.uint8)
     (tmp_path / "pictures").mkdir()
     for number, image in enumerate(pixels):
@@ -176,7 +180,7 @@ def test_a_run_without_labels_has_its_diagnostics_on_its_card(tmp_path):
     assert result["verdict_reason"] in card
 
 
-def test_it_says_the_verdict_the_method_and_its_deviation(trained, card):
+def test_it_says_the_verdict_the_method_and_its_deviation(trained: Any, card: Any) -> None:
     result = json.loads((trained / "result.json").read_text())
     assert f"Verdict: **{result['verdict']}**. {result['verdict_reason']}" in card
     assert "simsiam, stop_gradient: no" in card
@@ -185,14 +189,14 @@ def test_it_says_the_verdict_the_method_and_its_deviation(trained, card):
     assert "digits: 160 training images (data.limit=160), gray" in card
 
 
-def test_it_names_versions_commit_and_digest(trained, card):
+def test_it_names_versions_commit_and_digest(trained: Any, card: Any) -> None:
     result = json.loads((trained / "result.json").read_text())
     assert f"digest of the weights: {open_run(trained).digest}" in card
     assert f"torch {result['versions']['torch']}" in card
     assert (result["git_commit"] or "not recorded") in card
 
 
-def test_it_says_what_was_not_measured(card):
+def test_it_says_what_was_not_measured(card: Any) -> None:
     limits = card.split("## Limits")[1].split("\n## ")[0]
     missing = limits.split("Not measured: ")[1].split("\n")[0]
     assert "linear classification on all labels of augmented images" in missing, "linear_cached is none"
@@ -202,13 +206,13 @@ def test_it_says_what_was_not_measured(card):
     assert "No licence is claimed" in limits
 
 
-def test_its_configuration_is_the_runs_without_the_machines_folders(trained, card):
+def test_its_configuration_is_the_runs_without_the_machines_folders(trained: Any, card: Any) -> None:
     text = card.split("```yaml\n")[1].split("```")[0]
     assert from_mapping(yaml.safe_load(text)).method == open_run(trained).config.method
     assert str(trained.parent) not in card
 
 
-def test_folders_of_the_machine_are_not_told(tmp_path):
+def test_folders_of_the_machine_are_not_told(tmp_path: Path) -> None:
     overrides = (
         "data=imagefolder",
         "data.train=/home/someone/private",
@@ -220,7 +224,7 @@ def test_folders_of_the_machine_are_not_told(tmp_path):
     assert "someone" not in card.read_text()
 
 
-def test_weights_from_before_the_training_have_the_figures_of_such(trained, tmp_path):
+def test_weights_from_before_the_training_have_the_figures_of_such(trained: Any, tmp_path: Path) -> None:
     out = export([f"run={trained}", "format=timm", "weights=random", f"out={tmp_path / 'x'}"], silent=True)
     card = (out / "MODEL_CARD.md").read_text()
     base = json.loads((trained / "result.json").read_text())["baselines"]
@@ -236,7 +240,7 @@ def test_weights_from_before_the_training_have_the_figures_of_such(trained, tmp_
     assert "Verdict" not in card
 
 
-def test_a_checkpoint_from_within_a_run_has_no_figures_of_its_end(trained, tmp_path):
+def test_a_checkpoint_from_within_a_run_has_no_figures_of_its_end(trained: Any, tmp_path: Path) -> None:
     copy = shutil.copytree(trained, tmp_path / "copy", ignore=shutil.ignore_patterns("export"))
     out = export([f"run={copy / 'checkpoints' / 'previous.ckpt'}", "format=timm"], silent=True)
     card = (out / "MODEL_CARD.md").read_text()
@@ -252,7 +256,7 @@ def test_a_checkpoint_from_within_a_run_has_no_figures_of_its_end(trained, tmp_p
     assert table(card)[0][3] == percent(record["top1"])
 
 
-def test_another_checkpoint_of_a_finished_run_has_no_figures_of_its_end(trained, tmp_path):
+def test_another_checkpoint_of_a_finished_run_has_no_figures_of_its_end(trained: Any, tmp_path: Path) -> None:
     copy = shutil.copytree(trained, tmp_path / "copy", ignore=shutil.ignore_patterns("export", "eval-*"))
     (copy / "checkpoints" / "last.ckpt").rename(copy / "checkpoints" / "kept.ckpt")
     overrides = [f"run={copy / 'checkpoints' / 'kept.ckpt'}", "format=safetensors"]
@@ -265,7 +269,7 @@ def test_another_checkpoint_of_a_finished_run_has_no_figures_of_its_end(trained,
         assert not {"verdict", "knn_top1", "linear_top1"} & set(file.metadata())
 
 
-def test_a_run_without_a_result_is_unfinished(tmp_path):
+def test_a_run_without_a_result_is_unfinished(tmp_path: Path) -> None:
     overrides = ("data=digits", "backbone.name=test_resnet", "augment.size=32")
     out = export([f"run={make(tmp_path / 'run', *overrides)}", "format=timm"], silent=True)
     assert (
@@ -299,7 +303,9 @@ def test_a_run_without_a_result_is_unfinished(tmp_path):
         (["run=DAMAGED", "format=timm", "out=NEW"], "cannot be read"),
     ],
 )
-def test_bad_input_is_refused_and_nothing_is_created(given, said, trained, tmp_path, monkeypatch):
+def test_bad_input_is_refused_and_nothing_is_created(
+    given: list[str], said: str, trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "FULL").mkdir()
     (tmp_path / "FULL" / "file").write_text("x")
@@ -312,7 +318,9 @@ def test_bad_input_is_refused_and_nothing_is_created(given, said, trained, tmp_p
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_missing_package_is_named_with_what_installs_it(trained, tmp_path, monkeypatch):
+def test_a_missing_package_is_named_with_what_installs_it(
+    trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from ssl_zoo.exporters import to_onnx
 
     monkeypatch.setattr(to_onnx, "find_spec", lambda name: None)
@@ -321,8 +329,10 @@ def test_a_missing_package_is_named_with_what_installs_it(trained, tmp_path, mon
     assert not list(tmp_path.iterdir())
 
 
-def test_an_export_that_breaks_off_leaves_nothing(trained, tmp_path, monkeypatch):
-    def broken(*_):
+def test_an_export_that_breaks_off_leaves_nothing(
+    trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
         raise OSError("no space left")
 
     monkeypatch.setattr(verb, "write_card", broken)
@@ -331,7 +341,7 @@ def test_an_export_that_breaks_off_leaves_nothing(trained, tmp_path, monkeypatch
     assert not list(tmp_path.iterdir())
 
 
-def test_an_empty_folder_is_filled(trained, tmp_path):
+def test_an_empty_folder_is_filled(trained: Any, tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     out = export([f"run={trained}", "format=timm", f"out={tmp_path / 'x'}"], silent=True)
     assert sorted(path.name for path in out.iterdir()) == [

@@ -7,6 +7,8 @@ import pickle
 import pickletools
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,13 +28,13 @@ NAMES = {
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def exported(request, tmp_path_factory):
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp(request.param)
     run = make(folder / "run", *COLOUR, f"backbone.name={request.param}", "augment.size=32")
     return request.param, run, export([f"run={run}", "format=detectron2"], silent=True)
 
 
-def test_every_weight_is_found_and_computes_the_same_features(exported):
+def test_every_weight_is_found_and_computes_the_same_features(exported: Any) -> None:
     name, run, folder = exported
     settings = yaml.safe_load((folder / NAMES[name]).read_text())["MODEL"]
     space: dict = {}
@@ -56,7 +58,7 @@ def test_every_weight_is_found_and_computes_the_same_features(exported):
     torch.testing.assert_close(features, features_of(run, batch), atol=1e-4, rtol=1e-4)
 
 
-def test_the_yaml_preprocesses_as_pre_training_did(exported):
+def test_the_yaml_preprocesses_as_pre_training_did(exported: Any) -> None:
     name, _, folder = exported
     settings = yaml.safe_load((folder / NAMES[name]).read_text())
     np.testing.assert_allclose(settings["MODEL"]["PIXEL_MEAN"], [127.5, 102, 76.5])
@@ -67,7 +69,7 @@ def test_the_yaml_preprocesses_as_pre_training_did(exported):
     assert settings["SOLVER"]["MAX_ITER"] == 24000
 
 
-def test_the_head_that_the_yaml_names_is_registered_by_the_script(exported):
+def test_the_head_that_the_yaml_names_is_registered_by_the_script(exported: Any) -> None:
     name, _, folder = exported
     tree = ast.parse((folder / "train_net.py").read_text())
     classes = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
@@ -76,7 +78,7 @@ def test_the_head_that_the_yaml_names_is_registered_by_the_script(exported):
     assert (head == "StandardROIHeads") == (name == "resnet18"), "Detectron2's C4 head has bottlenecks alone"
 
 
-def test_the_code_on_the_card_needs_no_ssl_zoo(exported):
+def test_the_code_on_the_card_needs_no_ssl_zoo(exported: Any) -> None:
     name, _, folder = exported
     checked = "import sys\nassert 'ssl_zoo' not in sys.modules\nprint(len(weights))"
     code = f"{blocks(folder)[0]}\n{checked}"
@@ -86,11 +88,11 @@ def test_the_code_on_the_card_needs_no_ssl_zoo(exported):
     assert int(done.stdout) == {"resnet18": 120, "resnet50": 318, "resnext50_32x4d": 318}[name]
 
 
-def test_the_card_says_what_was_not_tried(exported):
+def test_the_card_says_what_was_not_tried(exported: Any) -> None:
     assert "Untried against Detectron2 itself" in (exported[2] / "MODEL_CARD.md").read_text()
 
 
-def test_arrays_are_pickled_by_names_that_every_numpy_has(exported):
+def test_arrays_are_pickled_by_names_that_every_numpy_has(exported: Any) -> None:
     data = (exported[2] / "backbone.pkl").read_bytes()
     strings = {arg for opcode, arg, _ in pickletools.genops(data) if opcode.name == "SHORT_BINUNICODE"}
     assert not {one for one in strings if "multiarray" in one or one.startswith("numpy.")}
@@ -108,7 +110,7 @@ def test_arrays_are_pickled_by_names_that_every_numpy_has(exported):
     ],
     ids=["small stem", "gray", "not torchvision's"],
 )
-def test_what_detectron2_cannot_build_is_refused(overrides, tmp_path):
+def test_what_detectron2_cannot_build_is_refused(overrides: Any, tmp_path: Path) -> None:
     run = make(tmp_path / "run", *overrides, "augment.size=32")
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(UserError, match="format=detectron2 holds"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Runs and their exports."""
     pytest.importorskip("onnx")
     pytest.importorskip("onnxscript")
@@ -62,7 +63,7 @@ def folder(tmp_path_factory):
 OTHER_MODES = ["turned", "mirrored", "deep", "deep_turned", "clear", "palette"]
 
 
-def make_other_modes(folder):
+def make_other_modes(folder: Any) -> None:
     """Images that `convert` alone would leave lying on their side, or white."""
     random = np.random.default_rng(1)
     colour = Image.fromarray(random.integers(0, 256, (130, 101, 3), dtype=np.uint8))
@@ -79,7 +80,7 @@ def make_other_modes(folder):
 
 
 @pytest.fixture(scope="module")
-def taken(folder):
+def taken(folder: Any) -> Any:
     """What a process without ssl_zoo makes of all exports."""
     pytest.importorskip("onnxruntime")
     cases = {}
@@ -101,7 +102,7 @@ def taken(folder):
 
 
 @pytest.fixture(scope="module")
-def wanted(folder):
+def wanted(folder: Any) -> Any:
     """The features of each run."""
     found = {}
     for name in RUNS:
@@ -113,19 +114,19 @@ def wanted(folder):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_code_on_the_card_computes_the_features_of_the_run(name, wanted, taken):
+def test_the_code_on_the_card_computes_the_features_of_the_run(name: Any, wanted: Any, taken: Any) -> None:
     wanted = wanted[name.split("/")[0]]
     assert wanted.std() > 1e-3
     np.testing.assert_allclose(taken[name], wanted, atol=1e-4 if "onnx" in name or "raw" in name else 1e-5)
 
 
 @pytest.mark.parametrize("name", ["gray/onnx", "vit/raw"])
-def test_an_onnx_graph_takes_batches_of_any_size(name, taken):
+def test_an_onnx_graph_takes_batches_of_any_size(name: str, taken: Any) -> None:
     np.testing.assert_allclose(taken[f"{name}/one"], taken[name][:1], atol=1e-5)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_preprocessing_on_the_card_is_the_evaluation_view(name, folder, taken):
+def test_the_preprocessing_on_the_card_is_the_evaluation_view(name: Any, folder: Any, taken: Any) -> None:
     config = open_run(folder / name.split("/")[0]).config
     size = config.augment.size
     side = round(size * 256 / 224)
@@ -141,7 +142,9 @@ def test_the_preprocessing_on_the_card_is_the_evaluation_view(name, folder, take
 
 @pytest.mark.parametrize("picture", OTHER_MODES)
 @pytest.mark.parametrize("name", ["gray/timm", "gray/onnx", "resnet/torchvision", "vit/safetensors"])
-def test_the_preprocessing_on_the_card_reads_any_image_as_the_training_did(name, picture, folder, taken):
+def test_the_preprocessing_on_the_card_reads_any_image_as_the_training_did(
+    name: str, picture: Any, folder: Any, taken: Any
+) -> None:
     preprocess = load_backbone(folder / name.split("/")[0]).preprocess
     wanted = preprocess(Image.open(next(folder.glob(f"{picture}.*")))).numpy()
     if name.endswith("onnx"):  # which normalises by itself
@@ -149,7 +152,7 @@ def test_the_preprocessing_on_the_card_reads_any_image_as_the_training_did(name,
     np.testing.assert_allclose(taken[f"{name}/prepared/{picture}"], wanted, atol=1e-5)
 
 
-def test_the_preprocessing_on_the_card_refuses_what_has_no_range(folder):
+def test_the_preprocessing_on_the_card_refuses_what_has_no_range(folder: Any) -> None:
     code = next(block for block in blocks(folder / "gray" / "export" / "timm") if "def preprocess" in block)
     space = {}
     exec(code, space)
@@ -157,14 +160,14 @@ def test_the_preprocessing_on_the_card_refuses_what_has_no_range(folder):
         space["preprocess"](Image.new("F", (8, 8)))
 
 
-def test_timm_refuses_a_folder_whose_stem_it_cannot_build(folder):
+def test_timm_refuses_a_folder_whose_stem_it_cannot_build(folder: Any) -> None:
     import timm
 
     with pytest.raises(RuntimeError, match="Unknown model"):
         timm.create_model(f"local-dir:{folder / 'gray' / 'export' / 'timm'}", pretrained=True, num_classes=10)
 
 
-def test_a_head_on_timms_local_dir_keeps_every_weight_of_the_backbone(folder):
+def test_a_head_on_timms_local_dir_keeps_every_weight_of_the_backbone(folder: Any) -> None:
     import timm
 
     model = timm.create_model(
@@ -177,7 +180,7 @@ def test_a_head_on_timms_local_dir_keeps_every_weight_of_the_backbone(folder):
     )
 
 
-def test_timms_transform_of_the_folder_is_the_evaluation_view(tmp_path):
+def test_timms_transform_of_the_folder_is_the_evaluation_view(tmp_path: Path) -> None:
     """For images larger than 96 pixels, at a size where timm's rounding down would be a pixel off."""
     import timm.data
 
@@ -194,7 +197,7 @@ def test_timms_transform_of_the_folder_is_the_evaluation_view(tmp_path):
     torch.testing.assert_close(preprocess(image), transform(image), atol=1e-5, rtol=0)
 
 
-def test_timm_resizes_to_the_pixels_of_the_evaluation_view_at_any_size():
+def test_timm_resizes_to_the_pixels_of_the_evaluation_view_at_any_size() -> None:
     from ssl_zoo.exporters.encoder import crop_pct
 
     assert crop_pct(224) == 0.875
@@ -203,7 +206,7 @@ def test_timm_resizes_to_the_pixels_of_the_evaluation_view_at_any_size():
     ] == []
 
 
-def test_files_say_what_they_are(folder):
+def test_files_say_what_they_are(folder: Any) -> None:
     import onnx
 
     run = open_run(folder / "gray")
@@ -224,14 +227,14 @@ def test_files_say_what_they_are(folder):
     assert described["pretrained_cfg"]["crop_pct"] == 1.0
 
 
-def test_several_formats_stand_side_by_side(folder):
+def test_several_formats_stand_side_by_side(folder: Any) -> None:
     names = sorted(path.name for path in (folder / "gray" / "export").iterdir())
     assert names == ["onnx", "safetensors", "timm"]
     modes = {path.stat().st_mode & 0o777 for path in Path(folder / "gray" / "export" / "timm").iterdir()}
     assert len(modes) == 1, "all readable by whom the user's umask says"
 
 
-def test_weights_from_before_the_training(tmp_path, folder):
+def test_weights_from_before_the_training(tmp_path: Path, folder: Any) -> None:
     out = export(
         [f"run={folder / 'gray'}", "format=timm", "weights=random", f"out={tmp_path / 'random'}"], True
     )

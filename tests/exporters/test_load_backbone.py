@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ GRAY = ("data=digits", "backbone.name=test_resnet", "backbone.stem=small", "augm
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("load")
     make(folder / "gray", *GRAY)
     make(folder / "colour", *COLOUR, "backbone.name=test_resnet", "augment.size=32")
@@ -45,7 +47,7 @@ IMAGES = ["small_gray", "small_colour", "rim_colour", "large_gray", "large_colou
 
 @pytest.mark.parametrize("exported", [False, True], ids=["run", "export"])
 @pytest.mark.parametrize("name", ["gray", "colour", "vit"])
-def test_the_model_computes_the_features_of_the_run(name, exported, folder):
+def test_the_model_computes_the_features_of_the_run(name: str, exported: bool, folder: Any) -> None:
     place = folder / name / "export" / "timm" if exported else folder / name
     model, preprocess = load_backbone(place)
     batch = images(preprocess.channels, preprocess.size)
@@ -57,7 +59,7 @@ def test_the_model_computes_the_features_of_the_run(name, exported, folder):
 @pytest.mark.parametrize("exported", [False, True], ids=["run", "export"])
 @pytest.mark.parametrize("image", IMAGES)
 @pytest.mark.parametrize("name", ["gray", "colour"])
-def test_preprocessing_is_that_of_the_evaluation(name, image, exported, folder):
+def test_preprocessing_is_that_of_the_evaluation(name: str, image: Any, exported: bool, folder: Any) -> None:
     preprocess = load_backbone(folder / name / "export" / "timm" if exported else folder / name).preprocess
     channels, size = (1, 8) if name == "gray" else (3, 32)
     found = preprocess(Image.open(folder / f"{image}.png"))
@@ -73,7 +75,7 @@ def test_preprocessing_is_that_of_the_evaluation(name, image, exported, folder):
     torch.testing.assert_close(found, wanted[0], atol=1.01 / 255 / min(std), rtol=0)  # a level of 8 bits
 
 
-def test_other_modes_are_read_as_files_are(folder, tmp_path):
+def test_other_modes_are_read_as_files_are(folder: Any, tmp_path: Path) -> None:
     random = np.random.default_rng(1)
     turned = Image.fromarray(random.integers(0, 256, (40, 30, 3), dtype=np.uint8))
     exif = turned.getexif()
@@ -90,13 +92,13 @@ def test_other_modes_are_read_as_files_are(folder, tmp_path):
         torch.testing.assert_close(preprocess(Image.open(tmp_path / name)), wanted[0], atol=1e-6, rtol=0)
 
 
-def test_preprocessing_can_be_sent_to_worker_processes(folder):
+def test_preprocessing_can_be_sent_to_worker_processes(folder: Any) -> None:
     preprocess = load_backbone(folder / "colour").preprocess
     assert pickle.loads(pickle.dumps(preprocess)) == preprocess
 
 
 @pytest.mark.parametrize("exported", [False, True], ids=["run", "export"])
-def test_timm_reads_what_the_model_expects(exported, folder):
+def test_timm_reads_what_the_model_expects(exported: bool, folder: Any) -> None:
     from timm.data.config import resolve_model_data_config
 
     place = folder / "colour"
@@ -109,7 +111,7 @@ def test_timm_reads_what_the_model_expects(exported, folder):
     assert "hf_hub_id" not in model.pretrained_cfg, "timm's own weights are not these"
 
 
-def test_weights_from_before_the_training(folder):
+def test_weights_from_before_the_training(folder: Any) -> None:
     batch = images(1, 8)
     model, _ = load_backbone(folder / "gray", weights="random")
     with torch.inference_mode():
@@ -127,12 +129,14 @@ def test_weights_from_before_the_training(folder):
         ("vit/export/timm", {"size": 64}, "built for one image size"),
     ],
 )
-def test_what_cannot_be_loaded_is_refused(place, options, said, folder):
+def test_what_cannot_be_loaded_is_refused(
+    place: str, options: dict[str, Any], said: str, folder: Any
+) -> None:
     with pytest.raises(UserError, match=said):
         load_backbone(folder / place, **options)
 
 
-def test_a_damaged_export_is_refused(folder, tmp_path):
+def test_a_damaged_export_is_refused(folder: Any, tmp_path: Path) -> None:
     whole = folder / "gray" / "export" / "timm"
     (tmp_path / "config.json").write_bytes((whole / "config.json").read_bytes())
     (tmp_path / "model.safetensors").write_bytes((whole / "model.safetensors").read_bytes()[:5000])
@@ -140,6 +144,6 @@ def test_a_damaged_export_is_refused(folder, tmp_path):
         load_backbone(tmp_path)
 
 
-def test_preprocessing_takes_pillow_images_alone(folder):
+def test_preprocessing_takes_pillow_images_alone(folder: Any) -> None:
     with pytest.raises(UserError, match="takes a Pillow image; received ndarray"):
         load_backbone(folder / "gray").preprocess(np.zeros((8, 8)))

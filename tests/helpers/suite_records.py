@@ -1,14 +1,26 @@
 """Records of suites, made by hand: their runs have a metrics.csv and a result.json, and were never trained."""
 
+from __future__ import annotations
+
 import csv
 import json
+from typing import Any
 
 from ssl_zoo.suites.record import ClaimRecord, RowRecord, RunRecord, SuiteRecord
 
 EPOCHS = (0, 2, 4)
 
 
-def a_run(folder, name, seed, *, method="simsiam", differs=None, epochs=EPOCHS, **changes):
+def a_run(
+    folder: Any,
+    name: Any,
+    seed: Any,
+    *,
+    method: str = "simsiam",
+    differs: Any = None,
+    epochs: Any = EPOCHS,
+    **changes: Any,
+) -> Any:
     """A finished run with its files below `folder`; `changes` of its record."""
     place = folder / "rows" / f"{name}-{seed}"
     place.mkdir(parents=True, exist_ok=True)
@@ -29,13 +41,23 @@ def a_run(folder, name, seed, *, method="simsiam", differs=None, epochs=EPOCHS, 
     return RunRecord(**{**record, **changes})
 
 
-def a_row(folder, name, seeds=(0, 1, 2), *, paper=None, note="", same_as=None, overrides=(), **of_runs):
+def a_row(
+    folder: Any,
+    name: Any,
+    seeds: tuple[int, ...] = (0, 1, 2),
+    *,
+    paper: Any = None,
+    note: str = "",
+    same_as: Any = None,
+    overrides: Any = (),
+    **of_runs: Any,
+) -> Any:
     """A row of such runs."""
     runs = tuple(a_run(folder, name, seed, **of_runs) for seed in seeds)
     return RowRecord(name, tuple(overrides), runs, paper, note, same_as)
 
 
-def a_suite(rows, **changes):
+def a_suite(rows: Any, **changes: Any) -> Any:
     """A record of those rows."""
     record = {
         "name": "figure2", "title": "With and without stop-gradient", "paper": "SimSiam",
@@ -50,7 +72,7 @@ def a_suite(rows, **changes):
     return SuiteRecord(**{**record, "rows": tuple(rows), **changes})
 
 
-def claims():
+def claims() -> Any:
     """One of each state, two of them about figures."""
     return (
         ClaimRecord("top1(sg) > top1(no_sg)", "holds", "92.0 % against 82.0 %.", 0.1, 0.08, 0.12, "top1"),
@@ -59,7 +81,7 @@ def claims():
     )
 
 
-def incomplete(folder):
+def incomplete(folder: Any) -> Any:
     """A suite in which a run failed, one was not run, and a row is the same run as another."""
     sg = a_row(folder, "sg", paper=67.7)
     bad = a_row(folder, "no_sg", paper=0.1, verdict="collapsed", overrides=("method.stop_gradient=false",))

@@ -1,6 +1,9 @@
 """Label-free scores against closed forms and against numpy's singular values."""
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ import torch
 from ssl_zoo.monitors.label_free import LabelFreeScores, label_free, resampled, spectrum
 
 
-def with_spectrum(variances, images=400, mean=0.0, seed=0):
+def with_spectrum(variances: Any, images: int = 400, mean: float = 0.0, seed: int = 0) -> Any:
     """Features (N, F) whose covariance has exactly these eigenvalues, and whose mean is `mean` everywhere."""
     rng = np.random.default_rng(seed)
     noise = rng.normal(size=(images, len(variances)))
@@ -18,7 +21,7 @@ def with_spectrum(variances, images=400, mean=0.0, seed=0):
     return torch.from_numpy(u * np.sqrt(np.array(variances) * images) @ turn + mean)
 
 
-def naive(features):
+def naive(features: Any) -> Any:
     """All four from numpy's singular values, as the papers write them."""
     z = features.double().numpy()
     sigma = np.linalg.svd(z, compute_uv=False)
@@ -33,14 +36,14 @@ def naive(features):
 
 
 @pytest.mark.parametrize(("images", "width"), [(200, 12), (12, 200), (40, 40)])
-def test_agrees_with_numpy(images, width):
+def test_agrees_with_numpy(images: int, width: int) -> None:
     torch.manual_seed(0)
     features = torch.randn(images, width, dtype=torch.float64) * torch.linspace(0.2, 2, width) + 0.5
     scores = label_free(features)
     assert list(vars(scores).values()) == pytest.approx(naive(features), rel=1e-6)
 
 
-def test_equal_variances_use_every_direction():
+def test_equal_variances_use_every_direction() -> None:
     scores = label_free(with_spectrum([3.0] * 8))
     assert scores.rankme == pytest.approx(8, rel=1e-5)
     assert scores.effective_rank == pytest.approx(8)
@@ -49,17 +52,17 @@ def test_equal_variances_use_every_direction():
 
 
 @pytest.mark.parametrize("alpha", [0.5, 1.0, 2.5])
-def test_alpha_of_an_exact_power_law(alpha):
+def test_alpha_of_an_exact_power_law(alpha: float) -> None:
     scores = label_free(with_spectrum([j**-alpha for j in range(1, 31)]))
     assert scores.alpha_req == pytest.approx(alpha)
     assert scores.alpha_distance == pytest.approx(abs(alpha - 1))
 
 
-def test_participation_ratio_of_two_variances():
+def test_participation_ratio_of_two_variances() -> None:
     assert label_free(with_spectrum([3.0, 1.0])).participation_ratio == pytest.approx(16 / 10)
 
 
-def test_only_rankme_counts_the_mean():
+def test_only_rankme_counts_the_mean() -> None:
     centred, shifted = (label_free(with_spectrum([2.0, 1.0, 1.0], mean=mean)) for mean in (0.0, 30.0))
     assert shifted.rankme < 1.5 < centred.rankme
     assert shifted.effective_rank == pytest.approx(centred.effective_rank)
@@ -67,13 +70,13 @@ def test_only_rankme_counts_the_mean():
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1e8])
-def test_scale_changes_nothing(scale):
+def test_scale_changes_nothing(scale: float) -> None:
     features = torch.randn(60, 7, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     assert vars(label_free(features * scale)) == pytest.approx(vars(label_free(features)))
 
 
 @pytest.mark.parametrize("width", [3, 300])
-def test_collapsed_features_have_rank_one(width):
+def test_collapsed_features_have_rank_one(width: int) -> None:
     torch.manual_seed(0)
     vector = torch.randn(width)
     rounding = vector * (1 + torch.finfo(torch.float32).eps * torch.randint(-1, 2, (50, width)) / 2)
@@ -84,7 +87,7 @@ def test_collapsed_features_have_rank_one(width):
         assert scores.alpha_req == math.inf
 
 
-def test_what_is_not_finite_has_no_score():
+def test_what_is_not_finite_has_no_score() -> None:
     features = torch.ones(5, 3)
     features[0, 0] = torch.inf
     assert all(math.isnan(value) for value in vars(label_free(features)).values())
@@ -92,13 +95,13 @@ def test_what_is_not_finite_has_no_score():
 
 
 @pytest.mark.parametrize("shape", [(1, 4), (4,), (2, 3, 4), (3, 0)])
-def test_other_shapes_are_refused(shape):
+def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="at least two images"):
         label_free(torch.zeros(shape))
 
 
 @pytest.mark.parametrize(("images", "width"), [(50, 6), (20, 40)])
-def test_spectrum_is_that_of_numpys_covariance(images, width):
+def test_spectrum_is_that_of_numpys_covariance(images: int, width: int) -> None:
     features = torch.randn(images, width, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     expected = np.linalg.eigvalsh(np.cov(features.numpy().T, bias=True))[::-1][: min(images, width)]
     found = spectrum(features)
@@ -106,7 +109,7 @@ def test_spectrum_is_that_of_numpys_covariance(images, width):
     assert float(found.sum()) == pytest.approx(float(features.var(dim=0, correction=0).sum()))
 
 
-def test_resampling_is_that_of_repeated_rows():
+def test_resampling_is_that_of_repeated_rows() -> None:
     features = torch.randn(30, 5, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     found = resampled(features, repeats=6, seed=4)
     generator = torch.Generator().manual_seed(4)
@@ -115,7 +118,7 @@ def test_resampling_is_that_of_repeated_rows():
     assert vars(found) == pytest.approx(vars(expected), rel=1e-4)
 
 
-def test_more_images_have_a_smaller_error():
+def test_more_images_have_a_smaller_error() -> None:
     features = torch.randn(2000, 5, generator=torch.Generator().manual_seed(5))
     few, many = resampled(features[:100]).participation_ratio, resampled(features).participation_ratio
     assert many < few / 2

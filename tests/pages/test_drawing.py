@@ -1,5 +1,9 @@
 """Charts with odd names, really drawn."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -13,7 +17,7 @@ from ssl_zoo.pages.legend import POINTS, columns, drawable
 XY = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
 
 
-def laid_out(paint, size):
+def laid_out(paint: Any, size: Any) -> Any:
     """A figure as it is drawn for a page, after its layout."""
     with mpl.rc_context(_settings(LIGHT)):
         figure = Figure(figsize=size, layout="constrained")
@@ -23,7 +27,7 @@ def laid_out(paint, size):
     return figure
 
 
-def check_within(figure):
+def check_within(figure: Any) -> None:
     """The legend lies in the picture, below axes that have kept their height."""
     (legend,) = figure.legends
     box, axes = legend.get_window_extent(), figure.axes[0].get_window_extent()
@@ -32,7 +36,7 @@ def check_within(figure):
     assert axes.height > 2.2 * figure.dpi
 
 
-def a_map(names, others=True):
+def a_map(names: Any, others: bool = True) -> Any:
     groups = np.arange(60) % (len(names) + others)
     groups[groups == len(names)] = -1
     return scatter("trained encoder", XY, groups, names)
@@ -48,17 +52,17 @@ def a_map(names, others=True):
         ["a name that is far longer than there is room for"] * 3,
     ],
 )
-def test_the_legend_of_a_map_lies_within_the_picture(names):
+def test_the_legend_of_a_map_lies_within_the_picture(names: Any) -> None:
     check_within(laid_out(a_map(names), map_size(names)))
 
 
 @pytest.mark.parametrize("name", ["simsiam-without-stop-gradient-s", "W" * 34, "a"])
-def test_the_legend_of_curves_lies_within_the_picture(name):
+def test_the_legend_of_curves_lies_within_the_picture(name: Any) -> None:
     series = [Series(f"{name}{i}", [0, 1], [1.0, 0.1], i) for i in range(10)]
     check_within(laid_out(curves("kNN", series), curves_size(series)))
 
 
-def test_short_names_stand_in_rows():
+def test_short_names_stand_in_rows() -> None:
     names = [*"abcdefg"]
     assert columns(names, 4.0, POINTS) == 5
     figure = laid_out(a_map(names, others=False), map_size(names))
@@ -70,7 +74,7 @@ def test_short_names_stand_in_rows():
 
 
 @pytest.mark.parametrize("odd", ["_hidden", r"$\frac$", "a$b$c"])
-def test_names_are_drawn_as_they_are(odd):
+def test_names_are_drawn_as_they_are(odd: str) -> None:
     names = [odd, "plain"]
     figure = laid_out(a_map(names), map_size(names))
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [odd, "plain", "others"]
@@ -81,7 +85,7 @@ def test_names_are_drawn_as_they_are(odd):
     assert chart("scores", intervals("score", rows), alt="x", size=(5.2, 2.0)).png.startswith(b"\x89PNG")
 
 
-def test_a_logarithmic_axis_has_powers_of_ten():
+def test_a_logarithmic_axis_has_powers_of_ten() -> None:
     series = [Series("a", [1, 2], [1.0, 1e-3]), Series("b", [1, 2], [0.5, 1e-12])]
     axes = laid_out(curves("spectrum", series, log_y=True), (4.6, 3.0)).axes[0]
     digits = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
@@ -92,7 +96,7 @@ def test_a_logarithmic_axis_has_powers_of_ten():
     )
 
 
-def test_names_whose_letters_the_font_lacks_are_numbered():
+def test_names_whose_letters_the_font_lacks_are_numbered() -> None:
     assert drawable(["chat", "Straße", "кот", "_a$"]) == ["chat", "Straße", "кот", "_a$"]
     assert drawable(["dog", "猫"]) == ["1", "2"]
     assert drawable(["dog", "猫"], "run") == ["run 1", "run 2"]

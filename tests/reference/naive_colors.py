@@ -9,8 +9,11 @@ after each operation. HSV is Python's `colorsys`.
 - [1] BYOL, utils/augmentations.py, https://github.com/google-deepmind/deepmind-research/tree/master/byol
 """
 
+from __future__ import annotations
+
 import colorsys
 import math
+from typing import Any
 
 Image = list[list[list[float]]]
 
@@ -65,7 +68,7 @@ def blur(image: Image, sigma: float, kernel_size: float) -> Image:
     return [turned(along_rows(turned(along_rows(channel)))) for channel in image]
 
 
-def _in_hsv(image: Image, change) -> Image:
+def _in_hsv(image: Image, change: Any) -> Image:
     height, width = len(image[0]), len(image[0][0])
     changed = [[[0.0] * width for _ in range(height)] for _ in range(3)]
     for y in range(height):

@@ -1,5 +1,7 @@
 """The references checked against lightly, torch and cases small enough to work out by hand."""
 
+from __future__ import annotations
+
 import math
 
 import pytest
@@ -54,7 +56,7 @@ def double(*rows: list[float]) -> Tensor:
     return torch.tensor(rows, dtype=torch.float64)
 
 
-def test_simsiam_by_hand():
+def test_simsiam_by_hand() -> None:
     p = [double([2.0, 0.0]), double([0.0, 3.0])]
     z = [double([0.0, -1.0]), double([3.0, 4.0])]
     assert simsiam(p, z, stop_gradient=True, symmetric=False).item() == pytest.approx(-0.6)
@@ -63,7 +65,7 @@ def test_simsiam_by_hand():
 
 @pytest.mark.parametrize("symmetric", [True, False])
 @pytest.mark.parametrize("stop_gradient", [True, False])
-def test_simsiam_is_lightlys_cosine(stop_gradient: bool, symmetric: bool):
+def test_simsiam_is_lightlys_cosine(stop_gradient: bool, symmetric: bool) -> None:
     p, z = random_views(), random_views(seed=1)
     d = NegativeCosineSimilarity()
     targets = [view.detach() for view in z] if stop_gradient else z
@@ -73,7 +75,7 @@ def test_simsiam_is_lightlys_cosine(stop_gradient: bool, symmetric: bool):
     assert_same_loss_and_gradient(simsiam(p, z, stop_gradient, symmetric), theirs, p + z)
 
 
-def test_byol_by_hand_and_from_the_cosine():
+def test_byol_by_hand_and_from_the_cosine() -> None:
     same, opposite = double([1.0, 0.0]), double([-5.0, 0.0])
     assert byol([same, same], [3 * same, same]).item() == pytest.approx(0.0)
     assert byol([same, same], [opposite, same]).item() == pytest.approx(4.0)
@@ -83,7 +85,7 @@ def test_byol_by_hand_and_from_the_cosine():
     assert_same_loss_and_gradient(byol(q, z), theirs, q + z)
 
 
-def test_nt_xent_by_hand():
+def test_nt_xent_by_hand() -> None:
     one = double([1.0, 2.0])
     assert nt_xent([one, -one], 0.5).item() == pytest.approx(0.0)  # the positive is the only key
     eye = torch.eye(2, dtype=torch.float64)
@@ -91,7 +93,7 @@ def test_nt_xent_by_hand():
 
 
 @pytest.mark.parametrize("temperature", [0.1, 0.5])
-def test_nt_xent_is_lightlys_and_simclr_predictor_without_predictor(temperature: float):
+def test_nt_xent_is_lightlys_and_simclr_predictor_without_predictor(temperature: float) -> None:
     z = random_views()
     theirs = NTXentLoss(temperature=temperature)(*z)
     assert_same_loss_and_gradient(nt_xent(z, temperature), theirs, z)
@@ -99,7 +101,7 @@ def test_nt_xent_is_lightlys_and_simclr_predictor_without_predictor(temperature:
     assert_same_loss_and_gradient(simclr_predictor(z, z, temperature, stop_gradient=False), theirs, z)
 
 
-def test_simclr_predictor_by_hand():
+def test_simclr_predictor_by_hand() -> None:
     eye = torch.eye(2, dtype=torch.float64)
     swapped = eye.flip(0)  # each anchor is orthogonal to its positive and equal to both its negatives
     loss = simclr_predictor([swapped, swapped], [eye, eye], 0.5, stop_gradient=True)
@@ -107,7 +109,7 @@ def test_simclr_predictor_by_hand():
 
 
 @pytest.mark.parametrize("stop_gradient", [True, False])
-def test_simclr_predictor_is_the_masked_matrix_form(stop_gradient: bool):
+def test_simclr_predictor_is_the_masked_matrix_form(stop_gradient: bool) -> None:
     p, z = random_views(), random_views(seed=1)
     keys = [F.normalize(view.detach() if stop_gradient else view, dim=1) for view in z]
     mask = torch.zeros(N, N, dtype=torch.float64).fill_diagonal_(-math.inf)
@@ -119,7 +121,7 @@ def test_simclr_predictor_is_the_masked_matrix_form(stop_gradient: bool):
     assert_same_loss_and_gradient(simclr_predictor(p, z, 0.2, stop_gradient), theirs, p + z)
 
 
-def test_info_nce_queue_by_hand():
+def test_info_nce_queue_by_hand() -> None:
     q, k = double([2.0, 0.0]), double([5.0, 0.0])
     queue = double([0.0, 1.0], [0.0, -1.0], [-1.0, 0.0])
     loss = info_nce_queue([q, q], [-k, k], queue, 0.5, symmetric=False)
@@ -128,7 +130,7 @@ def test_info_nce_queue_by_hand():
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_info_nce_queue_and_enqueue_are_lightlys_memory_bank(symmetric: bool):
+def test_info_nce_queue_and_enqueue_are_lightlys_memory_bank(symmetric: bool) -> None:
     q, live_keys = random_views(), random_views(seed=1)
     k = [view.detach() for view in live_keys]
     queue = F.normalize(random_views(1, seed=2)[0].detach().repeat(2, 1), dim=1)  # (2N, D)
@@ -143,7 +145,7 @@ def test_info_nce_queue_and_enqueue_are_lightlys_memory_bank(symmetric: bool):
     assert_close(enqueue(queue, 0, F.normalize(k[1], dim=1))[0], expected)
 
 
-def test_enqueue_replaces_the_oldest_and_wraps():
+def test_enqueue_replaces_the_oldest_and_wraps() -> None:
     queue, pointer = double([0.0], [1.0], [2.0]), 0
     queue, pointer = enqueue(queue, pointer, double([3.0], [4.0]))
     assert (queue.flatten().tolist(), pointer) == ([3.0, 4.0, 2.0], 2)
@@ -151,7 +153,7 @@ def test_enqueue_replaces_the_oldest_and_wraps():
     assert (queue.flatten().tolist(), pointer) == ([6.0, 4.0, 5.0], 1)
 
 
-def test_sinkhorn_by_hand():
+def test_sinkhorn_by_hand() -> None:
     # Symmetric scores start doubly stochastic: the code is the softmax, whatever the number of iterations.
     scores = double([0.3, 0.0], [0.0, 0.3])
     assert_close(sinkhorn(scores, 0.1, 3), torch.softmax(scores / 0.1, dim=1))
@@ -162,25 +164,25 @@ def test_sinkhorn_by_hand():
 
 
 @pytest.mark.parametrize("iterations", [1, 3])
-def test_sinkhorn_is_lightlys(iterations: int):
+def test_sinkhorn_is_lightlys(iterations: int) -> None:
     scores = unit_views(1)[0].detach()
     assert_close(sinkhorn(scores, 0.05, iterations), lightly_sinkhorn(scores, iterations, 0.05))
 
 
-def test_sinkhorn_converges_to_equal_prototypes():
+def test_sinkhorn_converges_to_equal_prototypes() -> None:
     codes = sinkhorn(unit_views(1)[0].detach(), 0.5, 100)
     assert_close(codes.sum(dim=1), torch.ones(N, dtype=torch.float64))
     assert_close(codes.sum(dim=0), torch.full((K,), N / K, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("low_resolution", [0, 3])
-def test_swapped_prediction_is_lightlys(low_resolution: int):
+def test_swapped_prediction_is_lightlys(low_resolution: int) -> None:
     scores = unit_views(2 + low_resolution)
     theirs = SwaVLoss(temperature=0.1, sinkhorn_iterations=3, sinkhorn_epsilon=0.05)(scores[:2], scores[2:])
     assert_same_loss_and_gradient(swapped_prediction(scores, 0.1, 0.05, 3), theirs, scores)
 
 
-def test_swapped_prediction_without_stop_gradient_is_differentiated_through_the_codes():
+def test_swapped_prediction_without_stop_gradient_is_differentiated_through_the_codes() -> None:
     scores = [view.detach()[:2, :3].requires_grad_() for view in unit_views()]
     assert torch.autograd.gradcheck(
         lambda *views: swapped_prediction(list(views), 0.1, 0.5, 2, stop_gradient=False), scores
@@ -190,7 +192,7 @@ def test_swapped_prediction_without_stop_gradient_is_differentiated_through_the_
     assert (stopped - through).abs().max() > 1e-3
 
 
-def test_cross_entropy_channels_by_hand_and_torchs():
+def test_cross_entropy_channels_by_hand_and_torchs() -> None:
     p, z = double([math.log(3.0), 0.0]), double([7.0, 7.0])
     assert cross_entropy_channels([p, p], [z, z]).item() == pytest.approx(-0.5 * math.log(3 / 16))
     ps, zs = random_views(), random_views(seed=1)
@@ -199,7 +201,7 @@ def test_cross_entropy_channels_by_hand_and_torchs():
     assert_same_loss_and_gradient(cross_entropy_channels(ps, zs), theirs, ps + zs)
 
 
-def test_ema_is_lightlys():
+def test_ema_is_lightlys() -> None:
     assert ema([double([1.0])], [double([3.0])], 0.75)[0].item() == 2.5
     online, target = torch.nn.Linear(3, 2).double(), torch.nn.Linear(3, 2).double()
     ours = ema(list(online.parameters()), list(target.parameters()), 0.99)
@@ -208,14 +210,14 @@ def test_ema_is_lightlys():
     assert_close(ours, [parameter.detach() for parameter in target.parameters()])
 
 
-def test_byol_decay():
+def test_byol_decay() -> None:
     assert byol_decay(0.99, 0, 100) == pytest.approx(0.99)
     assert byol_decay(0.99, 50, 100) == pytest.approx(0.995)
     assert byol_decay(0.99, 100, 100) == 1.0
     assert byol_decay(0.99, 30, 100) == pytest.approx(cosine_schedule(30, 101, 0.99, 1.0))
 
 
-def test_lars_step_by_hand():
+def test_lars_step_by_hand() -> None:
     w, g, v = double([3.0, 4.0]), double([0.0, 2.0]), double([1.0, 0.0])
     # ratio = 0.1 * 5 / (2 + 0.4 * 5) = 1/8; g + wd w = (1.2, 3.6); v = (0.5, 0) + (0.15, 0.45)
     weight, buffer = lars_step(w, g, v, lr=2.0, momentum=0.5, weight_decay=0.4, trust=0.1)
@@ -226,7 +228,7 @@ def test_lars_step_by_hand():
     assert_close(lars_step(w, zero, v, 2.0, 0.5, 0.4, 0.1), (w - v, 0.5 * v))
 
 
-def test_lars_step_is_lightlys_over_several_steps():
+def test_lars_step_is_lightlys_over_several_steps() -> None:
     gradients = [view.detach() for view in random_views(4)]
     parameter = torch.nn.Parameter(random_views(1, seed=1)[0].detach().clone())
     peer = LARS([parameter], lr=0.3, momentum=0.9, weight_decay=1e-2, trust_coefficient=0.02)

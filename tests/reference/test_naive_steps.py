@@ -1,5 +1,7 @@
 """The reference steps checked against torch's modules and optimizers, lightly's losses, and cases by hand."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 
@@ -113,7 +115,7 @@ def simsiam_modules() -> Modules:
     return modules | {"bn3": nn.BatchNorm1d(D, affine=False)}
 
 
-def test_simsiam_step_is_lightlys_loss_under_torchs_sgd():
+def test_simsiam_step_is_lightlys_loss_under_torchs_sgd() -> None:
     modules = simsiam_modules()
     f = chain(
         modules, "backbone", "projector1", "bn1", "relu", "projector2", "bn2", "relu", "projector3", "bn3"
@@ -144,7 +146,7 @@ def lightlys_lars(modules: Modules, lr: float, *, exclude: bool) -> torch.optim.
     return LARS(groups, lr=lr, momentum=0.9, trust_coefficient=0.02)
 
 
-def test_byol_step_is_lightlys_loss_and_lars():
+def test_byol_step_is_lightlys_loss_and_lars() -> None:
     modules = layers(2, predictor=True) | {"projector_bn": norm(), "predictor_bn": norm()}
     f = chain(modules, "backbone", "projector1", "projector_bn", "relu", "projector2")
     h = chain(modules, "predictor1", "predictor_bn", "relu", "predictor2")
@@ -173,7 +175,7 @@ def test_byol_step_is_lightlys_loss_and_lars():
 
 
 @pytest.mark.parametrize("joint", [False, True])
-def test_simclr_step_is_lightlys_loss_and_lars(joint: bool):
+def test_simclr_step_is_lightlys_loss_and_lars(joint: bool) -> None:
     modules = layers(2) | {"bn1": norm(), "bn2": norm(bias=False)}
     modules["projector2"] = nn.Linear(D, D, bias=False)
     f = chain(modules, "backbone", "projector1", "bn1", "relu", "projector2", "bn2")
@@ -190,7 +192,7 @@ def test_simclr_step_is_lightlys_loss_and_lars(joint: bool):
     )
 
 
-def test_moco_step_is_the_naive_loss_under_torchs_sgd():
+def test_moco_step_is_the_naive_loss_under_torchs_sgd() -> None:
     modules = layers(2) | {"projector1": nn.Linear(D, D)}
     f = chain(modules, "backbone", "projector1", "relu", "projector2")
     peer = layers(2) | {"projector1": nn.Linear(D, D)}
@@ -214,7 +216,7 @@ def test_moco_step_is_the_naive_loss_under_torchs_sgd():
 
 @pytest.mark.parametrize("joint", [False, True])
 @pytest.mark.parametrize("frozen", [False, True])
-def test_swav_step_is_lightlys_loss_and_lars(joint: bool, frozen: bool):
+def test_swav_step_is_lightlys_loss_and_lars(joint: bool, frozen: bool) -> None:
     modules = layers(2) | {"bn1": norm()}
     head = parameters({"prototypes": nn.Linear(D, 7, bias=False)})["prototypes.weight"]
     f = chain(modules, "backbone", "projector1", "bn1", "relu", "projector2")
@@ -247,7 +249,7 @@ def test_swav_step_is_lightlys_loss_and_lars(joint: bool, frozen: bool):
         weights, buffers = step.weights, step.buffers
 
 
-def test_a_step_refuses_weights_that_it_does_not_know():
+def test_a_step_refuses_weights_that_it_does_not_know() -> None:
     weights = snapshot(simsiam_modules())
     without = {name: w for name, w in weights.items() if name != "bn2.beta"}
     with pytest.raises(KeyError, match=r"bn2\.beta"):
@@ -257,19 +259,19 @@ def test_a_step_refuses_weights_that_it_does_not_know():
         simsiam_step(more, zeros(more), views(), 0.1, 0.1)
 
 
-def test_batch_norm_is_torchs():
+def test_batch_norm_is_torchs() -> None:
     x, (gamma, beta) = views(1)[0], torch.randn(2, 5, dtype=torch.float64)
     assert_close(batch_norm(x), nn.functional.batch_norm(x, None, None, training=True))
     theirs = nn.functional.batch_norm(x, None, None, gamma, beta, training=True)
     assert_close(batch_norm(x, gamma, beta), theirs)
 
 
-def test_sinkhorn_is_the_naive_one():
+def test_sinkhorn_is_the_naive_one() -> None:
     scores = views(1)[0]
     assert_close(sinkhorn(scores, 0.5, 3), naive.sinkhorn(scores, 0.5, 3))
 
 
-def test_sgd_and_lars_by_hand():
+def test_sgd_and_lars_by_hand() -> None:
     w, g, v = (torch.tensor(row, dtype=torch.float64) for row in ([3.0, 4.0], [0.0, 2.0], [1.0, 0.0]))
     weight, buffer = sgd(w, g, v, lr=2.0, momentum=0.5, weight_decay=0.5)
     assert_close((weight, buffer), (w - 2 * buffer, torch.tensor([2.0, 4.0], dtype=torch.float64)))
@@ -280,7 +282,7 @@ def test_sgd_and_lars_by_hand():
     assert_close(lars(zero, g, zero, 2.0, 0.5, 0.4, 0.1), (-2 * g, g))
 
 
-def test_multi_step_by_hand():
+def test_multi_step_by_hand() -> None:
     # Every image has z = a and p = a + b. From a = (1, 0), b = (0, 1) the loss is -1/sqrt 2 and its gradient
     # (-1, 1)/(2 sqrt 2) for both; a rate of sqrt 2 makes p = (2, 0), which is aligned with the cached target
     # (1, 0), though no longer with a = (1.5, -0.5): loss -1, gradient 0, and only momentum moves them.
@@ -306,14 +308,14 @@ def simsiam_multi_step(weights: Weights, batches: list[tuple[Tensor, Tensor]], l
     return multi_step(simsiam_encoder, simsiam_predictor, weights, zeros(weights), batches, rates)
 
 
-def test_multi_step_of_one_is_simsiam():
+def test_multi_step_of_one_is_simsiam() -> None:
     weights, batch = snapshot(simsiam_modules()), views()
     (ours,) = simsiam_multi_step(weights, [(batch[0], batch[1])], 0.2)
     theirs = simsiam_step(weights, zeros(weights), batch, 0.2, 0.7)
     assert_close(ours[:4], theirs[:4], rtol=0, atol=0)
 
 
-def test_multi_steps_later_gradients_are_those_with_the_targets_of_the_start():
+def test_multi_steps_later_gradients_are_those_with_the_targets_of_the_start() -> None:
     start, batches = snapshot(simsiam_modules()), [(v[0], v[1]) for v in (views(2, 0), views(2, 1))]
     first, second = simsiam_multi_step(start, batches, 0.2)
     eta = [simsiam_encoder(start, x) for x in batches[1]]
@@ -332,7 +334,7 @@ def test_multi_steps_later_gradients_are_those_with_the_targets_of_the_start():
     assert not torch.allclose(eta[0], simsiam_encoder(first.weights, batches[1][0]), atol=1e-2)
 
 
-def test_moving_average_targets_by_hand():
+def test_moving_average_targets_by_hand() -> None:
     memory = torch.tensor([[1.0, 0.0], [7.0, 7.0], [0.0, 1.0]])
     z = torch.tensor([[3.0, 4.0], [0.0, -2.0], [5.0, 0.0]], requires_grad=True)  # image 2 comes twice
     targets, after = moving_average_targets(memory, torch.tensor([0, 2, 2]), z, m=0.8)
@@ -342,7 +344,7 @@ def test_moving_average_targets_by_hand():
     assert torch.equal(memory, torch.tensor([[1.0, 0.0], [7.0, 7.0], [0.0, 1.0]])), "the input is left alone"
 
 
-def test_moving_average_targets_converge_to_the_mean_direction():
+def test_moving_average_targets_converge_to_the_mean_direction() -> None:
     z = normalize(views(1)[0], dim=1)
     memory, seen = torch.zeros(1, 5, dtype=torch.float64), torch.zeros(5, dtype=torch.float64)
     for n in range(N):

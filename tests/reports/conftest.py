@@ -1,6 +1,10 @@
 """Two tiny runs, with labels and without, and their reports; made once."""
 
+from __future__ import annotations
+
 import shutil
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +29,7 @@ EVALUATION = {
 
 
 @pytest.fixture(scope="session")
-def labelled(tmp_path_factory):
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A run on digits, with its report of 60 images."""
     folder = tmp_path_factory.mktemp("labelled") / "run"
     train(overrides("simsiam", f"run_dir={folder}", "method.stop_gradient=false"), silent=True)
@@ -36,7 +40,7 @@ def labelled(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def photos(tmp_path_factory):
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A folder of 30 images without labels, in four sizes."""
     folder = tmp_path_factory.mktemp("photos")
     rng = np.random.default_rng(0)
@@ -48,7 +52,7 @@ def photos(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def unlabelled(tmp_path_factory, photos):
+def unlabelled(tmp_path_factory: pytest.TempPathFactory, photos: Any) -> Any:
     """A run on those, with its report of 20 of them."""
     folder = tmp_path_factory.mktemp("unlabelled") / "run"
     settings = [
@@ -71,7 +75,7 @@ def unlabelled(tmp_path_factory, photos):
 
 
 @pytest.fixture
-def copy(tmp_path, labelled):
+def copy(tmp_path: Path, labelled: Any) -> Any:
     """A copy of the labelled run that a test may spoil."""
     return shutil.copytree(
         labelled, tmp_path / "copy", ignore=shutil.ignore_patterns("report", "tensorboard")

@@ -1,8 +1,12 @@
 """The pages in a browser: nothing is fetched, nothing overflows, every picture is there in light and in dark."""
 
+from __future__ import annotations
+
 import io
 import os
 import shutil
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +22,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser() -> Iterator[Any]:
     with playwright.sync_playwright() as started:
         options = ["--no-sandbox", "--disable-gpu"]
         try:
@@ -30,7 +34,7 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def pages(labelled, unlabelled, tmp_path_factory):
+def pages(labelled: Any, unlabelled: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("compared") / "out"
     compared = report([str(labelled), str(unlabelled), "samples=20", f"out={folder}"], silent=True)
     return {
@@ -43,7 +47,7 @@ def pages(labelled, unlabelled, tmp_path_factory):
 class Watched:
     """An open page with all that it complained of and asked for."""
 
-    def __init__(self, browser, file, scheme, width):
+    def __init__(self, browser: Any, file: Any, scheme: Any, width: Any) -> None:
         self.context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 800})
         self.page = self.context.new_page()
         self.complaints, self.asked = [], []
@@ -54,13 +58,15 @@ class Watched:
         self.page.goto(file.as_uri())
         self.page.wait_for_function("[...document.images].every(image => image.complete)")
 
-    def ask(self, script):
+    def ask(self, script: Any) -> Any:
         return self.page.evaluate(script)
 
 
 @pytest.mark.parametrize("name", ["labelled", "unlabelled", "compared"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_picture_is_there_and_nothing_is_fetched(browser, pages, name, scheme):
+def test_every_picture_is_there_and_nothing_is_fetched(
+    browser: Any, pages: Any, name: str, scheme: str
+) -> None:
     seen = Watched(browser, pages[name], scheme, 1100)
     images = seen.ask(
         "[...document.images].map(i => [i.naturalWidth, i.getBoundingClientRect().width, i.alt])"
@@ -74,7 +80,7 @@ def test_every_picture_is_there_and_nothing_is_fetched(browser, pages, name, sch
 
 @pytest.mark.parametrize("name", ["labelled", "unlabelled", "compared"])
 @pytest.mark.parametrize("width", [360, 768])
-def test_nothing_overflows(browser, pages, name, width):
+def test_nothing_overflows(browser: Any, pages: Any, name: str, width: int) -> None:
     seen = Watched(browser, pages[name], "light", width)
     seen.ask("document.querySelectorAll('details').forEach(block => block.open = true)")
     assert seen.ask("document.documentElement.scrollWidth") <= width
@@ -87,7 +93,9 @@ def test_nothing_overflows(browser, pages, name, width):
 
 
 @pytest.mark.parametrize("name", ["labelled", "compared"])
-def test_sentences_of_a_table_stand_below_their_row_on_a_narrow_page(browser, pages, name):
+def test_sentences_of_a_table_stand_below_their_row_on_a_narrow_page(
+    browser: Any, pages: Any, name: str
+) -> None:
     seen = Watched(browser, pages[name], "light", 360)
     places = seen.ask("""[...document.querySelectorAll('td.words')].map(e => {
         const own = e.getBoundingClientRect(), row = e.parentElement.firstElementChild.getBoundingClientRect();
@@ -98,7 +106,9 @@ def test_sentences_of_a_table_stand_below_their_row_on_a_narrow_page(browser, pa
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_table_that_is_cut_off_has_a_shadow_at_that_edge_alone(browser, pages, scheme):
+def test_a_table_that_is_cut_off_has_a_shadow_at_that_edge_alone(
+    browser: Any, pages: Any, scheme: str
+) -> None:
     seen = Watched(browser, pages["compared"], scheme, 360)
     box = seen.ask("""() => {
         const e = [...document.querySelectorAll('.scroll')].find(e => e.scrollWidth > e.clientWidth + 40);
@@ -114,7 +124,7 @@ def test_a_table_that_is_cut_off_has_a_shadow_at_that_edge_alone(browser, pages,
     seen.context.close()
 
 
-def test_light_and_dark_differ(browser, pages):
+def test_light_and_dark_differ(browser: Any, pages: Any) -> None:
     found = {}
     for scheme in ("light", "dark"):
         seen = Watched(browser, pages["labelled"], scheme, 800)
@@ -127,7 +137,7 @@ def test_light_and_dark_differ(browser, pages):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_has_contrast(browser, pages, scheme):
+def test_text_has_contrast(browser: Any, pages: Any, scheme: str) -> None:
     """WCAG 2 AA: 4.5 to 1 for all text, on the ground that is painted behind it."""
     seen = Watched(browser, pages["compared"], scheme, 800)
     worst = seen.ask("""() => {

@@ -1,9 +1,13 @@
 """A report tells of the weights of the checkpoint that it is about, and replaces no report of others."""
 
+from __future__ import annotations
+
 import csv
 import json
 import re
 import shutil
+from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.runs import overrides
@@ -20,13 +24,13 @@ from ssl_zoo.training.run import train
 
 
 @pytest.fixture(autouse=True)
-def undrawn(monkeypatch, unlabelled):
+def undrawn(monkeypatch: pytest.MonkeyPatch, unlabelled: Any) -> None:
     """Drawing is most of the time of a report."""
     monkeypatch.setattr(drawing, "_drawn", lambda paint, theme, size, *forms: [b"drawn"] * len(forms))
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Four epochs, with evaluations of the last weights and of the first."""
     folder = tmp_path_factory.mktemp("checkpoints") / "run"
     train([*overrides("simsiam"), "epochs=4", f"run_dir={folder}"], silent=True)
@@ -37,12 +41,12 @@ def run(tmp_path_factory):
     return folder
 
 
-def text_of(page):
+def text_of(page: Any) -> Any:
     html = page.read_text()
     return re.sub(r"\s+", " ", re.sub(r"<style.*?</style>|<[^>]*>", " ", html, flags=re.DOTALL))
 
 
-def test_an_earlier_checkpoint_tells_nothing_of_the_end(run):
+def test_an_earlier_checkpoint_tells_nothing_of_the_end(run: Any) -> None:
     page = report([str(run / "checkpoints" / "previous.ckpt"), "samples=20"], silent=True)
     assert page.parent == run / "report-previous"
     text, result = text_of(page), json.loads((run / "result.json").read_text())
@@ -61,11 +65,11 @@ def test_an_earlier_checkpoint_tells_nothing_of_the_end(run):
     assert Told.of(open_run(run)).figure("linear_top1") == result["linear_top1"]
 
 
-def lines(section):
+def lines(section: Any) -> Any:
     return [row for block in section.blocks if isinstance(block, Table) for row in block.rows]
 
 
-def test_evaluations_are_of_the_weights_or_of_those_before_training(run):
+def test_evaluations_are_of_the_weights_or_of_those_before_training(run: Any) -> None:
     last, previous = open_run(run), open_run(run / "checkpoints" / "previous.ckpt")
     before = digest_of(last.backbone(trained=False).state_dict())
     assert {(row[0], row[2]) for row in lines(evaluated(last, before))} == {
@@ -79,7 +83,7 @@ def test_evaluations_are_of_the_weights_or_of_those_before_training(run):
     assert "digits" in text_of(report([str(run), "samples=20"], silent=True))
 
 
-def test_label_free_scores_are_told_one_by_one(run):
+def test_label_free_scores_are_told_one_by_one(run: Any) -> None:
     (file,) = run.glob("eval-label_free-*.json")
     record = json.loads(file.read_text())
     found = lines(evaluated(open_run(run), None))
@@ -92,7 +96,7 @@ def test_label_free_scores_are_told_one_by_one(run):
     assert record["in_words"] in told["rankme"][1]
 
 
-def test_a_comparison_of_checkpoints_takes_no_figure_of_the_end(run):
+def test_a_comparison_of_checkpoints_takes_no_figure_of_the_end(run: Any) -> None:
     both = [str(run), str(run / "checkpoints" / "previous.ckpt"), "samples=20"]
     record = json.loads((report(both, silent=True).parent / "report.json").read_text())
     told = {one["name"]: (one["verdict"], one["linear_top1"]) for one in record["runs_scored"]}
@@ -103,7 +107,7 @@ def test_a_comparison_of_checkpoints_takes_no_figure_of_the_end(run):
     }
 
 
-def test_checkpoints_do_not_replace_reports_of_one_another(run, tmp_path):
+def test_checkpoints_do_not_replace_reports_of_one_another(run: Any, tmp_path: Path) -> None:
     last, previous = str(run), str(run / "checkpoints" / "previous.ckpt")
     moved = str(shutil.copytree(run, tmp_path / "moved"))
     for first, same, other in ((last, moved, previous), (previous, previous, last)):
@@ -114,7 +118,7 @@ def test_checkpoints_do_not_replace_reports_of_one_another(run, tmp_path):
             report([other, "samples=10", out], silent=True)
 
 
-def test_the_report_of_a_run_that_went_on_is_replaced(run, tmp_path):
+def test_the_report_of_a_run_that_went_on_is_replaced(run: Any, tmp_path: Path) -> None:
     copy, out = shutil.copytree(run, tmp_path / "copy"), f"out={tmp_path / 'out'}"
     last, previous = (copy / "checkpoints" / name for name in ("last.ckpt", "previous.ckpt"))
     end = last.read_bytes()
@@ -126,12 +130,14 @@ def test_the_report_of_a_run_that_went_on_is_replaced(run, tmp_path):
         report([str(copy), "samples=10", out], silent=True)
 
 
-def test_a_run_named_by_its_folder_and_by_its_checkpoint_is_one(run):
+def test_a_run_named_by_its_folder_and_by_its_checkpoint_is_one(run: Any) -> None:
     with pytest.raises(UserError, match="compared once"):
         report([str(run), str(run / "checkpoints" / "last.ckpt")], silent=True)
 
 
-def test_why_there_are_no_accuracies_is_of_the_runs_own_data(unlabelled, photos, tmp_path):
+def test_why_there_are_no_accuracies_is_of_the_runs_own_data(
+    unlabelled: Any, photos: Any, tmp_path: Path
+) -> None:
     for number, file in enumerate(sorted(photos.glob("*.png"))):
         folder = tmp_path / "labelled" / "ab"[number % 2]
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,7 @@
 """What stands on the page, from which images, and what is refused."""
 
+from __future__ import annotations
+
 import csv
 import dataclasses
 import itertools
@@ -7,6 +9,8 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,42 +29,42 @@ from ssl_zoo.reports.verb import report
 class Reader(HTMLParser):
     """The visible text, the tags with their attributes, and the levels of the headings."""
 
-    def __init__(self, page):
+    def __init__(self, page: Any) -> None:
         super().__init__()
         self.tags, self.overrides, self.inside = [], [], None
         self.feed(page.read_text())
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: Any, attrs: Any) -> None:
         self.tags.append((tag, dict(attrs)))
         self.inside = tag
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: Any) -> None:
         self.inside = None
 
-    def handle_data(self, data):
+    def handle_data(self, data: Any) -> None:
         if self.inside not in ("style", "script"):
             self.overrides.append(data)
 
     @property
-    def text(self):
+    def text(self) -> Any:
         return re.sub(r"\s+", " ", " ".join(self.overrides))
 
-    def all(self, tag):
+    def all(self, tag: Any) -> Any:
         return [attrs for name, attrs in self.tags if name == tag]
 
 
 @pytest.fixture(autouse=True)
-def undrawn(monkeypatch, labelled, unlabelled):
+def undrawn(monkeypatch: pytest.MonkeyPatch, labelled: Any, unlabelled: Any) -> None:
     """Drawing is most of the time of a report, and is looked at in those of the two fixtures."""
     monkeypatch.setattr(drawing, "_drawn", lambda paint, theme, size, *forms: [b"drawn"] * len(forms))
 
 
 @pytest.fixture(scope="module")
-def page(labelled):
+def page(labelled: Any) -> Any:
     return Reader(labelled / "report" / "report.html")
 
 
-def test_the_figures_of_the_run_are_on_the_page(labelled, page):
+def test_the_figures_of_the_run_are_on_the_page(labelled: Any, page: Any) -> None:
     result = json.loads((labelled / "result.json").read_text())
     reason = result["verdict_reason"]
     for expected in (
@@ -83,7 +87,7 @@ def test_the_figures_of_the_run_are_on_the_page(labelled, page):
         assert re.sub(r"\s+", " ", expected) in page.text
 
 
-def test_the_curves_tell_their_last_values(labelled, page):
+def test_the_curves_tell_their_last_values(labelled: Any, page: Any) -> None:
     with (labelled / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     pattern = (
@@ -102,7 +106,7 @@ def test_the_curves_tell_their_last_values(labelled, page):
         assert told == pytest.approx(expected, rel=5.1e-3)  # three digits
 
 
-def test_the_page_is_whole_in_itself(labelled, page):
+def test_the_page_is_whole_in_itself(labelled: Any, page: Any) -> None:
     html = (labelled / "report" / "report.html").read_text()
     for attrs in (attrs for _, attrs in page.tags):
         for key in ("src", "srcset", "href"):
@@ -112,7 +116,7 @@ def test_the_page_is_whole_in_itself(labelled, page):
     assert not page.all("script")
 
 
-def test_the_page_is_well_formed_for_all_readers(page):
+def test_the_page_is_well_formed_for_all_readers(page: Any) -> None:
     assert page.all("html")[0]["lang"] == "en"
     assert any(meta.get("name") == "viewport" for meta in page.all("meta"))
     assert page.all("title")
@@ -127,7 +131,7 @@ def test_the_page_is_well_formed_for_all_readers(page):
     assert all(link["href"][1:] in ids for link in page.all("a"))
 
 
-def test_each_picture_lies_beside_the_page(labelled):
+def test_each_picture_lies_beside_the_page(labelled: Any) -> None:
     folder = labelled / "report"
     names = {file.name for file in folder.glob("*.png")}
     charts = (
@@ -147,7 +151,7 @@ def test_each_picture_lies_beside_the_page(labelled):
     }
 
 
-def test_without_labels_there_are_clusters_and_no_accuracies(unlabelled):
+def test_without_labels_there_are_clusters_and_no_accuracies(unlabelled: Any) -> None:
     page = Reader(unlabelled / "report" / "report.html")
     assert "the data has no labels" in page.text
     assert "k-means clusters" in page.text
@@ -157,7 +161,7 @@ def test_without_labels_there_are_clusters_and_no_accuracies(unlabelled):
     assert "of its class" not in " ".join(image["alt"] for image in page.all("img"))
 
 
-def test_many_classes_with_odd_names(unlabelled, photos, tmp_path):
+def test_many_classes_with_odd_names(unlabelled: Any, photos: Any, tmp_path: Path) -> None:
     names = ["_first", "$a$b", "猫", *(f"class{number:02}" for number in range(22))]
     for name, file in zip(names, sorted(photos.glob("*.png")), strict=False):
         (tmp_path / "sorted" / name).mkdir(parents=True)
@@ -180,7 +184,9 @@ def test_many_classes_with_odd_names(unlabelled, photos, tmp_path):
     )
 
 
-def test_only_the_drawn_images_are_read(unlabelled, tmp_path, monkeypatch):
+def test_only_the_drawn_images_are_read(
+    unlabelled: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     opened = []
     read = files.read_image
     monkeypatch.setattr(
@@ -190,7 +196,7 @@ def test_only_the_drawn_images_are_read(unlabelled, tmp_path, monkeypatch):
     assert len(set(opened)) == 12
 
 
-def test_views_are_those_of_the_run_and_of_the_images_named():
+def test_views_are_those_of_the_run_and_of_the_images_named() -> None:
     run_config = compose(["method=simclr", "data=digits", "augment.size=8", "augment.crop.scale=[1,1]",
                           "augment.crop.ratio=[1,1]", "augment.affine.p=0", "augment.jitter.p=0"])  # fmt: skip
     images = load_images(run_config.data, 50, seed=0)
@@ -206,7 +212,7 @@ def test_views_are_those_of_the_run_and_of_the_images_named():
         torch.testing.assert_close(view, plain, atol=1e-3, rtol=0)
 
 
-def test_an_unfinished_run_says_so(copy, tmp_path):
+def test_an_unfinished_run_says_so(copy: Any, tmp_path: Path) -> None:
     (copy / "result.json").unlink()
     (copy / "metrics.csv").unlink()
     page = Reader(report([str(copy), "samples=20", f"out={tmp_path / 'out'}"], silent=True))
@@ -216,7 +222,7 @@ def test_an_unfinished_run_says_so(copy, tmp_path):
     assert "Nearest neighbours" in page.text
 
 
-def test_a_diverged_run_has_a_page(copy, tmp_path):
+def test_a_diverged_run_has_a_page(copy: Any, tmp_path: Path) -> None:
     checkpoint = copy / "checkpoints" / "last.ckpt"
     contents = torch.load(checkpoint, weights_only=True)
     for weight in contents["state_dict"].values():
@@ -234,12 +240,14 @@ def test_a_diverged_run_has_a_page(copy, tmp_path):
     assert page.text.count("Nothing of the trained encoder is shown: its outputs are not finite.") == 3
 
 
-def spoil(folder, verdict):
+def spoil(folder: Any, verdict: Any) -> None:
     result = json.loads((folder / "result.json").read_text())
     (folder / "result.json").write_text(json.dumps({**result, "verdict": verdict, "linear_top1": 0.5}))
 
 
-def test_a_comparison_never_prefers_a_collapsed_run(labelled, copy, tmp_path, capsys):
+def test_a_comparison_never_prefers_a_collapsed_run(
+    labelled: Any, copy: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     spoil(copy, "collapsed")
     healthy = shutil.copytree(copy, tmp_path / "healthy")
     spoil(healthy, "healthy")
@@ -264,14 +272,16 @@ def test_a_comparison_never_prefers_a_collapsed_run(labelled, copy, tmp_path, ca
     assert record["best"] is None
 
 
-def test_runs_of_different_data_are_scored_on_the_first_ones(labelled, unlabelled, tmp_path):
+def test_runs_of_different_data_are_scored_on_the_first_ones(
+    labelled: Any, unlabelled: Any, tmp_path: Path
+) -> None:
     spoken = [str(unlabelled), str(labelled), "samples=20", f"out={tmp_path / 'out'}"]
     page = Reader(report(spoken, silent=True))
     assert "20 of the 30 training images of imagefolder" in page.text
     assert "data.name" in page.text
 
 
-def test_an_earlier_report_is_replaced_and_nothing_else(copy, unlabelled, tmp_path):
+def test_an_earlier_report_is_replaced_and_nothing_else(copy: Any, unlabelled: Any, tmp_path: Path) -> None:
     first = report([str(copy), "samples=10"], silent=True)
     assert first == copy / "report" / "report.html"
     (first.parent / "map-trained.png").unlink()
@@ -298,7 +308,7 @@ def test_an_earlier_report_is_replaced_and_nothing_else(copy, unlabelled, tmp_pa
         (["RUN", "out=FULL"], "out must be new"),
     ],
 )
-def test_wrong_input_creates_nothing(copy, tmp_path, overrides, message):
+def test_wrong_input_creates_nothing(copy: Any, tmp_path: Path, overrides: Any, message: str) -> None:
     (tmp_path / "FILE").write_text("")
     (tmp_path / "FULL").mkdir()
     (tmp_path / "FULL" / "kept").write_text("")
@@ -312,14 +322,14 @@ def test_wrong_input_creates_nothing(copy, tmp_path, overrides, message):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_damaged_checkpoint_is_refused(copy):
+def test_a_damaged_checkpoint_is_refused(copy: Any) -> None:
     (copy / "checkpoints" / "last.ckpt").write_bytes(b"cut off")
     with pytest.raises(UserError, match="cannot be read"):
         report([str(copy)], silent=True)
     assert not (copy / "report").exists()
 
 
-def test_data_that_has_moved_is_named_anew(unlabelled, photos, tmp_path):
+def test_data_that_has_moved_is_named_anew(unlabelled: Any, photos: Any, tmp_path: Path) -> None:
     away = tmp_path / "away"
     away.mkdir()
     hidden = photos.rename(photos.with_name("hidden"))
@@ -333,7 +343,7 @@ def test_data_that_has_moved_is_named_anew(unlabelled, photos, tmp_path):
         hidden.rename(photos)
 
 
-def test_bare_words_are_runs(tmp_path):
+def test_bare_words_are_runs(tmp_path: Path) -> None:
     odd = tmp_path / "lr=0.1"
     odd.mkdir()
     config, about_data = read_overrides(["a", str(odd), "run=[b,c]", "data.limit=5", "seed=3"])

@@ -1,6 +1,10 @@
 """Neighbours, clusters, map, ranking and drawing against naive references."""
 
+from __future__ import annotations
+
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +22,7 @@ from ssl_zoo.reports.structure import agreement, chance, choose_queries, cluster
 from ssl_zoo.runs.run_files import command, metrics
 
 
-def blobs(groups=3, each=15, width=20):
+def blobs(groups: int = 3, each: int = 15, width: int = 20) -> Any:
     """Well separated groups in shuffled order: features and the group of each row."""
     generator = torch.Generator().manual_seed(0)
     centres = 20 * torch.eye(width)[:groups]
@@ -26,7 +30,7 @@ def blobs(groups=3, each=15, width=20):
     return centres[labels] + torch.randn(groups * each, width, generator=generator), labels
 
 
-def test_nearest_is_that_of_a_loop():
+def test_nearest_is_that_of_a_loop() -> None:
     features = torch.randn(40, 6, generator=torch.Generator().manual_seed(1))
     features[7] = features[3] * 2  # a tie: the same direction
     queries = torch.tensor([0, 3, 39])
@@ -41,12 +45,12 @@ def test_nearest_is_that_of_a_loop():
         assert found.similarity[row].tolist() == pytest.approx([-c for c, _ in sorted(cosines)[:5]], abs=1e-6)
 
 
-def test_among_equals_the_first_and_never_the_query():
+def test_among_equals_the_first_and_never_the_query() -> None:
     found = nearest(torch.ones(6, 3), torch.tensor([2]), 5)
     assert found.index.tolist() == [[0, 1, 3, 4, 5]]
 
 
-def test_agreement_is_that_of_a_loop():
+def test_agreement_is_that_of_a_loop() -> None:
     torch.manual_seed(2)
     features, labels = torch.randn(30, 4), torch.randint(3, (30,))
     hits = 0
@@ -57,14 +61,14 @@ def test_agreement_is_that_of_a_loop():
     assert agreement(features, labels, 4) == pytest.approx(hits / 120)
 
 
-def test_chance_counts_no_image_as_its_own_neighbour():
+def test_chance_counts_no_image_as_its_own_neighbour() -> None:
     labels = torch.tensor([0, 0, 0, 1, 3, 3])
     pairs = [(a == b).item() for i, a in enumerate(labels) for j, b in enumerate(labels) if i != j]
     assert chance(labels) == pytest.approx(sum(pairs) / len(pairs))
     assert chance(torch.tensor([0, 1, 2])) == 0
 
 
-def test_clusters_find_separated_groups_the_largest_first():
+def test_clusters_find_separated_groups_the_largest_first() -> None:
     features, labels = blobs()
     drop = torch.tensor([i for i in range(len(labels)) if labels[i] != 2 or i % 2])  # group 2 is smaller
     found = clusters(features[drop], 3, seed=0)
@@ -74,11 +78,11 @@ def test_clusters_find_separated_groups_the_largest_first():
     assert sizes.tolist() == sorted(sizes.tolist(), reverse=True)
 
 
-def test_clusters_of_equal_images_are_one():
+def test_clusters_of_equal_images_are_one() -> None:
     assert clusters(torch.ones(12, 3), 4, seed=0).tolist() == [0] * 12
 
 
-def test_the_map_keeps_separated_groups_apart_and_is_the_same_again():
+def test_the_map_keeps_separated_groups_apart_and_is_the_same_again() -> None:
     features, labels = blobs()
     xy = torch.from_numpy(embed_in_2d(features, seed=1))
     distances = torch.cdist(xy, xy).fill_diagonal_(torch.inf)
@@ -87,12 +91,12 @@ def test_the_map_keeps_separated_groups_apart_and_is_the_same_again():
 
 
 @pytest.mark.parametrize("width", [1, 3])
-def test_a_map_of_narrow_or_equal_features(width):
+def test_a_map_of_narrow_or_equal_features(width: int) -> None:
     assert embed_in_2d(torch.ones(12, width), seed=0).tolist() == [[0, 0]] * 12
     assert np.isfinite(embed_in_2d(torch.randn(12, width), seed=0)).all()
 
 
-def test_queries_are_one_of_each_group():
+def test_queries_are_one_of_each_group() -> None:
     groups = torch.tensor([4, 4, 0, 0, 2, 2, 2])
     chosen = choose_queries(groups, 5, seed=0)
     assert groups[chosen].tolist() == [0, 2, 4]
@@ -100,7 +104,9 @@ def test_queries_are_one_of_each_group():
     assert len({tuple(choose_queries(groups, 5, seed=seed).tolist()) for seed in range(10)}) > 1
 
 
-def contender(name, score, half=0.0, verdict="healthy", linear=None, width=9):
+def contender(
+    name: Any, score: Any, half: float = 0.0, verdict: str = "healthy", linear: Any = None, width: int = 9
+) -> Any:
     scores = LabelFreeScores(score, 1 + 1 / score, score, score)
     layers = ("features", "embeddings")
     errors = LabelFreeScores(*[half / 1.96] * 4)
@@ -114,7 +120,7 @@ def contender(name, score, half=0.0, verdict="healthy", linear=None, width=9):
     )
 
 
-def test_the_best_is_the_highest_that_may_be():
+def test_the_best_is_the_highest_that_may_be() -> None:
     runs = [
         contender("low", 3),
         contender("collapsed", 9, verdict="collapsed"),
@@ -129,14 +135,14 @@ def test_the_best_is_the_highest_that_may_be():
 
 
 @pytest.mark.parametrize(("half", "undecided"), [(0.4, []), (0.6, ["b"])])
-def test_overlapping_intervals_are_undecided(half, undecided):
+def test_overlapping_intervals_are_undecided(half: float, undecided: Any) -> None:
     best, close = who_is_better([contender("a", 5, half), contender("b", 4, half), contender("c", 1, half)])
     assert best is not None
     assert best.name == "a"
     assert [one.name for one in close] == undecided
 
 
-def test_outputs_of_two_widths_are_undecided_where_they_come_first():
+def test_outputs_of_two_widths_are_undecided_where_they_come_first() -> None:
     wide, narrow, last = (
         contender("wide", 9, width=512),
         contender("narrow", 5, width=64),
@@ -157,7 +163,7 @@ def test_outputs_of_two_widths_are_undecided_where_they_come_first():
     assert record_of([wide, narrow])["undecided"] == ["wide", "narrow"]
 
 
-def test_the_headline_is_about_those_that_may_be_best():
+def test_the_headline_is_about_those_that_may_be_best() -> None:
     high, low = contender("high", 5), contender("low", 3)
     out = [contender("c", 9, verdict="collapsed"), contender("d", 1, verdict="not learning")]
     assert (
@@ -175,7 +181,7 @@ def test_the_headline_is_about_those_that_may_be_best():
     assert headline(out).startswith("None of these runs can be called best")
 
 
-def test_correlation_is_that_of_ranks():
+def test_correlation_is_that_of_ranks() -> None:
     scores, linear = [3.0, 1.0, 4.0, 1.5, 9.0], [0.8, 0.2, 0.7, 0.3, 0.75]
     runs = [contender(str(s), s, linear=p) for s, p in zip(scores, linear, strict=True)]
     count, found = correlations([*runs, contender("unknown", 2), contender("nan", math.nan, linear=0.1)])
@@ -186,14 +192,14 @@ def test_correlation_is_that_of_ranks():
     assert correlations(runs[:3]) == (3, {})
 
 
-def test_a_tile_is_magnified_by_whole_pixels():
+def test_a_tile_is_magnified_by_whole_pixels() -> None:
     pixels = torch.arange(12 * 12, dtype=torch.uint8).view(1, 12, 12)
     large = np.asarray(tile(pixels))
     assert (large == np.kron(pixels[0].numpy(), np.ones((5, 5), np.uint8))[..., None]).all()
     assert tile(torch.rand(3, 100, 100)).size == (64, 64)
 
 
-def test_marks_stand_below_their_tiles():
+def test_marks_stand_below_their_tiles() -> None:
     black = tile(torch.zeros(1, 64, 64))
     row = np.asarray(strip([black] * 3, [None, True, False]))[64:]
     centres = {name: np.argwhere((row[..., :3] == ink).all(-1) & (row[..., 3] > 0))[:, 1] for name, ink in
@@ -205,8 +211,8 @@ def test_marks_stand_below_their_tiles():
 
 
 @pytest.mark.parametrize(("theme", "least"), [(LIGHT, 1.9), (DARK, 3.0)])
-def test_class_colours_are_seen_and_differ(theme, least):
-    def luminance(colour):
+def test_class_colours_are_seen_and_differ(theme: Any, least: float) -> None:
+    def luminance(colour: Any) -> Any:
         parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
         r, g, b = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
         return 0.2126 * r + 0.7152 * g + 0.0722 * b
@@ -217,7 +223,7 @@ def test_class_colours_are_seen_and_differ(theme, least):
     assert len(set(theme.classes)) == 10
 
 
-def test_names_are_text_not_markup():
+def test_names_are_text_not_markup() -> None:
     page = Page("<script>x</script>", "k", "l", sections=[
         Section("a", "<b>", [Prose("<i>"), Table(("<u>",), [("<s>",)], '"<em>')])
     ])  # fmt: skip
@@ -225,7 +231,7 @@ def test_names_are_text_not_markup():
     assert not any(tag in html for tag in ("<script>x", "<b>", "<i>", "<u>", "<s>", "<em>"))
 
 
-def test_figures_in_cells():
+def test_figures_in_cells() -> None:
     assert [number(v) for v in (None, 0.0, 12.345, -2.0, 1234.5, 4.2e-7, math.inf, math.nan)] == [
         "–", "0", "12.3", "−2.00", "1234", "4.20e−07", "∞", "not finite",
     ]  # fmt: skip
@@ -234,7 +240,7 @@ def test_figures_in_cells():
     ]  # fmt: skip
 
 
-def test_a_torn_metrics_file_is_read_as_far_as_it_goes(tmp_path):
+def test_a_torn_metrics_file_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text("epoch,loss,knn_top1\n0,,0.5\n1,nan,\n2,0.2")
     rows = metrics(tmp_path)
     assert rows[0] == {"epoch": 0, "knn_top1": 0.5}
@@ -243,7 +249,7 @@ def test_a_torn_metrics_file_is_read_as_far_as_it_goes(tmp_path):
     assert metrics(tmp_path / "none") == []
 
 
-def test_the_command_is_typed_as_it_was():
+def test_the_command_is_typed_as_it_was() -> None:
     assert (
         command({"command": ["/x/ssl-zoo", "train", "data.train=my folder"]})
         == "ssl-zoo train 'data.train=my folder'"

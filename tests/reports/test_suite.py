@@ -1,9 +1,13 @@
 """The report of a suite: what stands on the page, in Markdown and in the CSV, and what its pictures draw."""
 
+from __future__ import annotations
+
 import csv
 import io
 import re
 from html import unescape
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,18 +27,18 @@ from ssl_zoo.suites.record import METRICS, read
 
 
 @pytest.fixture(autouse=True)
-def undrawn(monkeypatch):
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing is nearly all of the time; the painters have their own tests, and the pages one in a browser."""
     monkeypatch.setattr(drawing, "_drawn", lambda paint, theme, size, *forms: [b"drawn"] * len(forms))
 
 
-def words_of(html):
+def words_of(html: Any) -> Any:
     """The visible text of a page."""
     body = re.sub(r"<style.*?</style>|<script.*?</script>|<wbr>", "", html, flags=re.S)
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", " ", body)))
 
 
-def tables_of(text):
+def tables_of(text: Any) -> Any:
     """The tables of a Markdown text, each a list of rows of cells."""
     found = re.findall(r"(?:^\|.*\|\n?)+", text, flags=re.M)
     return [
@@ -43,13 +47,13 @@ def tables_of(text):
     ]
 
 
-def painted(paint):
+def painted(paint: Any) -> Any:
     figure = Figure()
     paint(figure, LIGHT)
     return figure
 
 
-def test_the_table_has_mean_and_std_with_n_minus_1(tmp_path):
+def test_the_table_has_mean_and_std_with_n_minus_1(tmp_path: Path) -> None:
     record = a_suite([a_row(tmp_path, "sg", paper=67.7)])
     text = contents(record, tmp_path)["report.md"].decode()
     header, _, row, untrained = tables_of(text)[0]
@@ -75,13 +79,13 @@ def test_the_table_has_mean_and_std_with_n_minus_1(tmp_path):
         ("tuned", (1.6, 0.8, 1.6), "0.8, 1.6"),
     ],
 )
-def test_a_mean_is_written_as_its_spread_allows(metric, values, said):
+def test_a_mean_is_written_as_its_spread_allows(metric: str, values: Any, said: str) -> None:
     assert str(Mean(metric, values)) == said
     if len(values) > 1:
         assert Mean(metric, values).std == pytest.approx(np.std(values, ddof=1))
 
 
-def test_one_seed_has_no_spread(tmp_path):
+def test_one_seed_has_no_spread(tmp_path: Path) -> None:
     record = a_suite([a_row(tmp_path, "sg", seeds=(0,)), a_row(tmp_path, "no_sg", seeds=(0,))], seeds=(0,))
     text = contents(record, tmp_path)["report.md"].decode()
     assert "±" not in text
@@ -89,7 +93,7 @@ def test_one_seed_has_no_spread(tmp_path):
     assert "× 1 seed " in text
 
 
-def test_an_incomplete_suite_tells_what_is_missing(tmp_path):
+def test_an_incomplete_suite_tells_what_is_missing(tmp_path: Path) -> None:
     files = contents(incomplete(tmp_path), tmp_path)
     for text in (words_of(files["report.html"].decode()), files["report.md"].decode().replace("&lt;", "<")):
         assert "UserError: <b>lr</b> is above 0, got -1" in text
@@ -101,7 +105,7 @@ def test_an_incomplete_suite_tells_what_is_missing(tmp_path):
     assert b"<b>lr" not in files["report.html"]
 
 
-def test_claims_come_first_and_state_is_not_told_by_colour_alone(tmp_path):
+def test_claims_come_first_and_state_is_not_told_by_colour_alone(tmp_path: Path) -> None:
     html = contents(incomplete(tmp_path), tmp_path)["report.html"].decode()
     headings = re.findall(r"<h2[^>]*>(.*?)</h2>", html)
     assert headings == ["Claims", "Results", "Learning curves", "Cost", "Protocol", "How to run it again"]
@@ -110,7 +114,7 @@ def test_claims_come_first_and_state_is_not_told_by_colour_alone(tmp_path):
         assert f"{mark} {state}" in text
 
 
-def test_files_stand_alone(tmp_path):
+def test_files_stand_alone(tmp_path: Path) -> None:
     files = contents(incomplete(tmp_path), tmp_path)
     html, text = files["report.html"].decode(), files["report.md"].decode()
     assert re.findall(r"(?:src|srcset|href)=\"(?!data:|#)([^\"]*)", html) == [
@@ -124,12 +128,12 @@ def test_files_stand_alone(tmp_path):
 
 
 @pytest.mark.parametrize("source", ["javascript:alert(1)", "a book"])
-def test_only_addresses_are_linked(tmp_path, source):
+def test_only_addresses_are_linked(tmp_path: Path, source: str) -> None:
     html = contents(a_suite([a_row(tmp_path, "sg")], source=source), tmp_path)["report.html"].decode()
     assert source not in html
 
 
-def test_csv_has_a_line_for_each_row_and_seed(tmp_path):
+def test_csv_has_a_line_for_each_row_and_seed(tmp_path: Path) -> None:
     record = incomplete(tmp_path)
     lines = list(csv.DictReader(io.StringIO(contents(record, tmp_path)["results.csv"].decode())))
     assert [(line["row"], line["seed"]) for line in lines] == [
@@ -141,7 +145,7 @@ def test_csv_has_a_line_for_each_row_and_seed(tmp_path):
     assert lines[4]["top1"] == lines[5]["error"] == lines[0]["effective_rank"] == ""
 
 
-def test_the_cost_of_shared_runs_counts_once(tmp_path):
+def test_the_cost_of_shared_runs_counts_once(tmp_path: Path) -> None:
     text = contents(incomplete(tmp_path), tmp_path)["report.md"].decode()
     # 3 seeds of sg and one of no_sg, of 60 s and on 2 threads each
     assert (
@@ -149,13 +153,13 @@ def test_the_cost_of_shared_runs_counts_once(tmp_path):
     )
 
 
-def test_a_record_read_back_gives_the_same_report(tmp_path):
+def test_a_record_read_back_gives_the_same_report(tmp_path: Path) -> None:
     record = incomplete(tmp_path)
     record.write(tmp_path)
     assert contents(read(tmp_path), tmp_path) == contents(record, tmp_path)
 
 
-def test_rows_without_anything(tmp_path):
+def test_rows_without_anything(tmp_path: Path) -> None:
     nothing = a_run(tmp_path, "sg", 0, verdict=None, values={})
     (tmp_path / nothing.folder / "metrics.csv").unlink()
     row = a_row(tmp_path, "sg", seeds=())
@@ -167,20 +171,20 @@ def test_rows_without_anything(tmp_path):
     assert tables_of(text)[0][2] == ["sg (1 of 1 run without a result)", "–", "· 1 × no result yet"]
 
 
-def test_markup_in_names_stays_text(tmp_path):
+def test_markup_in_names_stays_text(tmp_path: Path) -> None:
     row = a_row(tmp_path, "a|b", seeds=(0, 1), overrides=("augment.crop=[0.2,1]", "x=<i>"), note="*_n_*")
     text = contents(a_suite([row]), tmp_path)["report.md"].decode()
     assert tables_of(text)[0][2][0] == r"a\|b (\*\_n\_\*)"
     assert "<summary>a|b: augment.crop=[0.2,1] x=&lt;i&gt;</summary>" in text
 
 
-def test_raw_markdown_tables_are_aligned(tmp_path):
+def test_raw_markdown_tables_are_aligned(tmp_path: Path) -> None:
     text = markdown(page_of(incomplete(tmp_path), tmp_path))
     results = text.partition("## Results")[2].partition("\n\n")[2].partition("\n\n")[0].splitlines()
     assert len({len(line) for line in results}) == 1
 
 
-def lines_of(record, folder, monkeypatch):
+def lines_of(record: Any, folder: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The series of each panel, as they go to the charts."""
     seen = {}
     monkeypatch.setattr(
@@ -190,11 +194,13 @@ def lines_of(record, folder, monkeypatch):
     return seen, section
 
 
-def drawn(panel):
+def drawn(panel: Any) -> Any:
     return drawing.Picture(panel.column, "", "", b"", 1, 1, "alt")
 
 
-def test_a_line_is_the_mean_and_its_band_the_range_over_the_seeds(tmp_path, monkeypatch):
+def test_a_line_is_the_mean_and_its_band_the_range_over_the_seeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runs = [a_run(tmp_path, "sg", 0), a_run(tmp_path, "sg", 1, epochs=(0, 1, 2, 4)), a_run(tmp_path, "sg", 2)]
     row = a_row(tmp_path, "sg", seeds=())
     record = a_suite([type(row)("sg", (), tuple(runs))])
@@ -208,14 +214,18 @@ def test_a_line_is_the_mean_and_its_band_the_range_over_the_seeds(tmp_path, monk
 
 
 @pytest.mark.parametrize("other", [{"method": "simclr"}, {"differs": {"similarity": "cross_entropy"}}])
-def test_losses_of_different_scales_are_left_out(tmp_path, monkeypatch, other):
+def test_losses_of_different_scales_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: dict[str, Any]
+) -> None:
     rows = [a_row(tmp_path, "sg"), a_row(tmp_path, "other", **other)]
     seen, section = lines_of(a_suite(rows), tmp_path, monkeypatch)
     assert set(seen) == {"output_std_ratio", "knn_top1"}
     assert "different losses" in section.blocks[0].text
 
 
-def test_two_rows_are_blue_and_red_and_ten_at_most_are_drawn(tmp_path, monkeypatch):
+def test_two_rows_are_blue_and_red_and_ten_at_most_are_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = [a_row(tmp_path, f"row{place}", seeds=(0,)) for place in range(11)]
     seen, section = lines_of(a_suite(rows[:2]), tmp_path, monkeypatch)
     assert [line.role for line in seen["loss"]] == [0, 2]
@@ -226,13 +236,17 @@ def test_two_rows_are_blue_and_red_and_ten_at_most_are_drawn(tmp_path, monkeypat
     assert section.blocks[1].together is None
 
 
-def test_names_that_are_alike_when_cut_are_told_apart(tmp_path, monkeypatch):
+def test_names_that_are_alike_when_cut_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = [a_row(tmp_path, f"{'a' * 30}{middle}{'z' * 30}", seeds=(0,)) for middle in "xy"]
     seen, _ = lines_of(a_suite(rows), tmp_path, monkeypatch)
     assert [line.label for line in seen["loss"]] == ["row 1", "row 2"]
 
 
-def test_untrained_rows_and_rows_of_others_have_no_curve(tmp_path, monkeypatch):
+def test_untrained_rows_and_rows_of_others_have_no_curve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = [
         a_row(tmp_path, "sg"),
         a_row(tmp_path, "before", verdict="untrained"),
@@ -243,7 +257,9 @@ def test_untrained_rows_and_rows_of_others_have_no_curve(tmp_path, monkeypatch):
     assert "b (as sg)" in section.blocks[0].text
 
 
-def test_the_figure_has_three_panels_and_the_table_in_its_legend(tmp_path, monkeypatch):
+def test_the_figure_has_three_panels_and_the_table_in_its_legend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kept = {}
     monkeypatch.setattr(
         panels, "chart", lambda name, paint, **more: kept.update({name: paint}) or drawn(panels.PANELS[0])
@@ -258,7 +274,9 @@ def test_the_figure_has_three_panels_and_the_table_in_its_legend(tmp_path, monke
     ]  # fmt: skip
 
 
-def test_a_heat_map_is_symmetric_with_singles_on_the_diagonal(tmp_path, monkeypatch):
+def test_a_heat_map_is_symmetric_with_singles_on_the_diagonal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kept = {}
     monkeypatch.setattr(
         figures, "chart", lambda name, paint, **more: kept.update(more, paint=paint) or "picture"
@@ -277,7 +295,7 @@ def test_a_heat_map_is_symmetric_with_singles_on_the_diagonal(tmp_path, monkeypa
     assert "crop+blur 30.0" in kept["alt"]
 
 
-def test_text_on_a_heat_map_can_be_read():
+def test_text_on_a_heat_map_can_be_read() -> None:
     values = np.linspace(0, 1, 100).reshape(10, 10)
     (axes,) = painted(heat_map("", [*"abcdefghij"], values, lambda value: f"{value}")).axes
     colours = axes.images[0].get_cmap()(values)[..., :3]
@@ -287,7 +305,7 @@ def test_text_on_a_heat_map_can_be_read():
 
 
 @pytest.mark.parametrize(("numbers", "scale"), [((16, 64, 128), "linear"), ((16, 64, 256), "log")])
-def test_lines_over_a_number(numbers, scale):
+def test_lines_over_a_number(numbers: tuple[int, ...], scale: str) -> None:
     group = Group("byol", numbers, (0.5, 0.6, 0.7), (0.01, 0.02, float("nan")))
     paint = against("top-1", [group], x="batch size", baselines=[("supervised", 0.9)], percent=True)
     (axes,) = painted(paint).axes
@@ -308,11 +326,11 @@ def test_lines_over_a_number(numbers, scale):
         ("b4", None),
     ],
 )
-def test_rows_are_placed_by_the_number_at_their_end(name, place):
+def test_rows_are_placed_by_the_number_at_their_end(name: str, place: tuple[Any, ...] | None) -> None:
     assert numbered(name) == place
 
 
-def test_lines_take_groups_from_names(tmp_path, monkeypatch):
+def test_lines_take_groups_from_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = {}
     monkeypatch.setattr(figures, "chart", lambda name, paint, **more: kept.update(more) or "picture")
     rows = [a_row(tmp_path, name) for name in ("byol_64", "byol_16", "sup")]
@@ -320,7 +338,7 @@ def test_lines_take_groups_from_names(tmp_path, monkeypatch):
     assert kept["alt"] == "top-1, % over batch size: byol at 16 92.0; byol at 64 92.0; sup 92.0."
 
 
-def test_intervals_are_in_points_and_against_zero(tmp_path):
+def test_intervals_are_in_points_and_against_zero(tmp_path: Path) -> None:
     section = next(s for s in page_of(incomplete(tmp_path), tmp_path).sections if s.anchor == "claims")
     accuracy, ratio = section.blocks[-1].pictures
     assert "top1(sg) > top1(no_sg): 10.0 (8.00 to 12.0), holds" in accuracy.alt
@@ -332,6 +350,6 @@ def test_intervals_are_in_points_and_against_zero(tmp_path):
     assert [*zero] == [0, 0]
 
 
-def test_claims_of_one_state_are_counted(tmp_path):
+def test_claims_of_one_state_are_counted(tmp_path: Path) -> None:
     record = a_suite([a_row(tmp_path, "sg")], claims=claims()[:1] * 2)
     assert "✓ 2 of 2 claims hold" in words_of(contents(record, tmp_path)["report.html"].decode())

@@ -1,7 +1,11 @@
 """The page of a suite in a browser: it sorts by mouse and by keyboard, complains of nothing and fits a phone."""
 
+from __future__ import annotations
+
 import os
 import shutil
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from helpers.suite_records import a_row, a_suite, incomplete
@@ -16,7 +20,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser() -> Iterator[Any]:
     with playwright.sync_playwright() as started:
         options = ["--no-sandbox", "--disable-gpu"]
         try:
@@ -28,7 +32,7 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory):
+def report(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The page of an incomplete suite, with a row whose name and words are long."""
     folder = tmp_path_factory.mktemp("suite")
     record = incomplete(folder)
@@ -51,7 +55,7 @@ def report(tmp_path_factory):
 class Watched:
     """An open page with all that it complained of and asked for."""
 
-    def __init__(self, browser, file, scheme="light", width=1200):
+    def __init__(self, browser: Any, file: Any, scheme: str = "light", width: int = 1200) -> None:
         self.context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 800})
         self.page = self.context.new_page()
         self.complaints, self.asked = [], []
@@ -61,33 +65,33 @@ class Watched:
         self.page.goto(file.as_uri())
         self.page.wait_for_function("[...document.images].every(image => image.complete)")
 
-    def __enter__(self):
+    def __enter__(self) -> Any:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         self.context.close()
 
-    def ask(self, script):
+    def ask(self, script: Any) -> Any:
         return self.page.evaluate(script)
 
-    def rows(self):
+    def rows(self) -> Any:
         """The first and the second cell of each row of the results."""
         return self.ask("""[...document.querySelectorAll('#results table.sortable tbody tr')].map(row =>
             [row.cells[0].dataset.order, row.cells[1].textContent.trim()])""")
 
-    def sorted_by(self):
+    def sorted_by(self) -> Any:
         return self.ask("""[...document.querySelectorAll('#results table.sortable [aria-sort]')].map(head =>
             [head.textContent.trim(), head.ariaSort])""")
 
 
-def accuracies(rows):
+def accuracies(rows: Any) -> Any:
     """Of those rows that have one, in their order; the others come last."""
     known = [text != "–" for _, text in rows]
     assert known == sorted(known, reverse=True)
     return [float(text.split()[0]) for (_, text), is_known in zip(rows, known, strict=True) if is_known]
 
 
-def test_a_click_sorts_and_the_third_restores(browser, report):
+def test_a_click_sorts_and_the_third_restores(browser: Any, report: Any) -> None:
     with Watched(browser, report) as seen:
         first = seen.rows()
         heading = seen.page.get_by_role("button", name="top-1").first
@@ -106,7 +110,7 @@ def test_a_click_sorts_and_the_third_restores(browser, report):
         assert seen.complaints == []
 
 
-def test_a_heading_sorts_by_keyboard(browser, report):
+def test_a_heading_sorts_by_keyboard(browser: Any, report: Any) -> None:
     with Watched(browser, report) as seen:
         seen.page.locator("#results .scroll").first.focus()
         seen.page.keyboard.press("Tab")
@@ -121,7 +125,7 @@ def test_a_heading_sorts_by_keyboard(browser, report):
         assert seen.ask("document.activeElement.textContent.trim()") == "row"
 
 
-def test_sorting_one_column_ends_the_order_of_another(browser, report):
+def test_sorting_one_column_ends_the_order_of_another(browser: Any, report: Any) -> None:
     with Watched(browser, report) as seen:
         seen.page.get_by_role("button", name="top-1").first.click()
         seen.page.get_by_role("button", name="verdict").first.click()
@@ -129,7 +133,7 @@ def test_sorting_one_column_ends_the_order_of_another(browser, report):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_picture_is_there_and_nothing_is_fetched(browser, report, scheme):
+def test_every_picture_is_there_and_nothing_is_fetched(browser: Any, report: Any, scheme: str) -> None:
     with Watched(browser, report, scheme) as seen:
         images = seen.ask("[...document.images].map(i => [i.naturalWidth, i.alt])")
         assert len(images) == 7  # two of claims, three panels, a heat map, lines
@@ -139,7 +143,7 @@ def test_every_picture_is_there_and_nothing_is_fetched(browser, report, scheme):
 
 
 @pytest.mark.parametrize("width", [360, 768])
-def test_nothing_overflows(browser, report, width):
+def test_nothing_overflows(browser: Any, report: Any, width: int) -> None:
     with Watched(browser, report, width=width) as seen:
         seen.ask("document.querySelectorAll('details').forEach(block => block.open = true)")
         assert seen.ask("document.documentElement.scrollWidth") <= width
@@ -150,7 +154,7 @@ def test_nothing_overflows(browser, report, width):
         assert outside == []
 
 
-def test_the_states_of_claims_are_in_sight_on_a_phone(browser, report):
+def test_the_states_of_claims_are_in_sight_on_a_phone(browser: Any, report: Any) -> None:
     with Watched(browser, report, width=360) as seen:
         right = seen.ask(
             "[...document.querySelectorAll('#claims td .badge')].map(e => e.getBoundingClientRect().right)"
@@ -159,7 +163,7 @@ def test_the_states_of_claims_are_in_sight_on_a_phone(browser, report):
         assert max(right) <= 360
 
 
-def test_bars_are_as_long_as_the_accuracies_and_say_so(browser, report):
+def test_bars_are_as_long_as_the_accuracies_and_say_so(browser: Any, report: Any) -> None:
     with Watched(browser, report) as seen:
         bars = seen.ask("""[...document.querySelectorAll('#results tbody tr:first-child .bars')].map(e =>
             [e.getAttribute('role'), e.ariaLabel, e.clientWidth,
@@ -171,7 +175,7 @@ def test_bars_are_as_long_as_the_accuracies_and_say_so(browser, report):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_has_contrast(browser, report, scheme):
+def test_text_has_contrast(browser: Any, report: Any, scheme: str) -> None:
     """WCAG 2 AA: 4.5 to 1 for all text, on the ground that is painted behind it."""
     with Watched(browser, report, scheme) as seen:
         seen.page.get_by_role("button", name="top-1").first.click()
@@ -189,7 +193,7 @@ def test_text_has_contrast(browser, report, scheme):
         assert worst >= 4.5
 
 
-def test_without_the_script_the_tables_are_plain(browser, report):
+def test_without_the_script_the_tables_are_plain(browser: Any, report: Any) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(report.as_uri())

@@ -1,9 +1,13 @@
 """The comparison of suites: its statistics, what it says of equal and of missing figures, and where it writes."""
 
+from __future__ import annotations
+
 import csv
 import json
 import re
 import statistics
+from pathlib import Path
+from typing import Any
 
 import pytest
 from scipy import stats
@@ -18,7 +22,16 @@ from ssl_zoo.suites.record import ClaimRecord, RowRecord, RunRecord, SuiteRecord
 LOW, LOWER, HIGH = (0.50, 0.51, 0.52), (0.505, 0.512, 0.523), (0.70, 0.72, 0.71)
 
 
-def row(name, top1, *, hashed="a", folder="runs", verdicts="healthy", overrides=(), **others):
+def row(
+    name: Any,
+    top1: Any,
+    *,
+    hashed: str = "a",
+    folder: str = "runs",
+    verdicts: str = "healthy",
+    overrides: Any = (),
+    **others: Any,
+) -> Any:
     """A row with a seed for each top-1; None: a run that failed."""
     verdicts = [verdicts] * len(top1) if isinstance(verdicts, str) else verdicts
     runs = [
@@ -33,7 +46,7 @@ def row(name, top1, *, hashed="a", folder="runs", verdicts="healthy", overrides=
     return RowRecord(name, overrides, tuple(runs))
 
 
-def suite(*rows, claims=(), columns=("top1", "verdict"), **fields):
+def suite(*rows: Any, claims: Any = (), columns: tuple[str, ...] = ("top1", "verdict"), **fields: Any) -> Any:
     """A record with these rows."""
     values = {
         "name": "mine", "title": "Mine", "paper": "P", "source": "https://a.b", "section": "Table 1",
@@ -47,18 +60,18 @@ def suite(*rows, claims=(), columns=("top1", "verdict"), **fields):
     return SuiteRecord(**{**values, "rows": rows, "claims": told, **fields})
 
 
-def opened(tmp_path, *records):
+def opened(tmp_path: Path, *records: Any) -> Any:
     return [Opened(name, tmp_path / name, one) for name, one in zip("ABC", records, strict=False)]
 
 
-def written(tmp_path, **records):
+def written(tmp_path: Path, **records: Any) -> Any:
     for name, record in records.items():
         (tmp_path / name).mkdir()
         record.write(tmp_path / name)
     return [str(tmp_path / name) for name in records]
 
 
-def only(moves, **wanted):
+def only(moves: Any, **wanted: Any) -> Any:
     (found,) = [move for move in moves if all(getattr(move, key) == value for key, value in wanted.items())]
     return found
 
@@ -66,7 +79,7 @@ def only(moves, **wanted):
 @pytest.mark.parametrize(
     ("after", "state"), [(HIGH, "moved up"), (LOWER, "no difference found"), ((0.3, 0.31), "moved down")]
 )
-def test_a_difference_is_that_of_scipy(tmp_path, after, state):
+def test_a_difference_is_that_of_scipy(tmp_path: Path, after: Any, state: str) -> None:
     (move,) = compare(opened(tmp_path, suite(row("x", LOW)), suite(row("x", after, hashed="b"))))
     expected = stats.ttest_ind(after, LOW, equal_var=False)
     interval = expected.confidence_interval(0.95)
@@ -77,14 +90,14 @@ def test_a_difference_is_that_of_scipy(tmp_path, after, state):
     assert (move.before.mean, move.before.std) == pytest.approx((0.51, 0.01))
 
 
-def test_holm_by_hand():
+def test_holm_by_hand() -> None:
     # sorted 0.01 x 4, 0.02 x 3, 0.03 x 2 and 0.04 x 1, never below the one before
     assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
     assert holm([0.5, 0.9]) == [1.0, 1.0]
     assert holm([]) == []
 
 
-def test_holm_rejects_as_the_step_down_procedure_does():
+def test_holm_rejects_as_the_step_down_procedure_does() -> None:
     p = [0.001, 0.2, 0.012, 0.013, 0.04, 0.9, 0.006]
     rejected = set()
     for rank, place in enumerate(sorted(range(len(p)), key=p.__getitem__)):
@@ -94,7 +107,7 @@ def test_holm_rejects_as_the_step_down_procedure_does():
     assert {place for place, one in enumerate(holm(p)) if one <= 0.05} == rejected
 
 
-def test_the_correction_takes_back_what_chance_explains(tmp_path):
+def test_the_correction_takes_back_what_chance_explains(tmp_path: Path) -> None:
     # p is 0.030 for x: below 0.05 alone, above it among 4
     before, after = (0.50, 0.51, 0.52), (0.53, 0.54, 0.55)
     names = ("y", "z", "w")
@@ -107,7 +120,7 @@ def test_the_correction_takes_back_what_chance_explains(tmp_path):
     assert (counts.rows, counts.corrected, counts.uncorrected, counts.tests) == (4, 0, 1, 4)
 
 
-def test_the_same_runs_under_two_names_are_one_test(tmp_path):
+def test_the_same_runs_under_two_names_are_one_test(tmp_path: Path) -> None:
     first = suite(row("x", LOW, linear=LOW), columns=("top1", "linear"))
     second = suite(row("x", LOWER, hashed="b", linear=LOWER), columns=("linear",))
     moves = compare(opened(tmp_path, first, second))
@@ -116,7 +129,7 @@ def test_the_same_runs_under_two_names_are_one_test(tmp_path):
     assert all(move.corrected == move.p for move in moves)
 
 
-def test_only_accuracies_are_corrected(tmp_path):
+def test_only_accuracies_are_corrected(tmp_path: Path) -> None:
     first = suite(row("x", LOW, seconds=(1.0, 1.1, 1.2)), columns=("top1", "seconds", "verdict"))
     second = suite(row("x", HIGH, seconds=(1.5, 1.6, 1.7)), columns=("top1", "seconds", "verdict"))
     moves = compare(opened(tmp_path, first, second))
@@ -135,14 +148,14 @@ def test_only_accuracies_are_corrected(tmp_path):
     ],
 )
 @pytest.mark.parametrize("seeds", [1, 3])
-def test_equal_values_are_no_test(tmp_path, hashed, folder, state, seeds):
+def test_equal_values_are_no_test(tmp_path: Path, hashed: str, folder: str, state: str, seeds: int) -> None:
     first, second = row("x", LOW[:seeds]), row("x", LOW[:seeds], hashed=hashed, folder=folder)
     moves = compare(opened(tmp_path, suite(first), suite(second)))
     assert [(move.state, move.difference, move.p) for move in moves] == [(state, 0, None)]
     assert tally(moves).equal == 1
 
 
-def test_equal_means_of_other_seeds_are_not_called_the_same(tmp_path):
+def test_equal_means_of_other_seeds_are_not_called_the_same(tmp_path: Path) -> None:
     (move,) = compare(opened(tmp_path, suite(row("x", LOW)), suite(row("x", LOW[::-1]))))
     assert (move.state, move.difference) == ("no difference found", 0)
 
@@ -150,20 +163,20 @@ def test_equal_means_of_other_seeds_are_not_called_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("top1", "state"), [((0.7,), "one seed"), ((0.7, None, None), "one seed"), ((None,), "not measured")]
 )
-def test_too_few_seeds_decide_nothing(tmp_path, top1, state):
+def test_too_few_seeds_decide_nothing(tmp_path: Path, top1: Any, state: str) -> None:
     moves = compare(opened(tmp_path, suite(row("x", LOW)), suite(row("x", top1, hashed="b"))))
     assert [(move.state, move.low) for move in moves] == [(state, None)]
     assert tally(moves).one_seed == 1
 
 
-def test_figures_that_were_not_finite_are_left_out(tmp_path):
+def test_figures_that_were_not_finite_are_left_out(tmp_path: Path) -> None:
     first = suite(row("x", LOW, loss=(1.0, 1.1, 1.2)), columns=("loss",))
     second = suite(row("x", LOW, loss=(float("nan"), None, 1.0)), columns=("loss",))
     move = only(compare(opened(tmp_path, first, second)), metric="loss")
     assert (move.state, move.after.values) == ("one seed", {2: 1.0})
 
 
-def test_rows_are_compared_with_the_first_suite_that_has_them(tmp_path):
+def test_rows_are_compared_with_the_first_suite_that_has_them(tmp_path: Path) -> None:
     suites = opened(
         tmp_path,
         suite(row("x", LOW), row("a", LOW)),
@@ -177,7 +190,7 @@ def test_rows_are_compared_with_the_first_suite_that_has_them(tmp_path):
     ]
 
 
-def test_verdicts_and_claims_that_changed(tmp_path):
+def test_verdicts_and_claims_that_changed(tmp_path: Path) -> None:
     mixed = ("healthy", "collapsed", "healthy")
     first = suite(
         row("x", LOW), row("y", LOW), row("z", LOW, verdicts=mixed), claims={"a": "holds", "b": "holds"}
@@ -191,7 +204,7 @@ def test_verdicts_and_claims_that_changed(tmp_path):
     assert changed_claims(suites) == {"a": False, "b": True, "c": False}
 
 
-def test_what_differs(tmp_path):
+def test_what_differs(tmp_path: Path) -> None:
     first = suite(row("x", LOW, hashed="a"), protocols={"knn": "k=5"})
     second = suite(
         row("x", LOW, overrides=("epochs=2",)),
@@ -207,7 +220,7 @@ def test_what_differs(tmp_path):
     }
 
 
-def test_a_setting_that_was_tuned_is_no_measurement(tmp_path):
+def test_a_setting_that_was_tuned_is_no_measurement(tmp_path: Path) -> None:
     columns = ("top1", "tuned")
     suites = opened(
         tmp_path,
@@ -218,12 +231,12 @@ def test_a_setting_that_was_tuned_is_no_measurement(tmp_path):
     assert differences(suites) == {"row x tuned to": ["0.1", "0.2"]}
 
 
-def test_labels_tell_folders_apart(tmp_path):
+def test_labels_tell_folders_apart(tmp_path: Path) -> None:
     assert labels([tmp_path / "a" / "old", tmp_path / "new"]) == ["old", "new"]
     assert labels([tmp_path / "a" / "s", tmp_path / "b" / "s"]) == ["a/s", "b/s"]
 
 
-def test_the_headline_counts_rows(tmp_path):
+def test_the_headline_counts_rows(tmp_path: Path) -> None:
     first = suite(row("x", LOW), row("y", LOW), row("z", LOW), row("w", LOW), claims={"a": "holds"})
     second = suite(
         row("x", HIGH, hashed="b"), row("y", LOWER, hashed="b"), row("z", LOW), row("w", (0.6,), hashed="b"),
@@ -238,7 +251,7 @@ def test_the_headline_counts_rows(tmp_path):
     )
 
 
-def test_two_suites_from_the_command_line(tmp_path, capsys):
+def test_two_suites_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = suite(row("x|1", LOW), row("lost", LOW), row("gone", LOW), claims={"x < y": "holds"})
     second = suite(
         row("x|1", HIGH, hashed="b"), row("lost", (0.5, None, 0.6)), claims={"x < y": "fails"}, budget="full"
@@ -279,14 +292,14 @@ def test_two_suites_from_the_command_line(tmp_path, capsys):
     assert 'class="sortable"' in page
 
 
-def test_three_suites(tmp_path):
+def test_three_suites(tmp_path: Path) -> None:
     names = written(tmp_path, A=suite(row("x", LOW)), B=suite(row("x", LOWER)), C=suite(row("x", HIGH)))
     page = report([f"run=[{','.join(names)}]"], silent=True)
     assert page.parent.name.startswith("comparison-of-3-suites-")
     assert "A → C" in (page.parent / "report.md").read_text()
 
 
-def test_a_comparison_is_written_again_and_replaces_no_other(tmp_path):
+def test_a_comparison_is_written_again_and_replaces_no_other(tmp_path: Path) -> None:
     names = written(tmp_path, A=suite(row("x", LOW)), B=suite(row("x", HIGH)), C=suite(row("x", LOWER)))
     out = f"out={tmp_path / 'there'}"
     page = report([*names[:2], out], silent=True)
@@ -300,7 +313,7 @@ def test_a_comparison_is_written_again_and_replaces_no_other(tmp_path):
     assert page.read_bytes() == before
 
 
-def test_another_order_is_another_comparison(tmp_path):
+def test_another_order_is_another_comparison(tmp_path: Path) -> None:
     names = written(tmp_path, A=suite(row("x", LOW)), B=suite(row("x", HIGH)))
     folders = {report(overrides, silent=True).parent for overrides in (names, names, names[::-1])}
     assert len(folders) == 2
@@ -322,7 +335,13 @@ def test_another_order_is_another_comparison(tmp_path):
         (["A", "out=there"], "the report of one suite is written into its own folder; received out="),
     ],
 )
-def test_what_is_refused(tmp_path, monkeypatch, capsys, overrides, message):
+def test_what_is_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    overrides: list[str],
+    message: str,
+) -> None:
     monkeypatch.chdir(tmp_path)
     written(
         tmp_path, A=suite(row("x", LOW)), B=suite(row("x", HIGH)), far=suite(row("y", LOW), row("z", LOW))
@@ -339,10 +358,10 @@ def test_what_is_refused(tmp_path, monkeypatch, capsys, overrides, message):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_one_suite_is_reported_in_its_own_folder(tmp_path, monkeypatch):
+def test_one_suite_is_reported_in_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = []
 
-    def contents(record, folder):
+    def contents(record: Any, folder: Any) -> Any:
         given.append((record, folder))
         return {"report.html": b"page", "results.csv": b"rows"}
 

@@ -1,6 +1,9 @@
 """Claims: what is read, what is refused, and what seeds say, against scipy and figures made by hand."""
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +17,15 @@ from ssl_zoo.suites.record import RowRecord, RunRecord
 ROWS = ("baseline", "no_stop_gradient", "simclr+predictor", "lr-0.05/2", "A")
 
 
-def row(name, values=(), verdicts=None, metric="top1", errors=(), same_as=None, hashes=None):
+def row(
+    name: Any,
+    values: Any = (),
+    verdicts: Any = None,
+    metric: str = "top1",
+    errors: Any = (),
+    same_as: Any = None,
+    hashes: Any = None,
+) -> Any:
     """A row with a run for each value (None: not measured) and one for each error."""
     verdicts = verdicts or ["healthy"] * len(values)
     runs = [
@@ -34,13 +45,13 @@ def row(name, values=(), verdicts=None, metric="top1", errors=(), same_as=None, 
     return RowRecord(name, (), tuple(runs), same_as=same_as)
 
 
-def judged(text, *rows, names=None):
+def judged(text: Any, *rows: Any, names: Any = None) -> Any:
     """The judgement of a claim on these rows."""
     mapping = {one.name: one for one in rows}
     return judge(parse(text, names or tuple(mapping)), mapping)
 
 
-def state(text, a, b=None, metric="top1"):
+def state(text: Any, a: Any, b: Any = None, metric: str = "top1") -> Any:
     """The state of a claim on the rows a and b."""
     return judged(
         text, row("a", a, metric=metric), *([] if b is None else [row("b", b, metric=metric)])
@@ -61,7 +72,7 @@ def state(text, a, b=None, metric="top1"):
         ("A is diverged or not learning", ("A", ("diverged", "not learning"), False)),
     ],
 )
-def test_claims_on_verdicts(text, expected):
+def test_claims_on_verdicts(text: str, expected: tuple[Any, ...]) -> None:
     assert parse(text, ROWS) == VerdictClaim(text, *expected)
 
 
@@ -86,7 +97,9 @@ def test_claims_on_verdicts(text, expected):
         ("top1(A) > top1(others)", "top1", "A", ">", ROWS[:-1], 0, None),
     ],
 )
-def test_claims_on_figures(text, metric, left, sign, others, bound, margin):
+def test_claims_on_figures(
+    text: str, metric: str, left: str, sign: str, others: Any, bound: float, margin: float | None
+) -> None:
     claim = parse(text, ROWS, ["transfer"])
     assert isinstance(claim, Comparison)
     assert (claim.text, claim.metric, claim.row, claim.sign) == (text, metric, left, sign)
@@ -134,21 +147,21 @@ def test_claims_on_figures(text, metric, left, sign, others, bound, margin):
         ("top1(others) < top1(A)", "'others' stands on the right; turn the claim round"),
     ],
 )
-def test_a_claim_that_cannot_be_read_is_refused(text, said):
+def test_a_claim_that_cannot_be_read_is_refused(text: str, said: str) -> None:
     with pytest.raises(UserError, match=said) as caught:
         parse(text, ROWS)
     assert str(caught.value).startswith(f"claim '{text.strip()}' cannot be checked: ")
     assert "\n" not in str(caught.value)
 
 
-def test_others_needs_other_rows_and_its_name():
+def test_others_needs_other_rows_and_its_name() -> None:
     with pytest.raises(UserError, match="needs rows besides A"):
         parse("top1(A) > top1(others)", ["A"])
     with pytest.raises(UserError, match="rename the row"):
         parse("top1(A) > top1(others)", ["A", "others"])
 
 
-def test_the_interval_is_that_of_scipy():
+def test_the_interval_is_that_of_scipy() -> None:
     generator = np.random.default_rng(0)
     for _ in range(50):
         a, b = (generator.normal(0.7, generator.uniform(0.001, 0.1), generator.integers(2, 6)) for _ in "ab")
@@ -161,7 +174,7 @@ def test_the_interval_is_that_of_scipy():
         )
 
 
-def test_the_interval_by_hand():
+def test_the_interval_by_hand() -> None:
     # variances 1 and 4 of 2 values each: SE^2 = 1/2 + 2 = 2.5, df = 2.5^2 / (0.25 + 4)
     a, b = [0.0, math.sqrt(2)], [10.0, 10 + math.sqrt(8)]
     half = stats.t.ppf(0.975, 6.25 / 4.25) * math.sqrt(2.5)
@@ -211,11 +224,13 @@ def test_the_interval_by_hand():
         ("top1(a) ~ 0.73 within 1e-3", [0.72, 0.73, 0.72], None, "undecided"),
     ],
 )
-def test_a_comparison_holds_fails_or_is_undecided(text, a, b, expected):
+def test_a_comparison_holds_fails_or_is_undecided(
+    text: str, a: list[float], b: list[float] | None, expected: str
+) -> None:
     assert state(text, a, b) == expected
 
 
-def test_the_sentence_and_the_figures():
+def test_the_sentence_and_the_figures() -> None:
     a, b = [0.97, 0.98, 0.975], [0.60, 0.72, 0.83]
     found = judged("top1(a) > top1(b)", row("a", a), row("b", b))
     reference = stats.ttest_ind(a, b, equal_var=False).confidence_interval()
@@ -246,13 +261,13 @@ def test_the_sentence_and_the_figures():
     assert "a difference of 0.02 points" in small
 
 
-def test_an_offset_moves_the_bound_and_not_the_difference():
+def test_an_offset_moves_the_bound_and_not_the_difference() -> None:
     rows = row("a", [0.9, 0.91]), row("b", [0.7, 0.71])
     plain, moved = (judged(f"top1(a) > top1(b){end}", *rows) for end in ("", " + 5%"))
     assert (plain.estimate, plain.low, plain.high) == (moved.estimate, moved.low, moved.high)
 
 
-def test_one_seed_decides_nothing():
+def test_one_seed_decides_nothing() -> None:
     full = row("b", [0.1, 0.1, 0.1])
     for text in (
         "top1(a) > top1(b)",
@@ -267,7 +282,7 @@ def test_one_seed_decides_nothing():
         assert found.estimate is None
 
 
-def test_rows_that_were_not_run():
+def test_rows_that_were_not_run() -> None:
     names = ("a", "b")
     assert judged("a is healthy", row("b", [0.1, 0.2]), names=names).why == "a was not run."
     for text in ("top1(a) > top1(b)", "top1(b) > top1(a)", "top1(a) > 0.5"):
@@ -277,7 +292,7 @@ def test_rows_that_were_not_run():
     assert judged("a is healthy", row("a")).why == "a was not run."
 
 
-def test_failed_and_diverged_seeds_are_named():
+def test_failed_and_diverged_seeds_are_named() -> None:
     a = row("a", [0.9, 0.91, math.nan], ["healthy", "healthy", "diverged"])
     b = row("b", [0.5, 0.51], errors=["out of memory"])
     found = judged("top1(a) > top1(b)", a, b)
@@ -329,20 +344,20 @@ def test_failed_and_diverged_seeds_are_named():
         ("collapsed or diverged", ["not learning", "healthy"], "fails"),
     ],
 )
-def test_verdicts_of_all_seeds(said, verdicts, expected):
+def test_verdicts_of_all_seeds(said: str, verdicts: Any, expected: str) -> None:
     found = judged(f"a is {said}", row("a", [None] * len(verdicts), verdicts))
     assert found.state == expected
     assert (found.estimate, found.low, found.high, found.metric) == (None, None, None, None)
 
 
-def test_verdicts_are_counted():
+def test_verdicts_are_counted() -> None:
     mixed = row("a", [None] * 3, ["healthy", "collapsed", "healthy"], errors=["x"])
     assert judged("a is healthy", mixed).why == (
         "a is healthy in 2 of 3 seeds, collapsed in 1 of 3 seeds; 1 of 4 seeds of a failed."
     )
 
 
-def test_the_same_runs_say_nothing():
+def test_the_same_runs_say_nothing() -> None:
     values = [0.7, 0.8]
     cases = [
         (row("a", values), row("b", values, same_as="a")),
@@ -366,7 +381,7 @@ def test_the_same_runs_say_nothing():
     )
 
 
-def test_others_is_each_of_the_others():
+def test_others_is_each_of_the_others() -> None:
     a, low, mid = row("a", [0.90, 0.91, 0.90]), row("b", [0.5, 0.51, 0.5]), row("c", [0.8, 0.81, 0.8])
     noisy, high = row("d", [0.6, 0.95, 0.99]), row("e", [0.97, 0.98, 0.97])
 
@@ -405,7 +420,7 @@ def test_others_is_each_of_the_others():
     assert judged("top1(a) > top1(others)", a, high, names=("a", "e", "c")).state == "fails"
 
 
-def test_claims_agree_with_each_other():
+def test_claims_agree_with_each_other() -> None:
     generator = np.random.default_rng(1)
     seen = set()
     for _ in range(400):
