@@ -1,9 +1,13 @@
-"""Features of images, batch by batch: memory stays that of a batch however many images there are."""
+"""Features of images, batch by batch: memory stays that of a batch however many images there are.
+
+All that looks at images in the evaluation view goes through here: monitors, evaluations, embeddings and reports.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +16,11 @@ from ssl_zoo.augment import normalize
 from ssl_zoo.data import Split
 from ssl_zoo.hardware.device import Hardware
 
-__all__ = ["BATCH", "extract", "full_precision"]
+__all__ = ["BATCH", "each_batch", "extract", "full_precision"]
 
 BATCH = 256  # images per forward pass
+
+T = TypeVar("T")
 
 
 def extract(
@@ -26,22 +32,49 @@ def extract(
     hardware: Hardware,
     batch: int = BATCH,
 ) -> Iterator[Tensor]:
-    """Yields the features of a split in its order, (n, F) float32 on the device, n at most `batch`.
+    """Yields the features of a split in its order, (n, F) float32 on the device; see `each_batch`.
 
     Args:
         backbone: on the device, in evaluation mode; images (n, C, size, size) to features (n, F).
+        split, size, mean, std, hardware, batch: as of `each_batch`.
+
+    Raises:
+        UserError: an image cannot be read.
+    """
+    assert not backbone.training, "features are those of an encoder in evaluation mode"
+
+    def features(x: Tensor) -> Tensor:
+        f: Tensor = backbone(x.contiguous(memory_format=torch.channels_last))
+        return f.float()
+
+    return each_batch(features, split, size, mean, std, hardware, batch)
+
+
+def each_batch(
+    encode: Callable[[Tensor], T],
+    split: Split,
+    size: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    hardware: Hardware,
+    batch: int = BATCH,
+) -> Iterator[T]:
+    """Yields what an encoder makes of the images of a split, in the split's order.
+
+    Args:
+        encode: is given normalised images (n, C, size, size) on the device, n at most `batch`, in inference mode and
+            in the precision of `hardware`, which in fp32 is float32 throughout.
         split: the images; each is seen in the evaluation view, `data.split.plain_view`.
         size: pixels.
         mean: C values, of pixels in [0, 1].
         std: C values above 0.
-        hardware: device and precision.
+        hardware: the device and the precision.
         batch: images per forward pass.
 
     Raises:
         UserError: an image cannot be read.
     """
     device, dtype = hardware.device, hardware.dtype
-    assert not backbone.training, "features are those of an encoder in evaluation mode"
     for images in split.plain_batches(size, batch):
         x = normalize(images.to(device, non_blocking=True), mean, std)  # (n, C, size, size)
         # Not around the loop: a generator would leave the modes on for whoever asks it.
@@ -50,15 +83,15 @@ def extract(
             full_precision(hardware.precision == "fp32"),
             torch.autocast(device.type, dtype, enabled=dtype is not None),
         ):
-            features: Tensor = backbone(x.contiguous(memory_format=torch.channels_last)).float()
-        yield features
+            encoded = encode(x)
+        yield encoded
 
 
 @contextmanager
-def full_precision(asked: bool = True) -> Iterator[None]:
+def full_precision(enabled: bool = True) -> Iterator[None]:
     """Keeps cuDNN's float32 convolutions from rounding to TF32's 10 bits, which torch lets them by default."""
     before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = before and not asked
+    torch.backends.cudnn.allow_tf32 = before and not enabled
     try:
         yield
     finally:

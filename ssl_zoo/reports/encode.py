@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ssl_zoo.augment import normalize
 from ssl_zoo.config.schema import DataConfig
-from ssl_zoo.hardware.device import pick_device
+from ssl_zoo.features import each_batch
+from ssl_zoo.hardware.device import choose_hardware
 from ssl_zoo.method import Encoder
 from ssl_zoo.reports.image_sample import Images
 
@@ -45,14 +45,18 @@ def encode(encoders: Sequence[Encoder], images: Images, size: int, data: DataCon
     Raises:
         UserError: an image cannot be read.
     """
-    device = pick_device("auto")
-    encoders = [encoder.to(device).eval() for encoder in encoders]
-    found: list[tuple[list[Tensor], list[Tensor]]] = [([], []) for _ in encoders]
-    for batch in images.batches(size):
-        x = normalize(batch.to(device), data.mean, data.std)  # (n, C, size, size)
-        with torch.inference_mode():
-            for encoder, (features, embeddings) in zip(encoders, found, strict=True):
-                f = encoder.backbone(x)  # (n, F)
-                features.append(f.float().cpu())
-                embeddings.append(encoder.projector(f).float().cpu())  # (n, D)
-    return [Outputs(torch.cat(features), torch.cat(embeddings)) for features, embeddings in found]
+    hardware = choose_hardware("auto", "fp32")
+    encoders = [encoder.to(hardware.device).eval() for encoder in encoders]
+
+    def outputs(x: Tensor) -> list[Outputs]:
+        features = [encoder.backbone(x) for encoder in encoders]  # (n, F) each
+        return [
+            Outputs(f.float().cpu(), encoder.projector(f).float().cpu())  # (n, D)
+            for f, encoder in zip(features, encoders, strict=True)
+        ]
+
+    batches = list(each_batch(outputs, images.split, size, data.mean, data.std, hardware))
+    return [
+        Outputs(torch.cat([part.features for part in parts]), torch.cat([part.embeddings for part in parts]))
+        for parts in zip(*batches, strict=True)
+    ]

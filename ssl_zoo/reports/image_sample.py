@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -53,10 +53,6 @@ class Images:
     def pixels(self, positions: Sequence[int], size: int) -> Tensor:
         """The evaluation view of some images, uint8 (n, C, size, size)."""
         return torch.cat(list(self.split.select(list(positions)).plain_batches(size, 256)))
-
-    def batches(self, size: int, batch: int = 256) -> Iterator[Tensor]:
-        """The evaluation view of all, uint8 (n, C, size, size)."""
-        return self.split.plain_batches(size, batch)
 
 
 def data_of(overrides: Sequence[str], run: SavedRun, first: SavedRun) -> DataConfig:

@@ -22,12 +22,13 @@ from torch._subclasses.fake_tensor import FakeTensor
 from ssl_zoo.build import assemble, hardware_for
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import Data, MemorySplit
+from ssl_zoo.features import BATCH
 from ssl_zoo.hardware.device import Hardware
 from ssl_zoo.hardware.live_bytes import LiveBytes
 from ssl_zoo.method import Method
 from ssl_zoo.parts.fifo import Fifo
 from ssl_zoo.parts.matmul_conv import use_matmul_convolutions
-from ssl_zoo.training.measure import BATCH, PIXEL_SIDE
+from ssl_zoo.training.measure import PIXEL_SIDE
 
 __all__ = ["Footprint", "footprint"]
 

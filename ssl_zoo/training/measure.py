@@ -16,12 +16,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ssl_zoo.augment import Augment, normalize
+from ssl_zoo.augment import Augment
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import Data, FileSplit, ForgivingSplit, Split
 from ssl_zoo.data.sampling import random_subset
 from ssl_zoo.errors import UserError
-from ssl_zoo.features import full_precision
+from ssl_zoo.features import BATCH, each_batch, full_precision
 from ssl_zoo.hardware.device import Hardware
 from ssl_zoo.method import Method
 from ssl_zoo.metrics import CSV, declared, measure_embeddings
@@ -30,7 +30,6 @@ from ssl_zoo.monitors.probe import ProbeResult, describe, few_label_top1
 
 __all__ = ["Evaluator", "Measurement", "Scores"]
 
-BATCH = 256  # images per forward pass
 PIXEL_SIDE = 32  # the pixel baseline sees images of at most this side
 KNN_SHARE = 0.02  # of the time of training, what kNN may take
 VIEW_COST = {"fp32": 3.0, "bf16": 0.75, "fp16": 0.75}  # of training on a view, in forward passes in float32
@@ -80,6 +79,7 @@ class Evaluator:
     def __init__(self, config: RunConfig, data: Data, hardware: Hardware) -> None:
         self.config = config
         self.data = data
+        self.hardware = hardware._replace(precision="fp32")
         self.device = hardware.device
         self.precision = hardware.precision
         self.test = data.test
@@ -173,9 +173,9 @@ class Evaluator:
         assert split.labels is not None
         images = ForgivingSplit(split) if isinstance(split, FileSplit) and split.lost is not None else split
         found, kept, count = [], [], 0
-        for batch in images.plain_batches(size, BATCH):
-            x = normalize(batch.to(self.device), self.config.data.mean, self.config.data.std)
-            found.append(transform(x))
+        data = self.config.data
+        for batch in each_batch(transform, images, size, data.mean, data.std, self.hardware):
+            found.append(batch)
             faults = images.faults if isinstance(images, ForgivingSplit) else {}
             kept += [count + row for row in range(len(batch)) if row not in faults]
             count += len(batch)
