@@ -56,6 +56,17 @@ def test_every_room_has_its_layer() -> None:
     assert rooms | {"methods", "metrics"} == {room for _, room in contract()}
 
 
+def test_the_file_tree_of_the_readme_exists() -> None:
+    tree = (ROOT / "README.md").read_text().partition("## Where things are")[2].partition("\n\n[")[0]
+    top, engine = (
+        set(re.findall(r"(?:^ +|  )(\w+)(?:/|\.py) ", part, re.M)) for part in tree.split("ssl_zoo/     ")
+    )
+    assert {name for name in top if not (ROOT / name).exists()} == set()
+    rooms = {room for _, room in contract()} - {"methods"}
+    assert engine <= rooms
+    assert len(engine) > 10
+
+
 def lazy_imports(path: Path) -> Iterator[str]:
     """The statements inside functions that import a module of this package, by name or by `import_module`."""
     for function in ast.walk(ast.parse(path.read_text())):
