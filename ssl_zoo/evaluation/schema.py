@@ -48,22 +48,27 @@ class KnnConfig:
         None  # null: the run's own, the headline, and those of 10, 20, 100 and 200 up to a tenth of the labelled images
     )
     temperature: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.07, 0.1)
-    chunk: Count = 2048  # images compared at a time, of the bank and the queries; memory goes with its square
+    chunk_size: Count = (
+        2048  # images compared at a time, of the bank and the queries; memory goes with its square
+    )
 
 
 @section
 class FewLabelsConfig:
     """Logistic regression on a few labels, several draws of them."""
 
-    per_class: tuple[Count, ...] = (1, 5, 10)  # labels per class
-    share: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.01, 0.1)  # of each class, at least one
+    labels_per_class: tuple[Count, ...] = (1, 5, 10)  # labels per class
+    label_fraction: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (
+        0.01,
+        0.1,
+    )  # of each class, at least one
     draws: Count = 10
 
     def __post_init__(self) -> None:
-        if not (self.per_class or self.share):
+        if not (self.labels_per_class or self.label_fraction):
             raise ValueError(
-                "per_class or share must list a number of labels; received both empty; set "
-                "few_labels.per_class=[1,5,10]"
+                "labels_per_class or label_fraction must list a number of labels; received both empty; set "
+                "few_labels.labels_per_class=[1,5,10]"
             )
 
 
@@ -125,18 +130,22 @@ class SupervisedConfig:
 class LinearConfig(SupervisedConfig):
     """A linear classifier on the frozen backbone, BN statistics frozen too."""
 
-    rates: tuple[Positive, ...] = ()  # for optimizer.lr: the best on held-out training images is taken
+    lr_candidates: tuple[
+        Positive, ...
+    ] = ()  # for optimizer.lr: the best on held-out training images is taken
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.2  # share of each class held out to choose the rate on
 
     def __post_init__(self) -> None:
-        if len(set(self.rates)) < len(self.rates):
+        if len(set(self.lr_candidates)) < len(self.lr_candidates):
             raise ValueError(
-                f"rates must differ from one another; received {list(self.rates)}; leave out the repeated"
+                f"lr_candidates must differ from one another; received {list(self.lr_candidates)}; leave out "
+                "the repeated"
             )
-        if self.rates and self.optimizer.lr not in self.rates:
+        if self.lr_candidates and self.optimizer.lr not in self.lr_candidates:
             raise ValueError(
-                f"rates are tried in place of optimizer.lr; received optimizer.lr={self.optimizer.lr} beside rates="
-                f"{list(self.rates)}; set linear.rates=[{self.optimizer.lr}], or linear.rates=[] to take it"
+                f"lr_candidates are tried in place of optimizer.lr; received "
+                f"optimizer.lr={self.optimizer.lr} beside lr_candidates={list(self.lr_candidates)}; set "
+                f"linear.lr_candidates=[{self.optimizer.lr}], or linear.lr_candidates=[] to take it"
             )
 
 
@@ -144,9 +153,9 @@ class LinearConfig(SupervisedConfig):
 class FinetuneConfig(SupervisedConfig):
     """Backbone and classifier trained together."""
 
-    share: Annotated[float, Field(gt=0, le=1)] = 1.0  # of each class's labels, at least one
-    draws: Count = 1  # draws of the labels, each with a seed of its own; with share=1 seeds alone
-    head_lr: Positive = 1.0  # the classifier's rate, as a multiple of the backbone's
+    label_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0  # of each class's labels, at least one
+    draws: Count = 1  # draws of the labels, each with a seed of its own; with label_fraction=1 seeds alone
+    head_lr_multiplier: Positive = 1.0  # the classifier's rate, as a multiple of the backbone's
 
 
 @section
@@ -174,16 +183,16 @@ class DetectionConfig:
     lr: Positive = 0.02  # for 16 images a batch; linear in the batch
     weight_decay: NonNegative = 1e-4
     milestones: tuple[Fraction, ...] = (0.75, 0.9167)
-    warmup: Index = 100  # iterations
+    warmup_iterations: Index = 100  # iterations
     min_size: Count = 800  # pixels of an image's shorter side
     train_sizes: tuple[Count, ...] = ()  # the same in training, one drawn per image; none: min_size
     max_size: Count = 1333
-    freeze: Annotated[int, Field(ge=0, le=5)] = (
+    frozen_stages: Annotated[int, Field(ge=0, le=5)] = (
         0  # stages of the backbone that stay as they are; of a ResNet 1 is the stem
     )
-    pyramid: Count = 256  # channels of the maps; fpn only
-    head: Count = 1024  # width of the box head; fpn only
-    regions: Count = 512  # per image, that the heads are trained on
+    fpn_channels: Count = 256  # channels of the maps; fpn only
+    box_head_width: Count = 1024  # width of the box head; fpn only
+    regions_per_image: Count = 512  # per image, that the heads are trained on
     workers: Index = 2  # processes that decode images
 
 

@@ -51,7 +51,7 @@ def page_of(record: SuiteRecord, folder: Path) -> Page:
         title=record.title,
         kicker=f"{record.paper}, {record.section}",
         source=record.source if record.source.startswith(("https://", "http://")) else "",
-        lead=f"{record.asks} {missing(record)}".strip(),
+        lead=f"{record.question} {missing(record)}".strip(),
         badge=tally(record),
         facts=_facts(record),
         sections=[section for section in sections if section is not None],

@@ -127,7 +127,7 @@ def _caption(record: SuiteRecord, with_paper: bool) -> str:
     if "top1" in record.columns:
         said.append(f"top-1: {record.top1}.")
     if with_paper:
-        said.append(f"paper: {record.expected or f'as printed in {record.section}'}.".replace("..", "."))
+        said.append(f"paper: {record.paper_setting or f'as printed in {record.section}'}.".replace("..", "."))
     column = accuracy_of(record)
     if column is not None:
         bars = f"Bars: {heading(column)} from 0 to 100 %"

@@ -25,7 +25,7 @@ NOT_A_ROWS = ("data", "seed", "run_dir", "resume", "trainer.threads", "data.limi
 USUAL = {
     ("quick", "digits"): BudgetConfig(overrides="monitor.every=4"),
     ("quick", None): BudgetConfig(
-        overrides="data.limit=10000", times={"epochs": "1/20", "optimizer.warmup_epochs": "1/20"}
+        overrides="data.limit=10000", multiply={"epochs": "1/20", "optimizer.warmup_epochs": "1/20"}
     ),
     ("full", None): BudgetConfig(),
 }
@@ -124,7 +124,7 @@ class Planner:
     def base(self) -> list[str]:
         """The words that all rows share, but for the user's."""
         config = self.suite.config
-        family = config.on.get(self.experiments or self.data, "")
+        family = config.overrides_by_data.get(self.experiments or self.data, "")
         blocks = (self._usual.overrides, config.base, family, self.suite.budget(self.budget).overrides)
         overrides = [override for block in blocks for override in as_words(block)]
         limit = _last(self._usual_words, "data.limit")
@@ -165,7 +165,7 @@ class Planner:
         """Refuses rows that differ where the suite says that they are equal."""
         settings = {row.name: dict(_leaves(to_mapping(row.config))) for row in rows}
         keys = dict.fromkeys(key for one in settings.values() for key in one)
-        for key in (key for key in keys if _is_within(key, self.suite.config.equal)):
+        for key in (key for key in keys if _is_within(key, self.suite.config.equal_keys)):
             values = {name: one.get(key) for name, one in settings.items()}
             if len({repr(value) for value in values.values()}) > 1:
                 told = ", ".join(f"{value} in {name}" for name, value in values.items())
@@ -199,13 +199,13 @@ class Planner:
         set_by_hand = {read_override(override)[0] for override in [*self.overrides, *more]}
         shortened = list[str]()
         for block in (self._usual, self.suite.budget(self.budget)):
-            times = {key: factor for key, factor in block.times.items() if key not in set_by_hand}
+            times = {key: factor for key, factor in block.multiply.items() if key not in set_by_hand}
             # The user's words take part: another method has other lengths.
             shortened += multiplied(
                 [*start, *self.base, *own, *shortened, *self.overrides], times, rounded=True
             )
         overrides = [*start, *self.base, *own, *shortened, *self.overrides]
-        scaled = multiplied(overrides, row.times)
+        scaled = multiplied(overrides, row.multiply)
         overrides = _without_repetition([*overrides, *scaled, *more, *self.threads])
         config = compose(overrides)
         return Row(name, (*own, *scaled, *more), tuple(overrides), config, row)
@@ -278,12 +278,14 @@ def _at(values: Any, key: str) -> Any:
 def _product(values: Any, key: str, factor: float | str, rounded: bool) -> float | int:
     values = _at(values, key)
     if isinstance(values, bool) or not isinstance(values, (int, float)):
-        raise UserError(f"times multiplies numbers; '{key}' is {shown(values)}; set it among the overrides")
+        raise UserError(
+            f"multiply takes keys with numbers; '{key}' is {shown(values)}; set it among the overrides"
+        )
     try:
         exact = Fraction(str(factor))
     except (ValueError, ZeroDivisionError):
         raise UserError(
-            f"times takes a number or a fraction, for instance 1/8; received '{factor}' for {key}"
+            f"multiply takes a number or a fraction, for instance 1/8; received '{factor}' for {key}"
         ) from None
     product = Fraction(str(values)) * exact
     if isinstance(values, float):

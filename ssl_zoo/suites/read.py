@@ -45,7 +45,9 @@ class Suite:
 
     def claims_on(self, data: str) -> tuple[Claim, ...]:
         """The claims, but for those about rows that are not for this data."""
-        absent = {name for name, row in self.rows.items() if row.only is not None and data not in row.only}
+        absent = {
+            name for name, row in self.rows.items() if row.only_data is not None and data not in row.only_data
+        }
         return tuple(claim for claim in self.claims if not absent & set(rows_of(claim)))
 
     def chosen(self, budget: str, data: str) -> dict[str, RowConfig]:
@@ -56,7 +58,7 @@ class Suite:
             name: row
             for name, row in self.rows.items()
             if (block.rows is None or name in block.rows)
-            and (row.only is None or data in row.only)
+            and (row.only_data is None or data in row.only_data)
             and not (self.config.pairs and off & set(pair_of(name)))
         }
 

@@ -120,8 +120,8 @@ class SuiteRecord:
     paper: str
     source: str
     section: str
-    asks: str
-    expected: str
+    question: str
+    paper_setting: str
     data: str
     data_in_words: str
     budget: str

@@ -20,8 +20,8 @@ class RowConfig:
     """A row: what sets it apart from the suite's base."""
 
     overrides: Words = ""
-    times: dict[str, Factor] = Field(default_factory=dict)  # keys whose value is multiplied
-    only: tuple[str, ...] | None = None  # data that the row is for; null: any
+    multiply: dict[str, Factor] = Field(default_factory=dict)  # keys whose value is multiplied
+    only_data: tuple[str, ...] | None = None  # data that the row is for; null: any
     weights: Literal["last", "random"] = "last"  # random: the encoder before its training is evaluated
     paper: float | None = None  # the paper's figure, verified; in percent where it is an accuracy
     note: str = ""
@@ -32,7 +32,7 @@ class BudgetConfig:
     """What `budget=NAME` adds."""
 
     overrides: Words = ""
-    times: dict[str, Factor] = Field(default_factory=dict)
+    multiply: dict[str, Factor] = Field(default_factory=dict)
     rows: tuple[str, ...] | None = None  # only these
     switches: tuple[str, ...] | None = None  # of `pairs` only these
 
@@ -60,7 +60,7 @@ class TuneConfig:
     """A setting that is chosen for each row by itself, on a held-out part of the training data."""
 
     key: Text
-    times: Annotated[
+    multipliers: Annotated[
         tuple[Factor, ...], Field(min_length=2)
     ]  # candidates, as multiples of the recipe's value
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.2
@@ -76,10 +76,12 @@ class SuiteConfig:
     paper: Text
     source: Text  # address
     section: Text  # Table 1
-    asks: Text  # the question, in a sentence
-    expected: str = ""  # what the rows' `paper` figures are: data, model, epochs, metric
+    question: Text  # the question, in a sentence
+    paper_setting: str = ""  # what the rows' `paper` figures are: data, model, epochs, metric
     base: Words = ""
-    on: dict[str, Words] = Field(default_factory=dict)  # by data: further overrides of the base
+    overrides_by_data: dict[str, Words] = Field(
+        default_factory=dict
+    )  # by data: further overrides of the base
     rows: dict[str, RowConfig] = Field(default_factory=dict)
     pairs: dict[str, SwitchConfig] = Field(default_factory=dict)  # rows are each of them alone and all pairs
     quick: BudgetConfig = BudgetConfig()
@@ -89,5 +91,5 @@ class SuiteConfig:
     figures: tuple[MapConfig, ...] = ()
     claims: tuple[str, ...] = ()
     tune: TuneConfig | None = None
-    equal: tuple[str, ...] = ()  # keys or blocks in which all rows must agree
+    equal_keys: tuple[str, ...] = ()  # keys or blocks in which all rows must agree
     remarks: tuple[str, ...] = ()  # where the suite departs from the paper

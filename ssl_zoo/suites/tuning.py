@@ -77,7 +77,7 @@ def trials(config: TuneConfig, planner: Planner, rows: Sequence[Row]) -> Tuning:
         UserError: a candidate is no value that the key may have.
     """
     jobs: dict[str, dict[float, tuple[Job, ...]]] = {row.name: {} for row in rows}
-    for factor in config.times:
+    for factor in config.multipliers:
         overrides: Mapping[str, list[str]] = {
             row.name: multiplied(row.overrides, {config.key: factor}) for row in rows
         }

@@ -160,7 +160,14 @@ def _block(names: list[str]) -> st.SearchStrategy[dict[str, Any]]:
 BROKEN = st.sampled_from(
     [b"", b"\xff\x00", b"[" * 100_000, b"{", b"a: [", b"a: &a [*a]", b"x: 0x" + b"f" * 9000, b"- 1"]
 )
-SUITE = {"title": "t", "paper": "p", "source": "s", "section": "1", "asks": "?", "rows": {"a": {}, "b": {}}}
+SUITE = {
+    "title": "t",
+    "paper": "p",
+    "source": "s",
+    "section": "1",
+    "question": "?",
+    "rows": {"a": {}, "b": {}},
+}
 
 
 @drawn(30)

@@ -18,13 +18,17 @@ def test_words_become_nested_values() -> None:
         [
             "protocol=knn,few_labels",
             "knn.k=[10,20]",
-            "knn.chunk=64",
+            "knn.chunk_size=64",
             "run='a b'",
             "data=digits",
             "data.limit=9",
         ]
     )
-    assert values == {"protocol": ["knn", "few_labels"], "knn": {"k": [10, 20], "chunk": 64}, "run": "a b"}
+    assert values == {
+        "protocol": ["knn", "few_labels"],
+        "knn": {"k": [10, 20], "chunk_size": 64},
+        "run": "a b",
+    }
     assert about_data == ["data=digits", "data.limit=9"]
 
 

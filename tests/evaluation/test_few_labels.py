@@ -17,7 +17,7 @@ from ssl_zoo.monitors.probe import draw_labels
 def test_matches_scikit_learn_by_hand() -> None:
     bank, y, test, y_test = (part.numpy() for part in blobs(M=300))
     scaler = StandardScaler().fit(bank)
-    task = task_of("few_labels", blobs(M=300), seed=5, per_class=(3,), share=(0.2,), draws=4)
+    task = task_of("few_labels", blobs(M=300), seed=5, labels_per_class=(3,), label_fraction=(0.2,), draws=4)
     outcome = few_labels.run(task)
     sizes = np.bincount(y)
     for row, number in zip(outcome.rows, ([3] * 4, [round(0.2 * size) for size in sizes]), strict=True):
@@ -54,14 +54,16 @@ def test_the_draws_are_those_of_the_probe_after_training() -> None:
 def test_the_headline_follows_from_the_settings_alone(
     per_class: tuple[int, ...], share: tuple[float, ...], headline: str
 ) -> None:
-    outcome = few_labels.run(task_of("few_labels", blobs(), per_class=per_class, share=share, draws=2))
+    outcome = few_labels.run(
+        task_of("few_labels", blobs(), labels_per_class=per_class, label_fraction=share, draws=2)
+    )
     assert outcome.details["headline"] == headline
     assert outcome.top1 == {row["labels"]: row["top1"] for row in outcome.rows}[headline]
     assert f"the headline is {headline}" in outcome.in_words
 
 
 def test_all_labels_are_drawn_once() -> None:
-    task = task_of("few_labels", blobs(), per_class=(5, 1000), share=(0.5, 1.0), draws=3)
+    task = task_of("few_labels", blobs(), labels_per_class=(5, 1000), label_fraction=(0.5, 1.0), draws=3)
     outcome = few_labels.run(task)
     draws = {row["labels"]: (row["draws"], row["images"], row["top1_std"] is None) for row in outcome.rows}
     assert draws["5 per class"] == (3, 20, False)
@@ -76,20 +78,20 @@ def test_at_least_one_label_of_each_class() -> None:
     bank, y, test, y_test = blobs()
     y = torch.where(torch.arange(200) < 3, 9, y)  # a class of three images
     outcome = few_labels.run(
-        task_of("few_labels", (bank, y, test, y_test), per_class=(), share=(0.01,), draws=2)
+        task_of("few_labels", (bank, y, test, y_test), labels_per_class=(), label_fraction=(0.01,), draws=2)
     )
     assert outcome.rows[0]["images"] == 5
 
 
 @pytest.mark.parametrize("share", [0.0, -0.1, 1.1])
 def test_shares_outside_0_to_1_are_refused(share: float) -> None:
-    with pytest.raises(ValueError, match="share"):
-        task_of("few_labels", blobs(), share=(share,))
+    with pytest.raises(ValueError, match="label_fraction"):
+        task_of("few_labels", blobs(), label_fraction=(share,))
 
 
 def test_nothing_to_draw_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"both empty; set few_labels\.per_class=\[1,5,10\]"):
-        task_of("few_labels", blobs(), per_class=(), share=())
+    with pytest.raises(ValueError, match=r"both empty; set few_labels\.labels_per_class=\[1,5,10\]"):
+        task_of("few_labels", blobs(), labels_per_class=(), label_fraction=())
 
 
 def test_features_that_are_not_finite_are_not_scored() -> None:

@@ -73,7 +73,7 @@ def test_all_labels_learn_colours() -> None:
 def test_a_share_of_the_labels_in_several_draws() -> None:
     changes: dict[str, Any] = {"epochs": 2, "batch_size": 8, "draws": 3}
     found = finetune.run(make_task(protocol("finetune_10percent"), TRAIN, TEST, **changes))
-    assert [(row["share"], row["images"], row["draw"]) for row in found.rows] == [
+    assert [(row["label_fraction"], row["images"], row["draw"]) for row in found.rows] == [
         (0.1, 12, d) for d in range(3)
     ]
     tops = [row["top1"] for row in found.rows]

@@ -64,7 +64,7 @@ def test_the_bank_is_never_held(monkeypatch: pytest.MonkeyPatch) -> None:
             most = max(most, sum(ref() is not None for ref in batches[9:]))  # the first 9 are the test set
 
     monkeypatch.setattr(FrozenTask, "stream", watched)
-    knn.run(task_of("knn", blobs(M=1000), extracted=False, chunk=30))
+    knn.run(task_of("knn", blobs(M=1000), extracted=False, chunk_size=30))
     assert len(batches) == 109
     assert most <= 4, "a chunk of the bank at most, and the batch that comes"
 

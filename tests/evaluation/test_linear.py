@@ -115,7 +115,7 @@ def test_the_same_seed_gives_the_same_figures() -> None:
 
 
 def test_a_rate_is_chosen_on_training_images_alone() -> None:
-    changes: dict[str, Any] = {"rates": [1e-9, 0.05], "holdout": 0.2, "epochs": 10, "batch_size": 20}
+    changes: dict[str, Any] = {"lr_candidates": [1e-9, 0.05], "holdout": 0.2, "epochs": 10, "batch_size": 20}
     found = linear.run(make_task(protocol("linear_byol"), TRAIN, TEST, **changes))
     choice = found.details["choice"]
     assert choice["lr"] == found.rows[0]["lr"] == 0.05
@@ -133,7 +133,9 @@ def test_a_class_of_one_image_is_trained_on_while_the_rate_is_chosen() -> None:
     assert labels is not None
     rest = (labels != 0).nonzero().flatten()
     train = TRAIN.select(torch.cat([(labels == 0).nonzero().flatten()[:1], rest]))
-    task = make_task(protocol("linear_byol"), train, TEST, rates=[0.05], holdout=0.2, epochs=1, batch_size=20)
+    task = make_task(
+        protocol("linear_byol"), train, TEST, lr_candidates=[0.05], holdout=0.2, epochs=1, batch_size=20
+    )
     kept, held = linear._parts(task)
     assert train.labels is not None
     assert torch.bincount(train.labels[held], minlength=CLASSES).tolist() == [0, *[2] * (CLASSES - 1)]

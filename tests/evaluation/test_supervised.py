@@ -46,8 +46,8 @@ def test_the_protocols_are_those_of_their_sources(name: str) -> None:
     config = validate(
         LinearConfig if block["kind"] == "linear" else FinetuneConfig, block[block["kind"]], block["kind"]
     )
-    if isinstance(config, LinearConfig) and config.rates:
-        config = replace(config, optimizer=replace(config.optimizer, lr=max(config.rates)))
+    if isinstance(config, LinearConfig) and config.lr_candidates:
+        config = replace(config, optimizer=replace(config.optimizer, lr=max(config.lr_candidates)))
     task = make_task(MOCO, squares(2, 0), squares(2, 1))
     recipe = Recipe(task, config, images=10_000)
     assert (recipe.batch, pytest.approx(recipe.rate), config.epochs) == SOURCES[name]

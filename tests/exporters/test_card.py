@@ -45,7 +45,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 LINEAR = ("linear_cached.epochs=5", "linear_cached.lr=[0.01,0.02,0.04,0.08,0.16,0.32,0.64]")
-FEW = ("few_labels.draws=2", "few_labels.per_class=[2]", "few_labels.share=[]")
+FEW = ("few_labels.draws=2", "few_labels.labels_per_class=[2]", "few_labels.label_fraction=[]")
 
 
 def evaluated(run: Any, weights: Any, *more: Any) -> None:

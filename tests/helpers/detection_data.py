@@ -24,12 +24,12 @@ TINY: dict[str, Any] = {
     "iterations": 60,
     "batch_size": 4,
     "lr": 0.08,  # 0.02 for a batch of 4
-    "warmup": 10,
+    "warmup_iterations": 10,
     "min_size": 96,
     "max_size": 160,
-    "pyramid": 32,
-    "head": 64,
-    "regions": 64,
+    "fpn_channels": 32,
+    "box_head_width": 64,
+    "regions_per_image": 64,
     "workers": 0,
 }
 

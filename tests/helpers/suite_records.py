@@ -61,8 +61,8 @@ def a_suite(rows: Any, **changes: Any) -> Any:
     """A record of those rows."""
     record = {
         "name": "figure2", "title": "With and without stop-gradient", "paper": "SimSiam",
-        "source": "https://arxiv.org/abs/2011.10566", "section": "Figure 2", "asks": "Does it collapse?",
-        "expected": "ImageNet, 100 epochs", "data": "digits", "data_in_words": "1,797 digits", "budget": "quick",
+        "source": "https://arxiv.org/abs/2011.10566", "section": "Figure 2", "question": "Does it collapse?",
+        "paper_setting": "ImageNet, 100 epochs", "data": "digits", "data_in_words": "1,797 digits", "budget": "quick",
         "seeds": (0, 1, 2), "overrides": ("epochs=4",), "base": ("method=simsiam",),
         "columns": ("top1", "knn", "std_ratio", "verdict", "seconds"), "top1": "linear probe on frozen features",
         "protocols": {"knn": "weighted kNN, k=20"}, "claims": (), "figures": (), "switches": (), "pixels": {},

@@ -33,7 +33,7 @@ def a_suite(**changes: Any) -> dict[str, Any]:
         "paper": "None",
         "source": "https://example.org",
         "section": "Table 0",
-        "asks": "Does it run?",
+        "question": "Does it run?",
         "base": TINY,
         "rows": {"one": {"paper": 68.1}, "two": {"overrides": "method.stop_gradient=false"}},
         "claims": ["top1(one) > top1(two)"],

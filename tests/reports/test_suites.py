@@ -50,7 +50,8 @@ def suite(*rows: Any, claims: Any = (), columns: tuple[str, ...] = ("top1", "ver
     """A record with these rows."""
     values = {
         "name": "mine", "title": "Mine", "paper": "P", "source": "https://a.b", "section": "Table 1",
-        "asks": "Does it?", "expected": "", "data": "digits", "data_in_words": "1,437 images", "budget": "quick",
+        "question": "Does it?", "paper_setting": "", "data": "digits", "data_in_words": "1,437 images",
+        "budget": "quick",
         "seeds": (0, 1, 2), "overrides": (), "base": (), "columns": columns, "top1": "linear probe",
         "protocols": {}, "figures": (),
         "switches": (), "pixels": {}, "remarks": (), "command": "ssl-zoo bench suite=mine",

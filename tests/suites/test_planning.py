@@ -43,7 +43,7 @@ def test_later_words_win(rows: Any) -> None:
     found = rows(
         "monitor.every=5",
         base=blocks[0],
-        on={"digits": blocks[1], "cifar10": "monitor.labelled_samples=9"},
+        overrides_by_data={"digits": blocks[1], "cifar10": "monitor.labelled_samples=9"},
         quick={"overrides": blocks[2]},
         full={"overrides": "monitor.labelled_samples=9"},
         rows={"one": {"overrides": "monitor.samples=4 monitor.labelled_samples=4"}},
@@ -79,8 +79,8 @@ def test_times(rows: Any) -> None:
         base="method=simsiam batch_size=24 optimizer.lr=0.3 optimizer.weight_decay=0.001",
         rows={
             "base": {},
-            "less": {"times": factors},
-            "own": {"overrides": "epochs=7", "times": {"epochs": 3}},
+            "less": {"multiply": factors},
+            "own": {"overrides": "epochs=7", "multiply": {"epochs": 3}},
         },
     )
     less = found["less"].config
@@ -93,7 +93,7 @@ def test_times(rows: Any) -> None:
 
 
 def test_a_rows_times_are_of_the_users_value(rows: Any) -> None:
-    found = rows("batch_size=64", rows={"one": {}, "two": {"times": {"batch_size": 2}}})
+    found = rows("batch_size=64", rows={"one": {}, "two": {"multiply": {"batch_size": 2}}})
     assert [row.config.batch_size for row in found.values()] == [64, 128]
 
 
@@ -112,7 +112,7 @@ def test_a_users_word_does_not_undo_a_row(rows: Any) -> None:
 
 
 def test_rows_that_must_agree(rows: Any) -> None:
-    suite = {"equal": ["augment", "epochs"], "base": "", "rows": {"a": {"overrides": "method=simsiam"}}}
+    suite = {"equal_keys": ["augment", "epochs"], "base": "", "rows": {"a": {"overrides": "method=simsiam"}}}
     rows(**suite)
     suite["rows"]["b"] = {"overrides": "method=byol"}
     with pytest.raises(UserError, match="must agree in epochs; received 40 in a, 30 in b; set epochs=VALUE"):
@@ -157,16 +157,16 @@ def test_a_whole_number_stays_one(rows: Any) -> None:
         r"epochs must stay a whole number of 1 or more; 10 times 1/4 is 2\.5; .*\(row 'one' of .*mine\.yaml\)"
     )
     with pytest.raises(UserError, match=message):
-        rows(base="method=simsiam epochs=10", rows={"one": {"times": {"epochs": "1/4"}}})
+        rows(base="method=simsiam epochs=10", rows={"one": {"multiply": {"epochs": "1/4"}}})
     with pytest.raises(UserError, match=r"method\.symmetric' is True"):
-        rows(rows={"one": {"times": {"method.symmetric": 2}}})
+        rows(rows={"one": {"multiply": {"method.symmetric": 2}}})
 
 
 def test_a_budgets_times(rows: Any) -> None:
     """Of each row's own value, on top of what the budget means for the data; the user's value stays as it is."""
     changes = {
-        "quick": {"times": {"epochs": "1/4"}},
-        "rows": {"one": {}, "double": {"times": {"epochs": 2}}},
+        "quick": {"multiply": {"epochs": "1/4"}},
+        "rows": {"one": {}, "double": {"multiply": {"epochs": 2}}},
     }
     long = {**changes, "rows": {"long": {"overrides": "epochs=80"}}}
     assert rows(**long)["long"].config.epochs == 20
@@ -181,7 +181,7 @@ def test_a_budgets_times(rows: Any) -> None:
 def test_another_method_than_the_suites(rows: Any) -> None:
     """The user's comes last, with its own recipe or experiment, and lengths are multiples of those."""
     recipe = compose(["method=moco", "data=digits"])
-    quick = {"times": {"epochs": "1/2"}}
+    quick = {"multiply": {"epochs": "1/2"}}
     digits = rows("method=moco", quick=quick)["one"].config
     assert (digits.method.name, digits.epochs) == ("moco", recipe.epochs // 2)
     experiment = compose(["experiment=cifar10/moco"])
@@ -198,7 +198,7 @@ def test_experiments(rows: Any) -> None:
     overrides = ("data=imagefolder", "data.train=photos")
     assert {row.config.experiment for row in rows(*overrides, **two).values()} == {None}
     on = {"cifar10": "monitor.samples=77", "imagefolder": "monitor.samples=88"}
-    found = rows(*overrides, experiments="cifar10", on=on, **two)
+    found = rows(*overrides, experiments="cifar10", overrides_by_data=on, **two)
     assert [row.config.experiment for row in found.values()] == ["cifar10/simsiam", "cifar10/byol"]
     for row in found.values():
         assert (row.config.data.name, row.config.data.train) == ("imagefolder", "photos")
@@ -220,7 +220,7 @@ def test_the_data_of_a_suite_of_ones_own(rows: Any) -> None:
 
 def test_only_some_rows(rows: Any) -> None:
     changes = {
-        "rows": {"one": {}, "two": {"only": ["cifar10"]}, "three": {"only": ["cifar10", "digits"]}},
+        "rows": {"one": {}, "two": {"only_data": ["cifar10"]}, "three": {"only_data": ["cifar10", "digits"]}},
         "quick": {"rows": ["three", "two"]},
     }
     assert list(rows(budget="full", **changes)) == ["one", "three"]
@@ -228,7 +228,7 @@ def test_only_some_rows(rows: Any) -> None:
     assert list(rows("data=cifar10", budget="full", **changes)) == ["one", "two", "three"]
     assert list(rows(**changes)) == ["three"]
     with pytest.raises(UserError, match="has no row for data=digits; choose other data"):
-        rows(rows={"two": {"only": ["cifar10"]}})
+        rows(rows={"two": {"only_data": ["cifar10"]}})
 
 
 SWITCHES = {

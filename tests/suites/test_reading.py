@@ -72,12 +72,12 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "rows and pairs": ({"pairs": SWITCHES, "claims": None}, "received both; write one of them"),
     "neither": ({"rows": None, "claims": None}, "received neither; write one of them"),
     "tuned by no accuracy": (
-        {"tune": {"key": "optimizer.lr", "times": [1, 2], "metric": "loss"}},
+        {"tune": {"key": "optimizer.lr", "multipliers": [1, 2], "metric": "loss"}},
         "tune.metric is an accuracy that training measures, one of top1, linear, knn; received 'loss'",
     ),
     "what is tuned": (
-        {"tune": {"key": "optimizer.lrr", "times": [1, 2]}},
-        "times multiplies numbers; 'optimizer.lrr' is None",
+        {"tune": {"key": "optimizer.lrr", "multipliers": [1, 2]}},
+        "multiply takes keys with numbers; 'optimizer.lrr' is None",
     ),
     "a row's words": (
         a_row(overrides="method.stop_gradint=false"),
@@ -85,15 +85,18 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a row's number": (a_row(overrides="epochs=0"), "epochs must be at least 1; received 0"),
     "a factor": (
-        a_row(times={"epochs": "1/0"}),
-        "times takes a number or a fraction, for instance 1/8; received '1/0' for epochs",
+        a_row(multiply={"epochs": "1/0"}),
+        "multiply takes a number or a fraction, for instance 1/8; received '1/0' for epochs",
     ),
     "a part of an epoch": (
-        a_row(times={"epochs": "1/3"}),
+        a_row(multiply={"epochs": "1/3"}),
         "epochs must stay a whole number of 1 or more; 1 times 1/3 is 0.333333; set another epochs (row 'two' of ",
     ),
-    "a factor of a word": (a_row(times={"method.name": 2}), "times multiplies numbers; 'method.name' is 'simsiam'"),
-    "no row for the data": ({"rows": {"one": {"only": ["cifar10"]}}, "claims": None}, "no row for data=digits"),
+    "a factor of a word": (
+        a_row(multiply={"method.name": 2}),
+        "multiply takes keys with numbers; 'method.name' is 'simsiam'",
+    ),
+    "no row for the data": ({"rows": {"one": {"only_data": ["cifar10"]}}, "claims": None}, "no row for data=digits"),
 }  # fmt: skip
 
 
@@ -228,7 +231,7 @@ def test_keys_are_text(tmp_path: Path) -> None:
         )
     suite = read_suite(str(file))
     assert suite.config.section == "2020-11-20"
-    assert suite.config.on == {"digits": "epochs=2"}
+    assert suite.config.overrides_by_data == {"digits": "epochs=2"}
     assert list(suite.rows) == ["no", "0.10", "1e3", "2020-11-20"]
 
 

@@ -179,7 +179,7 @@ def test_a_suite_quotes_its_paper(name: str) -> None:
     suite = suite_of(name)  # its claims are read too
     quoted = {row: config.paper for row, config in suite.rows.items() if config.paper is not None}
     assert quoted == FIGURES[name]
-    texts = [suite.config.expected, *suite.config.remarks, *(row.note for row in suite.rows.values())]
+    texts = [suite.config.paper_setting, *suite.config.remarks, *(row.note for row in suite.rows.values())]
     decimals = {found for text in texts for found in re.findall(r"\d+\.\d+", text)}
     assert decimals <= IN_TEXT.get(name, set()) | SETTINGS
     header = suite.file.read_text().partition("title:")[0]
@@ -193,7 +193,9 @@ def test_a_suite_quotes_its_paper(name: str) -> None:
 def test_rows_compose_and_differ(name: str, data: str) -> None:
     found = rows(name, data, "full")
     expected = {
-        row for row, config in suite_of(name).rows.items() if config.only is None or data in config.only
+        row
+        for row, config in suite_of(name).rows.items()
+        if config.only_data is None or data in config.only_data
     }
     assert set(found) == expected
     assert {row.config.data.name for row in found.values()} == {data}

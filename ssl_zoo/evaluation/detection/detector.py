@@ -50,10 +50,11 @@ def plan_stages(backbone: nn.Module, title: str, config: DetectionConfig) -> tup
         UserError: it can't; see also `find_stages`.
     """
     stages = find_stages(backbone, title)
-    if config.freeze > len(stages):
+    if config.frozen_stages > len(stages):
         raise UserError(
-            f"detection.freeze counts the stages of the backbone from its input; received {config.freeze}, and "
-            f"'{title}' has {len(stages)}; set detection.freeze={len(stages)} or lower"
+            "detection.frozen_stages counts the stages of the backbone from its input; received "
+            f"{config.frozen_stages}, and "
+            f"'{title}' has {len(stages)}; set detection.frozen_stages={len(stages)} or lower"
         )
     shorter, largest = min(config.train_sizes or (config.min_size,)), max(stage.stride for stage in stages)
     if config.batch_size == 1 and shorter <= largest:
@@ -99,7 +100,7 @@ def build_detector(
     body = copy.deepcopy(backbone).requires_grad_(True)
     own = [*body.parameters(), *body.buffers()]
     groups = modules_by_stage(body, stages)
-    frozen = tuple(module for group in groups[: config.freeze] for module in group)
+    frozen = tuple(module for group in groups[: config.frozen_stages] for module in group)
     for module in frozen:
         for parameter in module.parameters(recurse=False):
             parameter.requires_grad_(False)
@@ -133,13 +134,13 @@ def _on_pyramid(
     chosen = usable_stages(stages)
     strides = (*(stage.stride for stage in chosen), 2 * chosen[-1].stride)  # the last: LastLevelMaxPool
     names = [str(i) for i in range(len(chosen))]
-    width = config.pyramid
+    width = config.fpn_channels
     parts: dict[str, Any] = {
         "rpn_anchor_generator": AnchorGenerator(tuple((8 * s,) for s in strides), (ASPECTS,) * len(strides)),
         "box_roi_pool": MultiScaleRoIAlign(names, output_size=7, sampling_ratio=2),
-        "box_head": TwoMLPHead(width * 7 * 7, config.head),
-        "box_predictor": FastRCNNPredictor(config.head, labels),
-        "box_batch_size_per_image": config.regions,
+        "box_head": TwoMLPHead(width * 7 * 7, config.box_head_width),
+        "box_predictor": FastRCNNPredictor(config.box_head_width, labels),
+        "box_batch_size_per_image": config.regions_per_image,
     }
     if config.masks:
         parts["mask_roi_pool"] = MultiScaleRoIAlign(names, output_size=14, sampling_ratio=2)
@@ -174,5 +175,5 @@ def _on_one_map(
         box_head=nn.Identity(),  # large one, until the next line
         **sizes,
     )
-    model.roi_heads = Res5Heads(res5, last.channels, labels, stride, config.masks, config.regions)
+    model.roi_heads = Res5Heads(res5, last.channels, labels, stride, config.masks, config.regions_per_image)
     return model, (stride,)

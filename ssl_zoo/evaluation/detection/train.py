@@ -43,7 +43,7 @@ def rate(config: DetectionConfig, iteration: int) -> float:
     """
     value = config.lr * config.batch_size / 16
     if iteration < config.warmup:
-        value *= WARMUP_START + (1 - WARMUP_START) * iteration / config.warmup
+        value *= WARMUP_START + (1 - WARMUP_START) * iteration / config.warmup_iterations
     passed = sum(iteration >= round(share * config.iterations) for share in config.milestones)
     return value * 0.1**passed
 
@@ -89,7 +89,7 @@ def train_detector(
         if losses[-1] - losses[-1] != 0:
             raise UserError(
                 f"a detector's loss must be finite; at iteration {iteration + 1} of {config.iterations} it is "
-                f"{losses[-1]}; lower detection.lr, received {config.lr}, or raise detection.warmup"
+                f"{losses[-1]}; lower detection.lr, received {config.lr}, or raise detection.warmup_iterations"
             )
         optimizer.zero_grad()
         scaled: Tensor = scaler.scale(loss)

@@ -158,7 +158,7 @@ def _score(test: Collection, found: list[Found], config: DetectionConfig) -> lis
 def _in_words(config: DetectionConfig, test: Collection, metric: str) -> str:
     kind = "Mask R-CNN" if config.masks else "Faster R-CNN"
     neck = "a feature pyramid" if config.neck == "fpn" else "C4"
-    kept = f", its first {config.freeze} stages frozen" if config.freeze else ""
+    kept = f", its first {config.frozen_stages} stages frozen" if config.frozen_stages else ""
     how = {"voc07": "VOC's 11-point metric", "coco": "COCO's metric"}[metric]
     return (
         f"{kind} with {neck} (torchvision), fine-tuned{kept} for {config.iterations} iterations of {config.batch_size} "
@@ -174,7 +174,7 @@ def _details(task: Task, detector: Detector, training: Training) -> dict[str, An
         "masks": config.masks,
         "neck": config.neck,
         "strides": list(detector.strides),
-        "frozen_stages": config.freeze,
+        "frozen_stages": config.frozen_stages,
         "batchnorm": "of the backbone: statistics of the whole batch on one device, running ones in the test",
         "backbone_weights_behind_the_last_map": detector.unused,
         "iterations": config.iterations,

@@ -48,8 +48,8 @@ def run(task: Task) -> Outcome:
     settings, seed, data = task.config.few_labels, task.config.seed, task.features
     amounts = list(
         dict.fromkeys(
-            [_Amount(number, None) for number in settings.per_class]
-            + [_Amount(None, share) for share in settings.share]
+            [_Amount(number, None) for number in settings.labels_per_class]
+            + [_Amount(None, share) for share in settings.label_fraction]
         )
     )
     labels = data.bank_labels.cpu().numpy()

@@ -35,7 +35,7 @@ def run(task: Task) -> Outcome:
     config = task.config.finetune
     bank, test = task.labelled_splits()
     assert bank.labels is not None
-    number, seed = at_least_one(config.share), task.config.seed
+    number, seed = at_least_one(config.label_fraction), task.config.seed
     picks = [
         sample_classes(bank.labels, number, keyed_order(seed, "picks", draw)).sort().values
         for draw in range(config.draws)
@@ -54,12 +54,18 @@ def run(task: Task) -> Outcome:
     top1 = statistics.fmean(found) if not diverged else None
     std = statistics.stdev(found) if not diverged and len(found) > 1 else None
     labels = (
-        "all labels" if config.share == 1 else f"{100 * config.share:g} % of each class's labels, at least 1"
+        "all labels"
+        if config.label_fraction == 1
+        else f"{100 * config.label_fraction:g} % of each class's labels, at least 1"
     )
-    over = "seeds" if config.share == 1 else "draws of the labels"
+    over = "seeds" if config.label_fraction == 1 else "draws of the labels"
     phrases = [
         f"backbone and classifier fine-tuned on {labels}, BN in training mode; {recipe.in_words()}"
-        + ("" if config.head_lr == 1 else f", the classifier's rate {config.head_lr:g} times the backbone's")
+        + (
+            ""
+            if config.head_lr_multiplier == 1
+            else f", the classifier's rate {config.head_lr_multiplier:g} times the backbone's"
+        )
         + (f"; mean over {config.draws} {over}" if config.draws > 1 else "")
     ]
     if diverged:
@@ -76,12 +82,12 @@ def _one(
     assert task.data is not None
     seed = draw_seed(task.config.seed, draw)
     model = Classifier(task, len(task.data.classes or ()), seed, frozen=False)
-    multipliers = [(model.heads, config.head_lr)]
+    multipliers = [(model.heads, config.head_lr_multiplier)]
     fitted = fit(recipe, model, train, seed, multipliers=multipliers, title=title)
     reached = score(task, model, test)[0]
     top1, top5 = (None, None) if fitted.diverged() else reached
     row = {
-        "share": config.share,
+        "label_fraction": config.label_fraction,
         "images": len(train),
         "draw": draw,
         "batch": recipe.batch,

@@ -42,7 +42,7 @@ def run(task: Task) -> Outcome:
     settings, counts = task.config.knn, _neighbour_counts(task)
     temperatures = tuple(dict.fromkeys(settings.temperature))
     test, test_labels = _test(task)
-    neighbours = Neighbours(test, max(counts), settings.chunk)
+    neighbours = Neighbours(test, max(counts), settings.chunk_size)
     for features, labels in _bank(task):
         neighbours.add(features, labels)
     rows = []

@@ -3,7 +3,7 @@
 The backbone stays in evaluation mode, its BN statistics as they are, as FAIR's code demands: statistics that
 follow the labelled images would be a part of the model that has changed. The accuracy is that of the last epoch.
 
-With `rates` the base rate is chosen as BYOL's is, on training images that are held out: one classifier per rate,
+With `lr_candidates` the base rate is chosen as BYOL's is, on held-out training images: one classifier per rate,
 all on the same features, then the best rate's recipe from the beginning on all training images.
 
 - [0] SimSiam's main_lincls.py, https://github.com/facebookresearch/simsiam
@@ -35,7 +35,7 @@ def check(task: Task) -> None:
         UserError: no labels, no test images, fewer than two classes, or no class of which an image can be held out.
     """
     task.labelled_splits()
-    if task.config.linear.rates:
+    if task.config.linear.lr_candidates:
         task.check_holdout()
 
 
@@ -45,7 +45,7 @@ def run(task: Task) -> Outcome:
     bank, test = task.labelled_splits()
     assert task.data is not None
     classes = len(task.data.classes or ())
-    choice = _choose(task, classes) if config.rates else None
+    choice = _choose(task, classes) if config.lr_candidates else None
     if choice is not None:
         config = _with_rate(config, choice["lr"])
     recipe = Recipe(task, config, len(bank))
@@ -56,7 +56,7 @@ def run(task: Task) -> Outcome:
     first, last = fitted.first_and_last
     phrases = [f"linear classifier on the frozen backbone, BN statistics frozen too; {recipe.in_words()}"]
     if choice is not None:
-        tried = ", ".join(f"{rate:g}" for rate in task.config.linear.rates)
+        tried = ", ".join(f"{rate:g}" for rate in task.config.linear.lr_candidates)
         phrases.append(
             f"base rate chosen of {tried} on {choice['held_out']} training images held out, then trained on all"
         )
@@ -94,10 +94,10 @@ def _choose(task: Task, classes: int) -> dict[str, Any]:
     config, seed = task.config.linear, draw_seed(task.config.seed, 1)
     bank, _ = task.labelled_splits()
     rest, held = _parts(task)
-    base = config.rates[0]
+    base = config.lr_candidates[0]
     recipe = Recipe(task, _with_rate(config, base), len(rest))
-    model = Classifier(task, classes, seed, heads=len(config.rates), frozen=True)
-    multipliers = [(head, rate / base) for head, rate in zip(model.heads, config.rates, strict=True)]
+    model = Classifier(task, classes, seed, heads=len(config.lr_candidates), frozen=True)
+    multipliers = [(head, rate / base) for head, rate in zip(model.heads, config.lr_candidates, strict=True)]
     fitted = fit(
         recipe, model, bank.select(rest), seed, multipliers=multipliers, title="choice of the rate, "
     )
@@ -107,5 +107,7 @@ def _choose(task: Task, classes: int) -> dict[str, Any]:
     ]
     values = [-1.0 if top1 is None else top1 for top1 in found]
     best = values.index(max(values))
-    tried = [{"lr": rate, "held_out_top1": top1} for rate, top1 in zip(config.rates, found, strict=True)]
-    return {"lr": config.rates[best], "held_out": len(held), "tried": tried}
+    tried = [
+        {"lr": rate, "held_out_top1": top1} for rate, top1 in zip(config.lr_candidates, found, strict=True)
+    ]
+    return {"lr": config.lr_candidates[best], "held_out": len(held), "tried": tried}

@@ -111,8 +111,8 @@ def test_models_without_maps_are_refused(name: str) -> None:
 def test_what_a_backbone_cannot_carry_is_refused() -> None:
     with pytest.raises(UserError, match=r"is no ResNet; set detection\.neck=fpn"):
         build(backbone("test_convnext"), neck="c4")
-    with pytest.raises(UserError, match=r"set detection\.freeze=4 or lower"):
-        build(backbone("test_convnext"), freeze=5)
+    with pytest.raises(UserError, match=r"set detection\.frozen_stages=4 or lower"):
+        build(backbone("test_convnext"), frozen_stages=5)
     with pytest.raises(UserError, match=r"one image of 32 pixels has one on the map of stride 32"):
         build(backbone("test_resnet"), batch_size=1, train_sizes=(64, 32))
 
@@ -124,7 +124,14 @@ def test_what_is_frozen_stays_and_the_rest_changes(images: Collection, neck: str
         if isinstance(module, nn.BatchNorm2d):  # a branch that starts at 0 would have gradients of 0
             nn.init.ones_(module.weight)
     before = copy.deepcopy(model.state_dict())
-    changes = {"neck": neck, "freeze": freeze, "iterations": 3, "batch_size": 2, "warmup": 0, "regions": 8}
+    changes = {
+        "neck": neck,
+        "frozen_stages": freeze,
+        "iterations": 3,
+        "batch_size": 2,
+        "warmup_iterations": 0,
+        "regions_per_image": 8,
+    }
     changes |= {"masks": neck == "c4", "min_size": 64}
     detector = build(model, **changes)
     config = config_of(**changes)
@@ -140,7 +147,9 @@ def test_what_is_frozen_stays_and_the_rest_changes(images: Collection, neck: str
 
 
 def test_rate_by_hand() -> None:
-    config = config_of(iterations=24000, batch_size=8, lr=0.02, warmup=100, milestones=(0.75, 0.9167))
+    config = config_of(
+        iterations=24000, batch_size=8, lr=0.02, warmup_iterations=100, milestones=(0.75, 0.9167)
+    )
     expected = {0: 1e-5, 50: 0.01 * 0.5005, 100: 0.01, 17999: 0.01, 18000: 1e-3, 22000: 1e-3, 22001: 1e-4}
     assert {i: rate(config, i) for i in expected} == pytest.approx(expected)
 
@@ -220,7 +229,7 @@ def test_boxes_are_computed_in_float32() -> None:
 
 def test_images_are_normalised_and_resized_as_the_settings_say(images: Collection) -> None:
     changes = {"min_size": 128, "max_size": 400, "train_sizes": (64, 96), "iterations": 8}
-    changes |= {"batch_size": 1, "regions": 4}
+    changes |= {"batch_size": 1, "regions_per_image": 4}
     detector = build(backbone("test_resnet"), **changes)
     seen: list[torch.Tensor] = []
     detector.model.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))

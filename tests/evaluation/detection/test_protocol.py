@@ -80,7 +80,13 @@ def test_thirty_iterations_find_shapes_that_none_does_not(voc: Path) -> None:
 
 def test_mask_rcnn_on_c4_runs_twice_alike(coco: Path) -> None:
     config = config_of(
-        **coco_words(coco), masks=True, neck="c4", iterations=2, min_size=64, regions=16, freeze=1
+        **coco_words(coco),
+        masks=True,
+        neck="c4",
+        iterations=2,
+        min_size=64,
+        regions_per_image=16,
+        frozen_stages=1,
     )
     first, again = (checked_run(task_of(config, backbone(), seed=4)) for _ in range(2))
     assert first.rows == again.rows
@@ -98,7 +104,13 @@ def test_mask_rcnn_on_c4_runs_twice_alike(coco: Path) -> None:
 
 
 def test_masks_on_a_pyramid_with_several_sizes(coco: Path) -> None:
-    overrides = {**coco_words(coco), "masks": True, "train_sizes": [64, 80], "iterations": 2, "regions": 8}
+    overrides = {
+        **coco_words(coco),
+        "masks": True,
+        "train_sizes": [64, 80],
+        "iterations": 2,
+        "regions_per_image": 8,
+    }
     outcome = checked_run(task_of(config_of(**overrides)))
     assert math.isfinite(outcome.details["loss_end"])
     assert row(outcome, "coco", "masks")["AP"] >= 0
@@ -170,9 +182,21 @@ def test_a_missing_pycocotools_is_said(voc: Path, monkeypatch: pytest.MonkeyPatc
 
 # The settings of MoCo's detectron2 configurations and of its paper.
 PUBLISHED = {
-    "detection_voc": {"iterations": 24000, "warmup": 100, "train_sizes": tuple(range(480, 801, 32))},
-    "detection_voc07": {"iterations": 9000, "warmup": 100, "train_sizes": tuple(range(480, 801, 32))},
-    "detection_coco": {"iterations": 90000, "warmup": 1000, "train_sizes": tuple(range(640, 801, 32))},
+    "detection_voc": {
+        "iterations": 24000,
+        "warmup_iterations": 100,
+        "train_sizes": tuple(range(480, 801, 32)),
+    },
+    "detection_voc07": {
+        "iterations": 9000,
+        "warmup_iterations": 100,
+        "train_sizes": tuple(range(480, 801, 32)),
+    },
+    "detection_coco": {
+        "iterations": 90000,
+        "warmup_iterations": 1000,
+        "train_sizes": tuple(range(640, 801, 32)),
+    },
 }
 STEPS = {"detection_voc": (18000, 22000), "detection_voc07": (6750, 8250), "detection_coco": (60000, 80000)}
 
@@ -187,6 +211,6 @@ def test_protocols_have_the_published_settings(name: str) -> None:
         assert getattr(config, key) == value, key
     steps = tuple(round(share * config.iterations) for share in config.milestones)
     assert steps == pytest.approx(STEPS[name], abs=5)
-    assert (config.batch_size, config.lr, config.weight_decay, config.freeze) == (16, 0.02, 1e-4, 0)
-    assert (config.neck, config.min_size, config.max_size, config.regions) == ("c4", 800, 1333, 512)
+    assert (config.batch_size, config.lr, config.weight_decay, config.frozen_stages) == (16, 0.02, 1e-4, 0)
+    assert (config.neck, config.min_size, config.max_size, config.regions_per_image) == ("c4", 800, 1333, 512)
     assert config.masks == (config.format == "coco") == (name == "detection_coco")
