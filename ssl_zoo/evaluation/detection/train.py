@@ -42,7 +42,7 @@ def rate(config: DetectionConfig, iteration: int) -> float:
     milestone passed.
     """
     value = config.lr * config.batch_size / 16
-    if iteration < config.warmup:
+    if iteration < config.warmup_iterations:
         value *= WARMUP_START + (1 - WARMUP_START) * iteration / config.warmup_iterations
     passed = sum(iteration >= round(share * config.iterations) for share in config.milestones)
     return value * 0.1**passed
