@@ -18,7 +18,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ssl_zoo.suites.record import RECORD, SuiteRecord, place_of, read
+from ssl_zoo.suites.record import RECORD, SuiteRecord, read, run_dir
 
 COLOURS = 128
 MARKS = {"holds": "✓", "fails": "✕", "undecided": "?"}
@@ -40,7 +40,7 @@ def main() -> None:
     for folder in folders:
         record = read(folder)
         records[record.name] = record
-        runs |= {place_of(run, folder).resolve() for row in record.rows for run in row.runs}
+        runs |= {run_dir(run, folder).resolve() for row in record.rows for run in row.runs}
         _copy(folder, options.out / record.name)
     options.out.with_suffix(".md").write_text(_page(records, len(runs), options))
 

@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from ssl_zoo.exporters.run import export
     from ssl_zoo.method import LossOutput, Method
     from ssl_zoo.parts.schedule import Progress
+    from ssl_zoo.reports.bench import bench
     from ssl_zoo.reports.verb import report
     from ssl_zoo.runs.result import Result
     from ssl_zoo.runs.saved_run import SavedRun, open_run
-    from ssl_zoo.suites.run import bench
     from ssl_zoo.training.run import run, train
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "bench": "suites.run",
+    "bench": "reports.bench",
     "compose": "config.compose",
     "gather": "distributed",
     "embed": "embedding.run",

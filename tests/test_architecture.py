@@ -25,12 +25,6 @@ LAZY = {
     "ssl_zoo/evaluation/run.py": "seams",
     "ssl_zoo/exporters/run.py": "seams",
     "ssl_zoo/files/records.py": "oneofeach",
-    "ssl_zoo/reports/suites_verb.py": "reports",
-    "ssl_zoo/reports/verb.py": "reports",
-    "ssl_zoo/suites/evaluations.py": "reports",
-    "ssl_zoo/suites/files.py": "reports",
-    "ssl_zoo/suites/run.py": "reports",
-    "ssl_zoo/suites/trial.py": "reports",
 }
 
 

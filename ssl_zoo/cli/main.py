@@ -72,7 +72,7 @@ def _bench(overrides: Sequence[str]) -> None:
     from ssl_zoo.suites.options import read_overrides
 
     read_overrides(overrides)
-    from ssl_zoo.suites.run import bench
+    from ssl_zoo.reports.bench import bench
 
     bench(overrides)
 

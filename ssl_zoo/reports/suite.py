@@ -55,7 +55,7 @@ def page_of(record: SuiteRecord, folder: Path) -> Page:
         badge=tally(record),
         facts=_facts(record),
         sections=[section for section in sections if section is not None],
-        foot=f"ssl-zoo bench suite={record.name}, {record.made}. This page needs no network and no other file.",
+        foot=f"ssl-zoo bench suite={record.name}, {record.date}. This page needs no network and no other file.",
     )
 
 

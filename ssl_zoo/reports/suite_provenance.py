@@ -63,7 +63,7 @@ def protocol(record: SuiteRecord) -> Section:
         f"all rows   {' '.join(record.base) or '(the defaults)'}",
         f"you added  {' '.join(record.overrides) or '(nothing)'}",
         f"machine    {record.machine}",
-        f"made       {record.made}",
+        f"date       {record.date}",
         f"commit     {', '.join(record.commits) or '(not known)'}",
         f"versions   {', '.join(f'{name} {version}' for name, version in record.versions.items())}",
     ]

@@ -16,6 +16,8 @@ from ssl_zoo.pages.markdown import markdown
 from ssl_zoo.reports.folder import RECORD as REPORT
 from ssl_zoo.reports.folder import choose_folder, write
 from ssl_zoo.reports.options import ReportConfig
+from ssl_zoo.reports.suite import write_report
+from ssl_zoo.reports.suites import page_of
 from ssl_zoo.reports.suites_files import as_csv, as_values
 from ssl_zoo.suites.compare import compare
 from ssl_zoo.suites.diff import Opened, labels, shared_rows
@@ -74,8 +76,6 @@ def _again(record: SuiteRecord, folder: Path, out: str | None) -> Path:
             f"the report of one suite is written into its own folder; received out={out}; leave out= away"
         )
     check_writable(folder, "a report needs a folder that can be written", "copy the suite elsewhere")
-    from ssl_zoo.reports.suite import write_report
-
     write_report(record, folder)
     return folder
 
@@ -91,8 +91,6 @@ def _compared(suites: Sequence[Opened], config: ReportConfig, say: Callable[[str
             "in common"
         )
     folder = _choose(suites, config.out)
-    from ssl_zoo.reports.suites import page_of
-
     moves = compare(suites)
     page = page_of(suites, moves, shlex.join(["ssl-zoo", "report", *config.run]))
     say(page.lead)

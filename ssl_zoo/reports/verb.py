@@ -9,6 +9,9 @@ from typing import Any
 from ssl_zoo.errors import UserError
 from ssl_zoo.reports.folder import choose_folder, write
 from ssl_zoo.reports.options import read_overrides
+from ssl_zoo.reports.run import page_of
+from ssl_zoo.reports.runs import comparison_of
+from ssl_zoo.reports.suites_verb import report_suites
 from ssl_zoo.runs.saved_run import SavedRun, open_run
 from ssl_zoo.suites.record import RECORD
 from ssl_zoo.terminal.console import Console
@@ -37,20 +40,14 @@ def report(overrides: Sequence[str], silent: bool = False) -> Path:
 
     config, about_data = read_overrides(overrides)
     if _are_suites(config.run):
-        from ssl_zoo.reports.suites_verb import report_suites
-
         return report_suites(config, about_data, say)
     runs = [open_run(name) for name in config.run]
     _check_twice(config.run, runs)
     folder = choose_folder(config.out, runs)
     record: dict[str, Any] = {}
     if len(runs) == 1:
-        from ssl_zoo.reports.run import page_of
-
         page = page_of(runs[0], config, about_data, say)
     else:
-        from ssl_zoo.reports.runs import comparison_of
-
         page, record = comparison_of(runs, config, about_data, say)
         say(page.lead)
     write(folder, page.contents(), {"title": page.title, **record}, runs)

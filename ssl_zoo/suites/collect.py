@@ -1,4 +1,4 @@
-"""From the folders of runs to the record of a suite."""
+"""Reads the run directories of a suite into its record."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any
 from ssl_zoo.config.compose import read_override, written
 from ssl_zoo.runs.environment import versions
 from ssl_zoo.runs.run_files import environment, read_record
-from ssl_zoo.suites.judge import judge
-from ssl_zoo.suites.plan import Job, Planner, Row
+from ssl_zoo.suites.judge import judge_claim
+from ssl_zoo.suites.plan import Planner, Row
 from ssl_zoo.suites.read import Suite, pair_of
-from ssl_zoo.suites.record import METRICS, RowRecord, RunRecord, SuiteRecord, place_of
-from ssl_zoo.suites.trial import COST, evaluation_of
+from ssl_zoo.suites.record import METRICS, RowRecord, RunRecord, SuiteRecord, run_dir
+from ssl_zoo.suites.trial import COST, Trial, evaluation_of
 
 __all__ = ["collect", "run_record"]
 
@@ -38,42 +38,42 @@ KEYS = {
 }
 
 
-def run_record(job: Job, rows: Path, folder: Path, error: str | None = None) -> RunRecord:
-    """What a job's folder holds.
+def run_record(trial: Trial, rows: Path, folder: Path, error: str | None = None) -> RunRecord:
+    """Reads the run directory of a trial.
 
     Args:
-        job: the job.
-        rows: where the runs are.
+        trial: the trial.
+        rows: the folder of the run directories.
         folder: the suite's, to which paths are relative.
         error: the message of a run that failed.
     """
-    place = rows / job.name
-    result = read_record(place / "result.json")
+    directory = rows / trial.name
+    result = read_record(directory / "result.json")
     base: dict[str, Any] = {
-        "seed": job.config.seed,
-        "folder": os.path.relpath(place, folder),
-        "config_hash": job.hash,
-        "command": job.command,
+        "seed": trial.config.seed,
+        "folder": os.path.relpath(directory, folder),
+        "config_hash": trial.hash,
+        "command": trial.command,
     }
-    words_of = {_protocol(overrides): overrides for overrides in job.evaluations}
-    evaluated = {name: evaluation_of(place, overrides) for name, overrides in words_of.items()}
+    overrides_of = {_protocol(overrides): overrides for overrides in trial.evaluations}
+    evaluated = {name: evaluation_of(directory, overrides) for name, overrides in overrides_of.items()}
     if result is None or None in evaluated.values():
         return RunRecord(**base, error=error)
     values = {name: result.get(key) for name, key in KEYS.items()}
     values["untrained_top1"] = result["baselines"].get("random_encoder_linear_top1")
-    values |= _cost(job, result, read_record(place / COST) or {}, evaluated.values())
+    values |= _cost(trial, result, read_record(directory / COST) or {}, evaluated.values())
     verdict = str(result["verdict"])
     for name, record in evaluated.items():
         assert record is not None
         values[name] = record["top1"]
-        if job.weights == "random":
-            train = shlex.join(["ssl-zoo", "train", *job.overrides, written("run_dir", str(place))])
-            evaluate = shlex.join(["ssl-zoo", "eval", written("run", str(place)), *words_of[name]])
+        if trial.weights == "random":
+            train = shlex.join(["ssl-zoo", "train", *trial.overrides, written("run_dir", str(directory))])
+            evaluate = shlex.join(["ssl-zoo", "eval", written("run", str(directory)), *overrides_of[name]])
             base["command"] = f"{train} && {evaluate}"
     values["top1"] = values[next(iter(evaluated))] if evaluated else values["linear"]
     if evaluated:
         del values["untrained_top1"]
-    if job.weights == "random":
+    if trial.weights == "random":
         values = {name: values[name] for name in ("top1", *evaluated)}
         verdict = "untrained"
     known = {name: float(value) for name, value in values.items() if value is not None}
@@ -87,12 +87,12 @@ def _protocol(overrides: Sequence[str]) -> str:
 
 
 def _cost(
-    job: Job,
+    trial: Trial,
     result: Mapping[str, Any],
     cost: Mapping[str, Any],
     evaluated: Iterable[Mapping[str, Any] | None],
 ) -> dict[str, Any]:
-    images = result["steps"] * job.config.batch_size * job.config.trainer.accumulate
+    images = result["steps"] * trial.config.batch_size * trial.config.trainer.accumulate
     passes = cost.get("passes_per_image")
     return {
         "images_seen": images,
@@ -106,7 +106,7 @@ def collect(
     suite: Suite,
     planner: Planner,
     rows: Sequence[Row],
-    jobs: Mapping[str, Sequence[Job]],
+    trials: Mapping[str, Sequence[Trial]],
     runs: Path,
     folder: Path,
     errors: Mapping[str, str],
@@ -119,12 +119,12 @@ def collect(
 
     Args:
         suite: the suite.
-        planner: that composed it.
+        planner: composed its rows.
         rows: composed.
-        jobs: of each row, by its name.
-        runs: where the runs are.
+        trials: of each row, by its name.
+        runs: the folder of the run directories.
         folder: of the suite's report.
-        errors: messages of failed runs, by the jobs' names.
+        errors: messages of failed trials, by name.
         command: as typed.
         tuned: the value that was chosen for each row.
         remarks: besides the suite's own.
@@ -134,20 +134,20 @@ def collect(
     )
     if other_method:
         remarks = (*remarks, "The method was changed by hand, so the paper's figures are left out.")
-    found: dict[str, RowRecord] = {}
+    row_records: dict[str, RowRecord] = {}
     first: dict[tuple[str, str], str] = {}
     for row in rows:
-        records = [run_record(job, runs, folder, errors.get(job.name)) for job in jobs[row.name]]
+        records = [run_record(trial, runs, folder, errors.get(trial.name)) for trial in trials[row.name]]
         if tuned is not None and row.name in tuned:
             records = [
-                dataclasses.replace(one, values={**one.values, "tuned": tuned[row.name]})
-                if one.finished
-                else one
-                for one in records
+                dataclasses.replace(run, values={**run.values, "tuned": tuned[row.name]})
+                if run.finished
+                else run
+                for run in records
             ]
-        key = (jobs[row.name][0].hash, row.source.weights)
+        key = (trials[row.name][0].hash, row.source.weights)
         same = first.setdefault(key, row.name)
-        found[row.name] = RowRecord(
+        row_records[row.name] = RowRecord(
             name=row.name,
             overrides=row.own,
             runs=tuple(records),
@@ -155,8 +155,8 @@ def collect(
             note=row.source.note,
             same_as=None if same == row.name else same,
         )
-    config, some = suite.config, _first_result(found, folder)
-    top1, protocols, pixels = _accuracies(jobs, runs, some)
+    config, result = suite.config, _first_result(row_records, folder)
+    top1, protocols, pixels = _accuracies(trials, runs, result)
     return SuiteRecord(
         name=suite.name,
         title=config.title,
@@ -168,28 +168,28 @@ def collect(
         data=planner.data,
         data_in_words=_data_in_words(rows[0]),
         budget=planner.budget,
-        seeds=tuple(job.config.seed for job in jobs[rows[0].name]),
+        seeds=tuple(trial.config.seed for trial in trials[rows[0].name]),
         overrides=tuple(planner.overrides),
         base=tuple(planner.base),
-        columns=_columns(config.columns, next(iter(jobs.values()))[0]),
+        columns=_columns(config.columns, next(iter(trials.values()))[0]),
         top1=top1,
         protocols=protocols,
-        rows=tuple(found.values()),
-        claims=tuple(judge(claim, found) for claim in suite.claims_on(planner.data)),
+        rows=tuple(row_records.values()),
+        claims=tuple(judge_claim(claim, row_records) for claim in suite.claims_on(planner.data)),
         figures=tuple(dataclasses.asdict(figure) for figure in config.figures),
         switches=_switches(suite, rows),
         pixels=pixels,
         remarks=(*config.remarks, *remarks),
         command=shlex.join(["ssl-zoo", "bench", *command]),
         versions=versions(),
-        machine=_machine(found, folder),
-        made=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
+        machine=_machine(row_records, folder),
+        date=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
     )
 
 
-def _columns(listed: Sequence[str], job: Job) -> tuple[str, ...]:
+def _columns(listed: Sequence[str], trial: Trial) -> tuple[str, ...]:
     """The suite's columns, where other protocols were asked for with theirs in place of its own."""
-    evaluated = [_protocol(overrides) for overrides in job.evaluations]
+    evaluated = [_protocol(overrides) for overrides in trial.evaluations]
     kept = [name for name in listed if name in METRICS or name == "verdict" or name in evaluated]
     return (*(name for name in evaluated if name not in kept), *kept)
 
@@ -198,14 +198,14 @@ def _first_result(rows: Mapping[str, RowRecord], folder: Path) -> dict[str, Any]
     for row in rows.values():
         for run in row.runs:
             if run.finished:
-                return read_record(place_of(run, folder) / "result.json") or {}
+                return read_record(run_dir(run, folder) / "result.json") or {}
     return {}
 
 
 def _accuracies(
-    jobs: Mapping[str, Sequence[Job]], runs: Path, result: Mapping[str, Any]
+    trials: Mapping[str, Sequence[Trial]], runs: Path, result: Mapping[str, Any]
 ) -> tuple[str, dict[str, str], dict[str, float]]:
-    """What top1 is, how each accuracy was measured, and what raw pixels reach."""
+    """Returns what top1 is, how each accuracy was measured, and what raw pixels reach."""
     protocols = {
         name: str(result[key])
         for name, key in (("linear", "linear_protocol"), ("knn", "knn_protocol"))
@@ -213,12 +213,14 @@ def _accuracies(
     }
     base = result.get("baselines") or {}
     pixels = {name: base.get(f"pixels_{key}_top1") for name, key in (("top1", "linear"), ("knn", "knn"))}
-    first = next(iter(jobs.values()))[0]
+    first = next(iter(trials.values()))[0]
     if first.evaluations:
         pixels["top1"] = None
         for overrides in first.evaluations:
-            records = (evaluation_of(runs / job.name, overrides) for group in jobs.values() for job in group)
-            record = next((one for one in records if one is not None), None)
+            records = (
+                evaluation_of(runs / trial.name, overrides) for group in trials.values() for trial in group
+            )
+            record = next((record for record in records if record is not None), None)
             if record is not None:
                 protocols[_protocol(overrides)] = str(record["in_words"])
         top1 = protocols.get(_protocol(first.evaluations[0]), _protocol(first.evaluations[0]))
@@ -249,12 +251,14 @@ def _switches(suite: Suite, rows: Sequence[Row]) -> tuple[str, ...]:
 
 
 def _machine(rows: Mapping[str, RowRecord], folder: Path) -> str:
-    """The machines that the runs were made on, in words."""
-    found = [environment(place_of(run, folder)) for row in rows.values() for run in row.runs if run.finished]
-    told = [
+    """Describes the machines that the runs ran on."""
+    environments = [
+        environment(run_dir(run, folder)) for row in rows.values() for run in row.runs if run.finished
+    ]
+    machines = [
         f"{one.get('processor')}, {one.get('cpu_cores')} cores, {one.get('cpu_threads')} thread(s) a run"
         + ("" if one.get("device") == "cpu" else f", {one.get('device')}")
         + f", {one.get('precision')}"
-        for one in found
+        for one in environments
     ]
-    return "; ".join(dict.fromkeys(told))
+    return "; ".join(dict.fromkeys(machines))

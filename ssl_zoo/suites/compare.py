@@ -12,14 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import mean, stdev
 
-from scipy.stats import ttest_ind_from_stats
-
 from ssl_zoo.suites.aggregate import SETTINGS
 from ssl_zoo.suites.diff import Opened, shared_rows
-from ssl_zoo.suites.judge import welch
 from ssl_zoo.suites.record import METRICS, RowRecord, RunRecord
+from ssl_zoo.suites.statistics import holm, p_value, welch
 
-__all__ = ["ALPHA", "EQUAL", "Move", "Side", "Tally", "compare", "holm", "is_accuracy", "tally"]
+__all__ = ["ALPHA", "EQUAL", "Move", "Side", "Tally", "compare", "is_accuracy", "tally"]
 
 ALPHA = 0.05
 UP, DOWN, NOT_FOUND = "moved up", "moved down", "no difference found"
@@ -121,16 +119,6 @@ def compare(suites: Sequence[Opened]) -> list[Move]:
     return _correct(moves)
 
 
-def holm(p: Sequence[float]) -> list[float]:
-    """Holm's corrected p values: below alpha where his procedure rejects at alpha [1]."""
-    order = sorted(range(len(p)), key=lambda place: p[place])
-    corrected, highest = [0.0] * len(p), 0.0
-    for rank, place in enumerate(order):
-        highest = max(highest, min(1.0, (len(p) - rank) * p[place]))
-        corrected[place] = highest
-    return corrected
-
-
 def tally(moves: Sequence[Move]) -> Tally:
     """Counts rows by their accuracies; with more than two suites a row moved where it did in any of them."""
     rows: dict[str, list[Move]] = {move.row: [] for move in moves}
@@ -178,10 +166,7 @@ def _move(row: str, metric: str, before: Side, after: Side) -> Move:
     state = UP if found.low > 0 else DOWN if found.high < 0 else NOT_FOUND
     p = float(found.estimate == 0)  # where neither side varies, as with an interval of the width 0
     if found.low < found.high:
-        sides = ((side.mean, side.std, len(side.values)) for side in (after, before))
-        p = float(
-            ttest_ind_from_stats(*(figure for side in sides for figure in side), equal_var=False).pvalue
-        )
+        p = p_value(a, b)
     return replace(move, state=state, difference=found.estimate, low=found.low, high=found.high, p=p)
 
 

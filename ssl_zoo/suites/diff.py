@@ -93,7 +93,7 @@ def differences(suites: Sequence[Opened]) -> dict[str, list[str]]:
         }  # fmt: skip
         values |= {f"protocol of {heading(key)}": text for key, text in record.protocols.items()}
         values |= {f"version of {name}": version for name, version in record.versions.items()}
-        values |= {"machine": record.machine, "made": record.made}
+        values |= {"machine": record.machine, "date": record.date}
         for row in record.rows:
             if row.name in shared_rows(suites):
                 values[f"overrides of row {row.name}"] = " ".join(row.overrides)

@@ -1,4 +1,4 @@
-"""What is evaluated after each training: overrides of `ssl-zoo eval`, one list for each protocol."""
+"""The evaluations after each training: overrides of `ssl-zoo eval`, one list for each protocol."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from ssl_zoo.config.compose import read_override
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError
+from ssl_zoo.evaluation.compose import compose_evaluations
+from ssl_zoo.evaluation.protocol import expand
+from ssl_zoo.evaluation.schema import SECTIONS
 
-__all__ = ["evaluations"]
+__all__ = ["evaluation_overrides"]
 
 
-def evaluations(
+def evaluation_overrides(
     names: Sequence[str], overrides: Sequence[str], threads: int | None, config: RunConfig
 ) -> list[list[str]]:
     """Gives each protocol the overrides that it reads, and checks them, since a training comes before they are used.
@@ -23,7 +26,7 @@ def evaluations(
         config: of one of the runs.
 
     Raises:
-        UserError: there is no such protocol, or it lists several; a word is wrong, or none of them reads it.
+        UserError: there is no such protocol, or it lists several; an override is wrong, or none of them reads it.
     """
     if not names:
         if overrides:
@@ -31,19 +34,15 @@ def evaluations(
                 f"eval.* is read by protocols; received 'eval.{overrides[0]}' and none of them; say evaluate=NAME"
             )
         return []
-    from ssl_zoo.evaluation.compose import compose_evaluations
-    from ssl_zoo.evaluation.protocol import expand
-    from ssl_zoo.evaluation.schema import SECTIONS
-
     kinds = {}
     for name in names:
-        found = expand(name)
-        if len(found) > 1:
+        protocols = expand(name)
+        if len(protocols) > 1:
             raise UserError(
                 f"evaluate takes protocols that give one figure; received '{name}', which lists "
-                f"{', '.join(one.name for one in found)}; name those"
+                f"{', '.join(protocol.name for protocol in protocols)}; name those"
             )
-        kinds[name] = found[0].kind
+        kinds[name] = protocols[0].kind
     sections = {override: read_override(override, commas=True)[0].partition(".")[0] for override in overrides}
     for override, section in sections.items():
         if section in SECTIONS and section not in kinds.values():
@@ -51,7 +50,7 @@ def evaluations(
                 f"{section}.* is read by protocols of kind {section}; received 'eval.{override}' with "
                 f"evaluate={','.join(names)}; leave it out, or name such a protocol"
             )
-    own = [] if threads is None else [f"threads={threads}"]
+    threads_override = [] if threads is None else [f"threads={threads}"]
     listed = []
     for name, kind in kinds.items():
         read = [
@@ -59,7 +58,7 @@ def evaluations(
             for override in overrides
             if sections[override] == kind or sections[override] not in SECTIONS
         ]
-        listed.append([f"protocol={name}", *own, *read])
+        listed.append([f"protocol={name}", *threads_override, *read])
         data = (
             []
             if kind == "detection"

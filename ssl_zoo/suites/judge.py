@@ -1,10 +1,6 @@
-"""What the runs say of a claim: it holds, fails or stays undecided, judged from the seeds and never from one run.
+"""Judges a claim by the runs: it holds, fails or stays undecided, by all seeds and never by one run.
 
-A comparison is judged by the 95 % interval of the difference d of the means, by Welch's t [0]: seeds are
-independent and the variances of two rows need not be equal. With n values of variance v on each side,
-
-    SE^2 = v_a / n_a + v_b / n_b,    df = SE^4 / ((v_a / n_a)^2 / (n_a - 1) + (v_b / n_b)^2 / (n_b - 1)),
-    interval = d +- t(0.975, df) SE;    against a number: SE^2 = v / n, df = n - 1
+A comparison is judged by the 95 % interval of the difference d of the means, see `statistics.welch`:
 
 | claim           | holds                            | fails                          |
 |-----------------|----------------------------------|--------------------------------|
@@ -15,14 +11,10 @@ independent and the variances of two rows need not be equal. With n values of va
 
 and is undecided otherwise. So `>` fails where all values are equal. `is not` swaps the last line.
 
-Against several rows a claim holds if it holds against each, which needs no correction for their number [1],
+Against several rows a claim holds if it holds against each, which needs no correction for their number [0],
 and fails if it fails against one, uncorrected: of ten others that are all equal to a row, one may beat it by chance.
 
-`scipy.stats.ttest_ind` gives no interval where both variances are 0, as they often are for accuracies on
-few images; here it has the width 0.
-
-- [0] Welch, 1947, https://doi.org/10.1093/biomet/34.1-2.28
-- [1] Berger, 1982, Multiparameter hypothesis testing and acceptance sampling
+- [0] Berger, 1982, Multiparameter hypothesis testing and acceptance sampling
 """
 
 from __future__ import annotations
@@ -32,47 +24,20 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Mapping
-from typing import NamedTuple
-
-from scipy.stats import t as student
 
 from ssl_zoo.pages.page import number, percent
 from ssl_zoo.suites.claims import Claim, Comparison, VerdictClaim
 from ssl_zoo.suites.record import ClaimRecord, RowRecord, RunRecord
+from ssl_zoo.suites.statistics import CONFIDENCE, ROUNDING, Interval, welch
 
-__all__ = ["Interval", "judge", "welch"]
+__all__ = ["judge_claim"]
 
-CONFIDENCE = 0.95
 DIVERGED = "diverged"
-ROUNDING = 1e-12  # of the figures; 0.72 - 0.70 is not more than 0.02
 STATES = ("fails", "undecided", "holds")  # the first of them that a part has is that of the whole
 
 
-class Interval(NamedTuple):
-    """A difference of means and its confidence interval."""
-
-    estimate: float
-    low: float
-    high: float
-
-
-def welch(left: list[float], right: list[float] | float) -> Interval:
-    """The 95 % interval of mean(left) - mean(right), of at least two values on each side, or to a number."""
-    sides = [left] if isinstance(right, float) else [left, right]
-    # `statistics` is exact: the variance of equal values is 0 and their mean is the value
-    a, b = statistics.mean(left), right if isinstance(right, float) else statistics.mean(right)
-    estimate = 0.0 if math.isclose(a, b, rel_tol=ROUNDING) else a - b
-    squares = [statistics.variance(side) / len(side) for side in sides]  # of the standard errors
-    total = sum(squares)
-    if total == 0:
-        return Interval(estimate, estimate, estimate)
-    degrees = 1 / sum((s / total) ** 2 / (len(side) - 1) for s, side in zip(squares, sides, strict=True))
-    half = float(student.ppf((1 + CONFIDENCE) / 2, degrees)) * math.sqrt(total)
-    return Interval(estimate, estimate - half, estimate + half)
-
-
-def judge(claim: Claim, rows: Mapping[str, RowRecord]) -> ClaimRecord:
-    """Says what the runs show of a claim.
+def judge_claim(claim: Claim, rows: Mapping[str, RowRecord]) -> ClaimRecord:
+    """Judges a claim by the runs of its rows.
 
     Args:
         claim: as `parse` returns it.

@@ -1,4 +1,4 @@
-"""Jobs side by side on this machine, each a process of its own."""
+"""Launches trials on this machine: several workers at a time, each a process of its own."""
 
 from __future__ import annotations
 
@@ -16,23 +16,22 @@ from typing import IO
 
 import torch
 
-from ssl_zoo.suites.plan import Job
-from ssl_zoo.suites.trial import PATIENCE, is_done, write_task
+from ssl_zoo.suites.trial import PATIENCE, Trial, is_done, write_trial
 from ssl_zoo.terminal.signals import sigterm_interrupts
 
-__all__ = ["Failure", "Running", "Slots", "last_words", "run_local"]
+__all__ = ["Failure", "Slots", "Worker", "last_message", "run_local"]
 
-TICK = 0.25  # seconds between looks at the processes
+TICK = 0.25  # seconds between checks of the processes
 FULL = 2**20  # bytes free, at most, of a disk to which the log of a run cannot be written
 LAST = 2000  # characters of a log that are read for the message of a failed run
 
 
 @dataclass(frozen=True)
 class Slots:
-    """How many runs at a time, and what each gets.
+    """How many trials run at a time, and what each gets.
 
     Attributes:
-        workers: runs at a time.
+        workers: trials at a time.
         gpus: devices of each; empty on a CPU.
         threads: CPU threads of each, for OMP_NUM_THREADS.
     """
@@ -42,8 +41,8 @@ class Slots:
     threads: int
 
     @classmethod
-    def of(cls, device: str, workers: int | None, threads: int | None, devices: int = 1) -> Slots:
-        """Shares this machine out.
+    def of_machine(cls, device: str, workers: int | None, threads: int | None, devices: int = 1) -> Slots:
+        """Divides this machine among workers.
 
         Args:
             device: cpu, cuda or mps.
@@ -56,140 +55,139 @@ class Slots:
         if device == "cpu":
             each = threads or 1
             return cls(workers or max(1, cores // (each * devices)), (), each)
-        there = torch.cuda.device_count() if device == "cuda" else 1
-        groups = [tuple(range(i, i + devices)) for i in range(0, there - devices + 1, devices)]
+        gpus_here = torch.cuda.device_count() if device == "cuda" else 1
+        groups = [tuple(range(i, i + devices)) for i in range(0, gpus_here - devices + 1, devices)]
         many = workers or max(1, len(groups))
         gpus = tuple(groups[i % len(groups)] for i in range(many)) if groups and device == "cuda" else ()
         return cls(many, gpus, threads or max(1, cores // many))
 
 
 @dataclass
-class Running:
-    """A job under way."""
+class Worker:
+    """The process of a trial."""
 
-    job: Job
+    trial: Trial
     folder: Path
     slot: int
     process: subprocess.Popen[bytes]
     log: IO[bytes]
-    said_before: int  # bytes of the log, from earlier starts
+    log_start: int  # bytes of the log, from earlier starts
     started: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A job that ended without a result."""
+    """A trial that ended without a result, with the message of its worker."""
 
-    job: Job
+    trial: Trial
     message: str
     log: Path
 
 
-Watch = Callable[[Sequence[Running], Sequence[Job]], None]
-
-
 def run_local(
-    jobs: Sequence[Job],
+    trials: Sequence[Trial],
     rows: Path,
     slots: Slots,
     *,
-    watch: Watch,
-    ended: Callable[[Running, Failure | None], None],
+    on_tick: Callable[[Sequence[Worker]], None],
+    on_end: Callable[[Trial, Failure | None], None],
 ) -> None:
-    """Runs jobs, the first ones first, until all have ended; one that fails does not stop the others.
+    """Runs trials, the first ones first, until all have ended; one that fails does not stop the others.
 
     Args:
-        jobs: those that are not done.
-        rows: the folder of the runs.
+        trials: those that are not done.
+        rows: the folder of the run directories.
         slots: how many at a time.
-        watch: is called four times a second with what runs and what waits.
-        ended: is called for each job that has ended, with its failure if it has no result.
+        on_tick: is called four times a second with the workers.
+        on_end: is called for each trial that has ended, with its failure if it has no result.
 
     Raises:
         KeyboardInterrupt: Ctrl-C, or SIGTERM: those under way have been stopped, and saved where they could.
     """
-    waiting, running = list(jobs), list[Running]()
+    waiting, workers = list(trials), list[Worker]()
     with sigterm_interrupts():
         try:
-            while waiting or running:
-                while waiting and len(running) < slots.workers:
-                    free = next(i for i in range(slots.workers) if all(one.slot != i for one in running))
-                    running.append(_start(waiting.pop(0), rows, slots, free))
-                for one in [one for one in running if one.process.poll() is not None]:
-                    running.remove(one)
-                    ended(one, _failure(one))
-                watch(running, waiting)
+            while waiting or workers:
+                while waiting and len(workers) < slots.workers:
+                    free = min(set(range(slots.workers)) - {worker.slot for worker in workers})
+                    workers.append(_start(waiting.pop(0), rows, slots, free))
+                for worker in [worker for worker in workers if worker.process.poll() is not None]:
+                    workers.remove(worker)
+                    on_end(worker.trial, _failure(worker))
+                on_tick(workers)
                 time.sleep(TICK)
         except BaseException:
-            _stop(running)
+            _stop(workers)
             raise
 
 
-def _start(job: Job, rows: Path, slots: Slots, slot: int) -> Running:
-    task, log = write_task(job, rows), (rows / f"{job.name}.log").open("ab")
-    said_before = log.tell()
+def _start(trial: Trial, rows: Path, slots: Slots, slot: int) -> Worker:
+    file, log = write_trial(trial, rows), (rows / f"{trial.name}.log").open("ab")
+    log_start = log.tell()
     environment = {**os.environ, "OMP_NUM_THREADS": str(slots.threads), "PYTHONUNBUFFERED": "1"}
     if slots.gpus:
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(_device(i) for i in slots.gpus[slot])
     process = subprocess.Popen(
-        [sys.executable, "-m", "ssl_zoo.suites.trial", str(task), "--with-parent"],
+        [sys.executable, "-m", "ssl_zoo.suites.worker", str(file), "--with-parent"],
         stdin=subprocess.PIPE,  # never written to: it closes when this process is gone, however it goes
         stdout=log,
         stderr=log,
         env=environment,
-        start_new_session=True,  # Ctrl-C is this process's to pass on
+        start_new_session=True,  # this process passes Ctrl-C on
     )
-    return Running(job, rows / job.name, slot, process, log, said_before)
+    return Worker(trial, rows / trial.name, slot, process, log, log_start)
 
 
 def _device(index: int) -> str:
-    """A GPU's name among those that this process may see."""
+    """Returns a GPU's name among those that this process may see."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     return visible.split(",")[index] if visible else str(index)
 
 
-def _failure(one: Running) -> Failure | None:
-    _close(one)
-    if is_done(one.job, one.folder):
+def _failure(worker: Worker) -> Failure | None:
+    _close(worker)
+    if is_done(worker.trial, worker.folder):
         return None
-    path = Path(one.log.name)
-    code = one.process.returncode
-    said = last_words(path, one.said_before) or f"the process ended with status {code}, and said nothing"
+    path = Path(worker.log.name)
+    code = worker.process.returncode
+    message = (
+        last_message(path, worker.log_start) or f"the process ended with status {code}, and said nothing"
+    )
     if shutil.disk_usage(path).free < FULL:
-        said += "; the disk is full"
+        message += "; the disk is full"
     if code < 0:
-        said = f"killed by signal {-code}{' (out of memory?)' if code == -signal.SIGKILL else ''}"
-    return Failure(one.job, said, path)
+        message = f"killed by signal {-code}{' (out of memory?)' if code == -signal.SIGKILL else ''}"
+    return Failure(worker.trial, message, path)
 
 
-def last_words(log: Path, since: int = 0) -> str:
-    """The message at the end of a log, from a byte on: ssl-zoo's own, or the last line of a traceback."""
+def last_message(log: Path, since: int = 0) -> str:
+    """Returns the message at the end of a log, from a byte on: ssl-zoo's own, or the last line of a traceback."""
     try:
         lines = log.read_bytes()[since:].decode(errors="replace")[-LAST:].splitlines()
     except OSError:
         return ""
     lines = [line.strip() for line in lines if line.strip()]
-    own = [line for line in lines if line.startswith("ssl-zoo: ")]
-    return (own or lines or [""])[-1].removeprefix("ssl-zoo: ")
+    ours = [line for line in lines if line.startswith("ssl-zoo: ")]
+    return (ours or lines or [""])[-1].removeprefix("ssl-zoo: ")
 
 
-def _close(one: Running) -> None:
-    if one.process.stdin is not None:
+def _close(worker: Worker) -> None:
+    if worker.process.stdin is not None:
         with contextlib.suppress(OSError):
-            one.process.stdin.close()
-    one.log.close()
+            worker.process.stdin.close()
+    worker.log.close()
 
 
-def _stop(running: Sequence[Running]) -> None:
-    """Stops what is under way; each run saves itself first."""
-    for one in running:
+def _stop(workers: Sequence[Worker]) -> None:
+    """Stops all workers; each run saves itself first."""
+    for worker in workers:
         with contextlib.suppress(ProcessLookupError):
-            one.process.send_signal(signal.SIGTERM)
+            worker.process.send_signal(signal.SIGTERM)
     until = time.monotonic() + PATIENCE
-    for one in running:
+    for worker in workers:
         try:
-            one.process.wait(max(0.1, until - time.monotonic()))
+            worker.process.wait(max(0.1, until - time.monotonic()))
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(one.process.pid, signal.SIGKILL)
-        _close(one)
+                os.killpg(worker.process.pid, signal.SIGKILL)
+        _close(worker)

@@ -1,4 +1,4 @@
-"""Jobs submitted to a SLURM cluster, through submitit."""
+"""Launches trials on a SLURM cluster, through submitit."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ssl_zoo.errors import UserError
-from ssl_zoo.suites.launch_local import Failure, last_words
+from ssl_zoo.suites.launch_local import Failure, last_message
 from ssl_zoo.suites.options import SlurmConfig
-from ssl_zoo.suites.plan import Job
-from ssl_zoo.suites.trial import is_done, write_task
+from ssl_zoo.suites.trial import Trial, is_done, write_trial
 
 __all__ = ["check_submitit", "run_slurm"]
 
-TICK = 2.0  # seconds between looks at the queue
+TICK = 2.0  # seconds between checks of the queue
 
 
 def check_submitit() -> None:
@@ -31,46 +30,47 @@ def check_submitit() -> None:
 
 
 def run_slurm(
-    jobs: Sequence[Job],
+    trials: Sequence[Trial],
     rows: Path,
     config: SlurmConfig,
     workers: int | None,
     *,
-    watch: Callable[[int, int, int], None],
-    ended: Callable[[Job, Failure | None], None],
+    on_tick: Callable[[int, int, int], None],
+    on_end: Callable[[Trial, Failure | None], None],
 ) -> None:
-    """Submits jobs as one array and waits for them.
+    """Submits trials as one array and waits for them.
 
-    Ctrl-C ends the waiting, not the jobs: the same command later finds what they have finished and submits the rest
+    Ctrl-C ends the waiting, not the trials: the same command later finds what they have finished and submits the rest
     again; a run is locked by the process that trains it, so that a second one waits.
 
     Args:
-        jobs: those that are not done.
-        rows: the folder of the runs, on a file system that all machines share.
-        config: what each job asks the cluster for.
-        workers: jobs at a time; None: as many as the cluster gives.
-        watch: is called every two seconds with the number of jobs that run, wait and have ended.
-        ended: is called for each job that has ended, with its failure if it has no result.
+        trials: those that are not done.
+        rows: the folder of the run directories, on a file system that all machines share.
+        config: what each worker asks the cluster for.
+        workers: trials at a time; None: as many as the cluster gives.
+        on_tick: is called every two seconds with the number of trials that run, wait and have ended.
+        on_end: is called for each trial that has ended, with its failure if it has no result.
     """
     import submitit
 
-    tasks = [write_task(job, rows) for job in jobs]
+    files = [write_trial(trial, rows) for trial in trials]
     cluster = None if config.cluster == "slurm" else config.cluster
     executor = submitit.AutoExecutor(folder=rows / "submitit", cluster=cluster)
     executor.update_parameters(**_parameters(config, workers))
-    logs = [rows / f"{job.name}.log" for job in jobs]
-    before = [log.stat().st_size if log.is_file() else 0 for log in logs]
-    submitted = executor.map_array(_run, tasks, logs)
-    open_ = list(zip(jobs, submitted, logs, before, strict=True))
-    while open_:
-        for one in [one for one in open_ if one[1].done()]:
-            job, handle, log, since = one
-            open_.remove(one)
-            done = is_done(job, rows / job.name)
-            ended(job, None if done else Failure(job, _why(handle, log, since), log))
-        states = [handle.state for _, handle, *_ in open_]
-        watch(states.count("RUNNING"), len(open_) - states.count("RUNNING"), len(jobs) - len(open_))
-        if open_:
+    logs = [rows / f"{trial.name}.log" for trial in trials]
+    starts = [log.stat().st_size if log.is_file() else 0 for log in logs]
+    submitted = executor.map_array(_run, files, logs)
+    unfinished = list(zip(trials, submitted, logs, starts, strict=True))
+    while unfinished:
+        for entry in [entry for entry in unfinished if entry[1].done()]:
+            trial, handle, log, log_start = entry
+            unfinished.remove(entry)
+            done = is_done(trial, rows / trial.name)
+            on_end(trial, None if done else Failure(trial, _message(handle, log, log_start), log))
+        states = [handle.state for _, handle, *_ in unfinished]
+        running = states.count("RUNNING")
+        on_tick(running, len(unfinished) - running, len(trials) - len(unfinished))
+        if unfinished:
             time.sleep(TICK)
 
 
@@ -89,13 +89,13 @@ def _parameters(config: SlurmConfig, workers: int | None) -> dict[str, Any]:
     return {key: value for key, value in parameters.items() if value is not None}
 
 
-def _run(task: Path, log: Path) -> int:
-    """On the machine that the cluster gave: the same process as `launcher=local` starts."""
+def _run(file: Path, log: Path) -> int:
+    """Runs, on the machine that the cluster gave, the same process as `launcher=local` starts."""
     with log.open("ab") as out:
-        command = [sys.executable, "-m", "ssl_zoo.suites.trial", str(task)]
+        command = [sys.executable, "-m", "ssl_zoo.suites.worker", str(file)]
         return subprocess.run(command, stdout=out, stderr=out, check=False).returncode
 
 
-def _why(handle: Any, log: Path, since: int) -> str:
-    """What a job that has no result said last, or what the cluster says of it."""
-    return last_words(log, since) or f"the cluster says {handle.state}; see {handle.paths.stderr}"
+def _message(handle: Any, log: Path, log_start: int) -> str:
+    """Returns the last message of a worker without a result, or what the cluster reports of it."""
+    return last_message(log, log_start) or f"the cluster says {handle.state}; see {handle.paths.stderr}"

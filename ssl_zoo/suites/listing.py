@@ -1,30 +1,43 @@
-"""`ssl-zoo bench` without words: the suites there are."""
+"""The suites there are, and `ssl-zoo bench` without overrides, which lists them."""
 
 from __future__ import annotations
 
+from importlib.resources import files as resources
+from pathlib import Path
+
 import yaml
 
-from ssl_zoo.suites.files import suite_files
+from ssl_zoo.config.compose import group_dirs
 from ssl_zoo.terminal.console import Console
 
-__all__ = ["show_suites", "summaries"]
+__all__ = ["show_suites", "suite_files", "summaries"]
 
 HOW = "ssl-zoo bench suite=NAME [data=... seeds=3 workers=2 budget=quick|full, and any overrides of training]"
 
 
+def suite_files() -> dict[str, Path]:
+    """Returns all suites by name: this package's, then the plugins' and the user's."""
+    roots = [
+        Path(str(resources("ssl_zoo.benchmarks"))) / "suites",
+        *(folder / "suite" for folder in group_dirs()),
+    ]
+    files = [file for root in roots for file in sorted(root.glob("*.yaml"))]
+    return {file.stem: file for file in reversed(files)}  # of two with one name the first counts
+
+
 def summaries() -> dict[str, str]:
-    """All suites by name, each with its paper, section and title."""
-    told = {}
+    """Returns the paper, section and title of each suite, by name."""
+    lines = {}
     for name, file in sorted(suite_files().items()):
         try:
             block = yaml.safe_load(file.read_text())
-            told[name] = f"{block['paper']}, {block['section']}: {block['title']}"
+            lines[name] = f"{block['paper']}, {block['section']}: {block['title']}"
         except (OSError, yaml.YAMLError, KeyError, TypeError):
-            told[name] = f"cannot be read: {file}"
-    return told
+            lines[name] = f"cannot be read: {file}"
+    return lines
 
 
 def show_suites() -> None:
-    """Prints them, and how one is run."""
-    lines = [f"{name:<35} {told}" for name, told in summaries().items()]
+    """Prints the suites, and how one is run."""
+    lines = [f"{name:<35} {summary}" for name, summary in summaries().items()]
     Console().print("\n".join([*lines, "", HOW]))

@@ -1,24 +1,23 @@
-"""From a suite, a budget and the user's words to the runs: one job for each row and seed."""
+"""From a suite, a budget and the user's words to the runs: one trial for each row and seed."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from ssl_zoo.config.compose import GROUPS, compose, config_hash, group_names, read_override, to_mapping
+from ssl_zoo.config.compose import GROUPS, compose, group_names, read_override, to_mapping
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError, shown
 from ssl_zoo.suites.read import Suite, as_words
 from ssl_zoo.suites.schema import BudgetConfig, RowConfig
+from ssl_zoo.suites.trial import Trial
 
-__all__ = ["Job", "Planner", "Row", "multiplied", "slug"]
+__all__ = ["Planner", "Row", "multiplied"]
 
 NOT_A_ROWS = ("data", "seed", "run_dir", "resume", "trainer.threads", "data.limit", "data.holdout")
 # What a budget means where a suite says nothing else. digits: its recipes are short as they are.
@@ -32,38 +31,6 @@ USUAL = {
 
 
 @dataclass(frozen=True)
-class Job:
-    """A run: what is trained, and what is then evaluated."""
-
-    row: str
-    overrides: tuple[str, ...]  # complete; `ssl-zoo train` takes them as they are
-    config: RunConfig
-    evaluations: tuple[tuple[str, ...], ...] = ()  # overrides of `ssl-zoo eval`, one tuple for each protocol
-    weights: str = "last"
-
-    @property
-    def hash(self) -> str:
-        """Two jobs that share it train the same thing."""
-        return config_hash(self.config)
-
-    @property
-    def name(self) -> str:
-        """Of its folder."""
-        config = self.config
-        return f"{slug(config.data.name)}-{slug(config.method.name)}-s{config.seed}-{self.hash}"
-
-    @property
-    def command(self) -> str:
-        """What a person types to have the same run."""
-        return shlex.join(["ssl-zoo", "train", *self.overrides])
-
-
-def slug(name: str) -> str:
-    """A name as a part of a file's name."""
-    return re.sub(r"[^\w.+-]", "-", name)
-
-
-@dataclass(frozen=True)
 class Row:
     """A row's words, composed."""
 
@@ -73,12 +40,12 @@ class Row:
     config: RunConfig
     source: RowConfig
 
-    def job(self, seed: int, evaluations: Sequence[Sequence[str]] = ()) -> Job:
-        """The run of a seed."""
+    def trial(self, seed: int, evaluations: Sequence[Sequence[str]] = ()) -> Trial:
+        """Returns the trial of a seed."""
         config = dataclasses.replace(self.config, seed=seed)
         random = ["weights=random"] if self.source.weights == "random" else []
         listed = tuple((*overrides, *random) for overrides in evaluations)
-        return Job(self.name, (*self.overrides, f"seed={seed}"), config, listed, self.source.weights)
+        return Trial(self.name, (*self.overrides, f"seed={seed}"), config, listed, self.source.weights)
 
 
 class Planner:

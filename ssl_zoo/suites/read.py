@@ -19,7 +19,7 @@ from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError, shown, suggest, unknown_name
 from ssl_zoo.files.paths import user_path
 from ssl_zoo.suites.claims import Claim, parse, rows_of
-from ssl_zoo.suites.files import suite_files
+from ssl_zoo.suites.listing import suite_files
 from ssl_zoo.suites.record import METRICS
 from ssl_zoo.suites.schema import BudgetConfig, RowConfig, SuiteConfig, Words
 

@@ -1,4 +1,4 @@
-"""What came of a suite: the contract between the runner, the report and comparisons, kept as `suite.json`."""
+"""The record of a suite: the contract between the runner, the report and comparisons, kept as `suite.json`."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ __all__ = [
     "RowRecord",
     "RunRecord",
     "SuiteRecord",
-    "place_of",
     "read",
+    "run_dir",
 ]
 
 RECORD = "suite.json"
@@ -127,7 +127,7 @@ class SuiteRecord:
     budget: str
     seeds: tuple[int, ...]
     overrides: tuple[str, ...]  # the user's overrides
-    base: tuple[str, ...]  # words that all rows share
+    base: tuple[str, ...]  # overrides that all rows share
     columns: tuple[str, ...]
     top1: str  # what top1 is, in words
     protocols: dict[str, str]  # how each accuracy was measured, in words, by metric
@@ -140,7 +140,7 @@ class SuiteRecord:
     command: str
     versions: dict[str, str]
     machine: str
-    made: str  # date, UTC
+    date: str  # on which it was run, UTC
 
     @property
     def commits(self) -> list[str]:
@@ -161,8 +161,8 @@ class SuiteRecord:
         write_json(folder / RECORD, dataclasses.asdict(self))
 
 
-def place_of(run: RunRecord, folder: Path) -> Path:
-    """The folder of a run of a suite whose own folder need not be there yet."""
+def run_dir(run: RunRecord, folder: Path) -> Path:
+    """Returns the run directory of a run; the suite's folder, to which its path is relative, need not exist yet."""
     return Path(os.path.normpath(folder / run.folder))
 
 

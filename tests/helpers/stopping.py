@@ -104,7 +104,7 @@ def _suite() -> None:
 
     class Held(real):  # type: ignore[misc, valid-type]
         def __init__(self, command: list[str], **more: Any) -> None:
-            assert command[1:3] == ["-m", "ssl_zoo.suites.trial"]
+            assert command[1:3] == ["-m", "ssl_zoo.suites.worker"]
             super().__init__([command[0], __file__, "work", *command[3:]], **more)
 
     local.subprocess.Popen = Held  # type: ignore[attr-defined, misc]
@@ -113,7 +113,7 @@ def _suite() -> None:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background processes ignore it
     if sys.argv[1] == "work":
-        from ssl_zoo.suites import trial as work
+        from ssl_zoo.suites import worker as work
 
         _hold()
         sys.argv = sys.argv[1:]

@@ -67,7 +67,7 @@ def a_suite(rows: Any, **changes: Any) -> Any:
         "columns": ("top1", "knn", "std_ratio", "verdict", "seconds"), "top1": "linear probe on frozen features",
         "protocols": {"knn": "weighted kNN, k=20"}, "claims": (), "figures": (), "switches": (), "pixels": {},
         "remarks": ("Digits are small.",), "command": "ssl-zoo bench suite=figure2 epochs=4",
-        "versions": {"torch": "2.11"}, "machine": "4 cores", "made": "2026-11-22",
+        "versions": {"torch": "2.11"}, "machine": "4 cores", "date": "2026-11-22",
     }  # fmt: skip
     return SuiteRecord(**{**record, "rows": tuple(rows), **changes})
 

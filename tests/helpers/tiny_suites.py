@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import yaml
 
 from ssl_zoo.errors import UserError
 from ssl_zoo.suites.launch_local import Failure, Slots
-from ssl_zoo.suites.plan import Job
 from ssl_zoo.suites.record import SuiteRecord
-from ssl_zoo.suites.trial import is_done, work, write_task
+from ssl_zoo.suites.trial import Trial, is_done, write_trial
+from ssl_zoo.suites.worker import run_trial
 
 TINY = (
     "method=simsiam data.limit=40 backbone.name=test_resnet augment.size=8 epochs=1 batch_size=20 precision=fp32 "
@@ -50,17 +49,17 @@ def write_suite(file: Path, **changes: Any) -> Path:
 
 
 def in_process(
-    jobs: Sequence[Job], rows: Path, slots: Slots, *, watch: object, ended: Callable[..., None]
+    trials: Sequence[Trial], rows: Path, slots: Slots, *, on_tick: object, on_end: Callable[..., None]
 ) -> None:
-    """Stands in for `run_local`: one job after the other, here, which saves some seconds for each."""
-    for job in jobs:
-        said = "no result"
+    """Stands in for `run_local`: one trial after the other, here, which saves some seconds for each."""
+    for trial in trials:
+        message = "no result"
         try:
-            work(json.loads(write_task(job, rows).read_text()))
+            run_trial(json.loads(write_trial(trial, rows).read_text()))
         except UserError as error:
-            said = str(error)
-        failed = None if is_done(job, rows / job.name) else Failure(job, said, rows / f"{job.name}.log")
-        ended(SimpleNamespace(job=job), failed)
+            message = str(error)
+        done = is_done(trial, rows / trial.name)
+        on_end(trial, None if done else Failure(trial, message, rows / f"{trial.name}.log"))
 
 
 def figures(record: SuiteRecord) -> dict[tuple[str, int], Any]:

@@ -15,9 +15,10 @@ from scipy import stats
 from ssl_zoo.cli.main import main
 from ssl_zoo.reports.suites import page_of
 from ssl_zoo.reports.verb import report
-from ssl_zoo.suites.compare import compare, holm, tally
+from ssl_zoo.suites.compare import compare, tally
 from ssl_zoo.suites.diff import Opened, changed_claims, changed_verdicts, differences, labels
 from ssl_zoo.suites.record import ClaimRecord, RowRecord, RunRecord, SuiteRecord
+from ssl_zoo.suites.statistics import holm
 
 LOW, LOWER, HIGH = (0.50, 0.51, 0.52), (0.505, 0.512, 0.523), (0.70, 0.72, 0.71)
 
@@ -55,7 +56,7 @@ def suite(*rows: Any, claims: Any = (), columns: tuple[str, ...] = ("top1", "ver
         "seeds": (0, 1, 2), "overrides": (), "base": (), "columns": columns, "top1": "linear probe",
         "protocols": {}, "figures": (),
         "switches": (), "pixels": {}, "remarks": (), "command": "ssl-zoo bench suite=mine",
-        "versions": {"torch": "2.15"}, "machine": "4 cores", "made": "2026-01-01",
+        "versions": {"torch": "2.15"}, "machine": "4 cores", "date": "2026-01-01",
     }  # fmt: skip
     told = tuple(ClaimRecord(text, state, "because") for text, state in dict(claims).items())
     return SuiteRecord(**{**values, "rows": rows, "claims": told, **fields})

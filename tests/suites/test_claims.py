@@ -11,8 +11,9 @@ from scipy import stats
 
 from ssl_zoo.errors import UserError
 from ssl_zoo.suites.claims import Comparison, VerdictClaim, parse
-from ssl_zoo.suites.judge import judge, welch
+from ssl_zoo.suites.judge import judge_claim
 from ssl_zoo.suites.record import RowRecord, RunRecord
+from ssl_zoo.suites.statistics import welch
 
 ROWS = ("baseline", "no_stop_gradient", "simclr+predictor", "lr-0.05/2", "A")
 
@@ -48,7 +49,7 @@ def row(
 def judged(text: Any, *rows: Any, names: Any = None) -> Any:
     """The judgement of a claim on these rows."""
     mapping = {one.name: one for one in rows}
-    return judge(parse(text, names or tuple(mapping)), mapping)
+    return judge_claim(parse(text, names or tuple(mapping)), mapping)
 
 
 def state(text: Any, a: Any, b: Any = None, metric: str = "top1") -> Any:

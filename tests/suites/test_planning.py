@@ -270,29 +270,29 @@ def test_one_configuration_is_one_run(rows: Any) -> None:
             "there": {"overrides": "data.cache_mb=0 trainer.log_every_steps=7"},  # another way to the same
         },
     )
-    jobs = {name: row.job(0) for name, row in found.items()}
-    assert jobs["one"].name == jobs["same"].name == jobs["there"].name
-    assert jobs["one"].name != jobs["other"].name
-    assert jobs["one"].name == f"digits-simsiam-s0-{config_hash(found['one'].config)}"
+    trials = {name: row.trial(0) for name, row in found.items()}
+    assert trials["one"].name == trials["same"].name == trials["there"].name
+    assert trials["one"].name != trials["other"].name
+    assert trials["one"].name == f"digits-simsiam-s0-{config_hash(found['one'].config)}"
 
 
 def test_seeds(rows: Any) -> None:
     """The same overrides but for the seed, which the configuration has too."""
     row = rows(threads=2)["one"]
     assert row.config.trainer.threads == 2
-    jobs = [row.job(seed) for seed in range(3)]
-    assert len({job.name for job in jobs}) == 3
-    for seed, job in enumerate(jobs):
-        assert job.overrides == (*row.overrides, f"seed={seed}")
-        config = compose(job.overrides)
-        assert (config.seed, config_hash(config)) == (seed, job.hash)
-        assert job.command == " ".join(["ssl-zoo", "train", *job.overrides])
+    trials = [row.trial(seed) for seed in range(3)]
+    assert len({trial.name for trial in trials}) == 3
+    for seed, trial in enumerate(trials):
+        assert trial.overrides == (*row.overrides, f"seed={seed}")
+        config = compose(trial.overrides)
+        assert (config.seed, config_hash(config)) == (seed, trial.hash)
+        assert trial.command == " ".join(["ssl-zoo", "train", *trial.overrides])
 
 
 def test_a_row_before_its_training(rows: Any) -> None:
     found = rows(evaluate=["knn", "few_labels"], rows={"scratch": {"weights": "random"}, "trained": {}})
     protocols = [["protocol=knn", "knn.k=5"], ["protocol=few_labels"]]
-    scratch, trained = (found[name].job(0, protocols) for name in ("scratch", "trained"))
+    scratch, trained = (found[name].trial(0, protocols) for name in ("scratch", "trained"))
     assert scratch.name == trained.name
     assert scratch.evaluations == (
         ("protocol=knn", "knn.k=5", "weights=random"),

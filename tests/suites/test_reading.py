@@ -10,7 +10,8 @@ import pytest
 from helpers.tiny_suites import TINY, write_suite
 
 from ssl_zoo.cli import main as cli
-from ssl_zoo.suites.read import as_words, read_suite, suite_files
+from ssl_zoo.suites.listing import suite_files
+from ssl_zoo.suites.read import as_words, read_suite
 
 
 def refused(overrides: list[str], folder: Path, capsys: pytest.CaptureFixture[str]) -> str:

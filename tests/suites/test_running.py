@@ -24,10 +24,9 @@ from ssl_zoo.config.compose import compose
 from ssl_zoo.errors import Unfinished
 from ssl_zoo.files.locks import hold
 from ssl_zoo.runs.checkpoints import read as read_checkpoint
-from ssl_zoo.suites.backbone_passes import passes_per_image
-from ssl_zoo.suites.launch_local import Slots, last_words
+from ssl_zoo.suites.launch_local import Slots, last_message
 from ssl_zoo.suites.record import SuiteRecord, read
-from ssl_zoo.suites.trial import work
+from ssl_zoo.suites.worker import passes_per_image, run_trial
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
@@ -210,8 +209,8 @@ def test_a_locked_run_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def trained_twice(*_: object, **__: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("ssl_zoo.training.run.train", trained_twice)
-    monkeypatch.setattr("ssl_zoo.suites.backbone_passes.passes_per_image", lambda folder: 2.0)
+    monkeypatch.setattr("ssl_zoo.suites.worker.train", trained_twice)
+    monkeypatch.setattr("ssl_zoo.suites.worker.passes_per_image", lambda folder: 2.0)
     locked, asked = threading.Event(), threading.Event()
 
     @contextlib.contextmanager
@@ -220,7 +219,7 @@ def test_a_locked_run_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         with hold(folder, wait=wait) as got:
             yield got
 
-    monkeypatch.setattr("ssl_zoo.suites.trial.hold", asking)
+    monkeypatch.setattr("ssl_zoo.suites.worker.hold", asking)
 
     def another() -> None:
         with hold(folder):
@@ -231,7 +230,7 @@ def test_a_locked_run_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     thread = threading.Thread(target=another)
     thread.start()
     locked.wait(held.GUARD)
-    work({"folder": str(folder), "overrides": [], "evaluations": []})
+    run_trial({"folder": str(folder), "overrides": [], "evaluations": []})
     thread.join()
 
 
@@ -355,28 +354,30 @@ def test_forward_passes_are_counted(which: tuple[str, ...]) -> None:
 
 def test_what_a_log_says_last(tmp_path: Path) -> None:
     log = tmp_path / "run.log"
-    assert last_words(log) == ""
+    assert last_message(log) == ""
     log.write_text("ssl-zoo: the first start's mistake\n")
     before = log.stat().st_size
     with log.open("a") as end:
         end.write("epoch 1\nTraceback\n  File\nRuntimeError: müde\n\n")
-    assert last_words(log, before) == "RuntimeError: müde"
+    assert last_message(log, before) == "RuntimeError: müde"
     with log.open("a") as end:
         end.write("ssl-zoo: batch_size is too large\nand so on\n")
-    assert last_words(log, before) == "batch_size is too large"
+    assert last_message(log, before) == "batch_size is too large"
 
 
 def test_cores_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    assert Slots.of("cpu", None, None) == Slots(8, (), 1)
-    assert Slots.of("cpu", None, 3) == Slots(2, (), 3)
-    assert Slots.of("cpu", 2, None) == Slots(2, (), 1), "figures do not depend on the number of workers"
-    assert Slots.of("cpu", None, 16) == Slots(1, (), 16)
-    assert Slots.of("cpu", None, 2, devices=2) == Slots(2, (), 2)
+    assert Slots.of_machine("cpu", None, None) == Slots(8, (), 1)
+    assert Slots.of_machine("cpu", None, 3) == Slots(2, (), 3)
+    assert Slots.of_machine("cpu", 2, None) == Slots(2, (), 1), (
+        "figures do not depend on the number of workers"
+    )
+    assert Slots.of_machine("cpu", None, 16) == Slots(1, (), 16)
+    assert Slots.of_machine("cpu", None, 2, devices=2) == Slots(2, (), 2)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
-    assert Slots.of("cuda", None, None) == Slots(4, ((0,), (1,), (2,), (3,)), 2)
-    assert Slots.of("cuda", 6, 1) == Slots(6, ((0,), (1,), (2,), (3,), (0,), (1,)), 1)
-    assert Slots.of("cuda", None, None, devices=2) == Slots(2, ((0, 1), (2, 3)), 4)
+    assert Slots.of_machine("cuda", None, None) == Slots(4, ((0,), (1,), (2,), (3,)), 2)
+    assert Slots.of_machine("cuda", 6, 1) == Slots(6, ((0,), (1,), (2,), (3,), (0,), (1,)), 1)
+    assert Slots.of_machine("cuda", None, None, devices=2) == Slots(2, ((0, 1), (2, 3)), 4)
 
 
 def test_a_dry_run_creates_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

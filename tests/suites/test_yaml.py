@@ -17,7 +17,7 @@ from ssl_zoo import registry
 from ssl_zoo.config.compose import compose, config_hash, from_mapping, read_override, to_mapping
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.suites import plan
-from ssl_zoo.suites.files import suite_files
+from ssl_zoo.suites.listing import suite_files
 from ssl_zoo.suites.plan import Planner, Row
 from ssl_zoo.suites.read import read_suite
 

@@ -1,0 +1,50 @@
+"""`ssl-zoo bench`: runs a suite, and writes and prints what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ssl_zoo.errors import Unfinished
+from ssl_zoo.reports.suite import write_report
+from ssl_zoo.suites.record import SuiteRecord
+from ssl_zoo.suites.run import SuiteRun
+from ssl_zoo.terminal.console import Console, styled
+
+__all__ = ["bench"]
+
+COLOURS = {"holds": "green", "fails": "red", "undecided": "yellow"}
+
+
+def bench(overrides: Sequence[str], *, silent: bool = False) -> SuiteRecord:
+    """Runs a suite: `ssl_zoo.bench(["suite=simsiam_table1", "seeds=3"])`, as `ssl-zoo bench` does.
+
+    Args:
+        overrides: `key=value`; see `BenchConfig`. All others are overrides of training and hold for each row.
+        silent: print nothing.
+
+    Returns:
+        The record that `suite.json` holds, in `OUT/SUITE-DATA-BUDGET`, with report.html, report.md and results.csv
+        beside it.
+
+    Raises:
+        UserError: the overrides, the suite, a row or a claim is wrong; nothing has been created.
+        Unfinished: some runs failed; the others are done, and the report says which failed and why.
+        Interrupted: Ctrl-C; the runs are saved and the same overrides go on.
+    """
+    console = Console(quiet=silent)
+    suite = SuiteRun(overrides, console)
+    if suite.config.dry_run:
+        return suite.preview()
+    record = suite.run()
+    write_report(record, suite.folder)
+    for claim in record.claims:
+        console.print(styled((f"{claim.state:>9}", COLOURS[claim.state]), f"  {claim.text}: {claim.why}"))
+    for row in record.rows:
+        for run in row.runs:
+            if run.error:
+                console.print(styled(("   failed", "red"), f"  {row.name}, seed {run.seed}: {run.error}"))
+    console.print(f"written: {suite.folder / 'report.html'}, report.md, results.csv")
+    if suite.errors:
+        again = "the others are done and reported; the same command tries again"
+        raise Unfinished(f"{len(suite.errors)} run(s) failed; {again}")
+    return record
