@@ -11,13 +11,13 @@ import torch
 
 from ssl_zoo.embedding.outputs import check_out, finish, metadata_of, parts_of
 from ssl_zoo.embedding.plan import Job, prepare
-from ssl_zoo.embedding.progress import Teller
+from ssl_zoo.embedding.progress import EmbeddingProgress
 from ssl_zoo.embedding.schema import read_overrides
-from ssl_zoo.embedding.stop import asked_to_stop
 from ssl_zoo.embedding.store import Store, differing
 from ssl_zoo.embedding.stream import stream
 from ssl_zoo.errors import DiskError, Interrupted, UserError
 from ssl_zoo.files.writing import naming
+from ssl_zoo.terminal.signals import StopRequest
 
 __all__ = ["embed"]
 
@@ -57,19 +57,19 @@ def _embed(overrides: Sequence[str], silent: bool) -> Path:
         if differing(finished, job.record):
             check_out(out)  # refuses it
         line = f"{out}: {finished['rows']} rows, finished before with the same settings, weights and images"
-        Teller(0, 0, silent=silent, bar=False).note(line)
+        EmbeddingProgress(0, 0, silent=silent, bar=False).log(line)
         return out
     store = Store(parts_of(out), job.record, job.width, options.dtype)
-    teller = Teller(len(job.images), store.position.images, silent=silent, bar=options.progress)
+    progress = EmbeddingProgress(len(job.images), store.position.images, silent=silent, bar=options.progress)
     try:
-        teller.note(job.title)
+        progress.log(job.title)
         if job.skipped:
-            teller.note(
+            progress.log(
                 f"left out: {len(job.skipped)} files that are no readable images, such as '{job.skipped[0]}'"
             )
         if store.position.images:
-            teller.note(f"continuing after {store.position.images} images that are done")
-        _fill(store, job, teller)
+            progress.log(f"continuing after {store.position.images} images that are done")
+        _fill(store, job, progress)
         left_out = len(store.position.left_out)
         metadata = {**store.record, "rows": store.position.rows, "left_out": left_out + len(job.skipped)}
         with naming(out):
@@ -98,25 +98,25 @@ def _embed(overrides: Sequence[str], silent: bool) -> Path:
             f"'{store.folder}', and an embedding with the same overrides goes on there"
         ) from error
     finally:
-        teller.stop()
+        progress.stop()
         store.close()
     late = f" · {left_out} more left out that turned out to be unreadable" if left_out else ""
-    speed = f"{teller.seconds:.0f} s, {teller.rate:.0f} images/s"
-    teller.note(f"{out}: {store.position.rows} x {job.width} {options.dtype}{late} · {speed}")
+    speed = f"{progress.seconds:.0f} s, {progress.rate:.0f} images/s"
+    progress.log(f"{out}: {store.position.rows} x {job.width} {options.dtype}{late} · {speed}")
     return out
 
 
-def _fill(store: Store, job: Job, teller: Teller) -> None:
+def _fill(store: Store, job: Job, progress: EmbeddingProgress) -> None:
     """Computes and stores what is not there yet."""
     batches = stream(job.encoder, job.images, store.position.images, job.settings, job.hardware)
-    with asked_to_stop() as asked:
+    with StopRequest() as request:
         try:
             for batch in batches:
                 for number, reason in islice(batch.left_out.items(), max(0, SHOWN - store.left_out)):
-                    teller.note(f"left out: '{job.images.file(number)}' ({reason})")
+                    progress.log(f"left out: '{job.images.file(number)}' ({reason})")
                 store.append(batch)
-                teller.advance(batch.images)
-                if asked():
+                progress.advance(batch.images)
+                if request.asked:
                     raise Interrupted
         finally:
             batches.close()

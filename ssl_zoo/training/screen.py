@@ -9,14 +9,15 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from rich.panel import Panel
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 from rich.table import Table
 
 from ssl_zoo.metrics import computed
 from ssl_zoo.runs.result import Result
 from ssl_zoo.terminal.console import Console, styled
+from ssl_zoo.terminal.progress import bar_of
 
-__all__ = ["Narrator", "bar_of", "closing_table", "next_steps"]
+__all__ = ["Narrator", "closing_table", "next_steps"]
 
 COLOURS = {
     "healthy": "green",
@@ -25,13 +26,6 @@ COLOURS = {
     "diverged": "red",
     "not learning": "yellow",
 }
-
-
-def bar_of(unit: str, console: Console) -> Progress:
-    """A bar that counts units, with a description and the time left; not yet shown."""
-    named, described, left = (TextColumn(t, markup=False) for t in (unit, "{task.description}", "left"))
-    columns = (named, MofNCompleteColumn(), BarColumn(), described, left, TimeRemainingColumn())
-    return Progress(*columns, console=console)
 
 
 class Narrator:

@@ -15,8 +15,9 @@ from ssl_zoo.cli.main import main
 from ssl_zoo.errors import UserError, printable, shortened
 from ssl_zoo.runs.result import Baselines
 from ssl_zoo.terminal.console import Console, styled
+from ssl_zoo.terminal.progress import bar_of
 from ssl_zoo.training.curves import draw_curves
-from ssl_zoo.training.screen import Narrator, bar_of
+from ssl_zoo.training.screen import Narrator
 
 HOSTILE = "r[/red] [bold]x :smile: \x1b[31m"
 SHOWN = "r[/red] [bold]x :smile: \\x1b[31m"

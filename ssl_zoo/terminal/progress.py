@@ -1,0 +1,73 @@
+"""Progress of a verb: a bar on a terminal, lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ssl_zoo.terminal.console import Console
+
+__all__ = ["ProgressDisplay", "bar_of"]
+
+
+def bar_of(unit: str, console: Console) -> Progress:
+    """Returns a bar that counts units, with a description and the time left; not yet shown."""
+    named, described, left = (TextColumn(t, markup=False) for t in (unit, "{task.description}", "left"))
+    columns = (named, MofNCompleteColumn(), BarColumn(), described, left, TimeRemainingColumn())
+    return Progress(*columns, console=console)
+
+
+class ProgressDisplay:
+    """Logs lines and, on a terminal, shows a bar.
+
+    Args:
+        unit: what is counted.
+        total: units of the whole.
+        done: units of an earlier start.
+        silent: print nothing at all.
+        bar: whether a terminal gets a bar.
+    """
+
+    def __init__(
+        self, unit: str, total: int, done: int = 0, *, silent: bool = False, bar: bool = True
+    ) -> None:
+        self.console = Console(quiet=silent)
+        self.total = total
+        self.started = time.perf_counter()
+        self.bar: Progress | None = None
+        if bar and self.console.is_terminal and not silent:
+            self.bar = bar_of(unit, self.console)
+            self.task = self.bar.add_task("", total=total, completed=done)
+
+    def start(self) -> None:
+        """Shows the bar."""
+        if self.bar is not None:
+            self.bar.start()
+
+    def log(self, line: str) -> None:
+        """Prints a line."""
+        self.console.print(line)
+
+    def update(self, done: int, description: str) -> bool:
+        """Moves the bar; returns whether there is one."""
+        if self.bar is not None:
+            self.bar.update(self.task, completed=done, description=description)
+        return self.bar is not None
+
+    def waiting(self, task: str) -> AbstractContextManager[Any]:
+        """Names on a terminal what is being waited for, for the time of the block."""
+        return self.console.status(task) if self.console.is_terminal else nullcontext()
+
+    def stop(self) -> None:
+        """Closes the bar."""
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start, above 0."""
+        return max(time.perf_counter() - self.started, 1e-9)
