@@ -266,7 +266,7 @@ def train(case: Case, method: Siamese, batches: list[list[Tensor]]) -> list[Step
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    loader = DataLoader([(torch.empty(IMAGES), index(IMAGES))] * 2, batch_size=None)
+    loader: Any = DataLoader([(torch.empty(IMAGES), index(IMAGES))] * 2, batch_size=None)
     trainer.fit(module, loader)
     return watch.steps
 

@@ -25,7 +25,7 @@ class Recorder(pl.LightningModule):
         super().__init__()
         self.folder = folder
         self.weight = torch.nn.Parameter(torch.zeros(1))
-        self.seen = []
+        self.seen: list[Any] = []
 
     def training_step(self, batch: Any, _: Any) -> Any:
         assert isinstance(batch, Batch)
@@ -61,7 +61,7 @@ def test_a_resumed_run_sees_the_batches_that_it_would_have_seen(
     storage: str, tmp_path: Path, tree: Any, folder_config: Any
 ) -> None:
     if storage == "memory":
-        split = MemorySplit(torch.arange(13, dtype=torch.uint8).reshape(13, 1, 1, 1).expand(-1, 1, 8, 8))
+        split: Any = MemorySplit(torch.arange(13, dtype=torch.uint8).reshape(13, 1, 1, 1).expand(-1, 1, 8, 8))
     else:
         split = load_data(folder_config(tree(cat=7, dog=6), cache_mb=0.0, workers=1)).train
     whole = _fit(split, save=tmp_path)

@@ -219,7 +219,7 @@ def test_memory_is_that_of_a_batch(run: Path, tmp_path: Path, monkeypatch: Any) 
             most.append(len(alive))
             yield batch
 
-    read_at_once = []
+    read_at_once: list[Any] = []
 
     def chunks(self: store.Store) -> Iterator[Any]:
         for chunk in whole(self):

@@ -29,7 +29,8 @@ class Killed(Exception):
 
 def kill_after(monkeypatch: pytest.MonkeyPatch, batches: int) -> None:
     """Ends an embedding as SIGKILL would, in the middle of writing a batch: without a last commit."""
-    append, commit, seen = Store.append, Store.commit, []
+    seen: list[Any] = []
+    append, commit = Store.append, Store.commit
 
     def dying(self: Store, batch: Any) -> None:
         if len(seen) == batches:
@@ -147,7 +148,8 @@ def test_sigkill(
     """A real kill, with worker processes, when a part or two are kept; while it works another start is refused."""
     overrides = [*embedding(run, pictures, tmp_path / "f.npy", *MORE), "data.workers=2"]
     parts, append, context = tmp_path / "f.npy.parts", Store.append, multiprocessing.get_context("fork")
-    there, seen = context.Event(), []
+    there = context.Event()
+    seen: list[Any] = []
 
     def halting(self: Store, batch: Any) -> None:
         if len(seen) == batches:

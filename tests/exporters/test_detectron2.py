@@ -37,7 +37,7 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 def test_every_weight_is_found_and_computes_the_same_features(exported: Any) -> None:
     name, run, folder = exported
     settings = yaml.safe_load((folder / NAMES[name]).read_text())["MODEL"]
-    space: dict = {}
+    space: dict[str, Any] = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         exec(blocks(folder)[0], space)  # what the card prints

@@ -47,13 +47,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     for name, overrides in RUNS.items():
         make(folder / name, *overrides)
         export([f"run={folder / name}", f"format=[{','.join(EXPORTS[name])}]"], silent=True)
-    overrides = [
+    raw = [
         f"run={folder / 'vit'}",
         "format=onnx",
         "include_normalization=false",
         f"out={folder / 'raw'}",
     ]
-    export(overrides, silent=True)
+    export(raw, silent=True)
     pixels = np.random.default_rng(0).integers(0, 256, (123, 151, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / "large.png")
     make_other_modes(folder)
@@ -154,7 +154,7 @@ def test_the_preprocessing_on_the_card_reads_any_image_as_the_training_did(
 
 def test_the_preprocessing_on_the_card_refuses_what_has_no_range(folder: Any) -> None:
     code = next(block for block in blocks(folder / "gray" / "export" / "timm") if "def preprocess" in block)
-    space = {}
+    space: dict[str, Any] = {}
     exec(code, space)
     with pytest.raises(ValueError, match="32 bits per channel"):
         space["preprocess"](Image.new("F", (8, 8)))

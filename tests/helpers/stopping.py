@@ -93,7 +93,7 @@ def _hold() -> None:
                 time.sleep(0.02)
         inner(self, trainer, *rest)
 
-    Recorder.on_train_batch_end = halting  # type: ignore[method-assign]
+    Recorder.on_train_batch_end = halting  # type: ignore[method-assign,assignment]
 
 
 def _suite() -> None:

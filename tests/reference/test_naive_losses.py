@@ -113,7 +113,7 @@ def test_simclr_predictor_is_the_masked_matrix_form(stop_gradient: bool) -> None
     p, z = random_views(), random_views(seed=1)
     keys = [F.normalize(view.detach() if stop_gradient else view, dim=1) for view in z]
     mask = torch.zeros(N, N, dtype=torch.float64).fill_diagonal_(-math.inf)
-    theirs = 0.0
+    theirs = torch.zeros((), dtype=torch.float64)
     for i, j in [(0, 1), (1, 0)]:
         anchor = F.normalize(p[i], dim=1)
         logits = torch.cat([anchor @ keys[j].T / 0.2, anchor @ keys[i].T / 0.2 + mask], dim=1)

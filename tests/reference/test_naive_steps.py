@@ -210,8 +210,8 @@ def test_moco_step_is_the_naive_loss_under_torchs_sgd() -> None:
     expected, pointer = naive.enqueue(queue, 5, keys)
     assert_close(steps[1].queue, expected)
     assert steps[1].pointer == pointer == 3
-    expected = naive.ema([steps[1].weights[name] for name in target], list(target.values()), 0.9)
-    assert_close(list(steps[1].target.values()), expected)
+    averages = naive.ema([steps[1].weights[name] for name in target], list(target.values()), 0.9)
+    assert_close(list(steps[1].target.values()), averages)
 
 
 @pytest.mark.parametrize("joint", [False, True])
@@ -243,8 +243,8 @@ def test_swav_step_is_lightlys_loss_and_lars(joint: bool, frozen: bool) -> None:
         if frozen:
             head.grad = None
         optimizer.step()
-        expected = snapshot(modules) | {"prototypes": head.detach().clone()}
-        assert_close(step.weights, expected, rtol=1e-6, atol=1e-9)
+        updated = snapshot(modules) | {"prototypes": head.detach().clone()}
+        assert_close(step.weights, updated, rtol=1e-6, atol=1e-9)
         assert bool(step.buffers["prototypes"].any()) is not frozen
         weights, buffers = step.weights, step.buffers
 

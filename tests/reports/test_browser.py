@@ -50,7 +50,8 @@ class Watched:
     def __init__(self, browser: Any, file: Any, scheme: Any, width: Any) -> None:
         self.context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 800})
         self.page = self.context.new_page()
-        self.complaints, self.asked = [], []
+        self.complaints: list[Any] = []
+        self.asked: list[Any] = []
         self.page.on("console", lambda message: self.complaints.append(message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("requestfailed", lambda request: self.complaints.append(request.url[:80]))

@@ -31,7 +31,9 @@ class Reader(HTMLParser):
 
     def __init__(self, page: Any) -> None:
         super().__init__()
-        self.tags, self.overrides, self.inside = [], [], None
+        self.tags: list[Any] = []
+        self.overrides: list[Any] = []
+        self.inside: Any = None
         self.feed(page.read_text())
 
     def handle_starttag(self, tag: Any, attrs: Any) -> None:

@@ -277,7 +277,7 @@ def test_the_figure_has_three_panels_and_the_table_in_its_legend(
 def test_a_heat_map_is_symmetric_with_singles_on_the_diagonal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = {}
+    kept: dict[str, Any] = {}
     monkeypatch.setattr(
         figures, "chart", lambda name, paint, **more: kept.update(more, paint=paint) or "picture"
     )

@@ -58,7 +58,8 @@ class Watched:
     def __init__(self, browser: Any, file: Any, scheme: str = "light", width: int = 1200) -> None:
         self.context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 800})
         self.page = self.context.new_page()
-        self.complaints, self.asked = [], []
+        self.complaints: list[Any] = []
+        self.asked: list[Any] = []
         self.page.on("console", lambda message: self.complaints.append(message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("request", lambda request: self.asked.append(request.url))

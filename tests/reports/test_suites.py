@@ -29,18 +29,18 @@ def row(
     *,
     hashed: str = "a",
     folder: str = "runs",
-    verdicts: str = "healthy",
+    verdicts: str | list[str] = "healthy",
     overrides: Any = (),
     **others: Any,
 ) -> Any:
     """A row with a seed for each top-1; None: a run that failed."""
-    verdicts = [verdicts] * len(top1) if isinstance(verdicts, str) else verdicts
+    of_each = [verdicts] * len(top1) if isinstance(verdicts, str) else verdicts
     runs = [
         RunRecord(seed, f"{folder}/{name}-{seed}", f"{hashed}{seed}", "ssl-zoo train", error="it broke")
         if value is None
         else RunRecord(
             seed, f"{folder}/{name}-{seed}", f"{hashed}{seed}", "ssl-zoo train",
-            {"top1": value, **{key: values[seed] for key, values in others.items()}}, verdicts[seed],
+            {"top1": value, **{key: values[seed] for key, values in others.items()}}, of_each[seed],
         )
         for seed, value in enumerate(top1)
     ]  # fmt: skip
