@@ -25,7 +25,7 @@ from typing import Any, Generic, TypeVar
 
 from ssl_zoo.errors import UserError, unknown_name
 
-__all__ = ["Entry", "Registry", "config_dirs", "plugins"]
+__all__ = ["Entry", "Registry", "config_dirs", "plugins", "resolve"]
 
 GROUPS = tuple(f"ssl_zoo.{kind}" for kind in ("methods", "data", "protocols", "exporters", "metrics"))
 
@@ -46,10 +46,7 @@ class Entry:
 
     def load(self) -> Any:
         """Returns the function or class."""
-        if not isinstance(self.target, str):
-            return self.target
-        module, _, attribute = self.target.partition(":")
-        return getattr(importlib.import_module(module), attribute)
+        return resolve(self.target)
 
     @property
     def summary(self) -> str:
@@ -89,6 +86,10 @@ class Registry(Generic[E]):
     def names(self) -> list[str]:
         """Returns all names, this package's first; nothing is imported."""
         return list(dict.fromkeys([*self._files(), *self._entries, *self.announced()]))
+
+    def registered(self) -> list[E]:
+        """Returns the entries that are known without an import of a plugin."""
+        return list(self._entries.values())
 
     def announced(self) -> dict[str, EntryPoint]:
         """Returns what other installed packages announce, by name; nothing is imported."""
@@ -132,6 +133,14 @@ class Registry(Generic[E]):
         if spec is None or spec.origin is None:
             return []
         return sorted(file.stem for file in Path(spec.origin).parent.glob("[!_]*.py"))
+
+
+def resolve(target: Any) -> Any:
+    """Returns what "module:attribute" names; anything but text as it is."""
+    if not isinstance(target, str):
+        return target
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def _qualified(target: Any) -> str:

@@ -22,7 +22,6 @@ LAZY = {
     "ssl_zoo/config/compose.py": "path",
     "ssl_zoo/config/image_defaults.py": "path",
     "ssl_zoo/evaluation/compose.py": "path",
-    "ssl_zoo/evaluation/run.py": "seams",
     "ssl_zoo/exporters/run.py": "seams",
     "ssl_zoo/files/records.py": "oneofeach",
 }

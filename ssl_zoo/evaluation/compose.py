@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ssl_zoo.config.compose import group_names, merge, read_override
 from ssl_zoo.config.options import images_for, read_options
+from ssl_zoo.config.registries import data_config
 from ssl_zoo.config.schema import DataConfig, ViewConfig
 from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError, shown
 from ssl_zoo.evaluation.protocol import GROUP, Protocol, expand
-from ssl_zoo.evaluation.schema import SECTIONS, EvalConfig
+from ssl_zoo.evaluation.protocols import PROTOCOLS, eval_config
+from ssl_zoo.evaluation.schema import EvalConfig
 from ssl_zoo.runs.run_files import checkpoint_of
 
 if TYPE_CHECKING:
@@ -89,7 +91,7 @@ def compose_evaluations(overrides: Sequence[str]) -> Evaluations:
     common, views = _images(about_data, values, run, protocols)
     configs = []
     for protocol in protocols:
-        own = {**common, "data": None} if protocol.kind == "detection" else common
+        own = common if PROTOCOLS.get(protocol.kind).reads_images else {**common, "data": None}
         configs.append(_config(protocol, own, values))
         if protocol.transfer is not None and run is not None:
             _check_other_data(protocol.transfer, configs[-1].data, run.config.data)
@@ -100,7 +102,8 @@ def _config(protocol: Protocol, common: Mapping[str, Any], values: Mapping[str, 
     """The protocol's settings, what all protocols share, and the overrides, in this order."""
     block = merge(merge({"kind": protocol.kind, **protocol.settings}, common), values)
     try:
-        return validate(EvalConfig, {**block, "protocol": protocol.name}, "")
+        PROTOCOLS.get(protocol.kind)  # its block is one of the class's
+        return validate(eval_config(data_config(block["data"])), {**block, "protocol": protocol.name}, "")
     except UserError as error:
         said = any(key in values for key in (protocol.kind, "size", "seed", "precision", "threads"))
         raise UserError(
@@ -128,7 +131,7 @@ def _check_encoder(values: Mapping[str, Any], run: SavedRun | None) -> None:
 def _check_sections(values: Mapping[str, Any], protocols: Sequence[Protocol]) -> None:
     """Refuses settings that none of the protocols reads."""
     kinds = {protocol.kind for protocol in protocols}
-    for section in SECTIONS:
+    for section in PROTOCOLS.names():
         if section in values and section not in kinds:
             names = ", ".join(protocol.name for protocol in protocols)
             raise UserError(
@@ -146,11 +149,11 @@ def _images(
     overrides: list[str], values: Mapping[str, Any], run: SavedRun | None, protocols: Sequence[Protocol]
 ) -> tuple[dict[str, Any], tuple[ViewConfig, ...]]:
     """The data as a plain mapping, None where no protocol reads any, with the side of the images; and their views."""
-    if all(protocol.kind == "detection" for protocol in protocols):
+    if not any(PROTOCOLS.get(protocol.kind).reads_images for protocol in protocols):
         if overrides:
+            kind = protocols[0].kind
             raise UserError(
-                "protocols of kind detection read detection.train and detection.test; received "
-                f"'{overrides[0]}'; leave it out"
+                f"protocols of kind {kind} read {kind}.train and {kind}.test; received '{overrides[0]}'; leave it out"
             )
         return {"data": None, "size": 224 if run is None else run.config.augment.size}, ()
     config, augment = images_for(overrides, run)

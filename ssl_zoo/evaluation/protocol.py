@@ -1,6 +1,6 @@
 """A protocol: a YAML in a `protocol/` folder of configurations, this package's, a plugin's or the user's own.
 
-    kind: knn              the code, a file in `evaluation/protocols/`
+    kind: knn              the code, a file in `evaluation/protocols/`, or a plugin's
     knn: {k: [20]}         its settings, the block of that name
 
 or, to do several together,
@@ -18,7 +18,7 @@ import yaml
 
 from ssl_zoo.config.compose import group_file, group_names
 from ssl_zoo.errors import UserError, shown, suggest, unknown_name
-from ssl_zoo.evaluation.schema import SECTIONS
+from ssl_zoo.evaluation.protocols import PROTOCOLS
 
 __all__ = ["GROUP", "Protocol", "expand"]
 
@@ -66,15 +66,16 @@ def _read(file: Path) -> dict[str, Any]:
         raise UserError(
             f"a protocol is a YAML file; '{file}' cannot be read as one: {said}; mend it there"
         ) from error
+    kinds = PROTOCOLS.names()
     if not isinstance(block, dict) or ("kind" in block) == ("protocols" in block):
         raise UserError(
-            f"a protocol's YAML says its kind ({', '.join(SECTIONS)}), or lists protocols; '{file}' says neither or "
+            f"a protocol's YAML says its kind ({', '.join(kinds)}), or lists protocols; '{file}' says neither or "
             "both; see configs/protocol/knn.yaml"
         )
     kind = block.get("kind", "knn")
-    if kind not in SECTIONS:
+    if kind not in kinds:
         raise UserError(
-            f"kind must be one of {', '.join(SECTIONS)}; '{file}' says {shown(kind)}{suggest(str(kind), SECTIONS)}"
+            f"kind must be one of {', '.join(kinds)}; '{file}' says {shown(kind)}{suggest(str(kind), kinds)}"
         )
     known = {"other_data", *(("kind", kind) if "kind" in block else ("protocols",))}
     unknown = [str(key) for key in block if key not in known]

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import importlib
 import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -19,7 +17,7 @@ from ssl_zoo.data import load_data
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.compose import compose_evaluations
 from ssl_zoo.evaluation.encoder import subject_of
-from ssl_zoo.evaluation.schema import SECTIONS, EvalConfig
+from ssl_zoo.evaluation.protocols import PROTOCOLS
 from ssl_zoo.evaluation.task import Labelled, Outcome, Task
 from ssl_zoo.files.folders import check_writable
 from ssl_zoo.files.writing import write_json
@@ -28,9 +26,6 @@ from ssl_zoo.runs.environment import environment
 from ssl_zoo.terminal.console import Console, styled
 
 __all__ = ["evaluate"]
-
-TRAINS = ("linear", "finetune", "detection")  # by the backbone, in the training's precision
-HOLDS = ("linear_cached", "few_labels")  # need all features at once
 
 
 def evaluate(overrides: Sequence[str] = (), *, silent: bool = False) -> list[dict[str, Any]]:
@@ -65,7 +60,7 @@ def _evaluate(overrides: Sequence[str], console: Console) -> list[dict[str, Any]
     reader = next((config for config in configs if config.data is not None), first)
     subject = subject_of(reader, run, views, hardware.device)
     training = hardware
-    if any(config.kind in TRAINS for config in configs):
+    if any(PROTOCOLS.get(config.kind).trains for config in configs):
         strider = subject.identity["backbone"] if subject.strides_single_pixels else None
         training = choose_hardware(first.accelerator, first.precision, strider=strider, size=reader.size)
     folder = subject.folder if first.out is None else Path(first.out).expanduser()
@@ -76,13 +71,13 @@ def _evaluate(overrides: Sequence[str], console: Console) -> list[dict[str, Any]
             console.print(f"  {line}", style="dim")
 
     shared: dict[str, Labelled] = {}
-    holds = any(config.kind in HOLDS for config in configs)
+    holds = any(PROTOCOLS.get(config.kind).holds_features for config in configs)
     tasks = [
         Task(config, subject, None if config.data is None else data, hardware, training, say, shared, holds)
         for config in configs
     ]
     for task in tasks:
-        _protocol(task.config).check(task)
+        PROTOCOLS.get(task.config.kind).refuse(task)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -102,7 +97,7 @@ def _evaluate(overrides: Sequence[str], console: Console) -> list[dict[str, Any]
 def _do(task: Task, overrides: Sequence[str], folder: Path, console: Console) -> dict[str, Any]:
     """Runs a protocol, writes its record and shows it."""
     started = time.perf_counter()
-    outcome = _protocol(task.config).run(task)
+    outcome: Outcome = PROTOCOLS.get(task.config.kind).load()(task)
     record = _record(task, outcome, overrides, time.perf_counter() - started)
     file = folder / _file_name(record)
     write_json(file, record)
@@ -110,23 +105,20 @@ def _do(task: Task, overrides: Sequence[str], folder: Path, console: Console) ->
     return record
 
 
-def _protocol(config: EvalConfig) -> ModuleType:
-    return importlib.import_module(f"ssl_zoo.evaluation.protocols.{config.kind}")
-
-
 def _record(task: Task, outcome: Outcome, overrides: Sequence[str], seconds: float) -> dict[str, Any]:
     config, data = task.config, task.data
     settings = dataclasses.asdict(config)
-    others = [section for section in SECTIONS if section != config.kind]
+    kind = PROTOCOLS.get(config.kind)
+    others = [name for name in PROTOCOLS.names() if name != config.kind]
     precision = {
-        "features": None if config.kind == "detection" else task.hardware.precision,
-        "training": task.training.precision if config.kind in TRAINS else None,
+        "features": task.hardware.precision if kind.reads_images else None,
+        "training": task.training.precision if kind.trains else None,
     }
     described, seen = None, ""
     if data is not None:
         described = _described(task)
         seen = f"; images of {config.size} pixels, features in {precision['features']}"
-        if config.kind != "label_free":
+        if kind.reads_labels:
             seen += f", {described['test_images']} test images, {described['tested_on']}"
     here = environment(task.hardware)
     return {

@@ -26,7 +26,6 @@ from ssl_zoo.config.schema import (
 )
 
 __all__ = [
-    "SECTIONS",
     "DetectionConfig",
     "EvalConfig",
     "FewLabelsConfig",
@@ -198,10 +197,10 @@ class DetectionConfig:
 
 @section
 class EvalConfig:
-    """One protocol on one encoder and one data set."""
+    """One protocol on one encoder and one data set; `protocols.eval_config` adds the block of each kind."""
 
     protocol: str  # the name of the YAML
-    kind: Literal["knn", "linear", "linear_cached", "few_labels", "finetune", "label_free", "detection"]
+    kind: str  # of the protocol, see `ssl-zoo list protocols`
     run: Folder | None = None  # a run directory or a checkpoint; null: the timm model that `backbone` names
     weights: Literal["trained", "random"] = "trained"  # random: the encoder as it was before its training
     backbone: BackboneConfig | None = None  # without a run
@@ -215,13 +214,3 @@ class EvalConfig:
     threads: Count | None = None  # CPU threads; null: torch's choice
     progress: bool = True
     out: Folder | None = None  # folder of the eval-*.json; null: the run directory
-    knn: KnnConfig = KnnConfig()
-    linear: LinearConfig = LinearConfig()
-    linear_cached: LinearCachedConfig = LinearCachedConfig()
-    few_labels: FewLabelsConfig = FewLabelsConfig()
-    finetune: FinetuneConfig = FinetuneConfig()
-    label_free: LabelFreeConfig = LabelFreeConfig()
-    detection: DetectionConfig = DetectionConfig()
-
-
-SECTIONS = ("knn", "linear", "linear_cached", "few_labels", "finetune", "label_free", "detection")

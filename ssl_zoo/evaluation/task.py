@@ -66,6 +66,11 @@ class Task:
     holds_features: bool = False  # one of them needs all features at once, so that none need stream them
 
     @property
+    def settings(self) -> Any:
+        """The settings of the protocol's kind, of the class that is registered with it."""
+        return getattr(self.config, self.config.kind)
+
+    @property
     def features(self) -> Labelled:
         """Features of all labelled images in the evaluation view, extracted once for all protocols of a command."""
         if "features" not in self.shared:

@@ -9,6 +9,7 @@ import yaml
 
 from ssl_zoo.config.compose import to_mapping
 from ssl_zoo.config.schema import SiameseConfig
+from ssl_zoo.evaluation.protocols import PROTOCOLS
 from ssl_zoo.exporters.card_figures import Figure, figures, result_of
 from ssl_zoo.exporters.card_snippets import preprocessing
 from ssl_zoo.exporters.encoder import Encoder, Written
@@ -18,12 +19,6 @@ from ssl_zoo.runs.naming import differences, variant
 __all__ = ["write_card"]
 
 CARD = "MODEL_CARD.md"
-KINDS = {
-    "linear": "linear classification on all labels of augmented images",
-    "few_labels": "few labels",
-    "finetune": "fine-tuning",
-    "detection": "detection",
-}
 
 
 def write_card(encoder: Encoder, written: Written, folder: Path) -> None:
@@ -172,7 +167,7 @@ def _config(encoder: Encoder) -> str:
 def _limits(encoder: Encoder, measured: list[Figure]) -> str:
     run = encoder.run
     kinds = {figure.kind for figure in measured}
-    missing = [phrases for kind, phrases in KINDS.items() if kind not in kinds]
+    missing = [kind.title for kind in PROTOCOLS.registered() if kind.title and kind.name not in kinds]
     classified = {figure.data for figure in measured if figure.kind != "label_free"}
     if not classified - {run.config.data.name, "-"}:
         missing.append("transfer to other data")

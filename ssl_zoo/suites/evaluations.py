@@ -9,7 +9,7 @@ from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.compose import compose_evaluations
 from ssl_zoo.evaluation.protocol import expand
-from ssl_zoo.evaluation.schema import SECTIONS
+from ssl_zoo.evaluation.protocols import PROTOCOLS
 
 __all__ = ["evaluation_overrides"]
 
@@ -44,8 +44,9 @@ def evaluation_overrides(
             )
         kinds[name] = protocols[0].kind
     sections = {override: read_override(override, commas=True)[0].partition(".")[0] for override in overrides}
+    known = PROTOCOLS.names()
     for override, section in sections.items():
-        if section in SECTIONS and section not in kinds.values():
+        if section in known and section not in kinds.values():
             raise UserError(
                 f"{section}.* is read by protocols of kind {section}; received 'eval.{override}' with "
                 f"evaluate={','.join(names)}; leave it out, or name such a protocol"
@@ -56,12 +57,12 @@ def evaluation_overrides(
         read = [
             override
             for override in overrides
-            if sections[override] == kind or sections[override] not in SECTIONS
+            if sections[override] == kind or sections[override] not in known
         ]
         listed.append([f"protocol={name}", *threads_override, *read])
         data = (
             []
-            if kind == "detection"
+            if not PROTOCOLS.get(kind).reads_images
             or any(read_override(override, commas=True)[0] == "data" for override in overrides)
             else [f"data={config.data.name}"]
         )

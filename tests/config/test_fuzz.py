@@ -30,7 +30,7 @@ from ssl_zoo.embedding.store import Store
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.compose import compose_evaluations
 from ssl_zoo.evaluation.protocol import expand
-from ssl_zoo.evaluation.schema import EvalConfig
+from ssl_zoo.evaluation.protocols import eval_config
 from ssl_zoo.exporters.card import write_card
 from ssl_zoo.exporters.encoder import Written, encoder_of
 from ssl_zoo.exporters.schema import ExportConfig, read_export
@@ -122,7 +122,7 @@ def test_overrides_of_training(overrides: list[str]) -> None:
 
 
 READERS: dict[str, tuple[Callable[[list[str]], Any], list[str]]] = {
-    "eval": (compose_evaluations, [*keys(EvalConfig), "protocol", "knn.k"]),
+    "eval": (compose_evaluations, [*keys(eval_config()), "protocol", "knn.k"]),
     "embed": (read_embed, [*keys(EmbedConfig)]),
     "export": (read_export, [*keys(ExportConfig)]),
     "report": (read_overrides, [*keys(ReportConfig)]),

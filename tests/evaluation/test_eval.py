@@ -16,9 +16,10 @@ import ssl_zoo
 from ssl_zoo.cli.main import main
 from ssl_zoo.config.compose import group_file, group_names
 from ssl_zoo.evaluation.compose import compose_evaluations
-from ssl_zoo.evaluation.schema import SECTIONS
+from ssl_zoo.evaluation.protocols import PROTOCOLS
 from ssl_zoo.features import extract
 
+KINDS = tuple(PROTOCOLS.names())
 QUICK = (
     "data=digits", "data.limit=100", "progress=false", "knn.k=[5]", "few_labels.draws=2", "linear_cached.epochs=5",
     "linear.epochs=2", "finetune.epochs=2", "label_free.samples=64",
@@ -42,7 +43,7 @@ def quick(*kinds: str) -> list[str]:
     return [
         override
         for override in QUICK
-        if not override.startswith(SECTIONS) or override.partition(".")[0] in kinds
+        if not override.startswith(KINDS) or override.partition(".")[0] in kinds
     ]
 
 
@@ -52,7 +53,7 @@ def test_every_protocol_composes(name: str, run: Path, tmp_path: Path) -> None:
     configs, opened, *_ = compose_evaluations([f"run={run}", f"protocol={name}", *data])
     assert opened is not None
     assert configs
-    assert all(config.kind in SECTIONS for config in configs)
+    assert all(config.kind in KINDS for config in configs)
 
 
 def test_records_beside_the_run(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,7 +72,7 @@ def test_records_beside_the_run(copy: Path, capsys: pytest.CaptureFixture[str]) 
         assert record["seconds"] > 0
         assert record["in_words"]
         assert record["rows"]
-        assert set(record["settings"]) & set(SECTIONS) == {record["kind"]}
+        assert set(record["settings"]) & set(KINDS) == {record["kind"]}
         assert record["versions"]["torch"]
     # Done again it is the same file; with another setting another one.
     before = {file: file.read_text() for file in copy.glob("eval-*.json")}

@@ -129,7 +129,7 @@ def test_heads_together_learn_what_each_learns_alone() -> None:
         task = make_task(MOCO, train, train, **changes)
         model = Classifier(task, CLASSES, 5, heads=len(lrs), frozen=True)
         multipliers = [(head, lr / lrs[0]) for head, lr in zip(model.heads, lrs, strict=True)]
-        fit(Recipe(task, task.config.linear, len(train)), model, train, 5, multipliers=multipliers)
+        fit(Recipe(task, task.settings, len(train)), model, train, 5, multipliers=multipliers)
         return [head.weight.detach() for head in model.heads]  # type: ignore[union-attr]
 
     for together, rate in zip(weights(*rates), rates, strict=True):
@@ -145,7 +145,7 @@ def test_the_loss_of_the_first_batch_and_the_initial_weights() -> None:
     assert head.weight.std().item() == pytest.approx(0.01, rel=0.1)
     assert not head.bias.any()
     weight = head.weight.detach().double()
-    fitted = fit(Recipe(task, task.config.linear, len(train)), model, train, 5)
+    fitted = fit(Recipe(task, task.settings, len(train)), model, train, 5)
     assert train.labels is not None
     expected = cross_entropy(normalised(train).flatten(1) @ weight.T, train.labels).item()
     assert fitted.losses[0][0] == pytest.approx(expected, rel=1e-5)
@@ -175,7 +175,7 @@ def test_nothing_else_notices_a_training() -> None:
     kinds = [type(module) for module in task.subject.backbone.modules()]
     torch.manual_seed(11)
     state = torch.get_rng_state()
-    fit(Recipe(task, task.config.finetune, len(train)), Classifier(task, CLASSES, 0, frozen=False), train, 0)
+    fit(Recipe(task, task.settings, len(train)), Classifier(task, CLASSES, 0, frozen=False), train, 0)
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(value, before[name]) for name, value in task.subject.backbone.state_dict().items())
     assert kinds == [type(module) for module in task.subject.backbone.modules()]
@@ -193,7 +193,7 @@ def test_files_are_trained_on_as_images_in_memory_are(tmp_path: Path) -> None:
     for split in (train, files):
         task = make_task(MOCO, split, split, epochs=2, **WHOLE)
         model = Classifier(task, CLASSES, 0, frozen=True)
-        fit(Recipe(task, task.config.linear, len(train)), model, split, 0)
+        fit(Recipe(task, task.settings, len(train)), model, split, 0)
         heads.append(model.heads[0].weight)
     torch.testing.assert_close(heads[0], heads[1])
 

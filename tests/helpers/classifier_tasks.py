@@ -14,7 +14,7 @@ from ssl_zoo.config.compose import group_file
 from ssl_zoo.config.schema import BackboneConfig, ViewConfig
 from ssl_zoo.config.validate import validate
 from ssl_zoo.data import Data, MemorySplit, Split
-from ssl_zoo.evaluation.schema import EvalConfig
+from ssl_zoo.evaluation.protocols import eval_config
 from ssl_zoo.evaluation.task import Subject, Task
 from ssl_zoo.hardware.device import Hardware
 
@@ -77,7 +77,7 @@ def make_task(
     names = tuple(map(str, range(CLASSES)))
     cpu = torch.device("cpu")
     return Task(
-        validate(EvalConfig, values, ""),
+        validate(eval_config(), values, ""),
         Subject("squares", backbone, features, 3, MEAN, STD, {}, Path(), views),
         Data(train, train, test, names, 3),
         Hardware(cpu, "fp32", ""),

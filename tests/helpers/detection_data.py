@@ -13,7 +13,8 @@ import torch
 from PIL import Image, ImageDraw
 
 from ssl_zoo.config.validate import validate
-from ssl_zoo.evaluation.schema import DetectionConfig, EvalConfig
+from ssl_zoo.evaluation.protocols import eval_config
+from ssl_zoo.evaluation.schema import DetectionConfig
 from ssl_zoo.evaluation.task import Subject, Task
 from ssl_zoo.hardware.device import Hardware
 
@@ -166,7 +167,7 @@ def task_of(
         identity={"weights": "random"},
         folder=Path("nowhere"),
     )
-    evaluation = EvalConfig(
+    evaluation = eval_config()(
         protocol="detection_voc", kind="detection", data=None, size=64, seed=seed, detection=config
     )
     return Task(evaluation, subject, None, CPU, CPU)

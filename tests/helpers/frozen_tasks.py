@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ssl_zoo.config.schema import KnnConfig as MonitoredKnn
 from ssl_zoo.data import Split
-from ssl_zoo.evaluation.schema import EvalConfig, FewLabelsConfig, KnnConfig, LinearCachedConfig
+from ssl_zoo.evaluation.protocols import eval_config
+from ssl_zoo.evaluation.schema import FewLabelsConfig, KnnConfig, LinearCachedConfig
 from ssl_zoo.evaluation.task import Labelled, Task
 
 SECTIONS = {"knn": KnnConfig, "few_labels": FewLabelsConfig, "linear_cached": LinearCachedConfig}
@@ -47,7 +48,7 @@ def task_of(
     kind: Any, data: tuple[Tensor, ...], seed: int = 0, extracted: bool = True, **settings: Any
 ) -> Task:
     """A task on (bank (M, F), its labels, test features (N, F), their labels), extracted already or not."""
-    config = EvalConfig(
+    config = eval_config()(
         protocol=kind, kind=kind, data=None, size=8, seed=seed, **{kind: SECTIONS[kind](**settings)}
     )
     subject = SimpleNamespace(knn=MonitoredKnn())

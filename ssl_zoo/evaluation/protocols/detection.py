@@ -43,7 +43,7 @@ def check(task: Task) -> None:
     """
     need_pycocotools()
     _check_backbone(task)
-    _read(task.config.detection)
+    _read(task.settings)
 
 
 def run(task: Task) -> Outcome:
@@ -55,7 +55,7 @@ def run(task: Task) -> Outcome:
     Raises:
         UserError: an image can't be read; the loss diverges.
     """
-    config, plan, subject = task.config.detection, task.training, task.subject
+    config, plan, subject = task.settings, task.training, task.subject
     train, test, left_out = _read(config)
     task.say(
         f"{len(train.images)} training images with {train.instances} objects of {len(train.classes)} classes, "
@@ -104,7 +104,7 @@ def _check_backbone(task: Task) -> None:
             f"kind=detection takes an encoder of colour images; '{subject.title}' reads {subject.channels} channel; "
             "evaluate one that was trained on 3 channels"
         )
-    plan_stages(subject.backbone, subject.title, task.config.detection)
+    plan_stages(subject.backbone, subject.title, task.settings)
 
 
 def _read(config: DetectionConfig) -> _Images:
@@ -167,7 +167,7 @@ def _in_words(config: DetectionConfig, test: Collection, metric: str) -> str:
 
 
 def _details(task: Task, detector: Detector, training: Training) -> dict[str, Any]:
-    config = task.config.detection
+    config = task.settings
     tail = training.losses[-max(1, len(training.losses) // 20) :]
     return {
         "format": config.format,

@@ -45,7 +45,7 @@ def check(task: Task) -> None:
 
 def run(task: Task) -> Outcome:
     """Fits a classifier per amount of labels and draw; the headline is 10 per class, or the last amount listed."""
-    settings, seed, data = task.config.few_labels, task.config.seed, task.features
+    settings, seed, data = task.settings, task.config.seed, task.features
     amounts = list(
         dict.fromkeys(
             [_Amount(number, None) for number in settings.labels_per_class]

@@ -32,7 +32,7 @@ def check(task: Task) -> None:
 
 def run(task: Task) -> Outcome:
     """Trains and tests once per draw; accuracies are fractions of 1, null where a training diverged."""
-    config = task.config.finetune
+    config = task.settings
     bank, test = task.labelled_splits()
     assert bank.labels is not None
     number, seed = at_least_one(config.label_fraction), task.config.seed
@@ -78,7 +78,7 @@ def _one(
     task: Task, recipe: Recipe, train: Split, test: Split, draw: int, title: str
 ) -> tuple[dict[str, Any], float | None, float | None]:
     """A draw's row, and the training loss of its first and of its last epoch, None where it is no number."""
-    config = task.config.finetune
+    config = task.settings
     assert task.data is not None
     seed = draw_seed(task.config.seed, draw)
     model = Classifier(task, len(task.data.classes or ()), seed, frozen=False)

@@ -39,7 +39,7 @@ def check(task: Task) -> None:
 
 def run(task: Task) -> Outcome:
     """Predicts each test image's class; the headline's k and temperature are those of the run, or the nearest."""
-    settings, counts = task.config.knn, _neighbour_counts(task)
+    settings, counts = task.settings, _neighbour_counts(task)
     temperatures = tuple(dict.fromkeys(settings.temperature))
     test, test_labels = _test(task)
     neighbours = Neighbours(test, max(counts), settings.chunk_size)
@@ -75,8 +75,8 @@ def run(task: Task) -> Outcome:
 
 def _neighbour_counts(task: Task) -> tuple[int, ...]:
     """`knn.k`, each once; null: the run's own, and those of `USUAL` that are at most a tenth of the bank."""
-    if task.config.knn.k is not None:
-        return tuple(dict.fromkeys(task.config.knn.k))
+    if task.settings.k is not None:
+        return tuple(dict.fromkeys(task.settings.k))
     tenth = len(task.labelled_splits()[0]) // 10
     return tuple(sorted({_of_the_run(task), *(k for k in USUAL if k <= tenth)}))
 

@@ -42,7 +42,7 @@ def run(task: Task) -> Outcome:
     assert task.data is not None
     train = task.data.train
     # In random order, as some scores see the first of them alone.
-    seen = train.select(random_order(len(train), task.config.seed)[: task.config.label_free.samples])
+    seen = train.select(random_order(len(train), task.config.seed)[: task.settings.samples])
     features = torch.cat(list(task.stream(seen)))  # (N, F)
     scores = dataclasses.asdict(label_free(features))
     near = features[:ON_SPHERE]

@@ -35,13 +35,13 @@ def check(task: Task) -> None:
         UserError: no labels, no test images, fewer than two classes, or no class of which an image can be held out.
     """
     task.labelled_splits()
-    if task.config.linear.lr_candidates:
+    if task.settings.lr_candidates:
         task.check_holdout()
 
 
 def run(task: Task) -> Outcome:
     """Trains and tests; accuracies are fractions of 1, null where the training diverged."""
-    config, seed = task.config.linear, draw_seed(task.config.seed, 0)
+    config, seed = task.settings, draw_seed(task.config.seed, 0)
     bank, test = task.labelled_splits()
     assert task.data is not None
     classes = len(task.data.classes or ())
@@ -56,7 +56,7 @@ def run(task: Task) -> Outcome:
     first, last = fitted.first_and_last
     phrases = [f"linear classifier on the frozen backbone, BN statistics frozen too; {recipe.in_words()}"]
     if choice is not None:
-        tried = ", ".join(f"{rate:g}" for rate in task.config.linear.lr_candidates)
+        tried = ", ".join(f"{rate:g}" for rate in task.settings.lr_candidates)
         phrases.append(
             f"base rate chosen of {tried} on {choice['held_out']} training images held out, then trained on all"
         )
@@ -86,12 +86,12 @@ def _parts(task: Task) -> tuple[torch.Tensor, torch.Tensor]:
     """Positions of the labelled images to train on and of those held out to choose the rate."""
     bank, _ = task.labelled_splits()
     assert bank.labels is not None
-    return split_classes(bank.labels, task.config.linear.holdout, keyed_order(task.config.seed, "picks", 0))
+    return split_classes(bank.labels, task.settings.holdout, keyed_order(task.config.seed, "picks", 0))
 
 
 def _choose(task: Task, classes: int) -> dict[str, Any]:
     """The base rate that is best on held-out training images, the first of equals, and what each reached."""
-    config, seed = task.config.linear, draw_seed(task.config.seed, 1)
+    config, seed = task.settings, draw_seed(task.config.seed, 1)
     bank, _ = task.labelled_splits()
     rest, held = _parts(task)
     base = config.lr_candidates[0]

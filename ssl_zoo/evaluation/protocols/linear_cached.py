@@ -32,7 +32,7 @@ def check(task: Task) -> None:
 
 def run(task: Task) -> Outcome:
     """Chooses the pair on held-out training images, trains on all and tests once."""
-    settings, seed, data = task.config.linear_cached, task.config.seed, task.features
+    settings, seed, data = task.settings, task.config.seed, task.features
     pairs = [Pair(lr, decay) for lr in settings.lr for decay in settings.weight_decay]
     classes, y = torch.unique(data.bank_labels, return_inverse=True)  # (C,), (M,)
     parts = split_classes(y.cpu(), settings.holdout, drawn_order(seed))
