@@ -84,15 +84,16 @@ def protocol(name: str, config: type[Any], **traits: Any) -> Callable[[F], F]:
     return decorate
 
 
-def eval_config(data: type[Any] = DataConfig) -> type[EvalConfig]:
+def eval_config(data: type[DataConfig] = DataConfig) -> type[EvalConfig]:
     """Returns the class of an evaluation's settings: `EvalConfig` and the block of each kind that is registered."""
-    return _eval_config(data, tuple((kind.name, kind.config) for kind in PROTOCOLS.registered()))
+    return _eval_config((data, *((kind.name, kind.config) for kind in PROTOCOLS.registered())))
 
 
 @functools.cache
-def _eval_config(data: type[Any], blocks: tuple[tuple[str, type[Any]], ...]) -> type[EvalConfig]:
-    defaults = {name: config() for name, config in blocks}
-    return extended(EvalConfig, {"data": data | None, **dict(blocks)}, **defaults)
+def _eval_config(classes: tuple[Any, ...]) -> type[EvalConfig]:
+    data, blocks = classes[0], dict(classes[1:])
+    defaults = {name: config() for name, config in blocks.items()}
+    return extended(EvalConfig, {"data": data | None, **blocks}, **defaults)
 
 
 def _add(name: str, config: type[Any], **traits: Any) -> None:
