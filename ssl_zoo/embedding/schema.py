@@ -16,23 +16,34 @@ __all__ = ["EmbedConfig", "read_overrides"]
 
 @section
 class EmbedConfig:
-    """Which features of which images, and where they go."""
+    """Which features of which images are written, and to which file."""
 
-    run: Folder  # a run directory or a checkpoint
-    out: Folder  # a file, NAME.parquet or NAME.npy
-    split: Literal["train", "test", "all"] = "train"  # train: all images of data.train
-    layer: Literal["backbone", "projector"] = "backbone"  # projector: the embedding z
-    weights: Literal["trained", "random"] = "trained"  # random: the encoder as it was before its training
-    normalize: bool = False  # features to unit length
-    dtype: Literal["float32", "float16"] = "float32"  # of the file; computed in float32 whatever this says
-    size: Count | None = None  # pixels, of the square view; null: the one trained on
-    batch_size: Count = 256  # images per forward pass
-    precision: Literal["auto", "fp32", "bf16"] = (
-        "auto"  # auto: fp32, so that features are those of an evaluation
-    )
+    run: Folder
+    """A run directory or a checkpoint."""
+    out: Folder
+    """File of the features, NAME.parquet or NAME.npy."""
+    split: Literal["train", "test", "all"] = "train"
+    """Which images. train: all images of data.train."""
+    layer: Literal["backbone", "projector"] = "backbone"
+    """Whose outputs. projector: the embeddings z."""
+    weights: Literal["trained", "random"] = "trained"
+    """Which encoder. random: the encoder before its training."""
+    normalize: bool = False
+    """Whether features are scaled to unit length."""
+    dtype: Literal["float32", "float16"] = "float32"
+    """Number format of the file. Features are computed in float32."""
+    size: Count | None = None
+    """Side of the square view, in pixels. null: that of the training."""
+    batch_size: Count = 256
+    """Images per forward pass."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Precision of the encoder. auto: fp32, so that features are those of an evaluation."""
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
-    threads: Count | None = None  # CPU threads; null: torch's choice
-    progress: bool = True  # a bar, on a terminal
+    """The device. auto: a GPU where there is one."""
+    threads: Count | None = None
+    """CPU threads. null: torch's choice."""
+    progress: bool = True
+    """Whether progress is printed, on a terminal."""
 
     def __post_init__(self) -> None:
         if PurePath(self.out).suffix not in (".parquet", ".npy"):

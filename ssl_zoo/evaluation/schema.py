@@ -1,7 +1,7 @@
 """The typed configuration of an evaluation: frozen dataclasses, their defaults and their ranges.
 
-As in `ssl_zoo.config.schema` every key stands here once, with its unit and its range. `configs/protocol/*.yaml` and the
-command line fill these classes in.
+As in `ssl_zoo.config.schema` every key is declared once, with its type, range, default and meaning.
+`configs/protocol/*.yaml` and the command line fill these classes in.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ssl_zoo.config.schema import (
     NonNegative,
     OptimizerConfig,
     Positive,
+    Probability,
     Seed,
     section,
 )
@@ -41,27 +42,27 @@ __all__ = [
 
 @section
 class KnnConfig:
-    """Weighted kNN by cosine similarity; each k with each temperature."""
+    """Weighted kNN by cosine similarity, each k with each temperature. InstDisc, Section 3.4."""
 
-    k: Annotated[tuple[Count, ...], Field(min_length=1)] | None = (
-        None  # null: the run's own, the headline, and those of 10, 20, 100 and 200 up to a tenth of the labelled images
-    )
+    k: Annotated[tuple[Count, ...], Field(min_length=1)] | None = None
+    """Neighbours. null: the run's own (which is the headline), and of 10, 20, 100 and 200 those up to a tenth of the
+    labelled images."""
     temperature: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.07, 0.1)
-    chunk_size: Count = (
-        2048  # images compared at a time, of the bank and the queries; memory goes with its square
-    )
+    """Temperature T of a neighbour's weight, exp(cosine similarity / T)."""
+    chunk_size: Count = 2048
+    """Images that are compared at a time; memory grows with its square."""
 
 
 @section
 class FewLabelsConfig:
-    """Logistic regression on a few labels, several draws of them."""
+    """Logistic regression on a few labels, over several draws of them."""
 
-    labels_per_class: tuple[Count, ...] = (1, 5, 10)  # labels per class
-    label_fraction: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (
-        0.01,
-        0.1,
-    )  # of each class, at least one
+    labels_per_class: tuple[Count, ...] = (1, 5, 10)
+    """Labelled training images of each class, one figure for each number."""
+    label_fraction: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.01, 0.1)
+    """Fraction of each class's training images that are labelled, at least one image; one figure for each."""
     draws: Count = 10
+    """Draws of the labels; accuracies are means over them."""
 
     def __post_init__(self) -> None:
         if not (self.labels_per_class or self.label_fraction):
@@ -73,26 +74,29 @@ class FewLabelsConfig:
 
 @section
 class LinearCachedConfig:
-    """A linear classifier on features extracted once; rate and weight decay chosen on held-out training images."""
+    """Linear classifier on features that are extracted once; rate and weight decay are chosen on held-out training
+    images."""
 
-    lr: Annotated[tuple[Positive, ...], Field(min_length=1)] = (
-        0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0,
-    )  # of SGD, on standardised features  # fmt: skip
+    lr: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+    """Learning rates of SGD to choose from, on standardised features."""
     weight_decay: Annotated[tuple[NonNegative, ...], Field(min_length=1)] = (0.0, 1e-4, 1e-3, 1e-2, 1e-1)
-    holdout: Annotated[float, Field(gt=0, lt=1)] = (
-        0.2  # share of the training images that the choice is made on
-    )
+    """Weight decays to choose from."""
+    holdout: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Fraction of each class's training images that are held out for the choice."""
     epochs: Count = 100
-    batch_size: Count = 256  # lower where there are fewer images, which are then one batch
+    """Passes over the features."""
+    batch_size: Count = 256
+    """Images per step; where there are fewer images, all of them."""
 
 
 @section
 class SupervisedOptimizerConfig(OptimizerConfig):
-    """That of pre-training, with what supervised recipes have besides."""
+    """Optimizer of a classifier: that of pre-training, with two more keys of supervised recipes."""
 
-    nesterov: bool = False  # of sgd
-    # Shares of the training after each of which the rate is a tenth of what it was; in place of the cosine.
+    nesterov: bool = False
+    """Whether the momentum of sgd is Nesterov's."""
     milestones: tuple[Fraction, ...] = ()
+    """Fractions of the training after each of which the rate is divided by 10, in place of the cosine."""
 
     def __post_init__(self) -> None:
         if self.nesterov and (self.name != "sgd" or self.momentum == 0):
@@ -111,28 +115,32 @@ class SupervisedConfig:
     """Training of a classifier on labelled, augmented images.
 
     Where `crop` and `flip` are null they are the papers' for photographs: 0.08 to 1 of the area, and half of the
-    images mirrored. A run whose own views are never mirrored (digits, text) was trained on images that a
-    mirror or a small crop spoils: they are then its own crop and no flip.
+    images mirrored. A run whose views are never mirrored (digits, text) was trained on images that a mirror or a small
+    crop spoils: its classifiers see the run's own crop and no flip.
     """
 
     optimizer: SupervisedOptimizerConfig = SupervisedOptimizerConfig(weight_decay=0.0)
     epochs: Count = 90
-    batch_size: Annotated[int, Field(ge=2)] = (
-        256  # lower where there are fewer images, which are then one batch; the rate goes with it
-    )
-    crop: CropConfig | None = None  # null: see above
-    flip: Fraction | None = None  # probability; null: see above
-    source: str = ""  # where the recipe comes from, for the record
+    """Passes over the labelled training images."""
+    batch_size: Annotated[int, Field(ge=2)] = 256
+    """Images per step; where there are fewer images, all of them, and the rate follows `optimizer.lr_scaling`."""
+    crop: CropConfig | None = None
+    """Random resized crop of the training images. null: the papers', or the run's own where its views are never
+    mirrored."""
+    flip: Probability | None = None
+    """Probability of a horizontal flip. null: 0.5, or 0 where the run's views are never mirrored."""
+    source: str = ""
+    """Where the recipe comes from, for the record."""
 
 
 @section
 class LinearConfig(SupervisedConfig):
-    """A linear classifier on the frozen backbone, BN statistics frozen too."""
+    """Linear classifier on the frozen backbone, whose BN statistics are frozen too."""
 
-    lr_candidates: tuple[
-        Positive, ...
-    ] = ()  # for optimizer.lr: the best on held-out training images is taken
-    holdout: Annotated[float, Field(gt=0, lt=1)] = 0.2  # share of each class held out to choose the rate on
+    lr_candidates: tuple[Positive, ...] = ()
+    """Rates to try for optimizer.lr; the best on held-out training images is taken."""
+    holdout: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Fraction of each class's training images that are held out for that choice."""
 
     def __post_init__(self) -> None:
         if len(set(self.lr_candidates)) < len(self.lr_candidates):
@@ -150,18 +158,22 @@ class LinearConfig(SupervisedConfig):
 
 @section
 class FinetuneConfig(SupervisedConfig):
-    """Backbone and classifier trained together."""
+    """Fine-tuning: backbone and classifier are trained together."""
 
-    label_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0  # of each class's labels, at least one
-    draws: Count = 1  # draws of the labels, each with a seed of its own; with label_fraction=1 seeds alone
-    head_lr_multiplier: Positive = 1.0  # the classifier's rate, as a multiple of the backbone's
+    label_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Fraction of each class's training images that are labelled, at least one image."""
+    draws: Count = 1
+    """Draws of the labels, each with a seed of its own; with label_fraction=1 seeds alone."""
+    head_lr_multiplier: Positive = 1.0
+    """Multiplies the learning rate of the classifier."""
 
 
 @section
 class LabelFreeConfig:
-    """Scores that need no labels."""
+    """Scores that need no labels: RankMe and others."""
 
-    samples: Annotated[int, Field(ge=2)] = 25600  # images at most
+    samples: Annotated[int, Field(ge=2)] = 25600
+    """Images that are scored, at most. RankMe's number, https://arxiv.org/abs/2210.02885."""
 
 
 @section
@@ -169,30 +181,48 @@ class DetectionConfig:
     """Fine-tuning of a detector: Faster R-CNN (boxes) or Mask R-CNN (boxes and masks)."""
 
     format: Literal["voc", "coco"] = "voc"
-    train: Folder | tuple[Folder, ...] | None = (
-        None  # voc: the folder of a year (Annotations/, ImageSets/, JPEGImages/), or several; coco: the images
-    )
-    test: Folder | None = None  # null: the first of train
-    train_split: str = "trainval"  # voc: the list in ImageSets/Main; coco: the annotation file's path
+    """Layout of the data: Pascal VOC's or COCO's."""
+    train: Folder | tuple[Folder, ...] | None = None
+    """Training images. voc: the folder of a year (Annotations/, ImageSets/, JPEGImages/), or several; coco: the folder
+    of the images."""
+    test: Folder | None = None
+    """Test images, as `train`. null: the first folder of `train`."""
+    train_split: str = "trainval"
+    """voc: the list in ImageSets/Main; coco: path of the annotation file."""
     test_split: str = "test"
-    masks: bool = False  # Mask R-CNN; coco only
-    neck: Literal["fpn", "c4"] = "fpn"  # c4: one map of stride 16, the last stage as head; ResNets only
+    """The same of the test images."""
+    masks: bool = False
+    """Whether masks are predicted too: Mask R-CNN, with format=coco."""
+    neck: Literal["fpn", "c4"] = "fpn"
+    """What the detector sees. fpn: a pyramid of maps; c4: one map of stride 16, the last stage as head; ResNets."""
     iterations: Count = 24000
+    """Optimizer steps."""
     batch_size: Count = 16
-    lr: Positive = 0.02  # for 16 images a batch; linear in the batch
+    """Images per step."""
+    lr: Positive = 0.02
+    """Learning rate for 16 images a batch; it grows linearly with the batch."""
     weight_decay: NonNegative = 1e-4
+    """Weight decay of SGD."""
     milestones: tuple[Fraction, ...] = (0.75, 0.9167)
-    warmup_iterations: Index = 100  # iterations
-    min_size: Count = 800  # pixels of an image's shorter side
-    train_sizes: tuple[Count, ...] = ()  # the same in training, one drawn per image; none: min_size
+    """Fractions of the training after each of which the rate is divided by 10."""
+    warmup_iterations: Index = 100
+    """Steps in which the rate rises to its peak."""
+    min_size: Count = 800
+    """Length to which an image's shorter side is resized, in pixels."""
+    train_sizes: tuple[Count, ...] = ()
+    """Lengths of the shorter side in training, one drawn per image. Without any: min_size."""
     max_size: Count = 1333
-    frozen_stages: Annotated[int, Field(ge=0, le=5)] = (
-        0  # stages of the backbone that stay as they are; of a ResNet 1 is the stem
-    )
-    fpn_channels: Count = 256  # channels of the maps; fpn only
-    box_head_width: Count = 1024  # width of the box head; fpn only
-    regions_per_image: Count = 512  # per image, that the heads are trained on
-    workers: Index = 2  # processes that decode images
+    """Largest length of an image's longer side, in pixels."""
+    frozen_stages: Annotated[int, Field(ge=0, le=5)] = 0
+    """Stages of the backbone, from its input, that are not trained. The first of a ResNet is its stem."""
+    fpn_channels: Count = 256
+    """Channels of the pyramid's maps, with neck=fpn."""
+    box_head_width: Count = 1024
+    """Width of the box head, with neck=fpn."""
+    regions_per_image: Count = 512
+    """Regions of each image that the heads are trained on."""
+    workers: Index = 2
+    """Processes that decode images."""
 
 
 @section

@@ -21,14 +21,20 @@ FILES = (".safetensors", ".onnx", ".pkl", ".pt", ".pth", ".ckpt", ".json")
 
 @section
 class ExportConfig:
-    """What is exported, as what, to where."""
+    """What is exported, in which formats and to which folder."""
 
-    run: Folder  # a run directory or a checkpoint
+    run: Folder
+    """A run directory or a checkpoint."""
     format: tuple[Format, ...]
-    out: Folder | None = None  # null: RUN/export/FORMAT
-    size: Count | None = None  # pixels, side of the images it is for; null: those it was trained on
-    weights: Literal["trained", "random"] = "trained"  # random: as it was before its training
-    include_normalization: bool = True  # of onnx: the graph takes images in [0, 1] and normalises them itself
+    """Formats of the backbone; docs/evaluation.md has what each is for."""
+    out: Folder | None = None
+    """Folder of the export. null: RUN/export/FORMAT."""
+    size: Count | None = None
+    """Side of the images that the export is for, in pixels. null: that of the training."""
+    weights: Literal["trained", "random"] = "trained"
+    """Which encoder. random: the encoder before its training."""
+    include_normalization: bool = True
+    """Of onnx: whether the graph takes images in [0, 1] and normalises them itself."""
 
 
 def read_export(overrides: Sequence[str]) -> ExportConfig:

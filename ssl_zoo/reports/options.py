@@ -18,14 +18,16 @@ __all__ = ["ReportConfig", "read_overrides"]
 
 @section
 class ReportConfig:
-    """A report of one run or suite, or a comparison of several."""
+    """A report of a run or a suite, or a comparison of several."""
 
-    run: tuple[Folder, ...]  # run directories or checkpoints; or folders of suites
-    out: Folder | None = (
-        None  # null: RUN/report[-CHECKPOINT]; of several runs comparison-... in the folder they share
-    )
-    samples: Annotated[int, Field(ge=10)] = 2000  # images that are read at most
-    seed: Seed = 0  # of what is drawn: images, queries, views, t-SNE, clusters, resamples
+    run: tuple[Folder, ...]
+    """Run directories or checkpoints; or folders of suites."""
+    out: Folder | None = None
+    """Folder of the page. null: RUN/report[-CHECKPOINT]; of several runs comparison-... beside them."""
+    samples: Annotated[int, Field(ge=10)] = 2000
+    """Images that are read, at most."""
+    seed: Seed = 0
+    """Seed of all that is drawn: images, queries, views, t-SNE, clusters, resamples."""
 
     def overrides(self) -> list[str]:
         """What differs from the defaults, the runs left out, as overrides."""

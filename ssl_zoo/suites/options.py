@@ -17,39 +17,55 @@ __all__ = ["BenchConfig", "SlurmConfig", "read_overrides"]
 
 @section
 class SlurmConfig:
-    """How rows are submitted by `launcher=slurm`; see submitit."""
+    """How `launcher=slurm` submits trials, through submitit."""
 
-    cluster: Literal["slurm", "local"] = "slurm"  # local: processes of this machine, to try it out
+    cluster: Literal["slurm", "local"] = "slurm"
+    """submitit's executor. local: processes of this machine, to try it out."""
     partition: str | None = None
+    """SLURM's partition."""
     account: str | None = None
-    minutes: Count = 24 * 60  # at most, for a row and seed
-    gpus: Annotated[int, Field(ge=0)] = 1  # of each row and seed
+    """SLURM's account."""
+    minutes: Count = 24 * 60
+    """Time limit of a trial, in minutes."""
+    gpus: Annotated[int, Field(ge=0)] = 1
+    """GPUs of a trial."""
     cpus: Count = 8
+    """CPU cores of a trial."""
     memory_gb: Count = 32
-    extra: dict[str, Any] = Field(default_factory=dict)  # further options of sbatch: constraint, qos ...
+    """Memory of a trial, in GB."""
+    extra: dict[str, Any] = Field(default_factory=dict)
+    """Further options of sbatch: constraint, qos ..."""
 
 
 @section
 class BenchConfig:
     """A suite, and how it is run."""
 
-    suite: Folder  # a name, or a YAML file
-    seeds: Count = 3  # 0 to seeds - 1
+    suite: Folder
+    """Name of a suite, or a YAML file."""
+    seeds: Count = 3
+    """Seeds of each row: 0 to seeds - 1."""
     budget: Literal["quick", "full"] = "quick"
-    workers: Count | None = None  # runs at a time; null: as many as the cores, or the GPUs, allow
-    threads: Count | None = (
-        None  # CPU threads of each run; null: 1 on a CPU, a share of the cores beside a GPU
-    )
+    """full: the recipes as they stand; quick: for a first answer, see docs/suites.md."""
+    workers: Count | None = None
+    """Trials at a time. null: one for each core that `threads` allows, or for each GPU."""
+    threads: Count | None = None
+    """CPU threads of each trial. null: 1 on a CPU, an equal number of the cores beside a GPU."""
     launcher: Literal["local", "slurm"] = "local"
+    """What starts the trials: this process, or SLURM."""
     slurm: SlurmConfig = SlurmConfig()
-    experiments: str | None = None  # whose settings rows start from, cifar10/METHOD ...; null: the data's own
-    evaluate: tuple[str, ...] | None = None  # protocols; null: the suite's
-    eval: dict[str, Any] = Field(
-        default_factory=dict
-    )  # overrides of `ssl-zoo eval`: eval.data=..., eval.detection.train=...
+    experiments: str | None = None
+    """Folder of the experiments that rows start from: cifar10 for experiment=cifar10/METHOD. null: the data's own."""
+    evaluate: tuple[str, ...] | None = None
+    """Protocols by which each run is evaluated. null: the suite's."""
+    eval: dict[str, Any] = Field(default_factory=dict)
+    """Overrides of `ssl-zoo eval`: eval.data=..., eval.detection.train=..."""
     out: Folder = "runs/bench"
+    """Folder of the runs and reports."""
     progress: bool = True
-    dry_run: bool = False  # say what would be run
+    """Whether progress is printed."""
+    dry_run: bool = False
+    """Whether the trials are only listed."""
 
 
 def read_overrides(overrides: Sequence[str]) -> tuple[BenchConfig, list[str], list[str]]:

@@ -21,7 +21,7 @@ from ssl_zoo.files.paths import user_path
 from ssl_zoo.suites.claims import Claim, parse, rows_of
 from ssl_zoo.suites.listing import suite_files
 from ssl_zoo.suites.record import METRICS
-from ssl_zoo.suites.schema import BudgetConfig, RowConfig, SuiteConfig, Words
+from ssl_zoo.suites.schema import BudgetConfig, Overrides, RowConfig, SuiteConfig
 
 __all__ = ["BUDGETS", "Suite", "as_words", "pair_of", "read_suite"]
 
@@ -86,7 +86,7 @@ def read_suite(name: str) -> Suite:
     return Suite(file.stem, file, config, rows, claims)
 
 
-def as_words(overrides: Words) -> list[str]:
+def as_words(overrides: Overrides) -> list[str]:
     """The words of a YAML entry, written one after the other or as a list."""
     return shlex.split(overrides) if isinstance(overrides, str) else list(overrides)
 

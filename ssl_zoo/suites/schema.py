@@ -1,4 +1,4 @@
-"""What a suite's YAML may say."""
+"""The typed configuration of a suite: what its YAML may hold."""
 
 from __future__ import annotations
 
@@ -8,64 +8,81 @@ from pydantic import Field
 
 from ssl_zoo.config.schema import Count, section
 
-__all__ = ["BudgetConfig", "MapConfig", "RowConfig", "SuiteConfig", "SwitchConfig", "TuneConfig"]
+__all__ = ["BudgetConfig", "MapConfig", "Overrides", "RowConfig", "SuiteConfig", "SwitchConfig", "TuneConfig"]
 
 Text = Annotated[str, Field(min_length=1)]
-Words = str | tuple[str, ...]  # overrides, one after the other or as a list
+Overrides = str | tuple[str, ...]  # separated by spaces, or as a list
 Factor = float | str  # a number, or a fraction such as 1/8
 
 
 @section
 class RowConfig:
-    """A row: what sets it apart from the suite's base."""
+    """A row: the differences from the suite's base."""
 
-    overrides: Words = ""
-    multiply: dict[str, Factor] = Field(default_factory=dict)  # keys whose value is multiplied
-    only_data: tuple[str, ...] | None = None  # data that the row is for; null: any
-    weights: Literal["last", "random"] = "last"  # random: the encoder before its training is evaluated
-    paper: float | None = None  # the paper's figure, verified; in percent where it is an accuracy
+    overrides: Overrides = ""
+    """Overrides of this row, over those of the base."""
+    multiply: dict[str, Factor] = Field(default_factory=dict)
+    """Keys whose value is multiplied, after all overrides, each with its factor: a number or a fraction such as 1/8."""
+    only_data: tuple[str, ...] | None = None
+    """Names of the data that the row is for. null: any."""
+    weights: Literal["last", "random"] = "last"
+    """Which encoder is evaluated. random: the encoder before its training."""
+    paper: float | None = None
+    """The paper's figure, verified; in percent where it is an accuracy."""
     note: str = ""
+    """A remark, shown below the table."""
 
 
 @section
 class BudgetConfig:
-    """What `budget=NAME` adds."""
+    """What `budget=NAME` changes."""
 
-    overrides: Words = ""
+    overrides: Overrides = ""
+    """Overrides of all rows, below those of the base."""
     multiply: dict[str, Factor] = Field(default_factory=dict)
-    rows: tuple[str, ...] | None = None  # only these
-    switches: tuple[str, ...] | None = None  # of `pairs` only these
+    """Keys whose value is multiplied in all rows, each with its factor."""
+    rows: tuple[str, ...] | None = None
+    """Names of the rows that are run. null: all."""
+    switches: tuple[str, ...] | None = None
+    """Names of the switches of `pairs` that are used. null: all."""
 
 
 @section
 class SwitchConfig:
-    """One of the parts whose pairs are the rows."""
+    """A part that is on or off; the pairs of such parts are the rows."""
 
-    on: Words = ""
-    off: Words = ""
+    on: Overrides = ""
+    """Overrides of the rows that have the part."""
+    off: Overrides = ""
+    """Overrides of the rows that do not."""
 
 
 @section
 class MapConfig:
-    """A picture besides the learning curves."""
+    """A figure besides the learning curves."""
 
     kind: Literal["heat_map", "lines"]
+    """heat_map: the pairs as a matrix; lines: one line for each group of rows named GROUP_X, at the numbers X."""
     metric: str = "top1"
-    # lines: one line for each group of rows named GROUP_X, at the numbers X
+    """The metric that is drawn."""
     x: str = ""
+    """Title of the horizontal axis of lines."""
 
 
 @section
 class TuneConfig:
-    """A setting that is chosen for each row by itself, on a held-out part of the training data."""
+    """A key that is tuned for each row, on a held-out part of the training data."""
 
     key: Text
-    multipliers: Annotated[
-        tuple[Factor, ...], Field(min_length=2)
-    ]  # candidates, as multiples of the recipe's value
+    """The key."""
+    multipliers: Annotated[tuple[Factor, ...], Field(min_length=2)]
+    """Candidates, as multiples of the recipe's value."""
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Fraction of the training images that candidates are compared on."""
     metric: str = "top1"
-    seeds: Count = 1  # runs per candidate
+    """The metric by which the best candidate is chosen."""
+    seeds: Count = 1
+    """Runs per candidate."""
 
 
 @section
@@ -73,23 +90,37 @@ class SuiteConfig:
     """A table or a figure of a paper."""
 
     title: Text
+    """Title of the suite's page."""
     paper: Text
-    source: Text  # address
-    section: Text  # Table 1
-    question: Text  # the question, in a sentence
-    paper_setting: str = ""  # what the rows' `paper` figures are: data, model, epochs, metric
-    base: Words = ""
-    overrides_by_data: dict[str, Words] = Field(
-        default_factory=dict
-    )  # by data: further overrides of the base
+    """The paper, by its short name."""
+    source: Text
+    """Address of the paper."""
+    section: Text
+    """Where in the paper: Table 1."""
+    question: Text
+    """The question that the suite answers, in a sentence."""
+    paper_setting: str = ""
+    """What the rows' `paper` figures are: data, model, epochs, metric."""
+    base: Overrides = ""
+    """Overrides of all rows."""
+    overrides_by_data: dict[str, Overrides] = Field(default_factory=dict)
+    """Further overrides of all rows, by the name of the data."""
     rows: dict[str, RowConfig] = Field(default_factory=dict)
-    pairs: dict[str, SwitchConfig] = Field(default_factory=dict)  # rows are each of them alone and all pairs
+    """The rows, by name."""
+    pairs: dict[str, SwitchConfig] = Field(default_factory=dict)
+    """Switches by name, in place of `rows`: the rows are each switch alone and all pairs of them."""
     quick: BudgetConfig = BudgetConfig()
     full: BudgetConfig = BudgetConfig()
-    evaluate: tuple[str, ...] = ()  # protocols, as `ssl-zoo eval protocol=NAME`
+    evaluate: tuple[str, ...] = ()
+    """Protocols by which each run is evaluated, as `ssl-zoo eval protocol=NAME`."""
     columns: tuple[str, ...] = ("top1", "knn", "verdict", "std_ratio", "effective_rank", "loss", "seconds")
+    """Metrics that are the table's columns."""
     figures: tuple[MapConfig, ...] = ()
+    """Further figures."""
     claims: tuple[str, ...] = ()
+    """The paper's claims, judged over seeds; docs/suites.md has their grammar."""
     tune: TuneConfig | None = None
-    equal_keys: tuple[str, ...] = ()  # keys or blocks in which all rows must agree
-    remarks: tuple[str, ...] = ()  # where the suite departs from the paper
+    equal_keys: tuple[str, ...] = ()
+    """Keys or blocks in which all rows must agree."""
+    remarks: tuple[str, ...] = ()
+    """Where the suite departs from the paper."""
