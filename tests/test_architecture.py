@@ -23,7 +23,6 @@ LAZY = {
     "ssl_zoo/config/image_defaults.py": "path",
     "ssl_zoo/evaluation/compose.py": "path",
     "ssl_zoo/exporters/run.py": "seams",
-    "ssl_zoo/files/records.py": "oneofeach",
 }
 
 

@@ -15,7 +15,7 @@ from ssl_zoo.embedding.images import Images, Row
 from ssl_zoo.embedding.store import Store
 from ssl_zoo.errors import UserError
 from ssl_zoo.files.folders import check_writable
-from ssl_zoo.files.writing import write_json
+from ssl_zoo.files.json_files import write_json
 from ssl_zoo.runs.run_files import read_record
 
 __all__ = ["KEY", "check_out", "finish", "metadata_of"]

@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 from ssl_zoo.embedding.stream import Batch
 from ssl_zoo.errors import UserError
+from ssl_zoo.files.json_files import load_json, write_json
 from ssl_zoo.files.locks import LOCK, hold
-from ssl_zoo.files.records import load_json
-from ssl_zoo.files.writing import is_temporary, write_json
+from ssl_zoo.files.writing import is_temporary
 
 __all__ = ["CHUNK", "PART_IMAGES", "PART_SECONDS", "Position", "Store", "differing"]
 

@@ -20,7 +20,7 @@ from ssl_zoo.evaluation.encoder import subject_of
 from ssl_zoo.evaluation.protocols import PROTOCOLS
 from ssl_zoo.evaluation.task import Labelled, Outcome, Task
 from ssl_zoo.files.folders import check_writable
-from ssl_zoo.files.writing import write_json
+from ssl_zoo.files.json_files import write_json
 from ssl_zoo.hardware.device import choose_hardware, use_threads
 from ssl_zoo.runs.environment import environment
 from ssl_zoo.terminal.console import Console, styled

@@ -14,7 +14,7 @@ from ssl_zoo.config.schema import BackboneConfig
 from ssl_zoo.errors import UserError, unknown_name
 from ssl_zoo.exporters.encoder import encoder_of, is_fixed, pretrained_cfg
 from ssl_zoo.exporters.preprocess import Preprocess
-from ssl_zoo.files.records import load_json
+from ssl_zoo.files.json_files import load_json
 from ssl_zoo.runs.saved_run import load_strictly, open_run
 
 __all__ = ["LoadedBackbone", "load_backbone"]

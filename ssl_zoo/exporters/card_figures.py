@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ssl_zoo.exporters.encoder import Encoder
-from ssl_zoo.runs.run_files import evaluations, metrics
+from ssl_zoo.runs.run_files import read_evaluations, read_metrics
 
 __all__ = ["Figure", "figures", "result_of"]
 
@@ -91,7 +91,7 @@ def _diagnosed(encoder: Encoder) -> list[Figure]:
     result = result_of(encoder)
     if result is None:
         return []
-    first = next(iter(metrics(encoder.run.folder)), {})
+    first = next(iter(read_metrics(encoder.run.folder)), {})
     start = first if first.get("epoch") == 0 else {}
     found = []
     for name in DIAGNOSTICS:
@@ -103,7 +103,7 @@ def _diagnosed(encoder: Encoder) -> list[Figure]:
 
 
 def _evaluated(encoder: Encoder) -> list[Figure]:
-    records = [record for record in evaluations(encoder.run.folder) if "protocol" in record]
+    records = [record for record in read_evaluations(encoder.run.folder) if "protocol" in record]
     untrained = {_what(record): _values(record) for record in records if _weights(record) == "random"}
     digest = encoder.digest
     found = []

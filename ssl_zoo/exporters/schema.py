@@ -10,7 +10,7 @@ from ssl_zoo.config.options import read_options
 from ssl_zoo.config.schema import Count, Folder, section
 from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError, unknown_name
-from ssl_zoo.runs.run_files import checkpoint_of
+from ssl_zoo.runs.paths import checkpoint_of
 
 __all__ = ["FORMATS", "ExportConfig", "read_export"]
 

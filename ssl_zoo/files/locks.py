@@ -21,7 +21,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from ssl_zoo.errors import UserError
 from ssl_zoo.files.folders import check_writable, make_folder, remove_empty
-from ssl_zoo.files.records import read_record
+from ssl_zoo.files.json_files import load_json
 from ssl_zoo.files.writing import is_temporary
 
 __all__ = ["LOCK", "hold", "is_empty"]
@@ -96,7 +96,8 @@ def _sign(descriptor: int) -> None:
 
 def _holder(folder: Path) -> str:
     """The process that holds a folder, in words."""
-    holder = read_record(folder / LOCK) or {}
-    if {"pid", "host", "started"} <= set(holder):
+    try:
+        holder = load_json(folder / LOCK)
         return f"process {holder['pid']} on {holder['host']}, since {holder['started']}"
-    return "another process"
+    except (OSError, ValueError, LookupError, TypeError):  # it is not written yet, or no longer
+        return "another process"

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from ssl_zoo.files.folders import make_folder, remove_empty
 
-__all__ = ["is_temporary", "naming", "whole_file", "whole_folder", "write_file", "write_json"]
+__all__ = ["is_temporary", "naming", "whole_file", "whole_folder", "write_file"]
 
 TEMPORARY = ".tmp"  # ends what a killed process may leave behind
 
@@ -70,22 +68,6 @@ def write_file(path: Path, contents: str | bytes) -> None:
     """Writes a file whole or not at all; text as UTF-8."""
     with whole_file(path) as fresh:
         fresh.write_bytes(contents.encode() if isinstance(contents, str) else contents)
-
-
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Writes a JSON file whole or not at all; numbers that are not finite as null."""
-    write_file(path, json.dumps(_finite(values), indent=2) + "\n")
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no nan or infinity: null, never an invented number."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and value - value != 0:
-        return None
-    return value
 
 
 @contextmanager

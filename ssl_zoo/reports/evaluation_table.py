@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ssl_zoo.pages.page import Prose, Section, Table, number, percent, seconds
-from ssl_zoo.runs.run_files import evaluations
+from ssl_zoo.runs.run_files import read_evaluations
 from ssl_zoo.runs.saved_run import SavedRun
 
 __all__ = ["evaluated"]
@@ -24,7 +24,7 @@ def evaluated(run: SavedRun, untrained: str | None) -> Section | None:
     """
     rows: list[Line] = []
     others = []
-    for record in evaluations(run.folder):
+    for record in read_evaluations(run.folder):
         if "error" in record:
             rows.append((str(record["file"]), "–", "–", "–", "–", "–", str(record["error"])))
         elif _inner(record, "encoder", "digest") in (run.digest, untrained):

@@ -12,8 +12,8 @@ from typing import Any
 from ssl_zoo.config.compose import config_hash
 from ssl_zoo.errors import UserError
 from ssl_zoo.files.folders import check_writable
+from ssl_zoo.files.json_files import load_json
 from ssl_zoo.files.locks import is_empty
-from ssl_zoo.files.records import load_json
 from ssl_zoo.files.writing import is_temporary, whole_folder
 from ssl_zoo.runs.checkpoints import LAST
 from ssl_zoo.runs.saved_run import SavedRun

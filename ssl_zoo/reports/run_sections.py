@@ -11,7 +11,7 @@ from ssl_zoo.config.compose import config_hash, to_yaml
 from ssl_zoo.pages.page import Badge, Block, Details, Fact, Prose, Section, Table, number, percent, seconds
 from ssl_zoo.runs.checkpoints import LAST
 from ssl_zoo.runs.naming import differences, variant
-from ssl_zoo.runs.run_files import Row, command, environment, metrics
+from ssl_zoo.runs.run_files import MetricsRow, read_environment, read_metrics, typed_command
 from ssl_zoo.runs.saved_run import SavedRun
 
 __all__ = ["Told", "accuracies", "badge", "diagnostics", "facts", "made", "name_of", "title"]
@@ -34,12 +34,12 @@ class Told:
 
     run: SavedRun
     result: Mapping[str, Any]  # empty for an unfinished run, and for a checkpoint that is not of its end
-    rows: list[Row]  # up to the checkpoint's epoch
+    rows: list[MetricsRow]  # up to the checkpoint's epoch
 
     @classmethod
     def of(cls, run: SavedRun) -> Told:
         """Reads them."""
-        rows = [row for row in metrics(run.folder) if row.get("epoch", math.inf) <= run.position.epoch]
+        rows = [row for row in read_metrics(run.folder) if row.get("epoch", math.inf) <= run.position.epoch]
         return cls(run, (run.result or {}) if run.is_last else {}, rows)
 
     @property
@@ -145,7 +145,7 @@ def diagnostics(told: Told) -> Section:
 
 def made(told: Told, report_command: str) -> Section:
     """Where the run stands against its paper, what it cost, and how to make it again."""
-    run, result, surroundings = told.run, told.result, environment(told.run.folder)
+    run, result, surroundings = told.run, told.result, read_environment(told.run.folder)
     blocks: list[Block] = []
     differing = result.get("differs_from_paper") or differences(run.config)
     if differing:
@@ -166,7 +166,7 @@ def made(told: Told, report_command: str) -> Section:
         ("precision", str(surroundings.get("precision") or "–")),
     )
     blocks.append(Table(("figure", "value"), cost, "Cost of the training; measurements are not counted."))
-    phrases = command(surroundings)
+    phrases = typed_command(surroundings)
     if phrases is not None:
         blocks.append(
             Details("The command that began the run; choose a new run_dir for another:", phrases, True)
@@ -188,7 +188,7 @@ def badge(told: Told) -> Badge:
     return Badge(told.verdict)
 
 
-def _last(rows: list[Row], name: str) -> float | None:
+def _last(rows: list[MetricsRow], name: str) -> float | None:
     return next((row[name] for row in reversed(rows) if name in row), None)
 
 

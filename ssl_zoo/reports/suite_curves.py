@@ -18,7 +18,7 @@ from ssl_zoo.pages.drawing import Picture, Theme, chart
 from ssl_zoo.pages.legend import LINES, add_legend, drawable, legend_height, short
 from ssl_zoo.pages.page import Block, Gallery, Prose, Section, number, percent
 from ssl_zoo.reports.suite_table import accuracy_of
-from ssl_zoo.runs.run_files import column, metrics, read_record
+from ssl_zoo.runs.run_files import column, read_metrics, read_record
 from ssl_zoo.suites.aggregate import heading, mean_of
 from ssl_zoo.suites.record import RowRecord, SuiteRecord
 
@@ -89,7 +89,7 @@ def _labels(rows: Sequence[RowRecord]) -> list[str]:
 def _line(row: RowRecord, folder: Path, name: str, label: str, role: int) -> Series | None:
     """The mean over those seeds that finished, or over what there is, at the epochs that all of them measured."""
     runs = [run for run in row.runs if run.finished] or row.runs
-    found = [dict(zip(*column(metrics(folder / run.folder), name), strict=True)) for run in runs]
+    found = [dict(zip(*column(read_metrics(folder / run.folder), name), strict=True)) for run in runs]
     found = [one for one in found if one]
     epochs = sorted(set.intersection(*map(set, found))) if found else []
     values = [[one[epoch] for one in found] for epoch in epochs]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ssl_zoo.pages.page import Block, Cell, Details, Items, Prose, Section, Table, seconds
-from ssl_zoo.runs.run_files import environment
+from ssl_zoo.runs.run_files import read_environment
 from ssl_zoo.suites.aggregate import distinct_runs, heading, mean_of
 from ssl_zoo.suites.record import RowRecord, SuiteRecord
 
@@ -38,7 +38,7 @@ def cost(record: SuiteRecord, folder: Path) -> Section | None:
 def _total(record: SuiteRecord, folder: Path) -> str:
     runs = [run for run in distinct_runs(record) if run.values.get("seconds") is not None]
     spent = sum(run.values["seconds"] for run in runs)
-    devices = [environment(folder / run.folder) for run in runs]
+    devices = [read_environment(folder / run.folder) for run in runs]
     said = f"The {len(runs)} finished runs, each counted once, took {seconds(spent)} one after the other"
     if devices and all(one.get("device") == "cpu" and one.get("cpu_threads") for one in devices):
         core = sum(run.values["seconds"] * one["cpu_threads"] for run, one in zip(runs, devices, strict=True))

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from ssl_zoo.errors import UserError
 from ssl_zoo.files.folders import check_writable
-from ssl_zoo.files.records import read_record
 from ssl_zoo.pages.markdown import markdown
 from ssl_zoo.reports.folder import RECORD as REPORT
 from ssl_zoo.reports.folder import choose_folder, write
@@ -19,6 +18,7 @@ from ssl_zoo.reports.options import ReportConfig
 from ssl_zoo.reports.suite import write_report
 from ssl_zoo.reports.suites import page_of
 from ssl_zoo.reports.suites_files import as_csv, as_values
+from ssl_zoo.runs.run_files import read_record
 from ssl_zoo.suites.compare import compare
 from ssl_zoo.suites.diff import Opened, labels, shared_rows
 from ssl_zoo.suites.record import RECORD, SuiteRecord, read

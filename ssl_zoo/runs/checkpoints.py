@@ -16,7 +16,7 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from ssl_zoo.files.writing import whole_file
-from ssl_zoo.runs.run_files import LAST
+from ssl_zoo.runs.paths import LAST
 
 __all__ = ["LAST", "PREVIOUS", "STAMP", "CheckpointFiles", "Damaged", "Position", "read", "set_aside"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from ssl_zoo.files.writing import write_json
+from ssl_zoo.files.json_files import write_json
 from ssl_zoo.metrics import RESULT, declared
 
 __all__ = ["Baselines", "Result"]

@@ -1,53 +1,85 @@
-"""What a run has written beside its checkpoints: metrics.csv, result.json, eval-*.json, environment.json."""
+"""The files of a run, read back: metrics.csv, result.json, eval-*.json, environment.json.
+
+Whoever reads one relies on the types of its keys. A file that somebody has edited, or that belongs to another program,
+is noticed here, once, and is then as good as none.
+"""
 
 from __future__ import annotations
 
 import csv
+import json
 import math
-import os
 import shlex
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ssl_zoo.errors import UserError
-from ssl_zoo.files.paths import user_path
-from ssl_zoo.files.records import read_record
+from pydantic import BaseModel, ConfigDict, create_model
+
+from ssl_zoo.files.json_files import load_json
+from ssl_zoo.runs.result import Result
 
 __all__ = [
-    "LAST",
-    "Row",
-    "checkpoint_of",
+    "MetricsRow",
     "column",
-    "command",
-    "environment",
-    "evaluations",
-    "metrics",
+    "read_environment",
+    "read_evaluations",
+    "read_metrics",
     "read_record",
+    "typed_command",
 ]
 
-LAST = "last.ckpt"  # in checkpoints/
-Row = dict[str, float]  # of metrics.csv: what was measured
+MetricsRow = dict[str, float]  # a row of metrics.csv: what was measured
+
+# Keys that all readers can do without are None where they are absent; further keys are anything.
+EVALUATION: dict[str, Any] = {
+    "kind": str,
+    "in_words": str,
+    "encoder": dict[str, Any],
+    "data": dict[str, Any],
+    "metric": str,
+    "top1": float,
+    "top1_std": float,
+    "rows": list[dict[str, Any]],
+    "seconds": float,
+    "settings": dict[str, Any],
+    "overrides": list[str],
+}
+ENVIRONMENT: dict[str, Any] = {"command": list[str], "versions": dict[str, str], "git_commit": str}
+COST: dict[str, Any] = {"seconds": float, "passes_per_image": float}
 
 
-def checkpoint_of(path: str | Path) -> Path:
-    """The checkpoint that `run=PATH` names: the last one of a run directory, or itself. It is not opened.
+def read_record(file: Path) -> dict[str, Any] | None:
+    """Reads a JSON file of a run; None where there is none, or none of ours.
 
-    Raises:
-        UserError: there is none.
+    Args:
+        file: result.json, environment.json, cost.json or eval-*.json; of another name it may hold any block of keys.
     """
-    named = user_path(str(path), "run")
-    file = named / "checkpoints" / LAST if os.path.isdir(named) else named
-    if not os.path.isfile(file):
-        raise UserError(
-            f"run takes a run directory or a checkpoint; received '{path}', which "
-            f"{'holds no checkpoints/' + LAST if os.path.isdir(named) else 'does not exist'}; name a folder that "
-            "ssl-zoo train has written"
-        )
-    return file
+    try:
+        values = load_json(file)
+        if not isinstance(values, dict):
+            return None
+        _shape(file.name.partition("-")[0]).model_validate_json(json.dumps(values))
+    except (OSError, ValueError, RecursionError):  # UnicodeDecodeError and ValidationError are ValueErrors
+        return None
+    return values
 
 
-def metrics(folder: Path) -> list[Row]:
-    """The rows of metrics.csv, figures that were measured only; none where there is no such file."""
+@lru_cache
+def _shape(kind: str) -> type[BaseModel]:
+    """The types of a file's keys as a model, which takes None and absent keys as well."""
+    if kind == "result.json":
+        hints = Result.key_types()
+    else:
+        hints = {"eval": EVALUATION, "environment.json": ENVIRONMENT, "cost.json": COST}.get(kind, {})
+    config = ConfigDict(strict=True, allow_inf_nan=False, extra="allow")
+    fields: dict[str, Any] = {name: (hint | None, None) for name, hint in hints.items()}
+    model: type[BaseModel] = create_model(kind, __config__=config, **fields)
+    return model
+
+
+def read_metrics(folder: Path) -> list[MetricsRow]:
+    """Returns the rows of metrics.csv, measured figures only; none where there is no such file."""
     try:
         with (folder / "metrics.csv").open(newline="") as file:
             return [_numbers(row) for row in csv.DictReader(file)]
@@ -55,36 +87,36 @@ def metrics(folder: Path) -> list[Row]:
         return []
 
 
-def column(rows: list[Row], name: str) -> tuple[list[float], list[float]]:
-    """Epochs, and the values of a column where it was measured."""
+def column(rows: list[MetricsRow], name: str) -> tuple[list[float], list[float]]:
+    """Returns the epochs in which a column was measured, and its values."""
     pairs = [(row["epoch"], row[name]) for row in rows if name in row and "epoch" in row]
     return [epoch for epoch, _ in pairs], [value for _, value in pairs]
 
 
-def evaluations(folder: Path) -> list[dict[str, Any]]:
-    """The records of eval-*.json, by name; one that cannot be read is `{"file", "error"}`."""
-    found = []
+def read_evaluations(folder: Path) -> list[dict[str, Any]]:
+    """Returns the records of eval-*.json, by name; one that cannot be read is `{"file", "error"}`."""
+    records = []
     for file in sorted(folder.glob("eval-*.json")):
         record = read_record(file)
-        found.append({"error": "cannot be read"} if record is None else record)
-        found[-1]["file"] = file.name
-    return found
+        records.append({"error": "cannot be read"} if record is None else record)
+        records[-1]["file"] = file.name
+    return records
 
 
-def environment(folder: Path) -> dict[str, Any]:
-    """environment.json, or nothing."""
+def read_environment(folder: Path) -> dict[str, Any]:
+    """Returns what environment.json holds, or nothing."""
     return read_record(folder / "environment.json") or {}
 
 
-def command(surroundings: dict[str, Any]) -> str | None:
-    """The words that began the run, as they are typed; None for one that was begun from Python."""
-    overrides = surroundings.get("command")
+def typed_command(environment: dict[str, Any]) -> str | None:
+    """Returns the command line that began a run, as it is typed; None for a run begun from Python."""
+    overrides = environment.get("command")
     if not isinstance(overrides, list) or overrides[1:2] != ["train"]:
         return None
     return shlex.join(["ssl-zoo", *map(str, overrides[1:])])
 
 
-def _numbers(row: dict[str, Any]) -> Row:
+def _numbers(row: dict[str, Any]) -> MetricsRow:
     numbers = {}
     for name, text in row.items():
         try:

@@ -25,7 +25,8 @@ from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError
 from ssl_zoo.method import Method
 from ssl_zoo.runs.checkpoints import LAST, STAMP, Damaged, Position, read
-from ssl_zoo.runs.run_files import checkpoint_of, read_record
+from ssl_zoo.runs.paths import checkpoint_of
+from ssl_zoo.runs.run_files import read_record
 
 __all__ = ["SavedRun", "digest_of", "load_strictly", "open_run"]
 

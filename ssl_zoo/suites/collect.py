@@ -12,7 +12,7 @@ from typing import Any
 
 from ssl_zoo.config.compose import read_override, written
 from ssl_zoo.runs.environment import versions
-from ssl_zoo.runs.run_files import environment, read_record
+from ssl_zoo.runs.run_files import read_environment, read_record
 from ssl_zoo.suites.judge import judge_claim
 from ssl_zoo.suites.plan import Planner, Row
 from ssl_zoo.suites.read import Suite, pair_of
@@ -253,7 +253,7 @@ def _switches(suite: Suite, rows: Sequence[Row]) -> tuple[str, ...]:
 def _machine(rows: Mapping[str, RowRecord], folder: Path) -> str:
     """Describes the machines that the runs ran on."""
     environments = [
-        environment(run_dir(run, folder)) for row in rows.values() for run in row.runs if run.finished
+        read_environment(run_dir(run, folder)) for row in rows.values() for run in row.runs if run.finished
     ]
     machines = [
         f"{one.get('processor')}, {one.get('cpu_cores')} cores, {one.get('cpu_threads')} thread(s) a run"

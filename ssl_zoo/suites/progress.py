@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ssl_zoo.runs.run_files import metrics
+from ssl_zoo.runs.run_files import read_metrics
 from ssl_zoo.suites.launch_local import Failure, Worker
 from ssl_zoo.suites.record import RunRecord
 from ssl_zoo.suites.trial import Trial
@@ -139,7 +139,7 @@ class SuiteProgress:
 
 
 def _fraction_done(trial: Trial, folder: Path) -> float:
-    rows = metrics(folder)
+    rows = read_metrics(folder)
     return rows[-1].get("epoch", 0.0) / trial.config.epochs if rows else 0.0
 
 

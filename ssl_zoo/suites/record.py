@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ssl_zoo.files.records import load_json
-from ssl_zoo.files.writing import write_json
+from ssl_zoo.files.json_files import load_json, write_json
 
 __all__ = [
     "METRICS",

@@ -13,8 +13,8 @@ from typing import Any
 
 from ssl_zoo.config.compose import config_hash
 from ssl_zoo.config.schema import RunConfig
-from ssl_zoo.files.writing import write_json
-from ssl_zoo.runs.run_files import evaluations, read_record
+from ssl_zoo.files.json_files import write_json
+from ssl_zoo.runs.run_files import read_evaluations, read_record
 
 __all__ = ["COST", "PATIENCE", "Trial", "evaluation_of", "is_done", "slug", "write_trial"]
 
@@ -83,7 +83,7 @@ def is_done(trial: Trial, folder: Path) -> bool:
 def evaluation_of(folder: Path, overrides: Sequence[str]) -> dict[str, Any] | None:
     """Returns the record of the evaluation that these overrides asked for."""
     wanted = _compared(overrides)
-    return next((record for record in evaluations(folder) if _recorded(record) == wanted), None)
+    return next((record for record in read_evaluations(folder) if _recorded(record) == wanted), None)
 
 
 def _recorded(record: dict[str, Any]) -> list[str]:

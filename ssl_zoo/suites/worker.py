@@ -25,8 +25,8 @@ from ssl_zoo.build import build
 from ssl_zoo.config.compose import from_mapping, written
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.evaluation.run import evaluate
+from ssl_zoo.files.json_files import write_json
 from ssl_zoo.files.locks import hold
-from ssl_zoo.files.writing import write_json
 from ssl_zoo.method import Encoder
 from ssl_zoo.runs.run_files import read_record
 from ssl_zoo.suites.trial import COST, PATIENCE, evaluation_of

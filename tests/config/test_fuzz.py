@@ -39,7 +39,7 @@ from ssl_zoo.reports.options import ReportConfig, read_overrides
 from ssl_zoo.reports.run_sections import Told, accuracies, badge, diagnostics, facts, made
 from ssl_zoo.reports.verb import report
 from ssl_zoo.runs.continuation import compose_run
-from ssl_zoo.runs.run_files import column, command, environment, evaluations, metrics
+from ssl_zoo.runs.run_files import column, read_environment, read_evaluations, read_metrics, typed_command
 from ssl_zoo.runs.saved_run import open_run
 from ssl_zoo.suites.options import BenchConfig
 from ssl_zoo.suites.options import read_overrides as read_bench
@@ -216,9 +216,9 @@ def _read_all(run: Path) -> None:
     facts(told, 1)
     badge(told)
     evaluated(saved, None)
-    column(metrics(run), "loss")
-    command(environment(run))
-    evaluations(run)
+    column(read_metrics(run), "loss")
+    typed_command(read_environment(run))
+    read_evaluations(run)
     encoder = encoder_of(saved, "trained", None)
     write_card(encoder, Written(files={}, code=""), run.parent)
 

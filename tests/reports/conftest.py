@@ -11,7 +11,7 @@ import pytest
 from helpers.runs import SIAMESE, overrides
 from PIL import Image
 
-from ssl_zoo.files.writing import write_json
+from ssl_zoo.files.json_files import write_json
 from ssl_zoo.reports.verb import report
 from ssl_zoo.runs.saved_run import open_run
 from ssl_zoo.training.run import train

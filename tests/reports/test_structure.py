@@ -19,7 +19,7 @@ from ssl_zoo.reports.ranking import Contender, correlations, rank, who_is_better
 from ssl_zoo.reports.runs import _headline as headline
 from ssl_zoo.reports.runs import _record as record_of
 from ssl_zoo.reports.structure import agreement, chance, choose_queries, clusters, embed_in_2d, nearest
-from ssl_zoo.runs.run_files import command, metrics
+from ssl_zoo.runs.run_files import read_metrics, typed_command
 
 
 def blobs(groups: int = 3, each: int = 15, width: int = 20) -> Any:
@@ -242,17 +242,17 @@ def test_figures_in_cells() -> None:
 
 def test_a_torn_metrics_file_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text("epoch,loss,knn_top1\n0,,0.5\n1,nan,\n2,0.2")
-    rows = metrics(tmp_path)
+    rows = read_metrics(tmp_path)
     assert rows[0] == {"epoch": 0, "knn_top1": 0.5}
     assert math.isnan(rows[1]["loss"])
     assert rows[2] == {"epoch": 2, "loss": 0.2}
-    assert metrics(tmp_path / "none") == []
+    assert read_metrics(tmp_path / "none") == []
 
 
 def test_the_command_is_typed_as_it_was() -> None:
     assert (
-        command({"command": ["/x/ssl-zoo", "train", "data.train=my folder"]})
+        typed_command({"command": ["/x/ssl-zoo", "train", "data.train=my folder"]})
         == "ssl-zoo train 'data.train=my folder'"
     )
-    assert command({"command": ["pytest"]}) is None
-    assert command({}) is None
+    assert typed_command({"command": ["pytest"]}) is None
+    assert typed_command({}) is None

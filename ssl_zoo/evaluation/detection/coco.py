@@ -15,7 +15,7 @@ import numpy as np
 
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.detection.images import Annotated, Collection
-from ssl_zoo.files.records import load_json
+from ssl_zoo.files.json_files import load_json
 
 __all__ = ["read_coco"]
 
