@@ -15,7 +15,8 @@ from helpers.runs import TINY
 
 import ssl_zoo
 from ssl_zoo.cli.main import main
-from ssl_zoo.config.compose import compose, group_dirs, group_file, group_names
+from ssl_zoo.config.compose import compose
+from ssl_zoo.config.groups import group_dirs, group_file, group_names
 from ssl_zoo.config.registries import METHODS, register
 from ssl_zoo.errors import UserError
 from ssl_zoo.method import Method

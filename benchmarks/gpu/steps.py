@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ssl_zoo.config.compose import written
+from ssl_zoo.config.overrides import write_override
 
 from .processes import Figures, Task
 
@@ -48,8 +48,8 @@ class Setting(NamedTuple):
         return [
             f"experiment=cifar10/{method}",
             "data=imagefolder",
-            written("data.train", str(self.data / "train")),
-            *([written("data.test", str(self.data / "test"))] if test else []),
+            write_override("data.train", str(self.data / "train")),
+            *([write_override("data.test", str(self.data / "test"))] if test else []),
             *COLOURS,
             *(TOY if self.toy else ("batch_size=512",)),
             "trainer.progress=false",

@@ -10,7 +10,8 @@ import torch
 from rich.table import Table
 
 from ssl_zoo.build import hardware_for
-from ssl_zoo.config.compose import compose, group_dirs
+from ssl_zoo.config.compose import compose
+from ssl_zoo.config.groups import group_dirs
 from ssl_zoo.config.registries import METHODS
 from ssl_zoo.errors import UserError
 from ssl_zoo.hardware.device import COMPILE

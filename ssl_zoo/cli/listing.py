@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from ssl_zoo.config.compose import compose, group_file, group_names
+from ssl_zoo.config.compose import compose
+from ssl_zoo.config.groups import group_file, group_names
 from ssl_zoo.config.registries import METHODS
 from ssl_zoo.errors import UserError, unknown_name
 from ssl_zoo.suites.listing import summaries

@@ -106,11 +106,12 @@ def _embed(overrides: Sequence[str]) -> None:
 
 def _config(overrides: Sequence[str]) -> None:
     from ssl_zoo.config.compose import to_yaml
-    from ssl_zoo.config.image_defaults import describe
+    from ssl_zoo.config.registries import SOURCES
     from ssl_zoo.runs.continuation import compose_run
 
     config = compose_run(overrides)
-    line = describe(config)
+    images = SOURCES.get(config.data.source).load_image_defaults()
+    line = None if images is None else images.describe(config)
     if streams.write(("" if line is None else f"# {line}\n") + to_yaml(config)):
         sys.exit(1)
 

@@ -1,59 +1,44 @@
-"""From overrides and YAML files to one typed `RunConfig`.
+"""From overrides and YAML files to one typed `RunConfig`: merged here, checked by `ssl_zoo.config.validate`.
 
-Hydra's compose API merges the YAML groups and parses the overrides; `ssl_zoo.config.schema` says what may stand there.
-Own YAML is found in the `configs/` folder of an installed plugin, in the folders that the environment
-variable SSL_ZOO_CONFIGS names, and through Hydra's own `hydra.searchpath=[FOLDER]`.
+Later settings over earlier ones: the method's defaults (the paper's) < what small images ask for < the data
+< what the data needs whatever the method, `recipe/DATA/default.yaml` < the recipe < the experiment < the overrides.
+`docs/architecture.md` says why Hydra does not do it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
-import os
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Transformer
-from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ssl_zoo import registry
-from ssl_zoo.config.image_defaults import SMALL, fill_pixels, small_overrides
-from ssl_zoo.config.registries import METHODS, method_config, run_settings
+from ssl_zoo.config.groups import (
+    GROUPS,
+    OPTIONAL,
+    GroupFile,
+    config_folder,
+    group_dirs,
+    group_file,
+    group_names,
+    load_group,
+)
+from ssl_zoo.config.overrides import merge, override_list, read_override, to_nested
+from ssl_zoo.config.pixels import fill_pixels
+from ssl_zoo.config.registries import METHODS, SOURCES, method_config, run_settings
 from ssl_zoo.config.schema import RunConfig, SiameseConfig
 from ssl_zoo.config.validate import validate
-from ssl_zoo.errors import UserError, shown, unknown_name
-from ssl_zoo.files.paths import user_path
+from ssl_zoo.errors import UserError, shown
 
-__all__ = [
-    "GROUPS",
-    "compose",
-    "config_hash",
-    "from_mapping",
-    "group_dirs",
-    "group_file",
-    "group_names",
-    "merge",
-    "override_list",
-    "read_override",
-    "to_mapping",
-    "to_yaml",
-    "written",
-]
+__all__ = ["compose", "config_hash", "from_mapping", "to_mapping", "to_yaml"]
 
-GROUPS = ("method", "data", "recipe", "experiment")
-OPTIONAL = ("recipe", "experiment")
-# Of an override: characters of its key, and brackets that stand within one another, each at most.
-LONGEST_KEY, DEEPEST = 200, 16
+METHOD, DATA = "simsiam", "digits"  # where none is named
 # Where a run is written and how fast it goes; everything else is what it computes.
 NOT_HASHED = {
     "run_dir": None,
@@ -70,66 +55,130 @@ NOT_HASHED = {
 }
 
 
-def group_dirs() -> list[Path]:
-    """The folders that hold YAML groups: this package's first, then the plugins' and the user's."""
-    named = os.environ.get("SSL_ZOO_CONFIGS", "").split(os.pathsep)
-    own = [_folder(name, "SSL_ZOO_CONFIGS") for name in named if name]
-    from ssl_zoo import configs
-
-    return [Path(configs.__file__).parent, *registry.config_dirs(), *own]
-
-
-def _folder(name: str, source: str) -> Path:
-    folder = user_path(name, source)
-    if not os.path.isdir(folder):
-        raise UserError(f"{source} must name folders; received '{name}', which is none; create it")
-    return folder.resolve()
-
-
-def group_names(group: str, folders: Sequence[Path] | None = None) -> list[str]:
-    """The names that `group=` accepts, for instance `digits/simsiam` for the group `recipe`."""
-    roots = [folder / group for folder in folders or group_dirs()]
-    files = [(root, file) for root in roots for file in sorted(root.rglob("*.yaml")) if file.is_file()]
-    names = dict.fromkeys(file.relative_to(root).with_suffix("").as_posix() for root, file in files)
-    return [name for name in names if name != "none"]
-
-
-def group_file(group: str, name: str, folders: Sequence[Path] | None = None) -> Path:
-    """The YAML file that `group=name` chooses: the first one found, as Hydra searches."""
-    files = (folder / group / f"{name}.yaml" for folder in folders or group_dirs())
-    return next(file for file in files if file.is_file())
-
-
-def compose(words: Sequence[str] = ()) -> RunConfig:
+def compose(overrides: Sequence[str] = ()) -> RunConfig:
     """Builds the configuration of a run from overrides.
 
     Raises:
-        UserError: a word cannot be read, a name or key is unknown, a value is of the wrong type or out of
+        UserError: an override cannot be read, a name or key is unknown, a value is of the wrong type or out of
             range, the values contradict one another, or an experiment is one of another method.
     """
-    words = override_list(words)
-    folders = group_dirs()
-    overrides, choices, extra = _parse(words)
-    folders += [_folder(name.removeprefix("file://"), "hydra.searchpath") for name in extra]
-    for group, name in choices.items():
-        names = group_names(group, folders)
-        if name not in names and not (group in OPTIONAL and name == "none"):
-            raise _no_yaml(group, name, names)
-    overrides += [f"{group}={name}" for group, name in choices.items()]
-    overrides.append(f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in folders[1:])}]")
-    with _in_words():
-        _check_method(choices, folders)
-    plain, chosen = _merged(folders[0], overrides)
-    with _in_words():
-        _check_headers(plain, chosen, folders)
-    if small := small_overrides(plain):
-        followed, _ = _merged(folders[0], [*overrides, *small])
-        del followed["small"]
+    choices, settings, extra = _sorted(override_list(overrides))
+    folders = [
+        *group_dirs(),
+        *(config_folder(name.removeprefix("file://"), "hydra.searchpath") for name in extra),
+    ]
+    method, layers, named = _layers(choices, folders)
+    layers = [*layers, to_nested(settings)]
+    values = _resolved([method, *layers])
+    images = _images_of(values.get("data"))
+    small = images and images.for_small_images(values)
+    if small:
+        followed = _resolved([method, small, *layers])
         # A larger size that was given keeps the large images' stem and blur.
-        plain = followed if _is_small(followed) else plain
-    if isinstance(plain.get("data"), Mapping):
-        plain["data"] = fill_pixels(plain["data"], [read_override(word)[0].lstrip("+") for word in words])
-    return from_mapping({**plain, **_found(chosen, folders)})
+        values = followed if _size(followed) <= images.SMALL else values
+    if isinstance(values.get("data"), Mapping):
+        given = [key for key, _ in settings]
+        values["data"] = fill_pixels(values["data"], given, images and images.gray_of)
+    return from_mapping({**values, **named})
+
+
+def _sorted(overrides: Sequence[str]) -> tuple[dict[str, str], list[tuple[str, Any]], list[str]]:
+    """Sorts overrides into choices of groups, values and folders to search."""
+    choices, settings, folders = {}, [], []
+    for override in overrides:
+        key, value = read_override(override)
+        if "@" in override.partition("=")[0] or (key.startswith("hydra") and key != "hydra.searchpath"):
+            raise UserError(
+                f"of Hydra's own settings only hydra.searchpath is read; received '{override}'; leave it out"
+            )
+        if key == "method.name":
+            raise UserError(f"method.name follows from the method; received '{override}'; say method={value}")
+        if key == "images":
+            raise UserError(
+                f"images follows from the images themselves; received '{override}'; leave it out, or set augment.size "
+                "and backbone.stem"
+            )
+        if key == "hydra.searchpath":
+            folders += [str(folder) for folder in (value if isinstance(value, list) else [value])]
+        elif key in GROUPS or key.partition(".")[0] in OPTIONAL:
+            if value is None and key in OPTIONAL:
+                value = "none"
+            if not isinstance(value, str) or not value or key not in GROUPS:
+                raise UserError(
+                    f"{key.partition('.')[0]} takes a name; received '{override}'; see ssl-zoo list"
+                )
+            choices[key] = value
+        else:
+            settings.append((key, value))
+    return choices, settings, folders
+
+
+def _layers(
+    choices: Mapping[str, str], folders: Sequence[Path]
+) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, str | None]]:
+    """Reads the files of a run: the method's, those over it, and the names of the recipe and the experiment.
+
+    Raises:
+        UserError: there is no such file, or it holds what isn't its to say.
+    """
+    for group, name in choices.items():
+        if not (group in OPTIONAL and name == "none"):
+            group_file(group, name, folders)
+    experiment, settings = choices.get("experiment", "none"), GroupFile({}, {}, ())
+    if experiment != "none":
+        settings = load_group("experiment", experiment, folders)
+    its_method = settings.choices.get("method")
+    if None not in (its_method, choices.get("method")) and its_method != choices["method"]:
+        raise UserError(
+            f"experiment={experiment} has the settings of method={its_method} and goes with no other; received "
+            f"method={choices['method']}; leave out one of the two"
+        )
+    chosen = {"method": METHOD, "data": DATA, **settings.choices, **choices}
+    method, data = (load_group(group, chosen[group], folders) for group in ("method", "data"))
+    if other := [key for key in data.values if key != "data"]:
+        raise UserError(
+            f"a file of data/ says what the data is, in the block data; that of '{chosen['data']}' has '{other[0]}' as "
+            f"well; move it to recipe/{chosen['data']}/default.yaml, on how to train on that data"
+        )
+    known, usual = group_names("recipe", folders), f"{chosen['data']}/{chosen['method']}"
+    recipe = chosen.get("recipe", usual if usual in known else "none")
+    recipes = [default for name in data.names if (default := f"{name}/default") in known]
+    recipes += [recipe] if recipe != "none" else []
+    layers = [data.values, *(load_group("recipe", name, folders).values for name in recipes), settings.values]
+    named = {"recipe": recipe, "experiment": experiment}
+    return method.values, layers, {key: None if name == "none" else name for key, name in named.items()}
+
+
+def _resolved(layers: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Merges settings, later ones over earlier ones, and follows references such as `${epochs}`.
+
+    Raises:
+        UserError: OmegaConf refuses them, or loses itself in them: `a=${b} b=${a}`.
+    """
+    try:
+        merged: dict[str, Any] = functools.reduce(merge, layers)
+        values = OmegaConf.to_container(OmegaConf.create(merged), resolve=True)
+    except (OmegaConfBaseException, RecursionError, ValueError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"the configuration cannot be composed: {reason}") from error
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
+def _images_of(data: Any) -> Any:
+    """Returns the module that looks at the images of a folder; None where the source of the data has none."""
+    if not isinstance(data, Mapping) or not isinstance(data.get("train"), str):
+        return None
+    return (
+        SOURCES.get(data["source"]).load_image_defaults() if data.get("source") in SOURCES.names() else None
+    )
+
+
+def _size(values: Mapping[str, Any]) -> float:
+    """Returns the size of the views, infinite where none is set."""
+    augment = values.get("augment")
+    size = augment.get("size") if isinstance(augment, Mapping) else None
+    return size if isinstance(size, int) else float("inf")
 
 
 def from_mapping(values: Mapping[str, Any]) -> RunConfig:
@@ -179,210 +228,6 @@ def config_hash(config: RunConfig) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def read_override(word: str, *, commas: bool = False) -> tuple[str, Any]:
-    """The key and the value of a `key=value` word, the value in Hydra's syntax: numbers, lists, quoted text.
-
-    Args:
-        word: as on the command line.
-        commas: whether `key=a,b` is the list [a, b]; Hydra, and `compose`, keep it for sweeps.
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    if not word.partition("=")[1] or word[:1] in ("-", "="):
-        raise UserError(f"options are written key=value, for instance epochs=100; received '{word}'")
-    if len(word.partition("=")[0]) > LONGEST_KEY or max(_depths(word), default=0) > DEEPEST:
-        raise UserError(
-            f"a key has at most {LONGEST_KEY} characters, and brackets in a value stand {DEEPEST} deep at most; "
-            f"received '{word}'; shorten it"
-        )
-    if any("\ud800" <= letter <= "\udfff" for letter in word):  # a byte that the locale could not decode
-        raise UserError(
-            f"options are text in the locale's encoding; received '{word}'; rename the file or folder, "
-            "or set LC_ALL=C.UTF-8 if the letters are UTF-8"
-        )
-    try:
-        parsed = OverridesParser.create().parse_override(word)
-    except (HydraException, ValueError) as error:  # ValueError: int() of more than 4,300 digits
-        raise UserError(
-            f"'{word}' cannot be read as key=value: {_first_line(error)}; put values with spaces, "
-            f"commas, brackets or accents in quotes, for instance \"data.train='my folder'\""
-        ) from error
-    if commas and parsed.is_choice_sweep():
-        return parsed.key_or_group, list(parsed.sweep_iterator(Transformer.identity))
-    if parsed.is_delete() or parsed.is_sweep_override():
-        raise UserError(f"options set one value each, key=value; received '{word}'")
-    return parsed.key_or_group, parsed.value()
-
-
-def override_list(words: Any) -> list[str]:
-    """The overrides as a list, as they come from the command line or from Python.
-
-    Raises:
-        UserError: they are no list of strings.
-    """
-    values = None if isinstance(words, (str, bytes, Mapping)) or not isinstance(words, Iterable) else [*words]
-    if values is None or not all(isinstance(word, str) for word in values):
-        raise UserError(
-            f"overrides are a list of strings, key=value; received {shown(words)}; write for instance "
-            "['method=byol', 'epochs=100']"
-        )
-    return values
-
-
-def _depths(word: str) -> Iterator[int]:
-    """Yields the number of open brackets after each opening one."""
-    depth = 0
-    for char in word:
-        if char in "([{":
-            depth += 1
-            yield depth
-        elif char in ")]}":
-            depth -= 1
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
-
-
-def written(key: str, value: str) -> str:
-    """The override `key=value` that `read_override` reads back as this text, with quotes where it takes them."""
-    word = f"{key}={value}"
-    try:
-        if read_override(word) == (key, value):
-            return word
-    except UserError:
-        pass
-    quoted = re.sub(r"(\\*)('|$)", lambda end: end[1] * 2 + ("\\'" if end[2] else ""), value)
-    return f"{key}='{quoted}'"
-
-
-def _parse(words: Sequence[str]) -> tuple[list[str], dict[str, str], list[str]]:
-    """Splits the words into overrides of values, choices of groups and folders to search."""
-    overrides, choices, folders = [], {}, []
-    for word in words:
-        key, value = read_override(word)
-        if "@" in word.partition("=")[0] or (key.startswith("hydra") and key != "hydra.searchpath"):
-            raise UserError(
-                f"of Hydra's own settings only hydra.searchpath is read; received '{word}'; leave it out"
-            )
-        if key == "method.name":
-            raise UserError(f"method.name follows from the method; received '{word}'; say method={value}")
-        if key == "images":
-            raise UserError(
-                f"images follows from the images themselves; received '{word}'; leave it out, or set augment.size and "
-                "backbone.stem"
-            )
-        if key == "hydra.searchpath":
-            folders += [str(folder) for folder in (value if isinstance(value, list) else [value])]
-        elif key in GROUPS or key.partition(".")[0] in OPTIONAL:
-            if value is None and key in OPTIONAL:
-                value = "none"
-            if not isinstance(value, str) or not value or key not in GROUPS:
-                raise UserError(f"{key.partition('.')[0]} takes a name; received '{word}'; see ssl-zoo list")
-            choices[key] = value
-        else:
-            overrides.append("++" + word.lstrip("+"))
-    return overrides, choices, folders
-
-
-def _no_yaml(group: str, name: str, names: Sequence[str]) -> UserError:
-    """The error for a name without a YAML file; of a plugin's method it says what its package lacks."""
-    plugin = METHODS.announced().get(name) if group == "method" else None
-    if plugin is None:
-        return unknown_name(group, name, names)
-    return UserError(
-        f"a method needs its YAML, configs/method/{name}.yaml beside its Python file; the package of '{plugin.value}' "
-        f"announces '{name}' and has none; add it, and to the package's data (package-data in its pyproject.toml)"
-    )
-
-
-def _check_headers(values: Mapping[str, Any], chosen: Any, folders: Sequence[Path]) -> None:
-    """Refuses a YAML file whose keys Hydra has put into a block named as its group, where nothing reads them."""
-    for group in GROUPS:
-        block = values.get(group)
-        if (isinstance(block, Mapping) and group in block) or (group in OPTIONAL and block):
-            raise UserError(
-                f"a YAML file of {group}/ begins with the line '# @package _global_'; "
-                f"'{group_file(group, str(chosen[group]), folders)}' does not; add the line"
-            )
-
-
-def _check_method(choices: Mapping[str, str], folders: Sequence[Path]) -> None:
-    """Refuses an experiment with another method than its own, whose settings it states."""
-    experiment, method = choices.get("experiment", "none"), choices.get("method")
-    own = None if experiment == "none" else _method_of(experiment, folders)
-    if None not in (own, method) and own != method:
-        raise UserError(
-            f"experiment={experiment} has the settings of method={own} and goes with no other; received "
-            f"method={method}; leave out one of the two"
-        )
-
-
-def _method_of(experiment: str, folders: Sequence[Path]) -> str | None:
-    """The method that an experiment chooses, itself or by one that it builds on: Hydra does not say which."""
-    blocks = yaml.safe_load(group_file("experiment", experiment, folders).read_text()) or {}
-    names, own = group_names("experiment", folders), []
-    defaults = blocks.get("defaults") if isinstance(blocks, Mapping) else None
-    for entry in defaults if isinstance(defaults, list) else []:
-        base = str(entry).removeprefix("/experiment/")
-        if isinstance(entry, Mapping):
-            own.append(entry.get("override /method"))
-        elif base in names:
-            own.append(_method_of(base, folders))
-    return next((str(method) for method in reversed(own) if method), None)  # its own choice comes last
-
-
-def _merged(folder: Path, overrides: Sequence[str]) -> tuple[dict[str, Any], Any]:
-    """The plain values that Hydra makes of the YAML groups and the overrides, and its choices of groups.
-
-    Raises:
-        UserError: Hydra, OmegaConf or PyYAML refuse them, or lose themselves in them: `a=${b} b=${a}`.
-    """
-    with _in_words(), initialize_config_dir(str(folder), version_base="1.3"):
-        composed = hydra_compose("config", list(overrides), return_hydra_config=True)
-        return _plain(composed), OmegaConf.to_container(composed.hydra.runtime.choices)
-
-
-@contextlib.contextmanager
-def _in_words() -> Iterator[None]:
-    """Turns what Hydra, OmegaConf and PyYAML raise into a `UserError`; `a=${b} b=${a}` recurses."""
-    try:
-        yield
-    except UserError:
-        raise
-    except (
-        HydraException,
-        OmegaConfBaseException,
-        RecursionError,
-        ValueError,
-        OSError,
-        yaml.YAMLError,
-    ) as error:
-        raise UserError(f"the configuration cannot be composed: {_first_line(error)}") from error
-
-
-def _plain(composed: DictConfig) -> dict[str, Any]:
-    without = {key: composed._get_node(key) for key in composed if key != "hydra"}
-    plain = OmegaConf.to_container(OmegaConf.create(without), resolve=True)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
-
-
-def _is_small(values: Mapping[str, Any]) -> bool:
-    """Whether the views that were composed are those of small images."""
-    augment = values.get("augment")
-    size = augment.get("size") if isinstance(augment, Mapping) else None
-    return isinstance(size, int) and size <= SMALL
-
-
-def _found(chosen: Any, folders: Sequence[Path]) -> dict[str, str | None]:
-    """The recipe and the experiment that took part; Hydra passes an absent optional recipe over."""
-    return {
-        group: chosen[group] if chosen[group] in group_names(group, folders) else None for group in OPTIONAL
-    }
-
-
 def _resolve_views(augment: Mapping[str, Any]) -> dict[str, Any]:
     """Fills each named view in with what holds for all views; no names: two views alike."""
     if not isinstance(augment, Mapping):
@@ -396,13 +241,6 @@ def _resolve_views(augment: Mapping[str, Any]) -> dict[str, Any]:
             f"augment.views must map names to settings; received {shown(views)}; set e.g. {{one: {{}}, two: {{}}}}"
         )
     return {**common, "views": {name: merge(common, view or {}) for name, view in views.items()}}
-
-
-def merge(base: Any, over: Any) -> Any:
-    """Nested mappings, the second over the first."""
-    if isinstance(base, Mapping) and isinstance(over, Mapping):
-        return {**base, **{key: merge(base.get(key), value) for key, value in over.items()}}
-    return over
 
 
 def _differences(base: Mapping[str, Any], view: Mapping[str, Any]) -> dict[str, Any]:

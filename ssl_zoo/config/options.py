@@ -5,16 +5,15 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ssl_zoo.config.compose import compose, group_names, merge, override_list, read_override, to_mapping
+from ssl_zoo.config.compose import compose, to_mapping
+from ssl_zoo.config.groups import group_names
+from ssl_zoo.config.overrides import override_list, read_override, to_nested
 from ssl_zoo.config.registries import SOURCES, data_config
-from ssl_zoo.config.schema import AugmentConfig, DataConfig
+from ssl_zoo.config.schema import AugmentConfig, DataConfig, RunConfig
 from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError, unknown_name
-
-if TYPE_CHECKING:
-    from ssl_zoo.runs.saved_run import SavedRun
 
 __all__ = ["data_for", "images_for", "read_options"]
 
@@ -34,8 +33,7 @@ def read_options(overrides: Sequence[str], *, several: bool = False) -> tuple[di
     Raises:
         UserError: an argument cannot be read, gives a value to what is a block of keys, or names one run too many.
     """
-    values: dict[str, Any] = {}
-    about_data = []
+    settings, about_data = [], []
     overrides = override_list(overrides)
     paths = [override for override in overrides if _is_path(override)]
     overrides = [override for override in overrides if override not in paths]
@@ -43,10 +41,9 @@ def read_options(overrides: Sequence[str], *, several: bool = False) -> tuple[di
         key, value = read_override(override, commas=True)
         if key == "data" or key.startswith("data."):
             about_data.append(override)
-            continue
-        for part in reversed(key.split(".")):
-            value = {part: value}
-        values = merge(values, value)
+        else:
+            settings.append((key, value))
+    values = to_nested(settings)
     _check_data(about_data)
     named = values.get("run", [])
     runs = [*paths, *(named if isinstance(named, list) else [named])]
@@ -80,40 +77,44 @@ def _is_path(argument: str) -> bool:
     )
 
 
-def data_for(overrides: Sequence[str], run: SavedRun | None) -> DataConfig:
-    """The data alone of `images_for`."""
-    return images_for(overrides, run)[0]
+def data_for(overrides: Sequence[str], trained: RunConfig | None) -> DataConfig:
+    """Returns the data alone of `images_for`."""
+    return images_for(overrides, trained)[0]
 
 
-def images_for(overrides: Sequence[str], run: SavedRun | None) -> tuple[DataConfig, AugmentConfig]:
-    """The data that `data=` and `data.*` name, and their views; without `data=` the run's own, changed by `data.*`.
+def images_for(overrides: Sequence[str], trained: RunConfig | None) -> tuple[DataConfig, AugmentConfig]:
+    """Returns the data that `data=` and `data.*` name, and their views; without `data=` the run's, changed by `data.*`.
 
-    Images are preprocessed as the run's encoder saw them, whatever the data: its number of channels, mean and
+    Images are preprocessed as the run's encoder received them, whatever the data: its number of channels, mean and
     standard deviation, unless `data.channels`, `data.mean` or `data.std` is among the overrides.
+
+    Args:
+        overrides: those about the data.
+        trained: the configuration of the run that the encoder is of, if it is one's.
 
     Raises:
         UserError: an unknown name, key or value; other channels than the encoder has; no data at all.
     """
-    said = dict(read_override(override) for override in overrides)
-    if run is None and "data" not in said:
+    given = dict(read_override(override) for override in overrides)
+    if trained is None and "data" not in given:
         raise UserError(
             "without a run the images must be named; received no data=; set data=NAME, see ssl-zoo list"
         )
-    own = {} if run is None else to_mapping(run.config)["data"]
-    if run is not None and said.get("data.channels", own["channels"]) != own["channels"]:
+    runs_data = {} if trained is None else to_mapping(trained)["data"]
+    if trained is not None and given.get("data.channels", runs_data["channels"]) != runs_data["channels"]:
         raise UserError(
-            f"data.channels must be what the encoder was trained with, {own['channels']}; received "
-            f"{said['data.channels']}; leave it out: images are converted"
+            f"data.channels must be what the encoder was trained with, {runs_data['channels']}; received "
+            f"{given['data.channels']}; leave it out: images are converted"
         )
-    changes = {key.removeprefix("data."): value for key, value in said.items() if key != "data"}
-    if "data" not in said:
-        assert run is not None
-        block = {**own, **changes}
-        return validate(data_config(block), block, "data"), run.config.augment
-    pixels = ("channels", "mean", "std") if own else ()
+    changes = {key.removeprefix("data."): value for key, value in given.items() if key != "data"}
+    if "data" not in given:
+        assert trained is not None
+        block = {**runs_data, **changes}
+        return validate(data_config(block), block, "data"), trained.augment
+    pixels = ("channels", "mean", "std") if runs_data else ()
     named = compose(
         [override for override in overrides if read_override(override)[0].removeprefix("data.") not in pixels]
     )
-    kept = {key: own[key] for key in pixels}
+    kept = {key: runs_data[key] for key in pixels}
     block = {**dataclasses.asdict(named.data), **kept, **changes}
     return validate(data_config(block), block, "data"), named.augment

@@ -9,6 +9,7 @@ def shapes(config: ShapesConfig) -> Data: ...
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -67,12 +68,16 @@ class Source(Entry):
     Attributes:
         folders: whether `data.train` and `data.test` are read, folders of images; the target then also takes `whole`.
         side: pixels of all images' shorter side; None where they differ.
-        image_defaults: the module of defaults that follow from the images themselves; see `data.image_defaults`.
+        image_defaults: name of the module that says what a folder's images ask for; see `ssl_zoo.image_defaults`.
     """
 
     folders: bool = False
     side: int | None = None
     image_defaults: str | None = None
+
+    def load_image_defaults(self) -> Any:
+        """Returns the module `image_defaults`; None where there is none."""
+        return None if self.image_defaults is None else importlib.import_module(self.image_defaults)
 
 
 SOURCES: Registry[Source] = Registry("data source", "ssl_zoo.data")
@@ -127,7 +132,11 @@ for _source in (
     Source(name="cifar100", target="ssl_zoo.data.torchvision_sets:cifar100", config=DataConfig, side=32),
     Source(name="stl10", target="ssl_zoo.data.torchvision_sets:stl10", config=DataConfig, side=96),
     Source(
-        name="imagefolder", target="ssl_zoo.data.imagefolder:imagefolder", config=DataConfig, folders=True
+        name="imagefolder",
+        target="ssl_zoo.data.imagefolder:imagefolder",
+        config=DataConfig,
+        folders=True,
+        image_defaults="ssl_zoo.image_defaults",
     ),
 ):
     SOURCES.add(_source)

@@ -55,7 +55,7 @@ def prepare(options: EmbedConfig, about_data: Sequence[str]) -> Job:
     hardware = _hardware(options)
     run = open_run(options.run)
     # A folder is read file by file even where it would fit into memory, which would grow with it.
-    data_config = dataclasses.replace(data_for(about_data, run), cache_mb=0.0)
+    data_config = dataclasses.replace(data_for(about_data, run.config), cache_mb=0.0)
     size = run.config.augment.size if options.size is None else options.size
     encoder = _encoder(run, options, size).to(hardware.device).to(memory_format=torch.channels_last)
     width = _width(encoder, data_config.channels, size, hardware)

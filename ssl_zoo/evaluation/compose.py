@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ssl_zoo.config.compose import group_names, merge, read_override
+from ssl_zoo.config.groups import group_names
 from ssl_zoo.config.options import images_for, read_options
+from ssl_zoo.config.overrides import merge, read_override
 from ssl_zoo.config.registries import data_config
 from ssl_zoo.config.schema import DataConfig, ViewConfig
 from ssl_zoo.config.validate import validate
@@ -156,7 +157,7 @@ def _images(
                 f"protocols of kind {kind} read {kind}.train and {kind}.test; received '{overrides[0]}'; leave it out"
             )
         return {"data": None, "size": 224 if run is None else run.config.augment.size}, ()
-    config, augment = images_for(overrides, run)
+    config, augment = images_for(overrides, None if run is None else run.config)
     data = dataclasses.asdict(config)
     size = augment.size if run is None else run.config.augment.size
     if run is None:

@@ -14,10 +14,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
-from ssl_zoo.config.compose import group_file, group_names
-from ssl_zoo.errors import UserError, shown, suggest, unknown_name
+from ssl_zoo.config.groups import group_file, read_yaml
+from ssl_zoo.errors import UserError, shown, suggest
 from ssl_zoo.evaluation.protocols import PROTOCOLS
 
 __all__ = ["GROUP", "Protocol", "expand"]
@@ -41,9 +39,6 @@ def expand(name: str, transfer: str | None = None, above: tuple[str, ...] = ()) 
     Raises:
         UserError: there is no such protocol; its YAML cannot be read, says something else, or lists itself.
     """
-    names = group_names(GROUP)
-    if name not in names:
-        raise unknown_name(GROUP, name, names)
     file = group_file(GROUP, name)
     if name in above:
         raise UserError(
@@ -59,15 +54,9 @@ def expand(name: str, transfer: str | None = None, above: tuple[str, ...] = ()) 
 
 
 def _read(file: Path) -> dict[str, Any]:
-    try:
-        block = yaml.safe_load(file.read_text())
-    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
-        said = str(error).replace("\n", " ")
-        raise UserError(
-            f"a protocol is a YAML file; '{file}' cannot be read as one: {said}; mend it there"
-        ) from error
+    block = read_yaml(file, "a protocol")
     kinds = PROTOCOLS.names()
-    if not isinstance(block, dict) or ("kind" in block) == ("protocols" in block):
+    if ("kind" in block) == ("protocols" in block):
         raise UserError(
             f"a protocol's YAML says its kind ({', '.join(kinds)}), or lists protocols; '{file}' says neither or "
             "both; see configs/protocol/knn.yaml"

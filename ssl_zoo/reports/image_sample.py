@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ssl_zoo.augment import Augment
-from ssl_zoo.config.compose import read_override
 from ssl_zoo.config.options import data_for
+from ssl_zoo.config.overrides import read_override
 from ssl_zoo.config.registries import SOURCES
 from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.data import Split, load_data
@@ -61,7 +61,7 @@ def data_of(overrides: Sequence[str], run: SavedRun, first: SavedRun) -> DataCon
     Raises:
         UserError: as `options.data_for`.
     """
-    config = data_for(overrides, first)
+    config = data_for(overrides, first.config)
     if run is first:
         return config
     said = {read_override(override)[0] for override in overrides}

@@ -9,16 +9,9 @@ from typing import Any
 
 import yaml
 
-from ssl_zoo.config.compose import (
-    GROUPS,
-    compose,
-    from_mapping,
-    group_names,
-    merge,
-    override_list,
-    read_override,
-    to_mapping,
-)
+from ssl_zoo.config.compose import compose, from_mapping, to_mapping
+from ssl_zoo.config.groups import GROUPS, group_names
+from ssl_zoo.config.overrides import merge, override_list, read_override, to_nested
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError
 from ssl_zoo.files.paths import user_path
@@ -41,7 +34,7 @@ def compose_run(overrides: Sequence[str]) -> RunConfig:
             with the run.
     """
     overrides = override_list(overrides)
-    given = dict(_split(overrides))
+    given = dict(map(read_override, overrides))
     folder = given.get("run_dir")
     if given.get("resume") != "auto" or not isinstance(folder, str) or not folder.strip():
         return compose(overrides)
@@ -65,12 +58,6 @@ def differences(begun: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[tup
     ]
 
 
-def _split(overrides: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    for override in overrides:
-        key, value = read_override(override)
-        yield key.lstrip("+"), value
-
-
 def _continued(file: Path, overrides: Sequence[str], given: Mapping[str, Any]) -> RunConfig:
     """The run's configuration with what is given, which must agree."""
     try:
@@ -83,13 +70,8 @@ def _continued(file: Path, overrides: Sequence[str], given: Mapping[str, Any]) -
             f"resume=auto reads what a run was begun with; '{file}' cannot be read ({reason}); give the overrides that "
             "it was begun with as well, method=NAME among them"
         ) from error
-    values: Any = begun
-    for key, value in given.items():
-        if key not in GROUPS and key != "hydra.searchpath":
-            for part in reversed(key.split(".")):
-                value = {part: value}
-            values = merge(values, value)
-    config = from_mapping(values)
+    settings = (pair for pair in given.items() if pair[0] not in (*GROUPS, "hydra.searchpath"))
+    config = from_mapping(merge(begun, to_nested(settings)))
     problems = differences(begun, to_mapping(config))
     names = list(_other_names(begun, given))
     if names and differences(begun, to_mapping(compose(overrides))):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ssl_zoo.config.compose import written
+from ssl_zoo.config.overrides import write_override
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import DiskError, Interrupted, UserError
 from ssl_zoo.files.folders import check_writable
@@ -99,7 +99,7 @@ def hold_run_dir(run_dir: Path) -> Iterator[bool]:
 
 def command_to_continue(run_dir: Path) -> str:
     """The command that continues a run, as it is typed."""
-    return shlex.join(["ssl-zoo", "train", written("run_dir", str(run_dir)), "resume=auto"])
+    return shlex.join(["ssl-zoo", "train", write_override("run_dir", str(run_dir)), "resume=auto"])
 
 
 def _clear(folder: Path) -> None:

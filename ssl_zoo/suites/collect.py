@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ssl_zoo.config.compose import read_override, written
+from ssl_zoo.config.overrides import read_override, write_override
 from ssl_zoo.runs.environment import versions
 from ssl_zoo.runs.run_files import read_environment, read_record
 from ssl_zoo.suites.judge import judge_claim
@@ -67,8 +67,12 @@ def run_record(trial: Trial, rows: Path, folder: Path, error: str | None = None)
         assert record is not None
         values[name] = record["top1"]
         if trial.weights == "random":
-            train = shlex.join(["ssl-zoo", "train", *trial.overrides, written("run_dir", str(directory))])
-            evaluate = shlex.join(["ssl-zoo", "eval", written("run", str(directory)), *overrides_of[name]])
+            train = shlex.join(
+                ["ssl-zoo", "train", *trial.overrides, write_override("run_dir", str(directory))]
+            )
+            evaluate = shlex.join(
+                ["ssl-zoo", "eval", write_override("run", str(directory)), *overrides_of[name]]
+            )
             base["command"] = f"{train} && {evaluate}"
     values["top1"] = values[next(iter(evaluated))] if evaluated else values["linear"]
     if evaluated:

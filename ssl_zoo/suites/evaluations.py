@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ssl_zoo.config.compose import read_override
+from ssl_zoo.config.overrides import read_override
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.compose import compose_evaluations

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from ssl_zoo.config.compose import group_dirs
+from ssl_zoo.config.groups import group_dirs
 from ssl_zoo.terminal.console import Console
 
 __all__ = ["show_suites", "suite_files", "summaries"]

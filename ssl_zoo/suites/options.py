@@ -1,4 +1,4 @@
-"""What `ssl-zoo bench` can be told; every other word is one of training and holds for all rows."""
+"""The options of `ssl-zoo bench`; every other override is one of training and holds for all rows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ssl_zoo.config.compose import merge, override_list, read_override
+from ssl_zoo.config.overrides import override_list, read_override, to_nested
 from ssl_zoo.config.schema import Count, Folder, section
 from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError
@@ -69,30 +69,28 @@ class BenchConfig:
 
 
 def read_overrides(overrides: Sequence[str]) -> tuple[BenchConfig, list[str], list[str]]:
-    """Splits the words into the options, those about evaluation (without `eval.`) and those for all rows.
+    """Splits overrides into the options, those about evaluation (without `eval.`) and those for all rows.
 
     Raises:
-        UserError: a word cannot be read, a value is wrong, or one is not the user's to set.
+        UserError: an override cannot be read, a value is wrong, or a key is not the user's to set.
     """
-    own: dict[str, Any] = {}
+    settings = list[tuple[str, Any]]()
     evaluation, rest = list[str](), list[str]()
     fields = BenchConfig.__dataclass_fields__
     for override in override_list(overrides):
-        key, _ = read_override(override, commas=True)
+        key, value = read_override(override, commas=True)
         if key in TAKEN:
             raise UserError(f"{key} {TAKEN[key]}; received '{override}'")
         if key.startswith("eval."):
             evaluation.append(override.removeprefix("eval."))
         elif key.partition(".")[0] in fields:
-            _, value = read_override(override, commas=True)
-            for part in reversed(key.split(".")):
-                value = {part: value}
-            own = merge(own, value)
+            settings.append((key, value))
         else:
             rest.append(override)
-    if isinstance(own.get("evaluate"), str):
-        own["evaluate"] = [own["evaluate"]]
-    return validate(BenchConfig, own, ""), evaluation, rest
+    values = to_nested(settings)
+    if isinstance(values.get("evaluate"), str):
+        values["evaluate"] = [values["evaluate"]]
+    return validate(BenchConfig, values, ""), evaluation, rest
 
 
 TAKEN = {

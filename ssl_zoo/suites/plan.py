@@ -10,7 +10,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from ssl_zoo.config.compose import GROUPS, compose, group_names, read_override, to_mapping
+from ssl_zoo.config.compose import compose, to_mapping
+from ssl_zoo.config.groups import GROUPS, group_names
+from ssl_zoo.config.overrides import read_override
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError, shown
 from ssl_zoo.suites.read import Suite, as_words

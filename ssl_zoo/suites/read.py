@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from ssl_zoo.config.compose import group_names
+from ssl_zoo.config.groups import group_names, read_yaml
 from ssl_zoo.config.validate import validate
-from ssl_zoo.errors import UserError, shown, suggest, unknown_name
+from ssl_zoo.errors import UserError, suggest, unknown_name
 from ssl_zoo.files.paths import user_path
 from ssl_zoo.suites.claims import Claim, parse, rows_of
 from ssl_zoo.suites.listing import suite_files
@@ -110,41 +108,8 @@ def _find(name: str) -> Path:
     raise unknown_name("suite", name, sorted(files))
 
 
-class _Loader(yaml.SafeLoader):
-    """Keys are text, `on` and `0.10` too; one that stands twice is refused, of which YAML would keep the last."""
-
-    yaml_implicit_resolvers = {  # dates are text  # noqa: RUF012
-        letter: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
-        for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue  # refused as no key, by YAML's own rules
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key.value}' stands twice", key.start_mark
-                )
-            seen.add(key.value)
-            if not key.tag.endswith(":merge"):
-                key.tag = self.DEFAULT_SCALAR_TAG
-        return super().construct_mapping(node, deep)
-
-
 def _parse(file: Path) -> dict[str, Any]:
-    try:
-        block = yaml.load(file.read_text(), _Loader)
-    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
-        said = " ".join(str(error).split())
-        raise UserError(
-            f"a suite is a YAML file; '{file}' cannot be read as one: {said}; mend it there"
-        ) from error
-    if not isinstance(block, dict):
-        raise UserError(
-            f"a suite is a block of keys (title, paper, rows, claims ...); '{file}' holds {shown(block)}"
-        )
+    block = read_yaml(file, "a suite")
     if isinstance(block.get("rows"), dict):  # a row without words may be left empty
         block["rows"] = {name: {} if row is None else row for name, row in block["rows"].items()}
     return block

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ssl_zoo.config.compose import read_override
+from ssl_zoo.config.overrides import read_override
 from ssl_zoo.config.registries import SOURCES
 from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.errors import Interrupted, UserError

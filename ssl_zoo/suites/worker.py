@@ -22,7 +22,8 @@ import torch
 import yaml
 
 from ssl_zoo.build import build
-from ssl_zoo.config.compose import from_mapping, written
+from ssl_zoo.config.compose import from_mapping
+from ssl_zoo.config.overrides import write_override
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.evaluation.run import evaluate
 from ssl_zoo.files.json_files import write_json
@@ -58,7 +59,7 @@ def _train(folder: Path, overrides: Sequence[str], cost: dict[str, Any]) -> None
     """Trains, or goes on training; the seconds of what was stopped count as well, but for a kill's."""
     started = time.perf_counter()
     try:
-        train([*overrides, written("run_dir", str(folder)), "resume=auto", "trainer.progress=false"])
+        train([*overrides, write_override("run_dir", str(folder)), "resume=auto", "trainer.progress=false"])
     finally:
         cost["seconds"] += time.perf_counter() - started
         if (folder / "config.yaml").is_file():
@@ -68,7 +69,7 @@ def _train(folder: Path, overrides: Sequence[str], cost: dict[str, Any]) -> None
 def _evaluate(folder: Path, evaluations: Sequence[Sequence[str]]) -> None:
     for overrides in evaluations:
         if evaluation_of(folder, overrides) is None:
-            evaluate([written("run", str(folder)), "progress=false", *overrides])
+            evaluate([write_override("run", str(folder)), "progress=false", *overrides])
 
 
 def passes_per_image(config: RunConfig | Path) -> float:

@@ -11,7 +11,6 @@ import torch
 
 from ssl_zoo.build import to_device
 from ssl_zoo.config.compose import config_hash, to_yaml
-from ssl_zoo.config.image_defaults import describe
 from ssl_zoo.config.registries import SOURCES
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import Data, FileSplit
@@ -19,6 +18,7 @@ from ssl_zoo.distributed import from_all, from_rank_zero
 from ssl_zoo.equation import Siamese
 from ssl_zoo.files.json_files import write_json
 from ssl_zoo.files.writing import write_file
+from ssl_zoo.image_defaults import describe
 from ssl_zoo.monitors.verdict import Evidence, Verdict, judge
 from ssl_zoo.runs.checkpoints import set_aside
 from ssl_zoo.runs.continuation import compose_run

@@ -7,15 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ssl_zoo.config.compose import (
-    compose,
-    config_hash,
-    from_mapping,
-    group_dirs,
-    group_names,
-    to_mapping,
-    to_yaml,
-)
+from ssl_zoo.config.compose import compose, config_hash, from_mapping, to_mapping, to_yaml
+from ssl_zoo.config.groups import group_dirs, group_names
 from ssl_zoo.errors import UserError
 
 CONFIGS = group_dirs()[0]
@@ -34,7 +27,7 @@ def test_every_yaml_composes(group: str) -> None:
         overrides = [f"{group}={name}"]
         if group == "recipe":
             data, method = name.split("/")
-            overrides += [f"data={data}", f"method={method}"]
+            overrides += [f"data={data}", *([] if method == "default" else [f"method={method}"])]
         assert compose(overrides).batch_size > 1
 
 
@@ -44,15 +37,13 @@ def test_no_yaml_is_out_of_reach() -> None:
         for group in ("method", "data", "recipe", "experiment", "protocol")
         for name in group_names(group)
     }
-    # By name none of these; small images choose the last.
-    reached |= {"config.yaml", "recipe/none.yaml", "experiment/none.yaml", "images/small.yaml"}
     assert {file.relative_to(CONFIGS).as_posix() for file in CONFIGS.rglob("*.yaml")} == reached
 
 
 def test_yaml_headers_say_what_they_are() -> None:
     for file in CONFIGS.rglob("*.yaml"):
         lines = file.read_text().splitlines()
-        comments = [line for line in lines if line.startswith("# ") and "@package" not in line]
+        comments = [line for line in lines if line.startswith("# ")]
         assert comments, f"{file} has no header"
 
 
@@ -61,24 +52,22 @@ def test_precedence_method_data_recipe_experiment_words(
 ) -> None:
     for file, text in {
         "method/own.yaml": "epochs: 1\nbatch_size: 2\nseed: 3\nmonitor: {every: 4}\nmethod: {name: simsiam}",
-        "data/own.yaml": "batch_size: 20\nseed: 30\nmonitor: {every: 40}\ndata: {name: own, source: digits}",
+        "data/own.yaml": "data: {name: own, source: digits, limit: 500}",
+        "recipe/own/default.yaml": "batch_size: 20\nseed: 30\nmonitor: {every: 40}",
         "recipe/own/own.yaml": "seed: 300\nmonitor: {every: 400}",
         "experiment/own.yaml": "monitor: {every: 400, samples: 5000}\nseed: 3000",
     }.items():
         path = tmp_path / file
         path.parent.mkdir(parents=True, exist_ok=True)
-        base = (
-            (CONFIGS / "method/simsiam.yaml").read_text()
-            if file.startswith("method")
-            else "# @package _global_\n"
-        )
-        blocks = {**(yaml.safe_load(base) or {}), **yaml.safe_load(text)}
+        simsiam = yaml.safe_load((CONFIGS / "method/simsiam.yaml").read_text())
+        blocks = yaml.safe_load(text)
         if file.startswith("method"):
-            blocks["method"] = yaml.safe_load(base)["method"]
-        path.write_text("# @package _global_\n# A test.\n" + yaml.safe_dump(blocks))
+            blocks = {**simsiam, **blocks, "method": simsiam["method"]}
+        path.write_text("# A test.\n" + yaml.safe_dump(blocks))
     monkeypatch.setenv("SSL_ZOO_CONFIGS", str(tmp_path))
     config = compose(["method=own", "data=own", "monitor.every=4000"])
     assert (config.epochs, config.batch_size, config.seed, config.monitor.every) == (1, 20, 300, 4000)
+    assert config.data.limit == 500
     assert config.recipe == "own/own"
     tried = compose(["method=own", "data=own", "experiment=own", "monitor.every=4000"])
     assert (tried.batch_size, tried.seed, tried.monitor.every, tried.monitor.samples) == (
@@ -93,31 +82,79 @@ def test_precedence_method_data_recipe_experiment_words(
     assert searched == compose(["method=own", "data=own"])
 
 
+def write(folder: Path, name: str, text: str) -> Path:
+    file = folder / f"{name}.yaml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return file
+
+
+BROKEN = {
+    "broken: [": "cannot be read as one: ",
+    "epochs: 3\nepochs: 4": "the key 'epochs' stands twice",
+    "[seed, 3]": "is a block of keys; ",
+    "defaults: [nothing]": "unknown GROUP 'nothing'",
+    "defaults: [mine]": "builds on others, not itself",
+    "defaults: 3": "lists names of files, .*has 3",
+    "defaults: [{data: digits}]": "lists names of files, .*has {'data': 'digits'}",
+}
+
+
 @pytest.mark.parametrize("group", ["method", "data", "recipe", "experiment"])
-def test_a_yaml_without_its_first_line_is_refused(
-    group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("text", BROKEN)
+def test_a_yaml_that_cannot_be_read(
+    group: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Hydra would put its keys where nothing reads them."""
-    (tmp_path / group).mkdir()
-    file = tmp_path / group / "mine.yaml"
-    file.write_text("method: {name: byol, symmetric: false}\ndata: {name: mine, source: digits}")
+    write(tmp_path, f"{group}/mine", text)
     monkeypatch.setenv("SSL_ZOO_CONFIGS", str(tmp_path))
-    with pytest.raises(UserError, match=f"begins with the line '# @package _global_'; '{file}' does not"):
+    with pytest.raises(UserError, match=BROKEN[text].replace("GROUP", group)):
         compose([f"{group}=mine"])
-    if group in ("recipe", "experiment"):
-        file.write_text("[seed, 3]")
-        with pytest.raises(UserError, match="begins with the line"):
-            compose([f"{group}=mine"])
-    if group == "method":
-        file.write_text("# @package _global_\nmethod: {name: byol}")
-        with pytest.raises(
-            UserError, match=r"'method.stop_gradient' is missing .* defaults: \[byol, _self_\]"
-        ):
-            compose(["method=mine"])
-    for text in ("broken: [", "defaults: [nothing]", "defaults: 3"):
-        file.write_text(f"# @package _global_\n{text}")
-        with pytest.raises(UserError):
-            compose([f"{group}=mine"])
+
+
+def test_a_yaml_builds_on_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_ZOO_CONFIGS", str(tmp_path))
+    write(tmp_path, "recipe/a", "epochs: 7\nseed: 7")
+    write(tmp_path, "recipe/b", "defaults: [a]\nseed: 8")
+    write(tmp_path, "recipe/first", "defaults: [_self_, b]\nepochs: 9\noptimizer: {lr: 1e-3}")
+    config = compose(["recipe=b"])
+    assert (config.epochs, config.seed) == (7, 8)
+    config = compose(["recipe=first"])
+    assert (config.epochs, config.seed, config.optimizer.lr) == (7, 8, 0.001)
+    write(
+        tmp_path,
+        "experiment/mine",
+        "defaults: [override /method: byol, override /recipe: null]\nepochs: ${seed}",
+    )
+    config = compose(["experiment=mine", "seed=5"])
+    assert (config.method.name, config.recipe, config.epochs) == ("byol", None, 5)
+
+
+def test_data_say_nothing_about_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_ZOO_CONFIGS", str(tmp_path))
+    write(tmp_path, "data/mine", "data: {name: mine, source: digits}\nepochs: 3")
+    with pytest.raises(
+        UserError, match=r"of 'mine' has 'epochs' as well; move it to recipe/mine/default\.yaml"
+    ):
+        compose(["data=mine"])
+
+
+def test_data_built_on_others_is_trained_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_ZOO_CONFIGS", str(tmp_path))
+    write(tmp_path, "data/pets", "defaults: [cifar10]\ndata: {name: pets}")
+    config = compose(["data=pets"])
+    assert (config.data.name, config.batch_size, config.backbone.stem) == ("pets", 512, "small")
+    write(tmp_path, "recipe/pets/default", "batch_size: 8")
+    config = compose(["data=pets"])
+    assert (config.batch_size, config.backbone.stem) == (8, "small")
+
+
+def test_a_method_of_few_keys_is_told_to_build_on_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_ZOO_CONFIGS", str(tmp_path))
+    write(tmp_path, "method/mine", "method: {name: byol}")
+    with pytest.raises(UserError, match=r"'method.stop_gradient' is missing .* defaults: \[byol, _self_\]"):
+        compose(["method=mine"])
 
 
 def test_the_same_swap_from_words_and_from_yaml() -> None:

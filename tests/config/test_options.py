@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from helpers.saved_runs import train_tiny
 
-from ssl_zoo.config.compose import read_override, written
 from ssl_zoo.config.options import data_for, read_options
+from ssl_zoo.config.overrides import read_override, write_override
 from ssl_zoo.errors import UserError
 from ssl_zoo.runs.saved_run import SavedRun, open_run
 
@@ -48,7 +48,7 @@ def test_a_path_or_an_argument_without_a_key_is_the_run(tmp_path: Path) -> None:
     "value", ["a", "a b", "a,b", "[a]", "a=b", "ä b", "it's", "a\\'b\\", "12", "null", " a", "r[/red]x"]
 )
 def test_a_written_override_reads_back(value: str) -> None:
-    assert read_override(written("run_dir", value)) == ("run_dir", value)
+    assert read_override(write_override("run_dir", value)) == ("run_dir", value)
 
 
 @pytest.mark.parametrize("override", ["-run", "=3", "k=range(1,3)", "a=[1"])
@@ -63,18 +63,18 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> SavedRun:
 
 
 def test_data_are_the_runs_own_but_for_what_is_said(run: SavedRun) -> None:
-    assert data_for([], run) == run.config.data
-    changed = data_for(["data.limit=20", "data.holdout=0.5"], run)
+    assert data_for([], run.config) == run.config.data
+    changed = data_for(["data.limit=20", "data.holdout=0.5"], run.config)
     assert (changed.name, changed.limit, changed.holdout, changed.mean) == ("digits", 20, 0.5, (0.3,))
 
 
 def test_other_data_are_preprocessed_as_the_encoder_saw_images(run: SavedRun) -> None:
-    other = data_for(["data=cifar10"], run)
+    other = data_for(["data=cifar10"], run.config)
     assert (other.name, other.channels, other.mean, other.std) == ("cifar10", 1, (0.3,), (0.37,))
-    assert data_for(["data=cifar10", "data.mean=[0.5]"], run).mean == (0.5,)
-    assert data_for(["data=cifar10", "data.mean=[0.5]"], run).std == (0.37,)
+    assert data_for(["data=cifar10", "data.mean=[0.5]"], run.config).mean == (0.5,)
+    assert data_for(["data=cifar10", "data.mean=[0.5]"], run.config).std == (0.37,)
     with pytest.raises(UserError, match="what the encoder was trained with, 1; received 3"):
-        data_for(["data=cifar10", "data.channels=3"], run)
+        data_for(["data=cifar10", "data.channels=3"], run.config)
     assert data_for(["data=cifar10"], None).mean == (0.4914, 0.4822, 0.4465)
 
 
@@ -88,7 +88,7 @@ def test_other_data_are_preprocessed_as_the_encoder_saw_images(run: SavedRun) ->
 )
 def test_wrong_data(overrides: list[str], reason: str, run: SavedRun, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=reason):
-        data_for(overrides, run)
+        data_for(overrides, run.config)
     if overrides[0].startswith("data."):
         with pytest.raises(UserError, match="received no data="):
             data_for(overrides, None)

@@ -14,7 +14,8 @@ from PIL import Image
 from reference.recipes import HEADERS, TABLE
 
 import ssl_zoo
-from ssl_zoo.config.compose import compose, from_mapping, group_file, group_names, to_mapping
+from ssl_zoo.config.compose import compose, from_mapping, to_mapping
+from ssl_zoo.config.groups import group_file, group_names
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import load_data
 from ssl_zoo.errors import UserError
@@ -173,8 +174,8 @@ def test_own_experiments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     folder = tmp_path / "experiment" / "mine"
     folder.mkdir(parents=True)
     built = "defaults:\n  - /experiment/imagenet/byol_300\n  - _self_\nepochs: 7\n"
-    (folder / "built.yaml").write_text("# @package _global_\n# Built.\n" + built)
-    (folder / "short.yaml").write_text("# @package _global_\n# Short.\nepochs: 7\n")
+    (folder / "built.yaml").write_text("# Built.\n" + built)
+    (folder / "short.yaml").write_text("# Short.\nepochs: 7\n")
     monkeypatch.setenv("SSL_ZOO_CONFIGS", str(tmp_path))
     config = compose(["experiment=mine/built", "data.train=here"])
     assert (config.method.name, config.data.name, config.optimizer.lr, config.epochs) == (

@@ -11,8 +11,8 @@ from PIL import Image
 
 from ssl_zoo.cli.main import main
 from ssl_zoo.config.compose import compose, config_hash, from_mapping, to_mapping
-from ssl_zoo.config.image_defaults import describe
 from ssl_zoo.data.folder_sample import gray_of, sides_of
+from ssl_zoo.image_defaults import describe
 
 
 @pytest.fixture
@@ -92,15 +92,18 @@ def test_a_value_that_is_given_stands(small: Any, overrides: list[str], chosen: 
 def test_a_value_of_the_users_yaml_stands(
     small: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    own = "data: {name: pets, source: imagefolder}\n" if kind == "data" else ""
-    folder = {"data": "data/pets", "recipe": "recipe/pets/simsiam", "experiment": "experiment/pets"}[kind]
+    folder = {
+        "data": "recipe/pets/default",
+        "recipe": "recipe/pets/simsiam",
+        "experiment": "experiment/pets",
+    }[kind]
     for name, text in {
         "data/pets": "data: {name: pets, source: imagefolder}\n",
-        folder: f"{own}augment: {{size: 24}}",
+        folder: "augment: {size: 24}",
     }.items():
         file = tmp_path / "own" / f"{name}.yaml"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"# @package _global_\n{text}")
+        file.write_text(text)
     monkeypatch.setenv("SSL_ZOO_CONFIGS", str(tmp_path / "own"))
     config = _composed(small, "data=pets", *(["experiment=pets"] if kind == "experiment" else []))
     assert _chosen(config) == (24, "small", {0.0})

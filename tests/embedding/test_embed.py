@@ -57,7 +57,7 @@ def test_files_and_labels_are_those_of_torchvision(pictures: Path, found: Found)
 
 def test_features_are_those_of_an_evaluation_to_the_bit(run: Path, pictures: Path, tmp_path: Path) -> None:
     opened = open_run(run)
-    config = data_for(["data=imagefolder", f"data.train={pictures}", "data.cache_mb=0"], opened)
+    config = data_for(["data=imagefolder", f"data.train={pictures}", "data.cache_mb=0"], opened.config)
     split = load_data(config).train
     encoder = opened.backbone().to(memory_format=torch.channels_last)
     batches = extract(encoder, split, 8, config.mean, config.std, choose_hardware("cpu", "fp32"))
@@ -145,7 +145,7 @@ def test_random_is_the_encoder_before_its_training(
     run: Path, pictures: Path, tmp_path: Path, found: Found
 ) -> None:
     random = read(embed(embedding(run, pictures, tmp_path / "r.npy", "weights=random"), silent=True))
-    config = data_for(["data=imagefolder", f"data.train={pictures}"], open_run(run))
+    config = data_for(["data=imagefolder", f"data.train={pictures}"], open_run(run).config)
     split = load_data(config).train
     expected = extract(
         open_run(run).backbone(trained=False), split, 8, [MEAN], [STD], choose_hardware("cpu", "fp32")

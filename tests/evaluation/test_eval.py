@@ -14,7 +14,7 @@ from PIL import Image
 
 import ssl_zoo
 from ssl_zoo.cli.main import main
-from ssl_zoo.config.compose import group_file, group_names
+from ssl_zoo.config.groups import group_file, group_names
 from ssl_zoo.evaluation.compose import compose_evaluations
 from ssl_zoo.evaluation.protocols import PROTOCOLS
 from ssl_zoo.features import extract

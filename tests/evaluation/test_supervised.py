@@ -21,7 +21,8 @@ from helpers.classifier_tasks import (
 from PIL import Image
 from torch.nn.functional import cross_entropy
 
-from ssl_zoo.config.compose import compose, group_names
+from ssl_zoo.config.compose import compose
+from ssl_zoo.config.groups import group_names
 from ssl_zoo.config.validate import validate
 from ssl_zoo.data.files import FileSplit
 from ssl_zoo.errors import UserError

@@ -10,7 +10,7 @@ import yaml
 from torch import Tensor, nn
 
 from ssl_zoo.backbone import build_backbone
-from ssl_zoo.config.compose import group_file
+from ssl_zoo.config.groups import group_file
 from ssl_zoo.config.schema import BackboneConfig, ViewConfig
 from ssl_zoo.config.validate import validate
 from ssl_zoo.data import Data, MemorySplit, Split

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ssl_zoo.config.compose import group_names
+from ssl_zoo.config.groups import group_names
 from ssl_zoo.config.registries import METHODS
 from ssl_zoo.equation import Siamese
 

@@ -118,7 +118,7 @@ TEXTS = {
     "a row twice": ("rows:\n  one: {overrides: a=1}\n  two:\n  one:\n", "the key 'one' stands twice"),
     "a row twice, otherwise written": ("rows:\n  one:\n  'one':\n", "the key 'one' stands twice"),
     "a list": ("- title: A\n", "a suite is a block of keys"),
-    "empty": ("", "holds None"),
+    "empty": ("", "'title' is missing"),
     "no YAML": ("title: [A\n", "a suite is a YAML file; "),
     "a block as a key": ("rows: {{row}}\n", "unhashable key"),
     "code": ("title: !!python/object/apply:os.mkdir [boom]\n", "could not determine a constructor"),
@@ -227,8 +227,8 @@ def test_keys_are_text(tmp_path: Path) -> None:
     file = write_suite(tmp_path / "mine.yaml", rows=None, claims=None, section=None, base=None)
     with file.open("a") as end:
         end.write(
-            f"base: {TINY}\nsection: 2020-11-20\non: {{digits: epochs=2}}\nrows:\n  no:\n  0.10:\n  1e3: {{}}\n"
-            "  2020-11-20: {overrides: epochs=3}\nclaims: [top1(0.10) > top1(no)]\n"
+            f"base: {TINY}\nsection: 2020-11-20\noverrides_by_data: {{digits: epochs=2}}\nrows:\n"
+            "  no:\n  0.10:\n  1e3: {}\n  2020-11-20: {overrides: epochs=3}\nclaims: [top1(0.10) > top1(no)]\n"
         )
     suite = read_suite(str(file))
     assert suite.config.section == "2020-11-20"
