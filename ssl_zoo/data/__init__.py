@@ -1,18 +1,17 @@
 """The data room: where images come from, what is held out, and the order in which they are trained on.
 
-    load_data(config) -> Data(train, bank, test): each a Split, in memory or as files
+    load_data(config) -> Data(train, labelled, test): each a Split, in memory or as files
     split.train_loader(...) -> Batch(images, index), uint8      split.plain_batches(...) -> uint8 images
 
 Everything is uint8 until it reaches the device; the augmentation is not here but for the random resized
 crop of files, whose images have no common size to batch them by.
 """
 
-from ssl_zoo.data.dataset import Data
 from ssl_zoo.data.files import FileSplit
 from ssl_zoo.data.load import load_data
 from ssl_zoo.data.loader import Batch, TrainLoader
 from ssl_zoo.data.memory import MemorySplit
-from ssl_zoo.data.split import Split
+from ssl_zoo.data.split import Data, Split
 from ssl_zoo.data.unreadable import ForgivingSplit
 
 __all__ = ["Batch", "Data", "FileSplit", "ForgivingSplit", "MemorySplit", "Split", "TrainLoader", "load_data"]

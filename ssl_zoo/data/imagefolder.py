@@ -6,12 +6,11 @@ import torch
 
 from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.data.cache import check_all, decode_all
-from ssl_zoo.data.dataset import Data
 from ssl_zoo.data.files import FileSplit
 from ssl_zoo.data.memory import MemorySplit
 from ssl_zoo.data.overlap import check_apart
 from ssl_zoo.data.scan import Listing, scan_folder
-from ssl_zoo.data.split import Split
+from ssl_zoo.data.split import Data, Split
 from ssl_zoo.errors import UserError, suggest
 
 __all__ = ["imagefolder"]
@@ -53,9 +52,9 @@ def imagefolder(config: DataConfig, *, whole: bool = True) -> Data:
         test, more = _read("data.test", config.test, listed, classes, config, cache, whole)
         skipped += more
         passed_over += [str(listed.root / name) for name in listed.passed_over]
-    bank = None if classes is None else train
+    labelled = None if classes is None else train
     emptied = tuple(name for name in listing.classes or () if name not in (classes or ()))
-    return Data(train, bank, test, classes, config.channels, skipped, tuple(passed_over), emptied)
+    return Data(train, labelled, test, classes, config.channels, skipped, tuple(passed_over), emptied)
 
 
 def _present(train: Split, classes: tuple[str, ...] | None, config: DataConfig) -> tuple[str, ...] | None:

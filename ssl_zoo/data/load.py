@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from ssl_zoo.config.registries import SOURCES
 from ssl_zoo.config.schema import DataConfig
-from ssl_zoo.data.dataset import Data
 from ssl_zoo.data.partition import partition
+from ssl_zoo.data.split import Data
 from ssl_zoo.errors import UserError
 
 __all__ = ["load_data"]
@@ -32,20 +32,20 @@ def load_data(config: DataConfig, *, whole: bool = True) -> Data:
     data: Data = source.load()(config, whole=whole) if source.folders else source.load()(config)
     if not config.holdout and config.limit is None:
         return data
-    labelled = data.train if data.bank is None else data.bank  # the first part of train, or all of it
+    first = data.train if data.labelled is None else data.labelled  # the first part of train, or all of it
     parts = partition(
         len(data.train),
-        None if data.bank is None else data.bank.labels,
+        None if data.labelled is None else data.labelled.labels,
         data.classes or (),
         config.holdout,
         config.limit,
     )
     train = data.train.select(parts.train)
-    bank = data.bank
-    if bank is not None:
-        bank = train if bank is data.train else bank.select(parts.bank)
-    test = data.test if parts.held is None else labelled.select(parts.held)
-    return replace(data, train=train, bank=bank, test=test)
+    labelled = data.labelled
+    if labelled is not None:
+        labelled = train if labelled is data.train else labelled.select(parts.labelled)
+    test = data.test if parts.held is None else first.select(parts.held)
+    return replace(data, train=train, labelled=labelled, test=test)
 
 
 def _check_folders(config: DataConfig, read: bool) -> None:

@@ -23,7 +23,7 @@ class Parts(NamedTuple):
     """Positions among the training images, ascending."""
 
     train: Tensor  # (n,) int64
-    bank: Tensor  # (b,) int64: labelled ones
+    labelled: Tensor  # (b,) int64: labelled ones
     held: Tensor | None  # (h,) int64: what is tested on instead
 
 
@@ -35,7 +35,7 @@ def partition(
     Args:
         count: number of training images.
         labels: (L,) int64, of the first L <= count images; None without labels. The holdout is taken from
-            the labelled images; a limit leaves the bank alone where not all images are labelled.
+            the labelled images; a limit leaves them alone where not all images are labelled.
         classes: the names of the classes.
         holdout: share of the labelled images (of all, without labels), in [0, 1).
         limit: number of images to train on. Each of the C classes gives limit // C, the first limit % C of
@@ -49,19 +49,19 @@ def partition(
     if holdout:
         held = _hold_out(count, labels, classes, holdout)
         train = train[~torch.isin(train, held)]
-    labelled = 0 if labels is None else len(labels)
-    bank = train[train < labelled]
+    count_labelled = 0 if labels is None else len(labels)
+    labelled = train[train < count_labelled]
     if limit is None:
-        return Parts(train, bank, held)
+        return Parts(train, labelled, held)
     if limit > len(train):
         after = f" (after data.holdout={holdout})" if holdout else ""
         raise UserError(
             f"data.limit must be at most the number of training images; received {limit} for "
             f"{len(train)}{after}; lower it or leave it out"
         )
-    if labels is None or labelled < count:
+    if labels is None or count_labelled < count:
         chosen = permutation(len(train), 0, "limit")[:limit]
-        return Parts(train[chosen.sort().values], bank, held)
+        return Parts(train[chosen.sort().values], labelled, held)
     train = train[_balanced(labels[train], classes, limit)]
     return Parts(train, train, held)
 

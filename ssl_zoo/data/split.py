@@ -1,9 +1,10 @@
-"""One set of images behind one interface, in memory or as files."""
+"""A set of images behind one interface, in memory or as files, and the sets that make up a data set."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from torch import Tensor
@@ -12,7 +13,7 @@ from torchvision.transforms.v2 import functional as F
 from ssl_zoo.config.schema import ViewConfig
 from ssl_zoo.data.loader import TrainLoader
 
-__all__ = ["SMALL_SIDE", "Split", "plain_view"]
+__all__ = ["SMALL_SIDE", "Data", "Split", "plain_view"]
 
 SMALL_SIDE = 96  # pixels; images whose shorter side is at most this are small (digits, CIFAR, STL-10)
 
@@ -66,6 +67,33 @@ class Split(ABC):
         Raises:
             UserError: the batch size exceeds the number of images; while iterating, an image cannot be read.
         """
+
+
+@dataclass(frozen=True)
+class Data:
+    """The splits of a data set.
+
+    `labelled` is `train` itself, or its labelled first part (STL-10, whose other training images have
+    no labels).
+    """
+
+    train: Split  # what is trained on; its labels are never looked at
+    labelled: Split | None  # labelled training images, for kNN and probe; None without labels
+    test: Split | None  # labelled, but for a holdout of unlabelled images; None where there is none
+    classes: tuple[str, ...] | None  # names, in the order of the labels; None without labels
+    channels: int
+    skipped: tuple[str, ...] = ()  # paths of the files that `on_error=skip` left out
+    passed_over: tuple[str, ...] = ()  # paths of files beside the images that are plainly none
+    emptied: tuple[str, ...] = ()  # classes that `on_error=skip` left out, as they hold no images
+
+    @property
+    def lost(self) -> dict[str, str]:
+        """Paths of the files that `on_error=skip` left out since the folders were read, with the reasons."""
+        return {
+            path: why
+            for split in (self.train, self.test)
+            for path, why in (getattr(split, "lost", None) or {}).items()
+        }
 
 
 def plain_view(image: Image, size: int) -> Image:

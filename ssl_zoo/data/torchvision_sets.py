@@ -17,10 +17,10 @@ import torch
 from torchvision.datasets import CIFAR10, CIFAR100, STL10
 
 from ssl_zoo.config.schema import DataConfig
-from ssl_zoo.data.dataset import Data
 from ssl_zoo.data.download import open_published
 from ssl_zoo.data.memory import MemorySplit, to_channels
 from ssl_zoo.data.partition import partition
+from ssl_zoo.data.split import Data
 
 __all__ = ["cifar10", "cifar100", "stl10"]
 
@@ -38,7 +38,7 @@ def cifar100(config: DataConfig) -> Data:
 def stl10(config: DataConfig) -> Data:
     """Returns STL-10: 105,000 images of 96x96 pixels to train on, the first 5,000 of them labelled.
 
-    Those are the bank; 8,000 images to test on, 10 classes.
+    Those are `labelled`; 8,000 images to test on, 10 classes.
     """
     _check_parts(config, count=105_000, labelled=5_000, classes=10)
     root = Path(config.root).expanduser()
@@ -46,12 +46,12 @@ def stl10(config: DataConfig) -> Data:
     train = _split(dataset.data, None, config)  # data: (N, 3, 96, 96)
     labels = torch.as_tensor(dataset.labels, dtype=torch.int64)  # (N,), -1 without a label
     labelled = int((labels >= 0).sum())
-    bank = MemorySplit(train.images[:labelled], labels[:labelled])
+    first = MemorySplit(train.images[:labelled], labels[:labelled])
     test = None
     if not config.holdout:
         held = open_published(STL10, root, split="test")
         test = _split(held.data, held.labels, config)
-    return Data(train, bank, test, tuple(dataset.classes), config.channels)
+    return Data(train, first, test, tuple(dataset.classes), config.channels)
 
 
 def _cifar(kind: Any, config: DataConfig, classes: int) -> Data:

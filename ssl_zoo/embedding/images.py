@@ -114,8 +114,8 @@ def images_of(data: Data, split: str) -> Images:
     parts = []
     if split != "test":
         labels = data.train.labels
-        if labels is None and data.bank is not None and _begins_with_bank(data):
-            labels = data.bank.labels
+        if labels is None and data.labelled is not None and _begins_with_labelled(data):
+            labels = data.labelled.labels
         parts.append(Part("train", data.train, labels))
     if split != "train" and data.test is not None:
         parts.append(Part("test", data.test, data.test.labels))
@@ -127,9 +127,13 @@ def images_of(data: Data, split: str) -> Images:
     return Images(tuple(parts), data.classes or ())
 
 
-def _begins_with_bank(data: Data) -> bool:
+def _begins_with_labelled(data: Data) -> bool:
     """Whether the labelled images are the first of `train`, as those of STL-10 are unless data.limit drew a part."""
-    train, bank = data.train, data.bank
-    if not isinstance(train, MemorySplit) or not isinstance(bank, MemorySplit) or len(bank) > len(train):
+    train, labelled = data.train, data.labelled
+    if (
+        not isinstance(train, MemorySplit)
+        or not isinstance(labelled, MemorySplit)
+        or len(labelled) > len(train)
+    ):
         return False
-    return torch.equal(train.images[: len(bank)], bank.images)
+    return torch.equal(train.images[: len(labelled)], labelled.images)

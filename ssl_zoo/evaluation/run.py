@@ -18,7 +18,7 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.compose import compose_evaluations
 from ssl_zoo.evaluation.encoder import subject_of
 from ssl_zoo.evaluation.protocols import PROTOCOLS
-from ssl_zoo.evaluation.task import Labelled, Outcome, Task
+from ssl_zoo.evaluation.task import FrozenFeatures, Outcome, Task
 from ssl_zoo.files.folders import check_writable
 from ssl_zoo.files.json_files import write_json
 from ssl_zoo.hardware.device import choose_hardware, use_threads
@@ -54,7 +54,7 @@ def _evaluate(overrides: Sequence[str], console: Console) -> list[dict[str, Any]
     use_threads(first.threads)
     hardware = choose_hardware(first.accelerator, "fp32" if first.precision == "auto" else first.precision)
     data = next((load_data(config.data) for config in configs if config.data is not None), None)
-    if data is not None and data.bank is None and not named:
+    if data is not None and data.labelled is None and not named:
         configs, run, views, _ = compose_evaluations([*overrides, "protocol=label_free"])
     first = configs[0]
     reader = next((config for config in configs if config.data is not None), first)
@@ -70,7 +70,7 @@ def _evaluate(overrides: Sequence[str], console: Console) -> list[dict[str, Any]
         if first.progress:
             console.print(f"  {line}", style="dim")
 
-    shared: dict[str, Labelled] = {}
+    shared: dict[str, FrozenFeatures] = {}
     holds = any(PROTOCOLS.get(config.kind).holds_features for config in configs)
     tasks = [
         Task(config, subject, None if config.data is None else data, hardware, training, say, shared, holds)
@@ -155,7 +155,7 @@ def _described(task: Task) -> dict[str, Any]:
     return {
         "name": config.name,
         "train_images": len(data.train),
-        "labelled_images": None if data.bank is None else len(data.bank),
+        "labelled_images": None if data.labelled is None else len(data.labelled),
         "test_images": None if data.test is None else len(data.test),
         "tested_on": tested_on,
         "classes": None if data.classes is None else len(data.classes),

@@ -17,7 +17,7 @@ from ssl_zoo.evaluation.schema import EvalConfig
 from ssl_zoo.features import extract
 from ssl_zoo.hardware.device import Hardware
 
-__all__ = ["Labelled", "Outcome", "Subject", "Task"]
+__all__ = ["FrozenFeatures", "Outcome", "Subject", "Task"]
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class Subject:
     knn: KnnConfig = field(default_factory=KnnConfig)  # how its run measures kNN
 
 
-class Labelled(NamedTuple):
+class FrozenFeatures(NamedTuple):
     """Features with labels, for classifiers on a frozen backbone; all on the device."""
 
-    bank: Tensor  # (M, F) float32, of the training images
-    bank_labels: Tensor  # (M,) int64
+    train: Tensor  # (M, F) float32, of the training images
+    train_labels: Tensor  # (M,) int64
     test: Tensor  # (N, F)
     test_labels: Tensor  # (N,)
 
@@ -62,7 +62,7 @@ class Task:
     hardware: Hardware  # of features: fp32 unless another precision is asked for
     training: Hardware  # of what trains: the fastest precision that computes rightly
     say: Callable[[str], None] = field(default=lambda line: None)
-    shared: dict[str, Labelled] = field(default_factory=dict)  # by the protocols of a command
+    shared: dict[str, FrozenFeatures] = field(default_factory=dict)  # by the protocols of a command
     holds_features: bool = False  # one of them needs all features at once, so that none need stream them
 
     @property
@@ -71,19 +71,19 @@ class Task:
         return getattr(self.config, self.config.kind)
 
     @property
-    def features(self) -> Labelled:
+    def features(self) -> FrozenFeatures:
         """Features of all labelled images in the evaluation view, extracted once for all protocols of a command."""
         if "features" not in self.shared:
             self.shared["features"] = self._extract()
         return self.shared["features"]
 
-    def _extract(self) -> Labelled:
-        bank, test = self.labelled_splits()
-        assert bank.labels is not None
+    def _extract(self) -> FrozenFeatures:
+        labelled, test = self.labelled_splits()
+        assert labelled.labels is not None
         assert test.labels is not None
         device = self.hardware.device
-        found = [torch.cat(list(self.stream(split))) for split in (bank, test)]
-        return Labelled(found[0], bank.labels.to(device), found[1], test.labels.to(device))
+        found = [torch.cat(list(self.stream(split))) for split in (labelled, test)]
+        return FrozenFeatures(found[0], labelled.labels.to(device), found[1], test.labels.to(device))
 
     def stream(self, split: Split) -> Any:
         """Yields the features of a split batch by batch, (n, F) float32 on the device."""
@@ -100,7 +100,7 @@ class Task:
         assert data is not None
         assert self.config.data is not None
         name = self.config.data.name
-        if data.bank is None or data.classes is None:
+        if data.labelled is None or data.classes is None:
             raise UserError(
                 f"protocol={self.config.protocol} compares predictions with labels, and data '{name}' has none; sort "
                 "the images into a folder per class, name labelled data with data=, or use protocol=label_free"
@@ -110,14 +110,14 @@ class Task:
                 f"protocol={self.config.protocol} needs test images with labels, and data '{name}' has none; set "
                 "data.test=FOLDER, or data.holdout=0.2 to test on a part of the training images"
             )
-        assert data.bank.labels is not None
-        present = len(torch.unique(data.bank.labels))
+        assert data.labelled.labels is not None
+        present = len(torch.unique(data.labelled.labels))
         if present < 2:
             raise UserError(
-                f"a classifier needs training images of at least 2 classes; received {len(data.bank)} of {present}; "
-                "set another data.train or data.limit"
+                f"a classifier needs training images of at least 2 classes; received {len(data.labelled)} of "
+                f"{present}; set another data.train or data.limit"
             )
-        return data.bank, data.test
+        return data.labelled, data.test
 
     def check_holdout(self) -> None:
         """Refuses classes of one labelled training image each, of which none can be held out.

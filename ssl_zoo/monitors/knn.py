@@ -1,6 +1,6 @@
 """Weighted k-nearest-neighbour accuracy: are images of one class near each other?
 
-A query asks its k most similar images of a labelled bank, and each votes for its own class with the weight
+A query asks its k most similar images in a labelled set, and each votes for its own class with the weight
 exp(s / tau), s being the cosine similarity [0, Sec. 3.4]:
 
     prediction = argmax_c  sum_{i in k nearest, y_i = c}  exp(s_i / tau)
@@ -8,12 +8,12 @@ exp(s / tau), s being the cosine similarity [0, Sec. 3.4]:
 Nothing is trained, so the figure follows the features closely from epoch to epoch. `k` = 200 and `tau` = 0.1
 are those of the MoCo and SimSiam CIFAR-10 runs (InstDisc itself: tau = 0.07).
 
-The bank is compared chunk by chunk and never held: of each query only its nearest so far are kept. How it is cut
-into chunks decides nothing. Similarities are computed in float64 and rounded to 2^-24, as fine as float32 has
-them, so that the order of a sum doesn't show; equal ones count in the order of the bank; votes are summed in
+The labelled set is compared chunk by chunk and never held: of each query only its nearest so far are kept. How it is
+cut into chunks decides nothing. Similarities are computed in float64 and rounded to 2^-24, as fine as float32 has
+them, so that the order of a sum doesn't show; equal ones count in the order of the labelled set; votes are summed in
 whole numbers, and the smallest label wins a tie. It takes 1.2 times as long as in float32.
 
-lightly's `knn_predict` gives the same predictions; it is not used because it holds the bank and a
+lightly's `knn_predict` gives the same predictions; it is not used because it holds the labelled set and a
 (queries * k, classes) matrix, 800 MB for 1,024 queries and 1,000 classes, takes class numbers from 0 without
 gaps, and lets exp(s / tau) overflow for tau below 0.0113.
 
@@ -33,7 +33,9 @@ __all__ = ["Neighbours", "knn_predict_labels", "knn_top1", "usual_k"]
 MOST = 200  # neighbours
 CHUNK = 1024
 STEP = 2**24  # similarities are whole multiples of 1 / STEP
-PLACES = 2**28  # images that a bank may have: STEP * PLACES is the largest whole number exact in float64
+PLACES = (
+    2**28
+)  # images that a labelled set may have: STEP * PLACES is the largest whole number exact in float64
 VOTE = 2**40  # the nearest neighbour's vote
 
 
@@ -43,8 +45,8 @@ def usual_k(images: int) -> int:
 
 
 def knn_top1(
-    bank: Tensor,
-    bank_labels: Tensor,
+    labelled: Tensor,
+    labels: Tensor,
     queries: Tensor,
     query_labels: Tensor,
     k: int,
@@ -54,10 +56,10 @@ def knn_top1(
     """Returns the share of queries whose class the weighted kNN predicts, in [0, 1].
 
     Args:
-        bank: (M, D) features with known labels, on any device; normalised here.
-        bank_labels: (M,) integers, any numbers.
-        queries: (N, D) features, on the bank's device.
-        query_labels: (N,) integers. A class that the bank does not have is never predicted.
+        labelled: (M, D) features with known labels, on any device; normalised here.
+        labels: (M,) integers, any numbers.
+        queries: (N, D) features, on the same device.
+        query_labels: (N,) integers. A class that no labelled image has is never predicted.
         k: neighbours that vote.
         temperature: tau, above 0; small values leave the vote to the nearest.
         chunk: images compared at a time; memory grows with its square.
@@ -68,54 +70,54 @@ def knn_top1(
     Raises:
         UserError: k exceeds M.
     """
-    return _neighbours(bank, bank_labels, queries, k, chunk).top1(query_labels, k, temperature)
+    return _neighbours(labelled, labels, queries, k, chunk).top1(query_labels, k, temperature)
 
 
 def knn_predict_labels(
-    bank: Tensor, bank_labels: Tensor, queries: Tensor, k: int, temperature: float, chunk: int = CHUNK
+    labelled: Tensor, labels: Tensor, queries: Tensor, k: int, temperature: float, chunk: int = CHUNK
 ) -> Tensor:
     """Returns the predicted label of each query, (N,); arguments and errors as in `knn_top1`."""
-    return _neighbours(bank, bank_labels, queries, k, chunk).predict(k, temperature)
+    return _neighbours(labelled, labels, queries, k, chunk).predict(k, temperature)
 
 
-def _neighbours(bank: Tensor, bank_labels: Tensor, queries: Tensor, k: int, chunk: int) -> Neighbours:
-    if k > len(bank):
+def _neighbours(labelled: Tensor, labels: Tensor, queries: Tensor, k: int, chunk: int) -> Neighbours:
+    if k > len(labelled):
         raise UserError(
-            f"the kNN monitor needs k <= labelled images in its bank; received k={k} and {len(bank)} images; "
-            f"set monitor.knn.k={max(len(bank), 1)} or less"
+            f"the kNN monitor needs k <= labelled images; received k={k} and {len(labelled)} images; "
+            f"set monitor.knn.k={max(len(labelled), 1)} or less"
         )
     neighbours = Neighbours(queries, k, chunk)
-    neighbours.add(bank, bank_labels)
+    neighbours.add(labelled, labels)
     return neighbours
 
 
 class Neighbours:
-    """The nearest images of each query in a bank that is added piece by piece.
+    """The nearest images of each query in a labelled set that is added piece by piece.
 
     A neighbour is one float64, a whole number: its similarity in steps, times PLACES, less its position in the
-    bank. No two are equal, and of equal similarities the earlier is greater.
+    set. No two are equal, and of equal similarities the earlier is greater.
 
     Args:
         queries: (N, D) features on any device; normalised here.
         k: neighbours that are kept.
-        chunk: images compared at a time, of the queries and of the bank; memory grows with its square.
+        chunk: images compared at a time, of the queries and of the labelled set; memory grows with its square.
     """
 
     def __init__(self, queries: Tensor, k: int, chunk: int = CHUNK) -> None:
         self.k, self.chunk = k, chunk
         # MPS has no float64.
         self.device = torch.device("cpu") if queries.device.type == "mps" else queries.device
-        self.finite = bool(queries.isfinite().all())  # and the bank, as far as it has been seen
-        self.seen = self._compared = 0  # images of the bank
+        self.finite = bool(queries.isfinite().all())  # and the labelled images, as far as it has been seen
+        self.seen = self._compared = 0  # labelled images
         self._queries = torch.split(queries.detach().to(self.device), chunk)  # (B, D) each
         self._nearest = [
             torch.empty(len(block), 0, device=self.device, dtype=torch.float64) for block in self._queries
         ]
         self._labels: list[Tensor] = []
-        self._waiting: list[Tensor] = []  # of the bank, less than a chunk
+        self._waiting: list[Tensor] = []  # labelled images, less than a chunk
 
     def add(self, features: Tensor, labels: Tensor) -> None:
-        """Takes the next images of the bank: features (n, D), labels (n,)."""
+        """Takes the next labelled images: features (n, D), labels (n,)."""
         assert len(features) == len(labels)
         self.finite = self.finite and bool(features.isfinite().all())
         self.seen += len(features)

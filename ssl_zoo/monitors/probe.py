@@ -1,12 +1,12 @@
 """The few-label linear probe: how well does a linear classifier do with a handful of labels?
 
-For each draw, a number or a share of each class's images is picked from the bank, a logistic regression is
+For each draw, a number or a share of each class's images is picked from the labelled images, a logistic regression is
 fitted to their features, and its top-1 accuracy on all queries is taken. Which images are picked decides much
-of the accuracy, hence several draws. They depend on the bank's labels and the seed alone: raw pixels, the
+of the accuracy, hence several draws. They depend on the labels and the seed alone: raw pixels, the
 untrained encoder and the trained one are probed with the same picks, so that their accuracies differ by the
 features only and may be subtracted draw by draw. A draw with fewer labels is a part of that with more.
 
-The features are standardised by mean and standard deviation of the whole bank, which needs no labels. The
+The features are standardised by mean and standard deviation of all labelled images, which needs no labels. The
 classifier is scikit-learn's, L2-regularised with C = 1 and nothing tuned: there is no validation set to tune
 on with ten labels a class.
 """
@@ -54,8 +54,8 @@ def describe(labels_per_class: int | None, draws: int, share: float | None = Non
 
 
 def few_label_top1(
-    bank: Tensor,
-    bank_labels: Tensor,
+    labelled: Tensor,
+    labels: Tensor,
     queries: Tensor,
     query_labels: Tensor,
     labels_per_class: int | None,
@@ -66,10 +66,10 @@ def few_label_top1(
     """Fits the probe once per draw and tests it on the queries.
 
     Args:
-        bank: (M, D) features of the images that labels are drawn from, any device and float type.
-        bank_labels: (M,) integers, any numbers.
+        labelled: (M, D) features of the images that labels are drawn from, any device and float type.
+        labels: (M,) integers, any numbers.
         queries: (N, D) features of the test images.
-        query_labels: (N,) integers. A class that the bank does not have counts as an error.
+        query_labels: (N,) integers. A class that no labelled image has counts as an error.
         labels_per_class: labels drawn per class, >= 1; a class with fewer gives all it has. None with `share`.
         draws: independent picks of the labels, >= 1.
         seed: of the picks.
@@ -81,14 +81,14 @@ def few_label_top1(
         a feature is not finite. Features that are all constant predict one class: chance on a balanced test set.
 
     Raises:
-        UserError: the bank or the test set is empty.
+        UserError: there are no labelled images or no queries.
     """
-    if len(bank) == 0 or len(queries) == 0:
+    if len(labelled) == 0 or len(queries) == 0:
         raise UserError(
-            f"the linear probe needs labelled images to fit and to test; received {len(bank)} and "
+            f"the linear probe needs labelled images to fit and to test; received {len(labelled)} and "
             f"{len(queries)}; check data.train, data.test and data.limit"
         )
-    x, y = _array(bank), bank_labels.cpu().numpy()  # (M, D), (M,)
+    x, y = _array(labelled), labels.cpu().numpy()  # (M, D), (M,)
     x_test, y_test = _array(queries), query_labels.cpu().numpy()  # (N, D), (N,)
     if not (np.isfinite(x).all() and np.isfinite(x_test).all()):
         return ProbeResult(NAN, NAN, (NAN,) * draws)

@@ -91,7 +91,7 @@ def load_images(config: DataConfig, samples: int, seed: int) -> Images:
             f"the report shows images of the run's data; '{folder}' is no longer there; say where they are with "
             "data.train=FOLDER, or name other data with data="
         ) from error
-    split = data.train if data.bank is None else data.bank
+    split = data.train if data.labelled is None else data.labelled
     if len(split) < 2:
         raise UserError(
             f"a report needs two images or more; received {len(split)} in data '{config.name}'; add some"

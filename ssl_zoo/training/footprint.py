@@ -143,10 +143,14 @@ def _step(
 
 def _measuring(config: RunConfig, method: Method, live: LiveBytes, data: Data) -> int:
     """Bytes that measuring an encoder takes: a forward pass, and classifiers on features and on pixels."""
-    scored = data.bank is not None and data.test is not None
-    bank = min(len(data.bank), config.monitor.labelled_samples) if scored and data.bank is not None else 0
+    scored = data.labelled is not None and data.test is not None
+    labelled = (
+        min(len(data.labelled), config.monitor.labelled_samples)
+        if scored and data.labelled is not None
+        else 0
+    )
     test = len(data.test) if scored and data.test is not None else 0
-    images = min(BATCH, max(bank, test, min(config.monitor.samples, len(data.train))))
+    images = min(BATCH, max(labelled, test, min(config.monitor.samples, len(data.train))))
     method.eval()
     size = config.augment.size
     before = live.live
@@ -159,5 +163,5 @@ def _measuring(config: RunConfig, method: Method, live: LiveBytes, data: Data) -
     width = int(features.shape[1])
     if config.monitor.baselines:
         width = max(width, data.channels * min(size, PIXEL_SIDE) ** 2)
-    # The bank, once more in float64 where the probe scales it, and the test images, once more scaled.
-    return max(passing + 4 * width * (bank + test), 4 * width * (3 * bank + 2 * test))
+    # The labelled images, once more in float64 where the probe scales it, and the test images, once more scaled.
+    return max(passing + 4 * width * (labelled + test), 4 * width * (3 * labelled + 2 * test))

@@ -73,7 +73,7 @@ class Evaluator:
         hardware: where the encoder is, and the precision it is trained in.
 
     Raises:
-        UserError: `monitor.knn.k` is larger than the bank.
+        UserError: `monitor.knn.k` is larger than the labelled training set.
     """
 
     def __init__(self, config: RunConfig, data: Data, hardware: Hardware) -> None:
@@ -83,11 +83,13 @@ class Evaluator:
         self.device = hardware.device
         self.precision = hardware.precision
         self.test = data.test
-        self.bank = (
-            None if data.bank is None else random_subset(data.bank, config.monitor.labelled_samples, seed=0)
+        self.labelled = (
+            None
+            if data.labelled is None
+            else random_subset(data.labelled, config.monitor.labelled_samples, seed=0)
         )
-        self.scored = self.bank is not None and self.test is not None
-        size = 0 if self.bank is None else len(self.bank)
+        self.scored = self.labelled is not None and self.test is not None
+        size = 0 if self.labelled is None else len(self.labelled)
         self.k = config.monitor.knn.k or usual_k(size)
         self.draws = 1 if self._all_labels_drawn() else config.monitor.probe.draws
         if self.scored and self.k > size:
@@ -107,16 +109,18 @@ class Evaluator:
             if not (self.scored and (knn or probe)):
                 return Measurement(diagnostics, Scores())
             size, backbone = self.config.augment.size, method.encoder.backbone
-            bank, test = (self._each(split, size, lambda x: backbone(x).float()) for split in self._splits())
-            return Measurement(diagnostics, self._scores(bank, test, knn, probe))
+            labelled, test = (
+                self._each(split, size, lambda x: backbone(x).float()) for split in self._splits()
+            )
+            return Measurement(diagnostics, self._scores(labelled, test, knn, probe))
 
     def pixel_scores(self) -> Scores:
         """kNN and linear probe on raw pixels, at most 32 x 32 of them."""
         if not self.scored:
             return Scores()
         side = min(self.config.augment.size, PIXEL_SIDE)
-        bank, test = (self._each(split, side, lambda x: x.flatten(1)) for split in self._splits())
-        return self._scores(bank, test)
+        labelled, test = (self._each(split, side, lambda x: x.flatten(1)) for split in self._splits())
+        return self._scores(labelled, test)
 
     @property
     def knn_every(self) -> int:
@@ -136,8 +140,8 @@ class Evaluator:
         """How kNN was done, in words, the labelled training set included; None without labels."""
         if not self.scored:
             return None
-        assert self.data.bank is not None
-        seen, labelled = len(self._splits()[0]), len(self.data.bank)
+        assert self.data.labelled is not None
+        seen, labelled = len(self._splits()[0]), len(self.data.labelled)
         some = (
             f"{seen:,} of {labelled:,} images, a fixed random part" if seen < labelled else f"{seen:,} images"
         )
@@ -164,9 +168,9 @@ class Evaluator:
         return extreme(torch.bincount(self._labels()[0]).tolist())
 
     def _splits(self) -> tuple[Split, Split]:
-        assert self.bank is not None
+        assert self.labelled is not None
         assert self.test is not None
-        return self.bank, self.test
+        return self.labelled, self.test
 
     def _each(self, split: Split, size: int, transform: Callable[[Tensor], Tensor]) -> Labelled:
         """Applies a transform to the readable images of a split, batch by batch; with their labels."""
@@ -195,17 +199,21 @@ class Evaluator:
         return torch.cat(embedded[0]), torch.cat(embedded[1])  # (N, D) each
 
     def _labels(self) -> tuple[Tensor, Tensor]:
-        bank, test = (split.labels for split in self._splits())
-        assert bank is not None
+        labelled, test = (split.labels for split in self._splits())
+        assert labelled is not None
         assert test is not None
-        return bank, test
+        return labelled, test
 
-    def _scores(self, bank: Labelled, test: Labelled, knn: bool = True, probe: bool = True) -> Scores:
+    def _scores(self, labelled: Labelled, test: Labelled, knn: bool = True, probe: bool = True) -> Scores:
         monitor = self.config.monitor
-        few, tau, k = monitor.probe.labels_per_class, monitor.knn.temperature, min(self.k, len(bank.labels))
+        few, tau, k = (
+            monitor.probe.labels_per_class,
+            monitor.knn.temperature,
+            min(self.k, len(labelled.labels)),
+        )
         return Scores(
-            knn_top1(*bank, *test, k=k, temperature=tau) if knn else None,
-            few_label_top1(*bank, *test, few, self.draws) if probe else None,
+            knn_top1(*labelled, *test, k=k, temperature=tau) if knn else None,
+            few_label_top1(*labelled, *test, few, self.draws) if probe else None,
         )
 
 

@@ -43,7 +43,7 @@ def test_digits_are_scikit_learns() -> None:
     assert isinstance(data.train, MemorySplit)
     assert data.train.images.shape == (1437, 1, 8, 8)
     assert (data.classes, data.channels, data.skipped) == (tuple("0123456789"), 1, ())
-    assert data.bank is data.train
+    assert data.labelled is data.train
 
 
 def test_the_split_is_stratified_and_fixed() -> None:
@@ -65,7 +65,7 @@ def test_gray_digits_as_colour() -> None:
 def test_limit_and_holdout() -> None:
     whole, data = load_data(_config()), load_data(_config(limit=200, holdout=0.1))
     assert torch.bincount(data.train.labels).tolist() == [20] * 10
-    assert data.bank is data.train
+    assert data.labelled is data.train
     assert len(data.test) == 144
     remaining = _rows(whole.train)
     for row in _rows(data.train) + _rows(data.test):

@@ -48,7 +48,7 @@ def test_classes_labels_names_and_pixels_are_torchvisions(
     assert data.train.labels.tolist() == reference.targets
     assert data.train.labels.dtype == torch.int64
     assert data.train.names == tuple(os.path.relpath(path, root) for path, _ in reference.samples)
-    assert data.bank is data.train
+    assert data.labelled is data.train
     assert data.test is None
     (plain,) = data.train.plain_batches(12, 100)
     for image, (expected, _) in zip(plain, reference, strict=True):
@@ -61,7 +61,7 @@ def test_a_flat_folder_has_no_labels(tmp_path: Path, noise: Any, folder_config: 
         noise(tmp_path / name)
     data = load_data(folder_config(tmp_path, cache_mb=cache_mb))
     assert data.train.names == ("a.jpg", "b.png")
-    assert data.train.labels is data.bank is data.test is data.classes is None
+    assert data.train.labels is data.labelled is data.test is data.classes is None
 
 
 @STORAGES
@@ -161,7 +161,7 @@ def test_a_holdout_never_touches_the_test_set(tree: Any, folder_config: Any) -> 
     assert torch.bincount(data.test.labels).tolist() == [2, 4]
     assert not set(data.test.names) & set(data.train.names)
     assert len(data.test) + len(data.train) == 30
-    assert data.bank is data.train
+    assert data.labelled is data.train
 
 
 def test_holdout_and_limit_without_labels(tmp_path: Path, noise: Any, folder_config: Any) -> None:
@@ -169,7 +169,7 @@ def test_holdout_and_limit_without_labels(tmp_path: Path, noise: Any, folder_con
         noise(tmp_path / f"{number}.png", seed=number)
     data = load_data(folder_config(tmp_path, holdout=0.25, limit=9))
     assert (len(data.train), len(data.test)) == (9, 5)
-    assert data.bank is data.test.labels is None
+    assert data.labelled is data.test.labels is None
     assert not set(data.test.names) & set(data.train.names)
 
 

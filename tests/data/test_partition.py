@@ -24,7 +24,7 @@ def _sizes(positions: Any, labels: Any = LABELS) -> Any:
 
 def test_without_holdout_and_limit_everything_is_trained_on() -> None:
     parts = _split()
-    assert parts.train.tolist() == parts.bank.tolist() == list(range(60))
+    assert parts.train.tolist() == parts.labelled.tolist() == list(range(60))
     assert parts.held is None
 
 
@@ -35,7 +35,7 @@ def test_limit_takes_the_same_number_of_each_class(limit: int, sizes: list[int])
     parts = _split(limit=limit)
     assert _sizes(parts.train) == sizes
     assert parts.train.tolist() == sorted(set(parts.train.tolist()))
-    assert torch.equal(parts.train, parts.bank)
+    assert torch.equal(parts.train, parts.labelled)
     assert torch.equal(parts.train, _split(limit=limit).train)
 
 
@@ -88,17 +88,17 @@ def test_holdout_comes_first_and_the_limit_takes_of_the_rest() -> None:
 
 def test_without_labels_both_are_random() -> None:
     parts = _split(holdout=0.25, limit=20, labels=None)
-    assert (len(parts.held), len(parts.train), len(parts.bank)) == (15, 20, 0)
+    assert (len(parts.held), len(parts.train), len(parts.labelled)) == (15, 20, 0)
     assert not set(parts.train.tolist()) & set(parts.held.tolist())
 
 
 def test_with_few_labels_the_holdout_is_labelled_and_the_bank_stays_whole() -> None:
     parts = _split(holdout=0.2, limit=100, count=600)
     assert _sizes(parts.held) == [2, 4, 6]
-    assert _sizes(parts.bank) == [8, 16, 24]
+    assert _sizes(parts.labelled) == [8, 16, 24]
     assert len(parts.train) == 100
     assert (parts.train >= 60).any()  # not of the labelled ones only
-    assert not set(parts.held.tolist()) & {*parts.train.tolist(), *parts.bank.tolist()}
+    assert not set(parts.held.tolist()) & {*parts.train.tolist(), *parts.labelled.tolist()}
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def test_cifar(cifar: Any) -> None:
     assert torch.equal(data.test.images, test_images)
     assert torch.equal(data.test.labels, test_labels)
     assert (data.classes, data.channels) == (tuple(CLASSES), 3)
-    assert data.bank is data.train
+    assert data.labelled is data.train
     assert isinstance(data.train, MemorySplit)
     assert data.train.images.is_contiguous()
     assert data.train.labels.dtype == torch.int64
@@ -121,8 +121,8 @@ def test_stl10(stl: Any) -> None:
     data = load_data(_config("stl10", root))
     assert torch.equal(data.train.images, torch.cat([arrays["train"], arrays["unlabeled"]]))
     assert data.train.labels is None
-    assert torch.equal(data.bank.images, arrays["train"])
-    assert data.bank.labels.tolist() == [0, 1, 2] * 4
+    assert torch.equal(data.labelled.images, arrays["train"])
+    assert data.labelled.labels.tolist() == [0, 1, 2] * 4
     assert torch.equal(data.test.images, arrays["test"])
     assert data.test.labels.tolist() == [0, 1, 2] * 2
     assert data.classes == tuple(CLASSES)
@@ -132,10 +132,10 @@ def test_stl10_limit_and_holdout(stl: Any) -> None:
     root, arrays = stl
     data = load_data(_config("stl10", root, limit=20, holdout=0.25))
     assert torch.bincount(data.test.labels).tolist() == [1, 1, 1]
-    assert torch.bincount(data.bank.labels).tolist() == [3, 3, 3]
+    assert torch.bincount(data.labelled.labels).tolist() == [3, 3, 3]
     assert len(data.train) == 20
     rows = {tuple(image.flatten().tolist()) for image in data.test.images}
-    labelled = rows | {tuple(image.flatten().tolist()) for image in data.bank.images}
+    labelled = rows | {tuple(image.flatten().tolist()) for image in data.labelled.images}
     assert labelled == {tuple(image.flatten().tolist()) for image in arrays["train"]}
     assert not rows & {tuple(image.flatten().tolist()) for image in data.train.images}
 

@@ -20,7 +20,7 @@ from torchvision.datasets import ImageFolder
 
 from ssl_zoo.config.options import data_for
 from ssl_zoo.data import FileSplit, MemorySplit, load_data
-from ssl_zoo.data.dataset import Data
+from ssl_zoo.data.split import Data
 from ssl_zoo.embedding import outputs, store, stream
 from ssl_zoo.embedding.images import images_of
 from ssl_zoo.embedding.run import embed

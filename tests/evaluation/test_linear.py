@@ -183,6 +183,6 @@ def test_data_that_cannot_be_classified_is_refused() -> None:
     task = make_task(MOCO, TRAIN, TEST)
     assert task.data is not None
     with pytest.raises(UserError, match="labels"):
-        linear.check(replace(task, data=replace(task.data, bank=None, classes=None)))
+        linear.check(replace(task, data=replace(task.data, labelled=None, classes=None)))
     with pytest.raises(UserError, match="received 6 images, each of another class"):
         linear.check(make_task(protocol("linear_byol"), squares(1, 0), TEST))

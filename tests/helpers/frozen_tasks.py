@@ -13,7 +13,7 @@ from ssl_zoo.config.schema import KnnConfig as MonitoredKnn
 from ssl_zoo.data import Split
 from ssl_zoo.evaluation.protocols import eval_config
 from ssl_zoo.evaluation.schema import FewLabelsConfig, KnnConfig, LinearCachedConfig
-from ssl_zoo.evaluation.task import Labelled, Task
+from ssl_zoo.evaluation.task import FrozenFeatures, Task
 
 SECTIONS = {"knn": KnnConfig, "few_labels": FewLabelsConfig, "linear_cached": LinearCachedConfig}
 
@@ -36,7 +36,7 @@ class FrozenTask(Task):
     streamed = 0
 
     def labelled_splits(self) -> Any:
-        return self.bank, self.test
+        return self.labelled, self.test
 
     def stream(self, split: Split) -> Iterator[Tensor]:
         self.streamed += 1
@@ -54,9 +54,9 @@ def task_of(
     subject = SimpleNamespace(knn=MonitoredKnn())
     task = FrozenTask(config, subject, None, None, None)  # type: ignore[arg-type]
     task.say = lambda line: None
-    task.bank, task.test = Rows(*data[:2]), Rows(*data[2:])
+    task.labelled, task.test = Rows(*data[:2]), Rows(*data[2:])
     if extracted:
-        task.shared["features"] = Labelled(*data)
+        task.shared["features"] = FrozenFeatures(*data)
         task.holds_features = True
     return task
 

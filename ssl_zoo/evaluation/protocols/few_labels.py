@@ -52,7 +52,7 @@ def run(task: Task) -> Outcome:
             + [_Amount(None, share) for share in settings.label_fraction]
         )
     )
-    labels = data.bank_labels.cpu().numpy()
+    labels = data.train_labels.cpu().numpy()
     rows, found = [], {}
     for amount in amounts:
         [picks] = draw_labels(labels, amount.per_class, 1, seed, amount.share)
@@ -62,7 +62,7 @@ def run(task: Task) -> Outcome:
         found[amount] = result
         rows.append(_row(amount, len(picks), draws, result))
     headline = _headline(amounts)
-    smallest = int(torch.unique(data.bank_labels, return_counts=True)[1].min())
+    smallest = int(torch.unique(data.train_labels, return_counts=True)[1].min())
     draws_of = {str(amount): list(result.draws) for amount, result in found.items()}
     finite = not math.isnan(found[headline].mean)
     return Outcome(

@@ -33,18 +33,18 @@ def check(task: Task) -> None:
 def run(task: Task) -> Outcome:
     """Trains and tests once per draw; accuracies are fractions of 1, null where a training diverged."""
     config = task.settings
-    bank, test = task.labelled_splits()
-    assert bank.labels is not None
+    labelled, test = task.labelled_splits()
+    assert labelled.labels is not None
     number, seed = at_least_one(config.label_fraction), task.config.seed
     picks = [
-        sample_classes(bank.labels, number, keyed_order(seed, "picks", draw)).sort().values
+        sample_classes(labelled.labels, number, keyed_order(seed, "picks", draw)).sort().values
         for draw in range(config.draws)
     ]
     recipe = Recipe(task, config, len(picks[0]))
     rows, losses = [], []
     for draw, chosen in enumerate(picks):
         title = f"draw {draw + 1}/{config.draws}, " if config.draws > 1 else ""
-        train = bank if len(chosen) == len(bank) else bank.select(chosen)
+        train = labelled if len(chosen) == len(labelled) else labelled.select(chosen)
         row, first, last = _one(task, recipe, train, test, draw, title)
         rows.append(row)
         losses.append({"first_epoch": first, "last_epoch": last})

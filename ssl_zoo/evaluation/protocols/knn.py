@@ -1,6 +1,7 @@
 """Weighted kNN on the backbone's features: each k with each temperature, from one search.
 
-The test features are held, the bank's pass by: memory is that of the test set however large the bank is. The rule
+The test features are held, those of the labelled training set pass by: memory is that of the test set, whatever the
+size of the other. The rule
 that names the headline knows nothing of the accuracies; see `ssl_zoo.monitors.knn` for the equation.
 """
 
@@ -43,7 +44,7 @@ def run(task: Task) -> Outcome:
     temperatures = tuple(dict.fromkeys(settings.temperature))
     test, test_labels = _test(task)
     neighbours = Neighbours(test, max(counts), settings.chunk_size)
-    for features, labels in _bank(task):
+    for features, labels in _labelled(task):
         neighbours.add(features, labels)
     rows = []
     for k in counts:
@@ -69,12 +70,17 @@ def run(task: Task) -> Outcome:
         ),
         top1=headline,
         rows=tuple(rows),
-        details={"k": k, "temperature": temperature, "bank": neighbours.seen, "queries": len(test)},
+        details={
+            "k": k,
+            "temperature": temperature,
+            "labelled_images": neighbours.seen,
+            "test_images": len(test),
+        },
     )
 
 
 def _neighbour_counts(task: Task) -> tuple[int, ...]:
-    """`knn.k`, each once; null: the run's own, and those of `USUAL` that are at most a tenth of the bank."""
+    """`knn.k`, each once; null: the run's own, and those of `USUAL` that are at most a tenth of the labelled images."""
     if task.settings.k is not None:
         return tuple(dict.fromkeys(task.settings.k))
     tenth = len(task.labelled_splits()[0]) // 10
@@ -96,14 +102,14 @@ def _test(task: Task) -> tuple[Tensor, Tensor]:
     return torch.cat(list(task.stream(test))), test.labels
 
 
-def _bank(task: Task) -> Iterator[tuple[Tensor, Tensor]]:
+def _labelled(task: Task) -> Iterator[tuple[Tensor, Tensor]]:
     """Features (n, F) and labels (n,) of the training images, batch by batch."""
     if task.holds_features:
-        yield task.features.bank, task.features.bank_labels
+        yield task.features.train, task.features.train_labels
         return
-    bank = task.labelled_splits()[0]
-    assert bank.labels is not None
+    labelled = task.labelled_splits()[0]
+    assert labelled.labels is not None
     start = 0
-    for features in task.stream(bank):
-        yield features, bank.labels[start : start + len(features)]
+    for features in task.stream(labelled):
+        yield features, labelled.labels[start : start + len(features)]
         start += len(features)

@@ -42,15 +42,15 @@ def check(task: Task) -> None:
 def run(task: Task) -> Outcome:
     """Trains and tests; accuracies are fractions of 1, null where the training diverged."""
     config, seed = task.settings, draw_seed(task.config.seed, 0)
-    bank, test = task.labelled_splits()
+    labelled, test = task.labelled_splits()
     assert task.data is not None
     classes = len(task.data.classes or ())
     choice = _choose(task, classes) if config.lr_candidates else None
     if choice is not None:
         config = _with_rate(config, choice["lr"])
-    recipe = Recipe(task, config, len(bank))
+    recipe = Recipe(task, config, len(labelled))
     model = Classifier(task, classes, seed, frozen=True)
-    fitted = fit(recipe, model, bank, seed)
+    fitted = fit(recipe, model, labelled, seed)
     reached = score(task, model, test)[0]
     top1, top5 = (None, None) if fitted.diverged() else reached
     first, last = fitted.first_and_last
@@ -84,26 +84,26 @@ def _with_rate(config: LinearConfig, rate: float) -> LinearConfig:
 
 def _parts(task: Task) -> tuple[torch.Tensor, torch.Tensor]:
     """Positions of the labelled images to train on and of those held out to choose the rate."""
-    bank, _ = task.labelled_splits()
-    assert bank.labels is not None
-    return split_classes(bank.labels, task.settings.holdout, keyed_order(task.config.seed, "picks", 0))
+    labelled, _ = task.labelled_splits()
+    assert labelled.labels is not None
+    return split_classes(labelled.labels, task.settings.holdout, keyed_order(task.config.seed, "picks", 0))
 
 
 def _choose(task: Task, classes: int) -> dict[str, Any]:
     """The base rate that is best on held-out training images, the first of equals, and what each reached."""
     config, seed = task.settings, draw_seed(task.config.seed, 1)
-    bank, _ = task.labelled_splits()
+    labelled, _ = task.labelled_splits()
     rest, held = _parts(task)
     base = config.lr_candidates[0]
     recipe = Recipe(task, _with_rate(config, base), len(rest))
     model = Classifier(task, classes, seed, heads=len(config.lr_candidates), frozen=True)
     multipliers = [(head, rate / base) for head, rate in zip(model.heads, config.lr_candidates, strict=True)]
     fitted = fit(
-        recipe, model, bank.select(rest), seed, multipliers=multipliers, title="choice of the rate, "
+        recipe, model, labelled.select(rest), seed, multipliers=multipliers, title="choice of the rate, "
     )
     found = [
         None if fitted.diverged(number) else reached.top1
-        for number, reached in enumerate(score(task, model, bank.select(held)))
+        for number, reached in enumerate(score(task, model, labelled.select(held)))
     ]
     values = [-1.0 if top1 is None else top1 for top1 in found]
     best = values.index(max(values))

@@ -34,7 +34,7 @@ def run(task: Task) -> Outcome:
     """Chooses the pair on held-out training images, trains on all and tests once."""
     settings, seed, data = task.settings, task.config.seed, task.features
     pairs = [Pair(lr, decay) for lr in settings.lr for decay in settings.weight_decay]
-    classes, y = torch.unique(data.bank_labels, return_inverse=True)  # (C,), (M,)
+    classes, y = torch.unique(data.train_labels, return_inverse=True)  # (C,), (M,)
     parts = split_classes(y.cpu(), settings.holdout, drawn_order(seed))
     kept, held = (positions.to(y.device) for positions in parts)
     said = (
@@ -42,14 +42,14 @@ def run(task: Task) -> Outcome:
         f"cosine, {settings.epochs} epochs, batch {min(settings.batch_size, len(y))}; lr and weight decay of "
         f"{len(pairs)} pairs chosen on {len(held)} held-out training images"
     )
-    if not (data.bank.isfinite().all() and data.test.isfinite().all()):
+    if not (data.train.isfinite().all() and data.test.isfinite().all()):
         return Outcome(f"{said}; not measured, as a feature is not finite", rows=(_row(None, None, None),))
-    scale = scale_of(data.bank)
+    scale = scale_of(data.train)
     task.say(f"{len(pairs)} pairs of rate and weight decay, {len(kept)} images, {settings.epochs} epochs")
     train = (scale, len(classes), settings.epochs, settings.batch_size, seed)
-    scores = sweep(data.bank, y, kept, held, pairs, *train)
+    scores = sweep(data.train, y, kept, held, pairs, *train)
     best = choose(scores)
-    model = fit(data.bank, y, torch.arange(len(y), device=y.device), [pairs[best]], *train)
+    model = fit(data.train, y, torch.arange(len(y), device=y.device), [pairs[best]], *train)
     [final] = score(model, scale, data.test, _index(data.test_labels, classes))
     edges = _edges(pairs[best], settings.lr, settings.weight_decay)
     for edge in edges:
