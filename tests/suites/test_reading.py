@@ -227,12 +227,13 @@ def test_keys_are_text(tmp_path: Path) -> None:
     file = write_suite(tmp_path / "mine.yaml", rows=None, claims=None, section=None, base=None)
     with file.open("a") as end:
         end.write(
-            f"base: {TINY}\nsection: 2020-11-20\noverrides_by_data: {{digits: epochs=2}}\nrows:\n"
-            "  no:\n  0.10:\n  1e3: {}\n  2020-11-20: {overrides: epochs=3}\nclaims: [top1(0.10) > top1(no)]\n"
+            f"base: {TINY}\nsection: 2020-11-20\n"
+            f"overrides_by_data: {{on: epochs=2}}\nrows:\n  no:\n  0.10:\n  1e3: {{}}\n"
+            "  2020-11-20: {overrides: epochs=3}\nclaims: [top1(0.10) > top1(no)]\n"
         )
     suite = read_suite(str(file))
     assert suite.config.section == "2020-11-20"
-    assert suite.config.overrides_by_data == {"digits": "epochs=2"}
+    assert suite.config.overrides_by_data == {"on": "epochs=2"}
     assert list(suite.rows) == ["no", "0.10", "1e3", "2020-11-20"]
 
 
