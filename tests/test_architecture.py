@@ -20,7 +20,6 @@ LAZY = {
     "ssl_zoo/registry.py": "what is registered is imported when first asked for",
     # To be emptied; the owner stands behind each.
     "ssl_zoo/evaluation/compose.py": "path",
-    "ssl_zoo/exporters/run.py": "seams",
 }
 
 

@@ -87,7 +87,7 @@ def _report(overrides: Sequence[str]) -> None:
 
 
 def _export(overrides: Sequence[str]) -> None:
-    from ssl_zoo.exporters.schema import read_export
+    from ssl_zoo.exporters.formats import read_export
 
     read_export(overrides)
     from ssl_zoo.exporters.run import export

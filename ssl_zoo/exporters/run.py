@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 from ssl_zoo.errors import UserError
 from ssl_zoo.exporters.card import write_card
-from ssl_zoo.exporters.encoder import Encoder, Written, encoder_of
-from ssl_zoo.exporters.schema import ExportConfig, read_export
+from ssl_zoo.exporters.encoder import Written, encoder_of
+from ssl_zoo.exporters.formats import EXPORTERS, Format, read_export
+from ssl_zoo.exporters.schema import ExportConfig
 from ssl_zoo.files.folders import check_writable
 from ssl_zoo.files.locks import is_empty
 from ssl_zoo.files.writing import whole_folder
@@ -18,8 +19,6 @@ from ssl_zoo.runs.saved_run import SavedRun, open_run
 from ssl_zoo.terminal.console import Console
 
 __all__ = ["export"]
-
-Writer = Callable[[Encoder, Path, ExportConfig], Written]
 
 
 def export(overrides: Sequence[str] = (), silent: bool = False) -> Path:
@@ -38,28 +37,38 @@ def export(overrides: Sequence[str] = (), silent: bool = False) -> Path:
         UserError: the overrides, or what they name, are wrong; the format cannot hold this architecture; a package is
             missing. Nothing has been created.
     """
-    config = read_export(overrides)
-    if "onnx" in config.format:
-        from ssl_zoo.exporters.to_onnx import require_onnx
-
-        require_onnx()
-    run = open_run(config.run)
-    places = _places(config, run)
-    for folder in places.values():
-        _check(folder)
-    encoder = encoder_of(run, config.weights, config.size)
+    configs = read_export(overrides)
+    common = next(iter(configs.values()))
+    for name in configs:
+        _check_packages(EXPORTERS.get(name))
+    run = open_run(common.run)
+    targets = _folders(common, run)
+    for target in targets.values():
+        _check(target)
+    encoder = encoder_of(run, common.weights, common.size)
     console = Console(quiet=silent)
     with ExitStack() as whole:
-        for name, place in places.items():
-            folder = whole.enter_context(whole_folder(place))
-            write: Writer = importlib.import_module(f"ssl_zoo.exporters.to_{name}").write
-            write_card(encoder, write(encoder, folder, config), folder)
-    for place in places.values():
-        console.print(str(place))
-    return places[config.format[0]] if len(places) == 1 else places[config.format[0]].parent
+        for name, target in targets.items():
+            folder = whole.enter_context(whole_folder(target))
+            written: Written = EXPORTERS.get(name).load()(encoder, folder, configs[name])
+            write_card(encoder, written, folder)
+    for target in targets.values():
+        console.print(str(target))
+    first = targets[common.format[0]]
+    return first if len(targets) == 1 else first.parent
 
 
-def _places(config: ExportConfig, run: SavedRun) -> dict[str, Path]:
+def _check_packages(entry: Format) -> None:
+    missing = [name for name in entry.packages if find_spec(name) is None]
+    if missing:
+        extra = f"'ssl-zoo[{entry.extra}]'" if entry.extra else " ".join(missing)
+        raise UserError(
+            f"format={entry.name} needs the packages {' and '.join(entry.packages)}; missing: {', '.join(missing)}; "
+            f"install them with pip install {extra}"
+        )
+
+
+def _folders(config: ExportConfig, run: SavedRun) -> dict[str, Path]:
     """The folder of each format."""
     if config.out is None:
         return {name: run.folder / "export" / name for name in config.format}

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from ssl_zoo.errors import UserError
 from ssl_zoo.exporters.encoder import Encoder, Written
-from ssl_zoo.exporters.schema import ExportConfig
+from ssl_zoo.exporters.schema import OnnxConfig
 
-__all__ = ["require_onnx", "write"]
+__all__ = ["write"]
 
 FILE = "model.onnx"
 OPSET = 18  # what torch's exporter writes without converting, and onnxruntime reads from 1.14 (2023) on
@@ -46,27 +46,12 @@ class _Normalized(nn.Module):
         return features
 
 
-def require_onnx() -> None:
-    """Checks that the packages that write a graph are there.
-
-    Raises:
-        UserError: one is missing.
-    """
-    missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
-    if missing:
-        raise UserError(
-            f"format=onnx needs the packages onnx and onnxscript; missing: {', '.join(missing)}; install them with "
-            "pip install 'ssl-zoo[onnx]'"
-        )
-
-
-def write(encoder: Encoder, folder: Path, config: ExportConfig) -> Written:
+def write(encoder: Encoder, folder: Path, config: OnnxConfig) -> Written:
     """Writes the graph, input `images` and output `features`, and compares it with the encoder in onnxruntime.
 
     Raises:
-        UserError: a package is missing; torch cannot make a graph of this model, or makes a wrong one.
+        UserError: torch cannot make a graph of this model, or makes a wrong one.
     """
-    require_onnx()
     import onnx
 
     inside, size, channels = config.include_normalization, encoder.size, encoder.channels

@@ -33,7 +33,8 @@ from ssl_zoo.evaluation.protocol import expand
 from ssl_zoo.evaluation.protocols import eval_config
 from ssl_zoo.exporters.card import write_card
 from ssl_zoo.exporters.encoder import Written, encoder_of
-from ssl_zoo.exporters.schema import ExportConfig, read_export
+from ssl_zoo.exporters.formats import read_export
+from ssl_zoo.exporters.schema import OnnxConfig
 from ssl_zoo.reports.evaluation_table import evaluated
 from ssl_zoo.reports.options import ReportConfig, read_overrides
 from ssl_zoo.reports.run_sections import Told, accuracies, badge, diagnostics, facts, made
@@ -124,7 +125,7 @@ def test_overrides_of_training(overrides: list[str]) -> None:
 READERS: dict[str, tuple[Callable[[list[str]], Any], list[str]]] = {
     "eval": (compose_evaluations, [*keys(eval_config()), "protocol", "knn.k"]),
     "embed": (read_embed, [*keys(EmbedConfig)]),
-    "export": (read_export, [*keys(ExportConfig)]),
+    "export": (read_export, [*keys(OnnxConfig)]),
     "report": (read_overrides, [*keys(ReportConfig)]),
     "bench": (read_bench, [*keys(BenchConfig), "eval.knn.k", "eval.run"]),
     "list": (show, ["methods"]),

@@ -321,9 +321,7 @@ def test_bad_input_is_refused_and_nothing_is_created(
 def test_a_missing_package_is_named_with_what_installs_it(
     trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ssl_zoo.exporters import to_onnx
-
-    monkeypatch.setattr(to_onnx, "find_spec", lambda name: None)
+    monkeypatch.setattr(verb, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"missing: onnx, onnxscript; .* pip install 'ssl-zoo\[onnx\]'"):
         export([f"run={trained}", "format=[timm,onnx]", f"out={tmp_path / 'x'}"], silent=True)
     assert not list(tmp_path.iterdir())
