@@ -14,7 +14,6 @@ DECLARATIONS = (
         title="loss",
         meaning="Mean of the method's loss over an epoch, computed in float32.",
         group="training",
-        better="lower",
     ),
     Metric(
         name="lr",

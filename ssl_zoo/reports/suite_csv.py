@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 
-from ssl_zoo.suites.record import METRICS, SuiteRecord
+from ssl_zoo.metrics import SUITE, declared
+from ssl_zoo.suites.record import SuiteRecord
 
 __all__ = ["sheet"]
 
@@ -13,7 +14,7 @@ __all__ = ["sheet"]
 def sheet(record: SuiteRecord) -> str:
     """The text of the file; what was not measured is empty."""
     found = [name for row in record.rows for run in row.runs for name in run.values]
-    names = list(dict.fromkeys((*METRICS, *record.protocols, *found)))
+    names = list(dict.fromkeys((*declared(SUITE), *record.protocols, *found)))
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(

@@ -11,7 +11,7 @@ from ssl_zoo.suites.record import RowRecord, SuiteRecord
 
 __all__ = ["again", "cost", "protocol"]
 
-COSTS = ("images_seen", "forward_passes", "train_seconds", "seconds", "views_per_second", "memory")
+COSTS = ("images_seen", "forward_passes", "train_seconds", "seconds", "views_per_second", "peak_memory_mb")
 
 
 def cost(record: SuiteRecord, folder: Path) -> Section | None:

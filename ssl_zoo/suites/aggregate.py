@@ -7,13 +7,11 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ssl_zoo.metrics import SUITE, declared
 from ssl_zoo.pages.page import number, percent
-from ssl_zoo.suites.record import METRICS, RowRecord, RunRecord, SuiteRecord
+from ssl_zoo.suites.record import RowRecord, RunRecord, SuiteRecord
 
-__all__ = ["COUNTS", "Mean", "distinct_runs", "heading", "is_share", "mean_of", "mean_over"]
-
-COUNTS = ("images_seen", "forward_passes")
-SETTINGS = ("tuned",)  # chosen, not measured: a mean of it says nothing
+__all__ = ["Mean", "distinct_runs", "heading", "is_share", "mean_of", "mean_over"]
 
 
 @dataclass(frozen=True)
@@ -38,9 +36,9 @@ class Mean:
             return "–"
         if is_share(self.metric):
             return percent(self.mean, self.std)
-        if self.metric in SETTINGS:
+        if _unit(self.metric) == "setting":  # a mean of it says nothing
             return ", ".join(f"{value:g}" for value in sorted(set(self.values)))
-        if self.metric in COUNTS:
+        if _unit(self.metric) == "count":
             return f"{self.mean:,.0f}"
         if self.std is None:
             return number(self.mean)
@@ -67,12 +65,18 @@ def distinct_runs(record: SuiteRecord) -> list[RunRecord]:
 
 def heading(metric: str) -> str:
     """Of a column; what is no metric of ours is a protocol, which goes by its own name."""
-    return METRICS[metric].heading if metric in METRICS else metric
+    known = declared(SUITE).get(metric)
+    return metric if known is None else known.title
 
 
 def is_share(metric: str) -> bool:
-    """Whether it is an accuracy, a share of 1."""
-    return metric not in METRICS or METRICS[metric].is_share
+    """Whether it is an accuracy, a fraction of 1."""
+    return _unit(metric) == "fraction"
+
+
+def _unit(metric: str) -> str:
+    known = declared(SUITE).get(metric)
+    return "fraction" if known is None else known.unit
 
 
 def _with_spread(mean: float, std: float) -> str:

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import get_args
 
 from ssl_zoo.errors import UserError, unknown_name
+from ssl_zoo.metrics import SUITE, declared
 from ssl_zoo.monitors.verdict import VerdictName
-from ssl_zoo.suites.record import METRICS
 
 __all__ = ["Claim", "Comparison", "VerdictClaim", "is_about_accuracy", "parse", "rows_of"]
 
@@ -84,7 +84,7 @@ def parse(text: str, rows: Collection[str], metrics: Collection[str] = ()) -> Cl
     Args:
         text: as in the YAML; runs of whitespace count as one space.
         rows: the names of all rows of the suite.
-        metrics: names besides `METRICS`: those of protocols, whose figure is a share of 1.
+        metrics: names besides the declared ones: those of protocols, whose figure is a fraction of 1.
 
     Raises:
         UserError: the claim has none of the forms, or names a row, metric or verdict that there is not.
@@ -118,7 +118,7 @@ def _comparison(
     text: str, found: re.Match[str], rows: Collection[str], metrics: Collection[str]
 ) -> Comparison:
     metric, row, sign, right = found.groups()
-    _known("metric", metric, {*METRICS, *metrics})
+    _known("metric", metric, {*declared(SUITE), *metrics})
     if row == OTHERS:
         raise UserError("'others' stands on the right; turn the claim round")
     _known("row", row, rows)
@@ -128,9 +128,10 @@ def _comparison(
         raise UserError(f"'{right}' is no METRIC(ROW), METRIC(ROW) + NUMBER or NUMBER; {FORMS}")
     metric_right, other, offset, value, within = match.groups()
     if metric_right not in (None, metric):
-        _known("metric", metric_right, {*METRICS, *metrics})
+        _known("metric", metric_right, {*declared(SUITE), *metrics})
         raise UserError(f"both sides have the same metric, got {metric} and {metric_right}")
-    is_share = metric not in METRICS or METRICS[metric].is_share
+    known = declared(SUITE).get(metric)
+    is_share = known is None or known.is_fraction
     number = offset or value
     return Comparison(
         text,

@@ -11,31 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from ssl_zoo.config.overrides import read_override, write_override
+from ssl_zoo.metrics import SUITE, declared
 from ssl_zoo.runs.environment import versions
 from ssl_zoo.runs.run_files import read_environment, read_record
 from ssl_zoo.suites.judge import judge_claim
 from ssl_zoo.suites.plan import Planner, Row
 from ssl_zoo.suites.read import Suite, pair_of
-from ssl_zoo.suites.record import METRICS, RowRecord, RunRecord, SuiteRecord, run_dir
+from ssl_zoo.suites.record import RowRecord, RunRecord, SuiteRecord, run_dir
 from ssl_zoo.suites.trial import COST, Trial, evaluation_of
 
 __all__ = ["collect", "run_record"]
-
-# Names of a suite's metrics, and of result.json's keys.
-KEYS = {
-    "linear": "linear_top1",
-    "knn": "knn_top1",
-    "std_ratio": "output_std_ratio",
-    "center_ratio": "center_ratio",
-    "residual_ratio": "residual_ratio",
-    "effective_rank": "effective_rank",
-    "alignment": "alignment",
-    "uniformity": "uniformity",
-    "loss": "loss",
-    "train_seconds": "train_seconds",
-    "views_per_second": "views_per_second",
-    "memory": "peak_memory_mb",
-}
 
 
 def run_record(trial: Trial, rows: Path, folder: Path, error: str | None = None) -> RunRecord:
@@ -59,7 +44,7 @@ def run_record(trial: Trial, rows: Path, folder: Path, error: str | None = None)
     evaluated = {name: evaluation_of(directory, overrides) for name, overrides in overrides_of.items()}
     if result is None or None in evaluated.values():
         return RunRecord(**base, error=error)
-    values = {name: result.get(key) for name, key in KEYS.items()}
+    values = {key: result.get(key) for key in declared(RESULT) if key in declared(SUITE)}
     values["untrained_top1"] = result["baselines"].get("random_encoder_linear_top1")
     values |= _cost(trial, result, read_record(directory / COST) or {}, evaluated.values())
     verdict = str(result["verdict"])
@@ -74,7 +59,7 @@ def run_record(trial: Trial, rows: Path, folder: Path, error: str | None = None)
                 ["ssl-zoo", "eval", write_override("run", str(directory)), *overrides_of[name]]
             )
             base["command"] = f"{train} && {evaluate}"
-    values["top1"] = values[next(iter(evaluated))] if evaluated else values["linear"]
+    values["top1"] = values[next(iter(evaluated))] if evaluated else values["linear_top1"]
     if evaluated:
         del values["untrained_top1"]
     if trial.weights == "random":
@@ -194,7 +179,7 @@ def collect(
 def _columns(listed: Sequence[str], trial: Trial) -> tuple[str, ...]:
     """The suite's columns, where other protocols were asked for with theirs in place of its own."""
     evaluated = [_protocol(overrides) for overrides in trial.evaluations]
-    kept = [name for name in listed if name in METRICS or name == "verdict" or name in evaluated]
+    kept = [name for name in listed if name in declared(SUITE) or name == "verdict" or name in evaluated]
     return (*(name for name in evaluated if name not in kept), *kept)
 
 
@@ -211,12 +196,12 @@ def _accuracies(
 ) -> tuple[str, dict[str, str], dict[str, float]]:
     """Returns what top1 is, how each accuracy was measured, and what raw pixels reach."""
     protocols = {
-        name: str(result[key])
-        for name, key in (("linear", "linear_protocol"), ("knn", "knn_protocol"))
-        if result.get(key)
+        f"{name}_top1": str(result[f"{name}_protocol"])
+        for name in ("linear", "knn")
+        if result.get(f"{name}_protocol")
     }
     base = result.get("baselines") or {}
-    pixels = {name: base.get(f"pixels_{key}_top1") for name, key in (("top1", "linear"), ("knn", "knn"))}
+    pixels = {"top1": base.get("pixels_linear_top1"), "knn_top1": base.get("pixels_knn_top1")}
     first = next(iter(trials.values()))[0]
     if first.evaluations:
         pixels["top1"] = None
@@ -229,7 +214,7 @@ def _accuracies(
                 protocols[_protocol(overrides)] = str(record["in_words"])
         top1 = protocols.get(_protocol(first.evaluations[0]), _protocol(first.evaluations[0]))
     else:
-        top1 = protocols.get("linear", "the linear probe")
+        top1 = protocols.get("linear_top1", "the linear probe")
     return top1, protocols, {name: value for name, value in pixels.items() if value is not None}
 
 

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import mean, stdev
 
+from ssl_zoo.metrics import SUITE, declared
 from ssl_zoo.suites.aggregate import SETTINGS
 from ssl_zoo.suites.diff import Opened, shared_rows
-from ssl_zoo.suites.record import METRICS, RowRecord, RunRecord
+from ssl_zoo.suites.record import RowRecord, RunRecord
 from ssl_zoo.suites.statistics import holm, p_value, welch
 
 __all__ = ["ALPHA", "EQUAL", "Move", "Side", "Tally", "compare", "is_accuracy", "tally"]
@@ -93,8 +94,9 @@ class Tally:
 
 
 def is_accuracy(name: str) -> bool:
-    """Whether a figure says how good a trained encoder is; what isn't among `METRICS` is a protocol's top-1."""
-    return name not in METRICS or (METRICS[name].is_share and METRICS[name].higher_is_better is True)
+    """Whether a figure says how good a trained encoder is; what isn't declared is a protocol's top-1."""
+    known = declared(SUITE).get(name)
+    return known is None or (known.is_fraction and known.better is not None)
 
 
 def compare(suites: Sequence[Opened]) -> list[Move]:

@@ -144,7 +144,9 @@ def _fraction_done(trial: Trial, folder: Path) -> float:
 
 
 def _figures(record: RunRecord) -> str:
-    shown = [f"{name} {100 * record.values[name]:.1f}" for name in ("top1", "knn") if name in record.values]
+    shown = [
+        f"{name} {100 * record.values[name]:.1f}" for name in ("top1", "knn_top1") if name in record.values
+    ]
     return " · ".join([*shown, str(record.verdict)])
 
 

@@ -16,9 +16,9 @@ from ssl_zoo.config.groups import group_names, read_yaml
 from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError, suggest, unknown_name
 from ssl_zoo.files.paths import user_path
+from ssl_zoo.metrics import SUITE, declared
 from ssl_zoo.suites.claims import Claim, parse, rows_of
 from ssl_zoo.suites.listing import suite_files
-from ssl_zoo.suites.record import METRICS
 from ssl_zoo.suites.schema import BudgetConfig, Overrides, RowConfig, SuiteConfig
 
 __all__ = ["BUDGETS", "Suite", "as_words", "pair_of", "read_suite"]
@@ -77,7 +77,7 @@ def read_suite(name: str) -> Suite:
         config = validate(SuiteConfig, block, "")
         rows = config.rows or _pairs(config)
         _check(config, rows)
-        metrics = [*METRICS, *config.evaluate]
+        metrics = [*declared(SUITE), *config.evaluate]
         claims = tuple(parse(text, rows, metrics) for text in config.claims)
     except UserError as error:
         raise UserError(f"{error} (suite: {file})") from error
@@ -152,13 +152,13 @@ def _check(config: SuiteConfig, rows: dict[str, RowConfig]) -> None:
         for name in budget.switches or ():
             if name not in config.pairs:
                 raise unknown_name("switch", name, config.pairs)
-    trained = [name for name, metric in METRICS.items() if metric.higher_is_better]
+    trained = [name for name, metric in declared(SUITE).items() if metric.is_fraction and metric.better]
     if config.tune is not None and config.tune.metric not in trained:
         raise UserError(
             f"tune.metric is an accuracy that training measures, one of {', '.join(trained)}; received "
             f"'{config.tune.metric}'{suggest(config.tune.metric, trained)}"
         )
-    known = [*METRICS, *config.evaluate, "verdict"]
+    known = [*declared(SUITE), *config.evaluate, "verdict"]
     for name in [*config.columns, *(figure.metric for figure in config.figures)]:
         if name not in known:
             raise UserError(

@@ -11,10 +11,8 @@ from typing import Any
 from ssl_zoo.files.json_files import load_json, write_json
 
 __all__ = [
-    "METRICS",
     "RECORD",
     "ClaimRecord",
-    "Metric",
     "RowRecord",
     "RunRecord",
     "SuiteRecord",
@@ -23,38 +21,6 @@ __all__ = [
 ]
 
 RECORD = "suite.json"
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A figure of a run: how it is headed and written."""
-
-    heading: str
-    is_share: bool = False  # an accuracy, a share of 1; shown in percent
-    higher_is_better: bool | None = None
-
-
-# Further names are those of protocols (`evaluate:` of a suite): their top-1, a share of 1.
-METRICS = {
-    "top1": Metric("top-1", True, True),  # the headline accuracy; SuiteRecord.top1 says which it is
-    "linear": Metric("linear probe", True, True),
-    "knn": Metric("kNN", True, True),
-    "untrained_top1": Metric("untrained", True),  # the same as top1, of the encoder before its training
-    "std_ratio": Metric("std ratio"),
-    "center_ratio": Metric("m_o"),
-    "residual_ratio": Metric("m_r"),
-    "effective_rank": Metric("effective rank"),
-    "alignment": Metric("alignment"),
-    "uniformity": Metric("uniformity"),
-    "loss": Metric("loss"),
-    "images_seen": Metric("images seen"),
-    "forward_passes": Metric("forward passes"),  # images through an encoder, the momentum encoder's included
-    "train_seconds": Metric("training, s"),
-    "seconds": Metric("whole run, s"),
-    "views_per_second": Metric("views/s"),
-    "memory": Metric("peak memory, MiB"),
-    "tuned": Metric("tuned to"),
-}
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,15 @@ class SuiteConfig:
     full: BudgetConfig = BudgetConfig()
     evaluate: tuple[str, ...] = ()
     """Protocols by which each run is evaluated, as `ssl-zoo eval protocol=NAME`."""
-    columns: tuple[str, ...] = ("top1", "knn", "verdict", "std_ratio", "effective_rank", "loss", "seconds")
+    columns: tuple[str, ...] = (
+        "top1",
+        "knn_top1",
+        "verdict",
+        "output_std_ratio",
+        "effective_rank",
+        "loss",
+        "seconds",
+    )
     """Metrics that are the table's columns."""
     figures: tuple[MapConfig, ...] = ()
     """Further figures."""

@@ -29,7 +29,7 @@ def test_reports_and_the_page_of_claims(tmp_path: Path, monkeypatch: pytest.Monk
     page = (tmp_path / "docs" / "suites.md").read_text()
     assert "2 suites, 12 runs, each suite run once. Of 6 claims 2 hold, 2 fail, 2 stay undecided." in page
     assert "| [one](suites/one/report.md) | SimSiam, Figure 2 | 2 × 3 | ✓ ✕ ? |" in page
-    assert "- ✕ **fails**: `std_ratio(sg) < 0.5`. 0.991 against 0.500." in page
+    assert "- ✕ **fails**: `output_std_ratio(sg) < 0.5`. 0.991 against 0.500." in page
     for name in ("one", "two"):
         place = out / name
         assert (place / "report.md").read_text() == (runs / f"{name}-digits-quick" / "report.md").read_text()

@@ -21,7 +21,7 @@ TINY = (
     "optimizer.warmup_epochs=0 monitor.every=50 monitor.knn.k=5 monitor.probe.draws=1 monitor.baselines=false "
     "trainer.memory_check=false"
 )
-TIMES = {"train_seconds", "views_per_second", "seconds", "memory"}
+TIMES = {"train_seconds", "views_per_second", "seconds", "peak_memory_mb"}
 FREE = {"run_dir", "train_seconds", "views_per_second", "peak_memory_mb", "git_commit"}  # of result.json
 
 

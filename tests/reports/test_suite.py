@@ -23,7 +23,7 @@ from ssl_zoo.reports import suite_figures as figures
 from ssl_zoo.reports.suite import contents, page_of
 from ssl_zoo.reports.suite_figures import numbered
 from ssl_zoo.suites.aggregate import Mean
-from ssl_zoo.suites.record import METRICS, read
+from ssl_zoo.suites.record import read
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +72,7 @@ def test_the_table_has_mean_and_std_with_n_minus_1(tmp_path: Path) -> None:
         ("top1", (0.9,), "90.0 %"),
         ("top1", (), "–"),
         ("a-protocol", (0.5, 0.7), "60.0 ± 14.1 %"),
-        ("std_ratio", (0.00735, 0.01205), "0.0097 ± 0.0033"),
+        ("output_std_ratio", (0.00735, 0.01205), "0.0097 ± 0.0033"),
         ("views_per_second", (1449.0, 1577.0), "1513 ± 91"),
         ("loss", (-1.0, -1.000001), "−1.00 ± 0.00"),
         ("images_seen", (56320.0, 56320.0), "56,320"),
@@ -139,7 +139,7 @@ def test_csv_has_a_line_for_each_row_and_seed(tmp_path: Path) -> None:
     assert [(line["row"], line["seed"]) for line in lines] == [
         (row.name, str(run.seed)) for row in record.rows for run in row.runs
     ]
-    assert set(METRICS) | set(record.protocols) < set(lines[0])
+    assert set(declared(SUITE)) | set(record.protocols) < set(lines[0])
     assert [float(line["top1"]) for line in lines[:3]] == record.rows[0].values("top1")
     assert lines[4]["error"] == "UserError: <b>lr</b> is\nabove 0, got -1"
     assert lines[4]["top1"] == lines[5]["error"] == lines[0]["effective_rank"] == ""
@@ -163,7 +163,7 @@ def test_rows_without_anything(tmp_path: Path) -> None:
     nothing = a_run(tmp_path, "sg", 0, verdict=None, values={})
     (tmp_path / nothing.folder / "metrics.csv").unlink()
     row = a_row(tmp_path, "sg", seeds=())
-    record = a_suite([type(row)("sg", (), (nothing,))], seeds=(0,), columns=("std_ratio", "verdict"))
+    record = a_suite([type(row)("sg", (), (nothing,))], seeds=(0,), columns=("output_std_ratio", "verdict"))
     text = contents(record, tmp_path / "elsewhere")["report.md"].decode()
     assert "## Learning curves" not in text
     assert "## Cost" not in text
@@ -342,7 +342,7 @@ def test_intervals_are_in_points_and_against_zero(tmp_path: Path) -> None:
     section = next(s for s in page_of(incomplete(tmp_path), tmp_path).sections if s.anchor == "claims")
     accuracy, ratio = section.blocks[-1].pictures
     assert "top1(sg) > top1(no_sg): 10.0 (8.00 to 12.0), holds" in accuracy.alt
-    assert "std_ratio(sg) < 0.5: 0.491 (0.490 to 0.492), fails" in ratio.alt
+    assert "output_std_ratio(sg) < 0.5: 0.491 (0.490 to 0.492), fails" in ratio.alt
     (axes,) = painted(differences("", [Difference("claim", "holds", 10.0, 8.0, 12.0)])).axes
     interval, point, zero = (line.get_xdata() for line in axes.lines)
     assert [*interval] == [8.0, 12.0]

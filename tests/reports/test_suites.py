@@ -123,10 +123,10 @@ def test_the_correction_takes_back_what_chance_explains(tmp_path: Path) -> None:
 
 
 def test_the_same_runs_under_two_names_are_one_test(tmp_path: Path) -> None:
-    first = suite(row("x", LOW, linear=LOW), columns=("top1", "linear"))
-    second = suite(row("x", LOWER, hashed="b", linear=LOWER), columns=("linear",))
+    first = suite(row("x", LOW, linear_top1=LOW), columns=("top1", "linear_top1"))
+    second = suite(row("x", LOWER, hashed="b", linear_top1=LOWER), columns=("linear_top1",))
     moves = compare(opened(tmp_path, first, second))
-    assert [move.metric for move in moves] == ["top1", "linear"]
+    assert [move.metric for move in moves] == ["top1", "linear_top1"]
     assert tally(moves).tests == 1
     assert all(move.corrected == move.p for move in moves)
 
@@ -207,10 +207,10 @@ def test_verdicts_and_claims_that_changed(tmp_path: Path) -> None:
 
 
 def test_what_differs(tmp_path: Path) -> None:
-    first = suite(row("x", LOW, hashed="a"), protocols={"knn": "k=5"})
+    first = suite(row("x", LOW, hashed="a"), protocols={"knn_top1": "k=5"})
     second = suite(
         row("x", LOW, overrides=("epochs=2",)),
-        protocols={"knn": "k=9"},
+        protocols={"knn_top1": "k=9"},
         budget="full",
         versions={"torch": "3"},
     )

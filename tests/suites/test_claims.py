@@ -82,7 +82,15 @@ def test_claims_on_verdicts(text: str, expected: tuple[Any, ...]) -> None:
     [
         ("top1(A) > top1(baseline)", "top1", "A", ">", ("baseline",), 0, None),
         ("top1(A)<top1(baseline)", "top1", "A", "<", ("baseline",), 0, None),
-        (" knn ( A )  <  knn( simclr+predictor ) ", "knn", "A", "<", ("simclr+predictor",), 0, None),
+        (
+            " knn_top1 ( A )  <  knn_top1( simclr+predictor ) ",
+            "knn_top1",
+            "A",
+            "<",
+            ("simclr+predictor",),
+            0,
+            None,
+        ),
         ("top1(A) > top1(lr-0.05/2) + 5%", "top1", "A", ">", ("lr-0.05/2",), 0.05, None),
         ("top1(A) > top1(baseline)-0.05", "top1", "A", ">", ("baseline",), -0.05, None),
         ("top1(A) > 50%", "top1", "A", ">", (), 0.5, None),
@@ -107,7 +115,7 @@ def test_claims_on_figures(
     assert claim.others == others
     assert claim.bound == pytest.approx(bound)
     assert claim.margin == (None if margin is None else pytest.approx(margin))
-    assert claim.is_share == (metric in ("top1", "knn", "transfer"))
+    assert claim.is_share == (metric in ("top1", "knn_top1", "transfer"))
 
 
 @pytest.mark.parametrize(
@@ -132,7 +140,7 @@ def test_claims_on_figures(
         ("top1(a) > top1(baseline)", "unknown row 'a'"),
         ("top1(A) > top1(basline)", r"unknown row 'basline'.* did you mean 'baseline'\?"),
         ("top1(A) > top1(A)", "the two sides are different rows, got A twice"),
-        ("top1(A) > knn(baseline)", "both sides have the same metric, got top1 and knn"),
+        ("top1(A) > knn_top1(baseline)", "both sides have the same metric, got top1 and knn"),
         ("top1(A) >= top1(baseline)", "the sign is >, < or ~, got '>='"),
         ("top1(A) = top1(baseline)", "the sign is >, < or ~, got '='"),
         ("top1(A) > top1(baseline) * 2", r"'top1\(baseline\) \* 2' is no METRIC\(ROW\)"),

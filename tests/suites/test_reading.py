@@ -49,7 +49,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"rows": None, "claims": None, "pairs": {"a+b": {}, "c": {}}},
         "a switch's name has no +, which joins those of a pair; received 'a+b'",
     ),
-    "a column": ({"columns": ["top1", "kn"]}, "received 'kn'; did you mean 'knn'?"),
+    "a column": ({"columns": ["top1", "knn"]}, "received 'knn'; did you mean 'knn_top1'?"),
     "a column of no protocol here": ({"columns": ["finetune"]}, "is there when `evaluate` lists it"),
     "a figure": ({"figures": [{"kind": "lines", "metric": "top2"}]}, "received 'top2'; did you mean 'top1'?"),
     "a protocol": ({"evaluate": ["few_label"]}, "unknown protocol 'few_label'"),

@@ -289,7 +289,13 @@ def test_protocols_are_columns(tmp_path: Path) -> None:
 
 
 def test_each_row_is_tuned_alike_and_never_on_the_test_set(tmp_path: Path) -> None:
-    tune = {"key": "optimizer.lr", "multipliers": ["1/2", 4], "holdout": 0.25, "metric": "knn", "seeds": 2}
+    tune = {
+        "key": "optimizer.lr",
+        "multipliers": ["1/2", 4],
+        "holdout": 0.25,
+        "metric": "knn_top1",
+        "seeds": 2,
+    }
     rows = {"one": {}, "two": {"overrides": "optimizer.lr=0.4"}}
     suite = write_suite(tmp_path / "mine.yaml", rows=rows, tune=tune, claims=None)
     record = here(f"suite={suite}", "seeds=1", "data.limit=60", f"out={tmp_path / 'out'}")
@@ -323,7 +329,7 @@ def test_each_row_is_tuned_alike_and_never_on_the_test_set(tmp_path: Path) -> No
 
 
 def test_a_whole_number_is_tuned_too(tmp_path: Path) -> None:
-    tune = {"key": "batch_size", "multipliers": ["1/2", 1], "holdout": 0.25, "metric": "knn"}
+    tune = {"key": "batch_size", "multipliers": ["1/2", 1], "holdout": 0.25, "metric": "knn_top1"}
     suite = write_suite(tmp_path / "mine.yaml", rows={"one": {}}, tune=tune, claims=None)
     record = here(f"suite={suite}", "seeds=1", "data.limit=60", f"out={tmp_path / 'out'}")
     assert record.row("one").values("tuned")[0] in (10, 20)
