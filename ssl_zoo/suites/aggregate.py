@@ -11,7 +11,7 @@ from ssl_zoo.metrics import SUITE, declared
 from ssl_zoo.pages.page import number, percent
 from ssl_zoo.suites.record import RowRecord, RunRecord, SuiteRecord
 
-__all__ = ["Mean", "distinct_runs", "heading", "is_share", "mean_of", "mean_over"]
+__all__ = ["Mean", "distinct_runs", "heading", "is_share", "mean_of", "mean_over", "unit_of"]
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Mean:
             return "–"
         if is_share(self.metric):
             return percent(self.mean, self.std)
-        if _unit(self.metric) == "setting":  # a mean of it says nothing
+        if unit_of(self.metric) == "setting":  # a mean of it says nothing
             return ", ".join(f"{value:g}" for value in sorted(set(self.values)))
-        if _unit(self.metric) == "count":
+        if unit_of(self.metric) == "count":
             return f"{self.mean:,.0f}"
         if self.std is None:
             return number(self.mean)
@@ -71,10 +71,11 @@ def heading(metric: str) -> str:
 
 def is_share(metric: str) -> bool:
     """Whether it is an accuracy, a fraction of 1."""
-    return _unit(metric) == "fraction"
+    return unit_of(metric) == "fraction"
 
 
-def _unit(metric: str) -> str:
+def unit_of(metric: str) -> str:
+    """Returns the unit of a metric; what is none of ours is a protocol's top-1, a fraction."""
     known = declared(SUITE).get(metric)
     return "fraction" if known is None else known.unit
 

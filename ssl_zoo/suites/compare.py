@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from statistics import mean, stdev
 
 from ssl_zoo.metrics import SUITE, declared
-from ssl_zoo.suites.aggregate import SETTINGS
+from ssl_zoo.suites.aggregate import unit_of
 from ssl_zoo.suites.diff import Opened, shared_rows
 from ssl_zoo.suites.record import RowRecord, RunRecord
 from ssl_zoo.suites.statistics import holm, p_value, welch
@@ -115,7 +115,7 @@ def compare(suites: Sequence[Opened]) -> list[Move]:
         for metric in dict.fromkeys(("top1", *first.record.columns)):
             for other, row in having[1:]:
                 sides = _side(first, reference, metric), _side(other, row, metric)
-                shared = metric in ("top1", *other.record.columns) and metric not in SETTINGS
+                shared = metric in ("top1", *other.record.columns) and unit_of(metric) != "setting"
                 if shared and (sides[0].values or sides[1].values):
                     moves.append(_move(name, metric, *sides))
     return _correct(moves)

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ssl_zoo.suites.aggregate import SETTINGS, heading, mean_of
+from ssl_zoo.metrics import SUITE, declared
+from ssl_zoo.suites.aggregate import heading, mean_of
 from ssl_zoo.suites.record import RowRecord, SuiteRecord
 
 __all__ = [
@@ -97,7 +98,7 @@ def differences(suites: Sequence[Opened]) -> dict[str, list[str]]:
         for row in record.rows:
             if row.name in shared_rows(suites):
                 values[f"overrides of row {row.name}"] = " ".join(row.overrides)
-                for key in SETTINGS:
+                for key in (key for key, known in declared(SUITE).items() if known.unit == "setting"):
                     values[f"row {row.name} {heading(key)}"] = str(mean_of(row, key))
         flat.append(values)
     told = {key: [values.get(key, "") or NONE for values in flat] for values in flat for key in values}

@@ -14,6 +14,7 @@ import pytest
 from helpers.suite_records import a_row, a_run, a_suite, claims, incomplete
 from matplotlib.figure import Figure
 
+from ssl_zoo.metrics import SUITE, declared
 from ssl_zoo.pages import drawing
 from ssl_zoo.pages.drawing import LIGHT
 from ssl_zoo.pages.markdown import markdown
@@ -60,7 +61,7 @@ def test_the_table_has_mean_and_std_with_n_minus_1(tmp_path: Path) -> None:
     values = [0.9, 0.92, 0.94]
     expected = f"{100 * np.mean(values):.1f} ± {100 * np.std(values, ddof=1):.1f} %"
     assert dict(zip(header, row, strict=True)) == {
-        "row": "sg", "top-1": expected, "paper": "67.7 %", "kNN": "95.0 ± 0.0 %", "std ratio": "0.991 ± 0.000",
+        "row": "sg", "top-1": expected, "paper": "67.7 %", "kNN": "95.0 ± 0.0 %", "output std ratio": "0.991 ± 0.000",
         "verdict": "✓ 3 × healthy", "whole run, s": "60.0 ± 0.0",
     }  # fmt: skip
     assert untrained[:3] == ["untrained encoder (before training)", "80.0 ± 0.0 %", "–"]
@@ -123,7 +124,7 @@ def test_files_stand_alone(tmp_path: Path) -> None:
     assert "url(" not in html
     assert "@import" not in html
     shown = re.findall(r"!\[[^\n]*\]\(([^()]*)\)$", text, flags=re.M)
-    assert {"figure.png", "claims-accuracy.png", "claims-std-ratio.png"} == set(shown)
+    assert {"figure.png", "claims-accuracy.png", "claims-output-std-ratio.png"} == set(shown)
     assert set(shown) < set(files)
 
 

@@ -74,7 +74,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "neither": ({"rows": None, "claims": None}, "received neither; write one of them"),
     "tuned by no accuracy": (
         {"tune": {"key": "optimizer.lr", "multipliers": [1, 2], "metric": "loss"}},
-        "tune.metric is an accuracy that training measures, one of top1, linear, knn; received 'loss'",
+        "tune.metric is an accuracy that training measures, one of top1, linear_top1, knn_top1; received 'loss'",
     ),
     "what is tuned": (
         {"tune": {"key": "optimizer.lrr", "multipliers": [1, 2]}},
