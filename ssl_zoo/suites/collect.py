@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl_zoo.config.overrides import read_override, write_override
-from ssl_zoo.metrics import SUITE, declared
+from ssl_zoo.metrics import RESULT, SUITE, declared
 from ssl_zoo.runs.environment import versions
 from ssl_zoo.runs.run_files import read_environment, read_record
 from ssl_zoo.suites.judge import judge_claim

@@ -32,8 +32,8 @@ def a_run(
         )
     (place / "result.json").write_text(json.dumps({"method": method, "differs_from_paper": differs or {}}))
     (place / "environment.json").write_text(json.dumps({"device": "cpu", "cpu_threads": 2}))
-    values = {"top1": 0.9 + 0.02 * seed, "knn_top1": 0.95, "output_std_ratio": 0.991, "loss": -0.94, "untrained_top1": 0.8,
-              "images_seen": 56320.0, "seconds": 60.0, "peak_memory_mb": 700.0}  # fmt: skip
+    values = {"top1": 0.9 + 0.02 * seed, "knn_top1": 0.95, "output_std_ratio": 0.991, "loss": -0.94,
+              "untrained_top1": 0.8, "images_seen": 56320.0, "seconds": 60.0, "peak_memory_mb": 700.0}  # fmt: skip
     record = {
         "seed": seed, "folder": f"rows/{name}-{seed}", "config_hash": f"{name}{seed}", "verdict": "healthy",
         "command": f"ssl-zoo train method={method} seed={seed}", "values": values, "commit": "abc123",
@@ -64,7 +64,8 @@ def a_suite(rows: Any, **changes: Any) -> Any:
         "source": "https://arxiv.org/abs/2011.10566", "section": "Figure 2", "question": "Does it collapse?",
         "paper_setting": "ImageNet, 100 epochs", "data": "digits", "data_in_words": "1,797 digits", "budget": "quick",
         "seeds": (0, 1, 2), "overrides": ("epochs=4",), "base": ("method=simsiam",),
-        "columns": ("top1", "knn_top1", "output_std_ratio", "verdict", "seconds"), "top1": "linear probe on frozen features",
+        "columns": ("top1", "knn_top1", "output_std_ratio", "verdict", "seconds"),
+        "top1": "linear probe on frozen features",
         "protocols": {"knn_top1": "weighted kNN, k=20"}, "claims": (), "figures": (), "switches": (), "pixels": {},
         "remarks": ("Digits are small.",), "command": "ssl-zoo bench suite=figure2 epochs=4",
         "versions": {"torch": "2.11"}, "machine": "4 cores", "date": "2026-11-22",
