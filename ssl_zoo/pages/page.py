@@ -1,18 +1,11 @@
-"""What a page is made of, and its HTML. It knows nothing of runs."""
+"""A page as blocks: prose, tables with their cells, pictures. It knows nothing of runs, nor of HTML."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
-from ssl_zoo.pages.cells import Badge, Bar, Cell
-from ssl_zoo.pages.drawing import DARK, LIGHT, Picture
-from ssl_zoo.pages.sorting import SCRIPT, SCRIPT_HASH
+from ssl_zoo.pages.drawing import Picture
 
 __all__ = [
     "Badge",
@@ -28,11 +21,83 @@ __all__ = [
     "Section",
     "Strips",
     "Table",
-    "number",
-    "percent",
-    "render",
-    "seconds",
 ]
+
+TONES = {
+    "healthy": "good",
+    "collapsed": "bad",
+    "diverged": "bad",
+    "partially collapsed": "fair",
+    "not learning": "fair",
+    "holds": "good",
+    "fails": "bad",
+    "failed": "bad",
+    "undecided": "fair",
+}
+MARKS = {"good": "✓", "bad": "✕", "fair": "!", "plain": "·"}  # colour alone would not show a tone
+
+
+@dataclass(frozen=True)
+class Badge:
+    """A verdict in a word; `like` gives the tone where the text says more than that word: `3 × healthy`."""
+
+    text: str
+    like: str = ""
+
+    @property
+    def tone(self) -> str:
+        """The colour: good, fair, bad or plain."""
+        return TONES.get(self.like or self.text, "plain")
+
+    @property
+    def mark(self) -> str:
+        """A sign for the tone."""
+        return MARKS[self.tone]
+
+    @property
+    def order(self) -> str:
+        """The key that a column of badges is sorted by."""
+        return self.text
+
+    @property
+    def left(self) -> bool:
+        """Whether it stands at the left of its column."""
+        return True
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A fraction of 1 as a length; `hollow` is only outlined."""
+
+    label: str  # read aloud to those who hear the page
+    fraction: float
+    hollow: bool = False
+
+    @property
+    def width(self) -> str:
+        """CSS width, in percent of the room."""
+        return f"{100 * min(max(self.fraction, 0.0), 1.0):.2f}%"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Text with a sort key, a note, bars or a form of its own.
+
+    Attributes:
+        text: as in a plain cell.
+        order: the key that a column is sorted by; None: nothing was measured, and the row comes last.
+        note: small, below the text.
+        bars: beside the text; an empty list keeps the room of the column's other bars, None does not.
+        code: set in a monospaced font.
+        left: words rather than a figure.
+    """
+
+    text: str
+    order: float | str | None = None
+    note: str = ""
+    bars: Sequence[Bar] | None = None
+    code: bool = False
+    left: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,62 +194,3 @@ class Page:
     facts: Sequence[Fact] = ()
     sections: Sequence[Section] = ()
     foot: str = ""
-
-    def contents(self) -> dict[str, bytes]:
-        """The files of the page: its HTML, and each picture of a gallery, each sheet of strips, as a PNG."""
-        blocks = [block for section in self.sections for block in section.blocks]
-        files = {}
-        for block in blocks:
-            if isinstance(block, Gallery):
-                pictures = [*block.pictures, *([block.together] if block.together else [])]
-                files.update({f"{picture.name}.png": picture.png for picture in pictures})
-            if isinstance(block, Strips):
-                files.update(block.sheets)
-        return {"report.html": render(self).encode(errors="replace"), **files}
-
-
-def render(page: Page) -> str:
-    """The page as HTML that needs no other file and no network."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    blocks = [block for section in page.sections for block in section.blocks]
-    script = SCRIPT if any(isinstance(block, Table) and block.sortable for block in blocks) else ""
-    return environment.get_template("page.html").render(
-        page=page, light=LIGHT, dark=DARK, script=Markup(script), script_hash=SCRIPT_HASH
-    )
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """A figure in a cell: so many significant digits; a dash for what was not measured."""
-    if value is None:
-        return "–"
-    if not math.isfinite(value):
-        return "∞" if value == math.inf else "not finite"
-    if value and not 1e-3 <= abs(value) < 1e5:
-        return f"{value:.{digits - 1}e}".replace("-", "−")
-    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
-    return f"{value:.{decimals}f}".replace("-", "−")
-
-
-def percent(share: float | None, spread: float | None = None) -> str:
-    """An accuracy in a cell, with its standard deviation where there is one."""
-    if share is None:
-        return "–"
-    if not math.isfinite(share):
-        return "not finite"
-    known = spread is not None and math.isfinite(spread)
-    return f"{share:.1%}".replace("%", " %" if not known else f" ± {100 * (spread or 0):.1f} %")
-
-
-def seconds(value: object) -> str:
-    """A time in a cell."""
-    if not isinstance(value, (int, float)):
-        return "–"
-    if value < 120:
-        return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"
-    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ssl_zoo.pages.page import Prose, Section, Table, number, percent, seconds
+from ssl_zoo.pages.numbers import number, percent, seconds
+from ssl_zoo.pages.page import Prose, Section, Table
 from ssl_zoo.runs.run_files import read_evaluations
 from ssl_zoo.runs.saved_run import SavedRun
 

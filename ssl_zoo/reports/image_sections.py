@@ -12,7 +12,8 @@ from ssl_zoo.pages.charts import map_size, scatter
 from ssl_zoo.pages.drawing import Picture, chart, photo
 from ssl_zoo.pages.image_strips import stack, strip, tile
 from ssl_zoo.pages.legend import drawable
-from ssl_zoo.pages.page import Block, Gallery, Prose, Section, Strips, percent
+from ssl_zoo.pages.numbers import percent
+from ssl_zoo.pages.page import Block, Gallery, Prose, Section, Strips
 from ssl_zoo.reports.encoded_images import Seen
 from ssl_zoo.reports.image_sample import views_of
 from ssl_zoo.reports.structure import LEAST, agreement, chance, choose_queries, embed_in_2d, nearest

@@ -13,7 +13,8 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.monitors.label_free import label_free, spectrum
 from ssl_zoo.pages.charts import Series, curves, curves_size
 from ssl_zoo.pages.drawing import chart
-from ssl_zoo.pages.page import Gallery, Page, Prose, Section, Table, number, percent
+from ssl_zoo.pages.numbers import number, percent
+from ssl_zoo.pages.page import Gallery, Page, Prose, Section, Table
 from ssl_zoo.reports.encode import LAYER_NAMES, encode
 from ssl_zoo.reports.encoded_images import Seen
 from ssl_zoo.reports.evaluation_table import evaluated

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ssl_zoo.config.compose import config_hash, to_yaml
-from ssl_zoo.pages.page import Badge, Block, Details, Fact, Prose, Section, Table, number, percent, seconds
+from ssl_zoo.pages.numbers import number, percent, seconds
+from ssl_zoo.pages.page import Badge, Block, Details, Fact, Prose, Section, Table
 from ssl_zoo.runs.checkpoints import LAST
 from ssl_zoo.runs.naming import differences, variant
 from ssl_zoo.runs.run_files import MetricsRow, read_environment, read_metrics, typed_command

@@ -12,7 +12,8 @@ from ssl_zoo.monitors.label_free import ORDER, label_free, resampled
 from ssl_zoo.pages.charts import Interval, intervals
 from ssl_zoo.pages.drawing import chart
 from ssl_zoo.pages.legend import drawable
-from ssl_zoo.pages.page import Block, Details, Gallery, Page, Prose, Section, number, percent
+from ssl_zoo.pages.numbers import number, percent
+from ssl_zoo.pages.page import Block, Details, Gallery, Page, Prose, Section
 from ssl_zoo.reports.encode import Outputs, encode
 from ssl_zoo.reports.image_sample import data_of, load_images
 from ssl_zoo.reports.options import ReportConfig

@@ -11,7 +11,8 @@ from ssl_zoo.monitors.label_free import ORDER, spectrum
 from ssl_zoo.pages.charts import Series, curves, curves_size, points
 from ssl_zoo.pages.drawing import chart
 from ssl_zoo.pages.legend import drawable
-from ssl_zoo.pages.page import Badge, Block, Gallery, Prose, Section, Table, number, percent
+from ssl_zoo.pages.numbers import number, percent
+from ssl_zoo.pages.page import Badge, Block, Gallery, Prose, Section, Table
 from ssl_zoo.reports.encode import LAYER_NAMES, Outputs
 from ssl_zoo.reports.ranking import LAYERS, SCORES, Contender, Z, correlations
 from ssl_zoo.reports.run_sections import Told

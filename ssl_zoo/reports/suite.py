@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ssl_zoo.files.writing import write_file
+from ssl_zoo.pages.html import page_files
 from ssl_zoo.pages.markdown import markdown
 from ssl_zoo.pages.page import Fact, Page
 from ssl_zoo.reports.suite_claims import claims, missing, tally
@@ -27,7 +28,7 @@ def contents(record: SuiteRecord, folder: Path) -> dict[str, bytes]:
     """
     page = page_of(record, folder)
     texts = {"report.md": markdown(page), "results.csv": sheet(record)}
-    return {**page.contents(), **{name: text.encode(errors="replace") for name, text in texts.items()}}
+    return {**page_files(page), **{name: text.encode(errors="replace") for name, text in texts.items()}}
 
 
 def write_report(record: SuiteRecord, folder: Path) -> None:

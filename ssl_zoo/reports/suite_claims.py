@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from ssl_zoo.pages.drawing import Picture, chart
 from ssl_zoo.pages.legend import drawable
-from ssl_zoo.pages.page import Badge, Block, Cell, Gallery, Prose, Section, Table, number
+from ssl_zoo.pages.numbers import number
+from ssl_zoo.pages.page import Badge, Block, Cell, Gallery, Prose, Section, Table
 from ssl_zoo.pages.row_charts import Difference, differences, differences_size
 from ssl_zoo.suites.aggregate import heading, is_share
 from ssl_zoo.suites.record import ClaimRecord, SuiteRecord

@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from ssl_zoo.pages.charts import Series, curves, draw_lines
 from ssl_zoo.pages.drawing import Picture, Theme, chart
 from ssl_zoo.pages.legend import LINES, add_legend, drawable, legend_height, short
-from ssl_zoo.pages.page import Block, Gallery, Prose, Section, number, percent
+from ssl_zoo.pages.numbers import number, percent
+from ssl_zoo.pages.page import Block, Gallery, Prose, Section
 from ssl_zoo.reports.suite_table import accuracy_of
 from ssl_zoo.runs.run_files import column, read_metrics, read_record
 from ssl_zoo.suites.aggregate import heading, mean_of

@@ -10,7 +10,8 @@ import numpy as np
 
 from ssl_zoo.pages.drawing import Picture, chart
 from ssl_zoo.pages.legend import drawable
-from ssl_zoo.pages.page import Gallery, Section, number
+from ssl_zoo.pages.numbers import number
+from ssl_zoo.pages.page import Gallery, Section
 from ssl_zoo.pages.row_charts import Group, against, against_size, heat_map
 from ssl_zoo.suites.aggregate import heading, is_share, mean_of
 from ssl_zoo.suites.record import SuiteRecord

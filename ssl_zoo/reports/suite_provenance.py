@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ssl_zoo.pages.page import Block, Cell, Details, Items, Prose, Section, Table, seconds
+from ssl_zoo.pages.numbers import seconds
+from ssl_zoo.pages.page import Block, Cell, Details, Items, Prose, Section, Table
 from ssl_zoo.runs.run_files import read_environment
 from ssl_zoo.suites.aggregate import distinct_runs, heading, mean_of
 from ssl_zoo.suites.record import RowRecord, SuiteRecord

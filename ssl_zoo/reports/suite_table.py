@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from ssl_zoo.pages.page import Badge, Bar, Block, Cell, Prose, Section, Table, percent
+from ssl_zoo.pages.numbers import percent
+from ssl_zoo.pages.page import Badge, Bar, Block, Cell, Prose, Section, Table
 from ssl_zoo.suites.aggregate import Mean, distinct_runs, heading, is_share, mean_of, mean_over
 from ssl_zoo.suites.record import RowRecord, SuiteRecord
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ssl_zoo.pages.page import Badge, Block, Cell, Details, Gallery, Page, Prose, Section, Table, number
+from ssl_zoo.pages.numbers import number
+from ssl_zoo.pages.page import Badge, Block, Cell, Details, Gallery, Page, Prose, Section, Table
 from ssl_zoo.reports.suites_figures import metrics_of, picture_of, table_by_metric, table_of
 from ssl_zoo.suites.compare import ALPHA, Move, Tally, is_accuracy, tally
 from ssl_zoo.suites.diff import (

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from ssl_zoo.pages.charts import Interval, intervals
 from ssl_zoo.pages.drawing import Paint, Picture, Theme, chart
 from ssl_zoo.pages.legend import drawable
-from ssl_zoo.pages.page import Cell, Table, number
+from ssl_zoo.pages.numbers import number
+from ssl_zoo.pages.page import Cell, Table
 from ssl_zoo.suites.aggregate import Mean, heading, is_share
 from ssl_zoo.suites.compare import EQUAL, Move, Side, is_accuracy
 from ssl_zoo.suites.diff import NONE, Opened

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ssl_zoo.errors import UserError
 from ssl_zoo.files.folders import check_writable
+from ssl_zoo.pages.html import page_files
 from ssl_zoo.pages.markdown import markdown
 from ssl_zoo.reports.folder import RECORD as REPORT
 from ssl_zoo.reports.folder import choose_folder, write
@@ -95,7 +96,7 @@ def _compared(suites: Sequence[Opened], config: ReportConfig, say: Callable[[str
     page = page_of(suites, moves, shlex.join(["ssl-zoo", "report", *config.run]))
     say(page.lead)
     files = {
-        **page.contents(),
+        **page_files(page),
         "report.md": markdown(page).encode(errors="replace"),
         "comparison.csv": as_csv(moves).encode(errors="replace"),
         "comparison.json": (json.dumps(as_values(suites, moves), indent=2) + "\n").encode(),

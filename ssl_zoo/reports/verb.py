@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl_zoo.errors import UserError
+from ssl_zoo.pages.html import page_files
 from ssl_zoo.reports.folder import choose_folder, write
 from ssl_zoo.reports.options import read_overrides
 from ssl_zoo.reports.run import page_of
@@ -50,7 +51,7 @@ def report(overrides: Sequence[str], silent: bool = False) -> Path:
     else:
         page, record = comparison_of(runs, config, about_data, say)
         say(page.lead)
-    write(folder, page.contents(), {"title": page.title, **record}, runs)
+    write(folder, page_files(page), {"title": page.title, **record}, runs)
     say(f"written: {folder / 'report.html'}")
     return folder / "report.html"
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ssl_zoo.metrics import SUITE, declared
-from ssl_zoo.pages.page import number, percent
+from ssl_zoo.pages.numbers import number, percent
 from ssl_zoo.suites.record import RowRecord, RunRecord, SuiteRecord
 
 __all__ = ["Mean", "distinct_runs", "heading", "is_share", "mean_of", "mean_over", "unit_of"]

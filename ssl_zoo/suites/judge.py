@@ -25,7 +25,7 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping
 
-from ssl_zoo.pages.page import number, percent
+from ssl_zoo.pages.numbers import number, percent
 from ssl_zoo.suites.claims import Claim, Comparison, VerdictClaim
 from ssl_zoo.suites.record import ClaimRecord, RowRecord, RunRecord
 from ssl_zoo.suites.statistics import CONFIDENCE, ROUNDING, Interval, welch

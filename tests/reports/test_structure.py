@@ -13,8 +13,10 @@ from scipy.stats import rankdata
 
 from ssl_zoo.monitors.label_free import LabelFreeScores
 from ssl_zoo.pages.drawing import DARK, LIGHT
+from ssl_zoo.pages.html import render
 from ssl_zoo.pages.image_strips import BLUE, ORANGE, strip, tile
-from ssl_zoo.pages.page import Page, Prose, Section, Table, number, percent, render
+from ssl_zoo.pages.numbers import number, percent
+from ssl_zoo.pages.page import Page, Prose, Section, Table
 from ssl_zoo.reports.ranking import Contender, correlations, rank, who_is_better, widths_differ
 from ssl_zoo.reports.runs import _headline as headline
 from ssl_zoo.reports.runs import _record as record_of
