@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ssl_zoo.method import LossOutput, Method
     from ssl_zoo.parts.schedule import Progress
     from ssl_zoo.reports.bench import bench
-    from ssl_zoo.reports.verb import report
+    from ssl_zoo.reports.report import report
     from ssl_zoo.runs.result import Result
     from ssl_zoo.runs.saved_run import SavedRun, open_run
     from ssl_zoo.training.run import run, train
@@ -52,7 +52,7 @@ _HOMES = {
     "Method": "method",
     "Progress": "parts.schedule",
     "register": "config.registries",
-    "report": "reports.verb",
+    "report": "reports.report",
     "Result": "runs.result",
     "open_run": "runs.saved_run",
     "SavedRun": "runs.saved_run",

@@ -11,7 +11,7 @@ from ssl_zoo.data import MemorySplit
 from ssl_zoo.features import each_batch, extract
 from ssl_zoo.hardware.device import choose_hardware
 from ssl_zoo.method import Encoder
-from ssl_zoo.reports.encode import encode
+from ssl_zoo.reports.encoded_images import encode
 from ssl_zoo.reports.image_sample import Images
 
 PIXELS = torch.randint(0, 256, (7, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

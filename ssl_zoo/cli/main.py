@@ -81,7 +81,7 @@ def _report(overrides: Sequence[str]) -> None:
     from ssl_zoo.reports.options import read_overrides
 
     read_overrides(overrides)
-    from ssl_zoo.reports.verb import report
+    from ssl_zoo.reports.report import report
 
     report(overrides)
 

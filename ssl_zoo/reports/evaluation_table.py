@@ -62,7 +62,7 @@ def _inner(record: Mapping[str, Any], block: str, key: str) -> str:
     return str(value.get(key) or "–") if isinstance(value, Mapping) else "–"
 
 
-def _value(value: Any, std: Any = None, is_share: bool = False) -> str:
+def _value(value: Any, std: Any = None, is_fraction: bool = False) -> str:
     if not isinstance(value, (int, float)):
         return "–"
-    return percent(value, std if isinstance(std, (int, float)) else None) if is_share else number(value)
+    return percent(value, std if isinstance(std, (int, float)) else None) if is_fraction else number(value)

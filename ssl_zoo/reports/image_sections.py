@@ -14,7 +14,7 @@ from ssl_zoo.pages.image_strips import stack, strip, tile
 from ssl_zoo.pages.legend import drawable
 from ssl_zoo.pages.numbers import percent
 from ssl_zoo.pages.page import Block, Gallery, Prose, Section, Strips
-from ssl_zoo.reports.encoded_images import Seen
+from ssl_zoo.reports.encoded_images import EncodedImages
 from ssl_zoo.reports.image_sample import views_of
 from ssl_zoo.reports.structure import LEAST, agreement, chance, choose_queries, embed_in_2d, nearest
 
@@ -27,27 +27,27 @@ COLOURED = 20  # classes at most that a map tells apart
 PLURAL = {"class": "classes", "cluster": "clusters"}
 
 
-def feature_map(seen: Seen) -> Section:
+def feature_map(encoded: EncodedImages) -> Section:
     """t-SNE of the features, by each encoder."""
     heading = "Map of the features"
-    if len(seen.images) < LEAST:
+    if len(encoded.images) < LEAST:
         return Section("map", heading, [Prose(f"No map: there are fewer than {LEAST} images.")])
-    if seen.groups is None or not seen.usable:
+    if encoded.groups is None or not encoded.usable:
         return Section("map", heading, [Prose("No map: the features are not finite.")])
-    groups, names = seen.groups
+    groups, names = encoded.groups
     sizes = torch.bincount(groups, minlength=len(names))
     shown = sizes.argsort(descending=True, stable=True)[:COLOURED].sort().values
     place = torch.full((len(names),), -1)
     place[shown] = torch.arange(len(shown))
-    labelled, some = seen.images.labels is not None, len(shown) < len(names)
+    labelled, some = encoded.images.labels is not None, len(shown) < len(names)
     how = f"coloured by {len(names)} k-means clusters of the trained features"
     if labelled:
         how = f"{len(shown)} of {len(names)} classes coloured" if some else "coloured by class"
     told = [names[i] for i in shown.tolist()]
     written = drawable(told)
     pictures = []
-    for name, outputs in seen.usable.items():
-        xy = embed_in_2d(outputs.features, seen.config.seed)
+    for name, outputs in encoded.usable.items():
+        xy = embed_in_2d(outputs.features, encoded.config.seed)
         paint = scatter(f"{name} encoder", xy, place[groups].numpy().astype(np.int64), written)
         alt = f"t-SNE map of {len(xy)} images by the {name} encoder's features, {how}."
         if labelled:
@@ -57,7 +57,7 @@ def feature_map(seen: Seen) -> Section:
         pictures.append(chart(f"map-{name}", paint, alt=alt, size=map_size(written)))
     blocks: list[Block] = [
         Prose(
-            f"t-SNE of the backbone's features, after PCA to 50 dimensions: {seen.images.in_words}, {how}. Near "
+            f"t-SNE of the backbone's features, after PCA to 50 dimensions: {encoded.images.in_words}, {how}. Near "
             "points are alike; distances between groups and their sizes mean little."
         )
     ]
@@ -77,22 +77,22 @@ def feature_map(seen: Seen) -> Section:
     if written != told:
         numbered = ", ".join(f"{number} = {name}" for number, name in zip(written, told, strict=True))
         blocks.append(Prose(f"Numbers stand for classes whose letters the pictures' font lacks: {numbered}."))
-    return Section("map", heading, [*blocks, *seen.left_out, Gallery(pictures, wide=True)])
+    return Section("map", heading, [*blocks, *encoded.left_out, Gallery(pictures, wide=True)])
 
 
-def neighbours(seen: Seen) -> Section:
+def neighbours(encoded: EncodedImages) -> Section:
     """A few images with those that each encoder takes for the most similar."""
-    heading, k = "Nearest neighbours", min(NEIGHBOURS, len(seen.images) - 1)
-    if seen.groups is None or not seen.usable:
+    heading, k = "Nearest neighbours", min(NEIGHBOURS, len(encoded.images) - 1)
+    if encoded.groups is None or not encoded.usable:
         return Section("neighbours", heading, [Prose("No neighbours: the features are not finite.")])
-    groups, names = seen.groups
-    labelled = seen.images.labels is not None
-    queries = choose_queries(groups, QUERIES, seen.config.seed)
-    found = {name: nearest(one.features, queries, k) for name, one in seen.usable.items()}
+    groups, names = encoded.groups
+    labelled = encoded.images.labels is not None
+    queries = choose_queries(groups, QUERIES, encoded.config.seed)
+    found = {name: nearest(one.features, queries, k) for name, one in encoded.usable.items()}
     needed = sorted({*queries.tolist(), *(i for one in found.values() for i in one.index.flatten().tolist())})
-    size = seen.run.config.augment.size
+    size = encoded.run.config.augment.size
     tiles = dict(
-        zip(needed, (tile(pixels) for pixels in seen.images.pixels(needed, min(size, 64))), strict=True)
+        zip(needed, (tile(pixels) for pixels in encoded.images.pixels(needed, min(size, 64))), strict=True)
     )
     rows: list[tuple[str, list[Picture]]] = []
     lines: dict[str, list[Image.Image]] = {name: [] for name in found}
@@ -118,12 +118,12 @@ def neighbours(seen: Seen) -> Section:
         else f"{len(queries)} of the {there} {PLURAL[kind]}, drawn at random"
     )
     text = (
-        f"Each row begins with a query, chosen by seed {seen.config.seed} from {each}; then its {k} nearest of the "
+        f"Each row begins with a query, chosen by seed {encoded.config.seed} from {each}; then its {k} nearest of the "
         "images by the cosine of the backbone's features, the nearest first."
     )
-    blocks: list[Block] = [Prose(text), *seen.left_out]
+    blocks: list[Block] = [Prose(text), *encoded.left_out]
     if labelled:
-        shares = {name: agreement(one.features, groups, k) for name, one in seen.usable.items()}
+        shares = {name: agreement(one.features, groups, k) for name, one in encoded.usable.items()}
         said = ", ".join(f"{percent(share)} for the {name} encoder" for name, share in shares.items())
         blocks.append(
             Prose(
@@ -135,14 +135,16 @@ def neighbours(seen: Seen) -> Section:
     return Section("neighbours", heading, [*blocks, Strips(columns, rows, sheets)])
 
 
-def views_seen(seen: Seen) -> Section:
+def views_seen(encoded: EncodedImages) -> Section:
     """A few images with their augmented views."""
-    number_shown, size = min(SHOWN_VIEWS, len(seen.images)), seen.run.config.augment.size
+    number_shown, size = min(SHOWN_VIEWS, len(encoded.images)), encoded.run.config.augment.size
     chosen = np.sort(
-        np.random.default_rng(seen.config.seed).permutation(len(seen.images))[:number_shown]
+        np.random.default_rng(encoded.config.seed).permutation(len(encoded.images))[:number_shown]
     ).tolist()
-    views = views_of(seen.images, chosen, seen.run, seen.data, seen.config.seed)  # (n, C, size, size) each
-    originals = seen.images.pixels(chosen, size)
+    views = views_of(
+        encoded.images, chosen, encoded.run, encoded.data, encoded.config.seed
+    )  # (n, C, size, size) each
+    originals = encoded.images.pixels(chosen, size)
     sizes = ", ".join(dict.fromkeys(f"{view.shape[-1]}" for view in views))
     rows, lines = [], []
     for row in range(number_shown):

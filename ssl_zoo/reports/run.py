@@ -15,13 +15,21 @@ from ssl_zoo.pages.charts import Series, curves, curves_size
 from ssl_zoo.pages.drawing import chart
 from ssl_zoo.pages.numbers import number, percent
 from ssl_zoo.pages.page import Gallery, Page, Prose, Section, Table
-from ssl_zoo.reports.encode import LAYER_NAMES, encode
-from ssl_zoo.reports.encoded_images import Seen
+from ssl_zoo.reports.encoded_images import LAYER_NAMES, EncodedImages, encode
 from ssl_zoo.reports.evaluation_table import evaluated
 from ssl_zoo.reports.image_sample import data_of, load_images
 from ssl_zoo.reports.image_sections import feature_map, neighbours, views_seen
 from ssl_zoo.reports.options import ReportConfig
-from ssl_zoo.reports.run_sections import Told, accuracies, badge, diagnostics, facts, made, name_of, title
+from ssl_zoo.reports.run_sections import (
+    RunSummary,
+    accuracies,
+    badge,
+    diagnostics,
+    facts,
+    name_of,
+    provenance,
+    title,
+)
 from ssl_zoo.runs.run_files import column
 from ssl_zoo.runs.saved_run import SavedRun, digest_of
 
@@ -50,7 +58,7 @@ def page_of(
     Raises:
         UserError: the run's images are not there, or cannot be read; a weight is missing.
     """
-    told, data = Told.of(run), data_of(overrides, run, run)
+    summary, data = RunSummary.of(run), data_of(overrides, run, run)
     images = load_images(data, config.samples, config.seed)
     say(f"reading {images.in_words}")
     methods = {"trained": run.method()}
@@ -59,27 +67,27 @@ def page_of(
     except UserError:  # pretrained weights to start from, and no network
         say("the initial weights cannot be fetched: the report goes without the untrained encoder")
     found = encode([m.encoder for m in methods.values()], images, run.config.augment.size, data)
-    seen = Seen(run, config, data, images, dict(zip(methods, found, strict=True)))
+    encoded = EncodedImages(run, config, data, images, dict(zip(methods, found, strict=True)))
     before = digest_of(methods["untrained"].encoder.backbone.state_dict()) if "untrained" in methods else None
     say("drawing")
     command = shlex.join(["ssl-zoo", "report", *config.run, *config.overrides(), *overrides])
     sections = [
-        accuracies(told, images.labels is not None if _is_own(data, run) else None),
-        _curves(told),
-        feature_map(seen),
-        neighbours(seen),
-        views_seen(seen),
-        _spectra(seen),
-        diagnostics(told),
+        accuracies(summary, images.labels is not None if _is_own(data, run) else None),
+        _curves(summary),
+        feature_map(encoded),
+        neighbours(encoded),
+        views_seen(encoded),
+        _spectra(encoded),
+        diagnostics(summary),
         evaluated(run, before),
-        made(told, command),
+        provenance(summary, command),
     ]
     return Page(
-        title=title(told),
+        title=title(summary),
         kicker=f"ssl-zoo report · seed {run.config.seed} · {run.config.backbone.name} · {name_of(run)}",
-        lead=told.reason,
-        badge=badge(told),
-        facts=facts(told, found[0].embeddings.shape[1]),
+        lead=summary.reason,
+        badge=badge(summary),
+        facts=facts(summary, found[0].embeddings.shape[1]),
         sections=[section for section in sections if section is not None],
         foot=f"Pictures and scores are of {images.in_words}, without augmentation unless said otherwise. "
         "This page needs no network and no other file.",
@@ -92,40 +100,40 @@ def _is_own(data: DataConfig, run: SavedRun) -> bool:
     return (data.source, data.name, data.train) == (own.source, own.name, own.train)
 
 
-def _curves(told: Told) -> Section:
+def _curves(summary: RunSummary) -> Section:
     pictures = []
-    for name, heading, is_share in PANELS:
-        x, y = column(told.rows, name)
+    for name, heading, is_fraction in PANELS:
+        x, y = column(summary.rows, name)
         if not y:
             continue
         dashed = []
         if name == "knn_top1":
             pairs = (("pixels", "raw pixels"), ("random_encoder", "untrained encoder"))
-            dashed = [(w, b) for key, w in pairs if (b := told.baseline(f"{key}_knn_top1")) is not None]
+            dashed = [(w, b) for key, w in pairs if (b := summary.baseline(f"{key}_knn_top1")) is not None]
         elif name == "output_std_ratio":
             dashed = [("isotropic", 1.0)]
-        show, known = percent if is_share else number, [value for value in y if math.isfinite(value)] or y
+        show, known = percent if is_fraction else number, [value for value in y if math.isfinite(value)] or y
         alt = (
             f"{heading} over {x[-1]:.0f} epochs: {show(y[0])} at epoch {x[0]:.0f}, {show(y[-1])} at the last; "
             f"lowest {show(min(known))}, highest {show(max(known))}"
         )
         alt += "".join(f"; {phrases} {show(height)}" for phrases, height in dashed) + "."
         bottom = 0.0 if name in ("output_std_ratio", "effective_rank", "lr") else None
-        paint = curves(heading, [Series("", x, y)], baselines=dashed, percent=is_share, bottom=bottom)
+        paint = curves(heading, [Series("", x, y)], baselines=dashed, percent=is_fraction, bottom=bottom)
         pictures.append(chart(f"curve-{name.replace('_', '-')}", paint, alt=alt))
     if not pictures:
         return Section("curves", "Learning curves", [Prose("There is no metrics.csv beside the checkpoint.")])
     return Section("curves", "Learning curves", [Gallery(pictures)])
 
 
-def _spectra(seen: Seen) -> Section:
+def _spectra(encoded: EncodedImages) -> Section:
     """Eigenvalues of features and embeddings, and the label-free scores."""
     pictures, rows = [], []
-    if not seen.usable:
+    if not encoded.usable:
         return Section("spectrum", "Spectrum", [Prose("No spectrum: the features are not finite.")])
     for key, layer in LAYER_NAMES.items():
         series, told = [], []
-        for name, one in seen.usable.items():
+        for name, one in encoded.usable.items():
             x: Tensor = getattr(one, key)  # (N, width)
             s, eigenvalues = label_free(x), spectrum(x)
             figures = (s.rankme, s.alpha_req, s.effective_rank, s.participation_ratio)
@@ -146,11 +154,13 @@ def _spectra(seen: Seen) -> Section:
         "directions beyond it are not used. The rank in the legend is the effective rank."
     )
     caption = (
-        f"Label-free scores of {len(seen.images)} images. Ranks: higher uses more directions; alpha of the "
+        f"Label-free scores of {len(encoded.images)} images. Ranks: higher uses more directions; alpha of the "
         "power law of the eigenvalues: 1 is best. They compare encoders of one architecture; alone they prove nothing."
     )
     if any(
-        len(seen.images) <= x.shape[1] for one in seen.usable.values() for x in (one.features, one.embeddings)
+        len(encoded.images) <= x.shape[1]
+        for one in encoded.usable.values()
+        for x in (one.features, one.embeddings)
     ):
         caption += " There are fewer images than dimensions, which bounds the ranks."
     table = Table(
@@ -158,4 +168,6 @@ def _spectra(seen: Seen) -> Section:
         rows,
         caption,
     )
-    return Section("spectrum", "Spectrum", [Prose(text), *seen.left_out, Gallery(pictures, wide=True), table])
+    return Section(
+        "spectrum", "Spectrum", [Prose(text), *encoded.left_out, Gallery(pictures, wide=True), table]
+    )

@@ -15,7 +15,7 @@ from ssl_zoo.runs.naming import differences, variant
 from ssl_zoo.runs.run_files import MetricsRow, read_environment, read_metrics, typed_command
 from ssl_zoo.runs.saved_run import SavedRun
 
-__all__ = ["Told", "accuracies", "badge", "diagnostics", "facts", "made", "name_of", "title"]
+__all__ = ["RunSummary", "accuracies", "badge", "diagnostics", "facts", "name_of", "title"]
 
 MEANING = {
     "output_std_ratio": "Standard deviation of z/|z| per channel, times √d. 1: spread evenly; 0: all outputs are one "
@@ -30,7 +30,7 @@ MEANING = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Told:
+class RunSummary:
     """What a run's files say of the weights of a checkpoint; figures that are not there are None."""
 
     run: SavedRun
@@ -38,7 +38,7 @@ class Told:
     rows: list[MetricsRow]  # up to the checkpoint's epoch
 
     @classmethod
-    def of(cls, run: SavedRun) -> Told:
+    def of(cls, run: SavedRun) -> RunSummary:
         """Reads them."""
         rows = [row for row in read_metrics(run.folder) if row.get("epoch", math.inf) <= run.position.epoch]
         return cls(run, (run.result or {}) if run.is_last else {}, rows)
@@ -81,20 +81,20 @@ def name_of(run: SavedRun) -> str:
     return run.folder.name if run.path.name == LAST else f"{run.folder.name}/{run.path.name}"
 
 
-def title(told: Told) -> str:
+def title(summary: RunSummary) -> str:
     """For instance `simsiam, stop_gradient: no on digits`."""
-    return f"{variant(told.run.config)} on {told.run.config.data.name}"
+    return f"{variant(summary.run.config)} on {summary.run.config.data.name}"
 
 
-def facts(told: Told, width: int) -> list[Fact]:
+def facts(summary: RunSummary, width: int) -> list[Fact]:
     """The figures at the top; `width` is that of the embeddings."""
-    linear, knn = told.figure("linear_top1"), told.figure("knn_top1")
+    linear, knn = summary.figure("linear_top1"), summary.figure("knn_top1")
     found = []
     if linear is not None:
-        found.append(Fact("Linear probe, top-1", percent(linear), _against(told, "linear")))
+        found.append(Fact("Linear probe, top-1", percent(linear), _against(summary, "linear")))
     if knn is not None:
-        found.append(Fact("kNN, top-1", percent(knn), _against(told, "knn")))
-    std, rank = told.figure("output_std_ratio"), told.figure("effective_rank")
+        found.append(Fact("kNN, top-1", percent(knn), _against(summary, "knn")))
+    std, rank = summary.figure("output_std_ratio"), summary.figure("effective_rank")
     found += [
         Fact("Output std ratio", number(std, 2), "1 spread evenly, 0 collapsed; of augmented views"),
         Fact("Effective rank", number(rank), f"of {width} dimensions of z/|z|, of augmented views"),
@@ -102,21 +102,21 @@ def facts(told: Told, width: int) -> list[Fact]:
     return found
 
 
-def accuracies(told: Told, labelled: bool | None) -> Section:
+def accuracies(summary: RunSummary, labelled: bool | None) -> Section:
     """Linear probe and kNN beside what the same classifiers reach without any training.
 
     Args:
-        told: the run.
+        summary: the run.
         labelled: whether the run's own data has labels; None where other data is looked at.
     """
-    result, rows = told.result, []
-    linear, spread, knn = (told.figure(name) for name in ("linear_top1", "linear_top1_std", "knn_top1"))
+    result, rows = summary.result, []
+    linear, spread, knn = (summary.figure(name) for name in ("linear_top1", "linear_top1_std", "knn_top1"))
     blocks: list[Block] = []
     if linear is None and knn is None:
-        return Section("accuracy", "Accuracy", [Prose(f"No accuracies: {_why_none(told, labelled)}.")])
+        return Section("accuracy", "Accuracy", [Prose(f"No accuracies: {_why_none(summary, labelled)}.")])
     rows.append(("trained encoder", percent(linear, spread), percent(knn)))
     for name, phrases in (("random_encoder", "untrained encoder"), ("pixels", "raw pixels")):
-        pair = [told.baseline(f"{name}_{kind}_top1") for kind in ("linear", "knn")]
+        pair = [summary.baseline(f"{name}_{kind}_top1") for kind in ("linear", "knn")]
         if any(value is not None for value in pair):
             rows.append((phrases, percent(pair[0]), percent(pair[1])))
     protocols = [
@@ -124,7 +124,7 @@ def accuracies(told: Told, labelled: bool | None) -> Section:
         for name, key in (("Linear probe", "linear_protocol"), ("kNN", "knn_protocol"))
         if result.get(key)
     ]
-    when = "after the last epoch" if result else f"the last measured in {told.run.position.epoch} epochs"
+    when = "after the last epoch" if result else f"the last measured in {summary.run.position.epoch} epochs"
     caption = f"Top-1 accuracy on the test images, {when}. " + ". ".join(protocols)
     if spread is not None and math.isfinite(spread):
         caption += ". ±: standard deviation over the draws"
@@ -132,11 +132,11 @@ def accuracies(told: Told, labelled: bool | None) -> Section:
     return Section("accuracy", "Accuracy", blocks)
 
 
-def diagnostics(told: Told) -> Section:
+def diagnostics(summary: RunSummary) -> Section:
     """How the embeddings lie on the sphere, trained and untrained."""
-    start = told.rows[0] if told.rows and told.rows[0].get("epoch") == 0 else {}
+    start = summary.rows[0] if summary.rows and summary.rows[0].get("epoch") == 0 else {}
     rows = [
-        (name.replace("_", " "), number(told.figure(name)), number(start.get(name)), meaning)
+        (name.replace("_", " "), number(summary.figure(name)), number(start.get(name)), meaning)
         for name, meaning in MEANING.items()
     ]
     caption = "Of the embeddings of augmented views, after the last epoch measured and, untrained, before the first."
@@ -144,9 +144,9 @@ def diagnostics(told: Told) -> Section:
     return Section("collapse", "Collapse diagnostics", [table])
 
 
-def made(told: Told, report_command: str) -> Section:
+def provenance(summary: RunSummary, report_command: str) -> Section:
     """Where the run stands against its paper, what it cost, and how to make it again."""
-    run, result, surroundings = told.run, told.result, read_environment(told.run.folder)
+    run, result, surroundings = summary.run, summary.result, read_environment(summary.run.folder)
     blocks: list[Block] = []
     differing = result.get("differs_from_paper") or differences(run.config)
     if differing:
@@ -181,35 +181,35 @@ def made(told: Told, report_command: str) -> Section:
     known = [f"commit {commit}", f"config {config_hash(run.config)}", f"weights {run.digest}"]
     blocks.append(Details("Commit and versions", "\n".join([*known, versions]).strip()))
     blocks.append(Details("config.yaml", to_yaml(run.config)))
-    return Section("made", "How it was made", blocks)
+    return Section("provenance", "How it was made", blocks)
 
 
-def badge(told: Told) -> Badge:
+def badge(summary: RunSummary) -> Badge:
     """The verdict."""
-    return Badge(told.verdict)
+    return Badge(summary.verdict)
 
 
 def _last(rows: list[MetricsRow], name: str) -> float | None:
     return next((row[name] for row in reversed(rows) if name in row), None)
 
 
-def _why_none(told: Told, labelled: bool | None) -> str:
-    if told.result.get("linear_protocol"):
+def _why_none(summary: RunSummary, labelled: bool | None) -> str:
+    if summary.result.get("linear_protocol"):
         return "they were measured, and are not finite"
     if labelled is False:
         return "the data has no labels"
-    if not told.result:
-        return f"none were measured in {told.run.position.epoch} epochs"
+    if not summary.result:
+        return f"none were measured in {summary.run.position.epoch} epochs"
     if labelled:
         return "there were no test images"
     return "the data that the run was trained on has no labels, or no test images"
 
 
-def _against(told: Told, kind: str) -> str:
+def _against(summary: RunSummary, kind: str) -> str:
     parts = [
         f"{phrases} {percent(value)}"
         for name, phrases in (("random_encoder", "untrained"), ("pixels", "pixels"))
-        if (value := told.baseline(f"{name}_{kind}_top1")) is not None
+        if (value := summary.baseline(f"{name}_{kind}_top1")) is not None
     ]
     return ", ".join(parts)
 

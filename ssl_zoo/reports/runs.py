@@ -14,7 +14,7 @@ from ssl_zoo.pages.drawing import chart
 from ssl_zoo.pages.legend import drawable
 from ssl_zoo.pages.numbers import number, percent
 from ssl_zoo.pages.page import Block, Details, Gallery, Page, Prose, Section
-from ssl_zoo.reports.encode import Outputs, encode
+from ssl_zoo.reports.encoded_images import Outputs, encode
 from ssl_zoo.reports.image_sample import data_of, load_images
 from ssl_zoo.reports.options import ReportConfig
 from ssl_zoo.reports.ranking import (
@@ -27,7 +27,7 @@ from ssl_zoo.reports.ranking import (
     who_is_better,
     widths_differ,
 )
-from ssl_zoo.reports.run_sections import Told, name_of
+from ssl_zoo.reports.run_sections import RunSummary, name_of
 from ssl_zoo.reports.runs_sections import (
     NAMES,
     Entry,
@@ -84,7 +84,7 @@ def comparison_of(
         Section("reasons", "Verdicts", [reasons(entries)]),
     ]
     command = shlex.join(["ssl-zoo", "report", *config.run, *config.overrides(), *overrides])
-    sections.append(Section("made", "How it was made", [Details("This comparison:", command, True)]))
+    sections.append(Section("provenance", "How it was made", [Details("This comparison:", command, True)]))
     page = Page(
         title=f"{len(runs)} runs compared",
         kicker="ssl-zoo report",
@@ -103,17 +103,17 @@ def _in_words(contender: Contender) -> str:
 
 
 def _entry(run: SavedRun, name: str, outputs: Outputs, seed: int, comparable: bool) -> Entry:
-    told = Told.of(run)
+    summary = RunSummary.of(run)
     layers = {"features": outputs.features, "embeddings": outputs.embeddings}
     contender = Contender(
         name=name,
-        verdict=told.verdict if outputs.finite else "diverged",
+        verdict=summary.verdict if outputs.finite else "diverged",
         scores={layer: label_free(x) for layer, x in layers.items()},
         errors={layer: resampled(x, seed=seed) for layer, x in layers.items()},
         widths={layer: x.shape[1] for layer, x in layers.items()},
-        linear=told.figure("linear_top1") if comparable else None,
+        linear=summary.figure("linear_top1") if comparable else None,
     )
-    return Entry(told, contender, outputs)
+    return Entry(summary, contender, outputs)
 
 
 def _names(runs: Sequence[SavedRun]) -> list[str]:
@@ -128,7 +128,9 @@ def _names(runs: Sequence[SavedRun]) -> list[str]:
 
 def _one_protocol(runs: Sequence[SavedRun]) -> bool:
     """Whether the runs' linear probes were measured alike: on the same data, in the same way."""
-    results = [told.result for told in map(Told.of, runs) if told.figure("linear_top1") is not None]
+    results = [
+        summary.result for summary in map(RunSummary.of, runs) if summary.figure("linear_top1") is not None
+    ]
     return len({(str(r.get("data")), str(r.get("linear_protocol"))) for r in results}) == 1
 
 
@@ -177,7 +179,7 @@ def _answer(contenders: Sequence[Contender], said: str) -> Section:
     lines = [
         f"The score is the {NAMES[ORDER]} of the projector's outputs: over how many directions of like strength the "
         f"images are spread. It needs no labels. All runs are scored on {said}. An interval covers 95 % of what "
-        "another choice of such images would give; it says nothing of another training seed, which often moves a run "
+        "another choice of such images would give; it says nothing of another training seed, which often changes a run "
         "by more."
     ]
     alike = [one.name for one in close if best is not None and overlap(one, best)]

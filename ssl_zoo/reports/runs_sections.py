@@ -13,9 +13,9 @@ from ssl_zoo.pages.drawing import chart
 from ssl_zoo.pages.legend import drawable
 from ssl_zoo.pages.numbers import number, percent
 from ssl_zoo.pages.page import Badge, Block, Gallery, Prose, Section, Table
-from ssl_zoo.reports.encode import LAYER_NAMES, Outputs
+from ssl_zoo.reports.encoded_images import LAYER_NAMES, Outputs
 from ssl_zoo.reports.ranking import LAYERS, SCORES, Contender, Z, correlations
-from ssl_zoo.reports.run_sections import Told
+from ssl_zoo.reports.run_sections import RunSummary
 from ssl_zoo.runs.run_files import column
 
 __all__ = [
@@ -49,7 +49,7 @@ PASSED_OVER = ("run_dir", "resume", "trainer.", "data.root", "data.workers", "da
 class Entry:
     """A run with what was measured of it."""
 
-    told: Told
+    summary: RunSummary
     contender: Contender
     outputs: Outputs
 
@@ -58,15 +58,15 @@ def score_table(entries: Sequence[Entry], comparable: bool) -> Section:
     """All scores, a row for each run."""
     rows: list[tuple[str | Badge, ...]] = []
     for place, entry in enumerate(entries, 1):
-        one, told = entry.contender, entry.told
+        one, summary = entry.contender, entry.summary
         half = Z * getattr(one.errors["embeddings"], ORDER)
         rows.append(
             (
                 f"{place}. {one.name}",
                 Badge(one.verdict),
                 f"{number(one.score)} ± {number(half, 2)}",
-                percent(told.figure("linear_top1"), told.figure("linear_top1_std")),
-                percent(told.figure("knn_top1")),
+                percent(summary.figure("linear_top1"), summary.figure("linear_top1_std")),
+                percent(summary.figure("knn_top1")),
                 *(number(getattr(one.scores["embeddings"], name)) for name in SCORES if name != ORDER),
                 *(number(getattr(one.scores["features"], name)) for name in SCORES),
                 f"{one.widths['features']} / {one.widths['embeddings']}",
@@ -81,7 +81,7 @@ def score_table(entries: Sequence[Entry], comparable: bool) -> Section:
         f"By {NAMES[ORDER]} of z, the projector's outputs; f are the backbone's features. Runs that their verdict "
         "rules out come last. ± of scores: 95 %, over the images; of the linear probe: std over its draws."
     )
-    if not comparable and any(entry.told.figure("linear_top1") is not None for entry in entries):
+    if not comparable and any(entry.summary.figure("linear_top1") is not None for entry in entries):
         caption += (
             " The linear probes were measured on different data or in different ways: not to be compared."
         )
@@ -126,19 +126,19 @@ def trust(contenders: Sequence[Contender]) -> Section:
 def overlaid_curves(entries: Sequence[Entry]) -> Section | None:
     """Learning curves, one line for each run."""
     panels = list(PANELS)
-    if len({entry.told.run.config.method.name for entry in entries}) == 1:
+    if len({entry.summary.run.config.method.name for entry in entries}) == 1:
         panels.insert(0, ("loss", "Training loss", False))  # the losses of two methods are no one scale
     pictures, labels = [], _labels(entries)
-    for name, heading, is_share in panels:
+    for name, heading, is_fraction in panels:
         series, told = [], []
         for place, entry in enumerate(entries[:COLOURED]):
-            x, y = column(entry.told.rows, name)
+            x, y = column(entry.summary.rows, name)
             if y:
                 series.append(Series(labels[place], x, y, place))
-                told.append(f"{entry.contender.name} {(percent if is_share else number)(y[-1])}")
+                told.append(f"{entry.contender.name} {(percent if is_fraction else number)(y[-1])}")
         if series:
             bottom = None if name in ("loss", "knn_top1") else 0.0
-            paint = curves(heading, series, percent=is_share, bottom=bottom)
+            paint = curves(heading, series, percent=is_fraction, bottom=bottom)
             alt = f"{heading} over the epochs; at the last: {', '.join(told)}."
             file = f"curves-{name.replace('_', '-')}"
             pictures.append(chart(file, paint, alt=alt, size=curves_size(series)))
@@ -183,7 +183,7 @@ def _only_some(entries: Sequence[Entry]) -> list[Block]:
 
 def settings(entries: Sequence[Entry]) -> Section:
     """The keys in which the configurations differ."""
-    flat = [_flat(to_mapping(entry.told.run.config)) for entry in entries]
+    flat = [_flat(to_mapping(entry.summary.run.config)) for entry in entries]
     keys = [
         key for key in dict.fromkeys(key for one in flat for key in one) if not key.startswith(PASSED_OVER)
     ]
@@ -201,7 +201,7 @@ def settings(entries: Sequence[Entry]) -> Section:
 
 def reasons(entries: Sequence[Entry]) -> Table:
     """The verdicts in full."""
-    rows = [(e.contender.name, Badge(e.contender.verdict), e.told.reason) for e in entries]
+    rows = [(e.contender.name, Badge(e.contender.verdict), e.summary.reason) for e in entries]
     return Table(("run", "verdict", "reason"), rows, "The verdict of each run, in its own words.", wordy=True)
 
 

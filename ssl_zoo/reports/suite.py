@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
 from ssl_zoo.files.writing import write_file
+from ssl_zoo.metrics import SUITE, declared
 from ssl_zoo.pages.html import page_files
 from ssl_zoo.pages.markdown import markdown
 from ssl_zoo.pages.page import Fact, Page
 from ssl_zoo.reports.suite_claims import claims, missing, tally
-from ssl_zoo.reports.suite_csv import sheet
 from ssl_zoo.reports.suite_curves import learning_curves
 from ssl_zoo.reports.suite_figures import figures
 from ssl_zoo.reports.suite_provenance import again, cost, protocol
@@ -27,7 +29,7 @@ def contents(record: SuiteRecord, folder: Path) -> dict[str, bytes]:
         folder: of the suite; the runs' folders are relative to it. Their metrics.csv give the learning curves.
     """
     page = page_of(record, folder)
-    texts = {"report.md": markdown(page), "results.csv": sheet(record)}
+    texts = {"report.md": markdown(page), "results.csv": _csv(record)}
     return {**page_files(page), **{name: text.encode(errors="replace") for name, text in texts.items()}}
 
 
@@ -72,3 +74,23 @@ def _facts(record: SuiteRecord) -> list[Fact]:
         Fact("budget", record.budget, " ".join(record.overrides)),
         Fact("accuracy", "top-1", record.top1),
     ]
+
+
+def _csv(record: SuiteRecord) -> str:
+    """Returns a line for each row and seed, with all figures as they were measured; else empty."""
+    found = [name for row in record.rows for run in row.runs for name in run.values]
+    names = list(dict.fromkeys((*declared(SUITE), *record.protocols, *found)))
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(
+        ["suite", "row", "seed", "config_hash", "verdict", "error", *names, "paper", "commit", "command"]
+    )
+    for row in record.rows:
+        for run in row.runs:
+            writer.writerow(
+                [
+                    record.name, row.name, run.seed, run.config_hash, run.verdict, run.error,
+                    *(run.values.get(name) for name in names), row.paper, run.commit, run.command,
+                ]
+            )  # fmt: skip
+    return file.getvalue()

@@ -10,7 +10,7 @@ from ssl_zoo.pages.legend import drawable
 from ssl_zoo.pages.numbers import number
 from ssl_zoo.pages.page import Badge, Block, Cell, Gallery, Prose, Section, Table
 from ssl_zoo.pages.row_charts import Difference, differences, differences_size
-from ssl_zoo.suites.aggregate import heading, is_share
+from ssl_zoo.suites.aggregate import heading, is_fraction
 from ssl_zoo.suites.record import ClaimRecord, SuiteRecord
 
 __all__ = ["claims", "missing", "tally"]
@@ -70,7 +70,7 @@ def _intervals(claims: Sequence[ClaimRecord]) -> list[Picture]:
     for claim in claims:
         if claim.estimate is not None:
             metric = claim.metric or "top1"
-            scales.setdefault("accuracy" if is_share(metric) else metric, []).append(claim)
+            scales.setdefault("accuracy" if is_fraction(metric) else metric, []).append(claim)
     made = []
     for scale, some in scales.items():
         points = scale == "accuracy"

@@ -20,7 +20,7 @@ from ssl_zoo.pages.numbers import number, percent
 from ssl_zoo.pages.page import Block, Gallery, Prose, Section
 from ssl_zoo.reports.suite_table import accuracy_of
 from ssl_zoo.runs.run_files import column, read_metrics, read_record
-from ssl_zoo.suites.aggregate import heading, mean_of
+from ssl_zoo.suites.aggregate import aggregate_of, heading
 from ssl_zoo.suites.record import RowRecord, SuiteRecord
 
 __all__ = ["learning_curves"]
@@ -38,7 +38,7 @@ class Panel:
 
     column: str  # of metrics.csv
     title: str
-    is_share: bool = False
+    is_fraction: bool = False
     baselines: tuple[tuple[str, float], ...] = ()
     bottom: float | None = None
 
@@ -48,7 +48,7 @@ PANELS = (
     Panel(
         "output_std_ratio", "Output std ratio", baselines=(("isotropic", 1.0), ("collapsed", 0.0)), bottom=0.0
     ),
-    Panel("knn_top1", "kNN top-1", is_share=True),
+    Panel("knn_top1", "kNN top-1", is_fraction=True),
 )
 
 
@@ -122,10 +122,10 @@ def _role(place: int, rows: Sequence[RowRecord]) -> int:
 
 
 def _picture(panel: Panel, series: Sequence[Series]) -> Picture:
-    write = percent if panel.is_share else number
+    write = percent if panel.is_fraction else number
     told = "; ".join(f"{one.label} {write(one.y[-1])}" for one in series)
     paint = curves(
-        panel.title, series, baselines=panel.baselines, percent=panel.is_share, bottom=panel.bottom
+        panel.title, series, baselines=panel.baselines, percent=panel.is_fraction, bottom=panel.bottom
     )
     return chart(
         f"curves-{panel.column.replace('_', '-')}",
@@ -153,7 +153,13 @@ def _together(
             figure.subplots(1, len(drawn), squeeze=False)[0], drawn, strict=True
         ):
             lines = draw_lines(
-                axes, theme, panel.title, series, panel.baselines, percent=panel.is_share, bottom=panel.bottom
+                axes,
+                theme,
+                panel.title,
+                series,
+                panel.baselines,
+                percent=panel.is_fraction,
+                bottom=panel.bottom,
             )
             axes.set_xlabel("epoch")
             handles.update({one.label: line for one, line in zip(series, lines, strict=True)})
@@ -164,7 +170,7 @@ def _together(
 
 
 def _with_accuracy(label: str, row: RowRecord, metric: str | None) -> str:
-    mean = mean_of(row, metric) if metric else None
+    mean = aggregate_of(row, metric) if metric else None
     return f"{label}: {heading(mean.metric)} {mean}" if mean and mean.values else label
 
 

@@ -13,7 +13,7 @@ from ssl_zoo.pages.legend import drawable
 from ssl_zoo.pages.numbers import number
 from ssl_zoo.pages.page import Gallery, Section
 from ssl_zoo.pages.row_charts import Group, against, against_size, heat_map
-from ssl_zoo.suites.aggregate import heading, is_share, mean_of
+from ssl_zoo.suites.aggregate import aggregate_of, heading, is_fraction
 from ssl_zoo.suites.record import SuiteRecord
 
 __all__ = ["figures", "numbered"]
@@ -45,13 +45,13 @@ def _map(record: SuiteRecord, asked: dict[str, Any], name: str) -> Picture | Non
     for i, one in enumerate(switches):
         for j, other in enumerate(switches):
             row = rows.get(frozenset((one, other)))
-            mean = mean_of(row, metric).mean if row else None
+            mean = aggregate_of(row, metric).mean if row else None
             if row is not None and mean is not None:
                 values[i, j] = mean
                 told += [f"{row.name} {_write(metric, mean)}"] if i <= j else []
     if not told:
         return None
-    said = f"{heading(metric)}{', %' if is_share(metric) else ''}"
+    said = f"{heading(metric)}{', %' if is_fraction(metric) else ''}"
     return chart(
         name,
         heat_map(said, drawable(switches, "switch"), values, lambda value: _write(metric, value)),
@@ -66,7 +66,7 @@ def _lines(record: SuiteRecord, asked: dict[str, Any], name: str) -> Picture | N
     points: dict[str, list[tuple[float, float, float]]] = {}
     baselines = []
     for row in record.rows:
-        mean, place = mean_of(row, metric), numbered(row.name)
+        mean, place = aggregate_of(row, metric), numbered(row.name)
         if mean.mean is None:
             continue
         if place is None:
@@ -89,14 +89,14 @@ def _lines(record: SuiteRecord, asked: dict[str, Any], name: str) -> Picture | N
     ]
     told += [f"{row} {_write(metric, mean)}" for row, mean in baselines]
     spread = " Bars: standard deviation over the seeds." if len(record.seeds) > 1 else ""
-    said = f"{heading(metric)}{', %' if is_share(metric) else ''}"
+    said = f"{heading(metric)}{', %' if is_fraction(metric) else ''}"
     shown = [
         (label, mean)
         for label, (_, mean) in zip(drawable([row for row, _ in baselines], "row"), baselines, strict=True)
     ]
     return chart(
         name,
-        against(heading(metric), groups, x=x, baselines=shown, percent=is_share(metric)),
+        against(heading(metric), groups, x=x, baselines=shown, percent=is_fraction(metric)),
         alt=f"{said} over {x}: {'; '.join(told)}.",
         caption=f"{heading(metric)} over {x}.{spread}{' Dashed: rows without such a number.' if baselines else ''}",
         size=against_size(groups),
@@ -104,4 +104,4 @@ def _lines(record: SuiteRecord, asked: dict[str, Any], name: str) -> Picture | N
 
 
 def _write(metric: str, value: float) -> str:
-    return f"{100 * value:.1f}" if is_share(metric) else number(value)
+    return f"{100 * value:.1f}" if is_fraction(metric) else number(value)

@@ -7,7 +7,7 @@ from pathlib import Path
 from ssl_zoo.pages.numbers import seconds
 from ssl_zoo.pages.page import Block, Cell, Details, Items, Prose, Section, Table
 from ssl_zoo.runs.run_files import read_environment
-from ssl_zoo.suites.aggregate import distinct_runs, heading, mean_of
+from ssl_zoo.suites.aggregate import aggregate_of, distinct_runs, heading
 from ssl_zoo.suites.record import RowRecord, SuiteRecord
 
 __all__ = ["again", "cost", "protocol"]
@@ -17,13 +17,13 @@ COSTS = ("images_seen", "forward_passes", "train_seconds", "seconds", "views_per
 
 def cost(record: SuiteRecord, folder: Path) -> Section | None:
     """What the runs took, a row for each row, and all of them together."""
-    columns = [name for name in COSTS if any(mean_of(row, name).values for row in record.rows)]
+    columns = [name for name in COSTS if any(aggregate_of(row, name).values for row in record.rows)]
     if not columns:
         return None
     rows = [
         (
             Cell(row.name, row.name, f"the same run as {row.same_as}" if row.same_as else "", left=True),
-            *(Cell(str(mean := mean_of(row, name)), mean.mean) for name in columns),
+            *(Cell(str(mean := aggregate_of(row, name)), mean.mean) for name in columns),
         )
         for row in record.rows
     ]

@@ -7,7 +7,14 @@ from collections.abc import Sequence
 
 from ssl_zoo.pages.numbers import percent
 from ssl_zoo.pages.page import Badge, Bar, Block, Cell, Prose, Section, Table
-from ssl_zoo.suites.aggregate import Mean, distinct_runs, heading, is_share, mean_of, mean_over
+from ssl_zoo.suites.aggregate import (
+    Aggregate,
+    aggregate_of,
+    aggregate_over,
+    distinct_runs,
+    heading,
+    is_fraction,
+)
 from ssl_zoo.suites.record import RowRecord, SuiteRecord
 
 __all__ = ["VERDICT", "accuracy_of", "results", "verdict_of"]
@@ -33,7 +40,7 @@ def results(record: SuiteRecord) -> Section:
 
 def accuracy_of(record: SuiteRecord) -> str | None:
     """The first accuracy among the columns: what is drawn as bars, and the paper's value is held against."""
-    return next((column for column in record.columns if column != VERDICT and is_share(column)), None)
+    return next((column for column in record.columns if column != VERDICT and is_fraction(column)), None)
 
 
 def verdict_of(row: RowRecord) -> Badge | Cell:
@@ -53,13 +60,13 @@ def _row(record: SuiteRecord, row: RowRecord, with_paper: bool) -> list[AnyCell]
             cells.append(verdict_of(row))
             continue
         paper = row.paper if column == accuracy_of(record) else None
-        cells.append(_figure(mean_of(row, column), column == accuracy_of(record), paper))
+        cells.append(_figure(aggregate_of(row, column), column == accuracy_of(record), paper))
         if with_paper and column == _paper_beside(record):
             cells.append(_paper(row.paper, in_percent=accuracy_of(record) is not None))
     return cells
 
 
-def _figure(mean: Mean, with_bars: bool, paper: float | None = None) -> Cell:
+def _figure(mean: Aggregate, with_bars: bool, paper: float | None = None) -> Cell:
     bars = [] if mean.mean is None else [Bar("here", mean.mean)]
     if paper is not None and 0 <= paper <= 100:
         bars.append(Bar("in the paper", paper / 100, hollow=True))
@@ -82,7 +89,7 @@ def _paper_beside(record: SuiteRecord) -> str | None:
 def _baselines(record: SuiteRecord, with_paper: bool) -> list[list[AnyCell]]:
     """What the same classifiers reach without training."""
     untrained = {"top1": _untrained(record)}
-    pixels = {name: Mean(name, (value,)) for name, value in record.pixels.items() if value is not None}
+    pixels = {name: Aggregate(name, (value,)) for name, value in record.pixels.items() if value is not None}
     lines = (
         ("untrained encoder", "before training", untrained),
         ("raw pixels", "no encoder", pixels),
@@ -101,11 +108,11 @@ def _baselines(record: SuiteRecord, with_paper: bool) -> list[list[AnyCell]]:
     return made
 
 
-def _untrained(record: SuiteRecord) -> Mean:
+def _untrained(record: SuiteRecord) -> Aggregate:
     """Runs of one seed begin with the same encoder, unless their rows have different ones: it counts once."""
     metric, runs = "untrained_top1", distinct_runs(record)
-    found = {(run.seed, value) for run in runs for value in mean_over([run], metric).values}
-    return Mean(metric, tuple(value for _, value in sorted(found)))
+    found = {(run.seed, value) for run in runs for value in aggregate_over([run], metric).values}
+    return Aggregate(metric, tuple(value for _, value in sorted(found)))
 
 
 def _notes(row: RowRecord) -> str:

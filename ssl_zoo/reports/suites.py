@@ -6,63 +6,63 @@ from collections.abc import Mapping, Sequence
 
 from ssl_zoo.pages.numbers import number
 from ssl_zoo.pages.page import Badge, Block, Cell, Details, Gallery, Page, Prose, Section, Table
-from ssl_zoo.reports.suites_figures import metrics_of, picture_of, table_by_metric, table_of
-from ssl_zoo.suites.compare import ALPHA, Move, Tally, is_accuracy, tally
-from ssl_zoo.suites.diff import (
+from ssl_zoo.reports.suites_changes import ALPHA, Change, ChangeCounts, is_accuracy, tally
+from ssl_zoo.reports.suites_diff import (
     NONE,
-    Opened,
+    ComparedSuite,
     changed_claims,
     changed_verdicts,
     differences,
     shared_rows,
 )
+from ssl_zoo.reports.suites_tables import metrics_of, picture_of, table_by_metric, table_of
 
 __all__ = ["page_of"]
 
 NAMED = 5  # rows at most that the headline names
 
 
-def page_of(suites: Sequence[Opened], moves: Sequence[Move], command: str) -> Page:
+def page_of(suites: Sequence[ComparedSuite], changes: Sequence[Change], command: str) -> Page:
     """The page; nothing is written.
 
     Args:
         suites: two or more, the first of them the reference.
-        moves: of `compare`.
+        changes: of `compare`.
         command: that makes this comparison.
     """
-    counts = tally(moves)
-    accuracies = [table_of(metric, moves) for metric in metrics_of(moves) if is_accuracy(metric)]
-    others = [table_of(metric, moves) for metric in metrics_of(moves) if not is_accuracy(metric)]
+    counts = tally(changes)
+    accuracies = [table_of(metric, changes) for metric in metrics_of(changes) if is_accuracy(metric)]
+    others = [table_of(metric, changes) for metric in metrics_of(changes) if not is_accuracy(metric)]
     sections = [
-        Section("moved", "What moved", [*_answer(suites, moves, counts), table_by_metric(moves)]),
+        Section("changes", "What changed", [*_answer(suites, changes, counts), table_by_metric(changes)]),
         Section("accuracies", "Accuracies", accuracies),
         Section("verdicts", "Verdicts", [_verdicts(suites)]),
         Section("claims", "Claims", [table] if (table := _claims(suites)) else []),
         Section("figures", "Other figures", others),
         Section("differs", "What differs between the suites", _differs(suites)),
-        Section("made", "How it was made", [Details("This comparison:", command, shown=True)]),
+        Section("provenance", "How it was made", [Details("This comparison:", command, shown=True)]),
     ]
     return Page(
         title=f"{len(suites)} suites compared",
         kicker="ssl-zoo report",
-        lead=_headline(suites, moves, counts),
+        lead=_headline(suites, changes, counts),
         sections=[section for section in sections if section.blocks],
         foot="Made from the suites' records (suite.json) alone; no run was repeated. This page needs no network and "
         "no other file.",
     )
 
 
-def _headline(suites: Sequence[Opened], moves: Sequence[Move], counts: Tally) -> str:
+def _headline(suites: Sequence[ComparedSuite], changes: Sequence[Change], counts: ChangeCounts) -> str:
     verdicts, claims = sum(changed_verdicts(suites).values()), sum(changed_claims(suites).values())
     phrases = (
         f"Verdicts changed in {_count(verdicts, 'row')}, and {_count(claims, 'claim')} came out differently."
     )
     if not counts.rows:
         return f"No accuracy was measured in the rows that these suites share; their other figures are below. {phrases}"
-    names = list(dict.fromkeys(move.row for move in moves if move.moved_corrected))
+    names = list(dict.fromkeys(change.row for change in changes if change.changed_corrected))
     which = f": {', '.join(names)};" if 0 < len(names) <= NAMED else ","
     text = (
-        f"Of {_count(counts.rows, 'shared row')}, {counts.corrected} moved in accuracy by more than noise "
+        f"Of {_count(counts.rows, 'shared row')}, {counts.corrected} changed in accuracy by more than noise "
         f"(Holm-corrected){which} {counts.uncorrected} by the uncorrected 95 % interval."
     )
     if counts.equal:
@@ -76,11 +76,11 @@ def _count(count: int, what: str) -> str:
     return f"{count} {what}{'s' * (count != 1)}"
 
 
-def _answer(suites: Sequence[Opened], moves: Sequence[Move], counts: Tally) -> list[Block]:
+def _answer(suites: Sequence[ComparedSuite], changes: Sequence[Change], counts: ChangeCounts) -> list[Block]:
     lines = [
         f"Rows are matched by name and compared with the first suite that has them, in general {suites[0].label}. A "
         "difference is the other suite's mean over its seeds minus that of the first. Its 95 % interval is Welch's; "
-        'a figure moved where the interval excludes 0. "No difference found" doesn\'t say that there is none: with '
+        'a figure changed where the interval excludes 0. "No difference found" doesn\'t say that there is none: with '
         "few seeds the interval is wide."
     ]
     if counts.tests:
@@ -90,13 +90,17 @@ def _answer(suites: Sequence[Opened], moves: Sequence[Move], counts: Tally) -> l
             "correction keeps the chance of even one such error among them below 5 %. The other figures are not "
             "corrected."
         )
-    flat = sum(move.p == 0 and move.low == move.high for move in moves if is_accuracy(move.metric))
+    flat = sum(
+        change.p == 0 and change.low == change.high for change in changes if is_accuracy(change.metric)
+    )
     if flat:
         lines.append(
             f"In {_count(flat, 'comparison')} of accuracies no seed differs from another of its own suite, "
             "which leaves the interval without width; so few seeds are then weaker evidence than it looks."
         )
-    shared = sum(move.common > 0 and move.p is not None for move in moves if is_accuracy(move.metric))
+    shared = sum(
+        change.common > 0 and change.p is not None for change in changes if is_accuracy(change.metric)
+    )
     if shared:
         lines.append(
             f"In {_count(shared, 'comparison')} of accuracies some seeds are the same on both sides; the "
@@ -107,11 +111,11 @@ def _answer(suites: Sequence[Opened], moves: Sequence[Move], counts: Tally) -> l
             "The suites differ in their data or in how they measure, see below: accuracies differ for that as well."
         )
     blocks: list[Block] = [Prose(line) for line in lines]
-    picture = picture_of(suites, moves)
+    picture = picture_of(suites, changes)
     return [*blocks, *([Gallery([picture], wide=True)] if picture else []), *_failed(suites)]
 
 
-def _failed(suites: Sequence[Opened]) -> list[Block]:
+def _failed(suites: Sequence[ComparedSuite]) -> list[Block]:
     lines = [
         f"{suite.label}: {row.name}, seed {run.seed}: {run.error or 'not run to its end'}"
         for suite in suites
@@ -126,7 +130,7 @@ def _failed(suites: Sequence[Opened]) -> list[Block]:
     )
 
 
-def _verdicts(suites: Sequence[Opened]) -> Table:
+def _verdicts(suites: Sequence[ComparedSuite]) -> Table:
     rows = []
     for name, changed in changed_verdicts(suites).items():
         told = [_badge(suite.verdicts(name)) for suite in suites]
@@ -142,7 +146,7 @@ def _badge(verdicts: Mapping[str, int]) -> Badge | str:
     return Badge(text, like=next(iter(verdicts)) if len(verdicts) == 1 else "undecided") if verdicts else NONE
 
 
-def _claims(suites: Sequence[Opened]) -> Table | None:
+def _claims(suites: Sequence[ComparedSuite]) -> Table | None:
     rows = []
     for text, changed in changed_claims(suites).items():
         states = [suite.state(text) for suite in suites]
@@ -158,7 +162,7 @@ def _changed(changed: bool, everywhere: bool = True) -> Cell:
     return Cell("changed" if changed else "not changed" if everywhere else "not in all", left=True)
 
 
-def _configuration(suites: Sequence[Opened], name: str) -> str:
+def _configuration(suites: Sequence[ComparedSuite], name: str) -> str:
     """Whether the runs of the seeds in common are of one configuration, which the hash contains."""
     hashes = [
         {run.seed: run.config_hash for run in row.runs}
@@ -171,7 +175,7 @@ def _configuration(suites: Sequence[Opened], name: str) -> str:
     return "same" if all(one[seed] == hashes[0][seed] for one in hashes for seed in common) else "differs"
 
 
-def _differs(suites: Sequence[Opened]) -> list[Block]:
+def _differs(suites: Sequence[ComparedSuite]) -> list[Block]:
     found = differences(suites)
     blocks: list[Block] = [
         Table(

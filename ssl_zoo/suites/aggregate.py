@@ -11,11 +11,19 @@ from ssl_zoo.metrics import SUITE, declared
 from ssl_zoo.pages.numbers import number, percent
 from ssl_zoo.suites.record import RowRecord, RunRecord, SuiteRecord
 
-__all__ = ["Mean", "distinct_runs", "heading", "is_share", "mean_of", "mean_over", "unit_of"]
+__all__ = [
+    "Aggregate",
+    "aggregate_of",
+    "aggregate_over",
+    "distinct_runs",
+    "heading",
+    "is_fraction",
+    "unit_of",
+]
 
 
 @dataclass(frozen=True)
-class Mean:
+class Aggregate:
     """A metric over seeds: the values that are finite numbers, in the order of the runs."""
 
     metric: str
@@ -34,7 +42,7 @@ class Mean:
     def __str__(self) -> str:
         if self.mean is None:
             return "–"
-        if is_share(self.metric):
+        if is_fraction(self.metric):
             return percent(self.mean, self.std)
         if unit_of(self.metric) == "setting":  # a mean of it says nothing
             return ", ".join(f"{value:g}" for value in sorted(set(self.values)))
@@ -45,15 +53,15 @@ class Mean:
         return _with_spread(self.mean, self.std)
 
 
-def mean_of(row: RowRecord, metric: str) -> Mean:
+def aggregate_of(row: RowRecord, metric: str) -> Aggregate:
     """Over the finished seeds of a row."""
-    return mean_over([run for run in row.runs if run.finished], metric)
+    return aggregate_over([run for run in row.runs if run.finished], metric)
 
 
-def mean_over(runs: Sequence[RunRecord], metric: str) -> Mean:
+def aggregate_over(runs: Sequence[RunRecord], metric: str) -> Aggregate:
     """Over runs; what is null in the record, or no finite number, was not measured."""
     found = [run.values.get(metric) for run in runs]
-    return Mean(metric, tuple(value for value in found if value is not None and math.isfinite(value)))
+    return Aggregate(metric, tuple(value for value in found if value is not None and math.isfinite(value)))
 
 
 def distinct_runs(record: SuiteRecord) -> list[RunRecord]:
@@ -69,7 +77,7 @@ def heading(metric: str) -> str:
     return metric if known is None else known.title
 
 
-def is_share(metric: str) -> bool:
+def is_fraction(metric: str) -> bool:
     """Whether it is an accuracy, a fraction of 1."""
     return unit_of(metric) == "fraction"
 

@@ -56,7 +56,7 @@ class Comparison:
 
     text: str
     metric: str
-    is_share: bool  # an accuracy, a share of 1
+    is_fraction: bool  # an accuracy, a share of 1
     row: str
     sign: str  # >, <, ~
     others: tuple[str, ...]  # empty: a number
@@ -70,7 +70,7 @@ Claim = VerdictClaim | Comparison
 
 def is_about_accuracy(claim: Claim) -> bool:
     """Whether it compares accuracies, for which labels are needed."""
-    return isinstance(claim, Comparison) and claim.is_share
+    return isinstance(claim, Comparison) and claim.is_fraction
 
 
 def rows_of(claim: Claim) -> tuple[str, ...]:
@@ -131,17 +131,17 @@ def _comparison(
         _known("metric", metric_right, {*declared(SUITE), *metrics})
         raise UserError(f"both sides have the same metric, got {metric} and {metric_right}")
     known = declared(SUITE).get(metric)
-    is_share = known is None or known.is_fraction
+    is_fraction = known is None or known.is_fraction
     number = offset or value
     return Comparison(
         text,
         metric,
-        is_share,
+        is_fraction,
         row,
         sign,
         () if metric_right is None else _others(row, other, rows),
-        0.0 if number is None else _number(number, metric, is_share),
-        _margin(sign, within, metric, is_share),
+        0.0 if number is None else _number(number, metric, is_fraction),
+        _margin(sign, within, metric, is_fraction),
         each=other == OTHERS,
     )
 
@@ -160,30 +160,30 @@ def _others(row: str, other: str, rows: Collection[str]) -> tuple[str, ...]:
     return found
 
 
-def _margin(sign: str, within: str | None, metric: str, is_share: bool) -> float | None:
+def _margin(sign: str, within: str | None, metric: str, is_fraction: bool) -> float | None:
     if sign != "~":
         if within is not None:
             raise UserError(f"'within' belongs to ~, got it after {sign}; write + NUMBER or - NUMBER instead")
         return None
     if within is None:
-        if not is_share:
+        if not is_fraction:
             raise UserError(f"{metric} is no accuracy, so ~ needs a margin; write 'within NUMBER' at the end")
         return MARGIN
-    margin = _number(within, metric, is_share)
+    margin = _number(within, metric, is_fraction)
     if margin == 0:
         raise UserError(f"the margin after 'within' is above 0, got {within}")
     return margin
 
 
-def _number(said: str, metric: str, is_share: bool) -> float:
+def _number(said: str, metric: str, is_fraction: bool) -> float:
     """`5%` is 0.05. What could be meant in two ways is refused: 5 of an accuracy, and 5 % of a loss."""
     percent = said.endswith("%")
     value = float(said.rstrip("% ").replace(" ", "")) / (100 if percent else 1)
-    if percent and not is_share:
+    if percent and not is_fraction:
         raise UserError(
             f"{metric} is no accuracy, so % has no meaning here, got {said}; write a plain number"
         )
-    if is_share and not abs(value) < 1 and not (percent and abs(value) == 1):
+    if is_fraction and not abs(value) < 1 and not (percent and abs(value) == 1):
         raise UserError(f"{metric} is a share of 1, got {said}; write 0.05 or 5% for 5 percent")
     if not math.isfinite(value):
         raise UserError(f"a number is finite, got {said}")

@@ -168,7 +168,7 @@ def _too_few(text: str, row: RowRecord, seeds: int, what: str, notes: list[str])
 def _figures(
     claim: Comparison, other: str | None, left: list[float], right: list[float] | float, interval: Interval
 ) -> str:
-    level, difference, points = (percent, _points, " points") if claim.is_share else (number, number, "")
+    level, difference, points = (percent, _points, " points") if claim.is_fraction else (number, number, "")
     if isinstance(right, float):
         against, over = level(right), _count(len(left), "seed")
     else:

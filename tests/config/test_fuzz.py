@@ -37,8 +37,8 @@ from ssl_zoo.exporters.formats import read_export
 from ssl_zoo.exporters.schema import OnnxConfig
 from ssl_zoo.reports.evaluation_table import evaluated
 from ssl_zoo.reports.options import ReportConfig, read_overrides
+from ssl_zoo.reports.report import report
 from ssl_zoo.reports.run_sections import Told, accuracies, badge, diagnostics, facts, made
-from ssl_zoo.reports.verb import report
 from ssl_zoo.runs.continuation import compose_run
 from ssl_zoo.runs.run_files import column, read_environment, read_evaluations, read_metrics, typed_command
 from ssl_zoo.runs.saved_run import open_run

@@ -17,8 +17,8 @@ from ssl_zoo.evaluation.run import evaluate
 from ssl_zoo.pages import drawing
 from ssl_zoo.pages.page import Table
 from ssl_zoo.reports.evaluation_table import evaluated
-from ssl_zoo.reports.run_sections import Told
-from ssl_zoo.reports.verb import report
+from ssl_zoo.reports.report import report
+from ssl_zoo.reports.run_sections import RunSummary
 from ssl_zoo.runs.saved_run import digest_of, open_run
 from ssl_zoo.training.run import train
 
@@ -57,12 +57,12 @@ def test_an_earlier_checkpoint_tells_nothing_of_the_end(run: Any) -> None:
     assert result["verdict_reason"][1:] in text_of(report([str(run), "samples=20"], silent=True))
     with (run / "metrics.csv").open() as file:
         rows = {int(row["epoch"]): row for row in csv.DictReader(file)}
-    told = Told.of(open_run(run / "checkpoints" / "previous.ckpt"))
+    told = RunSummary.of(open_run(run / "checkpoints" / "previous.ckpt"))
     assert [row["epoch"] for row in told.rows] == [0, 1, 2, 3]
     for name in ("loss", "output_std_ratio", "effective_rank"):
         assert told.figure(name) == float(rows[3][name]) != float(rows[4][name])
     assert told.figure("linear_top1") is None
-    assert Told.of(open_run(run)).figure("linear_top1") == result["linear_top1"]
+    assert RunSummary.of(open_run(run)).figure("linear_top1") == result["linear_top1"]
 
 
 def lines(section: Any) -> Any:

@@ -23,7 +23,7 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.pages import drawing
 from ssl_zoo.reports.image_sample import load_images, views_of
 from ssl_zoo.reports.options import read_overrides
-from ssl_zoo.reports.verb import report
+from ssl_zoo.reports.report import report
 
 
 class Reader(HTMLParser):

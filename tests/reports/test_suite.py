@@ -23,7 +23,7 @@ from ssl_zoo.reports import suite_curves as panels
 from ssl_zoo.reports import suite_figures as figures
 from ssl_zoo.reports.suite import contents, page_of
 from ssl_zoo.reports.suite_figures import numbered
-from ssl_zoo.suites.aggregate import Mean
+from ssl_zoo.suites.aggregate import Aggregate
 from ssl_zoo.suites.record import read
 
 
@@ -81,9 +81,9 @@ def test_the_table_has_mean_and_std_with_n_minus_1(tmp_path: Path) -> None:
     ],
 )
 def test_a_mean_is_written_as_its_spread_allows(metric: str, values: Any, said: str) -> None:
-    assert str(Mean(metric, values)) == said
+    assert str(Aggregate(metric, values)) == said
     if len(values) > 1:
-        assert Mean(metric, values).std == pytest.approx(np.std(values, ddof=1))
+        assert Aggregate(metric, values).std == pytest.approx(np.std(values, ddof=1))
 
 
 def test_one_seed_has_no_spread(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ import pytest
 from scipy import stats
 
 from ssl_zoo.cli.main import main
+from ssl_zoo.reports.report import report
 from ssl_zoo.reports.suites import page_of
-from ssl_zoo.reports.verb import report
-from ssl_zoo.suites.compare import compare, tally
-from ssl_zoo.suites.diff import Opened, changed_claims, changed_verdicts, differences, labels
+from ssl_zoo.reports.suites_changes import compare, tally
+from ssl_zoo.reports.suites_diff import ComparedSuite, changed_claims, changed_verdicts, differences, labels
 from ssl_zoo.suites.record import ClaimRecord, RowRecord, RunRecord, SuiteRecord
 from ssl_zoo.suites.statistics import holm
 
@@ -63,7 +63,7 @@ def suite(*rows: Any, claims: Any = (), columns: tuple[str, ...] = ("top1", "ver
 
 
 def opened(tmp_path: Path, *records: Any) -> Any:
-    return [Opened(name, tmp_path / name, one) for name, one in zip("ABC", records, strict=False)]
+    return [ComparedSuite(name, tmp_path / name, one) for name, one in zip("ABC", records, strict=False)]
 
 
 def written(tmp_path: Path, **records: Any) -> Any:
@@ -73,23 +73,25 @@ def written(tmp_path: Path, **records: Any) -> Any:
     return [str(tmp_path / name) for name in records]
 
 
-def only(moves: Any, **wanted: Any) -> Any:
-    (found,) = [move for move in moves if all(getattr(move, key) == value for key, value in wanted.items())]
+def only(changes: Any, **wanted: Any) -> Any:
+    (found,) = [
+        change for change in changes if all(getattr(change, key) == value for key, value in wanted.items())
+    ]
     return found
 
 
 @pytest.mark.parametrize(
-    ("after", "state"), [(HIGH, "moved up"), (LOWER, "no difference found"), ((0.3, 0.31), "moved down")]
+    ("after", "state"), [(HIGH, "rose"), (LOWER, "no difference found"), ((0.3, 0.31), "fell")]
 )
 def test_a_difference_is_that_of_scipy(tmp_path: Path, after: Any, state: str) -> None:
-    (move,) = compare(opened(tmp_path, suite(row("x", LOW)), suite(row("x", after, hashed="b"))))
+    (change,) = compare(opened(tmp_path, suite(row("x", LOW)), suite(row("x", after, hashed="b"))))
     expected = stats.ttest_ind(after, LOW, equal_var=False)
     interval = expected.confidence_interval(0.95)
-    assert move.state == state
-    assert (move.difference, move.low, move.high, move.p) == pytest.approx(
+    assert change.state == state
+    assert (change.difference, change.low, change.high, change.p) == pytest.approx(
         (statistics.mean(after) - statistics.mean(LOW), interval.low, interval.high, expected.pvalue)
     )
-    assert (move.before.mean, move.before.std) == pytest.approx((0.51, 0.01))
+    assert (change.before.mean, change.before.std) == pytest.approx((0.51, 0.01))
 
 
 def test_holm_by_hand() -> None:
@@ -115,30 +117,32 @@ def test_the_correction_takes_back_what_chance_explains(tmp_path: Path) -> None:
     names = ("y", "z", "w")
     first = suite(row("x", before), *(row(name, LOW) for name in names))
     second = suite(row("x", after, hashed="b"), *(row(name, LOWER, hashed="b") for name in names))
-    moves = compare(opened(tmp_path, first, second))
-    move = only(moves, row="x")
-    assert move.p < 0.05 < move.corrected == pytest.approx(4 * move.p)
-    counts = tally(moves)
+    changes = compare(opened(tmp_path, first, second))
+    change = only(changes, row="x")
+    assert change.p < 0.05 < change.corrected == pytest.approx(4 * change.p)
+    counts = tally(changes)
     assert (counts.rows, counts.corrected, counts.uncorrected, counts.tests) == (4, 0, 1, 4)
 
 
 def test_the_same_runs_under_two_names_are_one_test(tmp_path: Path) -> None:
     first = suite(row("x", LOW, linear_top1=LOW), columns=("top1", "linear_top1"))
     second = suite(row("x", LOWER, hashed="b", linear_top1=LOWER), columns=("linear_top1",))
-    moves = compare(opened(tmp_path, first, second))
-    assert [move.metric for move in moves] == ["top1", "linear_top1"]
-    assert tally(moves).tests == 1
-    assert all(move.corrected == move.p for move in moves)
+    changes = compare(opened(tmp_path, first, second))
+    assert [change.metric for change in changes] == ["top1", "linear_top1"]
+    assert tally(changes).tests == 1
+    assert all(change.corrected == change.p for change in changes)
 
 
 def test_only_accuracies_are_corrected(tmp_path: Path) -> None:
     first = suite(row("x", LOW, seconds=(1.0, 1.1, 1.2)), columns=("top1", "seconds", "verdict"))
     second = suite(row("x", HIGH, seconds=(1.5, 1.6, 1.7)), columns=("top1", "seconds", "verdict"))
-    moves = compare(opened(tmp_path, first, second))
-    assert only(moves, metric="seconds").state == "moved up"
-    assert only(moves, metric="seconds").corrected is None
-    assert only(moves, metric="top1").corrected == only(moves, metric="top1").p  # the only one of its family
-    assert tally(moves).tests == 1
+    changes = compare(opened(tmp_path, first, second))
+    assert only(changes, metric="seconds").state == "rose"
+    assert only(changes, metric="seconds").corrected is None
+    assert (
+        only(changes, metric="top1").corrected == only(changes, metric="top1").p
+    )  # the only one of its family
+    assert tally(changes).tests == 1
 
 
 @pytest.mark.parametrize(
@@ -152,30 +156,30 @@ def test_only_accuracies_are_corrected(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_equal_values_are_no_test(tmp_path: Path, hashed: str, folder: str, state: str, seeds: int) -> None:
     first, second = row("x", LOW[:seeds]), row("x", LOW[:seeds], hashed=hashed, folder=folder)
-    moves = compare(opened(tmp_path, suite(first), suite(second)))
-    assert [(move.state, move.difference, move.p) for move in moves] == [(state, 0, None)]
-    assert tally(moves).equal == 1
+    changes = compare(opened(tmp_path, suite(first), suite(second)))
+    assert [(change.state, change.difference, change.p) for change in changes] == [(state, 0, None)]
+    assert tally(changes).equal == 1
 
 
 def test_equal_means_of_other_seeds_are_not_called_the_same(tmp_path: Path) -> None:
-    (move,) = compare(opened(tmp_path, suite(row("x", LOW)), suite(row("x", LOW[::-1]))))
-    assert (move.state, move.difference) == ("no difference found", 0)
+    (change,) = compare(opened(tmp_path, suite(row("x", LOW)), suite(row("x", LOW[::-1]))))
+    assert (change.state, change.difference) == ("no difference found", 0)
 
 
 @pytest.mark.parametrize(
     ("top1", "state"), [((0.7,), "one seed"), ((0.7, None, None), "one seed"), ((None,), "not measured")]
 )
 def test_too_few_seeds_decide_nothing(tmp_path: Path, top1: Any, state: str) -> None:
-    moves = compare(opened(tmp_path, suite(row("x", LOW)), suite(row("x", top1, hashed="b"))))
-    assert [(move.state, move.low) for move in moves] == [(state, None)]
-    assert tally(moves).one_seed == 1
+    changes = compare(opened(tmp_path, suite(row("x", LOW)), suite(row("x", top1, hashed="b"))))
+    assert [(change.state, change.low) for change in changes] == [(state, None)]
+    assert tally(changes).one_seed == 1
 
 
 def test_figures_that_were_not_finite_are_left_out(tmp_path: Path) -> None:
     first = suite(row("x", LOW, loss=(1.0, 1.1, 1.2)), columns=("loss",))
     second = suite(row("x", LOW, loss=(float("nan"), None, 1.0)), columns=("loss",))
-    move = only(compare(opened(tmp_path, first, second)), metric="loss")
-    assert (move.state, move.after.values) == ("one seed", {2: 1.0})
+    change = only(compare(opened(tmp_path, first, second)), metric="loss")
+    assert (change.state, change.after.values) == ("one seed", {2: 1.0})
 
 
 def test_rows_are_compared_with_the_first_suite_that_has_them(tmp_path: Path) -> None:
@@ -185,8 +189,8 @@ def test_rows_are_compared_with_the_first_suite_that_has_them(tmp_path: Path) ->
         suite(row("y", LOW)),
         suite(row("y", HIGH), row("x", HIGH)),
     )
-    moves = compare(suites)
-    assert [(move.row, move.before.suite, move.after.suite) for move in moves] == [
+    changes = compare(suites)
+    assert [(change.row, change.before.suite, change.after.suite) for change in changes] == [
         ("x", "A", "C"),
         ("y", "B", "C"),
     ]
@@ -229,7 +233,7 @@ def test_a_setting_that_was_tuned_is_no_measurement(tmp_path: Path) -> None:
         suite(row("x", LOW, tuned=(0.1, 0.1, 0.1)), columns=columns),
         suite(row("x", HIGH, tuned=(0.2, 0.2, 0.2)), columns=columns),
     )
-    assert [move.metric for move in compare(suites)] == ["top1"]
+    assert [change.metric for change in compare(suites)] == ["top1"]
     assert differences(suites) == {"row x tuned to": ["0.1", "0.2"]}
 
 
@@ -247,7 +251,7 @@ def test_the_headline_counts_rows(tmp_path: Path) -> None:
     suites = opened(tmp_path, first, second)
     page = page_of(suites, compare(suites), "ssl-zoo report A B")
     assert page.lead == (
-        "Of 4 shared rows, 1 moved in accuracy by more than noise (Holm-corrected): x; 1 by the uncorrected 95 % "
+        "Of 4 shared rows, 1 changed in accuracy by more than noise (Holm-corrected): x; 1 by the uncorrected 95 % "
         "interval. 1 has the same accuracies seed by seed. 1 cannot be decided: too few seeds. Verdicts changed in 0 "
         "rows, and 1 claim came out differently."
     )
@@ -263,7 +267,7 @@ def test_two_suites_from_the_command_line(tmp_path: Path, capsys: pytest.Capture
     (folder,) = tmp_path.glob("comparison-of-2-suites-*")
     shown = capsys.readouterr().out
     assert f"written: {folder / 'report.html'}" in shown
-    assert "Of 2 shared rows, 1 moved in accuracy by more than noise" in shown
+    assert "Of 2 shared rows, 1 changed in accuracy by more than noise" in shown
     assert {file.name for file in folder.iterdir()} == {
         "report.html", "report.md", "report.json", "comparison.csv", "comparison.json", "differences.png",
     }  # fmt: skip
@@ -271,7 +275,7 @@ def test_two_suites_from_the_command_line(tmp_path: Path, capsys: pytest.Capture
     test = stats.ttest_ind(HIGH, LOW, equal_var=False)
     lines = list(csv.DictReader((folder / "comparison.csv").read_text().splitlines()))
     assert [line["row"] for line in lines] == ["x|1", "lost"]
-    assert lines[0]["state"] == "moved up"
+    assert lines[0]["state"] == "rose"
     assert float(lines[0]["p"]) == pytest.approx(test.pvalue)
     assert float(lines[0]["low"]) == pytest.approx(test.confidence_interval().low)
     assert (lines[0]["before_seeds"], lines[1]["after_seeds"]) == ("3", "2")
@@ -283,14 +287,14 @@ def test_two_suites_from_the_command_line(tmp_path: Path, capsys: pytest.Capture
     text = (folder / "report.md").read_text()
     cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in text.splitlines()]
     low, high = (f"{100 * end:+.2f}" for end in test.confidence_interval())
-    assert [r"x\|1", r"moved up\*", "51.0 ± 1.0 % (3)", "71.0 ± 1.0 % (3)", "+20.00", f"{low} to {high}"] in [
+    assert [r"x\|1", r"rose\*", "51.0 ± 1.0 % (3)", "71.0 ± 1.0 % (3)", "+20.00", f"{low} to {high}"] in [
         line[:6] for line in cells
     ]
     assert ["x &lt; y", "✓ holds", "✕ fails", "changed"] in cells
     assert "Only in A, and not compared: gone." in text
     assert "B: lost, seed 1: it broke" in text
     page = (folder / "report.html").read_text()
-    assert "moved up" in page
+    assert "rose" in page
     assert 'class="sortable"' in page
 
 

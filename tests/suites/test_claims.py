@@ -115,7 +115,7 @@ def test_claims_on_figures(
     assert claim.others == others
     assert claim.bound == pytest.approx(bound)
     assert claim.margin == (None if margin is None else pytest.approx(margin))
-    assert claim.is_share == (metric in ("top1", "knn_top1", "transfer"))
+    assert claim.is_fraction == (metric in ("top1", "knn_top1", "transfer"))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from ssl_zoo.reports.folder import choose_folder, write
 from ssl_zoo.reports.options import read_overrides
 from ssl_zoo.reports.run import page_of
 from ssl_zoo.reports.runs import comparison_of
-from ssl_zoo.reports.suites_verb import report_suites
+from ssl_zoo.reports.suites_report import report_suites
 from ssl_zoo.runs.saved_run import SavedRun, open_run
 from ssl_zoo.suites.record import RECORD
 from ssl_zoo.terminal.console import Console

@@ -1,4 +1,4 @@
-"""What moved between suites: rows matched by name, each figure with Welch's interval, the accuracies with Holm's
+"""Changes between suites: rows matched by name, each figure with Welch's interval, the accuracies with Holm's
 correction.
 
 - [0] The generalization of 'Student's' problem, B. L. Welch, 1947, https://doi.org/10.1093/biomet/34.1-2.28
@@ -13,15 +13,15 @@ from dataclasses import dataclass, replace
 from statistics import mean, stdev
 
 from ssl_zoo.metrics import SUITE, declared
+from ssl_zoo.reports.suites_diff import ComparedSuite, shared_rows
 from ssl_zoo.suites.aggregate import unit_of
-from ssl_zoo.suites.diff import Opened, shared_rows
 from ssl_zoo.suites.record import RowRecord, RunRecord
 from ssl_zoo.suites.statistics import holm, p_value, welch
 
-__all__ = ["ALPHA", "EQUAL", "Move", "Side", "Tally", "compare", "is_accuracy", "tally"]
+__all__ = ["ALPHA", "EQUAL", "Change", "ChangeCounts", "Side", "compare", "is_accuracy", "tally"]
 
 ALPHA = 0.05
-UP, DOWN, NOT_FOUND = "moved up", "moved down", "no difference found"
+ROSE, FELL, NOT_FOUND = "rose", "fell", "no difference found"
 ONE_SEED, NOT_MEASURED = "one seed", "not measured"
 SAME_RUNS, REPRODUCED, SAME_VALUES = "the same runs", "reproduced to the last digit", "the same values"
 EQUAL = (SAME_RUNS, REPRODUCED, SAME_VALUES)
@@ -47,8 +47,8 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Move:
-    """A figure of a row in two suites, and whether it moved by more than noise."""
+class Change:
+    """A figure of a row in two suites, and whether it changed by more than noise."""
 
     row: str
     metric: str
@@ -62,12 +62,12 @@ class Move:
     corrected: float | None = None  # p by Holm, over the accuracies of the whole comparison
 
     @property
-    def moved(self) -> bool:
+    def changed(self) -> bool:
         """Whether the interval of this comparison alone excludes 0."""
-        return self.state in (UP, DOWN)
+        return self.state in (ROSE, FELL)
 
     @property
-    def moved_corrected(self) -> bool:
+    def changed_corrected(self) -> bool:
         """Whether it stands after Holm's correction."""
         return self.corrected is not None and self.corrected < ALPHA
 
@@ -82,8 +82,8 @@ class Move:
 
 
 @dataclass(frozen=True)
-class Tally:
-    """How many of the shared rows moved in an accuracy."""
+class ChangeCounts:
+    """How many of the shared rows changed in an accuracy."""
 
     rows: int
     corrected: int  # by more than noise, after Holm's correction
@@ -99,7 +99,7 @@ def is_accuracy(name: str) -> bool:
     return known is None or (known.is_fraction and known.better is not None)
 
 
-def compare(suites: Sequence[Opened]) -> list[Move]:
+def compare(suites: Sequence[ComparedSuite]) -> list[Change]:
     """Compares every shared row and figure with the first suite that has it.
 
     Args:
@@ -108,7 +108,7 @@ def compare(suites: Sequence[Opened]) -> list[Move]:
     Returns:
         By row, then by metric, then by suite. Metrics are top1 and the columns that both suites have.
     """
-    moves = []
+    changes = []
     for name in shared_rows(suites):
         having = [(suite, row) for suite in suites if (row := suite.row(name)) is not None]
         first, reference = having[0]
@@ -117,31 +117,31 @@ def compare(suites: Sequence[Opened]) -> list[Move]:
                 sides = _side(first, reference, metric), _side(other, row, metric)
                 shared = metric in ("top1", *other.record.columns) and unit_of(metric) != "setting"
                 if shared and (sides[0].values or sides[1].values):
-                    moves.append(_move(name, metric, *sides))
-    return _correct(moves)
+                    changes.append(_move(name, metric, *sides))
+    return _correct(changes)
 
 
-def tally(moves: Sequence[Move]) -> Tally:
-    """Counts rows by their accuracies; with more than two suites a row moved where it did in any of them."""
-    rows: dict[str, list[Move]] = {move.row: [] for move in moves}
-    for move in moves:
-        if is_accuracy(move.metric):
-            rows[move.row].append(move)
+def tally(changes: Sequence[Change]) -> ChangeCounts:
+    """Counts rows by their accuracies; with more than two suites a row changed where it did in any of them."""
+    rows: dict[str, list[Change]] = {change.row: [] for change in changes}
+    for change in changes:
+        if is_accuracy(change.metric):
+            rows[change.row].append(change)
     groups = [group for group in rows.values() if group]
-    return Tally(
+    return ChangeCounts(
         rows=len(groups),
-        corrected=sum(any(move.moved_corrected for move in group) for group in groups),
-        uncorrected=sum(any(move.moved for move in group) for group in groups),
-        equal=sum(all(move.state in EQUAL for move in group) for group in groups),
+        corrected=sum(any(change.changed_corrected for change in group) for group in groups),
+        uncorrected=sum(any(change.changed for change in group) for group in groups),
+        equal=sum(all(change.state in EQUAL for change in group) for group in groups),
         one_seed=sum(
-            all(move.p is None for move in group) and any(move.state not in EQUAL for move in group)
+            all(change.p is None for change in group) and any(change.state not in EQUAL for change in group)
             for group in groups
         ),
-        tests=len({_evidence(move) for move in moves if move.corrected is not None}),
+        tests=len({_evidence(change) for change in changes if change.corrected is not None}),
     )
 
 
-def _side(suite: Opened, row: RowRecord, metric: str) -> Side:
+def _side(suite: ComparedSuite, row: RowRecord, metric: str) -> Side:
     runs: dict[int, tuple[RunRecord, float]] = {}
     for run in row.runs:
         value = run.values.get(metric)
@@ -154,39 +154,43 @@ def _side(suite: Opened, row: RowRecord, metric: str) -> Side:
     )
 
 
-def _move(row: str, metric: str, before: Side, after: Side) -> Move:
-    move = Move(row, metric, before, after, NOT_MEASURED)
+def _move(row: str, metric: str, before: Side, after: Side) -> Change:
+    change = Change(row, metric, before, after, NOT_MEASURED)
     if before.mean is None or after.mean is None:
-        return move
-    move = replace(move, difference=after.mean - before.mean)
+        return change
+    change = replace(change, difference=after.mean - before.mean)
     if before.values == after.values:
-        return replace(move, state=_equal(before, after))
+        return replace(change, state=_equal(before, after))
     if before.std is None or after.std is None:
-        return replace(move, state=ONE_SEED)
+        return replace(change, state=ONE_SEED)
     a, b = list(after.values.values()), list(before.values.values())
     found = welch(a, b)
-    state = UP if found.low > 0 else DOWN if found.high < 0 else NOT_FOUND
+    state = ROSE if found.low > 0 else FELL if found.high < 0 else NOT_FOUND
     p = float(found.estimate == 0)  # where neither side varies, as with an interval of the width 0
     if found.low < found.high:
         p = p_value(a, b)
-    return replace(move, state=state, difference=found.estimate, low=found.low, high=found.high, p=p)
+    return replace(change, state=state, difference=found.estimate, low=found.low, high=found.high, p=p)
 
 
-def _correct(moves: Sequence[Move]) -> list[Move]:
+def _correct(changes: Sequence[Change]) -> list[Change]:
     """Adds Holm's p to the accuracies. The same runs and values under two names are one comparison."""
-    tested = {_evidence(move): move.p for move in moves if move.p is not None and is_accuracy(move.metric)}
+    tested = {
+        _evidence(change): change.p
+        for change in changes
+        if change.p is not None and is_accuracy(change.metric)
+    }
     corrected = dict(zip(tested, holm(list(tested.values())), strict=True))
     return [
-        replace(move, corrected=corrected[_evidence(move)])
-        if move.p is not None and is_accuracy(move.metric)
-        else move
-        for move in moves
+        replace(change, corrected=corrected[_evidence(change)])
+        if change.p is not None and is_accuracy(change.metric)
+        else change
+        for change in changes
     ]
 
 
-def _evidence(move: Move) -> tuple[object, ...]:
+def _evidence(change: Change) -> tuple[object, ...]:
     """What a comparison rests on: a row may stand for another's runs, and top1 may be the linear probe."""
-    return tuple((side.runs, tuple(side.values.items())) for side in (move.before, move.after))
+    return tuple((side.runs, tuple(side.values.items())) for side in (change.before, change.after))
 
 
 def _equal(before: Side, after: Side) -> str:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssl_zoo.metrics import SUITE, declared
-from ssl_zoo.suites.aggregate import heading, mean_of
+from ssl_zoo.suites.aggregate import aggregate_of, heading
 from ssl_zoo.suites.record import RowRecord, SuiteRecord
 
 __all__ = [
     "NONE",
-    "Opened",
+    "ComparedSuite",
     "changed_claims",
     "changed_verdicts",
     "differences",
@@ -26,7 +26,7 @@ NONE = "–"  # the suite has no such row, claim or setting
 
 
 @dataclass(frozen=True)
-class Opened:
+class ComparedSuite:
     """A suite that was named, and what it is called in the comparison."""
 
     label: str
@@ -56,13 +56,13 @@ def labels(folders: Sequence[Path]) -> list[str]:
     return [os.path.relpath(folder, root) for folder in folders]
 
 
-def shared_rows(suites: Sequence[Opened]) -> list[str]:
+def shared_rows(suites: Sequence[ComparedSuite]) -> list[str]:
     """Names of rows that are in two suites at least, in the order of the suites."""
     counts = Counter(row.name for suite in suites for row in suite.record.rows)
     return [name for name, count in counts.items() if count > 1]
 
 
-def changed_verdicts(suites: Sequence[Opened]) -> dict[str, bool]:
+def changed_verdicts(suites: Sequence[ComparedSuite]) -> dict[str, bool]:
     """By shared row: whether its verdicts differ between the suites that have finished runs of it."""
     found = {}
     for name in shared_rows(suites):
@@ -75,13 +75,13 @@ def changed_verdicts(suites: Sequence[Opened]) -> dict[str, bool]:
     return found
 
 
-def changed_claims(suites: Sequence[Opened]) -> dict[str, bool]:
+def changed_claims(suites: Sequence[ComparedSuite]) -> dict[str, bool]:
     """By claim: whether its state differs between the suites that make it."""
     texts = dict.fromkeys(claim.text for suite in suites for claim in suite.record.claims)
     return {text: len({state for suite in suites if (state := suite.state(text))}) > 1 for text in texts}
 
 
-def differences(suites: Sequence[Opened]) -> dict[str, list[str]]:
+def differences(suites: Sequence[ComparedSuite]) -> dict[str, list[str]]:
     """The settings that differ: by setting, the overrides of each suite."""
     flat = []
     for suite in suites:
@@ -99,7 +99,7 @@ def differences(suites: Sequence[Opened]) -> dict[str, list[str]]:
             if row.name in shared_rows(suites):
                 values[f"overrides of row {row.name}"] = " ".join(row.overrides)
                 for key in (key for key, known in declared(SUITE).items() if known.unit == "setting"):
-                    values[f"row {row.name} {heading(key)}"] = str(mean_of(row, key))
+                    values[f"row {row.name} {heading(key)}"] = str(aggregate_of(row, key))
         flat.append(values)
     told = {key: [values.get(key, "") or NONE for values in flat] for values in flat for key in values}
     return {key: overrides for key, overrides in told.items() if len(set(overrides)) > 1}

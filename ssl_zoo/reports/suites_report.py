@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import dataclasses
 import hashlib
+import io
 import json
 import os
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from ssl_zoo.errors import UserError
 from ssl_zoo.files.folders import check_writable
@@ -18,13 +22,22 @@ from ssl_zoo.reports.folder import choose_folder, write
 from ssl_zoo.reports.options import ReportConfig
 from ssl_zoo.reports.suite import write_report
 from ssl_zoo.reports.suites import page_of
-from ssl_zoo.reports.suites_files import as_csv, as_values
+from ssl_zoo.reports.suites_changes import Change, compare, tally
+from ssl_zoo.reports.suites_diff import (
+    ComparedSuite,
+    changed_claims,
+    changed_verdicts,
+    differences,
+    labels,
+    shared_rows,
+)
 from ssl_zoo.runs.run_files import read_record
-from ssl_zoo.suites.compare import compare
-from ssl_zoo.suites.diff import Opened, labels, shared_rows
 from ssl_zoo.suites.record import RECORD, SuiteRecord, read
 
 __all__ = ["report_suites"]
+
+SIDE = ("suite", "seeds", "mean", "std")
+COLUMNS = ("difference", "low", "high", "p", "corrected", "state")
 
 
 def report_suites(config: ReportConfig, about_data: Sequence[str], say: Callable[[str], None]) -> Path:
@@ -55,7 +68,7 @@ def report_suites(config: ReportConfig, about_data: Sequence[str], say: Callable
     if len(folders) == 1:
         folder = _again(records[0], folders[0], config.out)
     else:
-        suites = [Opened(*one) for one in zip(labels(folders), folders, records, strict=True)]
+        suites = [ComparedSuite(*one) for one in zip(labels(folders), folders, records, strict=True)]
         folder = _compared(suites, config, say)
     say(f"written: {folder / 'report.html'}")
     return folder / "report.html"
@@ -81,7 +94,7 @@ def _again(record: SuiteRecord, folder: Path, out: str | None) -> Path:
     return folder
 
 
-def _compared(suites: Sequence[Opened], config: ReportConfig, say: Callable[[str], None]) -> Path:
+def _compared(suites: Sequence[ComparedSuite], config: ReportConfig, say: Callable[[str], None]) -> Path:
     if not shared_rows(suites):
         told = "; ".join(
             f"'{suite.label}' has {', '.join(row.name for row in suite.record.rows) or 'no rows'}"
@@ -92,24 +105,24 @@ def _compared(suites: Sequence[Opened], config: ReportConfig, say: Callable[[str
             "in common"
         )
     folder = _choose(suites, config.out)
-    moves = compare(suites)
-    page = page_of(suites, moves, shlex.join(["ssl-zoo", "report", *config.run]))
+    changes = compare(suites)
+    page = page_of(suites, changes, shlex.join(["ssl-zoo", "report", *config.run]))
     say(page.lead)
     files = {
         **page_files(page),
         "report.md": markdown(page).encode(errors="replace"),
-        "comparison.csv": as_csv(moves).encode(errors="replace"),
-        "comparison.json": (json.dumps(as_values(suites, moves), indent=2) + "\n").encode(),
+        "comparison.csv": _csv(changes).encode(errors="replace"),
+        "comparison.json": (json.dumps(_values(suites, changes), indent=2) + "\n").encode(),
     }
     write(folder, files, {"title": page.title, "suites": _folders(suites)}, [])
     return folder
 
 
-def _folders(suites: Sequence[Opened]) -> list[str]:
+def _folders(suites: Sequence[ComparedSuite]) -> list[str]:
     return [str(suite.folder) for suite in suites]
 
 
-def _choose(suites: Sequence[Opened], out: str | None) -> Path:
+def _choose(suites: Sequence[ComparedSuite], out: str | None) -> Path:
     """The folder, by the rules of reports of runs; nothing is created.
 
     An earlier report there must be of the same suites, wherever they stood in the order.
@@ -131,3 +144,52 @@ def _choose(suites: Sequence[Opened], out: str | None) -> Path:
                 "another with out="
             )
     return folder
+
+
+def _csv(changes: Sequence[Change]) -> str:
+    """A line for each comparison; accuracies are shares of 1, and what was not measured is empty."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(
+        ["row", "metric", *(f"{side}_{key}" for side in ("before", "after") for key in SIDE), *COLUMNS]
+    )
+    for change in changes:
+        sides = [
+            value
+            for side in (change.before, change.after)
+            for value in (side.suite, len(side.values), side.mean, side.std)
+        ]
+        writer.writerow([change.row, change.metric, *sides, *(getattr(change, key) for key in COLUMNS)])
+    return file.getvalue()
+
+
+def _values(suites: Sequence[ComparedSuite], changes: Sequence[Change]) -> dict[str, Any]:
+    """All that the page tells, as plain values."""
+    return {
+        "suites": [
+            {"label": one.label, "folder": str(one.folder), "name": one.record.name} for one in suites
+        ],
+        "rows_by_accuracy": dataclasses.asdict(tally(changes)),
+        "differences": differences(suites),
+        "verdicts_changed": changed_verdicts(suites),
+        "claims": {
+            text: {"states": {one.label: one.state(text) for one in suites}, "changed": changed}
+            for text, changed in changed_claims(suites).items()
+        },
+        "changes": [
+            {
+                **dataclasses.asdict(change),
+                "before": {
+                    **dataclasses.asdict(change.before),
+                    "mean": change.before.mean,
+                    "std": change.before.std,
+                },
+                "after": {
+                    **dataclasses.asdict(change.after),
+                    "mean": change.after.mean,
+                    "std": change.after.std,
+                },
+            }
+            for change in changes
+        ],
+    }
