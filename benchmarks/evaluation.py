@@ -2,8 +2,8 @@
 
     python -m ssl_zoo.benchmarks.evaluation OUT [--train FOLDER --test FOLDER] [--seeds 3] [--write docs]
 
-Digits are embedded; the folders hold CIFAR-10 as JPEG files, a sub-folder per class, of which 5,000 training images
-are used, and all that there are for testing. Runs and evaluations that are done already are not done again.
+Digits are embedded; the folders hold CIFAR-10 as JPEG files, a sub-folder per class, of which 5,000 training images and
+all test images are used. Finished runs and evaluations are not repeated.
 """
 
 from __future__ import annotations
@@ -74,9 +74,9 @@ def _records(run: Path, overrides: Sequence[str], threads: int) -> list[Record]:
         for protocol in PROTOCOLS:  # each by itself, so that its seconds include its features
             folder = run / "evaluation" / f"{protocol}-{weights}"
             if not list(folder.glob("eval-*.json")):
-                told = [f"run={run}", f"protocol={protocol}", f"weights={weights}"]
+                chosen = [f"run={run}", f"protocol={protocol}", f"weights={weights}"]
                 subprocess.run(
-                    [*command, "eval", *told, f"threads={threads}", f"out={folder}", "progress=false"],
+                    [*command, "eval", *chosen, f"threads={threads}", f"out={folder}", "progress=false"],
                     check=True,
                 )
             [file] = folder.glob("eval-*.json")
@@ -86,8 +86,8 @@ def _records(run: Path, overrides: Sequence[str], threads: int) -> list[Record]:
 
 HEADER = """# Protocols
 
-What `ssl-zoo eval` finds for a trained encoder and for the same encoder before its training, on the test images,
-last epoch; mean ± standard deviation over {seeds} runs of different seeds. Made by
+Results of `ssl-zoo eval` for a trained encoder and for the same encoder before its training, on the test images, last
+epoch; mean ± standard deviation over {seeds} runs of different seeds. Made by
 
     python -m ssl_zoo.benchmarks.evaluation runs/evaluation --train FOLDER --test FOLDER --write docs
 
@@ -130,12 +130,12 @@ def _table(name: str, groups: list[list[Record]]) -> str:
         }
         for row, label in enumerate(_labels(cells["trained"][0])):
             figures = {
-                weights: mean_std([_percent(_figure(record, row)) for record in found], 1)
-                for weights, found in cells.items()
+                weights: mean_std([_percent(_figure(record, row)) for record in group], 1)
+                for weights, group in cells.items()
             }
             seconds = [
-                f"{statistics.mean(record['seconds'] for record in found):.1f}" if row == 0 else ""
-                for found in cells.values()
+                f"{statistics.mean(record['seconds'] for record in group):.1f}" if row == 0 else ""
+                for group in cells.values()
             ]
             lines.append(
                 f"| {protocol if row == 0 else ''} | {label} | {figures['trained']} | {figures['random']} | "
@@ -156,13 +156,13 @@ def _find(group: list[Record], protocol: str, weights: str) -> Record:
 
 
 def _figure(record: Record, row: int) -> float | None:
-    """A row's accuracy; of draws alike in all else their mean."""
+    """Returns a row's accuracy; if rows differ in their draw alone, the mean."""
     value: float | None = record["top1"] if "draw" in record["rows"][0] else record["rows"][row]["top1"]
     return value
 
 
 def _labels(record: Record) -> list[str]:
-    """What tells the rows of a record apart; draws are one."""
+    """Returns a label of each row: the settings in which rows differ; all draws are one row."""
     rows = record["rows"]
     if "draw" in rows[0]:
         return [f"mean over {len(rows)} draws" if len(rows) > 1 else ""]

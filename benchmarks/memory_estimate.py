@@ -1,11 +1,11 @@
-"""What `trainer.memory_check` says a run will take, beside what it takes.
+"""Memory of runs as estimated by `trainer.memory_check`, compared with the measured peak.
 
     python -m ssl_zoo.benchmarks.memory_estimate OUT [--only PATTERN] [--threads N] [--write docs]
 
-Each setting is trained for two steps in a process of its own, on noise of the images' size. Measured is
-the most that was ever resident in that process (VmHWM). The estimate is that of the same process, made before it builds
-anything: what is resident then, and what the check says it will take besides. `OUT/found.json` holds what was found; a
-setting that stands there is not measured again. Needs Linux.
+Each setting is trained for two steps in its own process, on noise of the images' size. Measured is the peak of that
+process's resident memory (VmHWM). The estimate is computed in the same process before it builds anything: the resident
+memory then, plus the check's estimate. `OUT/results.json` holds the results; a setting in it is not measured again.
+Needs Linux.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from PIL import Image
 
 from ssl_zoo.runs.environment import git_commit, versions
 
-__all__ = ["SETTINGS", "Found", "main", "report"]
+__all__ = ["SETTINGS", "Estimate", "main", "report"]
 
 BACKBONES = {
     "ResNet-18": ("backbone.name=resnet18", "backbone.stem=small"),
@@ -66,18 +66,18 @@ before = resident()
 more = need(config, load_data(config.data))
 run(config, silent=True)
 peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 1024
-found = {"name": sys.argv[1], "start": before / 2**20, "estimate": (before + more.total) / 2**20, "peak": peak}
-print(json.dumps(found))
+results = {"name": sys.argv[1], "start": before / 2**20, "estimate": (before + more.total) / 2**20, "peak": peak}
+print(json.dumps(results))
 """
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
-    """One setting, in MiB."""
+class Estimate:
+    """Resident memory of a setting, in MiB."""
 
     name: str
-    start: float  # resident before
-    estimate: float  # at most, of the whole process
+    start: float  # before the run
+    estimate: float  # peak of the process, estimated
     peak: float  # measured
 
 
@@ -86,41 +86,41 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("out", type=Path, help="folder for all that is made")
+    parser.add_argument("out", type=Path, help="folder for images, runs and results")
     parser.add_argument("--only", default="*", help="pattern of the settings")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--write", type=Path, help="folder that gets results/memory-estimate.md")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    file = options.out / "found.json"
-    found = [Found(**one) for one in json.loads(file.read_text())] if file.exists() else []
+    file = options.out / "results.json"
+    results = [Estimate(**result) for result in json.loads(file.read_text())] if file.exists() else []
     for name in SETTINGS:
-        if fnmatch.fnmatch(name, options.only) and name not in {one.name for one in found}:
-            found.append(_measure(name, options.out, options.threads))
-            print(found[-1], file=sys.stderr, flush=True)
-            file.write_text(json.dumps([dataclasses.asdict(one) for one in found], indent=1))
-    text = report(found, f"python -m ssl_zoo.benchmarks.memory_estimate OUT --threads {options.threads}")
+        if fnmatch.fnmatch(name, options.only) and name not in {result.name for result in results}:
+            results.append(_measure(name, options.out, options.threads))
+            print(results[-1], file=sys.stderr, flush=True)
+            file.write_text(json.dumps([dataclasses.asdict(result) for result in results], indent=1))
+    text = report(results, f"python -m ssl_zoo.benchmarks.memory_estimate OUT --threads {options.threads}")
     print(text)
     if options.write is not None:
         (options.write / "results" / "memory-estimate.md").write_text(text)
-    return 0 if all(abs(one.estimate / one.peak - 1) <= 0.25 for one in found) else 1
+    return 0 if all(abs(result.estimate / result.peak - 1) <= 0.25 for result in results) else 1
 
 
 def overrides(name: str, folder: Path) -> list[str]:
     """The overrides of a setting whose images are in a folder."""
     method, backbone, size, batch = SETTINGS[name]
     _noise(folder, size, 2 * batch)
-    own = (f"method={method}", f"augment.size={size}", f"batch_size={batch}", f"data.train={folder}")
-    return [*own, *BACKBONES[backbone], *COMMON]
+    common = (f"method={method}", f"augment.size={size}", f"batch_size={batch}", f"data.train={folder}")
+    return [*common, *BACKBONES[backbone], *COMMON]
 
 
-def _measure(name: str, out: Path, threads: int) -> Found:
+def _measure(name: str, out: Path, threads: int) -> Estimate:
     slug = name.replace(", ", "-").replace(" ", "-").lower()
-    words = [*overrides(name, out / f"{slug}-images"), f"run_dir={out / slug}", f"trainer.threads={threads}"]
-    done = subprocess.run([sys.executable, "-c", MEASURE, name, *words], capture_output=True, text=True)
+    chosen = [*overrides(name, out / f"{slug}-images"), f"run_dir={out / slug}", f"trainer.threads={threads}"]
+    done = subprocess.run([sys.executable, "-c", MEASURE, name, *chosen], capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{name} ended with status {done.returncode}\n{done.stderr[-2000:]}")
-    return Found(**json.loads(done.stdout.splitlines()[-1]))
+    return Estimate(**json.loads(done.stdout.splitlines()[-1]))
 
 
 def _noise(folder: Path, size: int, images: int) -> None:
@@ -133,8 +133,8 @@ def _noise(folder: Path, size: int, images: int) -> None:
 
 HEADER = """# Memory estimates
 
-What the check before a run (`trainer.memory_check`) says that the process will take, and the most that was resident in
-it, in MiB; measured in one process each, on noise. Made by
+Memory of a process as estimated before the run (`trainer.memory_check`), and its measured peak, in MiB; one process
+each, on noise. Made by
 
     {command} --write docs
 
@@ -145,7 +145,7 @@ at commit `{commit}` with {versions}, on {cores} CPU cores in {precision}.
 """
 
 
-def report(found: Sequence[Found], command: str) -> str:
+def report(results: Sequence[Estimate], command: str) -> str:
     """The results as a page in Markdown."""
     from ssl_zoo.build import hardware_for
     from ssl_zoo.config.compose import compose
@@ -158,10 +158,10 @@ def report(found: Sequence[Found], command: str) -> str:
         cores=os.cpu_count(),
         precision=hardware_for(compose()).precision,
     )
-    for one in found:
+    for result in results:
         text += (
-            f"| {one.name} | {one.start:,.0f} | {one.estimate:,.0f} | {one.peak:,.0f} | "
-            f"{one.estimate / one.peak:.2f} |\n"
+            f"| {result.name} | {result.start:,.0f} | {result.estimate:,.0f} | {result.peak:,.0f} | "
+            f"{result.estimate / result.peak:.2f} |\n"
         )
     return text
 

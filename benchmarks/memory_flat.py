@@ -1,13 +1,13 @@
-"""How the memory of `ssl-zoo embed` and of kNN evaluation goes with the number of images.
+"""Memory of `ssl-zoo embed` and of kNN evaluation by the number of images.
 
     python -m ssl_zoo.benchmarks.memory_flat OUT --train FOLDER [--images 10000 30000 60000] [--rounds 3] [--write docs]
 
-FOLDER holds a folder of images per class. Where it has fewer images than asked for they are linked several times, by
-other names. The encoder is a tiny one that is trained for an epoch first, or that of `--run`: what is measured is not
-the encoder. Each command runs by itself, images read from files (`data.cache_mb=0`). Its memory is the most that was
-ever resident in its process, and the private pages of its worker processes besides, less what a process has that only
-imported the same. It varies by up to 50 MiB from start to start, so each is measured in several rounds.
-`OUT/found.json` holds what was found. Needs Linux.
+FOLDER holds a folder of images per class; if they are too few, they are linked several times under other names. The
+encoder is that of `--run`, or a tiny one that is trained for an epoch first, as its own memory is not of interest. Each
+command runs alone, with images read from files (`data.cache_mb=0`). Its memory is the peak of its process plus the
+private pages of its worker processes, minus the memory of a process with the same imports alone. It varies by up to
+50 MiB from start to start, so each command is measured in several rounds. `OUT/results.json` holds the results. Needs
+Linux.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from .speed.memory import group_memory
 __all__ = ["Measured", "link_images", "main", "peak", "report"]
 
 TRAINED = 640  # images that the tiny encoder is trained on
-TESTED = 4096  # images that kNN classifies, whatever the number of those it compares them with
-PAUSE = 0.05  # seconds between two looks at the memory
+TESTED = 4096  # images that kNN classifies, for any size of the labelled training set
+PAUSE = 0.05  # seconds between two readings of the memory
 TRAIN = (
     "method=simsiam", "data=imagefolder", "backbone.name=test_resnet", "augment.size=32", "epochs=1", "batch_size=64",
     "precision=fp32", "method.projector.hidden_dim=64", "method.projector.output_dim=32",
@@ -64,11 +64,11 @@ IMPORTS = {  # what each command imports
 
 @dataclass(frozen=True)
 class Measured:
-    """One command with so many images, in one round."""
+    """Memory and time of a command on a number of images, in one round."""
 
     name: str
     images: int
-    megabytes: float  # MiB, at most, above what the imports take
+    megabytes: float  # peak in MiB, above that of the imports
     seconds: float
 
 
@@ -77,7 +77,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("out", type=Path, help="folder for all that is made, new or empty")
+    parser.add_argument("out", type=Path, help="folder for images, runs and results, new or empty")
     parser.add_argument("--train", required=True, help="folder of images, a sub-folder per class")
     parser.add_argument("--images", type=int, nargs="+", default=[10_000, 30_000, 60_000])
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured")
@@ -90,10 +90,12 @@ def main() -> int:
     if any(out.iterdir()):
         parser.error(f"OUT must be new or empty; '{out}' holds files; name another folder")
     run = options.run or _train(out, options.train, options.threads)
-    found = list(_measure(out, options, run))
-    (out / "found.json").write_text(json.dumps([dataclasses.asdict(one) for one in found], indent=1))
+    results = list(_measure(out, options, run))
+    (out / "results.json").write_text(
+        json.dumps([dataclasses.asdict(result) for result in results], indent=1)
+    )
     text = report(
-        found, _command(options), "the tiny encoder" if options.run is None else "the encoder of `--run`"
+        results, _command(options), "the tiny encoder" if options.run is None else "the encoder of `--run`"
     )
     print(text)
     if options.write is not None:
@@ -109,7 +111,7 @@ def _measure(out: Path, options: argparse.Namespace, run: str) -> Iterator[Measu
     link_images(options.train, out / "test", min(TESTED, *options.images))
     for images in options.images:
         link_images(options.train, out / f"images-{images}", images)
-    for turn, images in product(range(options.rounds), options.images):
+    for repetition, images in product(range(options.rounds), options.images):
         folder = out / f"images-{images}"
         common = [
             f"run={run}",
@@ -118,9 +120,10 @@ def _measure(out: Path, options: argparse.Namespace, run: str) -> Iterator[Measu
             "data.cache_mb=0",
             "progress=false",
         ]
-        for name, (verb, *own) in commands.items():
+        for name, (verb, *verb_options) in commands.items():
             overrides = [
-                override.replace("OUT", str(out)).replace("-N", f"-{images}-{turn}") for override in own
+                override.replace("OUT", str(out)).replace("-N", f"-{images}-{repetition}")
+                for override in verb_options
             ]
             command = [
                 sys.executable,
@@ -133,20 +136,20 @@ def _measure(out: Path, options: argparse.Namespace, run: str) -> Iterator[Measu
             ]
             started = time.perf_counter()
             most = peak(command, out / "log.txt") - baselines[name]
-            one = Measured(name, images, most, time.perf_counter() - started)
+            result = Measured(name, images, most, time.perf_counter() - started)
             print(
-                f"{name}, {images} images: {one.megabytes:.0f} MiB, {one.seconds:.0f} s",
+                f"{name}, {images} images: {result.megabytes:.0f} MiB, {result.seconds:.0f} s",
                 file=sys.stderr,
                 flush=True,
             )
-            yield one
+            yield result
 
 
 def peak(command: Sequence[str], log: Path) -> float:
-    """The most memory that a command and its worker processes had, in MiB.
+    """Returns the peak memory of a command with its worker processes, in MiB.
 
     Raises:
-        RuntimeError: it failed; the message ends with what it said.
+        RuntimeError: the command failed; the message ends with its output.
     """
     most = 0.0
     with log.open("w") as file:
@@ -165,25 +168,27 @@ def peak(command: Sequence[str], log: Path) -> float:
 
 
 def _imports(modules: str) -> float:
-    """The most memory that a process had which only imported these modules, in MiB."""
+    """Returns the peak memory of a process that only imports these modules, in MiB."""
     script = f"import {modules}\nprint(open('/proc/self/status').read())"
-    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    return next(int(line.split()[1]) / 1024 for line in said.splitlines() if line.startswith("VmHWM"))
+    printed = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout
+    return next(int(line.split()[1]) / 1024 for line in printed.splitlines() if line.startswith("VmHWM"))
 
 
 def link_images(source: str, folder: Path, images: int) -> None:
-    """Makes a folder of so many images, classes in turn, by links to those in `source` under new names."""
+    """Links `images` files of `source` into a folder under new names, one class after the other."""
     listing = scan_folder("--train", source)
     if listing.classes is None:
         raise SystemExit(f"--train must hold a folder of images per class; '{source}' holds images alone")
     by_class: defaultdict[str, list[Path]] = defaultdict(list)
     for name in listing.images:
         by_class[name.partition("/")[0]].append((listing.root / name).resolve())
-    turns = {name: cycle(files) for name, files in by_class.items()}
-    for name in turns:
+    files_of = {name: cycle(files) for name, files in by_class.items()}
+    for name in files_of:
         (folder / name).mkdir(parents=True)
-    for number, name in zip(count(), islice(cycle(turns), images), strict=False):
-        file = next(turns[name])
+    for number, name in zip(count(), islice(cycle(files_of), images), strict=False):
+        file = next(files_of[name])
         link = folder / name / f"{number:07d}{file.suffix}"
         try:
             os.link(file, link)
@@ -210,9 +215,9 @@ def _train(out: Path, source: str, threads: int) -> str:
 
 HEADER = """# Memory
 
-The most memory that embedding and kNN evaluation take, in MiB above what the imports take, by the number of images
-(of kNN: in the bank; {tested:,} are classified): median (least to most) of {rounds} rounds. Images are read from files.
-Made by
+Peak memory of embedding and kNN evaluation, in MiB above that of the imports, by the number of images (for kNN: of the
+labelled training set; {tested:,} are classified): median (least to most) of {rounds} rounds. Images are read from
+files. Made by
 
     {command}
 
@@ -223,13 +228,13 @@ at commit `{commit}` with {versions}, on {cores} CPU cores, with {encoder}.
 """
 
 
-def report(found: Sequence[Measured], command: str, encoder: str) -> str:
-    """The results as a page in Markdown."""
-    names = list(dict.fromkeys(one.name for one in found))
-    sizes = sorted({one.images for one in found})
+def report(results: Sequence[Measured], command: str, encoder: str) -> str:
+    """Returns the results as a page in Markdown."""
+    names = list(dict.fromkeys(result.name for result in results))
+    sizes = sorted({result.images for result in results})
     cells: defaultdict[tuple[str, int], list[float]] = defaultdict(list)
-    for one in found:
-        cells[one.name, one.images].append(one.megabytes)
+    for result in results:
+        cells[result.name, result.images].append(result.megabytes)
     used = versions()
     text = HEADER.format(
         rounds=max(map(len, cells.values())),

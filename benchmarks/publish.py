@@ -1,4 +1,4 @@
-"""Puts the reports of suites into docs/: each with its pictures and its figures, and a page of all claims.
+"""Copies the reports of suites into docs/, each with its figures, and writes a page of all claims.
 
     python -m ssl_zoo.benchmarks.publish runs/bench docs/results/suites [--only 'simsiam_*'] [--title TITLE]
 
@@ -63,17 +63,17 @@ def _copy(folder: Path, out: Path) -> None:
 def _page(records: dict[str, SuiteRecord], runs: int, options: argparse.Namespace) -> str:
     states = Counter(claim.state for record in records.values() for claim in record.claims)
     commits = sorted({commit[:12] for record in records.values() for commit in record.commits})
-    told = ", ".join(f"{states[state]} {override}" for state, override in STATES.items())
+    counts = ", ".join(f"{states[state]} {verb}" for state, verb in STATES.items())
     lines = [
         f"# {options.title}",
         "",
-        f"{len(records)} suites, {runs} runs, each suite run once. Of {states.total()} claims {told}.",
+        f"{len(records)} suites, {runs} runs, each suite run once. Of {states.total()} claims {counts}.",
         "Made by `ssl-zoo bench suite=NAME` for each and then",
         "",
         f"    python -m ssl_zoo.benchmarks.publish {options.runs} {options.out}"
         + (f" --only '{options.only}'" if options.only != "*" else ""),
         "",
-        f"Runs at commit {', '.join(f'`{commit}`' for commit in commits)}. The claims are the papers', whose data was",
+        f"Runs at commit {', '.join(f'`{commit}`' for commit in commits)}. The claims are the papers', about",
         "ImageNet or all of CIFAR-10: what holds there need not hold here. The report of a suite has its table, its",
         "curves, its cost and the commands.",
         "",

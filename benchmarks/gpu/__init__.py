@@ -1,1 +1,1 @@
-"""What a machine with one GPU can tell in minutes: does everything run there, how fast, and how well it learns."""
+"""Checks on a machine with one GPU, in minutes: does everything run, how fast, and how well does it learn."""

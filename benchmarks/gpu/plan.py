@@ -1,4 +1,4 @@
-"""The length of a run that fits into the time left, and whether to compile it, from the measured throughput."""
+"""Length of a run that fits into the time left, and whether to compile it, from the measured throughput."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ SLACK = 1.08  # measurements and checkpoints in between, and a rate that was mea
 
 
 class Decision(NamedTuple):
-    """The length of a long run, and whether it is compiled."""
+    """Length of a long run, and whether it is compiled."""
 
     epochs: int
     compile: bool
-    seconds: float  # that it will take, as far as is known
+    seconds: float  # estimated
 
 
 def decide(measured: dict[str, Any] | None, left: float, *, at_once: int = 1) -> Decision | None:
-    """The most epochs that fit into the time, compiled if that is sooner done; None if none fit.
+    """Returns the most epochs that fit into the time, compiled if that is faster; None if none fit.
 
     Args:
-        measured: what `speed.compare` found; None: 200 epochs, not compiled, whatever they take.
+        measured: result of `speed.compare`; None: 200 epochs, not compiled, whatever they take.
         left: seconds.
-        at_once: runs that share the GPU.
+        at_once: runs at the same time.
     """
     if measured is None:
         return Decision(EPOCHS[0], False, left)
-    rates = {name: found["views_per_second"]["median"] for name, found in measured["contenders"].items()}
+    rates = {name: each["views_per_second"]["median"] for name, each in measured["contenders"].items()}
     rate = rates.get("ssl-zoo") or max(rates.values())
     gain, cost = compiling(measured) or (1.0, 0.0)
     for epochs in EPOCHS:

@@ -1,4 +1,4 @@
-"""Processes with a time limit: each in a group of its own that is ended as a whole, several at a time."""
+"""Processes with a time limit: each in its own group that is ended as a whole, several at a time."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ __all__ = ["SHORT", "Outcome", "Task", "run_together"]
 
 Figures = dict[str, Any]
 GRACE = 8.0  # seconds that a process has to save after SIGTERM, before it is killed
-SHORT = 20.0  # seconds before the end, from which on nothing is started
+SHORT = 20.0  # seconds before the end in which nothing is started
 TAIL = 3000  # characters of a process's output that are kept
 
 
 @dataclass(frozen=True)
 class Task:
-    """A command, and how its results are read once it has ended, however it ended."""
+    """Command, and how its figures are read once it has ended, for whatever reason."""
 
     name: str
     command: Sequence[str]
     limit: float  # seconds
-    figures: Callable[[str], Figures] = lambda printed: {}  # is given the last of what was printed
+    figures: Callable[[str], Figures] = lambda printed: {}  # is given the end of the output
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of a task, or why it was not started."""
+    """Outcome of a task, or why it was not started."""
 
     name: str
     status: str  # done; failed (3); ended at its limit; not started: …
     seconds: float = 0.0
     command: Sequence[str] = ()
     figures: Figures = field(default_factory=dict)
-    printed: str = ""  # the last of it
+    printed: str = ""  # end of the output
 
 
 class _Process:
@@ -59,7 +59,7 @@ class _Process:
             )
 
     def over(self) -> bool:
-        """Whether it has ended; at its limit it is asked to, and killed if it doesn't."""
+        """Returns whether it has ended; at its limit sends SIGTERM, later SIGKILL."""
         if self.process.poll() is not None:
             return True
         now = time.monotonic()
@@ -80,7 +80,7 @@ class _Process:
             self.send(signal.SIGKILL)
             self.process.wait()
         else:
-            self.send(signal.SIGKILL)  # what it has left behind
+            self.send(signal.SIGKILL)  # its remaining children
         printed = self.log.read_text(errors="replace")[-TAIL:]
         status = "done" if self.process.returncode == 0 else f"failed ({self.process.returncode})"
         if self.asked is not None:
@@ -102,14 +102,14 @@ def run_together(
     at_once: int = 1,
     threads: int | None = None,
 ) -> None:
-    """Runs tasks, so many at a time; each outcome is noted as it comes.
+    """Runs tasks, `at_once` at a time, and notes each outcome.
 
     Args:
         tasks: in the order in which they start.
-        folder: gets a file for what each prints.
+        folder: gets a file of each one's output.
         note: is given the outcomes.
-        deadline: on the clock of `time.monotonic`, a limit to all; what is not short before it is not started.
-        at_once: how many run side by side.
+        deadline: on the clock of `time.monotonic`, a limit to all; nothing is started within SHORT seconds of it.
+        at_once: how many run at a time.
         threads: of the numerical libraries of each; their own choice if None.
     """
     env = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}

@@ -1,4 +1,4 @@
-"""The steps of one call in turn, with what is written after each."""
+"""Steps of one call in turn, and the files written after each."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ __all__ = ["NAMES", "Session"]
 
 NAMES = ("methods", "throughput", "simsiam", "more")
 LIMITS = {"methods": 150.0, "tests": 240.0, "throughput": 240.0, "linear": 90.0}  # seconds
-SIDE_BY_SIDE = 7  # small runs at a time: five in fp32 should take 40 GB
+AT_ONCE = 7  # small runs at a time: five in fp32 should take 40 GB
 RESERVE = 15.0  # seconds that are left at the end, for a process that is slow to end
 
 
 class Session:
-    """The steps of one call, the time they have, and what they found so far."""
+    """Steps of one call, their time, and their results so far."""
 
     def __init__(self, setting: steps.Setting, minutes: float, throughput: Path | None = None) -> None:
         self.setting = setting
@@ -52,12 +52,12 @@ class Session:
 
     @property
     def left(self) -> float:
-        """Seconds."""
+        """Seconds until the deadline."""
         seconds: float = self.deadline - time.monotonic()
         return seconds
 
     def step(self, name: str) -> None:
-        """Does one of `NAMES`."""
+        """Runs one of `NAMES`."""
         {
             "methods": self.methods,
             "throughput": self.throughput,
@@ -66,20 +66,20 @@ class Session:
         }[name]()
 
     def methods(self) -> None:
-        """All methods in two precisions, and the tests."""
+        """Runs all methods in two precisions, and the tests."""
         tasks = steps.methods(self.setting, LIMITS["methods"])
         if self.setting.tests is None:
-            self._note(Outcome("tests", "not started: no folder of tests; say --tests CHECKOUT/tests"))
+            self._note(Outcome("tests", "not started: no folder of tests; set --tests CHECKOUT/tests"))
         else:
             tasks = steps.tests(self.setting, LIMITS["tests"]) + tasks
-        self._run(tasks, at_once=1 if self.setting.toy else SIDE_BY_SIDE)
+        self._run(tasks, at_once=1 if self.setting.toy else AT_ONCE)
 
     def throughput(self) -> None:
-        """The contenders."""
+        """Measures the contenders."""
         self._run([steps.throughput(self.setting, LIMITS["throughput"])])
 
     def simsiam(self) -> None:
-        """The long run, and what a linear classifier makes of it."""
+        """Runs SimSiam as long as fits, and a linear classifier on it."""
         decision = self._decide(reserved=0 if self.setting.toy else LIMITS["linear"] / 2)
         if decision is None:
             self._note(Outcome("simsiam", f"not started: {self.left:.0f} s are too short for 20 epochs"))
@@ -89,12 +89,12 @@ class Session:
             decision = decision._replace(compile=False)
             self._run([self._long("simsiam", decision, name="simsiam again")])
         name = self.outcomes[-1].name
-        self._bring_home(name)
+        self._copy_results(name)
         if self.outcomes[-1].status == "done":
             self._run([steps.evaluation(self.setting, name, LIMITS["linear"])])
 
     def more(self) -> None:
-        """The other methods, then seeds, then a suite, each as long as fits."""
+        """Runs the other methods, then seeds, then a suite, each as long as fits."""
         others = [(method, method, 0) for method in steps.METHODS[1:]]
         seeds = [("simsiam", f"simsiam seed {seed}", seed) for seed in (1, 2)]
         for group in (others, seeds):
@@ -123,14 +123,14 @@ class Session:
         return decide(self.measured, self.left - reserved, at_once=at_once) if self.left > SHORT else None
 
     def _run(self, tasks: Sequence[Task], at_once: int = 1) -> None:
-        """Runs what there is time for."""
+        """Runs the tasks for which there is time."""
         threads = max(1, self.setting.cores // at_once) if at_once > 1 else None
         run_together(
             tasks, self.setting.work, self._note, deadline=self.deadline, at_once=at_once, threads=threads
         )
 
     def _note(self, outcome: Outcome) -> None:
-        """Writes all that is known."""
+        """Writes all results so far."""
         self.outcomes.append(outcome)
         if outcome.name == "throughput" and outcome.figures:
             self.measured = outcome.figures
@@ -143,16 +143,16 @@ class Session:
             log.write(
                 f"\n== {outcome.name}: {outcome.status}\n{shlex.join(outcome.command)}\n{outcome.printed}\n"
             )
-        kept = [
+        outcomes = [
             {**dataclasses.asdict(o), "printed": o.printed if o.status != "done" else ""}
             for o in self.outcomes
         ]
         (out / "results.json").write_text(
-            json.dumps({"machine": self.machine, "outcomes": kept}, indent=1) + "\n"
+            json.dumps({"machine": self.machine, "outcomes": outcomes}, indent=1) + "\n"
         )
         (out / "summary.md").write_text(summary(self.machine, self.outcomes, self.measured))
 
-    def _bring_home(self, name: str) -> None:
+    def _copy_results(self, name: str) -> None:
         folder = self.setting.folder(name)
         for file in ("curves.png", "metrics.csv"):
             if (folder / file).is_file():

@@ -1,4 +1,4 @@
-"""The steps, in order, as tasks: what is run, and which figures are read from what it leaves."""
+"""Steps, in order, as tasks: their commands, and the figures read from their output."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ READ = (
 
 
 class Setting(NamedTuple):
-    """The setting that all steps share."""
+    """Setting of all steps."""
 
     data: Path  # a folder with train/ and test/
     work: Path  # run directories
@@ -40,11 +40,11 @@ class Setting(NamedTuple):
     toy: bool = False
 
     def folder(self, name: str) -> Path:
-        """The run directory of a task."""
+        """Returns the run directory of a task."""
         return self.work / name.replace(" ", "-")
 
     def overrides(self, method: str, *more: str, test: bool = True) -> list[str]:
-        """Those of a run: the experiment's, on the folder of images."""
+        """Returns the overrides of a run: the experiment's, on the folder of images."""
         return [
             f"experiment=cifar10/{method}",
             "data=imagefolder",
@@ -58,7 +58,7 @@ class Setting(NamedTuple):
 
 
 def methods(setting: Setting, limit: float) -> list[Task]:
-    """An epoch of each method at full width, in bf16 and in fp32."""
+    """Returns an epoch of each method at full width, in bf16 and in fp32."""
     more = ("epochs=1", "monitor.baselines=false", f"data.workers={max(1, setting.cores // 4)}")
     return [
         run(setting, method, limit, f"precision={precision}", *more, name=f"{method} {precision}")
@@ -68,7 +68,7 @@ def methods(setting: Setting, limit: float) -> list[Task]:
 
 
 def tests(setting: Setting, limit: float) -> list[Task]:
-    """The tests for a GPU, by path: without the options of a checkout, some of which need packages."""
+    """Returns the tests for a GPU, by path, without the checkout's pytest options, some of which need packages."""
     assert setting.tests is not None
     command = [
         sys.executable,
@@ -92,12 +92,12 @@ def tests(setting: Setting, limit: float) -> list[Task]:
     parts = {
         "tests of compiling": "compiled",
         "tests": "not compiled",
-    }  # side by side, as compiling takes long
+    }  # at the same time, as compiling takes long
     return [Task(name, [*command, part], limit, _last_line) for name, part in parts.items()]
 
 
 def throughput(setting: Setting, limit: float) -> Task:
-    """ssl-zoo, the bare loop, the compiled one and lightly's way, in turns."""
+    """Returns ssl-zoo, the bare loop, the compiled one and lightly's way, in turns."""
     file = setting.out / "throughput.json"
     rounds = (
         ("--rounds", "1", "--steps", "1", "--seconds", "0")
@@ -122,7 +122,7 @@ def throughput(setting: Setting, limit: float) -> Task:
 
 
 def run(setting: Setting, method: str, limit: float, *overrides: str, name: str | None = None) -> Task:
-    """A run of a method."""
+    """Returns a run of a method."""
     name = name or method
     folder = setting.folder(name)
     command = [
@@ -136,7 +136,7 @@ def run(setting: Setting, method: str, limit: float, *overrides: str, name: str 
 
 
 def evaluation(setting: Setting, name: str, limit: float) -> Task:
-    """Linear evaluation of a run on all labels."""
+    """Returns the linear evaluation of a run on all labels."""
     folder = setting.folder(name)
     command = [sys.executable, "-m", "ssl_zoo", "eval", f"run={folder}", "protocol=linear_cached"]
     if setting.toy:
@@ -145,7 +145,7 @@ def evaluation(setting: Setting, name: str, limit: float) -> Task:
 
 
 def suite(setting: Setting, limit: float, epochs: int, at_once: int) -> Task:
-    """SimSiam's Figure 2, of two seeds, as one decides nothing."""
+    """Returns SimSiam's Figure 2 with two seeds, as one decides nothing."""
     out = setting.work / "figure2"
     command = [
         sys.executable,
@@ -162,11 +162,11 @@ def suite(setting: Setting, limit: float, epochs: int, at_once: int) -> Task:
         f"workers={at_once}",
         f"out={out}",
     ]
-    return Task("figure 2", command, limit, lambda printed: {"said": "; ".join(printed.splitlines()[1:-1])})
+    return Task("figure 2", command, limit, lambda printed: {"output": "; ".join(printed.splitlines()[1:-1])})
 
 
 def read_run(folder: Path) -> Figures:
-    """The result of a run; of one that did not end, the last row that was measured."""
+    """Returns the result of a run; of an unfinished one, the last measured row."""
     if (folder / "result.json").is_file():
         result = _json(folder / "result.json")
         return {
@@ -186,9 +186,9 @@ def _evaluated(folder: Path, printed: str) -> Figures:
 
 
 def _last_line(printed: str) -> Figures:
-    return {"said": printed.strip().rpartition("\n")[2]}
+    return {"output": printed.strip().rpartition("\n")[2]}
 
 
 def _json(file: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(file.read_text())
-    return found
+    values: dict[str, Any] = json.loads(file.read_text())
+    return values

@@ -1,4 +1,4 @@
-"""The outcomes as a Markdown page that could be pasted into the documentation."""
+"""Outcomes as a Markdown page for the documentation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Report = dict[str, Any]
 
 
 def summary(machine: Report, outcomes: Sequence[Outcome], measured: Report | None) -> str:
-    """Everything that is known so far."""
+    """Returns all results so far as Markdown."""
     lines = [
         f"# On {machine['device']}",
         "",
@@ -32,8 +32,8 @@ def summary(machine: Report, outcomes: Sequence[Outcome], measured: Report | Non
 
 
 def _steps(outcomes: Sequence[Outcome]) -> list[str]:
-    rows = [[o.name, o.status, f"{o.seconds:.0f}", str(o.figures.get("said", ""))] for o in outcomes]
-    return ["## Steps", "", *_table(["step", "status", "seconds", "said"], rows), ""]
+    rows = [[o.name, o.status, f"{o.seconds:.0f}", str(o.figures.get("output", ""))] for o in outcomes]
+    return ["## Steps", "", *_table(["step", "status", "seconds", "output"], rows), ""]
 
 
 def _runs(outcomes: Sequence[Outcome]) -> list[str]:
@@ -74,8 +74,8 @@ def _runs(outcomes: Sequence[Outcome]) -> list[str]:
 def _throughput(measured: Report) -> list[str]:
     run, use = measured["run"], measured["utilisation"] or {}
     rows = []
-    for name, found in measured["contenders"].items():
-        rate, parts = found["views_per_second"], found.get("shares", {})
+    for name, contender in measured["contenders"].items():
+        rate, parts = contender["views_per_second"], contender.get("fractions", {})
         ratio = measured["ratios"].get(f"ssl-zoo / {name}", {}).get("of_medians")
         rows.append(
             [
@@ -84,8 +84,8 @@ def _throughput(measured: Report) -> list[str]:
                 _number(ratio, "{:.2f}"),
                 _number(use.get(name), "{:.1%}"),
                 _number(parts.get("augment"), "{:.1%}"),
-                _number(found["memory_mb"], "{:,.0f}"),
-                f"{found['warmup_seconds']:.1f}",
+                _number(contender["memory_mb"], "{:,.0f}"),
+                f"{contender['warmup_seconds']:.1f}",
             ]
         )
     lines = [
@@ -107,8 +107,8 @@ def _throughput(measured: Report) -> list[str]:
     lines += [
         f"{name} failed: {why.strip().splitlines()[-1]}" for name, why in measured.get("failed", {}).items()
     ]
-    if (found := compiling(measured)) is not None:
-        gain, cost = found
+    if (gain_and_cost := compiling(measured)) is not None:
+        gain, cost = gain_and_cost
         rate = measured["contenders"]["bare"]["views_per_second"]["median"]
         per_step = run["batch_size"] * run["views"] / rate * (1 - 1 / gain)  # seconds saved
         pays = f"pays from {cost / per_step:,.0f} steps on" if gain > 1 else "does not pay"

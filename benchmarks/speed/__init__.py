@@ -1,1 +1,1 @@
-"""How fast ssl-zoo is, beside other ways to do the same, and that speed costs no accuracy. See docs/speed.md."""
+"""Speed of ssl-zoo compared with alternatives, and its effect on accuracy. See docs/speed.md."""

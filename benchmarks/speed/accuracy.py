@@ -1,4 +1,4 @@
-"""Does speed cost accuracy? SimSiam on CIFAR-10 images, ssl-zoo's fast path beside a plain one, seed by seed.
+"""Does speed cost accuracy? SimSiam on CIFAR-10 images, ssl-zoo's fast path compared with a plain one, seed by seed.
 
     python -m ssl_zoo.benchmarks.speed.accuracy OUT --train FOLDER/train --test FOLDER/test [--write docs]
 
@@ -6,8 +6,8 @@ fast   as `ssl-zoo train` does it: batched augmentation, `precision=auto`, chann
 plain  float32, contiguous, and torchvision's transforms on one PIL image at a time
 
 Both train `experiment=cifar10/simsiam` for 5 epochs on a fixed 10,000 of the training images, batch 256. Nothing is
-measured while they train; afterwards both are measured by the same code, in float32, on the same images. Runs that
-are done already are not run again.
+measured while they train; afterwards the same code measures both in float32 on the same images. Finished runs are not
+repeated.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ PATHS: dict[str, list[str]] = {"fast": [], "plain": PLAIN}
 
 
 def overrides(path: str, seed: int, train: Path, run_dir: Path, threads: int) -> list[str]:
-    """The words of one run. It has no test images, so nothing but the collapse diagnostics is measured."""
+    """Returns the overrides of a run. It has no test images, so only the collapse diagnostics are measured."""
     return [
         "experiment=cifar10/simsiam", "data=imagefolder", f"data.train={train}", "data.limit=10000", "epochs=5",
         "batch_size=256", "trainer.log_every_steps=1", "trainer.progress=false", f"trainer.threads={threads}",
@@ -61,9 +61,9 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder of the run directories")
     parser.add_argument("--train", type=Path, required=True, help="folder with a sub-folder per class")
     parser.add_argument("--test", type=Path, required=True)
-    parser.add_argument("--bank", type=int, default=10000, help="labelled training images that are looked at")
+    parser.add_argument("--labelled", type=int, default=10000, help="size of the labelled training set")
     parser.add_argument(
-        "--test-images", type=int, default=10000, help="so many, evenly spread over the classes"
+        "--test-images", type=int, default=10000, help="number, evenly spread over the classes"
     )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
@@ -107,13 +107,13 @@ def _train(path: str, *chosen: str) -> None:
 
 
 def _score(options: argparse.Namespace, path: str, seed: int) -> Run:
-    """What the run says, with kNN and probe of its last weights."""
+    """Returns the result of a run, with kNN and probe of its last weights."""
     folder = _folder(options, path, seed)
     kept = folder / "scores.json"
     last = folder / "checkpoints" / LAST
     if not kept.is_file() or kept.stat().st_mtime < last.stat().st_mtime:
         chosen = overrides("fast", seed, options.train, folder, options.threads)
-        chosen += [f"data.test={options.test}", f"monitor.labelled_samples={options.bank}"]
+        chosen += [f"data.test={options.test}", f"monitor.labelled_samples={options.labelled}"]
         config = compose(chosen)
         data = load_data(config.data)
         assert data.test is not None
@@ -138,16 +138,16 @@ def _losses(folder: Path) -> list[float]:
 HEADER = """# Does speed cost accuracy?
 
 SimSiam on CIFAR-10 images, 5 epochs on 10,000 of them, batch 256: ssl-zoo's fast path (batched augmentation, {fast},
-channels_last) beside a plain one (float32, contiguous, torchvision's transforms on one PIL image at a time). Measured
-by the same code, in float32, after the last epoch: weighted kNN and a linear probe with 10 labels a class, drawn from
-{bank:,} training images, on {test:,} test images. {threads} CPU thread(s) a run. Made by
+channels_last) compared with a plain one (float32, contiguous, torchvision's transforms on one PIL image at a time).
+Measured by the same code, in float32, after the last epoch: weighted kNN and a linear probe with 10 labels a class,
+drawn from {labelled:,} training images, on {test:,} test images. {threads} CPU thread(s) a run. Made by
 
     python -m ssl_zoo.benchmarks.speed.accuracy OUT --train FOLDER/train --test FOLDER/test \\
-        --bank {bank} --test-images {test} --write docs
+        --labelled {labelled} --test-images {test} --write docs
 
 with torch {torch}, at commit {commits}.
 
-| path | seeds | kNN (%) | linear probe (%) | loss | std ratio | training, seconds |
+| path | seeds | kNN (%) | linear probe (%) | loss | output std ratio | training, seconds |
 |---|---|---|---|---|---|---|
 """
 
@@ -158,7 +158,7 @@ def _report(options: argparse.Namespace) -> None:
     text = HEADER.format(
         fast=json.loads((_folder(options, "fast", 0) / "environment.json").read_text())["precision"],
         threads=options.threads,
-        bank=options.bank,
+        labelled=options.labelled,
         test=options.test_images,
         torch=every[0]["versions"]["torch"],
         commits=", ".join(dict.fromkeys(f"`{str(run['git_commit'])[:12]}`" for run in every)),

@@ -1,10 +1,10 @@
-"""How fast views are made on one thread, and how far each operation is from torchvision's.
+"""Speed of views on one thread, and the difference of each operation from torchvision's.
 
     python -m ssl_zoo.benchmarks.speed.augmentation [--rounds N] [--json FILE]
 
 Three ways make the two views of SimSiam (crop, flip, jitter, grayscale, blur) of the same images: ssl-zoo from a
 batch, lightly's SimSiamTransform and torchvision's transforms from one PIL image at a time. They take turns, so
-that whatever else the machine does meets all three; the first round warms up and is not counted.
+that other load on the machine affects all three; the first round is a warmup and not counted.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ WAYS = ("ssl-zoo", "lightly", "torchvision")
 
 
 def smooth_images(n: int, side: int) -> Tensor:
-    """Random images (n, 3, side, side), uint8: waves of falling strength, as in photographs, that share a luminance."""
+    """Returns random images (n, 3, side, side), uint8: waves of falling strength that share a luminance."""
     generator = torch.Generator().manual_seed(side)
     y, x = torch.meshgrid(torch.linspace(0, 1, side), torch.linspace(0, 1, side), indexing="ij")
     images = torch.rand(n, 3, 1, 1, generator=generator) * 0.4 + 0.3
@@ -88,14 +88,14 @@ def _speeds(size: int, rounds: int) -> dict[str, Any]:
         "lightly": (few, lambda: [pair(picture) for picture in pictures]),
         "torchvision": (few, lambda: [(single(picture), single(picture)) for picture in pictures]),
     }
-    found: dict[str, list[float]] = {way: [] for way in WAYS}
+    rates: dict[str, list[float]] = {way: [] for way in WAYS}
     for _ in range(rounds + 1):
         for way, (count, make) in makers.items():
             start = time.perf_counter()
             make()
-            found[way].append(2 * count / (time.perf_counter() - start))
+            rates[way].append(2 * count / (time.perf_counter() - start))
     result: dict[str, Any] = {}
-    for way, speeds in found.items():
+    for way, speeds in rates.items():
         counted = speeds[1:]
         result[way] = {"median": statistics.median(counted), "min": min(counted), "max": max(counted)}
     for way in WAYS[1:]:
@@ -110,7 +110,7 @@ def differences(size: int, n: int = 16) -> dict[str, dict[str, float]]:
     x = images / 255
     boxes = augment.sample_boxes(n, size, size, (0.2, 1.0), (3 / 4, 4 / 3), generator)
     whole = torch.tensor([[0, 0, size, size]] * n)
-    factor, turn = (torch.rand(n, generator=generator) * r - r / 2 for r in (0.8, 0.2))
+    factor, shift = (torch.rand(n, generator=generator) * r - r / 2 for r in (0.8, 0.2))
     sigma = torch.rand(n, generator=generator) * 1.9 + 0.1
     kernel = kernel_side(0.1, size)
     factor += 1
@@ -136,7 +136,7 @@ def differences(size: int, n: int = 16) -> dict[str, dict[str, float]]:
             augment.saturation(x, factor),
             each(lambda i: F.adjust_saturation(x[i], float(factor[i]))),
         ),
-        "hue": (augment.hue(x, turn), each(lambda i: F.adjust_hue(x[i], float(turn[i])))),
+        "hue": (augment.hue(x, shift), each(lambda i: F.adjust_hue(x[i], float(shift[i])))),
         "grayscale": (augment.grayscale(x), F.rgb_to_grayscale(x, num_output_channels=3)),
         "blur": (
             augment.gaussian_blur(x, sigma, kernel),
@@ -174,7 +174,7 @@ def table(result: dict[str, Any], gaps: dict[str, dict[str, dict[str, float]]]) 
 
 
 def _cpu() -> str:
-    """The processor's name and number of cores."""
+    """Returns the processor's name and number of cores."""
     info = Path("/proc/cpuinfo")
     names = [line for line in info.read_text().splitlines() if "model name" in line] if info.is_file() else []
     name = names[0].split(":")[1].strip() if names else platform.processor()

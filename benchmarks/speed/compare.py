@@ -1,19 +1,19 @@
-"""How fast, side by side: ssl-zoo's training, a bare loop over the same model, and lightly's way.
+"""Speed compared: ssl-zoo's training, a bare loop over the same model, and lightly's way.
 
     python -m ssl_zoo.benchmarks.speed.compare method=simsiam
     python -m ssl_zoo.benchmarks.speed.compare --threads 4 --json FILE experiment=cifar10/simsiam data=imagefolder \\
         data.train=FOLDER batch_size=256
 
-ssl-zoo        `ssl-zoo train` as it is: Lightning, TensorBoard, checkpoints. Its measurements are timed by themselves,
-               and what they and the checkpoints take at the run's settings is taken off in "the whole run"
-bare           a plain loop over the same model in the same precision, over views that are ready: the ceiling
+ssl-zoo        `ssl-zoo train` unchanged: Lightning, TensorBoard, checkpoints. Its measurements are timed separately;
+               "the whole run" accounts for them and the checkpoints at the run's settings
+bare           a plain loop over the same model in the same precision, over views made beforehand: the upper limit
 bare-fp32      the same in float32, contiguous
 bare-compiled  the same as bare, by torch.compile
-bare-stock     the same as bare, without what ssl-zoo puts in place of torch's own convolutions
+bare-stock     the same as bare, with torch's own convolutions instead of ssl-zoo's
 lightly        the method as lightly's documentation writes it, in its default precision (see `lightly_way`)
 
-All train at once in processes of their own, but one computes and all others are stopped, their workers too: A B C A B
-C …; so what else the machine does hits all alike. `--threads N` pins all processes of each to N cores.
+Each trains in a process of its own. Only one computes at a time, all others and their workers are stopped: A B C A B
+C …; so other load on the machine affects all equally. `--threads N` pins all processes of each to N cores.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ from .contenders import CONTENDERS
 from .flops import flops_per_view, peak_flops
 from .interleave import Contender, ContenderFailed, available_cores, take_turns
 from .pause import Order
-from .report import figures, notes, ratios, regular_costs, shares, table
-from .step_times import WORDS, check_single
+from .report import figures, fractions, notes, ratios, regular_costs, table
+from .step_times import DEFAULT, check_single
 
 __all__ = ["compare", "main"]
 
@@ -79,8 +79,8 @@ def _options(overrides: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=2.0, help="timed seconds a turn, at least")
     parser.add_argument("--warmup", type=int, default=3, help="steps before the first round")
     parser.add_argument("--untimed", type=int, default=1, help="steps at the head of each turn")
-    parser.add_argument("--threads", type=int, help="cores and threads of each contender; all if not said")
-    parser.add_argument("--workers", type=int, help="of lightly's DataLoader; as many as cores if not said")
+    parser.add_argument("--threads", type=int, help="cores and threads of each contender; default: all")
+    parser.add_argument("--workers", type=int, help="of lightly's DataLoader; default: as many as cores")
     parser.add_argument("--contenders", default=",".join(STANDARD), help=f"of {', '.join(CONTENDERS)}")
     parser.add_argument(
         "--together",
@@ -92,12 +92,12 @@ def _options(overrides: Sequence[str] | None) -> argparse.Namespace:
 
 
 def compare(options: argparse.Namespace) -> Report:
-    """Runs all contenders in turns and returns the figures; see docs/speed.md for what they are.
+    """Runs all contenders in turns and returns the figures; docs/speed.md explains them.
 
     Raises:
         UserError: the overrides or options are wrong.
     """
-    overrides = options.overrides or list(WORDS)
+    overrides = options.overrides or list(DEFAULT)
     config = compose(overrides)
     names = _checked(options, config)
     cores = available_cores(options.threads)
@@ -108,11 +108,11 @@ def compare(options: argparse.Namespace) -> Report:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as running:
 
         def launch(name: str, *flags: str) -> Contender:
-            place = Path(folder) / "-".join((name, *flags))
-            place.mkdir()
+            run_folder = Path(folder) / "-".join((name, *flags))
+            run_folder.mkdir()
             command = [sys.executable, "-m", "ssl_zoo.benchmarks.speed.contenders", name, *flags]
-            command += ["--folder", str(place), "--workers", str(workers), "--overrides", *overrides]
-            contender = Contender(name, command, log=place.with_suffix(".log"), cores=cores)
+            command += ["--folder", str(run_folder), "--workers", str(workers), "--overrides", *overrides]
+            contender = Contender(name, command, log=run_folder.with_suffix(".log"), cores=cores)
             running.callback(contender.close)
             return contender
 
@@ -142,7 +142,7 @@ def compare(options: argparse.Namespace) -> Report:
         order = Order(options.untimed, options.steps, options.seconds)
         reports = take_turns([contender for contender, _ in started.values()], order, options.rounds)
         costs = started["ssl-zoo"][0].ask("costs") if "ssl-zoo" in names else None
-        found = {
+        measured = {
             name: {**figures(reports[name], views_per_step), **_footprint(*started[name], reports[name])}
             for name in names
         }
@@ -154,39 +154,39 @@ def compare(options: argparse.Namespace) -> Report:
                     timed[name] = launch(name, "--parts")
                     begin(timed[name])
                 if name in timed:
-                    found[name]["shares"] = shares(timed[name].turn(order)["parts"])
+                    measured[name]["fractions"] = fractions(timed[name].turn(order)["parts"])
                     timed[name].close()
     flops = flops_per_view(overrides)
     gpu = torch.cuda.get_device_name(device.device) if device.device.type == "cuda" else None
     peak = peak_flops(gpu) if gpu else None
-    made = environment(device)
-    ours = found.get("ssl-zoo")
+    machine = environment(device)
+    ours = measured.get("ssl-zoo")
     return {
         "command": sys.argv,
         "overrides": overrides,
         "run": _described(config),
         "machine": {
-            "processor": made["processor"],
-            "cores": made["cpu_cores"],
+            "processor": machine["processor"],
+            "cores": machine["cpu_cores"],
             "threads": len(cores),
             "affinity": cores,
             "gpu": gpu,
             "load": load,
-            "platform": made["platform"],
+            "platform": machine["platform"],
         },
         "precision": {"ssl-zoo": device.precision, "reason": device.reason},
-        "versions": made["versions"],
-        "git_commit": made["git_commit"],
+        "versions": machine["versions"],
+        "git_commit": machine["git_commit"],
         **{key: getattr(options, key) for key in ("rounds", "steps", "seconds", "warmup", "untimed")},
         "workers": workers,
-        "contenders": found,
+        "contenders": measured,
         "failed": failed,
-        "ratios": ratios(found) if ours else {},
+        "ratios": ratios(measured) if ours else {},
         "costs": regular_costs(costs, config, ours["views_per_second"]["median"]) if costs and ours else None,
         "flops_per_view": flops,
         "utilisation": {
             name: flops * value["views_per_second"]["median"] / peak
-            for name, value in found.items()
+            for name, value in measured.items()
             if name not in ("lightly", "bare-fp32")  # they compute in float32
         }
         if peak

@@ -1,6 +1,6 @@
-"""The contenders, one to a process: `python -m … .contenders NAME --folder DIR [options] --overrides OVERRIDES FD`.
+"""Contenders, one per process: `python -m … .contenders NAME --folder DIR [options] --overrides OVERRIDES FD`.
 
-`compare` starts them; see there what they are. Nothing heavy is imported before the clock of the start-up runs.
+`compare` starts them; its docstring explains them. Nothing heavy is imported before the start-up is timed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .pause import Gate, answering, die_with_parent
+from .pause import Gate, die_with_parent, pipe_exchange
 
 if TYPE_CHECKING:
     from .step_clock import GateCallback
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["CONTENDERS", "main"]
 
 Report = dict[str, Any]
-PREPARED = 4  # batches of views that the bare loop takes by turns
+PREPARED = 4  # batches of views that the bare loop repeats
 LONG = 2.0  # seconds
-imported = 0.0  # when all that a contender needs had been imported
+imported = 0.0  # time at which all imports of a contender were done
 
 
 def main(overrides: Sequence[str]) -> None:
@@ -32,13 +32,13 @@ def main(overrides: Sequence[str]) -> None:
     die_with_parent()
     parser = argparse.ArgumentParser()
     parser.add_argument("name", choices=CONTENDERS)
-    parser.add_argument("--folder", type=Path, required=True, help="what it writes goes there")
+    parser.add_argument("--folder", type=Path, required=True, help="for its files")
     parser.add_argument("--workers", type=int, default=1, help="of lightly's DataLoader")
-    parser.add_argument("--parts", action="store_true", help="measure what the time is spent on")
+    parser.add_argument("--parts", action="store_true", help="measure the parts of a step")
     parser.add_argument("--overrides", nargs="*", required=True)
     options = parser.parse_args(overrides[:-1])
     answers: dict[str, Callable[[], Report]] = {}
-    gate = Gate(answering(int(overrides[-1]), _extra, answers))
+    gate = Gate(pipe_exchange(int(overrides[-1]), _extra, answers))
     tempfile.tempdir = str(options.folder)
     CONTENDERS[options.name](options, gate, answers)
 
@@ -46,14 +46,14 @@ def main(overrides: Sequence[str]) -> None:
 def _ssl_zoo(options: argparse.Namespace, gate: Gate, answers: dict[str, Callable[[], Report]]) -> None:
     import ssl_zoo.training.run
 
-    from .step_clock import watched
+    from .step_clock import observed
     from .step_times import ENDLESS
 
     _imported()
     callback = _callback(gate, options.parts)
     answers["costs"] = lambda: _costs(callback, options)
     endless = [f"epochs={ENDLESS}", f"monitor.every={ENDLESS}", f"run_dir={options.folder}"]
-    with watched(callback):
+    with observed(callback):
         ssl_zoo.training.run.train([*options.overrides, *endless])
 
 
@@ -64,14 +64,14 @@ def _lightly(options: argparse.Namespace, gate: Gate, answers: dict[str, Callabl
     from ssl_zoo.hardware.device import pick_device
 
     from . import lightly_way
-    from .step_clock import watched
+    from .step_clock import observed
     from .step_times import ENDLESS
 
     _imported()
     config = compose(options.overrides)
     loader = lightly_way.build_loader(config, options.workers)
     kind = pick_device(config.trainer.accelerator).type
-    with watched(_callback(gate, options.parts)):
+    with observed(_callback(gate, options.parts)):
         trainer = pl.Trainer(
             max_epochs=ENDLESS,
             devices=1,
@@ -91,7 +91,7 @@ def _bare(
     compiled: bool | None = None,
     stock: bool = False,
 ) -> None:
-    """Forward, backward, optimizer, over views that are ready: nothing else."""
+    """Runs forward, backward and optimizer over views made beforehand, nothing else."""
     import torch
 
     from ssl_zoo.augment import Augment
@@ -118,23 +118,25 @@ def _bare(
     generator = torch.Generator(device).manual_seed(config.seed)
     batches = []
     for _, (images, index) in zip(range(PREPARED), loader, strict=False):
-        here = images.to(device) if isinstance(images, torch.Tensor) else [view.to(device) for view in images]
-        made = augment(here, generator)
-        batches.append(([view.contiguous(memory_format=layout) for view in made], index.to(device)))
+        moved = (
+            images.to(device) if isinstance(images, torch.Tensor) else [view.to(device) for view in images]
+        )
+        batch_views = augment(moved, generator)
+        batches.append(([view.contiguous(memory_format=layout) for view in batch_views], index.to(device)))
     if ready.hardware.compile if compiled is None else compiled:
         compile_encoders(method)
     optimizer = build_optimizer(config.optimizer, method, config.batch_size * config.trainer.accumulate)
     precision = ready.hardware.dtype
     scaler = torch.amp.GradScaler(device.type, enabled=precision is torch.float16)
     gate.synchronize = synchronizer(device)
-    going, step, accumulate = gate.begin(), 0, config.trainer.accumulate
-    while going:
-        made, index = batches[step % len(batches)]
+    running, step, accumulate = gate.begin(), 0, config.trainer.accumulate
+    while running:
+        batch_views, index = batches[step % len(batches)]
         progress = Progress(step // accumulate, sys.maxsize, len(loader))
         if step % accumulate == 0:
             method.before_step(progress)
         with nullcontext() if precision is None else torch.autocast(device.type, precision):
-            loss = method.loss(made, index).loss / accumulate
+            loss = method.loss(batch_views, index).loss / accumulate
         scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         step += 1
         if step % accumulate == 0:
@@ -143,7 +145,7 @@ def _bare(
             scaler.update()
             optimizer.zero_grad()
             method.after_step(progress)
-        going = gate.step()
+        running = gate.step()
 
 
 def _bare_fp32(options: argparse.Namespace, gate: Gate, answers: dict[str, Callable[[], Report]]) -> None:
@@ -177,7 +179,7 @@ def _callback(gate: Gate, parts: bool) -> GateCallback:
 
 
 def _costs(callback: GateCallback, options: argparse.Namespace) -> Report:
-    """What a measurement and a checkpoint take, in seconds."""
+    """Returns the seconds that a measurement and a checkpoint take."""
     from ssl_zoo.config.compose import compose
     from ssl_zoo.training.module import TrainingModule
     from ssl_zoo.training.recorder import Recorder
@@ -205,7 +207,7 @@ def _costs(callback: GateCallback, options: argparse.Namespace) -> Report:
 
 
 def _seconds(callback: GateCallback, action: Callable[[], object]) -> float:
-    """Of the second time, which finds all caches warm, unless the first was long."""
+    """Returns the seconds of an action: of its second call, with warm caches, unless the first was long."""
     seconds = 0.0
     for _ in range(2):
         callback.gate.synchronize()
@@ -224,7 +226,7 @@ def _imported() -> None:
 
 
 def _extra() -> Report:
-    """What each report says besides: when all was imported, and the most that was allocated on a GPU."""
+    """Returns further entries of each report: the time of the imports, and the peak memory of the GPU."""
     import torch
 
     gpu = torch.cuda.is_available() and torch.cuda.memory_allocated() > 0

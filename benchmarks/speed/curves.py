@@ -1,11 +1,11 @@
-"""How the cost of a training step grows with what one can set.
+"""Cost of a training step by batch size, image size, crops, queue, prototypes and processes.
 
     python -m ssl_zoo.benchmarks.speed.curves [--rounds 3] [--threads N] [--write docs]
 
 Each point is the whole step (augmentation, loss, backward pass, optimizer, the method's hooks) on random images,
-ResNet-18 with the small stem, batch 64 of 32 pixels but for what the curve varies. All points of a curve are visited
-in turn, round after round; given are medians, and the fastest and slowest round as a band. The last curve is another:
-`ssl-zoo train` itself on digits, batch 256 shared by so many processes of one thread each.
+ResNet-18 with the small stem, batch 64 of 32 pixels but for what the curve varies. All points of a curve are measured
+in turn, round after round; the line is the median, the band the fastest and slowest round. The last curve differs:
+`ssl-zoo train` itself on digits, batch 256 divided among processes of one thread each.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ BASE = ("data=cifar10", "recipe=null", "backbone.name=resnet18", "augment.size=3
 
 @dataclass(frozen=True)
 class Curve:
-    """One thing varied: its values and the overrides that set each."""
+    """Varied setting: its values and the overrides that set each."""
 
     title: str
     unit: str
@@ -48,7 +48,7 @@ class Curve:
 
 
 def _small_crops(number: int) -> tuple[str, ...]:
-    """SwAV with two crops of 32 pixels and so many of 16."""
+    """Returns overrides of SwAV with two crops of 32 pixels and a number of 16."""
     small = f", small: {{count: {number}, size: 16, crop: {{scale: [0.05, 0.2]}}}}" if number else ""
     return ("method=swav", f"augment.views={{large: {{count: 2}}{small}}}")
 
@@ -67,7 +67,7 @@ CURVES = (
 
 
 def training_step(overrides: tuple[str, ...]) -> Callable[[], None]:
-    """The training step of a run, without a trainer, on random images."""
+    """Returns the training step of a run, without a trainer, on random images."""
     config = compose([*BASE, *overrides])
     hardware = hardware_for(config)
     size = config.augment.size
@@ -99,7 +99,7 @@ def training_step(overrides: tuple[str, ...]) -> Callable[[], None]:
 
 
 def measure(curve: Curve, rounds: int) -> dict[int, list[float]]:
-    """The seconds of a step at each value, a list over the rounds."""
+    """Returns the seconds of a step at each value, a list over the rounds."""
     steps = {value: training_step(overrides) for value, overrides in curve.points.items()}
     for step in steps.values():
         step()
@@ -116,7 +116,7 @@ PROCESSES = Curve("SimSiam on digits: processes", "processes", _set("simsiam", "
 
 
 def measure_processes(rounds: int) -> dict[int, list[float]]:
-    """The seconds of a step of the real training in several processes of one thread each."""
+    """Returns the seconds of a step of `ssl-zoo train` in several processes of one thread each."""
     common = (
         "batch_size=256",
         "epochs=4",
@@ -144,7 +144,7 @@ def measure_processes(rounds: int) -> dict[int, list[float]]:
 
 
 def table(curve: Curve, seconds: dict[int, list[float]]) -> str:
-    """A Markdown table of a curve."""
+    """Returns a Markdown table of a curve."""
     lines = [f"| {curve.unit} | ms a step | spread |", "|---|---|---|"]
     for value, times in seconds.items():
         low, high = 1e3 * min(times), 1e3 * max(times)
@@ -153,7 +153,7 @@ def table(curve: Curve, seconds: dict[int, list[float]]) -> str:
 
 
 def draw(path: Path, measured: list[tuple[Curve, dict[int, list[float]]]]) -> None:
-    """All curves in one picture."""
+    """Draws all curves into one picture."""
     figure = Figure(figsize=(12, 7), layout="constrained")
     FigureCanvasAgg(figure)
     for axis, (curve, seconds) in zip(figure.subplots(2, 3).flatten(), measured, strict=True):

@@ -1,4 +1,4 @@
-"""The arithmetic of a view, and what a device could do at most."""
+"""Floating-point operations of a view, and the peak of a device."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from ssl_zoo.config.compose import compose
 
 __all__ = ["PEAKS", "flops_per_view", "peak_flops"]
 
-IMAGES = 4  # counted over; the count is proportional to their number
+IMAGES = 4  # of the counted batch; the count is proportional to their number
 # Dense bf16 multiply-adds on the matrix units, in FLOP/s, from the makers' data sheets; longer names first.
 PEAKS = {"H200": 989e12, "H100 PCIe": 756e12, "H100 NVL": 835e12, "H100": 989e12, "A100": 312e12}
 
 
 def flops_per_view(overrides: Sequence[str]) -> float:
-    """The floating-point operations of one forward and backward pass, divided by the number of views.
+    """Returns the floating-point operations of one forward and backward pass, divided by the number of views.
 
-    Counted are matrix products and convolutions, a multiply-add as two, as torch's counter does it; what a queue of
-    negatives adds is in it. The float32 model on the CPU is counted: precision and device change nothing.
+    Matrix products and convolutions are counted, a multiply-add as two, by torch's counter; a queue of negatives is
+    included. The float32 model on the CPU is counted: precision and device change nothing.
     """
     config = compose(overrides)
     method = build_method(tuple(overrides))
@@ -36,5 +36,5 @@ def flops_per_view(overrides: Sequence[str]) -> float:
 
 
 def peak_flops(device_name: str) -> float | None:
-    """The peak of a GPU by its name, in bf16; None where the table has none."""
+    """Returns the peak of a GPU in bf16 by its name; None if unknown."""
     return next((peak for name, peak in PEAKS.items() if name in device_name), None)

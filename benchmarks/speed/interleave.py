@@ -1,4 +1,4 @@
-"""Contenders that compute in turns: A B C A B C …; whoever isn't at turn is stopped, its worker processes too."""
+"""Runs contenders in turns, A B C A B C …; the others are stopped, with their worker processes."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ TAIL = 3000  # characters of a failed contender's output that are shown
 
 
 class ContenderFailed(RuntimeError):
-    """A contender ended by itself; the message holds the end of what it printed."""
+    """A contender ended by itself; the message holds the end of its output."""
 
 
 class Contender:
-    """A child process with a gate (`gate.answering`), in a process group of its own.
+    """Child process that pauses between steps (see `pause`), in its own process group.
 
     Args:
-        name: what it is called in the report.
-        command: starts it; the number of its end of the pipe is added as the last word.
-        log: file that gets what it prints.
+        name: its name in the report.
+        command: starts it; the number of its end of the pipe is appended.
+        log: file for its output.
         cores: the CPU cores that it may use, its workers too, where the system can pin them; its numerical
             libraries start as many threads.
     """
@@ -57,7 +57,7 @@ class Contender:
                 start_new_session=True,
             )
         theirs.close()
-        self.workers_mb = 0.0  # the most seen
+        self.workers_mb = 0.0  # peak
         self.peak_mb: float | None = None
 
     def ready(self) -> Report:
@@ -65,11 +65,11 @@ class Contender:
         return self._receive()
 
     def turn(self, order: Order) -> Report:
-        """Lets it compute, until it has done what was ordered. It is stopped afterwards."""
+        """Lets it compute one turn, and stops it afterwards."""
         return self._resumed(order._asdict())
 
     def ask(self, question: str) -> Report:
-        """Lets it answer a question, which it has a function for. It is stopped afterwards."""
+        """Asks it a question that it has a function for, and stops it afterwards."""
         return self._resumed({"ask": question})
 
     def close(self) -> None:
@@ -106,7 +106,7 @@ class Contender:
 
 
 def take_turns(contenders: Sequence[Contender], order: Order, rounds: int) -> dict[str, list[Report]]:
-    """The reports of each contender, one a round."""
+    """Returns the reports of each contender, one per round."""
     reports: dict[str, list[Report]] = {contender.name: [] for contender in contenders}
     for _ in range(rounds):
         for contender in contenders:
@@ -115,7 +115,7 @@ def take_turns(contenders: Sequence[Contender], order: Order, rounds: int) -> di
 
 
 def available_cores(threads: int | None) -> list[int]:
-    """The first `threads` of the cores that this process may use; all if None.
+    """Returns the first `threads` of the cores that this process may use; all if None.
 
     Raises:
         UserError: there are not so many, or this system cannot stop processes.
@@ -131,7 +131,7 @@ def available_cores(threads: int | None) -> list[int]:
 
 @contextlib.contextmanager
 def _pinned(cores: Sequence[int]) -> Iterator[None]:
-    """What is started within inherits these cores."""
+    """Makes processes started within inherit these cores."""
     if not hasattr(os, "sched_setaffinity"):
         yield
         return

@@ -1,4 +1,4 @@
-"""The same method as lightly's documentation writes it: its transforms, dataset, losses and a Lightning Trainer.
+"""A method as lightly's documentation writes it: its transforms, dataset, losses and a Lightning Trainer.
 
 The network is the same: our backbone, and heads of the same layers, which are lightly's `ProjectionHead`. So are the
 strength of the augmentation as far as lightly's transform has it, batch size, learning rate, momentum and weight
@@ -45,7 +45,7 @@ Views = tuple[list[Tensor], Tensor, list[str]]  # two (N, C, size, size), labels
 
 
 def check(config: RunConfig) -> None:
-    """Refuses what lightly's examples have not.
+    """Refuses what lightly's examples lack.
 
     Raises:
         UserError: another method, another variant of a method, or more than two views.
@@ -66,7 +66,7 @@ def check(config: RunConfig) -> None:
 
 
 class LightlyMethod(pl.LightningModule):
-    """The four methods of the examples, which differ in their step."""
+    """Four methods of the examples, which differ in their step."""
 
     def __init__(self, config: RunConfig) -> None:
         super().__init__()
@@ -91,27 +91,27 @@ class LightlyMethod(pl.LightningModule):
         self.step: Callable[..., Tensor] = STEPS[method.name]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images (N, C, H, W) to embeddings (N, D)."""
+        """Maps images (N, C, H, W) to embeddings (N, D)."""
         z: Tensor = self.projection_head(self.backbone(x))
         return z
 
     def forward_momentum(self, x: Tensor) -> Tensor:
-        """The same by the momentum encoder, without gradient as the examples do it."""
+        """Maps images to embeddings of the momentum encoder, without gradient as in the examples."""
         z: Tensor = self.projection_head_momentum(self.backbone_momentum(x))
         return z.detach()
 
     def update(self) -> None:
-        """Moves the momentum encoder."""
+        """Updates the momentum encoder."""
         update_momentum(self.backbone, self.backbone_momentum, m=self.momentum)
         update_momentum(self.projection_head, self.projection_head_momentum, m=self.momentum)
 
     def training_step(self, batch: Views, batch_idx: int) -> Tensor:
-        """The loss of a batch."""
+        """Computes the loss of a batch."""
         (x0, x1), _, _ = batch
         return self.step(self, x0, x1)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """SGD, as in the examples, at the run's own settings."""
+        """Returns SGD, as in the examples, with the run's settings."""
         wanted = self.run.optimizer
         lr = peak_lr(wanted, self.run.batch_size * self.run.trainer.accumulate)
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
@@ -148,9 +148,9 @@ STEPS = {"simsiam": _simsiam, "byol": _byol, "simclr": _simclr, "moco": _moco}
 
 
 def build_transform(config: RunConfig) -> MultiViewTransform:
-    """lightly's transform of the method, with the run's settings: a PIL image to two tensors (C, size, size).
+    """Returns lightly's transform of the method, with the run's settings: a PIL image to two tensors (C, size, size).
 
-    Of an affine augmentation it has the rotation, and it has no shear, noise or cutout.
+    It has the rotation of an affine augmentation, but no shear, noise or cutout.
     """
 
     def options(view: ViewConfig) -> dict[str, Any]:
@@ -197,7 +197,7 @@ class _Pictures(VisionDataset):  # type: ignore[misc]
 
 
 def build_loader(config: RunConfig, workers: int) -> DataLoader[Any]:
-    """The DataLoader of the examples. A folder of images is read image by image, as lightly does it."""
+    """Returns the DataLoader of the examples. A folder of images is read image by image, as in lightly."""
     transform = build_transform(config)
     dataset: Dataset[Any]
     if config.data.source == "imagefolder":
@@ -222,6 +222,6 @@ def build_loader(config: RunConfig, workers: int) -> DataLoader[Any]:
 
 
 def build_model(config: RunConfig) -> LightlyMethod:
-    """The module, drawn from the run's seed."""
+    """Returns the module, with weights drawn from the run's seed."""
     torch.manual_seed(config.seed)
     return LightlyMethod(config)

@@ -1,4 +1,4 @@
-"""How much memory a contender takes, with the worker processes of its DataLoader."""
+"""Memory of a process with the worker processes of its DataLoader."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ PROC = Path("/proc")
 
 
 class Memory(NamedTuple):
-    """In MiB."""
+    """Memory of a process group in MiB."""
 
-    peak: float  # of the main process: the most that was ever resident (VmHWM)
-    workers: float  # private pages of its other processes, now; what they share is in `peak`
+    peak: float  # resident memory of the main process (VmHWM)
+    workers: float  # private pages of its other processes, now; shared ones are in `peak`
 
 
 def group_memory(leader: int) -> Memory | None:
-    """The memory of a process group, by its leader's number; None where there is no /proc."""
+    """Returns the memory of a process group, by its leader's number; None where there is no /proc."""
     if sys.platform != "linux":
         return None
     peak = _sum(PROC / str(leader) / "status", ("VmHWM",))
@@ -40,7 +40,7 @@ def _group(leader: int) -> Iterator[int]:
 
 
 def _sum(file: Path, names: tuple[str, ...]) -> float:
-    """The sum of the entries that begin so, in MiB; 0 if the process has ended."""
+    """Adds up the entries that begin with one of the names, in MiB; 0 if the process has ended."""
     try:
         lines = file.read_text().splitlines()
     except OSError:

@@ -1,6 +1,6 @@
-"""Where a contender waits for its turn: between two steps, and nowhere else.
+"""Pauses a contender between two steps, and nowhere else.
 
-A contender calls `begin` before its first step and `step` after each. When a turn is over the gate says how long it
+A contender calls `begin` before its first step and `step` after each. When a turn is over the gate reports how long it
 took and waits for the next order. Nothing heavy is imported here, so that what a contender imports can be timed.
 """
 
@@ -15,14 +15,14 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, Protocol
 
-__all__ = ["Clock", "Gate", "Order", "answering", "die_with_parent"]
+__all__ = ["Clock", "Gate", "Order", "die_with_parent", "pipe_exchange"]
 
 Report = dict[str, Any]
 Exchange = Callable[[Report], "Order | None"]
 
 
 class Order(NamedTuple):
-    """One turn: untimed steps, then at least `steps` timed ones for at least `least` seconds."""
+    """Length of a turn: untimed steps, then at least `steps` timed ones for at least `least` seconds."""
 
     untimed: int = 1
     steps: int = 4
@@ -31,51 +31,51 @@ class Order(NamedTuple):
 
 
 class Clock(Protocol):
-    """Tells what the time of a turn was spent on."""
+    """Measures the parts of a turn."""
 
     def reset(self) -> None:
-        """Begins anew."""
+        """Starts again from zero."""
 
     def read(self) -> dict[str, float]:
-        """The seconds of each part since `reset`."""
+        """Returns the seconds of each part since `reset`."""
 
 
 class Gate:
     """Counts and times the steps of a contender.
 
     Args:
-        exchange: gives a report away and returns the next order, or None to end. The first report says when the
+        exchange: sends a report and returns the next order, or None to end. The first report has the time at which the
             contender was ready, `{"begun": seconds}`; each later one `steps`, `began` and `ended`, on the clock of
             `time.monotonic`, which all processes of a machine share, and `parts` where there is a clock for them.
-        clock: what tells the parts of the time.
-        synchronize: waits for a device, before the time is read at the two ends of a turn.
+        clock: measures the parts of a turn.
+        synchronize: waits for a device before the time is read at both ends of a turn.
     """
 
     def __init__(
         self, exchange: Exchange, clock: Clock | None = None, synchronize: Callable[[], None] | None = None
     ) -> None:
         self._exchange, self.clock = exchange, clock
-        self.synchronize = synchronize or (lambda: None)  # set later by who learns of the device later
+        self.synchronize = synchronize or (lambda: None)  # set later where the device is known later
         self._order: Order | None = None
-        self._passed = 0
+        self._done = 0
         self._began = self._ordered = 0.0
         self.begun = False
 
     def begin(self) -> bool:
-        """The first step is about to start. Returns whether it should."""
+        """Waits before the first step; returns whether it should start."""
         self.begun = True
         return self._take(self._exchange({"begun": time.monotonic()}))
 
     def step(self) -> bool:
-        """A step is done. Returns whether there should be another."""
+        """Counts a step; returns whether there should be another."""
         order = self._order
         assert order is not None, "begin() comes first, and nothing after the end"
-        self._passed += 1
-        timed = self._passed - order.untimed
+        self._done += 1
+        timed = self._done - order.untimed
         if timed < 0 and time.monotonic() - self._ordered < order.most:
             return True
         if timed <= 0:
-            self._passed, timed = order.untimed, 0
+            self._done, timed = order.untimed, 0
             self._start()
         elapsed = time.monotonic() - self._began
         if (timed < order.steps or elapsed < order.least) and elapsed < order.most:
@@ -87,7 +87,7 @@ class Gate:
         return self._take(self._exchange(report))
 
     def _take(self, order: Order | None) -> bool:
-        self._order, self._passed = order, 0
+        self._order, self._done = order, 0
         self._ordered = time.monotonic()
         if order is not None and order.untimed == 0:
             self._start()
@@ -100,13 +100,13 @@ class Gate:
         self._began = time.monotonic()
 
 
-def answering(fd: int, extra: Callable[[], Report], answers: dict[str, Callable[[], Report]]) -> Exchange:
-    """The other end of `turns.Contender`: reports are sent, orders received, as lines of JSON.
+def pipe_exchange(fd: int, extra: Callable[[], Report], answers: dict[str, Callable[[], Report]]) -> Exchange:
+    """Returns the other end of `interleave.Contender`: it sends reports and receives orders, as lines of JSON.
 
     Args:
         fd: of the pipe.
-        extra: what each report says besides.
-        answers: what the contender can be asked between two turns.
+        extra: returns further entries of each report.
+        answers: functions that answer questions between two turns, by name.
     """
     connection: Connection[Any, Any] = Connection(fd)
 
@@ -122,6 +122,6 @@ def answering(fd: int, extra: Callable[[], Report], answers: dict[str, Callable[
 
 
 def die_with_parent() -> None:
-    """On Linux: a stopped contender, or a worker of it, would outlive a killed `compare` for ever."""
+    """Ends this process with its parent, on Linux: a stopped contender would outlive a killed `compare` for ever."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

@@ -1,4 +1,4 @@
-"""From the contenders' reports to figures, and from figures to a table."""
+"""Figures from the contenders' reports, and a table of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ssl_zoo.training.recorder import SAVE_SHARE
 
 from .step_clock import PARTS
 
-__all__ = ["figures", "notes", "ratios", "regular_costs", "shares", "spread", "table"]
+__all__ = ["figures", "fractions", "notes", "ratios", "regular_costs", "spread", "table"]
 
 Report = dict[str, Any]
 SOLO_LEARN = (
@@ -21,12 +21,12 @@ SOLO_LEARN = (
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """Median, least and greatest."""
+    """Returns median, least and greatest."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
 def figures(reports: Sequence[Report], views_per_step: int) -> Report:
-    """Of one contender: views/s, round by round and over all."""
+    """Returns views/s of a contender, round by round and over all."""
     seconds = [report["ended"] - report["began"] for report in reports]
     steps = [report["steps"] for report in reports]
     rates = [views_per_step * n / time for n, time in zip(steps, seconds, strict=True)]
@@ -34,24 +34,24 @@ def figures(reports: Sequence[Report], views_per_step: int) -> Report:
 
 
 def ratios(contenders: dict[str, Report], name: str = "ssl-zoo") -> dict[str, Report]:
-    """One contender's views/s over each other's: of the medians, and from least to greatest round by round."""
-    found = {}
+    """Returns the ratio of a contender's views/s to each other's: of the medians, and the range over rounds."""
+    result = {}
     ours = contenders[name]["views_per_second"]
     rates = {key: value["views_per_second"] for key, value in contenders.items() if key != name}
     for other, theirs in rates.items():
         rounds = [a / b for a, b in zip(ours["rounds"], theirs["rounds"], strict=True)]
-        found[f"{name} / {other}"] = {"of_medians": ours["median"] / theirs["median"], **spread(rounds)}
-    return found
+        result[f"{name} / {other}"] = {"of_medians": ours["median"] / theirs["median"], **spread(rounds)}
+    return result
 
 
-def shares(parts: dict[str, float]) -> dict[str, float]:
-    """Shares of the time."""
+def fractions(parts: dict[str, float]) -> dict[str, float]:
+    """Returns each part's fraction of the time."""
     total = sum(parts.values())
     return {part: seconds / total for part, seconds in parts.items()}
 
 
 def regular_costs(costs: Report, config: RunConfig, views_per_second: float) -> Report:
-    """What measurements and checkpoints take of the whole time, at the run's own `monitor` and `trainer` settings."""
+    """Returns the fractions of the time that measurements and checkpoints take, at the run's settings."""
     epoch = costs["steps_per_epoch"] * config.batch_size * len(config.views) / views_per_second  # seconds
     knn = costs["diagnostics_and_knn"] - costs["diagnostics"]
     measuring = (costs["diagnostics"] + knn / costs["knn_every"]) / config.monitor.every  # seconds an epoch
@@ -65,27 +65,27 @@ def regular_costs(costs: Report, config: RunConfig, views_per_second: float) -> 
         "epoch_seconds": epoch,
         "measured_every": config.monitor.every,
         "knn_every": costs["knn_every"],
-        "measuring_share": measuring / whole,
-        "checkpoint_share": saving / whole,
+        "measuring_fraction": measuring / whole,
+        "checkpoint_fraction": saving / whole,
     }
 
 
 def notes(config: RunConfig, names: Sequence[str]) -> list[str]:
-    """Notes that a reader of the figures needs."""
-    found = [
+    """Returns notes that a reader of the figures needs."""
+    result = [
         "Ends of epochs count where they fall into a turn, with ssl-zoo's checkpoint and lightly's new workers.",
         "MiB: the main process at its peak and, of its workers, what each has to itself; on a GPU what is allocated "
         "there.",
     ]
     if "lightly" in names and config.views[0].affine.p > 0:
-        found.append("lightly: of the affine augmentation its transform has the rotation, and has no shear.")
+        result.append("lightly: of the affine augmentation its transform has the rotation, and has no shear.")
     if "lightly" in names and config.data.channels == 1:
-        found.append("lightly: gray images stay gray, one channel, normalised as ours.")
-    return [*found, SOLO_LEARN]
+        result.append("lightly: gray images stay gray, one channel, normalised as ours.")
+    return [*result, SOLO_LEARN]
 
 
 def table(result: Report) -> str:
-    """The figures as text."""
+    """Returns the figures as text."""
     machine, run, contenders = result["machine"], result["run"], result["contenders"]
     gpu = f" · {machine['gpu']}" if machine["gpu"] else ""
     lines = [
@@ -98,20 +98,20 @@ def table(result: Report) -> str:
         "",
         f"{'':14}{'views/s':>9}{'min':>9}{'max':>9}{'MiB':>8}{'start, s':>10}{'imports':>9}",
     ]
-    for name, found in contenders.items():
-        rate, memory = found["views_per_second"], found["memory_mb"]
-        shown = "" if memory is None else f"{memory:.0f}"
+    for name, contender in contenders.items():
+        rate, memory = contender["views_per_second"], contender["memory_mb"]
+        mib = "" if memory is None else f"{memory:.0f}"
         lines.append(
-            f"{name:14}{rate['median']:>9.0f}{rate['min']:>9.0f}{rate['max']:>9.0f}{shown:>8}"
-            f"{found['startup_seconds']:>10.1f}{found['imports_seconds']:>9.1f}"
+            f"{name:14}{rate['median']:>9.0f}{rate['min']:>9.0f}{rate['max']:>9.0f}{mib:>8}"
+            f"{contender['startup_seconds']:>10.1f}{contender['imports_seconds']:>9.1f}"
         )
     lines += [f"{name} failed: {why.strip().splitlines()[-1]}" for name, why in result["failed"].items()]
     lines.append("")
     for name, ratio in result["ratios"].items():
         lines.append(f"{name}: {ratio['of_medians']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})")
-    timed = {name: found["shares"] for name, found in contenders.items() if found.get("shares")}
+    timed = {name: each["fractions"] for name, each in contenders.items() if each.get("fractions")}
     if timed:
-        lines += ["", f"{'share of time':14}" + "".join(f"{part:>11}" for part in PARTS)]
+        lines += ["", f"{'part of time':14}" + "".join(f"{part:>11}" for part in PARTS)]
         for name, parts in timed.items():
             lines.append(f"{name:14}" + "".join(f"{parts[part]:>11.1%}" for part in PARTS))
     lines += _more(result)
@@ -119,10 +119,10 @@ def table(result: Report) -> str:
 
 
 def _whole(result: Report) -> float:
-    """ssl-zoo's views/s over a whole run; checkpoints that fell into a turn are taken off twice."""
+    """Returns ssl-zoo's views/s over a whole run; checkpoints that fell into a turn count twice."""
     costs = result["costs"]
     rate: float = result["contenders"]["ssl-zoo"]["views_per_second"]["median"]
-    taken: float = costs["measuring_share"] + costs["checkpoint_share"]
+    taken: float = costs["measuring_fraction"] + costs["checkpoint_fraction"]
     return rate * (1 - taken)
 
 
@@ -134,15 +134,15 @@ def _more(result: Report) -> list[str]:
             "",
             f"ssl-zoo's measurements, every {costs['measured_every']} epochs, kNN every {costs['knn_every']} of them: "
             f"{costs['diagnostics_seconds']:.2f} s, with kNN {costs['diagnostics_and_knn_seconds']:.2f} s; "
-            f"{costs['measuring_share']:.1%} of the time",
+            f"{costs['measuring_fraction']:.1%} of the time",
             f"the whole run, measurements and checkpoints included: {_whole(result):.0f} views/s, "
             + ", ".join(
-                f"{_whole(result) / found['views_per_second']['median']:.2f} of {name}"
-                for name, found in result["contenders"].items()
+                f"{_whole(result) / contender['views_per_second']['median']:.2f} of {name}"
+                for name, contender in result["contenders"].items()
                 if name != "ssl-zoo"
             ),
             f"ssl-zoo's checkpoints ({costs['checkpoint_mb']:.0f} MiB): {costs['checkpoint_seconds']:.2f} s each; "
-            f"{costs['checkpoint_share']:.1%} of the time",
+            f"{costs['checkpoint_fraction']:.1%} of the time",
         ]
     lines += ["", f"{result['flops_per_view'] / 1e9:.3g} GFLOP a view, forward and backward"]
     for name, use in (result["utilisation"] or {}).items():

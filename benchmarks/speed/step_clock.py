@@ -1,7 +1,7 @@
-"""Watches a Lightning training from outside: a gate between its steps, and a clock for the parts of a step.
+"""Observes a Lightning training from outside: a gate between its steps, and a clock for the parts of a step.
 
-Nothing of the training is changed. The clock is a Lightning profiler: Lightning itself tells it when loading, forward
-pass, backward pass and optimizer begin and end, in ssl-zoo's training and in lightly's way alike.
+The training itself is unchanged. The clock is a Lightning profiler: Lightning calls it when loading, forward pass,
+backward pass and optimizer begin and end, both in ssl-zoo's training and in lightly's way.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ssl_zoo.training.module import TrainingModule
 
 from .pause import Gate
 
-__all__ = ["PARTS", "GateCallback", "StepClock", "synchronizer", "watched"]
+__all__ = ["PARTS", "GateCallback", "StepClock", "observed", "synchronizer"]
 
 PARTS = ("load", "augment", "forward", "backward", "optimizer", "rest")
 ACTIONS = {
@@ -29,15 +29,15 @@ ACTIONS = {
     "Strategy.training_step": "forward",
     "Strategy.backward": "backward",
     ".optimizer_step": "optimizer",
-}  # how Lightning's names of what it does end; `augment` and the target encoder's update it does not know
+}  # ends of Lightning's names for its actions; it has none for `augment` and the target encoder's update
 
 
 class StepClock(Profiler):
-    """Charges each moment to exactly one part: the innermost that has begun, else to `rest`.
+    """Assigns each moment to exactly one part: the innermost that has begun, else `rest`.
 
     Args:
-        synchronize: waits for the device where a part begins or ends. That takes time of its own: the parts are
-            measured in a pass by itself.
+        synchronize: waits for the device where a part begins or ends. That takes time, so the parts are measured in a
+            separate pass.
     """
 
     def __init__(self, synchronize: Callable[[], None] = lambda: None) -> None:
@@ -59,17 +59,17 @@ class StepClock(Profiler):
             self._within.pop()
 
     def reset(self) -> None:
-        """Begins anew."""
+        """Starts again from zero."""
         self._charge()
         self._seconds = dict.fromkeys(PARTS, 0.0)
 
     def read(self) -> dict[str, float]:
-        """The seconds of each part since `reset`."""
+        """Returns the seconds of each part since `reset`."""
         self._charge()
         return dict(self._seconds)
 
     def timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, its time charged to a part."""
+        """Returns the function, its time assigned to a part."""
 
         def call(*args: Any, **kwargs: Any) -> Any:
             self._charge()
@@ -122,21 +122,21 @@ class GateCallback(pl.Callback):
 
 
 def synchronizer(device: torch.device) -> Callable[[], None]:
-    """What waits for a device."""
+    """Returns a function that waits for a device."""
     return torch.cuda.synchronize if device.type == "cuda" else lambda: None
 
 
 @contextmanager
-def watched(callback: GateCallback) -> Iterator[None]:
-    """Every `pl.Trainer` that is made within gets the callback as its last one, and the clock."""
+def observed(callback: GateCallback) -> Iterator[None]:
+    """Adds the callback, as the last one, and the clock to every `pl.Trainer` that is created within."""
     trainer = pl.Trainer
 
-    def make(**options: Any) -> pl.Trainer:
-        given = options.pop("callbacks", None) or []
-        callbacks = [*(given if isinstance(given, list) else [given]), callback]
+    def create(**options: Any) -> pl.Trainer:
+        existing = options.pop("callbacks", None) or []
+        callbacks = [*(existing if isinstance(existing, list) else [existing]), callback]
         return trainer(**options, callbacks=callbacks, profiler=callback.clock)
 
-    with patch.object(pl, "Trainer", make):
+    with patch.object(pl, "Trainer", create):
         yield
 
 

@@ -1,4 +1,4 @@
-"""How fast a run trains on this machine, and what a step's time goes to: `ssl-zoo doctor --speed`."""
+"""Speed of a run on this machine, and the parts of a step: `ssl-zoo doctor --speed`."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from ssl_zoo.training.prepare import prepare
 from ssl_zoo.training.run import peak_memory_mb
 
 from .pause import Gate, Order
-from .step_clock import GateCallback, StepClock, watched
+from .step_clock import GateCallback, StepClock, observed
 
 __all__ = ["ENDLESS", "Speed", "advice", "bottleneck", "check_single", "quick"]
 
 ENDLESS = 10**6  # epochs; never reached
-WORDS = ("method=simsiam",)  # on the embedded digits
+DEFAULT = ("method=simsiam",)  # on the embedded digits
 ADVICE = {
-    "load": "Reading images is what it waits for: keep them in memory (a larger data.cache_mb), or set data.workers to "
+    "load": "Reading images takes the most: keep them in memory (a larger data.cache_mb), or set data.workers to "
     "the number of cores, and shrink files that are far larger than augment.size.",
     "augment": "Making the views takes the most: {gpu}a smaller augment.size or an operation less (blur is the "
     "dearest: augment.blur.p=0) makes them faster.",
@@ -40,16 +40,16 @@ ADVICE = {
 
 @dataclass(frozen=True)
 class Speed:
-    """What `quick` measured."""
+    """Result of `quick`."""
 
     views_per_second: float
     steps: int
-    seconds: float  # that these steps took
+    seconds: float  # of these steps
     batch_size: int
     views: int  # of each image
-    shares: dict[str, float]  # of the time, by the parts of a step (`watch.PARTS`); they add up to 1
+    fractions: dict[str, float]  # of the time, by the parts of a step (`step_clock.PARTS`); they add up to 1
     bottleneck: str  # load, augment, network (forward and backward), optimizer or rest
-    advice: str  # what could be done about it, in a sentence
+    advice: str  # against it, in a sentence
     device: str
     precision: str
     threads: int
@@ -70,7 +70,7 @@ def quick(overrides: Sequence[str] = (), *, steps: int = 32, least: float = 1.0,
     Raises:
         UserError: the overrides, or what they name, are wrong; the run has several processes, or diverges.
     """
-    config = compose(overrides or WORDS)
+    config = compose(overrides or DEFAULT)
     check_single(config)
     # On a GPU the rate is measured first, then the parts, whose clock waits for the device again and again.
     turns = 2 if hardware_for(config).device.type == "cuda" else 1
@@ -86,12 +86,12 @@ def quick(overrides: Sequence[str] = (), *, steps: int = 32, least: float = 1.0,
     callback = GateCallback(Gate(exchange, clock), clock)
     threads = torch.get_num_threads()
     try:
-        with tempfile.TemporaryDirectory() as folder, watched(callback):
+        with tempfile.TemporaryDirectory() as folder, observed(callback):
             ready = prepare(_endless(config, Path(folder) / "run"))
             ready.run_dir.mkdir()
             fit(ready, say=lambda row: None)
             used = torch.get_num_threads()
-    except Interrupted as error:  # it was saved to be continued, and is gone
+    except Interrupted as error:  # its checkpoint has been removed with the folder
         raise KeyboardInterrupt from error
     finally:
         torch.set_num_threads(threads)
@@ -103,8 +103,8 @@ def quick(overrides: Sequence[str] = (), *, steps: int = 32, least: float = 1.0,
     report, parts = reports[1], reports[turns]["parts"]
     seconds = report["ended"] - report["began"]
     total = sum(parts.values())
-    shares = {part: time / total for part, time in parts.items()}
-    name = bottleneck(shares)
+    fractions = {part: time / total for part, time in parts.items()}
+    name = bottleneck(fractions)
     device = ready.hardware.device
     rate = report["steps"] * config.batch_size * len(config.views) / seconds
     images = len(ready.data.train) // config.batch_size * config.batch_size
@@ -114,7 +114,7 @@ def quick(overrides: Sequence[str] = (), *, steps: int = 32, least: float = 1.0,
         seconds=seconds,
         batch_size=config.batch_size,
         views=len(config.views),
-        shares=shares,
+        fractions=fractions,
         bottleneck=name,
         advice=advice(name, ready.hardware.precision, device.type),
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
@@ -127,14 +127,14 @@ def quick(overrides: Sequence[str] = (), *, steps: int = 32, least: float = 1.0,
 
 
 def advice(name: str, precision: str, device: str) -> str:
-    """Advice on a bottleneck, leaving out what the run does already."""
+    """Returns advice on a bottleneck, without what the run does already."""
     bf16 = "precision=bf16 where the hardware multiplies it, " if precision == "fp32" else ""
     return ADVICE[name].format(gpu="" if device == "cuda" else "a GPU, ", bf16=bf16)
 
 
-def bottleneck(shares: dict[str, float]) -> str:
-    """Where the most time goes: load, augment, network (forward and backward), optimizer or rest."""
-    merged = {**shares, "network": shares["forward"] + shares["backward"]}
+def bottleneck(fractions: dict[str, float]) -> str:
+    """Returns the part that takes the most time: load, augment, network (forward and backward), optimizer or rest."""
+    merged = {**fractions, "network": fractions["forward"] + fractions["backward"]}
     return max(ADVICE, key=lambda name: merged[name])
 
 
@@ -148,7 +148,7 @@ def check_single(config: RunConfig) -> None:
 
 
 def _endless(config: RunConfig, run_dir: Path) -> RunConfig:
-    """The run without an end and without what is done at the end of epochs."""
+    """Returns the run without an end, and without measurements and checkpoints at the end of epochs."""
     return replace(
         config,
         epochs=ENDLESS,

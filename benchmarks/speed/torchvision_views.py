@@ -1,4 +1,4 @@
-"""The plain way to make views: torchvision's transforms, one PIL image at a time, in torchvision's own order.
+"""Views made in the plain way: torchvision's transforms, one PIL image at a time, in torchvision's own order.
 
 An independent reference of `ssl_zoo.augment`, for accuracy and for speed; nothing of it is shared but the settings.
 """
@@ -45,7 +45,7 @@ def plain_transform(view: ViewConfig, mean: Sequence[float], std: Sequence[float
 
 
 class PlainAugment(nn.Module):
-    """Takes the place of `ssl_zoo.augment.Augment`; draws from torch's global generator, which each step seeds."""
+    """Replacement of `ssl_zoo.augment.Augment`; draws from torch's global generator, which each step seeds."""
 
     def __init__(self, views: Sequence[ViewConfig], mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
@@ -57,4 +57,4 @@ class PlainAugment(nn.Module):
         """Makes the views (N, C, size, size) of a uint8 batch (N, C, H, W)."""
         assert part == (0, 1)
         pictures = [Image.fromarray(image.numpy()) for image in images.permute(0, 2, 3, 1)]
-        return [torch.stack([make(picture) for picture in pictures]) for make in self.transforms]
+        return [torch.stack([transform(picture) for picture in pictures]) for transform in self.transforms]

@@ -59,7 +59,7 @@ def show_speed(overrides: Sequence[str]) -> None:
         "on": f"{speed.device}, {speed.precision}, {speed.threads} threads",
         "epoch": f"{speed.epoch_seconds:.3g} s for {speed.images} images, without measurements and checkpoints",
         "memory": f"{speed.peak_memory_mb:.0f} MiB at most",
-        **{part: f"{share:.1%}" for part, share in speed.shares.items()},
+        **{part: f"{fraction:.1%}" for part, fraction in speed.fractions.items()},
         "bottleneck": f"{speed.bottleneck}. {speed.advice}",
     }
     for name, value in rows.items():

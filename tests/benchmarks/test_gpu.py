@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from helpers import stopping as held
 from ssl_zoo.benchmarks.gpu import __main__ as command
-from ssl_zoo.benchmarks.gpu import options, plan, processes, session, steps
+from ssl_zoo.benchmarks.gpu import plan, processes, session, steps
 from ssl_zoo.benchmarks.gpu.processes import Outcome, Task, run_together
 
 from ssl_zoo.config.compose import compose
@@ -30,7 +30,7 @@ def setting(tmp_path: Path) -> steps.Setting:
 
 
 def python(name: str, code: str, limit: float = FOREVER) -> Task:
-    return Task(name, [sys.executable, "-S", "-c", code], limit, lambda printed: {"said": printed.strip()})
+    return Task(name, [sys.executable, "-S", "-c", code], limit, lambda printed: {"output": printed.strip()})
 
 
 def overrides(task: Task) -> list[str]:
@@ -114,7 +114,7 @@ def test_a_process_is_ended_at_its_limit_with_all_it_started(
     found = {outcome.name: outcome for outcome in outcomes}
     assert found["long"].status == "ended at its limit"
     assert (found["broken"].status, found["broken"].printed) == ("failed (3)", "why\n")
-    assert (found["good"].status, found["good"].figures) == ("done", {"said": "fine"})
+    assert (found["good"].status, found["good"].figures) == ("done", {"output": "fine"})
     pair = [int(pid) for pid in found["long"].printed.split()]
     held.wait_for(lambda: all(map(held.is_gone, pair)))
 
@@ -218,7 +218,7 @@ def test_without_its_packages_it_names_them(
     )
     monkeypatch.setattr(environment, "version", lambda name: installed.get(name) or "2.11.0+cu130")
     assert command.main(["--data", str(setting.data), "--out", str(setting.out), "--toy"]) == 2
-    assert "lacking here: filelock>=4.1 (3.20.0 is installed); bring" in capsys.readouterr().err
+    assert "lacks packages here: filelock>=4.1 (3.20.0 is installed); bring" in capsys.readouterr().err
     assert not setting.out.exists()
 
 
@@ -226,6 +226,6 @@ def test_the_tests_are_found_where_the_shell_was(monkeypatch: pytest.MonkeyPatch
     root = Path(__file__).parent.parent.parent
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("OLDPWD", raising=False)
-    assert options.tests(None) is None
+    assert command.find_tests(None) is None
     monkeypatch.setenv("OLDPWD", str(root))
-    assert options.tests(None) == root / "tests"
+    assert command.find_tests(None) == root / "tests"

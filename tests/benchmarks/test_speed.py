@@ -1,4 +1,4 @@
-"""The side-by-side speed harness: who computes when, what is counted, and where the time of a step goes."""
+"""Comparison of speed: contenders take turns, steps are counted, the parts of a step are timed."""
 
 from __future__ import annotations
 
@@ -15,10 +15,7 @@ from typing import Any
 import pytest
 import torch
 from helpers.runs import overrides
-from ssl_zoo.benchmarks.speed import compare, lightly_way, report
-from ssl_zoo.benchmarks.speed import interleave as turns
-from ssl_zoo.benchmarks.speed import step_clock as watch
-from ssl_zoo.benchmarks.speed import step_times as shares
+from ssl_zoo.benchmarks.speed import compare, interleave, lightly_way, report, step_clock, step_times
 from ssl_zoo.benchmarks.speed.flops import flops_per_view
 from ssl_zoo.benchmarks.speed.pause import Gate, Order
 from torch.utils.flop_counter import FlopCounterMode
@@ -32,7 +29,7 @@ from ssl_zoo.training.module import TrainingModule
 # A contender with a worker process, as a DataLoader has them; both note when they compute.
 FAKE = """
     import os, sys, time
-    from ssl_zoo.benchmarks.speed.pause import Gate, answering
+    from ssl_zoo.benchmarks.speed.pause import Gate, pipe_exchange
 
     def note(who):
         with open(f"{sys.argv[1]}-{who}.txt", "a") as file:
@@ -46,7 +43,7 @@ FAKE = """
             note("worker")
             time.sleep(0.002)
         os._exit(0)
-    gate = Gate(answering(int(sys.argv[-1]), lambda: {"imported": 1.5}, {"answer": lambda: {"is": 42}}))
+    gate = Gate(pipe_exchange(int(sys.argv[-1]), lambda: {"imported": 1.5}, {"answer": lambda: {"is": 42}}))
     going = gate.begin()
     while going:
         note("main")
@@ -59,14 +56,14 @@ FAKE = """
 
 
 @pytest.fixture
-def fakes(tmp_path: Path) -> Iterator[list[turns.Contender]]:
+def fakes(tmp_path: Path) -> Iterator[list[interleave.Contender]]:
     script = tmp_path / "fake.py"
     script.write_text(textwrap.dedent(FAKE))
-    cores = turns.available_cores(1)
+    cores = interleave.available_cores(1)
     started = []
     for name, step in (("slow", 0.03), ("fast", 0.01)):
         command = [sys.executable, str(script), str(tmp_path / name), str(step)]
-        started.append(turns.Contender(name, command, log=tmp_path / f"{name}.log", cores=cores))
+        started.append(interleave.Contender(name, command, log=tmp_path / f"{name}.log", cores=cores))
         started[-1].ready()
         started[-1].turn(Order(untimed=1, steps=0))
     yield started
@@ -74,9 +71,9 @@ def fakes(tmp_path: Path) -> Iterator[list[turns.Contender]]:
         contender.close()
 
 
-def test_nobody_computes_in_anothers_turn(fakes: list[turns.Contender], tmp_path: Path) -> None:
+def test_nobody_computes_in_anothers_turn(fakes: list[interleave.Contender], tmp_path: Path) -> None:
     began = time.monotonic()
-    reports = turns.take_turns(fakes, Order(untimed=2, steps=3), rounds=3)
+    reports = interleave.take_turns(fakes, Order(untimed=2, steps=3), rounds=3)
     spans = sorted(
         (report["began"], report["ended"], name) for name, group in reports.items() for report in group
     )
@@ -96,7 +93,7 @@ def test_nobody_computes_in_anothers_turn(fakes: list[turns.Contender], tmp_path
     assert all(report["ended"] - report["began"] >= 3 * 0.03 for report in reports["slow"])
 
 
-def test_a_contender_answers_between_turns_and_its_memory_is_seen(fakes: list[turns.Contender]) -> None:
+def test_a_contender_answers_between_turns_and_its_memory_is_seen(fakes: list[interleave.Contender]) -> None:
     assert fakes[0].ask("answer") == {"is": 42}
     assert fakes[0].turn(Order(untimed=1, steps=1))["imported"] == 1.5
     if sys.platform == "linux":
@@ -107,8 +104,10 @@ def test_a_contender_answers_between_turns_and_its_memory_is_seen(fakes: list[tu
 
 def test_a_contender_that_ends_says_what_it_printed(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import sys; print('no such thing'); sys.exit(3)"]
-    contender = turns.Contender("short", command, log=tmp_path / "log", cores=turns.available_cores(1))
-    with pytest.raises(turns.ContenderFailed, match=r"short ended with status 3:\nno such thing"):
+    contender = interleave.Contender(
+        "short", command, log=tmp_path / "log", cores=interleave.available_cores(1)
+    )
+    with pytest.raises(interleave.ContenderFailed, match=r"short ended with status 3:\nno such thing"):
         contender.ready()
     contender.close()
 
@@ -130,8 +129,8 @@ def test_the_gate_counts_only_timed_steps() -> None:
 
 def test_each_moment_is_charged_to_one_part(monkeypatch: pytest.MonkeyPatch) -> None:
     readings = iter([0, 1, 3, 6, 10, 15, 21, 28, 36])  # all differences differ
-    monkeypatch.setattr(watch.time, "monotonic", lambda: float(next(readings)))
-    clock = watch.StepClock()  # 0
+    monkeypatch.setattr(step_clock.time, "monotonic", lambda: float(next(readings)))
+    clock = step_clock.StepClock()  # 0
     clock.reset()  # 1
     clock.start("[LightningModule]M.optimizer_step")  # 3, after 2 of the rest
     clock.start("[Strategy]SingleDeviceStrategy.training_step")  # 6, after 3 of the optimizer
@@ -148,7 +147,7 @@ def test_quick_counts_what_was_trained(monkeypatch: pytest.MonkeyPatch, tmp_path
     """Against counts of our own, of images and of time, around the training."""
     batches: list[int] = []
     lasted: list[float] = []
-    step, train = TrainingModule.training_step, shares.fit
+    step, train = TrainingModule.training_step, step_times.fit
 
     def counted(self: TrainingModule, batch: Any, batch_idx: int) -> Any:
         batches.append(len(batch.images))
@@ -162,20 +161,20 @@ def test_quick_counts_what_was_trained(monkeypatch: pytest.MonkeyPatch, tmp_path
             lasted.append(time.monotonic() - began)
 
     monkeypatch.setattr(TrainingModule, "training_step", counted)
-    monkeypatch.setattr(shares, "fit", timed)
+    monkeypatch.setattr(step_times, "fit", timed)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    speed = shares.quick(overrides(), steps=12, least=0, most=1e9)
+    speed = step_times.quick(overrides(), steps=12, least=0, most=1e9)
     assert speed.steps == 12
     assert batches == [32] * (3 + 12)
     assert 0 < speed.seconds < lasted[0]
     assert speed.views_per_second > sum(batches) * 2 * (12 / 15) / lasted[0]
     assert speed.views_per_second == pytest.approx(12 * 32 * 2 / speed.seconds)
-    assert sum(speed.shares.values()) == pytest.approx(1)
-    assert tuple(speed.shares) == watch.PARTS
-    assert all(0 < share < 1 for share in speed.shares.values())
-    merged = {**speed.shares, "network": speed.shares["forward"] + speed.shares["backward"]}
+    assert sum(speed.fractions.values()) == pytest.approx(1)
+    assert tuple(speed.fractions) == step_clock.PARTS
+    assert all(0 < fraction < 1 for fraction in speed.fractions.values())
+    merged = {**speed.fractions, "network": speed.fractions["forward"] + speed.fractions["backward"]}
     assert merged[speed.bottleneck] == max(merged.values())
-    assert speed.advice == shares.advice(speed.bottleneck, "fp32", "cpu")
+    assert speed.advice == step_times.advice(speed.bottleneck, "fp32", "cpu")
     assert speed.images == 160
     assert speed.epoch_seconds == pytest.approx(160 * 2 / speed.views_per_second)
     assert 100 < speed.peak_memory_mb < 10_000
@@ -192,15 +191,15 @@ def test_a_slow_part_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         return make(self, *args, **kwargs)
 
     monkeypatch.setattr(Augment, "forward", slow)
-    monkeypatch.setattr(watch, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
-    speed = shares.quick(overrides(), steps=3, least=0, most=1e9)
+    monkeypatch.setattr(step_clock, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    speed = step_times.quick(overrides(), steps=3, least=0, most=1e9)
     assert speed.bottleneck == "augment"
-    assert speed.shares["augment"] > 0.8
+    assert speed.fractions["augment"] > 0.8
 
 
 def test_several_processes_are_refused() -> None:
     with pytest.raises(UserError, match=r"one process; received trainer.devices=2.*set both to 1"):
-        shares.quick(overrides("simsiam", "trainer.devices=2"))
+        step_times.quick(overrides("simsiam", "trainer.devices=2"))
 
 
 @pytest.mark.parametrize("method", sorted(lightly_way.STEPS))
@@ -269,8 +268,8 @@ def test_regular_costs_at_the_runs_own_settings() -> None:
     }  # fmt: skip
     found = report.regular_costs(costs, config, views_per_second=64.0)
     # Twelve epochs of 10 steps of 64 views: 120 s; 6 measurements, 2 of them with kNN: 6 * 1 + 2 * 3; 3 checkpoints.
-    assert found["measuring_share"] == pytest.approx(12 / (120 + 12 + 6))
-    assert found["checkpoint_share"] == pytest.approx(6 / (120 + 12 + 6))
+    assert found["measuring_fraction"] == pytest.approx(12 / (120 + 12 + 6))
+    assert found["checkpoint_fraction"] == pytest.approx(6 / (120 + 12 + 6))
     json.dumps(found)
 
 
@@ -290,7 +289,7 @@ class Stub:
     def ready(self) -> dict[str, Any]:
         log.append(f"{self.name} begins")
         if self.broken:
-            raise turns.ContenderFailed("no compiler")
+            raise interleave.ContenderFailed("no compiler")
         return {"begun": 2.0, "imported": 1.0}
 
     def turn(self, order: Order) -> dict[str, Any]:
