@@ -19,12 +19,12 @@ GOYAL = "[Goyal et al.](https://arxiv.org/abs/1706.02677)"
 
 
 class Axis(NamedTuple):
-    """One or a few keys that belong together."""
+    """Keys that belong together, and the tests that prove them."""
 
     keys: tuple[str, ...]
     values: str
     what: str
-    source: str  # paper, section, and the rows that the switch makes
+    source: str  # paper, section, and the table rows that it reproduces
     tests: tuple[str, ...]  # file::function
 
 
@@ -57,8 +57,8 @@ AXES: dict[str, tuple[Axis, ...]] = {
         Axis(
             ("method.symmetric", "method.pairs_per_image"),
             "true, false; from 1",
-            "whether each view predicts the other, or the first the second alone; how many pairs of views an image "
-            "gives a step",
+            "whether each view predicts the other, or the first the second alone; number of pairs of views of an image "
+            "per step",
             f"{SIMSIAM} Sec. 4.6 (symmetric 68.1, asymmetric 64.8, asymmetric with 2 pairs 67.3); MoCo v2 symmetric: "
             "Table 4",
             (
@@ -69,9 +69,9 @@ AXES: dict[str, tuple[Axis, ...]] = {
         Axis(
             ("method.joint_batch",),
             "true, false",
-            "whether all views pass the encoder as one batch, so that BN's statistics are of them all, or each by "
-            "itself. Crops of another size pass the backbone apart and the projector together",
-            f"{SIMCLR} and {SWAV} official code (joint); {SIMSIAM}, {BYOL}, {MOCO} (each by itself)",
+            "whether all views pass the encoder as one batch, with common BN statistics, or each separately. Crops "
+            "of another size pass the backbone separately and the projector together",
+            f"{SIMCLR} and {SWAV} official code (joint); {SIMSIAM}, {BYOL}, {MOCO} (separate)",
             (
                 "test_axes.py::test_joint_views_share_their_statistics",
                 "test_step.py::test_steps_are_the_papers",
@@ -80,9 +80,9 @@ AXES: dict[str, tuple[Axis, ...]] = {
         Axis(
             ("method.alternation_steps",),
             "from 1, epoch",
-            "for how many SGD steps the weights that make the targets stand still. The paper computes the targets of "
-            "k steps in advance and keeps them; a copy of the encoder of that moment makes the same targets step by "
-            "step, in memory that does not grow with k (one encoder) and in every checkpoint",
+            "number of SGD steps for which the weights behind the targets are fixed. The paper computes the targets of "
+            "k steps in advance and stores them; here a copy of the encoder computes the same targets step by step, in "
+            "memory that does not grow with k (one encoder, also in every checkpoint)",
             f"{SIMSIAM} Sec. 5.2 (1: 68.1, 10: 68.7, 100: 68.9, epoch: 67.0)",
             (
                 "test_axes.py::test_one_step_alternation_is_simsiam_to_the_bit",
@@ -92,15 +92,15 @@ AXES: dict[str, tuple[Axis, ...]] = {
         Axis(
             ("method.target_views",),
             "from 2",
-            "how many of the first views are targets; further ones (SwAV's small crops) only predict",
+            "number of views, from the first, that are targets; further ones (SwAV's small crops) only predict",
             f"{SWAV} Eq. 6",
             ("test_equation.py::test_ordered_pairs", "test_losses.py::test_swav_against_loops_and_lightly"),
         ),
         Axis(
             ("method.loss_scale",),
             "above 0",
-            "times the mean over pairs. Sums over both orders are 2 (the code of SimCLR and of FAIR's symmetric MoCo), "
-            "of 2 - 2 cos 4 (BYOL)",
+            "factor of the mean over pairs: 2 for a sum over both orders (the code of SimCLR and of FAIR's symmetric "
+            "MoCo), 4 for a sum of 2 - 2 cos (BYOL)",
             f"{BYOL} Eq. 2",
             (
                 "test_losses.py::test_byol_sums_over_both_orders",
@@ -131,7 +131,8 @@ AXES: dict[str, tuple[Axis, ...]] = {
         Axis(
             ("method.predictor.lr", "method.predictor.lr_multiplier", "method.projector.lr_multiplier"),
             "decay, constant; from 0",
-            "whether the schedule leaves the predictor's rate at its peak; what times the optimizer's rate a head's is",
+            "whether the schedule leaves the predictor's rate at its peak; each head's multiple of the optimizer's "
+            "rate",
             f"{SIMSIAM} Table 1 (decay 67.7, constant 68.1); {BYOL} Tables 21, 22 (without momentum encoder, predictor "
             "x1 5.5, x2 62.8, x10 66.6)",
             (
@@ -173,8 +174,8 @@ AXES: dict[str, tuple[Axis, ...]] = {
         Axis(
             ("method.batch_norm", "method.momentum_encoder.shuffle_bn"),
             "sync, local; true, false",
-            "over several processes: statistics of all of them or of each; the momentum encoder's batches mixed "
-            "among them",
+            "over several processes: BN statistics of all images or of each process; the momentum encoder's batches "
+            "shuffled among them",
             f"{SIMSIAM} Sec. 3 (sync); {BYOL} official code (sync); {MOCO} Sec. 3.3 (local, shuffled)",
             (
                 "test_distributed.py::test_two_processes_equal_one",
@@ -187,7 +188,7 @@ AXES: dict[str, tuple[Axis, ...]] = {
         Axis(
             ("method.momentum_encoder.enabled",),
             "true, false",
-            "whether a moving average of the encoder makes the targets, with batch statistics of its own",
+            "whether a moving average of the encoder, with its own batch statistics, computes the targets",
             f"{SIMSIAM} Table 4; {BYOL} Table 5 (tau 0: 0.3)",
             (
                 "test_equation.py::test_no_gradient_reaches_the_momentum_encoder",
@@ -197,8 +198,8 @@ AXES: dict[str, tuple[Axis, ...]] = {
         Axis(
             ("method.momentum_encoder.decay", "method.momentum_encoder.schedule"),
             "0 to 1; constant, cosine",
-            "tau: the share of itself that it keeps in a step; cosine: from `decay` to 1. 0: the online encoder, 1: "
-            "fixed at random",
+            "tau: the fraction of its weights that it keeps in a step; cosine: from `decay` to 1. 0: the online "
+            "encoder, 1: fixed at random",
             f"{BYOL} Table 5a (1: 18.8, .999: 69.8, .99: 72.5, .9: 68.4, 0: 0.3); {MOCO} momentum (0: fails, .9: 55.2, "
             ".99: 57.8, .999: 59.0, .9999: 58.9)",
             (
@@ -240,7 +241,7 @@ AXES: dict[str, tuple[Axis, ...]] = {
         Axis(
             ("method.prototypes.number", "method.prototypes.normalization"),
             "from 0; outside, gradient",
-            "how many unit prototypes; their length set between steps, or in the forward pass by full gradient",
+            "number of unit prototypes; normalised between steps, or in the forward pass with full gradient",
             f"{SWAV} official code (3,000); {SIMSIAM} Sec. 6.2 (by full gradient, 66.5)",
             (
                 "test_equation.py::test_prototypes_stay_on_the_sphere_and_are_frozen_at_first",
@@ -250,14 +251,14 @@ AXES: dict[str, tuple[Axis, ...]] = {
         Axis(
             ("method.prototypes.frozen_epochs",),
             "from 0",
-            "how long the prototypes' gradient is dropped at the start (parts of an epoch count)",
+            "epochs at the start without a gradient of the prototypes (fractions count)",
             f"{SWAV} official code (1 epoch)",
             ("test_equation.py::test_prototypes_stay_on_the_sphere_and_are_frozen_at_first",),
         ),
         Axis(
             ("method.sinkhorn.epsilon", "method.sinkhorn.iterations"),
             "above 0; from 1",
-            "how soft the codes are; how often rows and columns are normalised, over the images of all processes",
+            "softness of the codes; number of normalisations of rows and columns, over the images of all processes",
             f"{SWAV} Sec. 3.1, Listing 1 (0.05; 3)",
             (
                 "test_equation.py::test_sinkhorn_rows_and_columns",
@@ -267,8 +268,8 @@ AXES: dict[str, tuple[Axis, ...]] = {
         Axis(
             ("method.sinkhorn.queue_size", "method.sinkhorn.queue_from_epoch"),
             "from 0",
-            "earlier embeddings of each target view that join the batch once there are so many; the epoch they are "
-            "kept from",
+            "earlier embeddings of each target view that join the batch once the queue is full; the first epoch that "
+            "fills it",
             f"{SWAV} official code (batch 256: 3,840 from epoch 15)",
             ("test_axes.py::test_sinkhorns_queue_joins_once_full_from_its_epoch_on",),
         ),
@@ -277,7 +278,7 @@ AXES: dict[str, tuple[Axis, ...]] = {
         Axis(
             ("optimizer.name", "optimizer.momentum", "optimizer.weight_decay", "optimizer.exclude_norm_and_bias"),
             "sgd, lars, adamw; 0 to 1; from 0; true, false",
-            "excluded from weight decay and from LARS's adaptation: BN, biases, and what timm names (a transformer's "
+            "excluded from weight decay and from LARS's adaptation: BN, biases, and timm's exceptions (a transformer's "
             "position embedding and class token)",
             f"{SIMSIAM} Sec. 3 (SGD, decay on all); {SIMCLR} Sec. 2.2, {BYOL} Sec. 3.3 (LARS, excluded); {SWAV} (LARS, "
             "on all)",
@@ -305,8 +306,8 @@ AXES: dict[str, tuple[Axis, ...]] = {
                 "optimizer.warmup_from_batch",
             ),
             "cosine, constant; step, epoch; 0 to 1; from 0; 0 to 1; from 1, null",
-            "warmup, then cosine to a share of the peak, moved once a step or once an epoch; a warmup only from so "
-            "many images per step on",
+            "warmup, then cosine to a fraction of the peak, updated once a step or once an epoch; the smallest batch "
+            "that has a warmup",
             f"{SIMSIAM} Table 2 (10 epochs from 1,024 on), Table 3a (10 epochs)",
             (
                 "training/test_optim.py::test_warmup_then_cosine",
@@ -317,7 +318,7 @@ AXES: dict[str, tuple[Axis, ...]] = {
         Axis(
             ("trainer.accumulate", "optimizer.clip_grad_norm"),
             "from 1; above 0, null",
-            "batches per optimizer step (momentum encoder, queue and memory move once per step); largest norm of the "
+            "batches per optimizer step (momentum encoder, queue and memory change once per step); largest norm of the "
             "gradient",
             f"{BYOL} Table 16 (gradients averaged over N steps)",
             (
@@ -330,8 +331,8 @@ AXES: dict[str, tuple[Axis, ...]] = {
     "Views (`augment.` for all, `augment.views.NAME.` for one)": (
         Axis(
             ("augment.views",),
-            "names, each with `count` and what differs",
-            "the views, each with settings of its own: BYOL's two, SwAV's multi-crop, augmentation of one branch",
+            "names, each with `count` and differing keys",
+            "views, each with its own settings: BYOL's two, SwAV's multi-crop, augmentation of one branch",
             f"{BYOL} Table 6; {SWAV} multi-crop; {SIMCLR} Fig. 5 (on one branch only)",
             (
                 "config/test_compose.py::test_views_inherit_what_they_do_not_set",
@@ -365,7 +366,7 @@ AXES: dict[str, tuple[Axis, ...]] = {
         Axis(
             ("augment.blur", "augment.solarize"),
             "p, sigma, kernel, padding (reflect, zeros); p, threshold",
-            "Gaussian blur, the image reflected at its borders or black beyond them; values at or above the threshold "
+            "Gaussian blur, with reflected or black borders; values at or above the threshold "
             "inverted",
             f"{BYOL} Table 17 (without blur 71.2, without solarisation in T' 72.3); {SIMCLR} Table 1 (with blur 64.5)",
             (
