@@ -16,16 +16,31 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ssl_zoo.build import build_method
     from ssl_zoo.config.compose import compose
-    from ssl_zoo.config.registries import register
-    from ssl_zoo.config.schema import MethodConfig, ProjectorConfig, RunConfig, SiameseConfig, section
+    from ssl_zoo.config.registries import data_source, register
+    from ssl_zoo.config.schema import (
+        DataConfig,
+        MethodConfig,
+        ProjectorConfig,
+        RunConfig,
+        SiameseConfig,
+        section,
+    )
+    from ssl_zoo.data.memory import MemorySplit
+    from ssl_zoo.data.split import Data
     from ssl_zoo.distributed import gather
     from ssl_zoo.embedding.run import embed
     from ssl_zoo.equation import GridPoint, Siamese
     from ssl_zoo.errors import Interrupted, Unfinished, UserError
+    from ssl_zoo.evaluation.protocols import protocol
     from ssl_zoo.evaluation.run import evaluate
+    from ssl_zoo.evaluation.task import Outcome, Task
     from ssl_zoo.exporters.backbone import load_backbone
+    from ssl_zoo.exporters.encoder import Encoder, Written
+    from ssl_zoo.exporters.formats import exporter
     from ssl_zoo.exporters.run import export
+    from ssl_zoo.exporters.schema import ExportConfig
     from ssl_zoo.method import LossOutput, Method
+    from ssl_zoo.metrics import Embeddings, metric
     from ssl_zoo.parts.schedule import Progress
     from ssl_zoo.reports.bench import bench
     from ssl_zoo.reports.report import report
@@ -36,6 +51,19 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "data_source": "config.registries",
+    "DataConfig": "config.schema",
+    "Data": "data.split",
+    "MemorySplit": "data.memory",
+    "Task": "evaluation.task",
+    "Outcome": "evaluation.task",
+    "protocol": "evaluation.protocols",
+    "exporter": "exporters.formats",
+    "ExportConfig": "exporters.schema",
+    "Encoder": "exporters.encoder",
+    "Written": "exporters.encoder",
+    "metric": "metrics",
+    "Embeddings": "metrics",
     "bench": "reports.bench",
     "compose": "config.compose",
     "gather": "distributed",
@@ -67,11 +95,18 @@ _HOMES = {
 }
 
 __all__ = [
+    "Data",
+    "DataConfig",
+    "Embeddings",
+    "Encoder",
+    "ExportConfig",
     "GridPoint",
     "Interrupted",
     "LossOutput",
+    "MemorySplit",
     "Method",
     "MethodConfig",
+    "Outcome",
     "Progress",
     "ProjectorConfig",
     "Result",
@@ -79,17 +114,23 @@ __all__ = [
     "SavedRun",
     "Siamese",
     "SiameseConfig",
+    "Task",
     "Unfinished",
     "UserError",
+    "Written",
     "bench",
     "build_method",
     "compose",
+    "data_source",
     "embed",
     "evaluate",
     "export",
+    "exporter",
     "gather",
     "load_backbone",
+    "metric",
     "open_run",
+    "protocol",
     "register",
     "report",
     "run",

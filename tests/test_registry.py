@@ -1,13 +1,17 @@
-"""The registry: built-in methods, duplicates, and a plugin that is found without being imported."""
+"""The registries: what is built in, duplicates, and a plugin that is found without being imported."""
 
 from __future__ import annotations
 
 import importlib
+import json
 import math
+import re
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -17,28 +21,78 @@ import ssl_zoo
 from ssl_zoo.cli.main import main
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.groups import group_dirs, group_file, group_names
-from ssl_zoo.config.registries import METHODS, register
+from ssl_zoo.config.registries import METHODS, SOURCES, register
+from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.errors import UserError
+from ssl_zoo.evaluation.protocols import PROTOCOLS
+from ssl_zoo.exporters.formats import EXPORTERS
+from ssl_zoo.exporters.schema import ExportConfig
 from ssl_zoo.method import Method
+from ssl_zoo.metrics import METRICS
+from ssl_zoo.registry import GROUPS, Registry
 
-EXAMPLE = Path(__file__).parent.parent / "examples" / "ssl-zoo-barlowtwins"
+REGISTRIES: dict[str, Registry[Any]] = {
+    "methods": METHODS, "data": SOURCES, "protocols": PROTOCOLS, "exporters": EXPORTERS, "metrics": METRICS,
+}  # fmt: skip
+EXAMPLE = Path(__file__).parent.parent / "examples" / "ssl-zoo-example"
+PACKAGE = "ssl_zoo_example"
+ADDED = dict(
+    re.findall(
+        r'"ssl_zoo\.(\w+)"\]\n(\w+) = "ssl_zoo_example\.\w+"', (EXAMPLE / "pyproject.toml").read_text()
+    )
+)
 
 
 @pytest.fixture
 def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The example package as pip installs it, for the length of a test."""
-    shutil.copytree(EXAMPLE / "ssl_zoo_barlowtwins", tmp_path / "ssl_zoo_barlowtwins")
-    info = tmp_path / "ssl_zoo_barlowtwins-0.1.0.dist-info"
+    shutil.copytree(EXAMPLE / PACKAGE, tmp_path / PACKAGE)
+    info = tmp_path / f"{PACKAGE}-0.1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ssl-zoo-barlowtwins\nVersion: 0.1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[ssl_zoo.methods]\nbarlowtwins = ssl_zoo_barlowtwins:BarlowTwins\n"
-    )
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ssl-zoo-example\nVersion: 0.1.0\n")
+    groups = [f"[ssl_zoo.{group}]\n{name} = {PACKAGE}.{name}\n" for group, name in ADDED.items()]
+    (info / "entry_points.txt").write_text("".join(groups))
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(METHODS, "_entries", dict(METHODS._entries))
-    monkeypatch.delitem(sys.modules, "ssl_zoo_barlowtwins", raising=False)
+    for registry in REGISTRIES.values():
+        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
+        monkeypatch.delitem(sys.modules, name)
     importlib.invalidate_caches()
     return tmp_path
+
+
+def test_the_example_adds_one_to_each_registry(plugin: Path) -> None:
+    assert set(ADDED) == set(REGISTRIES)
+    assert tuple(registry.group for registry in REGISTRIES.values()) == GROUPS
+    for group, name in ADDED.items():
+        assert name in REGISTRIES[group].names()
+        assert PACKAGE not in sys.modules, "its name is known without an import"
+    for group, name in ADDED.items():
+        assert REGISTRIES[group].get(name).summary
+
+
+@pytest.mark.parametrize("group", REGISTRIES)
+def test_what_is_registered_keeps_the_contract(group: str) -> None:
+    """To register anything is to have it tested: it loads, has a summary, and settings that have defaults."""
+    registry = REGISTRIES[group]
+    assert registry.all()
+    for name, entry in registry.all().items():
+        assert entry.name == name
+        assert isinstance(entry.config, type)
+        if group == "metrics" and not entry.target:
+            continue  # measured elsewhere, and declared here
+        assert callable(entry.load())
+        assert (entry.meaning if group == "metrics" else entry.summary).strip(), name
+        with pytest.raises(UserError, match=f"unknown {registry.kind} '{name}s'.*did you mean '{name}'"):
+            registry.get(f"{name}s")
+        if group == "protocols":
+            assert entry.config() == entry.config()
+            assert name in group_names("protocol"), "its YAML is configs/protocol/NAME.yaml"
+        if group == "data":
+            assert issubclass(entry.config, DataConfig)
+            assert name in group_names("data"), "its YAML is configs/data/NAME.yaml"
+        if group == "exporters":
+            assert issubclass(entry.config, ExportConfig)
 
 
 def test_a_duplicate_raises() -> None:
@@ -65,7 +119,7 @@ def test_a_second_copy_from_the_root_is_refused(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_plugin_is_found_with_its_yaml(plugin: Path) -> None:
     assert "barlowtwins" in group_names("method")
-    assert "ssl_zoo_barlowtwins" not in sys.modules, "finding it must not import it"
+    assert PACKAGE not in sys.modules, "finding it must not import it"
     config = compose(["method=barlowtwins", "data=imagefolder", "data.train=x"])
     assert config.method.lambda_param == 5e-3
     assert config.method.projector.output_dim == 8192
@@ -94,12 +148,14 @@ def test_barlow_twins_against_its_algorithm(plugin: Path) -> None:
     torch.testing.assert_close(method.loss(views, torch.arange(12)).loss, expected, rtol=1e-3, atol=1e-3)
 
 
-def test_the_readme_shows_the_examples_own_code() -> None:
-    readme = (EXAMPLE.parent.parent / "README.md").read_text()
-    shown = readme.partition("```python\n@section\n")[2].partition("```")[0]
-    code = (EXAMPLE / "ssl_zoo_barlowtwins" / "__init__.py").read_text().partition("@section\n")[2]
-    assert "def loss" in shown
-    assert shown == code
+@pytest.mark.parametrize("name", ADDED.values())
+def test_the_docs_show_the_examples_own_code(name: str) -> None:
+    shown = (EXAMPLE.parent.parent / "docs" / "adding.md").read_text()
+    code = (EXAMPLE / PACKAGE / f"{name}.py").read_text().partition("\n\n\n")[2]
+    assert f"```python\n{code}```" in shown
+    for kind in ("data", "protocol"):
+        if (file := EXAMPLE / PACKAGE / "configs" / kind / f"{name}.yaml").is_file():
+            assert f"```yaml\n{file.read_text()}```" in shown
 
 
 def test_list_shows_own_yaml_and_survives_a_broken_plugin(
@@ -111,7 +167,7 @@ def test_list_shows_own_yaml_and_survives_a_broken_plugin(
         built_in.replace("enabled: true", "enabled: false")
     )
     monkeypatch.setenv("SSL_ZOO_CONFIGS", str(tmp_path / "own"))
-    (plugin / "ssl_zoo_barlowtwins" / "__init__.py").write_text("raise RuntimeError('broken')")
+    (plugin / PACKAGE / "barlowtwins.py").write_text("raise RuntimeError('broken')")
     for group in ("method", "data"):
         (tmp_path / "own" / group / "bytes.yaml").parent.mkdir(exist_ok=True)
         (tmp_path / "own" / group / "bytes.yaml").write_bytes(b"\xff")
@@ -132,7 +188,7 @@ def test_list_shows_own_yaml_and_survives_a_broken_plugin(
 def test_a_plugin_whose_yaml_is_not_packed_is_said_to_lack_it(
     plugin: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.rmtree(plugin / "ssl_zoo_barlowtwins" / "configs")
+    shutil.rmtree(plugin / PACKAGE / "configs" / "method")
     message = "configs/method/barlowtwins.yaml beside its Python file"
     with pytest.raises(UserError, match=message):
         compose(["method=barlowtwins"])
@@ -150,7 +206,54 @@ def test_data_leaves_the_method_alone(plugin: Path) -> None:
 
 
 def test_a_broken_plugin_hurts_nobody_else(plugin: Path) -> None:
-    (plugin / "ssl_zoo_barlowtwins" / "__init__.py").write_text("raise RuntimeError('broken')")
+    (plugin / PACKAGE / "barlowtwins.py").write_text("raise RuntimeError('broken')")
     assert METHODS.get("simsiam").name == "simsiam"
     with pytest.raises(UserError, match="cannot be imported: RuntimeError: broken; repair or uninstall"):
         compose(["method=barlowtwins"])
+
+
+def test_all_that_the_example_adds_works_together(
+    plugin: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = [override for override in TINY if not override.startswith("data")]
+    run = ["method=barlowtwins", "data=shapes", "data.images=96", *small, f"run_dir={tmp_path / 'run'}"]
+    ssl_zoo.train(run, silent=True)
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["norm_mean"] > 0
+    assert "norm_mean" in (tmp_path / "run" / "metrics.csv").read_text().partition("\n")[0]
+    assert ssl_zoo.open_run(tmp_path / "run").config.data.images == 96
+
+    [record] = ssl_zoo.evaluate(
+        [f"run={tmp_path / 'run'}", "protocol=centroid", "centroid.center=true"], silent=True
+    )
+    assert record["settings"]["centroid"] == {"center": True}
+    assert record["data"]["train_images"] == 96
+    assert record["top1"] > 1 / 3
+    [fewer] = ssl_zoo.evaluate(
+        [f"run={tmp_path / 'run'}", "protocol=centroid", "data.images=30"], silent=True
+    )
+    assert fewer["data"]["train_images"] == 30
+
+    export = [f"run={tmp_path / 'run'}", "format=[npz,timm]", "compress=true", f"out={tmp_path / 'out'}"]
+    folder = ssl_zoo.export(export, silent=True)
+    weights = np.load(folder / "npz" / "backbone.npz")
+    assert set(weights) == set(ssl_zoo.open_run(tmp_path / "run").backbone().state_dict())
+
+
+@pytest.mark.parametrize(
+    ("verb", "message"),
+    [
+        ("train data=shapes data.imagse=3", "did you mean 'data.images'"),
+        ("train data=shapes data.images=1", "data.images must be at least 3"),
+        ("train data.source=shape", "unknown data source 'shape'.*did you mean 'shapes'"),
+        ("eval run=. protocol=centroid centroid.centre=true", "did you mean 'centroid.center'"),
+        ("eval run=. protocol=knn centroid.center=true", "centroid.* is read by protocols of kind centroid"),
+        ("export run=. format=npz compres=true", "did you mean 'compress'"),
+        ("export run=. format=npzz", "unknown format 'npzz'.*did you mean 'npz'"),
+        ("export run=. format=onnx compress=true", "compress"),
+    ],
+)
+def test_settings_of_a_plugin_are_checked_like_any(
+    plugin: Path, verb: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(verb.split()) == 2
+    assert re.search(message, " ".join(capsys.readouterr().err.split()))

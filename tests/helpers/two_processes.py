@@ -25,7 +25,7 @@ from ssl_zoo.parts.batchnorm import synchronize
 from ssl_zoo.training.optim import build_optimizer
 
 IMAGES = 8
-EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "ssl-zoo-barlowtwins"
+EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "ssl-zoo-example"
 SWAV = "method.prototypes.number=5"
 CASES: dict[str, tuple[str, ...]] = {
     "simsiam": ("simsiam",),
@@ -90,7 +90,7 @@ def train(overrides: tuple[str, ...], rank: int, world: int) -> dict[str, Any]:
 def _barlow_twins() -> Method:
     """The example plugin on the tests' backbone, with BN in its projector as its YAML has it."""
     sys.path.insert(0, str(EXAMPLE))
-    from ssl_zoo_barlowtwins import BarlowTwins, BarlowTwinsConfig
+    from ssl_zoo_example.barlowtwins import BarlowTwins, BarlowTwinsConfig
 
     projector = ProjectorConfig(layers=3, hidden_dim=16, output_dim=8, bias_output=False)
     torch.manual_seed(0)
