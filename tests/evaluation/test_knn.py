@@ -27,7 +27,7 @@ def test_every_row_is_lightlys(extracted: bool, chunk: int) -> None:
         extracted=extracted,
         k=(5, 40, 200),
         temperature=(0.02, 0.1),
-        chunk=chunk,
+        chunk_size=chunk,
     )
     rows = knn.run(task).rows
     assert [(row["k"], row["temperature"]) for row in rows] == [
