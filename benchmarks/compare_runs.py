@@ -67,9 +67,9 @@ def events(path: Path) -> Events:
 
 
 def _checkpoint(folder: Path) -> Any:
-    from ssl_zoo.runs.checkpoints import LAST, read
+    from ssl_zoo.runs.checkpoints import LAST, read_checkpoint
 
-    return read(folder / "checkpoints" / LAST)
+    return read_checkpoint(folder / "checkpoints" / LAST)
 
 
 def _rows(folder: Path) -> Any:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ssl_zoo.evaluation.run import evaluate
     from ssl_zoo.evaluation.task import Outcome, Task
     from ssl_zoo.exporters.backbone import load_backbone
-    from ssl_zoo.exporters.encoder import Encoder, Written
+    from ssl_zoo.exporters.encoder import ExportedEncoder, ExportedFiles
     from ssl_zoo.exporters.formats import exporter
     from ssl_zoo.exporters.run import export
     from ssl_zoo.exporters.schema import ExportConfig
@@ -60,8 +60,8 @@ _HOMES = {
     "protocol": "evaluation.protocols",
     "exporter": "exporters.formats",
     "ExportConfig": "exporters.schema",
-    "Encoder": "exporters.encoder",
-    "Written": "exporters.encoder",
+    "ExportedEncoder": "exporters.encoder",
+    "ExportedFiles": "exporters.encoder",
     "metric": "metrics",
     "Embeddings": "metrics",
     "bench": "reports.bench",
@@ -98,8 +98,9 @@ __all__ = [
     "Data",
     "DataConfig",
     "Embeddings",
-    "Encoder",
     "ExportConfig",
+    "ExportedEncoder",
+    "ExportedFiles",
     "GridPoint",
     "Interrupted",
     "LossOutput",
@@ -117,7 +118,6 @@ __all__ = [
     "Task",
     "Unfinished",
     "UserError",
-    "Written",
     "bench",
     "build_method",
     "compose",

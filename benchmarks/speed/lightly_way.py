@@ -34,7 +34,7 @@ from ssl_zoo.config.schema import RunConfig, SiameseConfig, ViewConfig
 from ssl_zoo.data import load_data
 from ssl_zoo.errors import UserError
 from ssl_zoo.parts.heads import build_predictor, build_projector
-from ssl_zoo.runs.naming import differences
+from ssl_zoo.runs.naming import differing_axes
 from ssl_zoo.training.optim import peak_lr
 
 from .pause import die_with_parent
@@ -56,7 +56,7 @@ def check(config: RunConfig) -> None:
             f"lightly's way is written for {', '.join(sorted(STEPS))}; received method={name}; choose one of them, "
             "or leave lightly out of --contenders"
         )
-    changed = differences(config)
+    changed = differing_axes(config)
     if changed or len(config.views) != 2:
         what = ", ".join(f"{axis}={value}" for axis, value in changed.items()) or f"{len(config.views)} views"
         raise UserError(

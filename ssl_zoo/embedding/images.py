@@ -15,10 +15,10 @@ from torch import Tensor
 from ssl_zoo.data import Data, FileSplit, MemorySplit, Split
 from ssl_zoo.errors import UserError
 
-__all__ = ["Images", "Part", "Row", "images_of"]
+__all__ = ["ImageList", "ImageRow", "Part", "list_images"]
 
 
-class Row(NamedTuple):
+class ImageRow(NamedTuple):
     """What stands beside the features of an image."""
 
     file: str  # path relative to the folder; of embedded data the position in the split
@@ -35,7 +35,7 @@ class Part(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Images:
+class ImageList:
     """All images, numbered through the parts."""
 
     parts: tuple[Part, ...]
@@ -83,7 +83,7 @@ class Images:
             number -= len(split)
         raise IndexError(number)
 
-    def rows(self, without: Container[int] = ()) -> Iterator[Row]:
+    def rows(self, without: Container[int] = ()) -> Iterator[ImageRow]:
         """Yields what stands beside the features, image by image, but for the images `without`."""
         number = itertools.count()
         for name, split, labels in self.parts:
@@ -92,7 +92,7 @@ class Images:
                 if next(number) in without:
                     continue
                 label = None if labels is None or i >= labelled else self.classes[int(labels[i])]
-                yield Row(str(i) if split.names is None else split.names[i], label, name)
+                yield ImageRow(str(i) if split.names is None else split.names[i], label, name)
 
     def after(self, done: int) -> Iterator[tuple[int, Split]]:
         """Yields what is left when `done` images are done: the number of the first image of each piece, and it."""
@@ -105,7 +105,7 @@ class Images:
             first += len(split)
 
 
-def images_of(data: Data, split: str) -> Images:
+def list_images(data: Data, split: str) -> ImageList:
     """Returns the images that `split` names: `train`, `test`, or `all` that there are.
 
     Raises:
@@ -124,7 +124,7 @@ def images_of(data: Data, split: str) -> Images:
             "split=test needs test images, and the data has none; set data.test=FOLDER, or data.holdout=0.2 for a "
             "part of the training images"
         )
-    return Images(tuple(parts), data.classes or ())
+    return ImageList(tuple(parts), data.classes or ())
 
 
 def _begins_with_labelled(data: Data) -> bool:

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ssl_zoo.embedding.images import Images, Row
+from ssl_zoo.embedding.images import ImageList, ImageRow
 from ssl_zoo.embedding.store import Store
 from ssl_zoo.errors import UserError
 from ssl_zoo.files.folders import check_writable
@@ -74,10 +74,10 @@ def companions(out: Path) -> tuple[Path, ...]:
     return out.with_name(out.stem + ".files.csv"), out.with_name(out.stem + ".json")
 
 
-def finish(out: Path, store: Store, images: Images, metadata: dict[str, Any]) -> None:
+def finish(out: Path, store: Store, images: ImageList, metadata: dict[str, Any]) -> None:
     """Writes the output from what the store keeps, row group by row group, and removes the store."""
-    rows = (_readable(row) for row in images.rows(without=store.position.left_out))
-    columns = [name for name in Row._fields if name != "split" or len(images.parts) > 1]
+    rows = (_readable(row) for row in images.rows(without=store.committed.left_out))
+    columns = [name for name in ImageRow._fields if name != "split" or len(images.parts) > 1]
     if out.suffix == ".parquet":
         made = store.folder / "out.parquet"
         _write_parquet(made, store, rows, columns, metadata)
@@ -93,7 +93,7 @@ def finish(out: Path, store: Store, images: Images, metadata: dict[str, Any]) ->
     store.remove()
 
 
-def _write_csv(path: Path, rows: Iterator[Row], columns: list[str]) -> None:
+def _write_csv(path: Path, rows: Iterator[ImageRow], columns: list[str]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, extrasaction="ignore")
         writer.writeheader()
@@ -101,7 +101,7 @@ def _write_csv(path: Path, rows: Iterator[Row], columns: list[str]) -> None:
 
 
 def _write_parquet(
-    path: Path, store: Store, rows: Iterator[Row], columns: list[str], metadata: dict[str, Any]
+    path: Path, store: Store, rows: Iterator[ImageRow], columns: list[str], metadata: dict[str, Any]
 ) -> None:
     arrow, parquet = _pyarrow(path)
     kind = arrow.float16() if store.dtype.itemsize == 2 else arrow.float32()
@@ -122,7 +122,7 @@ def _write_parquet(
         os.fsync(file.fileno())
 
 
-def _readable(row: Row) -> Row:
+def _readable(row: ImageRow) -> ImageRow:
     """A file's name need not be UTF-8; what isn't is written as \\xNN."""
     return row._replace(file=row.file.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
 

@@ -13,36 +13,36 @@ from torch import nn
 from ssl_zoo.config.options import data_for
 from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.data import load_data
-from ssl_zoo.embedding.images import Images, images_of
+from ssl_zoo.embedding.images import ImageList, list_images
 from ssl_zoo.embedding.schema import EmbedConfig
-from ssl_zoo.embedding.stream import Settings
+from ssl_zoo.embedding.stream import EncodingSettings
 from ssl_zoo.errors import UserError
 from ssl_zoo.hardware.device import Hardware, choose_hardware, use_threads
 from ssl_zoo.method import Encoder
 from ssl_zoo.runs.environment import environment
 from ssl_zoo.runs.saved_run import SavedRun, open_run
 
-__all__ = ["Job", "prepare"]
+__all__ = ["EmbeddingPlan", "plan_embedding"]
 
 # Of the data: what changes no feature, the folders, which their files stand for, and what the record has by itself.
 NOT_RECORDED = ("cache_mb", "workers", "on_error", "root", "train", "test", "mean", "std")
 
 
 @dataclass(frozen=True)
-class Job:
+class EmbeddingPlan:
     """An embedding that could begin now."""
 
     title: str
     encoder: nn.Module  # on its device, in evaluation mode: images (N, C, H, W), normalised, to (N, width)
     width: int
-    images: Images
+    images: ImageList
     skipped: tuple[str, ...]  # files that were seen to be unreadable before any was decoded
-    settings: Settings
+    settings: EncodingSettings
     hardware: Hardware
     record: dict[str, Any]  # what the features are of and how they are computed: the metadata
 
 
-def prepare(options: EmbedConfig, about_data: Sequence[str]) -> Job:
+def plan_embedding(options: EmbedConfig, about_data: Sequence[str]) -> EmbeddingPlan:
     """Builds and checks everything.
 
     Args:
@@ -60,8 +60,8 @@ def prepare(options: EmbedConfig, about_data: Sequence[str]) -> Job:
     encoder = _encoder(run, options, size).to(hardware.device).to(memory_format=torch.channels_last)
     width = _width(encoder, data_config.channels, size, hardware)
     data = load_data(data_config, whole=False)  # what turns out to be unreadable is left out on the way
-    images = images_of(data, options.split)
-    settings = Settings(
+    images = list_images(data, options.split)
+    settings = EncodingSettings(
         size=size,
         mean=data_config.mean,
         std=data_config.std,
@@ -74,7 +74,7 @@ def prepare(options: EmbedConfig, about_data: Sequence[str]) -> Job:
         f"{torch.get_num_threads()} CPU threads" if hardware.device.type == "cpu" else str(hardware.device)
     )
     what = {"train": "training images", "test": "test images", "all": "images"}[options.split]
-    return Job(
+    return EmbeddingPlan(
         title=f"{run.title} ({options.weights}, {options.layer}) · {len(images)} {what} of {data_config.name} · "
         f"{width} features · {hardware.precision} on {where}",
         encoder=encoder,
@@ -118,7 +118,7 @@ def _record(
     options: EmbedConfig,
     run: SavedRun,
     data: DataConfig,
-    images: Images,
+    images: ImageList,
     size: int,
     width: int,
     hardware: Hardware,

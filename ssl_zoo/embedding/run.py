@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 
 from ssl_zoo.embedding.outputs import check_out, finish, metadata_of, parts_of
-from ssl_zoo.embedding.plan import Job, prepare
+from ssl_zoo.embedding.plan import EmbeddingPlan, plan_embedding
 from ssl_zoo.embedding.progress import EmbeddingProgress
 from ssl_zoo.embedding.schema import read_overrides
 from ssl_zoo.embedding.store import Store, differing
-from ssl_zoo.embedding.stream import stream
+from ssl_zoo.embedding.stream import encode_images
 from ssl_zoo.errors import DiskError, Interrupted, UserError
 from ssl_zoo.files.writing import naming
 from ssl_zoo.terminal.signals import StopRequest
@@ -52,49 +52,51 @@ def _embed(overrides: Sequence[str], silent: bool) -> Path:
     finished = metadata_of(out)
     if finished is None:
         check_out(out)
-    job = prepare(options, about_data)
+    plan = plan_embedding(options, about_data)
     if finished is not None:
-        if differing(finished, job.record):
+        if differing(finished, plan.record):
             check_out(out)  # refuses it
         line = f"{out}: {finished['rows']} rows, finished before with the same settings, weights and images"
         EmbeddingProgress(0, 0, silent=silent, bar=False).log(line)
         return out
-    store = Store(parts_of(out), job.record, job.width, options.dtype)
-    progress = EmbeddingProgress(len(job.images), store.position.images, silent=silent, bar=options.progress)
+    store = Store(parts_of(out), plan.record, plan.width, options.dtype)
+    progress = EmbeddingProgress(
+        len(plan.images), store.committed.images, silent=silent, bar=options.progress
+    )
     try:
-        progress.log(job.title)
-        if job.skipped:
+        progress.log(plan.title)
+        if plan.skipped:
             progress.log(
-                f"left out: {len(job.skipped)} files that are no readable images, such as '{job.skipped[0]}'"
+                f"left out: {len(plan.skipped)} files that are no readable images, such as '{plan.skipped[0]}'"
             )
-        if store.position.images:
-            progress.log(f"continuing after {store.position.images} images that are done")
-        _fill(store, job, progress)
-        left_out = len(store.position.left_out)
-        metadata = {**store.record, "rows": store.position.rows, "left_out": left_out + len(job.skipped)}
+        if store.committed.images:
+            progress.log(f"continuing after {store.committed.images} images that are done")
+        _fill(store, plan, progress)
+        left_out = len(store.committed.left_out)
+        metadata = {**store.record, "rows": store.committed.rows, "left_out": left_out + len(plan.skipped)}
         with naming(out):
-            finish(out, store, job.images, metadata)
+            finish(out, store, plan.images, metadata)
     except (KeyboardInterrupt, Interrupted):
         raise Interrupted(
-            f"stopped after {store.position.images} of {len(job.images)} images, which are kept in '{store.folder}'; "
+            f"stopped after {store.committed.images} of {len(plan.images)} images, which are kept in '{store.folder}'; "
             f"continue with the same overrides: ssl-zoo embed {shlex.join(overrides)}"
         ) from None
     except OSError as error:
-        if not store.position.images:
+        if not store.committed.images:
             store.remove()
             raise
         store.cut_off()
         raise DiskError(
             error,
-            f"the {store.position.images} of {len(job.images)} images that are done are kept in '{store.folder}'; to "
+            f"the {store.committed.images} of {len(plan.images)} images that are done are kept in '{store.folder}'; to "
             f"continue: ssl-zoo embed {shlex.join(overrides)}",
         ) from error
     except UserError as error:
-        if not store.position.images:
+        if not store.committed.images:
             store.remove()
             raise
         raise UserError(
-            f"{error}; the {store.position.images} of {len(job.images)} images that are done are kept in "
+            f"{error}; the {store.committed.images} of {len(plan.images)} images that are done are kept in "
             f"'{store.folder}', and an embedding with the same overrides goes on there"
         ) from error
     finally:
@@ -102,18 +104,18 @@ def _embed(overrides: Sequence[str], silent: bool) -> Path:
         store.close()
     late = f" · {left_out} more left out that turned out to be unreadable" if left_out else ""
     speed = f"{progress.seconds:.0f} s, {progress.rate:.0f} images/s"
-    progress.log(f"{out}: {store.position.rows} x {job.width} {options.dtype}{late} · {speed}")
+    progress.log(f"{out}: {store.committed.rows} x {plan.width} {options.dtype}{late} · {speed}")
     return out
 
 
-def _fill(store: Store, job: Job, progress: EmbeddingProgress) -> None:
+def _fill(store: Store, plan: EmbeddingPlan, progress: EmbeddingProgress) -> None:
     """Computes and stores what is not there yet."""
-    batches = stream(job.encoder, job.images, store.position.images, job.settings, job.hardware)
+    batches = encode_images(plan.encoder, plan.images, store.committed.images, plan.settings, plan.hardware)
     with StopRequest() as request:
         try:
             for batch in batches:
                 for number, reason in islice(batch.left_out.items(), max(0, SHOWN - store.left_out)):
-                    progress.log(f"left out: '{job.images.file(number)}' ({reason})")
+                    progress.log(f"left out: '{plan.images.file(number)}' ({reason})")
                 store.append(batch)
                 progress.advance(batch.images)
                 if request.asked:

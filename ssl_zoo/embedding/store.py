@@ -22,13 +22,13 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_zoo.embedding.stream import Batch
+from ssl_zoo.embedding.stream import EncodedBatch
 from ssl_zoo.errors import UserError
 from ssl_zoo.files.json_files import load_json, write_json
 from ssl_zoo.files.locks import LOCK, hold
 from ssl_zoo.files.writing import is_temporary
 
-__all__ = ["CHUNK", "PART_IMAGES", "PART_SECONDS", "Position", "Store", "differing"]
+__all__ = ["CHUNK", "PART_IMAGES", "PART_SECONDS", "Committed", "Store", "differing"]
 
 PART_IMAGES = 4096  # what is kept at the latest after so many images
 PART_SECONDS = 10.0  # or after this time; either way after a whole batch
@@ -38,7 +38,7 @@ HEADER = 128  # bytes before the numbers in features.npy
 FREE = ("git_commit", "versions", "rows", "left_out")
 
 
-class Position(NamedTuple):
+class Committed(NamedTuple):
     """How much is done."""
 
     images: int
@@ -66,23 +66,23 @@ class Store:
         self._held.enter_context(hold(folder))
         try:
             self.record = _begun(folder, json.loads(json.dumps(record)))
-            self.position = self._committed()
+            self.committed = self._read_committed()
         except BaseException:
             self.close()
             raise
-        self._end = self.position
+        self._end = self.committed
         self._file: IO[bytes] | None = None
         self._since = time.perf_counter()
 
-    def append(self, batch: Batch) -> None:
+    def append(self, batch: EncodedBatch) -> None:
         """Adds a batch; now and then all so far is kept."""
         file = self._open()
         file.write(batch.features.astype(self.dtype, copy=False).tobytes())
         end = self._end
         left_out = {**end.left_out, **batch.left_out} if batch.left_out else end.left_out
         # In one step, whenever Ctrl-C comes; what was written and is not counted is cut off.
-        self._end = Position(end.images + batch.images, end.rows + len(batch.features), left_out)
-        due = self._end.images - self.position.images >= PART_IMAGES
+        self._end = Committed(end.images + batch.images, end.rows + len(batch.features), left_out)
+        due = self._end.images - self.committed.images >= PART_IMAGES
         if due or time.perf_counter() - self._since >= PART_SECONDS:
             self.commit()
 
@@ -97,13 +97,13 @@ class Store:
         file.flush()
         os.fsync(file.fileno())
         write_json(self.folder / "position.json", self._end._asdict())
-        self.position, self._since = self._end, time.perf_counter()
+        self.committed, self._since = self._end, time.perf_counter()
 
     def complete(self) -> None:
         """Makes `features` a whole .npy file of the rows that are kept."""
         file = self._open()
         file.seek(0)
-        file.write(self._header(self.position.rows))
+        file.write(self._header(self.committed.rows))
         file.flush()
         os.fsync(file.fileno())
 
@@ -111,8 +111,8 @@ class Store:
         """Yields the features that are kept, (n, F) with n at most CHUNK."""
         with self.features.open("rb") as file:
             file.seek(HEADER)
-            for start in range(0, self.position.rows, CHUNK):
-                rows = min(CHUNK, self.position.rows - start)
+            for start in range(0, self.committed.rows, CHUNK):
+                rows = min(CHUNK, self.committed.rows - start)
                 yield np.frombuffer(file.read(rows * self._row), self.dtype).reshape(rows, self.width)
 
     def close(self) -> None:
@@ -130,7 +130,7 @@ class Store:
         """Gives back the space of what is not kept."""
         for file in self.folder.iterdir():
             if file.name == self.features.name:
-                os.truncate(file, HEADER + self.position.rows * self._row)
+                os.truncate(file, HEADER + self.committed.rows * self._row)
             elif file.name not in (LOCK, "begun.json", "position.json"):
                 file.unlink()
 
@@ -152,14 +152,14 @@ class Store:
         text = repr(about).ljust(HEADER - 11).encode() + b"\n"
         return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
 
-    def _committed(self) -> Position:
+    def _read_committed(self) -> Committed:
         file = self.folder / "position.json"
         if not file.is_file():
-            return Position(0, 0, {})
+            return Committed(0, 0, {})
         with _damage_told(file):
             saved = load_json(file)
             left_out = {int(number): str(reason) for number, reason in saved["left_out"].items()}
-            position = Position(int(saved["images"]), int(saved["rows"]), left_out)
+            position = Committed(int(saved["images"]), int(saved["rows"]), left_out)
         there = self.features.stat().st_size if self.features.is_file() else 0
         if there < HEADER + position.rows * self._row:
             raise UserError(
@@ -171,9 +171,9 @@ class Store:
     def _open(self) -> IO[bytes]:
         """The file, cut off behind what is kept when it is first opened."""
         if self._file is None:
-            self._file = self.features.open("r+b" if self.position.rows else "w+b")
-            self._file.write(self._header(self.position.rows))
-            self._file.truncate(HEADER + self.position.rows * self._row)
+            self._file = self.features.open("r+b" if self.committed.rows else "w+b")
+            self._file.write(self._header(self.committed.rows))
+            self._file.truncate(HEADER + self.committed.rows * self._row)
             self._file.seek(0, os.SEEK_END)
         return self._file
 

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ssl_zoo.data import FileSplit, ForgivingSplit
-from ssl_zoo.embedding.images import Images
+from ssl_zoo.embedding.images import ImageList
 from ssl_zoo.errors import UserError
 from ssl_zoo.features import extract
 from ssl_zoo.hardware.device import Hardware
 
-__all__ = ["Batch", "Settings", "stream"]
+__all__ = ["EncodedBatch", "EncodingSettings", "encode_images"]
 
 
-class Settings(NamedTuple):
+class EncodingSettings(NamedTuple):
     """How features are computed."""
 
     size: int  # pixels
@@ -31,7 +31,7 @@ class Settings(NamedTuple):
     skips: bool  # leave unreadable images out
 
 
-class Batch(NamedTuple):
+class EncodedBatch(NamedTuple):
     """The next images."""
 
     features: NDArray[Any]  # (n, F) float32 or float16, of those that were readable
@@ -39,9 +39,9 @@ class Batch(NamedTuple):
     left_out: dict[int, str]  # number of the image -> why it is unreadable
 
 
-def stream(
-    encoder: nn.Module, images: Images, done: int, settings: Settings, hardware: Hardware
-) -> Generator[Batch, None, None]:
+def encode_images(
+    encoder: nn.Module, images: ImageList, done: int, settings: EncodingSettings, hardware: Hardware
+) -> Generator[EncodedBatch, None, None]:
     """Yields the features of all images but the first `done`.
 
     Batches are those that all images together would be cut into, so `done` must be where one ends: what is computed
@@ -59,11 +59,11 @@ def stream(
             faults = split.faults if isinstance(split, ForgivingSplit) else {}
             keep = [row for row in range(len(features)) if row not in faults]
             found = _converted(features[keep] if faults else features, settings)
-            yield Batch(found, len(features), {number + row: reason for row, reason in faults.items()})
+            yield EncodedBatch(found, len(features), {number + row: reason for row, reason in faults.items()})
             number += len(features)
 
 
-def _converted(features: Tensor, settings: Settings) -> NDArray[Any]:
+def _converted(features: Tensor, settings: EncodingSettings) -> NDArray[Any]:
     if settings.normalize:
         features = torch.nn.functional.normalize(features, dim=1)
     found: NDArray[Any] = features.cpu().numpy()  # (n, F)

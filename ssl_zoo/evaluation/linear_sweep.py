@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-__all__ = ["Classifiers", "Pair", "Scale", "Score", "fit", "scale_of", "score", "sweep"]
+__all__ = ["Classifiers", "Pair", "PairScore", "Scale", "scale_of", "score_pairs", "sweep", "train_pairs"]
 
 MOMENTUM = 0.9
 WEIGHTS = 2**26  # weights of classifiers trained at a time; a group takes twice that many floats
@@ -54,7 +54,7 @@ class Classifiers(NamedTuple):
         return (x @ self.W.flatten(1)).view(len(x), *self.b.shape) + self.b
 
 
-class Score(NamedTuple):
+class PairScore(NamedTuple):
     """A classifier on images it wasn't trained on; both nan where its weights are not finite."""
 
     top1: float
@@ -83,21 +83,21 @@ def sweep(
     epochs: int,
     batch: int,
     seed: int,
-) -> list[Score]:
+) -> list[PairScore]:
     """Trains each pair on the positions `kept` and scores it on those `held`; the rest as in `fit`.
 
     Groups of pairs are trained one after another where all would take too much memory.
     """
     group = max(1, WEIGHTS // (x.shape[1] * classes))
-    scores: list[Score] = []
+    scores: list[PairScore] = []
     for start in range(0, len(pairs), group):
-        models = fit(x, y, kept, pairs[start : start + group], scale, classes, epochs, batch, seed)
-        scores += score(models, scale, x[held], y[held])
+        models = train_pairs(x, y, kept, pairs[start : start + group], scale, classes, epochs, batch, seed)
+        scores += score_pairs(models, scale, x[held], y[held])
     return scores
 
 
 @torch.no_grad()
-def fit(
+def train_pairs(
     x: Tensor,
     y: Tensor,
     positions: Tensor,
@@ -144,7 +144,7 @@ def fit(
 
 
 @torch.no_grad()
-def score(models: Classifiers, scale: Scale, x: Tensor, y: Tensor) -> list[Score]:
+def score_pairs(models: Classifiers, scale: Scale, x: Tensor, y: Tensor) -> list[PairScore]:
     """Scores each classifier on features (N, F) with classes (N,); -1 is a class that none of them knows."""
     right = x.new_zeros(len(models.b))
     loss = x.new_zeros(len(models.b))
@@ -156,7 +156,7 @@ def score(models: Classifiers, scale: Scale, x: Tensor, y: Tensor) -> list[Score
         loss += (logits.logsumexp(-1) - own).sum(0)
     finite = loss.isfinite() & models.W.isfinite().all(-1).all(0)
     return [
-        Score(hits / len(x), total / len(x)) if good else Score(math.nan, math.nan)
+        PairScore(hits / len(x), total / len(x)) if good else PairScore(math.nan, math.nan)
         for hits, total, good in zip(right.tolist(), loss.tolist(), finite.tolist(), strict=True)
     ]
 

@@ -30,12 +30,12 @@ from ssl_zoo.parts.matmul_conv import use_matmul_convolutions
 from ssl_zoo.training.optim import optimizer_over
 
 __all__ = [
+    "Accuracy",
     "Classifier",
-    "Fitted",
-    "Score",
+    "TrainingLosses",
     "draw_seed",
-    "fit",
-    "score",
+    "measure_accuracy",
+    "train_classifier",
 ]
 
 
@@ -94,7 +94,7 @@ def draw_seed(seed: int, draw: int) -> int:
     return int(stream(seed, "classify", draw).integers(2**32))
 
 
-class Fitted(NamedTuple):
+class TrainingLosses(NamedTuple):
     """How a training went."""
 
     losses: list[list[float]]  # per epoch the mean loss of each head; fewer epochs where all diverged
@@ -110,7 +110,7 @@ class Fitted(NamedTuple):
         return first if math.isfinite(first) else None, last if math.isfinite(last) else None
 
 
-def fit(
+def train_classifier(
     recipe: Recipe,
     model: Classifier,
     train: Split,
@@ -118,7 +118,7 @@ def fit(
     *,
     multipliers: Sequence[tuple[nn.Module, float]] = (),
     title: str = "",
-) -> Fitted:
+) -> TrainingLosses:
     """Trains a classifier, in place.
 
     Args:
@@ -185,7 +185,7 @@ def fit(
             if epoch % math.ceil(epochs / 10) == 0 or epoch == epochs:
                 left = (time.perf_counter() - started) / epoch * (epochs - epoch)
                 task.say(f"{title}epoch {epoch}/{epochs} · loss {min(finite):.3f} · {left:.0f} s left")
-    return Fitted(losses)
+    return TrainingLosses(losses)
 
 
 def _to(images: Tensor | tuple[Tensor, ...], device: torch.device) -> Tensor | tuple[Tensor, ...]:
@@ -194,7 +194,7 @@ def _to(images: Tensor | tuple[Tensor, ...], device: torch.device) -> Tensor | t
     return tuple(view.to(device, non_blocking=True) for view in images)
 
 
-class Score(NamedTuple):
+class Accuracy(NamedTuple):
     """Accuracies, fractions of 1; None where the logits are not finite, or top-5 is certain."""
 
     top1: float | None
@@ -202,7 +202,7 @@ class Score(NamedTuple):
 
 
 @torch.no_grad()
-def score(task: Task, model: Classifier, test: Split) -> list[Score]:
+def measure_accuracy(task: Task, model: Classifier, test: Split) -> list[Accuracy]:
     """Each head on all images of a split, in evaluation mode and in the evaluation view."""
     assert test.labels is not None
     subject, heads = task.subject, list(model.heads)
@@ -222,6 +222,6 @@ def score(task: Task, model: Classifier, test: Split) -> list[Score]:
             right = logits.topk(min(5, classes), dim=1).indices == y.unsqueeze(1)  # (n, 5)
             hits[number] += torch.stack((right[:, 0].sum(), right.sum()))
     return [
-        Score(top1 / start, top5 / start if classes > 5 else None) if whole else Score(None, None)
+        Accuracy(top1 / start, top5 / start if classes > 5 else None) if whole else Accuracy(None, None)
         for (top1, top5), whole in zip(hits.tolist(), finite, strict=True)
     ]

@@ -10,20 +10,20 @@ import yaml
 from ssl_zoo.config.compose import to_mapping
 from ssl_zoo.config.schema import SiameseConfig
 from ssl_zoo.evaluation.protocols import PROTOCOLS
-from ssl_zoo.exporters.card_figures import Figure, figures, result_of
+from ssl_zoo.exporters.card_figures import Figure, figures_section, result_of
 from ssl_zoo.exporters.card_snippets import preprocessing
-from ssl_zoo.exporters.encoder import Encoder, Written
+from ssl_zoo.exporters.encoder import ExportedEncoder, ExportedFiles
 from ssl_zoo.runs.environment import git_commit, versions
-from ssl_zoo.runs.naming import differences, variant
+from ssl_zoo.runs.naming import differing_axes, variant
 
 __all__ = ["write_card"]
 
 CARD = "MODEL_CARD.md"
 
 
-def write_card(encoder: Encoder, written: Written, folder: Path) -> None:
+def write_card(encoder: ExportedEncoder, written: ExportedFiles, folder: Path) -> None:
     """Writes the card of one export."""
-    measured = figures(encoder)
+    measured = figures_section(encoder)
     sections = [
         f"# {encoder.architecture}, {encoder.run.title}",
         _summary(encoder),
@@ -38,14 +38,14 @@ def write_card(encoder: Encoder, written: Written, folder: Path) -> None:
     (folder / CARD).write_text("\n\n".join(sections) + "\n")
 
 
-def _summary(encoder: Encoder) -> str:
+def _summary(encoder: ExportedEncoder) -> str:
     run, config = encoder.run, encoder.run.config
     stem = ", its stem a 3x3 convolution without stride and without max-pool" if encoder.small_stem else ""
     lines = [
         f"A backbone without a classifier: timm's `{config.backbone.name}`{stem}; {encoder.num_features} features of "
         f"{_images(encoder)}. Trained without labels by {config.method.name}."
     ]
-    differing = (run.result or {}).get("differs_from_paper") or differences(config)
+    differing = (run.result or {}).get("differs_from_paper") or differing_axes(config)
     if differing:
         lines.append(f"It differs from the paper's method: {variant(config)}.")
     elif isinstance(config.method, SiameseConfig):
@@ -73,12 +73,12 @@ def _summary(encoder: Encoder) -> str:
     return "\n\n".join(lines)
 
 
-def _images(encoder: Encoder) -> str:
+def _images(encoder: ExportedEncoder) -> str:
     colour = "gray" if encoder.channels == 1 else "colour"
     return f"{colour} images of {encoder.size} x {encoder.size} pixels"
 
 
-def _loading(written: Written) -> str:
+def _loading(written: ExportedFiles) -> str:
     parts = ["| file | what it is |\n|---|---|\n" + "\n".join(_rows(written.files))]
     parts += [*written.notes, "In this folder, without ssl-zoo:", _python(written.code)]
     for heading, code in written.further:
@@ -94,7 +94,7 @@ def _python(code: str) -> str:
     return f"```python\n{code}\n```"
 
 
-def _expects(encoder: Encoder, written: Written) -> str:
+def _expects(encoder: ExportedEncoder, written: ExportedFiles) -> str:
     data = encoder.run.config.data
     values = f"mean {list(data.mean)} and standard deviation {list(data.std)} of values in [0, 1]"
     taken = "which the model subtracts and divides by itself" if written.normalizes else "as below"
@@ -107,7 +107,7 @@ def _expects(encoder: Encoder, written: Written) -> str:
     )
 
 
-def _figures(encoder: Encoder, measured: list[Figure]) -> str:
+def _figures(encoder: ExportedEncoder, measured: list[Figure]) -> str:
     if not measured:
         return "None was measured of these weights."
     lines = [
@@ -125,7 +125,7 @@ def _figures(encoder: Encoder, measured: list[Figure]) -> str:
     return "\n".join(lines)
 
 
-def _data(encoder: Encoder) -> str:
+def _data(encoder: ExportedEncoder) -> str:
     run = encoder.run
     config = run.config
     limited = f" (data.limit={config.data.limit})" if config.data.limit else ""
@@ -137,7 +137,7 @@ def _data(encoder: Encoder) -> str:
     )
 
 
-def _recipe(encoder: Encoder) -> str:
+def _recipe(encoder: ExportedEncoder) -> str:
     config = encoder.run.config
     optimizer = config.optimizer
     accumulated = f" x {config.trainer.accumulate}" if config.trainer.accumulate > 1 else ""
@@ -151,7 +151,7 @@ def _recipe(encoder: Encoder) -> str:
     )
 
 
-def _config(encoder: Encoder) -> str:
+def _config(encoder: ExportedEncoder) -> str:
     """The run's configuration, without the folders of the machine it ran on."""
     values = to_mapping(encoder.run.config)
     for key in ("run_dir", "resume"):
@@ -164,7 +164,7 @@ def _config(encoder: Encoder) -> str:
     return str(yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=110))
 
 
-def _limits(encoder: Encoder, measured: list[Figure]) -> str:
+def _limits(encoder: ExportedEncoder, measured: list[Figure]) -> str:
     run = encoder.run
     kinds = {figure.kind for figure in measured}
     missing = [kind.title for kind in PROTOCOLS.registered() if kind.title and kind.name not in kinds]
@@ -185,7 +185,7 @@ def _limits(encoder: Encoder, measured: list[Figure]) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def _provenance(encoder: Encoder) -> str:
+def _provenance(encoder: ExportedEncoder) -> str:
     result = encoder.run.result or {}
     trained_with = result.get("versions") or {}
     facts = {

@@ -6,10 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from ssl_zoo.exporters.encoder import Encoder
+from ssl_zoo.exporters.encoder import ExportedEncoder
 from ssl_zoo.runs.run_files import read_evaluations, read_metrics
 
-__all__ = ["Figure", "figures", "result_of"]
+__all__ = ["Figure", "figures_section", "result_of"]
 
 MONITORED = (("knn", "kNN of the run"), ("linear", "linear probe of the run"))
 DIAGNOSTICS = (
@@ -54,17 +54,17 @@ class Figure:
         return f"{value:.4g}"
 
 
-def result_of(encoder: Encoder) -> dict[str, Any] | None:
+def result_of(encoder: ExportedEncoder) -> dict[str, Any] | None:
     """The run's result, where it is one of these weights: a checkpoint from within a run has none."""
     return encoder.run.result if encoder.run.is_last else None
 
 
-def figures(encoder: Encoder) -> list[Figure]:
+def figures_section(encoder: ExportedEncoder) -> list[Figure]:
     """All figures of these very weights: those of the run's end, and of each `eval-*.json` whose digest is theirs."""
     return [*_monitored(encoder), *_diagnosed(encoder), *_evaluated(encoder)]
 
 
-def _monitored(encoder: Encoder) -> list[Figure]:
+def _monitored(encoder: ExportedEncoder) -> list[Figure]:
     result = result_of(encoder) or {}
     baselines = result.get("baselines") or {}
     found = []
@@ -86,7 +86,7 @@ def _monitored(encoder: Encoder) -> list[Figure]:
     return found
 
 
-def _diagnosed(encoder: Encoder) -> list[Figure]:
+def _diagnosed(encoder: ExportedEncoder) -> list[Figure]:
     """The collapse diagnostics, which need no labels."""
     result = result_of(encoder)
     if result is None:
@@ -102,7 +102,7 @@ def _diagnosed(encoder: Encoder) -> list[Figure]:
     return found
 
 
-def _evaluated(encoder: Encoder) -> list[Figure]:
+def _evaluated(encoder: ExportedEncoder) -> list[Figure]:
     records = [record for record in read_evaluations(encoder.run.folder) if "protocol" in record]
     untrained = {_what(record): _values(record) for record in records if _weights(record) == "random"}
     digest = encoder.digest

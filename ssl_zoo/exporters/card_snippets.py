@@ -5,12 +5,12 @@ from __future__ import annotations
 from torch import nn
 
 from ssl_zoo.data.split import SMALL_SIDE
-from ssl_zoo.exporters.encoder import Encoder, is_fixed
+from ssl_zoo.exporters.encoder import ExportedEncoder, is_fixed
 
 __all__ = ["build_with_timm", "preprocessing", "stem_lines"]
 
 
-def stem_lines(encoder: Encoder) -> list[str]:
+def stem_lines(encoder: ExportedEncoder) -> list[str]:
     """The two lines that replace a ResNet's stem, where the encoder has a small one."""
     if not encoder.small_stem:
         return []
@@ -22,7 +22,7 @@ def stem_lines(encoder: Encoder) -> list[str]:
     ]
 
 
-def build_with_timm(encoder: Encoder, file: str) -> str:
+def build_with_timm(encoder: ExportedEncoder, file: str) -> str:
     """Python that builds `model` with timm and loads a safetensors file, all weights of it."""
     stem = stem_lines(encoder)
     size = f", img_size={encoder.size}" if is_fixed(encoder.run.config.backbone.name) else ""
@@ -40,7 +40,7 @@ def build_with_timm(encoder: Encoder, file: str) -> str:
     )
 
 
-def shapes(encoder: Encoder) -> str:
+def shapes(encoder: ExportedEncoder) -> str:
     """What goes in and what comes out."""
     size = encoder.size
     return (
@@ -48,7 +48,7 @@ def shapes(encoder: Encoder) -> str:
     )
 
 
-def preprocessing(encoder: Encoder, normalizes: bool) -> str:
+def preprocessing(encoder: ExportedEncoder, normalizes: bool) -> str:
     """Python that makes what the encoder expects from a Pillow image, with Pillow and NumPy alone; as `Preprocess`.
 
     Args:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from ssl_zoo.exporters.encoder import Encoder
+from ssl_zoo.exporters.encoder import ExportedEncoder
 
 __all__ = ["TRAIN_NET", "Layout", "layout_of", "recipe_of"]
 
@@ -150,7 +150,7 @@ def layout_of(model: nn.Module) -> Layout:
     return Layout(depth, groups, width, first.conv3.out_channels, "C4")
 
 
-def recipe_of(encoder: Encoder, layout: Layout, file: str, weights: str) -> str:
+def recipe_of(encoder: ExportedEncoder, layout: Layout, file: str, weights: str) -> str:
     """The YAML, which will be called `file`, of a detector that begins with `weights`."""
     data, c4 = encoder.run.config.data, layout.neck == "C4"
     return RECIPE.format(

@@ -19,11 +19,19 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.exporters.preprocess import Preprocess
 from ssl_zoo.runs.saved_run import SavedRun, digest_of
 
-__all__ = ["Encoder", "Written", "crop_pct", "encoder_of", "is_fixed", "pretrained_cfg", "save_weights"]
+__all__ = [
+    "ExportedEncoder",
+    "ExportedFiles",
+    "crop_pct",
+    "encoder_of",
+    "is_fixed",
+    "pretrained_cfg",
+    "save_weights",
+]
 
 
 @dataclass(frozen=True)
-class Written:
+class ExportedFiles:
     """What a format left in its folder, and how to take it up again."""
 
     files: dict[str, str]  # name: what it is
@@ -34,7 +42,7 @@ class Written:
 
 
 @dataclass(frozen=True)
-class Encoder:
+class ExportedEncoder:
     """A backbone in evaluation mode, on the CPU; images (N, C, size, size), normalised, to features (N, F)."""
 
     run: SavedRun
@@ -115,13 +123,13 @@ class Encoder:
         return {key: str(value) for key, value in said.items() if value is not None}
 
 
-def save_weights(encoder: Encoder, file: Path) -> None:
+def save_weights(encoder: ExportedEncoder, file: Path) -> None:
     """Writes a safetensors file whose metadata says what it is."""
     # `save_file` would leave a file that its owner alone can read.
     file.write_bytes(save(encoder.state, {"format": "pt", **encoder.described()}))
 
 
-def encoder_of(run: SavedRun, weights: str = "trained", size: int | None = None) -> Encoder:
+def encoder_of(run: SavedRun, weights: str = "trained", size: int | None = None) -> ExportedEncoder:
     """The backbone of a run.
 
     Args:
@@ -141,7 +149,7 @@ def encoder_of(run: SavedRun, weights: str = "trained", size: int | None = None)
             f"or say size={own}"
         )
     model = run.backbone(trained=weights == "trained", size=size).float().eval()
-    return Encoder(run, model, weights, size, inspect_backbone(model, name, channels, size)[0])
+    return ExportedEncoder(run, model, weights, size, inspect_backbone(model, name, channels, size)[0])
 
 
 def is_fixed(name: str) -> bool:
@@ -150,7 +158,7 @@ def is_fixed(name: str) -> bool:
     return default is not None and bool(default.fixed_input_size)
 
 
-def pretrained_cfg(encoder: Encoder) -> dict[str, Any]:
+def pretrained_cfg(encoder: ExportedEncoder) -> dict[str, Any]:
     """timm's description of the weights, so that `timm.data` makes the evaluation view."""
     data, own = encoder.run.config.data, getattr(encoder.model, "pretrained_cfg", {})
     kept = {key: own[key] for key in ("first_conv", "classifier") if own.get(key)}
@@ -167,7 +175,7 @@ def pretrained_cfg(encoder: Encoder) -> dict[str, Any]:
     }
 
 
-def _sees_small(encoder: Encoder) -> bool:
+def _sees_small(encoder: ExportedEncoder) -> bool:
     """Whether the run was trained on images that the evaluation view leaves whole.
 
     timm has one `crop_pct` for all images, the evaluation view two. Which holds follows from the source; of folders,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ssl_zoo.errors import UserError
 from ssl_zoo.exporters.card import write_card
-from ssl_zoo.exporters.encoder import Written, encoder_of
+from ssl_zoo.exporters.encoder import ExportedFiles, encoder_of
 from ssl_zoo.exporters.formats import EXPORTERS, Format, read_export
 from ssl_zoo.exporters.schema import ExportConfig
 from ssl_zoo.files.folders import check_writable
@@ -50,7 +50,7 @@ def export(overrides: Sequence[str] = (), silent: bool = False) -> Path:
     with ExitStack() as whole:
         for name, target in targets.items():
             folder = whole.enter_context(whole_folder(target))
-            written: Written = EXPORTERS.get(name).load()(encoder, folder, configs[name])
+            written: ExportedFiles = EXPORTERS.get(name).load()(encoder, folder, configs[name])
             write_card(encoder, written, folder)
     for target in targets.values():
         console.print(str(target))

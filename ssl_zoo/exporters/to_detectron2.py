@@ -20,7 +20,7 @@ import numpy as np
 
 from ssl_zoo.errors import UserError
 from ssl_zoo.exporters.detectron2_recipe import TRAIN_NET, Layout, layout_of, recipe_of
-from ssl_zoo.exporters.encoder import Encoder, Written
+from ssl_zoo.exporters.encoder import ExportedEncoder, ExportedFiles
 from ssl_zoo.exporters.schema import ExportConfig
 from ssl_zoo.exporters.torchvision_resnet import as_torchvision
 
@@ -36,7 +36,7 @@ with open("{FILE}", "rb") as file:
 weights = contents["model"]  # name: NumPy array"""
 
 
-def write(encoder: Encoder, folder: Path, config: ExportConfig) -> Written:
+def write(encoder: ExportedEncoder, folder: Path, config: ExportConfig) -> ExportedFiles:
     """Writes the pickle, a YAML that trains a detector from it and the script that the YAML needs.
 
     Raises:
@@ -51,7 +51,7 @@ def write(encoder: Encoder, folder: Path, config: ExportConfig) -> Written:
     recipe = f"pascal_voc_R_{layout.depth}_{layout.neck}_24k_ssl_zoo.yaml"
     (folder / recipe).write_text(recipe_of(encoder, layout, recipe, FILE))
     (folder / TRAINER).write_text(TRAIN_NET)
-    return Written(
+    return ExportedFiles(
         files={
             FILE: "the weights, by Detectron2's names",
             recipe: "Faster R-CNN on Pascal VOC 07+12, on the papers' schedule",
@@ -97,7 +97,7 @@ class _Pickler(pickle.Pickler):
         return NotImplemented
 
 
-def _check_stem(encoder: Encoder) -> None:
+def _check_stem(encoder: ExportedEncoder) -> None:
     stem, channels = encoder.run.config.backbone.stem, encoder.channels
     if stem != "standard" or channels != 3:
         raise UserError(

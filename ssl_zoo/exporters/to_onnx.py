@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ssl_zoo.errors import UserError
-from ssl_zoo.exporters.encoder import Encoder, Written
+from ssl_zoo.exporters.encoder import ExportedEncoder, ExportedFiles
 from ssl_zoo.exporters.schema import OnnxConfig
 
 __all__ = ["write"]
@@ -46,7 +46,7 @@ class _Normalized(nn.Module):
         return features
 
 
-def write(encoder: Encoder, folder: Path, config: OnnxConfig) -> Written:
+def write(encoder: ExportedEncoder, folder: Path, config: OnnxConfig) -> ExportedFiles:
     """Writes the graph, input `images` and output `features`, and compares it with the encoder in onnxruntime.
 
     Raises:
@@ -106,7 +106,7 @@ def write(encoder: Encoder, folder: Path, config: OnnxConfig) -> Written:
         f'(N, {encoder.num_features}); any N."""',
         '    return session.run(["features"], {"images": images})[0]',
     ]
-    return Written(
+    return ExportedFiles(
         files=files,
         code="\n".join(code),
         notes=(f"Input `images` takes {takes}.", compared),
@@ -114,7 +114,7 @@ def write(encoder: Encoder, folder: Path, config: OnnxConfig) -> Written:
     )
 
 
-def _compare(encoder: Encoder, model: nn.Module, file: Path) -> str:
+def _compare(encoder: ExportedEncoder, model: nn.Module, file: Path) -> str:
     """What the card says of the agreement with onnxruntime, on batches of 1 and 5.
 
     Raises:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ssl_zoo.exporters.card_snippets import build_with_timm
-from ssl_zoo.exporters.encoder import Encoder, Written, save_weights
+from ssl_zoo.exporters.encoder import ExportedEncoder, ExportedFiles, save_weights
 from ssl_zoo.exporters.schema import ExportConfig
 
 __all__ = ["write"]
@@ -21,10 +21,10 @@ with safe_open("{FILE}", framework="numpy") as file:
     metadata = file.metadata()  # method, data, verdict, digest, commit, ..., all of them text"""
 
 
-def write(encoder: Encoder, folder: Path, config: ExportConfig) -> Written:
+def write(encoder: ExportedEncoder, folder: Path, config: ExportConfig) -> ExportedFiles:
     """Writes the file."""
     save_weights(encoder, folder / FILE)
-    return Written(
+    return ExportedFiles(
         files={FILE: "the weights, by timm's names, with metadata"},
         code=build_with_timm(encoder, FILE),
         further=(("What the file says of itself", METADATA),),

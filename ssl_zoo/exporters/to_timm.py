@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from ssl_zoo.exporters.card_snippets import build_with_timm
-from ssl_zoo.exporters.encoder import Encoder, Written, pretrained_cfg, save_weights
+from ssl_zoo.exporters.encoder import ExportedEncoder, ExportedFiles, pretrained_cfg, save_weights
 from ssl_zoo.exporters.schema import ExportConfig
 
 __all__ = ["write"]
@@ -20,7 +20,7 @@ import timm
 model = timm.create_model("local-dir:.", pretrained=True).eval()"""
 
 
-def write(encoder: Encoder, folder: Path, config: ExportConfig) -> Written:
+def write(encoder: ExportedEncoder, folder: Path, config: ExportConfig) -> ExportedFiles:
     """Writes the folder.
 
     timm itself cannot build a small stem: with its `local-dir:` and a head of other classes it would load what fits
@@ -50,7 +50,7 @@ def write(encoder: Encoder, folder: Path, config: ExportConfig) -> Written:
         "timm has no name for this stem (3x3 convolution without stride, no max-pool): the two lines that set "
         "`conv1` and `maxpool` are needed, and timm's `local-dir:` refuses this folder."
     )
-    return Written(
+    return ExportedFiles(
         files={
             "model.safetensors": "the weights, by timm's names",
             "config.json": "architecture and preprocessing, as timm's hub folders have it",

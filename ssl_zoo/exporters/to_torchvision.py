@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ssl_zoo.exporters.card_snippets import shapes, stem_lines
-from ssl_zoo.exporters.encoder import Encoder, Written
+from ssl_zoo.exporters.encoder import ExportedEncoder, ExportedFiles
 from ssl_zoo.exporters.schema import ExportConfig
 from ssl_zoo.exporters.torchvision_resnet import as_torchvision
 
@@ -20,7 +20,7 @@ __all__ = ["write"]
 FILE = "model.pth"
 
 
-def write(encoder: Encoder, folder: Path, config: ExportConfig) -> Written:
+def write(encoder: ExportedEncoder, folder: Path, config: ExportConfig) -> ExportedFiles:
     """Writes the file.
 
     Raises:
@@ -48,4 +48,4 @@ def write(encoder: Encoder, folder: Path, config: ExportConfig) -> Written:
         f'model.load_state_dict(torch.load("{FILE}", weights_only=True), strict=True)',
         f"model.eval()  # {shapes(encoder)}",
     ]
-    return Written(files={FILE: "the state dict, by torchvision's names"}, code="\n".join(code))
+    return ExportedFiles(files={FILE: "the state dict, by torchvision's names"}, code="\n".join(code))

@@ -8,7 +8,7 @@ from torch import nn
 from torchvision import models
 
 from ssl_zoo.errors import UserError
-from ssl_zoo.exporters.encoder import Encoder
+from ssl_zoo.exporters.encoder import ExportedEncoder
 
 __all__ = ["as_torchvision", "torchvision_names"]
 
@@ -25,7 +25,7 @@ def torchvision_names() -> list[str]:
     return sorted(names, key=lambda name: (not name.startswith("resnet"), len(name), name))
 
 
-def as_torchvision(encoder: Encoder, asked: str) -> nn.Module:
+def as_torchvision(encoder: ExportedEncoder, asked: str) -> nn.Module:
     """Torchvision's model with the encoder's weights, its classifier replaced by the identity.
 
     The two are compared, name by name, shape by shape and feature by feature: that they are called the same proves

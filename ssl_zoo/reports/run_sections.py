@@ -11,7 +11,7 @@ from ssl_zoo.config.compose import config_hash, to_yaml
 from ssl_zoo.pages.numbers import number, percent, seconds
 from ssl_zoo.pages.page import Badge, Block, Details, Fact, Prose, Section, Table
 from ssl_zoo.runs.checkpoints import LAST
-from ssl_zoo.runs.naming import differences, variant
+from ssl_zoo.runs.naming import differing_axes, variant
 from ssl_zoo.runs.run_files import MetricsRow, read_environment, read_metrics, typed_command
 from ssl_zoo.runs.saved_run import SavedRun
 
@@ -148,7 +148,7 @@ def provenance(summary: RunSummary, report_command: str) -> Section:
     """Where the run stands against its paper, what it cost, and how to make it again."""
     run, result, surroundings = summary.run, summary.result, read_environment(summary.run.folder)
     blocks: list[Block] = []
-    differing = result.get("differs_from_paper") or differences(run.config)
+    differing = result.get("differs_from_paper") or differing_axes(run.config)
     if differing:
         rows = [(axis.replace("_", " "), _word(value)) for axis, value in differing.items()]
         caption = f"Axes on which this run stands elsewhere than {run.config.method.name} in its paper."

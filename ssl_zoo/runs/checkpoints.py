@@ -18,7 +18,16 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from ssl_zoo.files.writing import whole_file
 from ssl_zoo.runs.paths import LAST
 
-__all__ = ["LAST", "PREVIOUS", "STAMP", "CheckpointFiles", "Damaged", "Position", "read", "set_aside"]
+__all__ = [
+    "LAST",
+    "PREVIOUS",
+    "STAMP",
+    "CheckpointFiles",
+    "Damaged",
+    "Position",
+    "read_checkpoint",
+    "set_aside",
+]
 
 STAMP = "ssl_zoo"  # the key in a checkpoint under which a run leaves its configuration
 PREVIOUS, SAVING, DAMAGED = "previous.ckpt", "saving.ckpt", "damaged.ckpt"
@@ -65,7 +74,7 @@ def set_aside(folder: Path) -> None:
     os.replace(folder / LAST, folder / DAMAGED)
 
 
-def read(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path) -> dict[str, Any]:
     """The contents of a checkpoint: tensors and plain values.
 
     Raises:

@@ -9,10 +9,10 @@ from ssl_zoo.config.registries import METHODS
 from ssl_zoo.config.schema import RunConfig, SiameseConfig
 from ssl_zoo.equation import GridPoint, Siamese
 
-__all__ = ["differences", "variant"]
+__all__ = ["differing_axes", "variant"]
 
 
-def differences(config: RunConfig) -> dict[str, Any]:
+def differing_axes(config: RunConfig) -> dict[str, Any]:
     """The axes on which a run differs from the method it names, with the run's values."""
     method = METHODS.get(config.method.name).load()
     if not issubclass(method, Siamese) or not isinstance(config.method, SiameseConfig):
@@ -24,5 +24,5 @@ def differences(config: RunConfig) -> dict[str, Any]:
 def variant(config: RunConfig) -> str:
     """For instance `simclr, predictor: mlp, stop_gradient: yes`; just the name where nothing differs."""
     overrides = {True: "yes", False: "no"}
-    parts = [f"{axis}: {overrides.get(value, value)}" for axis, value in differences(config).items()]
+    parts = [f"{axis}: {overrides.get(value, value)}" for axis, value in differing_axes(config).items()]
     return ", ".join([config.method.name, *parts])

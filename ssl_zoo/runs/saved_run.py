@@ -24,7 +24,7 @@ from ssl_zoo.config.compose import from_mapping
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError
 from ssl_zoo.method import Method
-from ssl_zoo.runs.checkpoints import LAST, STAMP, Damaged, Position, read
+from ssl_zoo.runs.checkpoints import LAST, STAMP, Damaged, Position, read_checkpoint
 from ssl_zoo.runs.paths import checkpoint_of
 from ssl_zoo.runs.run_files import read_record
 
@@ -118,7 +118,7 @@ def open_run(path: str | Path) -> SavedRun:
     """
     file = checkpoint_of(path)
     try:
-        contents = read(file)
+        contents = read_checkpoint(file)
     except Damaged as error:
         raise UserError(
             f"a checkpoint must be whole and hold weights alone; '{file}' cannot be read ({error}); name another, "

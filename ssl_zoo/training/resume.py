@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ssl_zoo.config.compose import to_mapping
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError
-from ssl_zoo.runs.checkpoints import LAST, PREVIOUS, STAMP, Damaged, Position, read
+from ssl_zoo.runs.checkpoints import LAST, PREVIOUS, STAMP, Damaged, Position, read_checkpoint
 from ssl_zoo.runs.continuation import differences
 from ssl_zoo.training.optim import peak_lr, schedule_factor
 
@@ -72,7 +72,7 @@ def check_checkpoint(path: Path, config: RunConfig) -> Saved:
         UserError: it cannot be read (DamagedCheckpoint), or it is of another method or configuration.
     """
     try:
-        stamp = read(path)[STAMP]
+        stamp = read_checkpoint(path)[STAMP]
         saved: dict[str, Any] = stamp["config"]
         name, epochs = saved["method"]["name"], int(saved["epochs"])
         position, images = Position(*map(int, stamp["position"])), int(stamp["images"])

@@ -24,7 +24,7 @@ from ssl_zoo.runs.checkpoints import set_aside
 from ssl_zoo.runs.continuation import compose_run
 from ssl_zoo.runs.directory import check_run_dir, choose_run_dir, hold_run_dir
 from ssl_zoo.runs.environment import environment, git_commit, versions
-from ssl_zoo.runs.naming import differences, variant
+from ssl_zoo.runs.naming import differing_axes, variant
 from ssl_zoo.runs.result import Baselines, Result
 from ssl_zoo.runs.run_files import read_record
 from ssl_zoo.training.curves import draw_curves
@@ -199,7 +199,7 @@ def _result(
         metrics=trained.diagnostics,
         verdict=verdict.name,
         verdict_reason=verdict.reason,
-        differs_from_paper=differences(config),
+        differs_from_paper=differing_axes(config),
         views_per_second=recorder.views / recorder.seconds if recorder.seconds else None,
         train_seconds=recorder.seconds,
         peak_memory_mb=peak_memory_mb(ready.hardware.device),

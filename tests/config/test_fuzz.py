@@ -32,7 +32,7 @@ from ssl_zoo.evaluation.compose import compose_evaluations
 from ssl_zoo.evaluation.protocol import expand
 from ssl_zoo.evaluation.protocols import eval_config
 from ssl_zoo.exporters.card import write_card
-from ssl_zoo.exporters.encoder import Written, encoder_of
+from ssl_zoo.exporters.encoder import ExportedFiles, encoder_of
 from ssl_zoo.exporters.formats import read_export
 from ssl_zoo.exporters.schema import OnnxConfig
 from ssl_zoo.reports.evaluation_table import evaluated
@@ -221,7 +221,7 @@ def _read_all(run: Path) -> None:
     typed_command(read_environment(run))
     read_evaluations(run)
     encoder = encoder_of(saved, "trained", None)
-    write_card(encoder, Written(files={}, code=""), run.parent)
+    write_card(encoder, ExportedFiles(files={}, code=""), run.parent)
 
 
 FILES = ["result.json", "environment.json", "eval-knn.json"]

@@ -22,7 +22,7 @@ from ssl_zoo.config.options import data_for
 from ssl_zoo.data import FileSplit, MemorySplit, load_data
 from ssl_zoo.data.split import Data
 from ssl_zoo.embedding import outputs, store, stream
-from ssl_zoo.embedding.images import images_of
+from ssl_zoo.embedding.images import list_images
 from ssl_zoo.embedding.run import embed
 from ssl_zoo.errors import UserError
 from ssl_zoo.features import extract
@@ -189,9 +189,9 @@ def test_the_labelled_first_part_of_the_training_images_keeps_its_labels() -> No
     images = torch.arange(40, dtype=torch.uint8).reshape(10, 1, 2, 2)
     train, bank = MemorySplit(images), MemorySplit(images[:4], torch.tensor([1, 0, 1, 1]))
     data = Data(train, bank, None, ("a", "b"), 1)
-    assert [row.label for row in images_of(data, "train").rows()] == ["b", "a", "b", "b", *[None] * 6]
+    assert [row.label for row in list_images(data, "train").rows()] == ["b", "a", "b", "b", *[None] * 6]
     drawn = Data(train.select(range(3, 9)), bank, None, ("a", "b"), 1)  # as data.limit draws a part
-    assert [row.label for row in images_of(drawn, "train").rows()] == [None] * 6
+    assert [row.label for row in list_images(drawn, "train").rows()] == [None] * 6
 
 
 def test_names_that_are_no_utf8_can_be_written(run: Path, tmp_path: Path) -> None:

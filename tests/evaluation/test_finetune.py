@@ -16,7 +16,7 @@ from ssl_zoo.data import MemorySplit
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.protocols import finetune
 from ssl_zoo.evaluation.recipe import Recipe
-from ssl_zoo.evaluation.supervised import Classifier, fit
+from ssl_zoo.evaluation.supervised import Classifier, train_classifier
 
 SIMCLR = protocol("finetune")
 TRAIN, TEST = squares(20, 0), squares(8, 1)
@@ -38,7 +38,7 @@ def test_the_first_steps_against_a_plain_loop() -> None:
         reference.zero_grad()
         cross_entropy(head(backbone(normalised(train))), train.labels).backward()  # type: ignore[arg-type]
         reference.step()
-    fit(Recipe(task, task.settings, 24), model, train, 2, multipliers=[(model.heads, 10.0)])
+    train_classifier(Recipe(task, task.settings, 24), model, train, 2, multipliers=[(model.heads, 10.0)])
     torch.testing.assert_close(model.heads[0].weight.double(), head.weight, rtol=1e-3, atol=1e-5)
     found = model.backbone.state_dict()
     for name, value in backbone.state_dict().items():
@@ -52,7 +52,7 @@ def test_backbone_and_statistics_change_and_the_subject_does_not() -> None:
     task = make_task(SIMCLR, TRAIN, TEST, epochs=1)
     before = {name: value.clone() for name, value in task.subject.backbone.state_dict().items()}
     model = Classifier(task, CLASSES, 0, frozen=False)
-    fit(Recipe(task, task.settings, len(TRAIN)), model, TRAIN, 0)
+    train_classifier(Recipe(task, task.settings, len(TRAIN)), model, TRAIN, 0)
     changed = {
         name for name, value in model.backbone.state_dict().items() if not torch.equal(value, before[name])
     }

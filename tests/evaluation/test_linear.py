@@ -24,7 +24,7 @@ from ssl_zoo.data import MemorySplit
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.protocols import linear
 from ssl_zoo.evaluation.recipe import Recipe
-from ssl_zoo.evaluation.supervised import Classifier, fit
+from ssl_zoo.evaluation.supervised import Classifier, train_classifier
 
 SIMSIAM, MOCO, SIMCLR = protocol("linear"), protocol("linear_moco"), protocol("linear_simclr")
 TRAIN, TEST = squares(10, 0), squares(8, 1)
@@ -61,7 +61,7 @@ def test_simsiam_s_first_steps_are_those_of_larc(name: str) -> None:
             momenta[i] = 0.9 * momenta[i] + grad
             weights[i] = weights[i] - rate * momenta[i]
     assert adapted == [(0, 0), (1, 0), (1, 1), (2, 0), (2, 1)]  # the bias's first step is not
-    fit(Recipe(task, task.settings, 60), model, TRAIN, 7)
+    train_classifier(Recipe(task, task.settings, 60), model, TRAIN, 7)
     torch.testing.assert_close(head.weight.detach().double(), weights[0], rtol=1e-5, atol=1e-8)
     torch.testing.assert_close(head.bias.detach().double(), weights[1], rtol=1e-4, atol=1e-8)
 
@@ -77,7 +77,7 @@ def test_simclr_s_nesterov_is_torch_s() -> None:
         reference.zero_grad()
         cross_entropy(normalised(TRAIN).flatten(1) @ w.T + b, TRAIN.labels).backward()  # type: ignore[arg-type]
         reference.step()
-    fit(Recipe(task, task.settings, 60), model, TRAIN, 7)
+    train_classifier(Recipe(task, task.settings, 60), model, TRAIN, 7)
     found = [p.detach().double() for p in head.parameters()]
     torch.testing.assert_close(found, [w.detach(), b.detach()], rtol=1e-4, atol=1e-7)
 
@@ -89,7 +89,7 @@ def test_the_backbone_stays_as_it_is_to_the_bit(precision: str) -> None:
     before = {name: value.clone() for name, value in task.subject.backbone.state_dict().items()}
     assert any("running_var" in name for name in before)
     start = model.heads[0].weight.clone()
-    fit(Recipe(task, task.settings, 60), model, TRAIN, 0)
+    train_classifier(Recipe(task, task.settings, 60), model, TRAIN, 0)
     assert not torch.equal(model.heads[0].weight, start)  # type: ignore[arg-type]
     for name, value in model.backbone.state_dict().items():
         assert torch.equal(value, before[name]), name

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ssl_zoo.data.sampling import drawn_order, split_classes
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation import linear_sweep
-from ssl_zoo.evaluation.linear_sweep import Pair, Score, fit, scale_of
+from ssl_zoo.evaluation.linear_sweep import Pair, PairScore, scale_of, train_pairs
 from ssl_zoo.evaluation.protocols import linear_cached
 from ssl_zoo.evaluation.protocols.linear_cached import choose
 
@@ -53,7 +53,7 @@ def test_the_sweep_is_one_sgd_per_pair(batch: int) -> None:
     x = x * torch.logspace(-2, 2, 8) + 5  # what standardisation is for
     pairs = [Pair(lr, decay) for lr in (0.01, 0.3) for decay in (0.0, 0.1)]
     positions = torch.arange(0, 200, 2)
-    models = fit(x, y, positions, pairs, scale_of(x), 4, epochs=7, batch=batch, seed=2)
+    models = train_pairs(x, y, positions, pairs, scale_of(x), 4, epochs=7, batch=batch, seed=2)
     assert models.W.shape == (8, 4, 4)
     for number, pair in enumerate(pairs):
         expected = one_by_one(x, y, positions, pair, 4, 7, batch)
@@ -132,8 +132,8 @@ def test_the_test_set_has_no_say() -> None:
 
 
 def test_the_choice() -> None:
-    assert choose([Score(0.8, 0.5), Score(0.9, 0.9), Score(0.9, 0.7), Score(0.7, 0.1)]) == 2
-    assert choose([Score(math.nan, math.nan), Score(0.1, 9.0)]) == 1
+    assert choose([PairScore(0.8, 0.5), PairScore(0.9, 0.9), PairScore(0.9, 0.7), PairScore(0.7, 0.1)]) == 2
+    assert choose([PairScore(math.nan, math.nan), PairScore(0.1, 9.0)]) == 1
 
 
 def test_a_pair_that_diverges_is_not_chosen_and_harms_no_other() -> None:

@@ -28,7 +28,7 @@ from ssl_zoo.data.files import FileSplit
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.recipe import Recipe, rate_factor
 from ssl_zoo.evaluation.schema import FinetuneConfig, LinearConfig, SupervisedOptimizerConfig
-from ssl_zoo.evaluation.supervised import Classifier, Fitted, fit, score
+from ssl_zoo.evaluation.supervised import Classifier, TrainingLosses, measure_accuracy, train_classifier
 from ssl_zoo.training.optim import optimizer_over
 
 MOCO = protocol("linear_moco")
@@ -109,7 +109,7 @@ def test_accuracies_against_a_naive_loop() -> None:
     test = shuffled(squares(7, 1))
     task = make_task(MOCO, squares(2, 0), test, backbone=Pixels().eval())
     model = Classifier(task, CLASSES, seed=3, frozen=True)
-    (found,) = score(task, model, test)
+    (found,) = measure_accuracy(task, model, test)
     first = fifth = 0
     assert test.labels is not None
     with torch.no_grad():
@@ -130,7 +130,7 @@ def test_heads_together_learn_what_each_learns_alone() -> None:
         task = make_task(MOCO, train, train, **changes)
         model = Classifier(task, CLASSES, 5, heads=len(lrs), frozen=True)
         multipliers = [(head, lr / lrs[0]) for head, lr in zip(model.heads, lrs, strict=True)]
-        fit(Recipe(task, task.settings, len(train)), model, train, 5, multipliers=multipliers)
+        train_classifier(Recipe(task, task.settings, len(train)), model, train, 5, multipliers=multipliers)
         return [head.weight.detach() for head in model.heads]  # type: ignore[union-attr]
 
     for together, rate in zip(weights(*rates), rates, strict=True):
@@ -146,7 +146,7 @@ def test_the_loss_of_the_first_batch_and_the_initial_weights() -> None:
     assert head.weight.std().item() == pytest.approx(0.01, rel=0.1)
     assert not head.bias.any()
     weight = head.weight.detach().double()
-    fitted = fit(Recipe(task, task.settings, len(train)), model, train, 5)
+    fitted = train_classifier(Recipe(task, task.settings, len(train)), model, train, 5)
     assert train.labels is not None
     expected = cross_entropy(normalised(train).flatten(1) @ weight.T, train.labels).item()
     assert fitted.losses[0][0] == pytest.approx(expected, rel=1e-5)
@@ -158,13 +158,13 @@ def test_logits_that_are_no_numbers_have_no_accuracy() -> None:
     model = Classifier(task, CLASSES, 0, heads=2, frozen=True)
     with torch.no_grad():
         model.heads[1].weight[2, 5] = float("nan")  # type: ignore[index, operator]
-    first, second = score(task, model, test)
+    first, second = measure_accuracy(task, model, test)
     assert first.top1 is not None
     assert second == (None, None)
 
 
 def test_a_loss_that_was_no_number_once_is_a_divergence() -> None:
-    fitted = Fitted([[1.0, 2.0], [0.5, float("inf")], [0.4, 0.3]])
+    fitted = TrainingLosses([[1.0, 2.0], [0.5, float("inf")], [0.4, 0.3]])
     assert [fitted.diverged(0), fitted.diverged(1)] == [False, True]
     assert fitted.first_and_last == (1.0, 0.4)
 
@@ -176,7 +176,9 @@ def test_nothing_else_notices_a_training() -> None:
     kinds = [type(module) for module in task.subject.backbone.modules()]
     torch.manual_seed(11)
     state = torch.get_rng_state()
-    fit(Recipe(task, task.settings, len(train)), Classifier(task, CLASSES, 0, frozen=False), train, 0)
+    train_classifier(
+        Recipe(task, task.settings, len(train)), Classifier(task, CLASSES, 0, frozen=False), train, 0
+    )
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(value, before[name]) for name, value in task.subject.backbone.state_dict().items())
     assert kinds == [type(module) for module in task.subject.backbone.modules()]
@@ -194,7 +196,7 @@ def test_files_are_trained_on_as_images_in_memory_are(tmp_path: Path) -> None:
     for split in (train, files):
         task = make_task(MOCO, split, split, epochs=2, **WHOLE)
         model = Classifier(task, CLASSES, 0, frozen=True)
-        fit(Recipe(task, task.settings, len(train)), model, split, 0)
+        train_classifier(Recipe(task, task.settings, len(train)), model, split, 0)
         heads.append(model.heads[0].weight)
     torch.testing.assert_close(heads[0], heads[1])
 

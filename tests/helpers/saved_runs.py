@@ -11,7 +11,7 @@ import torch
 
 import ssl_zoo
 from helpers.runs import overrides
-from ssl_zoo.runs.checkpoints import read
+from ssl_zoo.runs.checkpoints import read_checkpoint
 
 
 def train_tiny(folder: Path, method: str = "simsiam", *more: str) -> Path:
@@ -29,7 +29,7 @@ class Bomb:
 
 def rewrite(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
     """Changes a checkpoint and writes it anew, whole."""
-    contents = read(file)
+    contents = read_checkpoint(file)
     change(contents)
     torch.save(contents, file)
 

@@ -19,7 +19,7 @@ import ssl_zoo
 from ssl_zoo.cli.main import main
 from ssl_zoo.config.compose import compose, to_mapping, to_yaml
 from ssl_zoo.errors import Interrupted, UserError
-from ssl_zoo.runs.checkpoints import read
+from ssl_zoo.runs.checkpoints import read_checkpoint
 from ssl_zoo.runs.continuation import compose_run
 from ssl_zoo.training.recorder import Recorder
 
@@ -80,7 +80,7 @@ def test_a_run_may_grow(
     assert json.loads((run / "result.json").read_text())["epochs"] == 4
     assert json.loads((run / "result-3-epochs.json").read_text())["epochs"] == 3
     assert yaml.safe_load((run / "config.yaml").read_text())["epochs"] == 4
-    assert read(run / "checkpoints" / "last.ckpt")["ssl_zoo"]["position"] == [4, 0]
+    assert read_checkpoint(run / "checkpoints" / "last.ckpt")["ssl_zoo"]["position"] == [4, 0]
 
 
 def test_the_first_step_of_a_longer_run_has_the_longer_schedules_rate(

@@ -27,7 +27,7 @@ from ssl_zoo.files.folders import make_folder, why_not_writable
 from ssl_zoo.files.locks import LOCK, hold, is_empty
 from ssl_zoo.files.writing import whole_folder, write_file
 from ssl_zoo.reports.folder import choose_folder
-from ssl_zoo.runs.checkpoints import read
+from ssl_zoo.runs.checkpoints import read_checkpoint
 
 RUN = overrides("simsiam", "monitor.baselines=false", "monitor.every=9")
 
@@ -202,7 +202,7 @@ def test_a_full_disk_keeps_what_was_saved_before(
         f"is kept; to continue: {shlex.join(['ssl-zoo', 'train', f'run_dir={run}', 'resume=auto'])}"
     )
     assert [file.name for file in (run / "checkpoints").iterdir()] == ["last.ckpt"]
-    assert read(run / "checkpoints" / "last.ckpt")["ssl_zoo"]["position"] == [1, 0]
+    assert read_checkpoint(run / "checkpoints" / "last.ckpt")["ssl_zoo"]["position"] == [1, 0]
     assert not list(run.rglob("*.tmp"))
 
 

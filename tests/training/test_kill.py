@@ -25,7 +25,7 @@ from torch.utils.tensorboard import SummaryWriter
 import ssl_zoo
 from ssl_zoo.cli import main as cli
 from ssl_zoo.errors import Interrupted, UserError
-from ssl_zoo.runs.checkpoints import Damaged, read
+from ssl_zoo.runs.checkpoints import Damaged, read_checkpoint
 from ssl_zoo.training.recorder import Recorder
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
@@ -173,7 +173,9 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("stopped") / "run"
     with stopped_after(8), pytest.raises(Interrupted):
         ssl_zoo.train([*RUN, f"run_dir={run}"], silent=True)
-    steps = [read(run / "checkpoints" / f"{name}.ckpt")["global_step"] for name in ("last", "previous")]
+    steps = [
+        read_checkpoint(run / "checkpoints" / f"{name}.ckpt")["global_step"] for name in ("last", "previous")
+    ]
     assert steps == [8, 7]
     return run
 
@@ -181,7 +183,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def flip(file: Path) -> None:
     """One bit of one number of the queue."""
     contents = bytearray(file.read_bytes())
-    queue = read(file)["state_dict"]["method.negatives.store.vectors"]
+    queue = read_checkpoint(file)["state_dict"]["method.negatives.store.vectors"]
     contents[contents.index(queue.numpy().tobytes()) + queue.nbytes // 2] ^= 1
     file.write_bytes(contents)
 
@@ -276,7 +278,7 @@ def test_any_flipped_bit_is_noticed_or_changes_nothing(tmp_path: Path) -> None:
         flipped[draw.randrange(len(whole))] ^= 1 << draw.randrange(8)
         (tmp_path / "flipped.ckpt").write_bytes(flipped)
         try:
-            found = read(tmp_path / "flipped.ckpt")
+            found = read_checkpoint(tmp_path / "flipped.ckpt")
         except Damaged:
             damaged += 1
         else:
@@ -302,11 +304,13 @@ def test_a_damaged_checkpoint_is_set_aside_not_made_the_previous_one(tmp_path: P
         with pytest.raises(Interrupted):
             ssl_zoo.train(run, silent=True)
     folder = tmp_path / "run" / "checkpoints"
-    whole = read(folder / "previous.ckpt")["ssl_zoo"]["position"]
+    whole = read_checkpoint(folder / "previous.ckpt")["ssl_zoo"]["position"]
     damaged = (folder / "last.ckpt").read_bytes()[:-100]
     (folder / "last.ckpt").write_bytes(damaged)
     ssl_zoo.train([*run, "resume=auto"], silent=True)
     assert (folder / "damaged.ckpt").read_bytes() == damaged, "nothing is thrown away"
-    positions = [read(folder / name)["ssl_zoo"]["position"] for name in ("previous.ckpt", "last.ckpt")]
+    positions = [
+        read_checkpoint(folder / name)["ssl_zoo"]["position"] for name in ("previous.ckpt", "last.ckpt")
+    ]
     assert whole == [1, 0]
     assert positions == [[2, 0], [3, 0]]

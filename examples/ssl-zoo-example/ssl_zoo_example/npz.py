@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ssl_zoo import Encoder, ExportConfig, Written, exporter, section
+from ssl_zoo import ExportConfig, ExportedEncoder, ExportedFiles, exporter, section
 
 FILE = "backbone.npz"
 
@@ -18,11 +18,11 @@ class NpzConfig(ExportConfig):
 
 
 @exporter("npz", config=NpzConfig)
-def npz(encoder: Encoder, folder: Path, config: NpzConfig) -> Written:
+def npz(encoder: ExportedEncoder, folder: Path, config: NpzConfig) -> ExportedFiles:
     """Writes the weights by timm's names."""
     save = np.savez_compressed if config.compress else np.savez
     save(folder / FILE, **{name: weight.numpy() for name, weight in encoder.state.items()})
-    return Written(
+    return ExportedFiles(
         files={FILE: "the weights, by timm's names"},
         code=f'import numpy as np\n\nweights = np.load("{FILE}")  # name: array',
     )

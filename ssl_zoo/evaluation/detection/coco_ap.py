@@ -14,14 +14,14 @@ import numpy as np
 
 from ssl_zoo.evaluation.detection.images import Annotated, Found
 from ssl_zoo.evaluation.detection.masks import to_rle
-from ssl_zoo.evaluation.detection.scores import Scores
+from ssl_zoo.evaluation.detection.scores import AveragePrecision
 
 __all__ = ["coco_scores"]
 
 
 def coco_scores(
     images: Sequence[Annotated], found: Sequence[Found], classes: int, kind: Literal["bbox", "segm"]
-) -> Scores:
+) -> AveragePrecision:
     """Scores what was found in N images, at most 100 objects of each, by 101 points of recall.
 
     Ignored objects are crowds to it: what lies in one is neither right nor wrong. For VOC's difficult objects
@@ -57,7 +57,7 @@ def coco_scores(
     precision = evaluator.eval["precision"]
     at = precision[:, :, :, 0, 2]  # all areas, 100 objects
     values = np.where(at > -1, at, np.nan).mean(axis=1).T  # (K, 10)
-    return Scores(values)
+    return AveragePrecision(values)
 
 
 def _truth(images: Sequence[Annotated], kind: str) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ssl_zoo.errors import UserError
 
-__all__ = ["decode", "encode", "need_pycocotools", "to_rle"]
+__all__ = ["decode", "encode_mask", "need_pycocotools", "to_rle"]
 
 
 def need_pycocotools() -> None:
@@ -53,7 +53,7 @@ def decode(shapes: tuple[Any, ...], height: int, width: int) -> NDArray[np.uint8
     return np.ascontiguousarray(masks.transpose(2, 0, 1))
 
 
-def encode(masks: NDArray[np.uint8]) -> tuple[dict[str, Any], ...]:
+def encode_mask(masks: NDArray[np.uint8]) -> tuple[dict[str, Any], ...]:
     """Compressed RLE of masks (n, H, W) of 0 and 1."""
     from pycocotools import mask
 

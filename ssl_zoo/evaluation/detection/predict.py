@@ -9,7 +9,7 @@ from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
 from ssl_zoo.evaluation.detection.batches import test_samples
 from ssl_zoo.evaluation.detection.images import Collection, Found
-from ssl_zoo.evaluation.detection.masks import encode
+from ssl_zoo.evaluation.detection.masks import encode_mask
 from ssl_zoo.evaluation.detection.train import to_images
 from ssl_zoo.evaluation.schema import DetectionConfig
 
@@ -47,7 +47,7 @@ def find_objects(
         (result,) = model(to_images([sample], device))
         masks = None
         if "masks" in result:  # (m, 1, H, W) in [0, 1]
-            masks = encode((result["masks"][:, 0] >= 0.5).to(torch.uint8).cpu().numpy())
+            masks = encode_mask((result["masks"][:, 0] >= 0.5).to(torch.uint8).cpu().numpy())
         boxes, labels, scores = (result[key].cpu().numpy() for key in ("boxes", "labels", "scores"))
         found.append(Found(boxes, labels, scores, masks))
         if len(found) % 1000 == 0:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["IOUS", "Scores"]
+__all__ = ["IOUS", "AveragePrecision"]
 
 IOUS = np.arange(50, 100, 5) / 100  # (10,) 0.5, 0.55, ..., 0.95
 
 
 @dataclass(frozen=True)
-class Scores:
+class AveragePrecision:
     """Average precision by class and overlap, fractions of 1."""
 
     values: NDArray[np.float64]  # (K, 10), of each class at each of `IOUS`; nan for a class without objects

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_zoo.evaluation.detection.images import Annotated, Found
-from ssl_zoo.evaluation.detection.scores import IOUS, Scores
+from ssl_zoo.evaluation.detection.scores import IOUS, AveragePrecision
 
 __all__ = ["VocScores", "area", "eleven_points", "voc_scores"]
 
@@ -26,8 +26,8 @@ __all__ = ["VocScores", "area", "eleven_points", "voc_scores"]
 class VocScores(NamedTuple):
     """By the metric of VOC 2007 and by that of 2010 and later."""
 
-    eleven: Scores
-    area: Scores
+    eleven: AveragePrecision
+    area: AveragePrecision
 
 
 def voc_scores(images: Sequence[Annotated], found: Sequence[Found], classes: int) -> VocScores:
@@ -48,7 +48,7 @@ def voc_scores(images: Sequence[Annotated], found: Sequence[Found], classes: int
             hits, misses = _judge(matches, float(limit))
             eleven[row, column] = eleven_points(hits, misses, matches.positives)
             below[row, column] = area(hits, misses, matches.positives)
-    return VocScores(Scores(eleven), Scores(below))
+    return VocScores(AveragePrecision(eleven), AveragePrecision(below))
 
 
 class _Matches(NamedTuple):

@@ -18,7 +18,7 @@ from ssl_zoo.evaluation.detection.detector import Detector, build_detector, plan
 from ssl_zoo.evaluation.detection.images import Collection, Found, LeftOut, for_training
 from ssl_zoo.evaluation.detection.masks import need_pycocotools
 from ssl_zoo.evaluation.detection.predict import find_objects
-from ssl_zoo.evaluation.detection.scores import Scores
+from ssl_zoo.evaluation.detection.scores import AveragePrecision
 from ssl_zoo.evaluation.detection.train import Training, rate, train_detector
 from ssl_zoo.evaluation.detection.voc import read_voc
 from ssl_zoo.evaluation.detection.voc_ap import voc_scores
@@ -143,7 +143,9 @@ def _read(config: DetectionConfig) -> _Images:
     return _Images(kept, test, left_out)
 
 
-def _score(test: Collection, found: list[Found], config: DetectionConfig) -> list[tuple[str, str, Scores]]:
+def _score(
+    test: Collection, found: list[Found], config: DetectionConfig
+) -> list[tuple[str, str, AveragePrecision]]:
     """What was scored, by which metric, and the figures; the headline's first."""
     classes = len(test.classes)
     scores = [("boxes", "coco", coco_scores(test.images, found, classes, "bbox"))]

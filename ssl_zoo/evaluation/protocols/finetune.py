@@ -15,7 +15,7 @@ from typing import Any
 from ssl_zoo.data import Split
 from ssl_zoo.data.sampling import at_least_one, keyed_order, sample_classes
 from ssl_zoo.evaluation.recipe import Recipe
-from ssl_zoo.evaluation.supervised import Classifier, draw_seed, fit, score
+from ssl_zoo.evaluation.supervised import Classifier, draw_seed, measure_accuracy, train_classifier
 from ssl_zoo.evaluation.task import Outcome, Task
 
 __all__ = ["check", "run"]
@@ -83,8 +83,8 @@ def _one(
     seed = draw_seed(task.config.seed, draw)
     model = Classifier(task, len(task.data.classes or ()), seed, frozen=False)
     multipliers = [(model.heads, config.head_lr_multiplier)]
-    fitted = fit(recipe, model, train, seed, multipliers=multipliers, title=title)
-    reached = score(task, model, test)[0]
+    fitted = train_classifier(recipe, model, train, seed, multipliers=multipliers, title=title)
+    reached = measure_accuracy(task, model, test)[0]
     top1, top5 = (None, None) if fitted.diverged() else reached
     row = {
         "label_fraction": config.label_fraction,

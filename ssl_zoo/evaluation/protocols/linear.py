@@ -20,7 +20,7 @@ import torch
 from ssl_zoo.data.sampling import keyed_order, split_classes
 from ssl_zoo.evaluation.recipe import Recipe
 from ssl_zoo.evaluation.schema import LinearConfig
-from ssl_zoo.evaluation.supervised import Classifier, draw_seed, fit, score
+from ssl_zoo.evaluation.supervised import Classifier, draw_seed, measure_accuracy, train_classifier
 from ssl_zoo.evaluation.task import Outcome, Task
 
 __all__ = ["check", "run"]
@@ -50,8 +50,8 @@ def run(task: Task) -> Outcome:
         config = _with_rate(config, choice["lr"])
     recipe = Recipe(task, config, len(labelled))
     model = Classifier(task, classes, seed, frozen=True)
-    fitted = fit(recipe, model, labelled, seed)
-    reached = score(task, model, test)[0]
+    fitted = train_classifier(recipe, model, labelled, seed)
+    reached = measure_accuracy(task, model, test)[0]
     top1, top5 = (None, None) if fitted.diverged() else reached
     first, last = fitted.first_and_last
     phrases = [f"linear classifier on the frozen backbone, BN statistics frozen too; {recipe.in_words()}"]
@@ -98,12 +98,12 @@ def _choose(task: Task, classes: int) -> dict[str, Any]:
     recipe = Recipe(task, _with_rate(config, base), len(rest))
     model = Classifier(task, classes, seed, heads=len(config.lr_candidates), frozen=True)
     multipliers = [(head, rate / base) for head, rate in zip(model.heads, config.lr_candidates, strict=True)]
-    fitted = fit(
+    fitted = train_classifier(
         recipe, model, labelled.select(rest), seed, multipliers=multipliers, title="choice of the rate, "
     )
     found = [
         None if fitted.diverged(number) else reached.top1
-        for number, reached in enumerate(score(task, model, labelled.select(held)))
+        for number, reached in enumerate(measure_accuracy(task, model, labelled.select(held)))
     ]
     values = [-1.0 if top1 is None else top1 for top1 in found]
     best = values.index(max(values))

@@ -15,7 +15,15 @@ import torch
 from torch import Tensor
 
 from ssl_zoo.data.sampling import drawn_order, split_classes
-from ssl_zoo.evaluation.linear_sweep import MOMENTUM, Pair, Score, fit, scale_of, score, sweep
+from ssl_zoo.evaluation.linear_sweep import (
+    MOMENTUM,
+    Pair,
+    PairScore,
+    scale_of,
+    score_pairs,
+    sweep,
+    train_pairs,
+)
 from ssl_zoo.evaluation.task import Outcome, Task
 
 __all__ = ["check", "choose", "run"]
@@ -49,8 +57,8 @@ def run(task: Task) -> Outcome:
     train = (scale, len(classes), settings.epochs, settings.batch_size, seed)
     scores = sweep(data.train, y, kept, held, pairs, *train)
     best = choose(scores)
-    model = fit(data.train, y, torch.arange(len(y), device=y.device), [pairs[best]], *train)
-    [final] = score(model, scale, data.test, _index(data.test_labels, classes))
+    model = train_pairs(data.train, y, torch.arange(len(y), device=y.device), [pairs[best]], *train)
+    [final] = score_pairs(model, scale, data.test, _index(data.test_labels, classes))
     edges = _edges(pairs[best], settings.lr, settings.weight_decay)
     for edge in edges:
         task.say(edge)
@@ -70,7 +78,7 @@ def run(task: Task) -> Outcome:
     )
 
 
-def choose(scores: Sequence[Score]) -> int:
+def choose(scores: Sequence[PairScore]) -> int:
     """Returns the position of the best: the highest top-1, of equal ones the lowest loss; diverged ones last."""
     return min(
         range(len(scores)),

@@ -174,7 +174,7 @@ def test_coco_ignores_what_lies_in_a_crowd_and_classes_without_objects() -> None
 
 def test_coco_masks_by_hand() -> None:
     pytest.importorskip("pycocotools")
-    from ssl_zoo.evaluation.detection.masks import encode
+    from ssl_zoo.evaluation.detection.masks import encode_mask
 
     def polygon(box: Box) -> list[list[int]]:
         left, top, right, bottom = box
@@ -184,7 +184,7 @@ def test_coco_masks_by_hand() -> None:
     for mask, (left, top, right, bottom) in zip(masks, FOUND, strict=True):
         mask[top:bottom, left:right] = 1
     wide: list[Box] = [(0, 0, 120, 120)] * 3  # boxes that would all be wrong
-    claims = found(wide, [1, 1, 1], SCORES)._replace(masks=encode(masks))
+    claims = found(wide, [1, 1, 1], SCORES)._replace(masks=encode_mask(masks))
     truth = image(TRUE, [1, 1], shapes=tuple(map(polygon, TRUE)))
     scores = coco_scores([truth], [claims], 1, "segm")
     check_by_hand(scores.ap, scores.ap50, scores.ap75, BOTH_COCO, ONE_COCO)
