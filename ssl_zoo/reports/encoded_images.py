@@ -28,19 +28,19 @@ LAYER_NAMES = {"features": "backbone's features", "embeddings": "projector's out
 
 @dataclass(frozen=True)
 class Outputs:
-    """What an encoder makes of N images; float32, on the CPU."""
+    """Outputs of an encoder for N images; float32, on the CPU."""
 
     features: Tensor  # (N, F), of the backbone
     embeddings: Tensor  # (N, D), of the projector
 
     @property
     def finite(self) -> bool:
-        """Whether all are numbers: not so of a diverged network."""
+        """Whether all are finite; those of a diverged network are not."""
         return bool(self.features.isfinite().all() and self.embeddings.isfinite().all())
 
 
 def encode(encoders: Sequence[Encoder], images: Images, size: int, data: DataConfig) -> list[Outputs]:
-    """Passes the images through each encoder, in evaluation mode and float32; each image is read once.
+    """Encodes the images by each encoder, in evaluation mode and float32; each image is read once.
 
     Args:
         encoders: for images of `data.channels`.
@@ -70,22 +70,22 @@ def encode(encoders: Sequence[Encoder], images: Images, size: int, data: DataCon
 
 @dataclass(frozen=True)
 class EncodedImages:
-    """A run's encoders and what they make of the images."""
+    """The images of a run's report, as its encoders encode them."""
 
     run: SavedRun
     config: ReportConfig
     data: DataConfig
     images: Images
-    outputs: dict[str, Outputs]  # "trained" and, unless its initial weights cannot be had, "untrained"
+    outputs: dict[str, Outputs]  # "trained" and, unless the initial weights cannot be fetched, "untrained"
 
     @property
     def usable(self) -> dict[str, Outputs]:
-        """Those whose outputs are all finite."""
-        return {name: one for name, one in self.outputs.items() if one.finite}
+        """The encoders whose outputs are all finite."""
+        return {name: outputs for name, outputs in self.outputs.items() if outputs.finite}
 
     @property
     def left_out(self) -> list[Block]:
-        """A sentence about those that have nothing to show."""
+        """A sentence about the encoders that have nothing to show."""
         names = " and the ".join(f"{name} encoder" for name in self.outputs if name not in self.usable)
         return [Prose(f"Nothing of the {names} is shown: its outputs are not finite.")] if names else []
 
@@ -96,5 +96,5 @@ class EncodedImages:
             return self.images.labels, self.images.classes
         if "trained" not in self.usable:
             return None
-        found = clusters(self.outputs["trained"].features, CLUSTERS, self.config.seed)
-        return found, tuple(str(number + 1) for number in range(int(found.max()) + 1))
+        groups = clusters(self.outputs["trained"].features, CLUSTERS, self.config.seed)
+        return groups, tuple(str(number + 1) for number in range(int(groups.max()) + 1))

@@ -1,4 +1,4 @@
-"""The evaluations that lie beside a run, as a table: those of its weights, and of what they were before training."""
+"""The evaluations that lie beside a run, as a table: of its weights, and of the weights before training."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from ssl_zoo.pages.page import Prose, Section, Table
 from ssl_zoo.runs.run_files import read_evaluations
 from ssl_zoo.runs.saved_run import SavedRun
 
-__all__ = ["evaluated"]
+__all__ = ["evaluations"]
 
 HEADER = ("protocol", "data", "weights", "figure", "value", "time", "in words")
 Line = tuple[str, ...]
 
 
-def evaluated(run: SavedRun, untrained: str | None) -> Section | None:
-    """The evaluations of eval-*.json; None where there are none.
+def evaluations(run: SavedRun, untrained: str | None) -> Section | None:
+    """Tabulates the evaluations of eval-*.json; None where there are none.
 
     Args:
         run: the run.
-        untrained: digest of the backbone's weights before training; None where they are not to be had.
+        untrained: digest of the backbone's weights before training; None where they cannot be fetched.
     """
     rows: list[Line] = []
     others = []
@@ -41,20 +41,20 @@ def evaluated(run: SavedRun, untrained: str | None) -> Section | None:
 
 
 def _lines(record: Mapping[str, Any]) -> list[Line]:
-    """A record's headline or, where its figures are scores without one, each of them."""
-    metric, phrases = str(record.get("metric") or "top1"), str(record.get("in_words", ""))
+    """Returns a record's headline or, where its figures are scores without one, each of them."""
+    metric, description = str(record.get("metric") or "top1"), str(record.get("in_words", ""))
     name, time = str(record.get("protocol", record["file"])), seconds(record.get("seconds"))
-    whose = (_inner(record, "data", "name"), _inner(record, "encoder", "weights"))
+    subject = (_inner(record, "data", "name"), _inner(record, "encoder", "weights"))
     rows = [row for row in record.get("rows") or () if isinstance(row, Mapping)]
     if rows and all("score" in row and "value" in row for row in rows):
         meanings = [str(row.get("read") or "") for row in rows]
-        meanings[0] = f"{meanings[0]}; {phrases}".strip("; ")
+        meanings[0] = f"{meanings[0]}; {description}".strip("; ")
         return [
-            (name, *whose, str(row["score"]).replace("_", " "), _value(row["value"]), time, meaning)
+            (name, *subject, str(row["score"]).replace("_", " "), _value(row["value"]), time, meaning)
             for row, meaning in zip(rows, meanings, strict=True)
         ]
     top1, std = record.get("top1"), record.get("top1_std")
-    return [(name, *whose, metric, _value(top1, std, metric in ("top1", "top5")), time, phrases)]
+    return [(name, *subject, metric, _value(top1, std, metric in ("top1", "top5")), time, description)]
 
 
 def _inner(record: Mapping[str, Any], block: str, key: str) -> str:

@@ -1,4 +1,4 @@
-"""Where a report goes: a new folder, or that of an earlier report of the same runs, which it replaces whole."""
+"""The folder of a report: a new one, or that of an earlier report of the same runs, which is replaced whole."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ RECORD = "report.json"
 
 
 def choose_folder(out: str | None, runs: Sequence[SavedRun]) -> Path:
-    """The folder to write; nothing is created.
+    """Chooses the folder to write; nothing is created.
 
     Args:
-        out: as named; null: `report` in the run's folder (`report-NAME` of a checkpoint that is not its last), or
+        out: as given; null: `report` in the run's folder (`report-NAME` of a checkpoint that is not its last), or
             `comparison-of-NUMBER-HASH` in the folder that all runs share.
         runs: one or several.
 
@@ -41,8 +41,8 @@ def choose_folder(out: str | None, runs: Sequence[SavedRun]) -> Path:
         last = runs[0].path.name == LAST
         folder = folders[0] / ("report" if last else f"report-{runs[0].path.stem}")
     else:
-        whose = sorted(f"{run.path.resolve()} {run.digest}" for run in runs)
-        digest = hashlib.sha256("\n".join(whose).encode(errors="surrogateescape")).hexdigest()[:8]
+        checkpoints = sorted(f"{run.path.resolve()} {run.digest}" for run in runs)
+        digest = hashlib.sha256("\n".join(checkpoints).encode(errors="surrogateescape")).hexdigest()[:8]
         folder = (
             Path(os.path.commonpath([path.parent for path in folders]))
             / f"comparison-of-{len(runs)}-{digest}"
@@ -60,11 +60,11 @@ def write(
     folder: Path, files: Mapping[str, bytes], record: Mapping[str, Any], runs: Sequence[SavedRun]
 ) -> None:
     """Writes all files and the record, whole or not at all; what `choose_folder` allowed is replaced."""
-    told = {**record, "runs": [_identity(run) for run in runs], "files": sorted([*files, RECORD])}
+    contents = {**record, "runs": [_identity(run) for run in runs], "files": sorted([*files, RECORD])}
     with whole_folder(folder) as fresh:
-        for name, contents in files.items():
-            (fresh / name).write_bytes(contents)
-        (fresh / RECORD).write_text(json.dumps(told, indent=2, default=str) + "\n")
+        for name, file in files.items():
+            (fresh / name).write_bytes(file)
+        (fresh / RECORD).write_text(json.dumps(contents, indent=2, default=str) + "\n")
 
 
 def _identity(run: SavedRun) -> dict[str, Any]:
@@ -81,21 +81,21 @@ def _is_earlier(folder: Path, runs: Sequence[SavedRun]) -> bool:
     """Whether the folder holds an earlier report of these weights, and nothing that it did not write."""
     try:
         record = load_json(folder / RECORD)
-        before, own = list(record["runs"]), {str(name) for name in record["files"]}
+        before, files = list(record["runs"]), {str(name) for name in record["files"]}
         same = len(before) == len(runs) and all(
-            any(_are_same(was, _identity(run)) for was in before) for run in runs
+            any(_are_same(earlier, _identity(run)) for earlier in before) for run in runs
         )
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return same and {file.name for file in folder.iterdir() if not is_temporary(file)} <= own
+    return same and {file.name for file in folder.iterdir() if not is_temporary(file)} <= files
 
 
-def _are_same(was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """The same weights, wherever they lie; or the same checkpoint of a run that has been trained on since."""
+def _are_same(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether the weights are the same, wherever they lie, or the checkpoint is that of a run trained on since."""
 
     def agree(*keys: str) -> bool:
-        return all(was[key] == now[key] for key in keys)
+        return all(earlier[key] == now[key] for key in keys)
 
     return agree("digest", "config_hash") or (
-        agree("folder", "checkpoint", "config_hash") and not was["finished"]
+        agree("folder", "checkpoint", "config_hash") and not earlier["finished"]
     )

@@ -31,7 +31,7 @@ class Images:
         labels: (N,) int64, or None.
         classes: names by label, or None.
         total: how many the data set has.
-        name: of the data set.
+        name: name of the data set.
     """
 
     split: Split
@@ -45,18 +45,18 @@ class Images:
 
     @property
     def in_words(self) -> str:
-        """For instance `2000 of the 50000 training images of cifar10, drawn at random`."""
+        """The sample in words: `2000 of the 50000 training images of cifar10, drawn at random`."""
         if len(self) == self.total:
             return f"all {self.total} training images of {self.name}"
         return f"{len(self)} of the {self.total} training images of {self.name}, drawn at random"
 
     def pixels(self, positions: Sequence[int], size: int) -> Tensor:
-        """The evaluation view of some images, uint8 (n, C, size, size)."""
+        """Returns the evaluation view of some images, uint8 (n, C, size, size)."""
         return torch.cat(list(self.split.select(list(positions)).plain_batches(size, 256)))
 
 
 def data_of(overrides: Sequence[str], run: SavedRun, first: SavedRun) -> DataConfig:
-    """The data that the overrides name, else the first run's, with the channels, mean and std that `run` trained with.
+    """Returns the data that the overrides name, else the first run's, in the channels, mean and std of `run`'s.
 
     Raises:
         UserError: as `options.data_for`.
@@ -64,9 +64,9 @@ def data_of(overrides: Sequence[str], run: SavedRun, first: SavedRun) -> DataCon
     config = data_for(overrides, first.config)
     if run is first:
         return config
-    said = {read_override(override)[0] for override in overrides}
+    keys_set = {read_override(override)[0] for override in overrides}
     keys = ("channels", "mean", "std")
-    if said & {f"data.{key}" for key in keys}:
+    if keys_set & {f"data.{key}" for key in keys}:
         return config
     return replace(config, **{key: getattr(run.config.data, key) for key in keys})
 
@@ -110,12 +110,12 @@ def load_images(config: DataConfig, samples: int, seed: int) -> Images:
 def views_of(
     images: Images, positions: Sequence[int], run: SavedRun, data: DataConfig, seed: int
 ) -> list[Tensor]:
-    """The views that training makes of some images, one tensor (n, C, size, size) per view, pixels in [0, 1]."""
+    """Returns training's views of some images, one tensor (n, C, size, size) per view, pixels in [0, 1]."""
     chosen, config = images.split.select(list(positions)), run.config
     batch, order = next(iter(chosen.train_loader(len(positions), config.views, seed)))
     augment = Augment(config.views, data.mean, data.std)
-    made = augment(
+    augmented = augment(
         batch if isinstance(batch, Tensor) else list(batch), torch.Generator().manual_seed(seed)
     )  # (n, C, size, size) each
     mean, std = (torch.tensor(values)[:, None, None] for values in (data.mean, data.std))
-    return [(view * std + mean).clamp(0, 1)[order.argsort()] for view in made]
+    return [(view * std + mean).clamp(0, 1)[order.argsort()] for view in augmented]

@@ -1,4 +1,4 @@
-"""The parts of a report that show images: a map of them, the nearest to some, and their augmented views."""
+"""Sections of a run's report that show images: a map of them, the nearest to some, and their augmented views."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ssl_zoo.reports.encoded_images import EncodedImages
 from ssl_zoo.reports.image_sample import views_of
 from ssl_zoo.reports.structure import LEAST, agreement, chance, choose_queries, embed_in_2d, nearest
 
-__all__ = ["feature_map", "neighbours", "views_seen"]
+__all__ = ["feature_map", "neighbours", "training_views"]
 
 NEIGHBOURS = 8
 QUERIES = 10
@@ -28,7 +28,7 @@ PLURAL = {"class": "classes", "cluster": "clusters"}
 
 
 def feature_map(encoded: EncodedImages) -> Section:
-    """t-SNE of the features, by each encoder."""
+    """Maps the images by t-SNE of their features, for each encoder."""
     heading = "Map of the features"
     if len(encoded.images) < LEAST:
         return Section("map", heading, [Prose(f"No map: there are fewer than {LEAST} images.")])
@@ -37,23 +37,23 @@ def feature_map(encoded: EncodedImages) -> Section:
     groups, names = encoded.groups
     sizes = torch.bincount(groups, minlength=len(names))
     shown = sizes.argsort(descending=True, stable=True)[:COLOURED].sort().values
-    place = torch.full((len(names),), -1)
-    place[shown] = torch.arange(len(shown))
-    labelled, some = encoded.images.labels is not None, len(shown) < len(names)
+    colour_of = torch.full((len(names),), -1)
+    colour_of[shown] = torch.arange(len(shown))
+    labelled, not_all = encoded.images.labels is not None, len(shown) < len(names)
     how = f"coloured by {len(names)} k-means clusters of the trained features"
     if labelled:
-        how = f"{len(shown)} of {len(names)} classes coloured" if some else "coloured by class"
-    told = [names[i] for i in shown.tolist()]
-    written = drawable(told)
+        how = f"{len(shown)} of {len(names)} classes coloured" if not_all else "coloured by class"
+    coloured = [names[i] for i in shown.tolist()]
+    written = drawable(coloured)
     pictures = []
     for name, outputs in encoded.usable.items():
         xy = embed_in_2d(outputs.features, encoded.config.seed)
-        paint = scatter(f"{name} encoder", xy, place[groups].numpy().astype(np.int64), written)
+        paint = scatter(f"{name} encoder", xy, colour_of[groups].numpy().astype(np.int64), written)
         alt = f"t-SNE map of {len(xy)} images by the {name} encoder's features, {how}."
         if labelled:
             k = min(NEIGHBOURS, len(xy) - 1)
-            share = agreement(outputs.features, groups, k)
-            alt += f" Of the {k} nearest features of an image {percent(share)} are of its class."
+            same = agreement(outputs.features, groups, k)
+            alt += f" Of the {k} nearest features of an image {percent(same)} are of its class."
         pictures.append(chart(f"map-{name}", paint, alt=alt, size=map_size(written)))
     blocks: list[Block] = [
         Prose(
@@ -68,54 +68,56 @@ def feature_map(encoded: EncodedImages) -> Section:
                 "lie apart in their map says nothing about right or wrong."
             )
         )
-    elif some:
+    elif not_all:
         blocks.append(
             Prose(
                 f"The {len(shown)} most frequent of {len(names)} classes have a colour, the others are grey."
             )
         )
-    if written != told:
-        numbered = ", ".join(f"{number} = {name}" for number, name in zip(written, told, strict=True))
+    if written != coloured:
+        numbered = ", ".join(f"{number} = {name}" for number, name in zip(written, coloured, strict=True))
         blocks.append(Prose(f"Numbers stand for classes whose letters the pictures' font lacks: {numbered}."))
     return Section("map", heading, [*blocks, *encoded.left_out, Gallery(pictures, wide=True)])
 
 
 def neighbours(encoded: EncodedImages) -> Section:
-    """A few images with those that each encoder takes for the most similar."""
+    """Shows a few images with those that each encoder takes for the most similar."""
     heading, k = "Nearest neighbours", min(NEIGHBOURS, len(encoded.images) - 1)
     if encoded.groups is None or not encoded.usable:
         return Section("neighbours", heading, [Prose("No neighbours: the features are not finite.")])
     groups, names = encoded.groups
     labelled = encoded.images.labels is not None
     queries = choose_queries(groups, QUERIES, encoded.config.seed)
-    found = {name: nearest(one.features, queries, k) for name, one in encoded.usable.items()}
-    needed = sorted({*queries.tolist(), *(i for one in found.values() for i in one.index.flatten().tolist())})
+    nearest_by = {name: nearest(outputs.features, queries, k) for name, outputs in encoded.usable.items()}
+    needed = sorted(
+        {*queries.tolist(), *(i for near in nearest_by.values() for i in near.index.flatten().tolist())}
+    )
     size = encoded.run.config.augment.size
     tiles = dict(
         zip(needed, (tile(pixels) for pixels in encoded.images.pixels(needed, min(size, 64))), strict=True)
     )
     rows: list[tuple[str, list[Picture]]] = []
-    lines: dict[str, list[Image.Image]] = {name: [] for name in found}
+    lines: dict[str, list[Image.Image]] = {name: [] for name in nearest_by}
     for row, query in enumerate(queries.tolist()):
         group = names[int(groups[query])] if labelled else f"cluster {names[int(groups[query])]}"
         pictures = []
-        for name, one in found.items():
-            index = one.index[row].tolist()
+        for name, near in nearest_by.items():
+            index = near.index[row].tolist()
             same = [bool(groups[i] == groups[query]) if labelled else None for i in index]
             line = strip([tiles[i] for i in (query, *index)], [None, *same])
             lines[name].append(line)
             alt = f"An image of {group} and its {k} nearest by the {name} encoder"
             if labelled:
                 alt += f": {', '.join(names[int(groups[i])] for i in index)}; {same.count(True)} of {k} of its class"
-            alt += f". Cosines {one.similarity[row, 0]:.3f} to {one.similarity[row, -1]:.3f}."
+            alt += f". Cosines {near.similarity[row, 0]:.3f} to {near.similarity[row, -1]:.3f}."
             pictures.append(photo(f"neighbours-{name}-{row}", line, alt=alt))
         rows.append((group, pictures))
     sheets = {f"neighbours-{name}.png": _png(stack(images)) for name, images in lines.items()}
-    kind, there = "class" if labelled else "cluster", len(set(groups.tolist()))
+    kind, number = "class" if labelled else "cluster", len(set(groups.tolist()))
     each = (
         f"each {kind}"
-        if len(queries) == there
-        else f"{len(queries)} of the {there} {PLURAL[kind]}, drawn at random"
+        if len(queries) == number
+        else f"{len(queries)} of the {number} {PLURAL[kind]}, drawn at random"
     )
     text = (
         f"Each row begins with a query, chosen by seed {encoded.config.seed} from {each}; then its {k} nearest of the "
@@ -123,20 +125,22 @@ def neighbours(encoded: EncodedImages) -> Section:
     )
     blocks: list[Block] = [Prose(text), *encoded.left_out]
     if labelled:
-        shares = {name: agreement(one.features, groups, k) for name, one in encoded.usable.items()}
-        said = ", ".join(f"{percent(share)} for the {name} encoder" for name, share in shares.items())
+        same_class = {
+            name: agreement(outputs.features, groups, k) for name, outputs in encoded.usable.items()
+        }
+        fractions = ", ".join(f"{percent(same)} for the {name} encoder" for name, same in same_class.items())
         blocks.append(
             Prose(
                 f"A blue bar marks a neighbour of the query's class, an orange cross one of another. Over all images, "
-                f"the {k} nearest are of the image's class in {said}; by chance {percent(chance(groups))}."
+                f"the {k} nearest are of the image's class in {fractions}; by chance {percent(chance(groups))}."
             )
         )
-    columns = [f"{name} encoder" for name in found]
+    columns = [f"{name} encoder" for name in nearest_by]
     return Section("neighbours", heading, [*blocks, Strips(columns, rows, sheets)])
 
 
-def views_seen(encoded: EncodedImages) -> Section:
-    """A few images with their augmented views."""
+def training_views(encoded: EncodedImages) -> Section:
+    """Shows a few images with their augmented views."""
     number_shown, size = min(SHOWN_VIEWS, len(encoded.images)), encoded.run.config.augment.size
     chosen = np.sort(
         np.random.default_rng(encoded.config.seed).permutation(len(encoded.images))[:number_shown]

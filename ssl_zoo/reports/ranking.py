@@ -1,4 +1,4 @@
-"""Which of several encoders is better, and how far to believe it: numbers in, a ranking and sentences out."""
+"""The ranking of several encoders by their label-free score, and how far it can be trusted; numbers alone."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Contender:
         verdict: in a word.
         scores: of the features and of the embeddings.
         errors: their standard errors.
-        widths: of features and embeddings.
+        widths: dimensions of features and embeddings.
         linear: top-1, a fraction of 1, where it is known and comparable.
     """
 
@@ -51,33 +51,33 @@ class Contender:
 
     @property
     def score(self) -> float:
-        """What the order goes by."""
+        """The score by which runs are ordered."""
         return float(getattr(self.scores["embeddings"], ORDER))
 
     @property
     def width(self) -> int:
-        """Of the outputs whose score that is, which bounds it."""
+        """The width of the outputs that are scored, which bounds the score."""
         return self.widths["embeddings"]
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 %, over the choice of images."""
+        """The 95 % interval of the score, over the choice of images."""
         half = Z * float(getattr(self.errors["embeddings"], ORDER))
         return self.score - half, self.score + half
 
     @property
     def may_be_best(self) -> bool:
-        """Not a collapsed, diverged or idle run, whatever its score."""
+        """Whether it may be called best: a collapsed, diverged or idle run may not, whatever its score."""
         return math.isfinite(self.score) and self.verdict not in NEVER_BEST
 
 
 def goodness(scores: LabelFreeScores, name: str) -> float:
-    """A score turned so that more is better: alpha by its distance from 1."""
+    """Turns a score so that more is better: alpha by its distance from 1."""
     return -scores.alpha_distance if name == "alpha_req" else float(getattr(scores, name))
 
 
 def rank(contenders: Sequence[Contender]) -> list[Contender]:
-    """Those that may be best by score, the highest first; then the others, likewise."""
+    """Sorts the runs that may be best by score, the highest first; then the others, likewise."""
 
     def key(one: Contender) -> tuple[bool, float]:
         return not one.may_be_best, -one.score if math.isfinite(one.score) else math.inf
@@ -86,21 +86,21 @@ def rank(contenders: Sequence[Contender]) -> list[Contender]:
 
 
 def who_is_better(contenders: Sequence[Contender]) -> tuple[Contender | None, list[Contender]]:
-    """The best by score and those that cannot be told from it.
+    """Returns the best by score and the runs that cannot be told from it.
 
-    Those are runs whose intervals overlap its own and, as ranks grow with the width, the second if its outputs are of
-    another width. None and nobody, where no run may be best.
+    Those are the runs whose intervals overlap the best one's and, as ranks grow with the width, the second if its
+    outputs are of another width. None and an empty list where no run may be best.
     """
-    able = [one for one in rank(contenders) if one.may_be_best]
-    if not able:
+    candidates = [one for one in rank(contenders) if one.may_be_best]
+    if not candidates:
         return None, []
-    best, others = able[0], able[1:]
+    best, others = candidates[0], candidates[1:]
     second = [one for one in others[:1] if one.width != best.width]
     return best, [one for one in others if one in second or overlap(one, best)]
 
 
 def overlap(one: Contender, other: Contender) -> bool:
-    """Whether the intervals of two scores do."""
+    """Whether the intervals of two scores overlap."""
     return one.interval[0] <= other.interval[1] and other.interval[0] <= one.interval[1]
 
 
@@ -110,19 +110,19 @@ def widths_differ(contenders: Sequence[Contender]) -> bool:
 
 
 def correlations(contenders: Sequence[Contender]) -> tuple[int, dict[tuple[str, str], float]]:
-    """Spearman's rank correlation of each score with the linear probe, by (layer, score), and over how many runs.
+    """Returns the number of runs, and Spearman's correlation of each score with the linear probe by (layer, score).
 
-    Nothing for fewer than four runs with both; nan where all are alike.
+    No correlation for fewer than four runs with both; nan where all are alike.
     """
     known = [one for one in contenders if one.linear is not None and math.isfinite(one.score)]
     known = [one for one in known if math.isfinite(one.linear or 0.0)]
     if len(known) < FEWEST:
         return len(known), {}
     linear = [one.linear for one in known]
-    found = {}
+    spearman = {}
     for layer in LAYERS:
         for name in SCORES:
             values = [goodness(one.scores[layer], name) for one in known]
             varied = len(set(values)) > 1 and len(set(linear)) > 1
-            found[layer, name] = float(spearmanr(values, linear)[0]) if varied else math.nan
-    return len(known), found
+            spearman[layer, name] = float(spearmanr(values, linear)[0]) if varied else math.nan
+    return len(known), spearman

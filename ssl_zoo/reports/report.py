@@ -1,4 +1,4 @@
-"""`ssl-zoo report`: a page about a run or a suite, or one that compares several."""
+"""`ssl-zoo report`: a page about a run or a suite, or a comparison of several."""
 
 from __future__ import annotations
 
@@ -34,32 +34,29 @@ def report(overrides: Sequence[str], silent: bool = False) -> Path:
     Raises:
         UserError: the overrides, a run, a suite or the images are wrong; nothing has been created.
     """
-    console = Console(quiet=silent)
-
-    def say(line: str) -> None:
-        console.print(line)
+    log = Console(quiet=silent).print
 
     config, about_data = read_overrides(overrides)
     if _are_suites(config.run):
-        return report_suites(config, about_data, say)
+        return report_suites(config, about_data, log)
     runs = [open_run(name) for name in config.run]
     _check_twice(config.run, runs)
     folder = choose_folder(config.out, runs)
     record: dict[str, Any] = {}
     if len(runs) == 1:
-        page = page_of(runs[0], config, about_data, say)
+        page = page_of(runs[0], config, about_data, log)
     else:
-        page, record = comparison_of(runs, config, about_data, say)
-        say(page.lead)
+        page, record = comparison_of(runs, config, about_data, log)
+        log(page.lead)
     write(folder, page_files(page), {"title": page.title, **record}, runs)
-    say(f"written: {folder / 'report.html'}")
+    log(f"written: {folder / 'report.html'}")
     return folder / "report.html"
 
 
 def _check_twice(names: Sequence[str], runs: Sequence[SavedRun]) -> None:
     """Refuses a checkpoint that is named twice, by its run or by its path."""
-    places = [run.path.resolve() for run in runs]
-    twice = [name for name, place in zip(names, places, strict=True) if places.count(place) > 1]
+    paths = [run.path.resolve() for run in runs]
+    twice = [name for name, path in zip(names, paths, strict=True) if paths.count(path) > 1]
     if twice:
         raise UserError(f"each run is compared once; received '{twice[-1]}' again; leave one out")
 

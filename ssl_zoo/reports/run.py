@@ -16,9 +16,9 @@ from ssl_zoo.pages.drawing import chart
 from ssl_zoo.pages.numbers import number, percent
 from ssl_zoo.pages.page import Gallery, Page, Prose, Section, Table
 from ssl_zoo.reports.encoded_images import LAYER_NAMES, EncodedImages, encode
-from ssl_zoo.reports.evaluation_table import evaluated
+from ssl_zoo.reports.evaluation_table import evaluations
 from ssl_zoo.reports.image_sample import data_of, load_images
-from ssl_zoo.reports.image_sections import feature_map, neighbours, views_seen
+from ssl_zoo.reports.image_sections import feature_map, neighbours, training_views
 from ssl_zoo.reports.options import ReportConfig
 from ssl_zoo.reports.run_sections import (
     RunSummary,
@@ -45,41 +45,41 @@ PANELS = (
 
 
 def page_of(
-    run: SavedRun, config: ReportConfig, overrides: Sequence[str], say: Callable[[str], None]
+    run: SavedRun, config: ReportConfig, overrides: Sequence[str], log: Callable[[str], None]
 ) -> Page:
-    """Measures a run and puts its report together; nothing is written.
+    """Measures a run and makes the page of its report; nothing is written.
 
     Args:
         run: finished or not.
         config: the options.
         overrides: about the data.
-        say: is given a line for the person who waits.
+        log: prints a line of progress.
 
     Raises:
         UserError: the run's images are not there, or cannot be read; a weight is missing.
     """
     summary, data = RunSummary.of(run), data_of(overrides, run, run)
     images = load_images(data, config.samples, config.seed)
-    say(f"reading {images.in_words}")
+    log(f"reading {images.in_words}")
     methods = {"trained": run.method()}
     try:
         methods["untrained"] = run.method(trained=False)
     except UserError:  # pretrained weights to start from, and no network
-        say("the initial weights cannot be fetched: the report goes without the untrained encoder")
-    found = encode([m.encoder for m in methods.values()], images, run.config.augment.size, data)
-    encoded = EncodedImages(run, config, data, images, dict(zip(methods, found, strict=True)))
+        log("the initial weights cannot be fetched: the report goes without the untrained encoder")
+    outputs = encode([m.encoder for m in methods.values()], images, run.config.augment.size, data)
+    encoded = EncodedImages(run, config, data, images, dict(zip(methods, outputs, strict=True)))
     before = digest_of(methods["untrained"].encoder.backbone.state_dict()) if "untrained" in methods else None
-    say("drawing")
+    log("drawing")
     command = shlex.join(["ssl-zoo", "report", *config.run, *config.overrides(), *overrides])
     sections = [
-        accuracies(summary, images.labels is not None if _is_own(data, run) else None),
+        accuracies(summary, images.labels is not None if _is_training_data(data, run) else None),
         _curves(summary),
         feature_map(encoded),
         neighbours(encoded),
-        views_seen(encoded),
+        training_views(encoded),
         _spectra(encoded),
         diagnostics(summary),
-        evaluated(run, before),
+        evaluations(run, before),
         provenance(summary, command),
     ]
     return Page(
@@ -87,17 +87,17 @@ def page_of(
         kicker=f"ssl-zoo report · seed {run.config.seed} · {run.config.backbone.name} · {name_of(run)}",
         lead=summary.reason,
         badge=badge(summary),
-        facts=facts(summary, found[0].embeddings.shape[1]),
+        facts=facts(summary, outputs[0].embeddings.shape[1]),
         sections=[section for section in sections if section is not None],
         foot=f"Pictures and scores are of {images.in_words}, without augmentation unless said otherwise. "
         "This page needs no network and no other file.",
     )
 
 
-def _is_own(data: DataConfig, run: SavedRun) -> bool:
+def _is_training_data(data: DataConfig, run: SavedRun) -> bool:
     """Whether these are the images that the run was trained on."""
-    own = run.config.data
-    return (data.source, data.name, data.train) == (own.source, own.name, own.train)
+    trained_on = run.config.data
+    return (data.source, data.name, data.train) == (trained_on.source, trained_on.name, trained_on.train)
 
 
 def _curves(summary: RunSummary) -> Section:
@@ -109,7 +109,8 @@ def _curves(summary: RunSummary) -> Section:
         dashed = []
         if name == "knn_top1":
             pairs = (("pixels", "raw pixels"), ("random_encoder", "untrained encoder"))
-            dashed = [(w, b) for key, w in pairs if (b := summary.baseline(f"{key}_knn_top1")) is not None]
+            values = [(label, summary.baseline(f"{key}_knn_top1")) for key, label in pairs]
+            dashed = [(label, value) for label, value in values if value is not None]
         elif name == "output_std_ratio":
             dashed = [("isotropic", 1.0)]
         show, known = percent if is_fraction else number, [value for value in y if math.isfinite(value)] or y
@@ -117,7 +118,7 @@ def _curves(summary: RunSummary) -> Section:
             f"{heading} over {x[-1]:.0f} epochs: {show(y[0])} at epoch {x[0]:.0f}, {show(y[-1])} at the last; "
             f"lowest {show(min(known))}, highest {show(max(known))}"
         )
-        alt += "".join(f"; {phrases} {show(height)}" for phrases, height in dashed) + "."
+        alt += "".join(f"; {label} {show(height)}" for label, height in dashed) + "."
         bottom = 0.0 if name in ("output_std_ratio", "effective_rank", "lr") else None
         paint = curves(heading, [Series("", x, y)], baselines=dashed, percent=is_fraction, bottom=bottom)
         pictures.append(chart(f"curve-{name.replace('_', '-')}", paint, alt=alt))
@@ -127,30 +128,34 @@ def _curves(summary: RunSummary) -> Section:
 
 
 def _spectra(encoded: EncodedImages) -> Section:
-    """Eigenvalues of features and embeddings, and the label-free scores."""
+    """Draws the eigenvalues of features and embeddings, with the label-free scores."""
     pictures, rows = [], []
     if not encoded.usable:
         return Section("spectrum", "Spectrum", [Prose("No spectrum: the features are not finite.")])
     for key, layer in LAYER_NAMES.items():
-        series, told = [], []
-        for name, one in encoded.usable.items():
-            x: Tensor = getattr(one, key)  # (N, width)
+        series, descriptions = [], []
+        for name, outputs in encoded.usable.items():
+            x: Tensor = getattr(outputs, key)  # (N, width)
             s, eigenvalues = label_free(x), spectrum(x)
             figures = (s.rankme, s.alpha_req, s.effective_rank, s.participation_ratio)
             rows.append((f"{name}, {layer}", str(x.shape[1]), *map(number, figures)))
-            shares = (eigenvalues / eigenvalues.sum())[eigenvalues > 0].tolist()
+            fractions = (eigenvalues / eigenvalues.sum())[eigenvalues > 0].tolist()
             role = "trained" if name == "trained" else "random"
             series.append(
-                Series(f"{name}, rank {number(s.effective_rank)}", range(1, len(shares) + 1), shares, role)
+                Series(
+                    f"{name}, rank {number(s.effective_rank)}", range(1, len(fractions) + 1), fractions, role
+                )
             )
-            largest = f"the largest holds {percent(shares[0])} of the variance" if shares else "no variance"
+            largest = (
+                f"the largest holds {percent(fractions[0])} of the variance" if fractions else "no variance"
+            )
             rank = f"effective rank {number(s.effective_rank)} of {x.shape[1]}"
-            told.append(f"{name}: {rank}, {len(shares)} above rounding, {largest}")
+            descriptions.append(f"{name}: {rank}, {len(fractions)} above rounding, {largest}")
         paint = curves(layer.capitalize(), series, x="eigenvalue, by size", log_y=True)
-        alt = f"Eigenvalues of the covariance of the {layer}, as shares of the variance. {'; '.join(told)}."
+        alt = f"Eigenvalues of the covariance of the {layer}, as fractions of the variance. {'; '.join(descriptions)}."
         pictures.append(chart(f"spectrum-{key}", paint, alt=alt, size=curves_size(series)))
     text = (
-        "Eigenvalues of the covariance, each as a share of the variance. A cliff is dimensional collapse: the "
+        "Eigenvalues of the covariance, each as a fraction of the variance. A cliff is dimensional collapse: the "
         "directions beyond it are not used. The rank in the legend is the effective rank."
     )
     caption = (
@@ -159,8 +164,8 @@ def _spectra(encoded: EncodedImages) -> Section:
     )
     if any(
         len(encoded.images) <= x.shape[1]
-        for one in encoded.usable.values()
-        for x in (one.features, one.embeddings)
+        for outputs in encoded.usable.values()
+        for x in (outputs.features, outputs.embeddings)
     ):
         caption += " There are fewer images than dimensions, which bounds the ranks."
     table = Table(

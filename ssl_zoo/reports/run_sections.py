@@ -1,4 +1,4 @@
-"""The parts of a report that a run's own files tell: verdict, accuracies, diagnostics, evaluations, how it was made."""
+"""Sections of a run's report that its files alone give: accuracies, collapse diagnostics, provenance."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MEANING = {
 
 @dataclasses.dataclass(frozen=True)
 class RunSummary:
-    """What a run's files say of the weights of a checkpoint; figures that are not there are None."""
+    """What a run's files hold about the weights of a checkpoint; figures that are not there are None."""
 
     run: SavedRun
     result: Mapping[str, Any]  # empty for an unfinished run, and for a checkpoint that is not of its end
@@ -39,7 +39,7 @@ class RunSummary:
 
     @classmethod
     def of(cls, run: SavedRun) -> RunSummary:
-        """Reads them."""
+        """Reads the files of a run."""
         rows = [row for row in read_metrics(run.folder) if row.get("epoch", math.inf) <= run.position.epoch]
         return cls(run, (run.result or {}) if run.is_last else {}, rows)
 
@@ -50,7 +50,7 @@ class RunSummary:
 
     @property
     def reason(self) -> str:
-        """The verdict's sentence."""
+        """The verdict in a sentence."""
         if self.result:
             reason = str(self.result.get("verdict_reason") or "")
             return reason[:1].upper() + reason[1:]
@@ -66,54 +66,56 @@ class RunSummary:
         )
 
     def figure(self, name: str) -> float | None:
-        """A figure of result.json or, without it, the last one measured."""
+        """Returns a figure of result.json or, without it, the last one measured."""
         value = self.result.get(name) if self.result else _last(self.rows, name)
         return value if isinstance(value, (int, float)) else None
 
     def baseline(self, name: str) -> float | None:
-        """One of the baselines."""
+        """Returns one of the baselines."""
         value = (self.result.get("baselines") or {}).get(name)
         return value if isinstance(value, (int, float)) else None
 
 
 def name_of(run: SavedRun) -> str:
-    """The folder's name, with the checkpoint's where it is not the run's last."""
+    """Returns the folder's name, with the checkpoint's where it is not the run's last."""
     return run.folder.name if run.path.name == LAST else f"{run.folder.name}/{run.path.name}"
 
 
 def title(summary: RunSummary) -> str:
-    """For instance `simsiam, stop_gradient: no on digits`."""
+    """Returns, for instance, `simsiam, stop_gradient: no on digits`."""
     return f"{variant(summary.run.config)} on {summary.run.config.data.name}"
 
 
 def facts(summary: RunSummary, width: int) -> list[Fact]:
-    """The figures at the top; `width` is that of the embeddings."""
+    """Returns the figures at the top of the page; `width` is that of the embeddings."""
     linear, knn = summary.figure("linear_top1"), summary.figure("knn_top1")
-    found = []
+    known = []
     if linear is not None:
-        found.append(Fact("Linear probe, top-1", percent(linear), _against(summary, "linear")))
+        known.append(Fact("Linear probe, top-1", percent(linear), _baselines(summary, "linear")))
     if knn is not None:
-        found.append(Fact("kNN, top-1", percent(knn), _against(summary, "knn")))
+        known.append(Fact("kNN, top-1", percent(knn), _baselines(summary, "knn")))
     std, rank = summary.figure("output_std_ratio"), summary.figure("effective_rank")
-    found += [
+    known += [
         Fact("Output std ratio", number(std, 2), "1 spread evenly, 0 collapsed; of augmented views"),
         Fact("Effective rank", number(rank), f"of {width} dimensions of z/|z|, of augmented views"),
     ]
-    return found
+    return known
 
 
 def accuracies(summary: RunSummary, labelled: bool | None) -> Section:
-    """Linear probe and kNN beside what the same classifiers reach without any training.
+    """Compares linear probe and kNN with what the same classifiers reach without any training.
 
     Args:
-        summary: the run.
-        labelled: whether the run's own data has labels; None where other data is looked at.
+        summary: of the run.
+        labelled: whether the run's own data has labels; None where the report is about other data.
     """
     result, rows = summary.result, []
     linear, spread, knn = (summary.figure(name) for name in ("linear_top1", "linear_top1_std", "knn_top1"))
     blocks: list[Block] = []
     if linear is None and knn is None:
-        return Section("accuracy", "Accuracy", [Prose(f"No accuracies: {_why_none(summary, labelled)}.")])
+        return Section(
+            "accuracy", "Accuracy", [Prose(f"No accuracies: {_reason_for_none(summary, labelled)}.")]
+        )
     rows.append(("trained encoder", percent(linear, spread), percent(knn)))
     for name, phrases in (("random_encoder", "untrained encoder"), ("pixels", "raw pixels")):
         pair = [summary.baseline(f"{name}_{kind}_top1") for kind in ("linear", "knn")]
@@ -133,7 +135,7 @@ def accuracies(summary: RunSummary, labelled: bool | None) -> Section:
 
 
 def diagnostics(summary: RunSummary) -> Section:
-    """How the embeddings lie on the sphere, trained and untrained."""
+    """Tabulates how the embeddings lie on the sphere, trained and untrained."""
     start = summary.rows[0] if summary.rows and summary.rows[0].get("epoch") == 0 else {}
     rows = [
         (name.replace("_", " "), number(summary.figure(name)), number(start.get(name)), meaning)
@@ -145,12 +147,12 @@ def diagnostics(summary: RunSummary) -> Section:
 
 
 def provenance(summary: RunSummary, report_command: str) -> Section:
-    """Where the run stands against its paper, what it cost, and how to make it again."""
-    run, result, surroundings = summary.run, summary.result, read_environment(summary.run.folder)
+    """Lists the differences from the paper, the cost, the commands and the configuration."""
+    run, result, environment = summary.run, summary.result, read_environment(summary.run.folder)
     blocks: list[Block] = []
     differing = result.get("differs_from_paper") or differing_axes(run.config)
     if differing:
-        rows = [(axis.replace("_", " "), _word(value)) for axis, value in differing.items()]
+        rows = [(axis.replace("_", " "), _yes_or_no(value)) for axis, value in differing.items()]
         caption = f"Axes on which this run stands elsewhere than {run.config.method.name} in its paper."
         blocks.append(Table(("axis", "here"), rows, caption))
     else:
@@ -163,21 +165,21 @@ def provenance(summary: RunSummary, report_command: str) -> Section:
             "peak memory",
             "–" if result.get("peak_memory_mb") is None else f"{result['peak_memory_mb']:.0f} MiB",
         ),
-        ("device", str(surroundings.get("device") or "–")),
-        ("precision", str(surroundings.get("precision") or "–")),
+        ("device", str(environment.get("device") or "–")),
+        ("precision", str(environment.get("precision") or "–")),
     )
     blocks.append(Table(("figure", "value"), cost, "Cost of the training; measurements are not counted."))
-    phrases = typed_command(surroundings)
-    if phrases is not None:
+    begun_by = typed_command(environment)
+    if begun_by is not None:
         blocks.append(
-            Details("The command that began the run; choose a new run_dir for another:", phrases, True)
+            Details("The command that began the run; choose a new run_dir for another:", begun_by, True)
         )
     else:
         blocks.append(Prose("The run was begun from Python; its configuration below is complete."))
     blocks.append(Details("This report:", report_command, True))
-    used = result.get("versions") or surroundings.get("versions") or {}
+    used = result.get("versions") or environment.get("versions") or {}
     versions = "\n".join(f"{name} {value}" for name, value in used.items())
-    commit = result.get("git_commit") or surroundings.get("git_commit") or "not recorded"
+    commit = result.get("git_commit") or environment.get("git_commit") or "not recorded"
     known = [f"commit {commit}", f"config {config_hash(run.config)}", f"weights {run.digest}"]
     blocks.append(Details("Commit and versions", "\n".join([*known, versions]).strip()))
     blocks.append(Details("config.yaml", to_yaml(run.config)))
@@ -185,7 +187,7 @@ def provenance(summary: RunSummary, report_command: str) -> Section:
 
 
 def badge(summary: RunSummary) -> Badge:
-    """The verdict."""
+    """Returns the verdict as a badge."""
     return Badge(summary.verdict)
 
 
@@ -193,7 +195,7 @@ def _last(rows: list[MetricsRow], name: str) -> float | None:
     return next((row[name] for row in reversed(rows) if name in row), None)
 
 
-def _why_none(summary: RunSummary, labelled: bool | None) -> str:
+def _reason_for_none(summary: RunSummary, labelled: bool | None) -> str:
     if summary.result.get("linear_protocol"):
         return "they were measured, and are not finite"
     if labelled is False:
@@ -205,7 +207,7 @@ def _why_none(summary: RunSummary, labelled: bool | None) -> str:
     return "the data that the run was trained on has no labels, or no test images"
 
 
-def _against(summary: RunSummary, kind: str) -> str:
+def _baselines(summary: RunSummary, kind: str) -> str:
     parts = [
         f"{phrases} {percent(value)}"
         for name, phrases in (("random_encoder", "untrained"), ("pixels", "pixels"))
@@ -214,5 +216,5 @@ def _against(summary: RunSummary, kind: str) -> str:
     return ", ".join(parts)
 
 
-def _word(value: Any) -> str:
+def _yes_or_no(value: Any) -> str:
     return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)

@@ -44,15 +44,15 @@ __all__ = ["comparison_of"]
 
 
 def comparison_of(
-    runs: Sequence[SavedRun], config: ReportConfig, overrides: Sequence[str], say: Callable[[str], None]
+    runs: Sequence[SavedRun], config: ReportConfig, overrides: Sequence[str], log: Callable[[str], None]
 ) -> tuple[Page, dict[str, Any]]:
-    """Scores all runs on the same images and says which is better; nothing is written.
+    """Scores all runs on the same images and makes the page that compares them; nothing is written.
 
     Args:
         runs: two or more; the images are those of the first unless the overrides name others.
         config: the options.
         overrides: about the data.
-        say: is given a line for the person who waits.
+        log: prints a line of progress.
 
     Returns:
         The page, and its figures.
@@ -60,22 +60,21 @@ def comparison_of(
     Raises:
         UserError: the images are not there, or cannot be read; a weight is missing.
     """
-    said, entries, names = "", [], _names(runs)
+    sample, entries, names = "", [], _names(runs)
     comparable = _one_protocol(runs)
     for run, name in zip(runs, names, strict=True):
         data = data_of(overrides, run, runs[0])
         images = load_images(data, config.samples, config.seed)
-        if not said:
-            said = images.in_words
-            say(f"scoring {len(runs)} runs on {said}")
+        if not sample:
+            sample = images.in_words
+            log(f"scoring {len(runs)} runs on {sample}")
         (outputs,) = encode([run.method().encoder], images, run.config.augment.size, data)
         entries.append(_entry(run, name, outputs, config.seed, comparable))
-        say(f"  {name}: {_in_words(entries[-1].contender)}")
-    order = {one.name: place for place, one in enumerate(rank([e.contender for e in entries]))}
-    entries.sort(key=lambda entry: order[entry.contender.name])
-    contenders = [entry.contender for entry in entries]
+        log(f"  {name}: {_in_words(entries[-1].contender)}")
+    contenders = rank([entry.contender for entry in entries])
+    entries.sort(key=lambda entry: contenders.index(entry.contender))
     sections = [
-        _answer(contenders, said),
+        _answer(contenders, sample),
         score_table(entries, comparable),
         trust(contenders),
         overlaid_curves(entries),
@@ -90,13 +89,13 @@ def comparison_of(
         kicker="ssl-zoo report",
         lead=_headline(contenders),
         sections=[section for section in sections if section is not None],
-        foot=f"All runs are scored on {said}, without augmentation. This page needs no network and no other file.",
+        foot=f"All runs are scored on {sample}, without augmentation. This page needs no network and no other file.",
     )
     return page, _record(contenders)
 
 
 def _in_words(contender: Contender) -> str:
-    """Sums up in a line what speaks for a run and against it."""
+    """Summarizes the score and the verdict of a run in a line."""
     probe = "" if contender.linear is None else f" · linear probe {percent(contender.linear)}"
     half = number(Z * getattr(contender.errors["embeddings"], ORDER), 2)
     return f"{NAMES[ORDER]} {number(contender.score)} ± {half}{probe} · {contender.verdict}"
@@ -117,7 +116,7 @@ def _entry(run: SavedRun, name: str, outputs: Outputs, seed: int, comparable: bo
 
 
 def _names(runs: Sequence[SavedRun]) -> list[str]:
-    """Folder names, with a checkpoint's that is not the last; with as much of the path as tells them apart."""
+    """Returns folder names, with a checkpoint's that is not the last; with as much of the path as tells them apart."""
     short = [name_of(run) for run in runs]
     if len(set(short)) == len(short):
         return short
@@ -135,10 +134,10 @@ def _one_protocol(runs: Sequence[SavedRun]) -> bool:
 
 
 def _headline(contenders: Sequence[Contender]) -> str:
-    """The answer in a sentence or two; where labels say otherwise, that as well."""
+    """Returns the answer in a sentence or two, with the linear probe's where that is another."""
     answer, (best, _) = _by_score(contenders), who_is_better(contenders)
-    able = [one for one in contenders if one.may_be_best]
-    if widths_differ(able) and "width" not in answer:
+    candidates = [one for one in contenders if one.may_be_best]
+    if widths_differ(candidates) and "width" not in answer:
         answer += " The outputs differ in width, with which the score grows."
     first = _first_by_probe(contenders)
     if best is None or first is None or first.name == best.name:
@@ -155,9 +154,9 @@ def _by_score(contenders: Sequence[Contender]) -> str:
     best, close = who_is_better(contenders)
     if best is None:
         return "None of these runs can be called best: each one collapsed, diverged or did not learn."
-    able = sum(one.may_be_best for one in contenders)
-    out = len(contenders) - able
-    if able == 1:
+    candidates = sum(one.may_be_best for one in contenders)
+    out = len(contenders) - candidates
+    if candidates == 1:
         return f"{best.name} is the only one not ruled out by its verdict; its score decides nothing."
     aside = f" {out} {'is' if out == 1 else 'are'} ruled out by verdict." if out else ""
     if close:
@@ -171,21 +170,21 @@ def _by_score(contenders: Sequence[Contender]) -> str:
             others = close[0].name if len(close) == 1 else f"{len(close)} others"
             why = f"{others} cannot be told from it"
         return f"Undecided: {best.name} has the highest label-free score, but {why}.{aside}"
-    return f"{best.name} has the highest label-free score of the {able} that may be best.{aside}"
+    return f"{best.name} has the highest label-free score of the {candidates} that may be best.{aside}"
 
 
-def _answer(contenders: Sequence[Contender], said: str) -> Section:
+def _answer(contenders: Sequence[Contender], sample: str) -> Section:
     best, close = who_is_better(contenders)
     lines = [
         f"The score is the {NAMES[ORDER]} of the projector's outputs: over how many directions of like strength the "
-        f"images are spread. It needs no labels. All runs are scored on {said}. An interval covers 95 % of what "
+        f"images are spread. It needs no labels. All runs are scored on {sample}. An interval covers 95 % of what "
         "another choice of such images would give; it says nothing of another training seed, which often changes a run "
         "by more."
     ]
-    alike = [one.name for one in close if best is not None and overlap(one, best)]
-    if best is not None and alike:
+    overlapping = [one.name for one in close if best is not None and overlap(one, best)]
+    if best is not None and overlapping:
         lines.append(
-            f"Between {best.name} and {', '.join(alike)} the order is undecided: their intervals overlap."
+            f"Between {best.name} and {', '.join(overlapping)} the order is undecided: their intervals overlap."
         )
     first = _first_by_probe(contenders)
     if first is not None:
@@ -207,14 +206,14 @@ def _answer(contenders: Sequence[Contender], said: str) -> Section:
     ]
     if not rows:
         return Section("better", "Which is better", [Prose(line) for line in lines])
-    told = "; ".join(
+    scores = "; ".join(
         f"{one.name} {number(one.score)} ({number(one.interval[0])} to {number(one.interval[1])})"
         for one in shown
     )
     picture = chart(
         "scores",
         intervals(f"{NAMES[ORDER]} of the projector's outputs", rows),
-        alt=f"{NAMES[ORDER].capitalize()} with 95 % intervals: {told}.",
+        alt=f"{NAMES[ORDER].capitalize()} with 95 % intervals: {scores}.",
         caption="Hollow: runs that their verdict rules out, whatever their score. Numbers, if any, are the table's.",
         size=(5.2, 0.9 + 0.22 * len(rows)),
     )
@@ -224,7 +223,7 @@ def _answer(contenders: Sequence[Contender], said: str) -> Section:
 
 def _record(contenders: Sequence[Contender]) -> dict[str, Any]:
     best, close = who_is_better(contenders)
-    count, found = correlations(contenders)
+    count, spearman = correlations(contenders)
     return {
         "order": f"{ORDER} of the projector's outputs",
         "widths_differ": widths_differ(contenders),
@@ -240,6 +239,6 @@ def _record(contenders: Sequence[Contender]) -> dict[str, Any]:
             }
             for one in contenders
         ],
-        "spearman": {f"{layer}.{name}": value for (layer, name), value in found.items()},
+        "spearman": {f"{layer}.{name}": value for (layer, name), value in spearman.items()},
         "spearman_runs": count,
     }

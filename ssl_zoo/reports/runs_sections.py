@@ -1,4 +1,4 @@
-"""The parts of a comparison: tables of scores, settings and verdicts, and curves over one another."""
+"""Sections of a comparison of runs: tables of scores, settings and verdicts, and their curves in one chart."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ PANELS = (
     ("output_std_ratio", "Output std ratio", False),
     ("effective_rank", "Effective rank of z/|z|", False),
 )
-# Where runs are written and how fast they go: no difference between them.
-PASSED_OVER = ("run_dir", "resume", "trainer.", "data.root", "data.workers", "data.cache_mb", "compile")
+# Where a run is written and how fast it goes is no difference.
+NOT_COMPARED = ("run_dir", "resume", "trainer.", "data.root", "data.workers", "data.cache_mb", "compile")
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,14 @@ class Entry:
 
 
 def score_table(entries: Sequence[Entry], comparable: bool) -> Section:
-    """All scores, a row for each run."""
+    """Tabulates all scores, a row for each run."""
     rows: list[tuple[str | Badge, ...]] = []
-    for place, entry in enumerate(entries, 1):
+    for position, entry in enumerate(entries, 1):
         one, summary = entry.contender, entry.summary
         half = Z * getattr(one.errors["embeddings"], ORDER)
         rows.append(
             (
-                f"{place}. {one.name}",
+                f"{position}. {one.name}",
                 Badge(one.verdict),
                 f"{number(one.score)} ± {number(half, 2)}",
                 percent(summary.figure("linear_top1"), summary.figure("linear_top1_std")),
@@ -89,9 +89,9 @@ def score_table(entries: Sequence[Entry], comparable: bool) -> Section:
 
 
 def trust(contenders: Sequence[Contender]) -> Section:
-    """How the scores go with the linear probe over these runs."""
-    heading, (count, found) = "How far to trust the score", correlations(contenders)
-    if not found:
+    """Correlates the scores with the linear probe over these runs."""
+    heading, (count, spearman) = "How far to trust the score", correlations(contenders)
+    if not spearman:
         text = (
             f"Labels would tell: of these runs {count} {'has' if count == 1 else 'have'} a linear probe that can be "
             "compared, and a rank correlation takes four. Over 47 runs on digits, of 5 methods and their swaps, made "
@@ -99,7 +99,7 @@ def trust(contenders: Sequence[Contender]) -> Section:
             "35 healthy ones (docs/results/label-free.md of ssl-zoo)."
         )
         return Section("trust", heading, [Prose(text)])
-    rows = [(NAMES[name], *(number(found[layer, name], 2) for layer in LAYERS)) for name in SCORES]
+    rows = [(NAMES[name], *(number(spearman[layer, name], 2) for layer in LAYERS)) for name in SCORES]
     caption = (
         f"Spearman's rank correlation with the linear probe over {count} of these runs; alpha-ReQ by its distance from "
         "1. 1: the same order; 0: no relation. Runs that differ by their seed alone are no independent evidence."
@@ -107,7 +107,7 @@ def trust(contenders: Sequence[Contender]) -> Section:
     known = [one for one in contenders if one.linear is not None and one.score == one.score]
     places = [(one.score, one.linear or 0.0) for one in known]
     labels = [str(contenders.index(one) + 1) for one in known]
-    rho = found["embeddings", ORDER]
+    rho = spearman["embeddings", ORDER]
     picture = chart(
         "score-and-probe",
         points("Score and linear probe", places, labels, x=f"{NAMES[ORDER]} of z", y="linear probe, top-1"),
@@ -124,56 +124,59 @@ def trust(contenders: Sequence[Contender]) -> Section:
 
 
 def overlaid_curves(entries: Sequence[Entry]) -> Section | None:
-    """Learning curves, one line for each run."""
+    """Draws learning curves, one line for each run."""
     panels = list(PANELS)
     if len({entry.summary.run.config.method.name for entry in entries}) == 1:
         panels.insert(0, ("loss", "Training loss", False))  # the losses of two methods are no one scale
     pictures, labels = [], _labels(entries)
     for name, heading, is_fraction in panels:
-        series, told = [], []
-        for place, entry in enumerate(entries[:COLOURED]):
+        series, values = [], []
+        for index, entry in enumerate(entries[:COLOURED]):
             x, y = column(entry.summary.rows, name)
             if y:
-                series.append(Series(labels[place], x, y, place))
-                told.append(f"{entry.contender.name} {(percent if is_fraction else number)(y[-1])}")
+                series.append(Series(labels[index], x, y, index))
+                values.append(f"{entry.contender.name} {(percent if is_fraction else number)(y[-1])}")
         if series:
             bottom = None if name in ("loss", "knn_top1") else 0.0
             paint = curves(heading, series, percent=is_fraction, bottom=bottom)
-            alt = f"{heading} over the epochs; at the last: {', '.join(told)}."
+            alt = f"{heading} over the epochs; at the last: {', '.join(values)}."
             file = f"curves-{name.replace('_', '-')}"
             pictures.append(chart(file, paint, alt=alt, size=curves_size(series)))
     if not pictures:
         return None
-    return Section("curves", "Learning curves", [*_only_some(entries), Gallery(pictures, wide=True)])
+    return Section("curves", "Learning curves", [*_note_left_out(entries), Gallery(pictures, wide=True)])
 
 
 def overlaid_spectra(entries: Sequence[Entry]) -> Section | None:
-    """Spectra, one line for each run."""
+    """Draws spectra, one line for each run."""
     pictures, labels = [], _labels(entries)
     for key, layer in LAYER_NAMES.items():
-        series, told = [], []
-        for place, entry in enumerate(entries[:COLOURED]):
+        series, values = [], []
+        for index, entry in enumerate(entries[:COLOURED]):
             if not entry.outputs.finite:
                 continue
-            values = spectrum(getattr(entry.outputs, key))
-            shares = (values / values.sum())[values > 0].tolist()
-            series.append(Series(labels[place], range(1, len(shares) + 1), shares, place))
-            told += [f"{entry.contender.name} {percent(shares[0])}"] if shares else []
+            eigenvalues = spectrum(getattr(entry.outputs, key))
+            fractions = (eigenvalues / eigenvalues.sum())[eigenvalues > 0].tolist()
+            series.append(Series(labels[index], range(1, len(fractions) + 1), fractions, index))
+            values += [f"{entry.contender.name} {percent(fractions[0])}"] if fractions else []
         if series:
             paint = curves(layer.capitalize(), series, x="eigenvalue, by size", log_y=True)
-            alt = f"Eigenvalues of the covariance of the {layer}; the largest holds of the variance: {', '.join(told)}."
+            largest = ", ".join(values)
+            alt = (
+                f"Eigenvalues of the covariance of the {layer}; the largest holds of the variance: {largest}."
+            )
             pictures.append(chart(f"spectra-{key}", paint, alt=alt, size=curves_size(series)))
     if not pictures:
         return None
-    return Section("spectrum", "Spectra", [*_only_some(entries), Gallery(pictures, wide=True)])
+    return Section("spectrum", "Spectra", [*_note_left_out(entries), Gallery(pictures, wide=True)])
 
 
 def _labels(entries: Sequence[Entry]) -> list[str]:
-    """What the runs are called in pictures; numbers are those of the table."""
+    """Returns the names of the runs in pictures; numbers are those of the table."""
     return drawable([entry.contender.name for entry in entries], "run")
 
 
-def _only_some(entries: Sequence[Entry]) -> list[Block]:
+def _note_left_out(entries: Sequence[Entry]) -> list[Block]:
     if len(entries) <= COLOURED:
         return []
     return [
@@ -182,17 +185,17 @@ def _only_some(entries: Sequence[Entry]) -> list[Block]:
 
 
 def settings(entries: Sequence[Entry]) -> Section:
-    """The keys in which the configurations differ."""
+    """Tabulates the keys in which the configurations differ."""
     flat = [_flat(to_mapping(entry.summary.run.config)) for entry in entries]
     keys = [
-        key for key in dict.fromkeys(key for one in flat for key in one) if not key.startswith(PASSED_OVER)
+        key for key in dict.fromkeys(key for one in flat for key in one) if not key.startswith(NOT_COMPARED)
     ]
     differing = [key for key in keys if len({repr(one.get(key)) for one in flat}) > 1]
     if not differing:
         text = "The configurations are the same in all that is computed."
         return Section("settings", "What differs", [Prose(text)])
     rows = [
-        (entry.contender.name, *(_word(one.get(key, "–")) for key in differing))
+        (entry.contender.name, *(_written(one.get(key, "–")) for key in differing))
         for entry, one in zip(entries, flat, strict=True)
     ]
     table = Table(("run", *differing), rows, "Keys of the configurations that are not alike in all runs.")
@@ -200,7 +203,7 @@ def settings(entries: Sequence[Entry]) -> Section:
 
 
 def reasons(entries: Sequence[Entry]) -> Table:
-    """The verdicts in full."""
+    """Tabulates the verdicts in full."""
     rows = [(e.contender.name, Badge(e.contender.verdict), e.summary.reason) for e in entries]
     return Table(("run", "verdict", "reason"), rows, "The verdict of each run, in its own words.", wordy=True)
 
@@ -215,6 +218,6 @@ def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
     }
 
 
-def _word(value: Any) -> str:
-    """As YAML and the command line write it."""
+def _written(value: Any) -> str:
+    """Writes a value as YAML and the command line do."""
     return {"True": "true", "False": "false", "None": "null"}.get(str(value), str(value))

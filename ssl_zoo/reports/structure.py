@@ -1,4 +1,4 @@
-"""What is near what: a map of the features, clusters of them, and the nearest neighbours of some images."""
+"""The structure of features: a map of them, their clusters, and the nearest neighbours of some images."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def embed_in_2d(features: Tensor, seed: int) -> NDArray[np.float32]:
     perplexity = min(PERPLEXITY, (len(x) - 1) / 3)
     with threadpool_limits(torch.get_num_threads()):
         model = TSNE(perplexity=perplexity, init=start, random_state=seed % 2**32)
-        placed: NDArray[np.float32] = model.fit_transform(x)
-    return placed
+        xy: NDArray[np.float32] = model.fit_transform(x)
+    return xy
 
 
 def clusters(features: Tensor, number: int, seed: int) -> Tensor:
@@ -57,10 +57,10 @@ def clusters(features: Tensor, number: int, seed: int) -> Tensor:
     x = normalize(features, dim=1).double().numpy()
     with threadpool_limits(torch.get_num_threads()), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than clusters
-        found = KMeans(min(number, len(x)), n_init=4, random_state=seed % 2**32).fit_predict(x)
-    sizes = torch.bincount(torch.from_numpy(found).long())
+        assigned = KMeans(min(number, len(x)), n_init=4, random_state=seed % 2**32).fit_predict(x)
+    sizes = torch.bincount(torch.from_numpy(assigned).long())
     rank = sizes.argsort(descending=True, stable=True).argsort()
-    return rank[torch.from_numpy(found).long()]
+    return rank[torch.from_numpy(assigned).long()]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def nearest(features: Tensor, queries: Tensor, k: int) -> Neighbours:
 
     Args:
         features: (N, F).
-        queries: (Q,) positions of the images whose neighbours are asked for.
+        queries: (Q,) positions of the query images.
         k: at most N - 1.
     """
     unit = normalize(features.double(), dim=1)  # float32 would make ties of near twins
@@ -87,37 +87,37 @@ def nearest(features: Tensor, queries: Tensor, k: int) -> Neighbours:
 
 
 def agreement(features: Tensor, labels: Tensor, k: int) -> float:
-    """The share of all images' k nearest neighbours that are of the image's own class."""
+    """Returns the fraction of all images' k nearest neighbours that are of the image's own class."""
     same = 0
     for queries in torch.split(torch.arange(len(features)), 1024):
-        found = nearest(features, queries, k).index  # (Q, k)
-        same += int((labels[found] == labels[queries, None]).sum())
+        index = nearest(features, queries, k).index  # (Q, k)
+        same += int((labels[index] == labels[queries, None]).sum())
     return same / (len(features) * k)
 
 
 def chance(labels: Tensor) -> float:
-    """What `agreement` is on average where neighbours are drawn blindly from the other images; labels (N,)."""
+    """Returns what `agreement` is on average where neighbours are drawn blindly from the other images; labels (N,)."""
     sizes, total = torch.bincount(labels), len(labels)
     return int((sizes * (sizes - 1)).sum()) / (total * (total - 1))
 
 
 def choose_queries(groups: Tensor, number: int, seed: int) -> Tensor:
-    """Positions of query images: one of each group (class or cluster), chosen by the seed alone.
+    """Returns positions of query images: one of each group (class or cluster), chosen by the seed alone.
 
     Args:
-        groups: (N,) of each image.
-        number: queries at most; with more groups, some of them, chosen by the seed.
+        groups: (N,) group of each image.
+        number: queries at most; with more groups, the seed chooses some of them.
         seed: of both choices.
     """
     rng = np.random.default_rng(seed)
-    there = np.unique(groups.numpy())
-    if len(there) > number:
-        there = np.sort(rng.choice(there, number, replace=False))
-    return torch.tensor([int(rng.choice(np.flatnonzero(groups.numpy() == group))) for group in there])
+    present = np.unique(groups.numpy())
+    if len(present) > number:
+        present = np.sort(rng.choice(present, number, replace=False))
+    return torch.tensor([int(rng.choice(np.flatnonzero(groups.numpy() == group))) for group in present])
 
 
 def _principal(features: Tensor) -> NDArray[np.float32]:
-    """(N, F) features in their first 50 principal components at most, those that are rounding left out."""
+    """Projects (N, F) features on their first 50 principal components at most, those that are rounding left out."""
     x = features.double()
     centred = x - x.mean(dim=0)
     if float(centred.square().sum()) <= torch.finfo(features.dtype).eps ** 2 * float(x.square().sum()):
@@ -126,5 +126,5 @@ def _principal(features: Tensor) -> NDArray[np.float32]:
     kept = min(COMPONENTS, int((s > s[0] * 1e-6).sum()))
     # The sign of a component is arbitrary: fixed, so that the map is the same on every machine.
     signs = u[u.abs().argmax(dim=0), torch.arange(u.shape[1])].sign()
-    placed: NDArray[np.float32] = (u * s * signs)[:, :kept].float().numpy()
-    return placed
+    principal: NDArray[np.float32] = (u * s * signs)[:, :kept].float().numpy()
+    return principal

@@ -1,4 +1,4 @@
-"""`ssl-zoo report` of suites: the comparison of several, or again the report of one."""
+"""`ssl-zoo report` of suites: the comparison of several, or the report of one once more."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ SIDE = ("suite", "seeds", "mean", "std")
 COLUMNS = ("difference", "low", "high", "p", "corrected", "state")
 
 
-def report_suites(config: ReportConfig, about_data: Sequence[str], say: Callable[[str], None]) -> Path:
+def report_suites(config: ReportConfig, about_data: Sequence[str], log: Callable[[str], None]) -> Path:
     """Writes the comparison of several suites into a folder of its own; the report of one into the suite's folder.
 
     Args:
         config: the options; `run` are folders with a suite.json.
-        about_data: words about the data, of which there must be none.
-        say: is given a line for the person who waits.
+        about_data: overrides about the data, of which there must be none.
+        log: prints a line of progress.
 
     Returns:
         The page, report.html.
@@ -66,11 +66,11 @@ def report_suites(config: ReportConfig, about_data: Sequence[str], say: Callable
         raise UserError(f"each suite is compared once; received '{twice[-1]}' again; leave one out")
     records = [_read(folder) for folder in folders]
     if len(folders) == 1:
-        folder = _again(records[0], folders[0], config.out)
+        folder = _rewritten(records[0], folders[0], config.out)
     else:
-        suites = [ComparedSuite(*one) for one in zip(labels(folders), folders, records, strict=True)]
-        folder = _compared(suites, config, say)
-    say(f"written: {folder / 'report.html'}")
+        suites = list(map(ComparedSuite, labels(folders), folders, records))
+        folder = _comparison(suites, config, log)
+    log(f"written: {folder / 'report.html'}")
     return folder / "report.html"
 
 
@@ -84,7 +84,7 @@ def _read(folder: Path) -> SuiteRecord:
         ) from error
 
 
-def _again(record: SuiteRecord, folder: Path, out: str | None) -> Path:
+def _rewritten(record: SuiteRecord, folder: Path, out: str | None) -> Path:
     if out is not None:
         raise UserError(
             f"the report of one suite is written into its own folder; received out={out}; leave out= away"
@@ -94,20 +94,20 @@ def _again(record: SuiteRecord, folder: Path, out: str | None) -> Path:
     return folder
 
 
-def _compared(suites: Sequence[ComparedSuite], config: ReportConfig, say: Callable[[str], None]) -> Path:
+def _comparison(suites: Sequence[ComparedSuite], config: ReportConfig, log: Callable[[str], None]) -> Path:
     if not shared_rows(suites):
-        told = "; ".join(
+        rows = "; ".join(
             f"'{suite.label}' has {', '.join(row.name for row in suite.record.rows) or 'no rows'}"
             for suite in suites
         )
         raise UserError(
-            f"suites are compared by the rows whose names they share; received none: {told}; name suites with a row "
+            f"suites are compared by the rows whose names they share; received none: {rows}; name suites with a row "
             "in common"
         )
     folder = _choose(suites, config.out)
     changes = compare(suites)
     page = page_of(suites, changes, shlex.join(["ssl-zoo", "report", *config.run]))
-    say(page.lead)
+    log(page.lead)
     files = {
         **page_files(page),
         "report.md": markdown(page).encode(errors="replace"),
@@ -123,17 +123,18 @@ def _folders(suites: Sequence[ComparedSuite]) -> list[str]:
 
 
 def _choose(suites: Sequence[ComparedSuite], out: str | None) -> Path:
-    """The folder, by the rules of reports of runs; nothing is created.
+    """Chooses the folder by the rules of reports of runs; nothing is created.
 
     An earlier report there must be of the same suites, wherever they stood in the order.
     """
     if out is None:
         # The reference is another in another order, and so is the comparison.
-        whose = [
-            f"{one.folder} {hashlib.sha256((one.folder / RECORD).read_bytes()).hexdigest()}" for one in suites
+        records = [
+            f"{suite.folder} {hashlib.sha256((suite.folder / RECORD).read_bytes()).hexdigest()}"
+            for suite in suites
         ]
-        digest = hashlib.sha256("\n".join(whose).encode(errors="surrogateescape")).hexdigest()[:8]
-        shared = Path(os.path.commonpath([one.folder.parent for one in suites]))
+        digest = hashlib.sha256("\n".join(records).encode(errors="surrogateescape")).hexdigest()[:8]
+        shared = Path(os.path.commonpath([suite.folder.parent for suite in suites]))
         out = str(shared / f"comparison-of-{len(suites)}-suites-{digest}")
     folder = choose_folder(out, [])
     if (folder / REPORT).is_file():
@@ -147,7 +148,7 @@ def _choose(suites: Sequence[ComparedSuite], out: str | None) -> Path:
 
 
 def _csv(changes: Sequence[Change]) -> str:
-    """A line for each comparison; accuracies are shares of 1, and what was not measured is empty."""
+    """Returns a line for each comparison; accuracies are fractions of 1, and what was not measured is empty."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(
@@ -164,16 +165,16 @@ def _csv(changes: Sequence[Change]) -> str:
 
 
 def _values(suites: Sequence[ComparedSuite], changes: Sequence[Change]) -> dict[str, Any]:
-    """All that the page tells, as plain values."""
+    """Returns all that the page shows, as plain values."""
     return {
         "suites": [
-            {"label": one.label, "folder": str(one.folder), "name": one.record.name} for one in suites
+            {"label": suite.label, "folder": str(suite.folder), "name": suite.record.name} for suite in suites
         ],
         "rows_by_accuracy": dataclasses.asdict(tally(changes)),
         "differences": differences(suites),
         "verdicts_changed": changed_verdicts(suites),
         "claims": {
-            text: {"states": {one.label: one.state(text) for one in suites}, "changed": changed}
+            text: {"states": {suite.label: suite.state(text) for suite in suites}, "changed": changed}
             for text, changed in changed_claims(suites).items()
         },
         "changes": [
