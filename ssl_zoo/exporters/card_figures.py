@@ -7,19 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ssl_zoo.exporters.encoder import ExportedEncoder
+from ssl_zoo.metrics import computed
 from ssl_zoo.runs.run_files import read_evaluations, read_metrics
 
 __all__ = ["Figure", "figures_section", "result_of"]
 
 MONITORED = (("knn", "kNN of the run"), ("linear", "linear probe of the run"))
-DIAGNOSTICS = (
-    "output_std_ratio", "center_ratio", "residual_ratio", "effective_rank", "alignment", "uniformity",
-)  # fmt: skip
-DIAGNOSED = (
-    "of the projector's outputs z/|z| for augmented views; output_std_ratio: 0 collapsed, 1 spread evenly; "
-    "center_ratio: 1 collapsed; residual_ratio: 0 collapsed; effective_rank: directions that are used; uniformity: 0 "
-    "collapsed, lower is more even"
-)
 # Settings that one and the same evaluation of two encoders may differ in: of the encoder, the machine and the place.
 FREE = ("weights", "run", "out", "progress", "threads", "backbone")
 FREE_DATA = ("root", "workers", "cache_mb")
@@ -93,12 +86,17 @@ def _diagnosed(encoder: ExportedEncoder) -> list[Figure]:
         return []
     first = next(iter(read_metrics(encoder.run.folder)), {})
     start = first if first.get("epoch") == 0 else {}
+    metrics_of_embeddings = computed()
+    readings = [
+        f"{name}: {metric.reading}" for name, metric in metrics_of_embeddings.items() if metric.reading
+    ]
+    in_words = f"of the projector's outputs z/|z| for augmented views; {'; '.join(readings)}"
     found = []
-    for name in DIAGNOSTICS:
+    for name in metrics_of_embeddings:
         value = result.get(name) if encoder.weights == "trained" else start.get(name)
         if value is not None:
             data, untrained = str(result.get("data")), start.get(name)
-            found.append(Figure("diagnostics of the run", DIAGNOSED, data, name, value, untrained=untrained))
+            found.append(Figure("diagnostics of the run", in_words, data, name, value, untrained=untrained))
     return found
 
 

@@ -49,20 +49,15 @@ class Metric(Entry):
     source: str = ""  # of the definition
     files: tuple[str, ...] = (CSV, RESULT, SUITE)
     closing: bool = True  # whether a metric of the embeddings has a row in the closing table of a run
-    lines: tuple[tuple[str, float], ...] = ()  # drawn across a chart: label and height
-    bottom: float | None = None  # of a chart's axis; None: as the values need it
+    chart: str = ""  # heading of its learning curve; empty: none is drawn
+    lines: tuple[tuple[str, float], ...] = ()  # drawn across the curve: label and height
+    bottom: float | None = None  # of the curve's axis; None: as the values need it
     views: int = 1  # that the target takes: 1, and the values of both views are averaged, or 2
 
     @property
     def is_fraction(self) -> bool:
         """Whether values are fractions of 1, which are shown in percent."""
         return self.unit == "fraction"
-
-    @property
-    def heading(self) -> str:
-        """The title with a capital letter, but for names such as kNN."""
-        first = self.title.partition(" ")[0]
-        return self.title if first != first.lower() else self.title[:1].upper() + self.title[1:]
 
 
 METRICS: Registry[Metric] = Registry("metric", "ssl_zoo.metrics")

@@ -109,6 +109,7 @@ def measure_embeddings(z_a: Tensor, z_b: Tensor) -> dict[str, float]:
     meaning="Standard deviation of z/|z| per channel, mean over the channels, times √D. 1: spread evenly, as an "
     "isotropic Gaussian; 0: all outputs are one vector, complete collapse.",
     source="[SimSiam, Figure 2](https://arxiv.org/abs/2011.10566)",
+    chart="Output std ratio",
     lines=(("isotropic", 1.0), ("collapsed", 0.0)),
     bottom=0.0,
     files=WITH_FEATURES,
@@ -152,6 +153,7 @@ def residual_ratio(view: Embeddings) -> float:
     "the differences between images use. Low while the output std ratio is high: dimensional collapse.",
     better="higher",
     source="Roy and Vetterli, 2007 (EUSIPCO)",
+    chart="Effective rank of z/|z|",
     bottom=0.0,
     files=WITH_FEATURES,
 )

@@ -14,6 +14,7 @@ DECLARATIONS = (
         title="loss",
         meaning="Mean of the method's loss over an epoch, computed in float32.",
         group="training",
+        chart="Training loss",
     ),
     Metric(
         name="lr",
@@ -21,6 +22,7 @@ DECLARATIONS = (
         meaning="Learning rate after the epoch's last step.",
         group="training",
         files=(CSV,),
+        chart="Learning rate",
         bottom=0.0,
     ),
     Metric(
@@ -59,6 +61,7 @@ DECLARATIONS = (
         unit="fraction",
         better="higher",
         source="[InstDisc](https://arxiv.org/abs/1805.01978)",
+        chart="kNN top-1",
     ),
     Metric(
         name="untrained_top1",

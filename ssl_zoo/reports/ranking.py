@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 from scipy.stats import spearmanr
 
+from ssl_zoo.metrics import METRICS
 from ssl_zoo.monitors.label_free import ORDER, LabelFreeScores
 
 __all__ = [
     "LAYERS",
     "SCORES",
+    "TITLES",
     "Contender",
     "correlations",
     "goodness",
@@ -23,6 +25,7 @@ __all__ = [
 ]
 
 SCORES = ("rankme", "alpha_req", "effective_rank", "participation_ratio")
+TITLES = {name: METRICS.get(name).title for name in SCORES}
 LAYERS = ("features", "embeddings")
 NEVER_BEST = ("collapsed", "diverged", "partially collapsed", "not learning")
 Z = 1.96  # standard errors on either side: 95 % of a normal distribution

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.errors import UserError
+from ssl_zoo.metrics import CSV, declared
 from ssl_zoo.monitors.label_free import label_free, spectrum
 from ssl_zoo.pages.charts import Series, curves, curves_size
 from ssl_zoo.pages.drawing import chart
@@ -20,6 +21,7 @@ from ssl_zoo.reports.evaluation_table import evaluations
 from ssl_zoo.reports.image_sample import data_of, load_images
 from ssl_zoo.reports.image_sections import feature_map, neighbours, training_views
 from ssl_zoo.reports.options import ReportConfig
+from ssl_zoo.reports.ranking import TITLES
 from ssl_zoo.reports.run_sections import (
     RunSummary,
     accuracies,
@@ -34,14 +36,6 @@ from ssl_zoo.runs.run_files import column
 from ssl_zoo.runs.saved_run import SavedRun, digest_of
 
 __all__ = ["page_of"]
-
-PANELS = (
-    ("loss", "Training loss", False),
-    ("knn_top1", "kNN top-1", True),
-    ("output_std_ratio", "Output std ratio", False),
-    ("effective_rank", "Effective rank of z/|z|", False),
-    ("lr", "Learning rate", False),
-)
 
 
 def page_of(
@@ -102,25 +96,26 @@ def _is_training_data(data: DataConfig, run: SavedRun) -> bool:
 
 def _curves(summary: RunSummary) -> Section:
     pictures = []
-    for name, heading, is_fraction in PANELS:
+    for name, metric in declared(CSV).items():
         x, y = column(summary.rows, name)
-        if not y:
+        if not (metric.chart and y):
             continue
-        dashed = []
+        dashed = list(metric.lines)
         if name == "knn_top1":
             pairs = (("pixels", "raw pixels"), ("random_encoder", "untrained encoder"))
             values = [(label, summary.baseline(f"{key}_knn_top1")) for key, label in pairs]
             dashed = [(label, value) for label, value in values if value is not None]
-        elif name == "output_std_ratio":
-            dashed = [("isotropic", 1.0)]
-        show, known = percent if is_fraction else number, [value for value in y if math.isfinite(value)] or y
+        show = percent if metric.is_fraction else number
+        known = [value for value in y if math.isfinite(value)] or y
         alt = (
-            f"{heading} over {x[-1]:.0f} epochs: {show(y[0])} at epoch {x[0]:.0f}, {show(y[-1])} at the last; "
+            f"{metric.chart} over {x[-1]:.0f} epochs: {show(y[0])} at epoch {x[0]:.0f}, {show(y[-1])} at the last; "
             f"lowest {show(min(known))}, highest {show(max(known))}"
         )
         alt += "".join(f"; {label} {show(height)}" for label, height in dashed) + "."
-        bottom = 0.0 if name in ("output_std_ratio", "effective_rank", "lr") else None
-        paint = curves(heading, [Series("", x, y)], baselines=dashed, percent=is_fraction, bottom=bottom)
+        line = Series("", x, y)
+        paint = curves(
+            metric.chart, [line], baselines=dashed, percent=metric.is_fraction, bottom=metric.bottom
+        )
         pictures.append(chart(f"curve-{name.replace('_', '-')}", paint, alt=alt))
     if not pictures:
         return Section("curves", "Learning curves", [Prose("There is no metrics.csv beside the checkpoint.")])
@@ -137,7 +132,7 @@ def _spectra(encoded: EncodedImages) -> Section:
         for name, outputs in encoded.usable.items():
             x: Tensor = getattr(outputs, key)  # (N, width)
             s, eigenvalues = label_free(x), spectrum(x)
-            figures = (s.rankme, s.alpha_req, s.effective_rank, s.participation_ratio)
+            figures = [getattr(s, name) for name in TITLES]
             rows.append((f"{name}, {layer}", str(x.shape[1]), *map(number, figures)))
             fractions = (eigenvalues / eigenvalues.sum())[eigenvalues > 0].tolist()
             role = "trained" if name == "trained" else "random"
@@ -169,7 +164,7 @@ def _spectra(encoded: EncodedImages) -> Section:
     ):
         caption += " There are fewer images than dimensions, which bounds the ranks."
     table = Table(
-        ("encoder, layer", "width", "RankMe", "alpha-ReQ", "effective rank", "participation ratio"),
+        ("encoder, layer", "width", *TITLES.values()),
         rows,
         caption,
     )

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ssl_zoo.config.compose import config_hash, to_yaml
+from ssl_zoo.metrics import computed
 from ssl_zoo.pages.numbers import number, percent, seconds
 from ssl_zoo.pages.page import Badge, Block, Details, Fact, Prose, Section, Table
 from ssl_zoo.runs.checkpoints import LAST
@@ -16,17 +17,6 @@ from ssl_zoo.runs.run_files import MetricsRow, read_environment, read_metrics, t
 from ssl_zoo.runs.saved_run import SavedRun
 
 __all__ = ["RunSummary", "accuracies", "badge", "diagnostics", "facts", "name_of", "title"]
-
-MEANING = {
-    "output_std_ratio": "Standard deviation of z/|z| per channel, times √d. 1: spread evenly; 0: all outputs are one "
-    "vector, complete collapse.",
-    "center_ratio": "Length of the mean of z/|z|: the part that all images share. 0: none; 1: collapsed.",
-    "residual_ratio": "Mean distance of z/|z| from that centre: the part that tells images apart. 0: collapsed.",
-    "effective_rank": "How many directions the differences between images use. Low while the first figure is high: "
-    "dimensional collapse.",
-    "alignment": "Mean squared distance between two views of an image. Lower: the views count for less.",
-    "uniformity": "How evenly the images lie on the sphere. 0: all in one place; −4: as even as chance makes it.",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,8 +128,8 @@ def diagnostics(summary: RunSummary) -> Section:
     """Tabulates how the embeddings lie on the sphere, trained and untrained."""
     start = summary.rows[0] if summary.rows and summary.rows[0].get("epoch") == 0 else {}
     rows = [
-        (name.replace("_", " "), number(summary.figure(name)), number(start.get(name)), meaning)
-        for name, meaning in MEANING.items()
+        (metric.title, number(summary.figure(name)), number(start.get(name)), metric.meaning)
+        for name, metric in computed().items()
     ]
     caption = "Of the embeddings of augmented views, after the last epoch measured and, untrained, before the first."
     table = Table(("figure", "trained", "untrained", "meaning"), rows, caption, wordy=True)

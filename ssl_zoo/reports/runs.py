@@ -19,6 +19,7 @@ from ssl_zoo.reports.image_sample import data_of, load_images
 from ssl_zoo.reports.options import ReportConfig
 from ssl_zoo.reports.ranking import (
     LAYERS,
+    TITLES,
     Contender,
     Z,
     correlations,
@@ -29,7 +30,6 @@ from ssl_zoo.reports.ranking import (
 )
 from ssl_zoo.reports.run_sections import RunSummary, name_of
 from ssl_zoo.reports.runs_sections import (
-    NAMES,
     Entry,
     overlaid_curves,
     overlaid_spectra,
@@ -98,7 +98,7 @@ def _in_words(contender: Contender) -> str:
     """Summarizes the score and the verdict of a run in a line."""
     probe = "" if contender.linear is None else f" · linear probe {percent(contender.linear)}"
     half = number(Z * getattr(contender.errors["embeddings"], ORDER), 2)
-    return f"{NAMES[ORDER]} {number(contender.score)} ± {half}{probe} · {contender.verdict}"
+    return f"{TITLES[ORDER]} {number(contender.score)} ± {half}{probe} · {contender.verdict}"
 
 
 def _entry(run: SavedRun, name: str, outputs: Outputs, seed: int, comparable: bool) -> Entry:
@@ -176,7 +176,7 @@ def _by_score(contenders: Sequence[Contender]) -> str:
 def _answer(contenders: Sequence[Contender], sample: str) -> Section:
     best, close = who_is_better(contenders)
     lines = [
-        f"The score is the {NAMES[ORDER]} of the projector's outputs: over how many directions of like strength the "
+        f"The score is the {TITLES[ORDER]} of the projector's outputs: over how many directions of like strength the "
         f"images are spread. It needs no labels. All runs are scored on {sample}. An interval covers 95 % of what "
         "another choice of such images would give; it says nothing of another training seed, which often changes a run "
         "by more."
@@ -212,8 +212,8 @@ def _answer(contenders: Sequence[Contender], sample: str) -> Section:
     )
     picture = chart(
         "scores",
-        intervals(f"{NAMES[ORDER]} of the projector's outputs", rows),
-        alt=f"{NAMES[ORDER].capitalize()} with 95 % intervals: {scores}.",
+        intervals(f"{TITLES[ORDER]} of the projector's outputs", rows),
+        alt=f"{TITLES[ORDER].capitalize()} with 95 % intervals: {scores}.",
         caption="Hollow: runs that their verdict rules out, whatever their score. Numbers, if any, are the table's.",
         size=(5.2, 0.9 + 0.22 * len(rows)),
     )

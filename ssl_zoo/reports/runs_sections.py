@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ssl_zoo.config.compose import to_mapping
+from ssl_zoo.metrics import CSV, declared
 from ssl_zoo.monitors.label_free import ORDER, spectrum
 from ssl_zoo.pages.charts import Series, curves, curves_size, points
 from ssl_zoo.pages.drawing import chart
@@ -14,12 +15,11 @@ from ssl_zoo.pages.legend import drawable
 from ssl_zoo.pages.numbers import number, percent
 from ssl_zoo.pages.page import Badge, Block, Gallery, Prose, Section, Table
 from ssl_zoo.reports.encoded_images import LAYER_NAMES, Outputs
-from ssl_zoo.reports.ranking import LAYERS, SCORES, Contender, Z, correlations
+from ssl_zoo.reports.ranking import LAYERS, SCORES, TITLES, Contender, Z, correlations
 from ssl_zoo.reports.run_sections import RunSummary
 from ssl_zoo.runs.run_files import column
 
 __all__ = [
-    "NAMES",
     "Entry",
     "overlaid_curves",
     "overlaid_spectra",
@@ -30,17 +30,6 @@ __all__ = [
 ]
 
 COLOURED = 10  # runs at most that have a colour of their own
-NAMES = {
-    "rankme": "RankMe",
-    "alpha_req": "alpha-ReQ",
-    "effective_rank": "effective rank",
-    "participation_ratio": "participation ratio",
-}
-PANELS = (
-    ("knn_top1", "kNN top-1", True),
-    ("output_std_ratio", "Output std ratio", False),
-    ("effective_rank", "Effective rank of z/|z|", False),
-)
 # Where a run is written and how fast it goes is no difference.
 NOT_COMPARED = ("run_dir", "resume", "trainer.", "data.root", "data.workers", "data.cache_mb", "compile")
 
@@ -73,12 +62,12 @@ def score_table(entries: Sequence[Entry], comparable: bool) -> Section:
             )
         )
     header = (
-        "run", "verdict", f"{NAMES[ORDER]}, z", "linear probe", "kNN",
-        *(f"{NAMES[name]}, z" for name in SCORES if name != ORDER), *(f"{NAMES[name]}, f" for name in SCORES),
+        "run", "verdict", f"{TITLES[ORDER]}, z", "linear probe", "kNN",
+        *(f"{TITLES[name]}, z" for name in SCORES if name != ORDER), *(f"{TITLES[name]}, f" for name in SCORES),
         "width f / z",
     )  # fmt: skip
     caption = (
-        f"By {NAMES[ORDER]} of z, the projector's outputs; f are the backbone's features. Runs that their verdict "
+        f"By {TITLES[ORDER]} of z, the projector's outputs; f are the backbone's features. Runs that their verdict "
         "rules out come last. ± of scores: 95 %, over the images; of the linear probe: std over its draws."
     )
     if not comparable and any(entry.summary.figure("linear_top1") is not None for entry in entries):
@@ -99,7 +88,7 @@ def trust(contenders: Sequence[Contender]) -> Section:
             "35 healthy ones (docs/results/label-free.md of ssl-zoo)."
         )
         return Section("trust", heading, [Prose(text)])
-    rows = [(NAMES[name], *(number(spearman[layer, name], 2) for layer in LAYERS)) for name in SCORES]
+    rows = [(TITLES[name], *(number(spearman[layer, name], 2) for layer in LAYERS)) for name in SCORES]
     caption = (
         f"Spearman's rank correlation with the linear probe over {count} of these runs; alpha-ReQ by its distance from "
         "1. 1: the same order; 0: no relation. Runs that differ by their seed alone are no independent evidence."
@@ -110,7 +99,13 @@ def trust(contenders: Sequence[Contender]) -> Section:
     rho = spearman["embeddings", ORDER]
     picture = chart(
         "score-and-probe",
-        points("Score and linear probe", places, labels, x=f"{NAMES[ORDER]} of z", y="linear probe, top-1"),
+        points(
+            "Score and linear probe",
+            places,
+            labels,
+            x=f"{TITLES[ORDER]} of z",
+            y="linear probe, top-1",
+        ),
         alt=f"{len(known)} runs by score and linear probe; rank correlation {number(rho, 2)}.",
         caption="Numbers as in the table.",
         size=(4.6, 3.2),
@@ -125,21 +120,22 @@ def trust(contenders: Sequence[Contender]) -> Section:
 
 def overlaid_curves(entries: Sequence[Entry]) -> Section | None:
     """Draws learning curves, one line for each run."""
-    panels = list(PANELS)
-    if len({entry.summary.run.config.method.name for entry in entries}) == 1:
-        panels.insert(0, ("loss", "Training loss", False))  # the losses of two methods are no one scale
+    # The losses of two methods are no one scale, and learning rates are settings.
+    methods = {entry.summary.run.config.method.name for entry in entries}
+    hidden = {"lr"} if len(methods) == 1 else {"lr", "loss"}
     pictures, labels = [], _labels(entries)
-    for name, heading, is_fraction in panels:
+    for name, metric in declared(CSV).items():
+        if not metric.chart or name in hidden:
+            continue
         series, values = [], []
         for index, entry in enumerate(entries[:COLOURED]):
             x, y = column(entry.summary.rows, name)
             if y:
                 series.append(Series(labels[index], x, y, index))
-                values.append(f"{entry.contender.name} {(percent if is_fraction else number)(y[-1])}")
+                values.append(f"{entry.contender.name} {(percent if metric.is_fraction else number)(y[-1])}")
         if series:
-            bottom = None if name in ("loss", "knn_top1") else 0.0
-            paint = curves(heading, series, percent=is_fraction, bottom=bottom)
-            alt = f"{heading} over the epochs; at the last: {', '.join(values)}."
+            paint = curves(metric.chart, series, percent=metric.is_fraction, bottom=metric.bottom)
+            alt = f"{metric.chart} over the epochs; at the last: {', '.join(values)}."
             file = f"curves-{name.replace('_', '-')}"
             pictures.append(chart(file, paint, alt=alt, size=curves_size(series)))
     if not pictures:

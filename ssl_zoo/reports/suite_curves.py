@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from ssl_zoo.metrics import METRICS, Metric
 from ssl_zoo.pages.charts import Series, curves, draw_lines
 from ssl_zoo.pages.drawing import Picture, Theme, chart
 from ssl_zoo.pages.legend import LINES, add_legend, drawable, legend_height, short
@@ -32,24 +33,7 @@ LONGEST = 34  # letters of a row's name
 SCALES = ("similarity", "negatives", "assignment")  # axes that change what a loss is
 
 
-@dataclass(frozen=True)
-class Panel:
-    """One of the panels."""
-
-    column: str  # of metrics.csv
-    title: str
-    is_fraction: bool = False
-    baselines: tuple[tuple[str, float], ...] = ()
-    bottom: float | None = None
-
-
-PANELS = (
-    Panel("loss", "Training loss"),
-    Panel(
-        "output_std_ratio", "Output std ratio", baselines=(("isotropic", 1.0), ("collapsed", 0.0)), bottom=0.0
-    ),
-    Panel("knn_top1", "kNN top-1", is_fraction=True),
-)
+PANELS = ("loss", "output_std_ratio", "knn_top1")  # metrics, in the order of the paper's figure
 
 
 def learning_curves(record: SuiteRecord, folder: Path) -> Section | None:
@@ -63,12 +47,12 @@ def learning_curves(record: SuiteRecord, folder: Path) -> Section | None:
     rows = own[:COLOURED]
     labels = _labels(rows)
     one_scale = len({scale for row in rows for scale in _scales(row, folder)}) < 2
-    drawn: list[tuple[Panel, list[Series]]] = []
-    for panel in PANELS if one_scale else PANELS[1:]:
+    drawn: list[tuple[Metric, list[Series]]] = []
+    for panel in map(METRICS.get, PANELS if one_scale else PANELS[1:]):
         series = [
             line
             for place, (row, label) in enumerate(zip(rows, labels, strict=True))
-            if (line := _line(row, folder, panel.column, label, _role(place, rows)))
+            if (line := _line(row, folder, panel.name, label, _role(place, rows)))
         ]
         drawn += [(panel, series)] if series else []
     if not drawn:
@@ -121,22 +105,20 @@ def _role(place: int, rows: Sequence[RowRecord]) -> int:
     return (BLUE, RED)[place] if len(rows) == 2 else place
 
 
-def _picture(panel: Panel, series: Sequence[Series]) -> Picture:
+def _picture(panel: Metric, series: Sequence[Series]) -> Picture:
     write = percent if panel.is_fraction else number
     told = "; ".join(f"{one.label} {write(one.y[-1])}" for one in series)
-    paint = curves(
-        panel.title, series, baselines=panel.baselines, percent=panel.is_fraction, bottom=panel.bottom
-    )
+    paint = curves(panel.chart, series, baselines=panel.lines, percent=panel.is_fraction, bottom=panel.bottom)
     return chart(
-        f"curves-{panel.column.replace('_', '-')}",
+        f"curves-{panel.name.replace('_', '-')}",
         paint,
-        alt=f"{panel.title} over the epochs; at the last: {told}.",
+        alt=f"{panel.chart} over the epochs; at the last: {told}.",
         size=(3.5, 2.5 + legend_height([one.label for one in series], 3.5, LINES)),
     )
 
 
 def _together(
-    record: SuiteRecord, drawn: Sequence[tuple[Panel, Sequence[Series]]], rows: dict[str, RowRecord]
+    record: SuiteRecord, drawn: Sequence[tuple[Metric, Sequence[Series]]], rows: dict[str, RowRecord]
 ) -> Picture:
     """All panels side by side, as in the paper; its table stands in the legend."""
     metric = accuracy_of(record)
@@ -145,7 +127,7 @@ def _together(
     width = 3.4 * len(drawn)
     style = replace(LINES, size=9.0, most=4)
     told = "; ".join(texts)
-    titles = ", ".join(panel.title for panel, _ in drawn)
+    titles = ", ".join(panel.chart for panel, _ in drawn)
 
     def paint(figure: Figure, theme: Theme) -> None:
         handles = {}
@@ -153,13 +135,7 @@ def _together(
             figure.subplots(1, len(drawn), squeeze=False)[0], drawn, strict=True
         ):
             lines = draw_lines(
-                axes,
-                theme,
-                panel.title,
-                series,
-                panel.baselines,
-                percent=panel.is_fraction,
-                bottom=panel.bottom,
+                axes, theme, panel.chart, series, panel.lines, percent=panel.is_fraction, bottom=panel.bottom
             )
             axes.set_xlabel("epoch")
             handles.update({one.label: line for one, line in zip(series, lines, strict=True)})

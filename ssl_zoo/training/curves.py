@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ssl_zoo.files.writing import whole_file
+from ssl_zoo.metrics import METRICS
 from ssl_zoo.runs.result import Baselines
 
 __all__ = ["draw_curves"]
@@ -38,16 +39,14 @@ def draw_curves(
         points = [(row["epoch"], row[name]) for row in rows if row.get(name) is not None]
         if points:
             axis.plot(*zip(*points, strict=True), color=BLUE, linewidth=2, marker="o", markersize=3)
+        axis.set_title(METRICS.get(name).chart, fontsize=10)
         axis.set_xlabel("epoch")
         axis.set_xlim(left=0)
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0].set_title("training loss", fontsize=10)
-    axes[1].set_title("std of z/|z|, times sqrt(d)", fontsize=10)
     axes[1].set_ylim(0, 1.08)
     _line(axes[1], 1.0, "isotropic")
     if labelled:
-        axes[2].set_title("kNN top-1", fontsize=10)
         axes[2].yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         _line(axes[2], baselines.pixels_knn_top1, "pixels")
         _line(axes[2], baselines.random_encoder_knn_top1, "untrained encoder")

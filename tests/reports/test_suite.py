@@ -14,7 +14,7 @@ import pytest
 from helpers.suite_records import a_row, a_run, a_suite, claims, incomplete
 from matplotlib.figure import Figure
 
-from ssl_zoo.metrics import SUITE, declared
+from ssl_zoo.metrics import METRICS, SUITE, declared
 from ssl_zoo.pages import drawing
 from ssl_zoo.pages.drawing import LIGHT
 from ssl_zoo.pages.markdown import markdown
@@ -189,14 +189,14 @@ def lines_of(record: Any, folder: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The series of each panel, as they go to the charts."""
     seen = {}
     monkeypatch.setattr(
-        panels, "_picture", lambda panel, series: seen.update({panel.column: series}) or drawn(panel)
+        panels, "_picture", lambda panel, series: seen.update({panel.name: series}) or drawn(panel)
     )
     section = panels.learning_curves(record, folder)
     return seen, section
 
 
 def drawn(panel: Any) -> Any:
-    return drawing.Picture(panel.column, "", "", b"", 1, 1, "alt")
+    return drawing.Picture(panel.name, "", "", b"", 1, 1, "alt")
 
 
 def test_a_line_is_the_mean_and_its_band_the_range_over_the_seeds(
@@ -263,12 +263,12 @@ def test_the_figure_has_three_panels_and_the_table_in_its_legend(
 ) -> None:
     kept = {}
     monkeypatch.setattr(
-        panels, "chart", lambda name, paint, **more: kept.update({name: paint}) or drawn(panels.PANELS[0])
+        panels, "chart", lambda name, paint, **more: kept.update({name: paint}) or drawn(METRICS.get("loss"))
     )
     panels.learning_curves(a_suite([a_row(tmp_path, "sg"), a_row(tmp_path, "no_sg")]), tmp_path)
     figure = painted(kept["figure"])
     assert [axes.get_title(loc="left") or axes.get_title() for axes in figure.axes] == [
-        p.title for p in panels.PANELS
+        METRICS.get(name).chart for name in panels.PANELS
     ]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         "sg: top-1 92.0 ± 2.0 %", "no_sg: top-1 92.0 ± 2.0 %",
