@@ -153,9 +153,9 @@ def _prepare(out: Path, quick: bool) -> None:
     from sklearn.datasets import load_digits
 
     logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it tells of each restart
-    run = importlib.import_module("ssl_zoo.training.run")
+    conclude = importlib.import_module("ssl_zoo.training.conclude")
     if quick:
-        run.draw_curves = lambda *_: None  # type: ignore[attr-defined]  # they follow from metrics.csv
+        conclude.draw_curves = lambda *_: None  # type: ignore[attr-defined]  # they follow from metrics.csv
     digits = load_digits()
     for number, (image, target) in enumerate(zip(digits.images[:300], digits.target, strict=False)):
         file = out / "pictures" / str(target) / f"{number}.png"

@@ -122,7 +122,7 @@ def told(work: Work, pipe: int, last: str | None = None) -> NoReturn:
         last: a line after which the training waits to be killed; None: it goes on to its end.
     """
     from ssl_zoo.distributed import rank
-    from ssl_zoo.training.recorder import Recorder
+    from ssl_zoo.training.callbacks import EpochRows, SaveCheckpoints
 
     def tell(what: str | None, trainer: Any) -> None:
         if what is not None and rank() == 0:
@@ -131,19 +131,19 @@ def told(work: Work, pipe: int, last: str | None = None) -> NoReturn:
             while line == last:
                 signal.pause()
 
-    def telling(name: str, before: str | None, after: str | None) -> None:
-        inner = getattr(Recorder, name)
+    def telling(callback: type[Any], name: str, before: str | None, after: str | None) -> None:
+        inner = getattr(callback, name)
 
-        def method(self: Recorder, trainer: Any, *rest: Any) -> None:
+        def method(self: Any, trainer: Any, *rest: Any) -> None:
             tell(before, trainer)
             inner(self, trainer, *rest)
             tell(after, trainer)
 
-        setattr(Recorder, name, method)
+        setattr(callback, name, method)
 
-    telling("on_train_start", None, "begun")
-    telling("on_train_batch_end", "step", None)
-    telling("_save", "saving", "saved")
+    telling(EpochRows, "on_train_start", None, "begun")
+    telling(EpochRows, "on_train_batch_end", "step", None)
+    telling(SaveCheckpoints, "save", "saving", "saved")
     status = 1
     try:
         status = work()

@@ -181,14 +181,14 @@ def _callback(gate: Gate, parts: bool) -> GateCallback:
 def _costs(callback: GateCallback, options: argparse.Namespace) -> Report:
     """Returns the seconds that a measurement and a checkpoint take."""
     from ssl_zoo.config.compose import compose
+    from ssl_zoo.training.callbacks import MeasureEncoder
     from ssl_zoo.training.module import TrainingModule
-    from ssl_zoo.training.recorder import Recorder
 
     trainer, module = callback.trainer, callback.module
     assert trainer is not None
     assert isinstance(module, TrainingModule)
-    recorder = next(found for found in trainer.callbacks if isinstance(found, Recorder))  # type: ignore[attr-defined]
-    evaluator, method = recorder.evaluator, module.method
+    measure = next(found for found in trainer.callbacks if isinstance(found, MeasureEncoder))  # type: ignore[attr-defined]
+    evaluator, method = measure.evaluator, module.method
     assert evaluator is not None
     path = options.folder / "measured.ckpt"
     evaluator.config = compose(options.overrides)  # the run's own intervals, not the endless ones

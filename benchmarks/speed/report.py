@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ssl_zoo.config.schema import RunConfig
-from ssl_zoo.training.recorder import SAVE_SHARE
+from ssl_zoo.training.callbacks import SAVE_FRACTION
 
 from .step_clock import PARTS
 
@@ -57,7 +57,7 @@ def regular_costs(costs: Report, config: RunConfig, views_per_second: float) -> 
     measuring = (costs["diagnostics"] + knn / costs["knn_every"]) / config.monitor.every  # seconds an epoch
     saving = costs["checkpoint"] / (config.trainer.checkpoint_every_epochs or 1)  # seconds an epoch
     if config.trainer.checkpoint_every_epochs is None:
-        saving = min(saving, SAVE_SHARE * epoch)
+        saving = min(saving, SAVE_FRACTION * epoch)
     whole = epoch + measuring + saving
     return {
         **{f"{name}_seconds": costs[name] for name in ("diagnostics", "diagnostics_and_knn", "checkpoint")},

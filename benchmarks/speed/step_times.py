@@ -14,9 +14,9 @@ from ssl_zoo.build import hardware_for
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import Interrupted, UserError
+from ssl_zoo.training.conclude import peak_memory_mb
 from ssl_zoo.training.fit import fit
 from ssl_zoo.training.prepare import prepare
-from ssl_zoo.training.run import peak_memory_mb
 
 from .pause import Gate, Order
 from .step_clock import GateCallback, StepClock, observed
@@ -89,7 +89,7 @@ def quick(overrides: Sequence[str] = (), *, steps: int = 32, least: float = 1.0,
         with tempfile.TemporaryDirectory() as folder, observed(callback):
             ready = prepare(_endless(config, Path(folder) / "run"))
             ready.run_dir.mkdir()
-            fit(ready, say=lambda row: None)
+            fit(ready, lambda row: None)
             used = torch.get_num_threads()
     except Interrupted as error:  # its checkpoint has been removed with the folder
         raise KeyboardInterrupt from error

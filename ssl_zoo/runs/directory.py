@@ -18,18 +18,18 @@ from ssl_zoo.files.locks import LOCK, hold, is_empty
 from ssl_zoo.files.writing import naming
 from ssl_zoo.runs.checkpoints import LAST, PREVIOUS
 
-__all__ = ["check_run_dir", "choose_run_dir", "command_to_continue", "hold_run_dir"]
+__all__ = ["choose_run_dir", "claim_run_dir", "command_to_continue"]
 
 
 def choose_run_dir(config: RunConfig) -> Path:
-    """The directory of this run; nothing is created.
+    """Returns the directory of this run; nothing is created.
 
     Raises:
         UserError: it holds files already, and `resume` does not continue just that run; it cannot be written.
     """
     if config.run_dir is not None:
         folder = Path(config.run_dir).expanduser()
-        check_run_dir(config, folder)
+        _check(config, folder)
         return folder
     if config.resume == "auto":
         raise UserError("resume=auto continues the run in run_dir, which is not set; set run_dir=FOLDER")
@@ -39,13 +39,13 @@ def choose_run_dir(config: RunConfig) -> Path:
 
 
 def _numbered(folder: Path) -> Iterator[Path]:
-    """The folder and, for runs that begin in the same second, others by its name."""
+    """Yields the folder and, for runs that begin in the same second, others by its name."""
     yield folder
     for number in itertools.count(2):
         yield folder.with_name(f"{folder.name}-{number}")
 
 
-def check_run_dir(config: RunConfig, folder: Path) -> None:
+def _check(config: RunConfig, folder: Path) -> None:
     """Checks that a run may write to its directory.
 
     Raises:
@@ -58,11 +58,11 @@ def check_run_dir(config: RunConfig, folder: Path) -> None:
         raise UserError(
             f"resume=auto continues a run; '{folder}' holds files but no run; choose another run_dir"
         )
-    own = config.resume == "auto" or (
+    continues = config.resume == "auto" or (
         config.resume is not None
         and folder.resolve() in (Path(config.resume).expanduser() / "x").resolve().parents
     )
-    if not own:
+    if not continues:
         with hold(folder):  # a run that is under way there is named, and not advised to be continued
             raise UserError(
                 f"run_dir must be new or empty; '{folder}' holds files already; choose another, or continue the run "
@@ -71,20 +71,25 @@ def check_run_dir(config: RunConfig, folder: Path) -> None:
 
 
 @contextmanager
-def hold_run_dir(run_dir: Path) -> Iterator[bool]:
-    """Holds a run directory for the time of the block, as `locks.hold` does.
+def claim_run_dir(config: RunConfig) -> Iterator[tuple[Path, bool]]:
+    """Chooses the run directory and keeps other processes out of it for the time of the block.
 
     Where the block fails before there is a checkpoint, a directory that was new or empty is so again.
 
+    Yields:
+        The directory, and whether others are kept out: false where the file system has no locks.
+
     Raises:
-        UserError: another process holds it.
+        UserError: as in `choose_run_dir`, or another process holds it.
         OSError: the disk's; a `DiskError` where the run can be continued, which says how.
     """
+    run_dir = choose_run_dir(config)
     with hold(run_dir) as locked:
+        _check(config, run_dir)  # once more: another process may have ended there meanwhile
         new = is_empty(run_dir)
         try:
             with naming(run_dir):
-                yield locked
+                yield run_dir, locked
         except BaseException as error:
             saved = any((run_dir / "checkpoints" / name).is_file() for name in (LAST, PREVIOUS))
             if new and not saved:

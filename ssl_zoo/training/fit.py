@@ -1,4 +1,4 @@
-"""The training itself, by Lightning's Trainer."""
+"""Trains a prepared run by Lightning's Trainer."""
 
 from __future__ import annotations
 
@@ -7,29 +7,39 @@ import logging
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies import DDPStrategy
 
 from ssl_zoo.augment import Augment
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.method import Encoder, Method
 from ssl_zoo.runs.checkpoints import CheckpointFiles
+from ssl_zoo.training.callbacks import EpochRows, LogRows, MeasureEncoder, SaveCheckpoints, StopWhenAsked
 from ssl_zoo.training.launch import cluster
+from ssl_zoo.training.loggers import Row, build_loggers
 from ssl_zoo.training.module import TrainingModule
 from ssl_zoo.training.prepare import Prepared
-from ssl_zoo.training.recorder import Recorder, Row
 
-__all__ = ["compile_encoders", "fit"]
+__all__ = ["Trained", "compile_encoders", "fit"]
 
 
-def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
-    """Trains, from the beginning or from a checkpoint, and returns what was recorded.
+class Trained(NamedTuple):
+    """What a training leaves in memory: its rows, and the loggers for what is measured after it."""
+
+    rows: EpochRows
+    loggers: list[Logger]
+
+
+def fit(ready: Prepared, report: Callable[[Row], None]) -> Trained:
+    """Trains, from the beginning or from a checkpoint.
 
     Args:
         ready: the run.
-        say: is given each epoch's row.
+        report: is given each epoch's row.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM; the run is saved.
@@ -40,14 +50,16 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
     loader.set_position(*ready.position)
     augment = Augment(views, config.data.mean, config.data.std)
     module = TrainingModule(config, ready.method, augment, images=len(ready.data.train), batches=len(loader))
-    recorder = Recorder(
-        ready.run_dir,
-        ready.process,
-        ready.evaluator,
-        monitor=config.monitor,
-        trainer=config.trainer,
-        say=say,
-    )
+    loggers = build_loggers(config, ready.run_dir, module.steps_until(ready.position))
+    rows = EpochRows(ready.run_dir, ready.process)
+    checkpoints = SaveCheckpoints(rows, config.trainer)
+    callbacks = [
+        rows,
+        MeasureEncoder(rows, ready.evaluator, config.monitor.every),
+        LogRows(rows, config.trainer.log_every_steps, report),
+        checkpoints,
+        StopWhenAsked(checkpoints),
+    ]
     with _quiet_lightning(), _quiet_event_writer(), _repeatable():
         if ready.hardware.compile:
             compile_encoders(ready.method)
@@ -62,8 +74,9 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
             max_epochs=config.epochs,
             accumulate_grad_batches=config.trainer.accumulate,
             gradient_clip_val=config.optimizer.clip_grad_norm,
-            callbacks=[recorder],
-            logger=False,
+            callbacks=callbacks,
+            logger=loggers,
+            log_every_n_steps=0,  # `LogRows` logs
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -75,12 +88,13 @@ def fit(ready: Prepared, say: Callable[[Row], None]) -> Recorder:
         except SystemExit as error:  # what Lightning makes of Ctrl-C before the first step
             raise KeyboardInterrupt from error
         finally:
-            recorder.close()
-    return recorder
+            for logger in loggers:
+                logger.finalize("success")
+    return Trained(rows, loggers)
 
 
 def compile_encoders(method: Method) -> None:
-    """Has torch compile a method's encoders, in place: the momentum encoder too.
+    """Lets torch compile a method's encoders, in place: the momentum encoder too.
 
     Kernels are not chosen by a stopwatch, which would give a resumed run others, and other last bits.
     """
@@ -99,7 +113,7 @@ def _strategy(config: RunConfig) -> str | DDPStrategy:
 
 @contextlib.contextmanager
 def _repeatable() -> Iterator[None]:
-    """Has cuDNN take only algorithms that give the same bits each time, and the same ones in each process."""
+    """Lets cuDNN take only algorithms that give the same bits each time, and the same ones in each process."""
     cudnn = torch.backends.cudnn
     before = cudnn.deterministic, cudnn.benchmark
     cudnn.deterministic, cudnn.benchmark = True, False
@@ -111,7 +125,7 @@ def _repeatable() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Lightning's hints about loggers, loaders and devices say nothing that a user could act on."""
+    """Silences Lightning's hints about loggers, loaders and devices, on which no user can act."""
     names = ("pytorch_lightning", "lightning.pytorch", "lightning_fabric")
     ends = ("", ".utilities.rank_zero", ".utilities.distributed")
     loggers = [logging.getLogger(name + end) for name in names for end in ends]
@@ -130,7 +144,7 @@ def _quiet_lightning() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet_event_writer() -> Iterator[None]:
-    """TensorBoard's thread prints a traceback of the full disk that it raises in this thread as well."""
+    """Silences TensorBoard's thread, whose error, such as a full disk, is raised in this thread as well."""
     before = threading.excepthook
 
     def hook(failure: threading.ExceptHookArgs) -> None:

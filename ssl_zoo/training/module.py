@@ -50,7 +50,7 @@ class TrainingModule(pl.LightningModule):
         self.steps_per_epoch = -(-batches // config.trainer.accumulate)  # Lightning steps at an epoch's end
         self.total_steps = self.steps_per_epoch * config.epochs
         self.losses: list[Tensor] = []  # of this epoch, left on the device
-        self.batches_done = 0  # counted by the recorder
+        self.batches_done = 0  # counted by `EpochRows`
         self.lr: float | None = None  # of the last step that was done here
         self.stretched = False  # whether the checkpoint is of a run of fewer or more epochs
 
@@ -92,13 +92,27 @@ class TrainingModule(pl.LightningModule):
             self.method.before_step(self.progress)
         loss = self.method.loss(views, index).loss
         self.losses.append(loss.detach())
-        return loss * self._share(batch_idx)
+        return loss * self._weight(batch_idx)
 
-    def _share(self, batch_idx: int) -> float:
-        """Lightning divides each loss by `accumulate`; in an epoch's last step there may be fewer batches."""
+    def _weight(self, batch_idx: int) -> float:
+        """Undoes that Lightning divides each loss by `accumulate`, for an epoch's last step of fewer batches."""
         accumulate = self.config.trainer.accumulate
         last = self.batches % accumulate
         return accumulate / last if last and batch_idx >= self.batches - last else 1.0
+
+    def steps_until(self, position: Position) -> int:
+        """Returns the optimizer steps that are done at a position."""
+        return position.epoch * self.steps_per_epoch + position.batch // self.config.trainer.accumulate
+
+    def batches_of_step(self, batch_idx: int) -> int:
+        """Returns the number of batches of the optimizer step that ends with this batch; 0 within a step."""
+        done, accumulate = batch_idx + 1, self.config.trainer.accumulate
+        return (done - 1) % accumulate + 1 if done % accumulate == 0 or done == self.batches else 0
+
+    def step_within_epoch(self, batch_idx: int) -> int:
+        """Returns the number, from 1, of the step that ends with this batch; 0 within a step and at an epoch's end."""
+        done, accumulate = batch_idx + 1, self.config.trainer.accumulate
+        return done // accumulate if done % accumulate == 0 and done != self.batches else 0
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what a continuation needs to know, as plain values and tensors."""

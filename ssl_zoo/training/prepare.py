@@ -18,6 +18,7 @@ from ssl_zoo.parts.batchnorm import synchronize
 from ssl_zoo.runs.checkpoints import Position
 from ssl_zoo.runs.directory import choose_run_dir
 from ssl_zoo.training.launch import Process, this_process
+from ssl_zoo.training.loggers import check_loggers
 from ssl_zoo.training.measure import Evaluator
 from ssl_zoo.training.memory_check import check_memory
 from ssl_zoo.training.resume import Saved, find_checkpoint
@@ -60,6 +61,7 @@ def prepare(config: RunConfig, run_dir: Path | None = None) -> Prepared:
     """
     hardware_for(config)  # a device that is not there shows before the data is read
     process = this_process(config)
+    check_loggers(config)
     if run_dir is None:
         run_dir = choose_run_dir(config) if process.rank_zero else Path(config.run_dir or ".").expanduser()
     saved = find_checkpoint(config, run_dir)

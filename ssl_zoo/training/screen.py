@@ -1,23 +1,18 @@
-"""What a person sees: the heading, a bar or lines while it trains, and the closing table."""
+"""The closing table of a run, and the commands that can follow it."""
 
 from __future__ import annotations
 
 import shlex
-import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 from rich.panel import Panel
-from rich.progress import Progress
 from rich.table import Table
 
 from ssl_zoo.metrics import computed
 from ssl_zoo.runs.result import Result
-from ssl_zoo.terminal.console import Console, styled
-from ssl_zoo.terminal.progress import bar_of
+from ssl_zoo.terminal.console import styled
 
-__all__ = ["Narrator", "closing_table", "next_steps"]
+__all__ = ["closing_table", "next_steps"]
 
 COLOURS = {
     "healthy": "green",
@@ -28,60 +23,9 @@ COLOURS = {
 }
 
 
-class Narrator:
-    """Tells how the training goes: a bar on a terminal, a line per measurement elsewhere.
-
-    Args:
-        epochs: of the whole run.
-        silent: say nothing at all.
-        bar: whether a terminal gets a bar.
-    """
-
-    def __init__(self, epochs: int, *, silent: bool = False, bar: bool = True) -> None:
-        self.console = Console(quiet=silent)
-        self.epochs = epochs
-        self.started = time.perf_counter()
-        self.bar: Progress | None = None
-        if bar and self.console.is_terminal and not silent:
-            self.bar = bar_of("epoch", self.console)
-            self.task = self.bar.add_task("", total=epochs)
-
-    def start(self, title: str, rest: str) -> None:
-        """Prints the heading, its title in bold, and opens the bar."""
-        self.console.print(styled((title, "bold"), rest))
-        if self.bar is not None:
-            self.bar.start()
-
-    def note(self, line: str) -> None:
-        """Prints a line of its own."""
-        self.console.print(line)
-
-    def epoch(self, row: dict[str, float | None]) -> None:
-        """Tells of an epoch that is done."""
-        figures = [f"{name} {_short(row[key])}" for name, key in FIGURES if row.get(key) is not None]
-        if self.bar is not None:
-            self.bar.update(self.task, completed=int(row["epoch"] or 0), description=" · ".join(figures))
-        elif row.get("output_std_ratio") is not None or row["epoch"] == self.epochs:
-            seconds = time.perf_counter() - self.started
-            self.console.print(
-                f"epoch {int(row['epoch'] or 0):>4}/{self.epochs} · {' · '.join(figures)} · {seconds:.0f} s"
-            )
-
-    def waiting(self, what: str) -> AbstractContextManager[Any]:
-        """Says on a terminal what is being waited for, meanwhile."""
-        return self.console.status(what) if self.console.is_terminal else nullcontext()
-
-    def stop(self) -> None:
-        """Closes the bar."""
-        if self.bar is not None:
-            self.bar.stop()
-            self.bar = None
-
-
 NO_ACCURACY = (
     "no accuracies: they need labelled training and test images (data.test=FOLDER or data.holdout=0.2)"
 )
-FIGURES = (("loss", "loss"), ("kNN", "knn_top1"), ("std ratio", "output_std_ratio"))
 
 
 def _short(value: float | None) -> str:

@@ -51,15 +51,15 @@ def wait_for(what: Callable[[], object]) -> None:
 @contextlib.contextmanager
 def stopped_after(step: int) -> Iterator[None]:
     """Has the runs of this process stop, as by Ctrl-C, after so many optimizer steps."""
-    from ssl_zoo.training.recorder import Recorder
+    from ssl_zoo.training.callbacks import StopWhenAsked
 
-    inner = Recorder.on_train_batch_end
+    inner = StopWhenAsked.on_train_batch_end
 
-    def stopping(self: Recorder, trainer: Any, *rest: Any) -> None:
-        self.stop_asked = trainer.global_step == step
+    def stopping(self: StopWhenAsked, trainer: Any, *rest: Any) -> None:
+        self.request.asked = trainer.global_step == step
         inner(self, trainer, *rest)
 
-    with mock.patch.object(Recorder, "on_train_batch_end", stopping):
+    with mock.patch.object(StopWhenAsked, "on_train_batch_end", stopping):
         yield
 
 
@@ -79,21 +79,21 @@ def is_gone(pid: int) -> bool:
 
 
 def _hold() -> None:
-    from ssl_zoo.training.recorder import Recorder
+    from ssl_zoo.training.callbacks import StopWhenAsked
 
     folder, _, step = os.environ["HOLD"].rpartition(":")
-    inner = Recorder.on_train_batch_end
+    inner = StopWhenAsked.on_train_batch_end
 
-    def halting(self: Recorder, trainer: Any, *rest: Any) -> None:
-        if trainer.global_step == int(step) and self.process.rank_zero:
-            note = Path(folder) / self.run_dir.name
+    def halting(self: StopWhenAsked, trainer: Any, *rest: Any) -> None:
+        if trainer.global_step == int(step) and self.rows.process.rank_zero:
+            note = Path(folder) / self.rows.run_dir.name
             note.write_text(str(os.getpid()))
             note.rename(note.with_name(f"{note.name}.pid"))  # whole from the first moment that it is seen
-            while not self.stop_asked:
+            while not self.request.asked:
                 time.sleep(0.02)
         inner(self, trainer, *rest)
 
-    Recorder.on_train_batch_end = halting  # type: ignore[method-assign,assignment]
+    StopWhenAsked.on_train_batch_end = halting  # type: ignore[method-assign,assignment]
 
 
 def _suite() -> None:

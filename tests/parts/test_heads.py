@@ -67,7 +67,7 @@ def test_gradients_are_clipped(precision: str, tmp_path: Path) -> None:
             compose(overrides("simsiam", *ONE_STEP, f"precision={precision}", f"run_dir={run_dir}", *more))
         )
         before = torch.cat([p.detach().flatten() for p in ready.method.parameters()])
-        fit(ready, say=lambda row: None)
+        fit(ready, lambda row: None)
         return torch.cat([p.detach().flatten() for p in ready.method.parameters()]) - before
 
     gradient = -moved("optimizer.name=sgd") / LR

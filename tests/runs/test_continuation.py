@@ -21,7 +21,7 @@ from ssl_zoo.config.compose import compose, to_mapping, to_yaml
 from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.runs.checkpoints import read_checkpoint
 from ssl_zoo.runs.continuation import compose_run
-from ssl_zoo.training.recorder import Recorder
+from ssl_zoo.training.callbacks import EpochRows
 
 RUN = overrides("byol", "monitor.baselines=false", "monitor.every=9", "epochs=3", "optimizer.lr=0.3")
 
@@ -88,13 +88,13 @@ def test_the_first_step_of_a_longer_run_has_the_longer_schedules_rate(
 ) -> None:
     run, seen = tmp_path / "run", []
     shutil.copytree(stopped[0], run)
-    inner = Recorder.on_train_batch_end
+    inner = EpochRows.on_train_batch_end
 
-    def looking(self: Recorder, trainer: Any, module: Any, *rest: Any) -> None:
+    def looking(self: EpochRows, trainer: Any, module: Any, *rest: Any) -> None:
         seen.append(module.lr)
         inner(self, trainer, module, *rest)
 
-    monkeypatch.setattr(Recorder, "on_train_batch_end", looking)
+    monkeypatch.setattr(EpochRows, "on_train_batch_end", looking)
     ssl_zoo.train([f"run_dir={run}", "resume=auto", "epochs=4"], silent=True)
     assert seen[0] == pytest.approx(0.3 * 32 / 256 * (1 + math.cos(math.pi * 9 / 20)) / 2)
 

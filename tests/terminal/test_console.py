@@ -17,7 +17,7 @@ from ssl_zoo.runs.result import Baselines
 from ssl_zoo.terminal.console import Console, styled
 from ssl_zoo.terminal.progress import bar_of
 from ssl_zoo.training.curves import draw_curves
-from ssl_zoo.training.screen import Narrator
+from ssl_zoo.training.progress import TrainingProgress
 
 HOSTILE = "r[/red] [bold]x :smile: \x1b[31m"
 SHOWN = "r[/red] [bold]x :smile: \\x1b[31m"
@@ -44,7 +44,7 @@ def test_a_bar_shows_text_as_it_is() -> None:
 
 
 def test_a_heading_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    Narrator(1).start(HOSTILE, f" · {'long ' * 100}")
+    TrainingProgress(1).heading(HOSTILE, f" · {'long ' * 100}")
     assert len(capsys.readouterr().out.splitlines()) == 1
 
 

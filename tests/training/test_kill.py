@@ -26,7 +26,7 @@ import ssl_zoo
 from ssl_zoo.cli import main as cli
 from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.runs.checkpoints import Damaged, read_checkpoint
-from ssl_zoo.training.recorder import Recorder
+from ssl_zoo.training.callbacks import StopWhenAsked
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
@@ -293,14 +293,14 @@ def test_a_damaged_checkpoint_is_set_aside_not_made_the_previous_one(tmp_path: P
     run = overrides(
         "simclr", f"run_dir={tmp_path / 'run'}", "epochs=3", "monitor.baselines=false", "monitor.every=9"
     )
-    stopped = Recorder.on_train_epoch_end
+    stopped = StopWhenAsked.on_train_epoch_end
 
-    def stop(self: Recorder, trainer: Any, module: Any) -> None:
-        self.stop_asked = trainer.current_epoch == 1
+    def stop(self: StopWhenAsked, trainer: Any, module: Any) -> None:
+        self.request.asked = trainer.current_epoch == 1
         stopped(self, trainer, module)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Recorder, "on_train_epoch_end", stop)
+        patch.setattr(StopWhenAsked, "on_train_epoch_end", stop)
         with pytest.raises(Interrupted):
             ssl_zoo.train(run, silent=True)
     folder = tmp_path / "run" / "checkpoints"

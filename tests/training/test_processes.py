@@ -23,8 +23,8 @@ from ssl_zoo.config.compose import compose
 from ssl_zoo.data.rng import permutation
 from ssl_zoo.errors import UserError
 from ssl_zoo.training import launch as processes
+from ssl_zoo.training.callbacks import EpochRows
 from ssl_zoo.training.launch import this_process
-from ssl_zoo.training.recorder import Recorder
 
 pytestmark = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two processes need two cores")
 TWO = ("trainer.devices=2", "trainer.accelerator=cpu", "trainer.threads=1")
@@ -231,13 +231,13 @@ def test_a_file_that_only_another_process_skips_is_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, path = on_files(tmp_path)
-    start = Recorder.on_train_start
+    start = EpochRows.on_train_start
 
-    def vanishing(self: Recorder, *rest: Any) -> None:
+    def vanishing(self: EpochRows, *rest: Any) -> None:
         path.unlink()  # the second process has looked at the folder, and waits for this one
         start(self, *rest)
 
-    monkeypatch.setattr(Recorder, "on_train_start", vanishing)
+    monkeypatch.setattr(EpochRows, "on_train_start", vanishing)
     result = ssl_zoo.train([*run, "data.on_error=skip", "epochs=1"], silent=True)
     assert result.skipped == 1
 

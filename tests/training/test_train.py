@@ -24,9 +24,9 @@ from ssl_zoo.hardware.device import Hardware
 from ssl_zoo.metrics import CSV, declared
 from ssl_zoo.runs.result import Baselines, Result
 from ssl_zoo.training import run as training
+from ssl_zoo.training.callbacks import SaveCheckpoints, StopWhenAsked
 from ssl_zoo.training.measure import Evaluator
 from ssl_zoo.training.prepare import prepare
-from ssl_zoo.training.recorder import Recorder
 
 CONTRACT = {
     "method", "data", "seed", "epochs", "steps", "loss", "knn_top1", "linear_top1", "linear_protocol", "baselines",
@@ -134,14 +134,14 @@ def test_short_epochs_are_not_all_saved(
     save_seconds: float, saved: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     epochs: list[int] = []
-    save = Recorder._save
+    save = SaveCheckpoints.save
 
-    def spy(self: Recorder, trainer: Any) -> None:
-        save(self, trainer)
+    def spy(self: SaveCheckpoints, trainer: Any, module: Any) -> None:
+        save(self, trainer, module)
         epochs.append(trainer.current_epoch + 1)
         self.save_seconds = save_seconds
 
-    monkeypatch.setattr(Recorder, "_save", spy)
+    monkeypatch.setattr(SaveCheckpoints, "save", spy)
     run = (
         "trainer.checkpoint_every_epochs=null",
         "epochs=4",
@@ -172,16 +172,16 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
 ) -> None:
     """Within an epoch (3, 8) and at the end of one (5)."""
     ssl_zoo.train(overrides(method, f"run_dir={tmp_path / 'whole'}"), silent=True)
-    inner = Recorder.on_train_batch_end
+    inner = StopWhenAsked.on_train_batch_end
 
-    def interrupting(self: Recorder, trainer: Any, module: Any, *rest: Any) -> None:
-        if module.batches_done + 1 == stop_after:
-            self._ask_to_stop(2, None)
+    def interrupting(self: StopWhenAsked, trainer: Any, module: Any, *rest: Any) -> None:
+        if module.batches_done == stop_after:
+            self.request.note(2, None)
         inner(self, trainer, module, *rest)
 
     run = overrides(method, f"run_dir={tmp_path / 'parts'}")
     with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "on_train_batch_end", interrupting)
+        patch.setattr(StopWhenAsked, "on_train_batch_end", interrupting)
         with pytest.raises(Interrupted, match="resume=auto"):
             ssl_zoo.train(run, silent=True)
     assert state(tmp_path / "parts")["ssl_zoo"]["position"] == list(divmod(stop_after, 5))
@@ -273,14 +273,14 @@ def test_global_random_state_follows_the_step(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(SimSiam, "loss", noisy)
     run = overrides("simsiam", "epochs=1")
     ssl_zoo.train([*run, f"run_dir={tmp_path / 'whole'}"], silent=True)
-    step = Recorder.on_train_batch_end
+    step = StopWhenAsked.on_train_batch_end
 
-    def interrupting(self: Recorder, trainer: Any, module: Any, *rest: Any) -> None:
-        self.stop_asked = module.batches_done == 2
+    def interrupting(self: StopWhenAsked, trainer: Any, module: Any, *rest: Any) -> None:
+        self.request.asked = module.batches_done == 2
         step(self, trainer, module, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "on_train_batch_end", interrupting)
+        patch.setattr(StopWhenAsked, "on_train_batch_end", interrupting)
         with pytest.raises(Interrupted):
             ssl_zoo.train([*run, f"run_dir={tmp_path / 'parts'}"], silent=True)
     torch.randn(1000)  # whatever else the process draws

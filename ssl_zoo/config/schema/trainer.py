@@ -29,8 +29,10 @@ class TrainerConfig:
     """Whether a run that would take more memory than is free is refused before it starts."""
     progress: bool = True
     """Whether progress is printed."""
+    loggers: tuple[str, ...] = ("tensorboard",)
+    """Where figures are logged besides metrics.csv: tensorboard, or classes of pytorch_lightning.loggers."""
     log_every_steps: Count = 50
-    """Optimizer steps between two points in TensorBoard."""
+    """Optimizer steps between two logged losses."""
     checkpoint_every_epochs: Count | None = None
     """Epochs between checkpoints. null: as few as take 2 % of the time."""
     checkpoint_every_steps: Count | None = None

@@ -1,0 +1,240 @@
+"""Lightning callbacks of a run, one for each task, in the order in which they act.
+
+An epoch's row is begun (`EpochRows`), completed by a measurement (`MeasureEncoder`) and logged (`LogRows`); then the
+run is saved (`SaveCheckpoints`) and ends early where that is asked for (`StopWhenAsked`). Of several processes rank
+zero measures and writes; all save together.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from ssl_zoo.config.schema import TrainerConfig
+from ssl_zoo.distributed import any_process, average
+from ssl_zoo.errors import Interrupted
+from ssl_zoo.files.writing import whole_file
+from ssl_zoo.metrics import CSV, declared
+from ssl_zoo.runs.checkpoints import LAST
+from ssl_zoo.runs.directory import command_to_continue
+from ssl_zoo.terminal.signals import StopRequest
+from ssl_zoo.training.launch import Process
+from ssl_zoo.training.loggers import Row, log_epoch
+from ssl_zoo.training.measure import Evaluator
+from ssl_zoo.training.module import TrainingModule
+
+__all__ = ["SAVE_FRACTION", "EpochRows", "LogRows", "MeasureEncoder", "SaveCheckpoints", "StopWhenAsked"]
+
+SAVE_FRACTION = 0.02  # of the time, for checkpoints, unless `checkpoint_every_epochs` says how many
+ASK_EVERY = 16  # optimizer steps after which several processes ask one another whether to stop
+
+
+class EpochRows(pl.Callback):
+    """Keeps a row of figures per epoch, and the time and views of the training, in each checkpoint and `metrics.csv`.
+
+    Lightning's CSVLogger appends: a run continued from a checkpoint would keep rows of later steps, and one continued
+    in another directory would lack the earlier rows. Here the file is written whole, from the checkpoint's rows.
+
+    Args:
+        run_dir: where `metrics.csv` is.
+        process: this one among all.
+    """
+
+    def __init__(self, run_dir: Path, process: Process) -> None:
+        self.run_dir, self.process = run_dir, process
+        self.rows: list[Row] = [{"epoch": 0, "step": 0}]  # the first is of the untrained encoder
+        self.views = 0
+        self.ended = False  # whether the last row is of the run's last epoch
+        self._seconds = 0.0  # without those since `_started`
+        self._started: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Seconds spent training, without measurements."""
+        return self._seconds + (0.0 if self._started is None else time.perf_counter() - self._started)
+
+    def write(self) -> None:
+        """Writes `metrics.csv`."""
+        with whole_file(self.run_dir / "metrics.csv") as fresh, fresh.open("w", newline="") as file:
+            writer = csv.DictWriter(file, ("epoch", "step", *declared(CSV)))
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+    # Plain values only, so that a checkpoint never unpickles code.
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows, "seconds": self.seconds, "views": self.views}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows, self._seconds, self.views = state_dict["rows"], state_dict["seconds"], state_dict["views"]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert (trainer.global_rank, trainer.world_size) == self.process, "Lightning found other processes"
+        if self.process.rank_zero:
+            self.write()
+        loss = self.rows[-1].get("loss")
+        trainer.should_stop = loss is not None and not math.isfinite(loss)  # it had diverged, and so ended
+        self._started = time.perf_counter()  # also when resumed within an epoch
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._started = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, TrainingModule)
+        pl_module.batches_done += 1
+        self.views += pl_module.config.batch_size * pl_module.views
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, TrainingModule)
+        loss = pl_module.mean_losses().mean().item()
+        pl_module.losses.clear()
+        self._seconds, self._started = self.seconds, None
+        epoch, diverged = trainer.current_epoch + 1, not math.isfinite(loss)
+        row: Row = {"epoch": epoch, "step": trainer.global_step, "loss": loss, "lr": pl_module.lr}
+        self.rows.append({**row, "views_per_second": self.views / self.seconds})
+        self.ended = diverged or epoch == trainer.max_epochs
+        trainer.should_stop = trainer.should_stop or diverged
+
+
+class MeasureEncoder(pl.Callback):
+    """Adds to the row of each n-th epoch what is measured of the encoder; after the last epoch all is measured.
+
+    Args:
+        rows: the rows of the run.
+        evaluator: measures, in the process of rank zero; None in the others.
+        every: epochs between measurements.
+    """
+
+    def __init__(self, rows: EpochRows, evaluator: Evaluator | None, every: int) -> None:
+        self.rows, self.evaluator, self.every = rows, evaluator, every
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, TrainingModule)
+        number, rest = divmod(trainer.current_epoch + 1, self.every)
+        if self.evaluator is not None and not rest and not self.rows.ended:
+            knn = number % self.evaluator.knn_every == 0
+            self.rows.rows[-1].update(self.evaluator.measure(pl_module.method, knn=knn, probe=False).row)
+
+
+class LogRows(pl.Callback):
+    """Logs each epoch's row, and the loss of each n-th optimizer step, to Lightning's loggers.
+
+    Not by `LightningModule.log`, which rounds every figure to float32.
+
+    Args:
+        rows: the rows of the run.
+        every: optimizer steps between two logged losses.
+        report: is given each epoch's row, for the terminal.
+    """
+
+    def __init__(self, rows: EpochRows, every: int, report: Callable[[Row], None]) -> None:
+        self.rows, self.every, self.report = rows, every, report
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, TrainingModule)
+        batches = pl_module.batches_of_step(batch_idx)
+        if batches and trainer.global_step % self.every == 0:
+            loss = average(torch.stack(pl_module.losses[-batches:]).mean())
+            if self.rows.process.rank_zero:
+                for logger in trainer.loggers:
+                    logger.log_metrics({"step/loss": float(loss)}, trainer.global_step)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.rows.process.rank_zero:
+            self.rows.write()
+            log_epoch(trainer.loggers, self.rows.rows[-1], trainer.global_step)
+            self.report(self.rows.rows[-1])
+
+
+class SaveCheckpoints(pl.Callback):
+    """Saves the run at the end of epochs and, where that is set, within them.
+
+    Lightning's ModelCheckpoint saves by its own schedule; here short epochs are saved as seldom as takes 2 % of the
+    time, and a checkpoint within an epoch carries what continues it to the bit.
+
+    Args:
+        rows: the rows of the run.
+        config: how often to save.
+    """
+
+    def __init__(self, rows: EpochRows, config: TrainerConfig) -> None:
+        self.rows, self.config = rows, config
+        self.saved_at = -1  # batches done at the last checkpoint of this start
+        self.saved = self.save_seconds = 0.0  # when the last checkpoint was written, and how long that took
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, TrainingModule)
+        every, step = self.config.checkpoint_every_steps, pl_module.step_within_epoch(batch_idx)
+        if every is not None and step and step % every == 0:
+            self.save(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, TrainingModule)
+        due = self.rows.process.rank_zero and self._is_due(trainer.current_epoch + 1)
+        if self.rows.ended or any_process(due, pl_module.device):
+            self.save(trainer, pl_module)
+
+    def save(self, trainer: pl.Trainer, module: TrainingModule) -> None:
+        """Saves in all processes, as Lightning wants it; rank zero writes."""
+        started = time.perf_counter()
+        for logger in trainer.loggers if self.rows.process.rank_zero else ():
+            logger.save()  # a continuation logs only the steps after this one
+        trainer.save_checkpoint(self.rows.run_dir / "checkpoints" / LAST)
+        self.saved, self.saved_at = time.perf_counter(), module.batches_done
+        self.save_seconds = self.saved - started
+
+    def _is_due(self, epoch: int) -> bool:
+        if self.config.checkpoint_every_epochs is not None:
+            return epoch % self.config.checkpoint_every_epochs == 0
+        return time.perf_counter() - self.saved >= self.save_seconds / SAVE_FRACTION
+
+
+class StopWhenAsked(pl.Callback):
+    """Ends the training after Ctrl-C or SIGTERM, when it is saved; all processes together.
+
+    Lightning itself would end within an epoch without saving.
+
+    Args:
+        checkpoints: saves the run.
+    """
+
+    def __init__(self, checkpoints: SaveCheckpoints) -> None:
+        self.checkpoints, self.rows = checkpoints, checkpoints.rows
+        self.request = StopRequest()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.request.listen()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, TrainingModule)
+        step = pl_module.step_within_epoch(batch_idx)
+        if step and (self.rows.process.world_size == 1 or step % ASK_EVERY == 0):
+            self._stop_if_asked(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, TrainingModule)
+        self._stop_if_asked(trainer, pl_module)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self.request.close()  # Lightning does so itself where the training ends with an error
+
+    def _stop_if_asked(self, trainer: pl.Trainer, module: TrainingModule) -> None:
+        if any_process(self.request.asked, module.device):
+            if self.checkpoints.saved_at != module.batches_done:
+                self.checkpoints.save(trainer, module)
+            command = command_to_continue(self.rows.run_dir)
+            raise Interrupted(f"stopped and saved; to continue: {command}")

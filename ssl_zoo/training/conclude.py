@@ -1,0 +1,140 @@
+"""The end of a run: the last measurements, the verdict, `result.json` and what a person sees of them."""
+
+from __future__ import annotations
+
+import sys
+
+import torch
+
+from ssl_zoo.build import to_device
+from ssl_zoo.config.compose import config_hash
+from ssl_zoo.config.registries import SOURCES
+from ssl_zoo.config.schema import RunConfig
+from ssl_zoo.data import Data
+from ssl_zoo.monitors.verdict import Evidence, Verdict, judge
+from ssl_zoo.runs.environment import git_commit, versions
+from ssl_zoo.runs.naming import differing_axes, variant
+from ssl_zoo.runs.result import Baselines, Result
+from ssl_zoo.training.callbacks import EpochRows
+from ssl_zoo.training.curves import draw_curves
+from ssl_zoo.training.fit import Trained
+from ssl_zoo.training.loggers import log_epoch
+from ssl_zoo.training.measure import Measurement, Scores
+from ssl_zoo.training.prepare import Prepared
+from ssl_zoo.training.progress import TrainingProgress
+from ssl_zoo.training.screen import closing_table, next_steps
+
+__all__ = ["conclude", "peak_memory_mb"]
+
+
+def conclude(ready: Prepared, trained: Trained, progress: TrainingProgress) -> Result:
+    """Measures and judges the trained encoder and writes the result, in the process of rank zero."""
+    config, evaluator = ready.config, ready.evaluator
+    assert evaluator is not None
+    compare = config.monitor.baselines
+    with progress.waiting("measuring the trained encoder, the untrained one and raw pixels"):
+        # Moved once more, since Lightning took it to the CPU.
+        final = evaluator.measure(to_device(config, ready.method, ready.hardware))
+        initial = evaluator.measure(ready.untrained(), knn=compare, probe=compare)
+        pixels = evaluator.pixel_scores() if compare else Scores()
+    _complete(trained, initial, final)
+    baselines = Baselines(
+        pixels_knn_top1=pixels.knn_top1,
+        pixels_linear_top1=None if pixels.probe is None else pixels.probe.mean,
+        random_encoder_knn_top1=initial.scores.knn_top1,
+        random_encoder_linear_top1=None if initial.scores.probe is None else initial.scores.probe.mean,
+    )
+    verdict = _judge(ready, trained.rows, final, initial)
+    result = _result(ready, trained.rows, final, baselines, verdict)
+    result.write()
+    title = f"{variant(config)} on {config.data.name}, seed {config.seed}"
+    draw_curves(ready.run_dir / "curves.png", title, trained.rows.rows, result.baselines)
+    progress.console.print(closing_table(result, title, initial.diagnostics))
+    progress.console.print(next_steps(result), style="dim")
+    return result
+
+
+def _complete(trained: Trained, initial: Measurement, final: Measurement) -> None:
+    """Adds the measurements of the untrained and of the trained encoder to the first row and the last."""
+    rows = trained.rows.rows
+    rows[0].update(initial.row)
+    rows[-1].update(final.row)
+    trained.rows.write()
+    log_epoch(trained.loggers, final.row, int(rows[-1]["step"] or 0))
+    for logger in trained.loggers:
+        logger.finalize("success")
+
+
+def _judge(ready: Prepared, rows: EpochRows, final: Measurement, initial: Measurement) -> Verdict:
+    data = ready.data
+    probe, random = final.scores.probe, initial.scores.probe
+    diagnosed = min(ready.config.monitor.samples, len(data.train))
+    return judge(
+        Evidence(
+            epochs=int(rows.rows[-1]["epoch"] or 0),
+            loss=rows.rows[-1].get("loss"),
+            weights_finite=all(bool(p.isfinite().all()) for p in ready.method.parameters()),
+            diagnostics=final.diagnostics,
+            initial=initial.diagnostics,
+            directions=min(ready.method.embedding_dim, diagnosed - 1),
+            classes=None if data.classes is None else len(data.classes),
+            linear_top1=None if probe is None else probe.mean,
+            random_linear_top1=None if random is None else random.mean,
+            linear_draws=None if probe is None else probe.draws,
+            random_linear_draws=None if random is None else random.draws,
+            linear_hits=None if probe is None else probe.hits,
+            random_linear_hits=None if random is None else random.hits,
+            test_size=None if data.test is None else len(data.test),
+            knn_top1=final.scores.knn_top1,
+            random_knn_top1=initial.scores.knn_top1,
+        )
+    )
+
+
+def _result(
+    ready: Prepared, rows: EpochRows, final: Measurement, baselines: Baselines, verdict: Verdict
+) -> Result:
+    assert ready.evaluator is not None
+    config, last, scores = ready.config, rows.rows[-1], final.scores
+    return Result(
+        method=config.method.name,
+        data=config.data.name,
+        seed=config.seed,
+        epochs=int(last["epoch"] or 0),
+        steps=int(last["step"] or 0),
+        loss=last.get("loss"),
+        knn_top1=scores.knn_top1,
+        knn_protocol=ready.evaluator.knn_protocol,
+        linear_top1=None if scores.probe is None else scores.probe.mean,
+        linear_top1_std=None if scores.probe is None else scores.probe.std,
+        linear_protocol=ready.evaluator.linear_protocol,
+        baselines=baselines,
+        metrics=final.diagnostics,
+        verdict=verdict.name,
+        verdict_reason=verdict.reason,
+        differs_from_paper=differing_axes(config),
+        views_per_second=rows.views / rows.seconds if rows.seconds else None,
+        train_seconds=rows.seconds,
+        peak_memory_mb=peak_memory_mb(ready.hardware.device),
+        skipped=_skipped(ready.data, config),
+        config_hash=config_hash(config),
+        git_commit=git_commit(),
+        versions=versions(),
+        run_dir=str(ready.run_dir),
+    )
+
+
+def _skipped(data: Data, config: RunConfig) -> int | None:
+    return len({*data.skipped, *data.lost}) if SOURCES.get(config.data.source).folders else None
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Returns the most that was allocated on a GPU, elsewhere the most that this process ever had, in MiB."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("nan")
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

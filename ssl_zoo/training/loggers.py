@@ -1,0 +1,118 @@
+"""Lightning loggers of a run: TensorBoard, and those of Lightning that `trainer.loggers` names."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import loggers as lightning
+from torch.utils.tensorboard import SummaryWriter
+
+from ssl_zoo.config.compose import to_mapping
+from ssl_zoo.config.schema import RunConfig
+from ssl_zoo.errors import UserError, unknown_name
+
+__all__ = ["Row", "TensorBoard", "build_loggers", "check_loggers", "log_epoch"]
+
+Row = dict[str, float | None]
+TENSORBOARD = "tensorboard"
+MEASURED = ".measured"  # ends the name of the file with what was measured after the training
+NAMES = [TENSORBOARD, *sorted(name for name in lightning.__all__ if name != "Logger")]
+
+
+def check_loggers(config: RunConfig) -> None:
+    """Checks the names in `trainer.loggers`.
+
+    Raises:
+        UserError: there is no such logger.
+    """
+    for name in config.trainer.loggers:
+        if name not in NAMES:
+            raise unknown_name("logger", name, NAMES)
+
+
+def build_loggers(config: RunConfig, run_dir: Path, step: int) -> list[lightning.Logger]:
+    """Builds the loggers that `trainer.loggers` names; those of Lightning write to the run directory.
+
+    Args:
+        config: of the run.
+        run_dir: where to log to.
+        step: optimizer steps that the run has done.
+
+    Raises:
+        UserError: the package behind a logger is missing.
+    """
+    built: list[lightning.Logger] = []
+    for name in config.trainer.loggers:
+        if name == TENSORBOARD:
+            built.append(TensorBoard(run_dir / TENSORBOARD, step))
+            continue
+        try:
+            logger = getattr(lightning, name)(save_dir=str(run_dir))
+        except ImportError as error:
+            raise UserError(f"trainer.loggers={name} needs a package: {error}; install it") from error
+        logger.log_hyperparams(to_mapping(config))
+        built.append(logger)
+    return built
+
+
+def log_epoch(loggers: Iterable[lightning.Logger], row: Row, step: int) -> None:
+    """Logs the figures of an epoch's row, `epoch/NAME` each."""
+    figures = {f"epoch/{name}": value for name, value in row.items() if name not in ("epoch", "step")}
+    for logger in loggers:
+        logger.log_metrics({name: value for name, value in figures.items() if value is not None}, step)
+
+
+class TensorBoard(lightning.Logger):
+    """Writes figures to TensorBoard.
+
+    Lightning's TensorBoardLogger cannot hide what a killed start wrote of later steps, nor take back what was measured
+    after the training when the run goes on; and it writes a file `hparams.yaml`.
+
+    Args:
+        folder: where to write.
+        step: optimizer steps done; what was written of later ones is not shown.
+    """
+
+    def __init__(self, folder: Path, step: int = 0) -> None:
+        super().__init__()
+        self.folder, self.step = folder, step
+        self._finalized = False
+        self._writer: SummaryWriter | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.folder.name
+
+    @property
+    def version(self) -> str:
+        """Empty: a run has one folder."""
+        return ""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Writes figures; those after `finalize` go to a file of their own, in place of an earlier one."""
+        if self._writer is None:
+            for file in self.folder.glob(f"*{MEASURED}") if self._finalized else ():
+                file.unlink()
+            suffix, purge = (MEASURED, None) if self._finalized else ("", self.step + 1)
+            self._writer = SummaryWriter(str(self.folder), purge_step=purge, filename_suffix=suffix)
+        for name, value in metrics.items():
+            self._writer.add_scalar(name, value, step)
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Writes nothing: the configuration is in config.yaml."""
+
+    def save(self) -> None:
+        """Flushes to the disk."""
+        if self._writer is not None:
+            self._writer.flush()
+
+    def finalize(self, status: str) -> None:
+        """Closes the file, however the training has ended."""
+        if self._writer is not None:
+            with contextlib.suppress(OSError):  # a full disk, which has been met by then
+                self._writer.close()
+        self._writer, self._finalized = None, True
