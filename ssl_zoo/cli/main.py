@@ -24,6 +24,8 @@ ssl-zoo: what does each part of a Siamese self-supervised method do?
   ssl-zoo export DIR format=NAME   the backbone for timm, torchvision, safetensors, onnx or detectron2
   ssl-zoo embed  DIR out=FILE      the features of many images, as .parquet or .npy
   ssl-zoo config [key=value ...]   print the configuration that would run
+  ssl-zoo config --describe KEY    explain a key or a block: type, range, default, meaning, the files that set it
+  ssl-zoo VERB --help              explain a verb and its keys
   ssl-zoo list   [WHAT] [PATTERN]  methods, data, recipes, experiments, protocols, suites; and, if said, backbones
   ssl-zoo doctor                   versions, devices, and what `auto` picks here and why
   ssl-zoo doctor --speed [key=value ...]   how fast a run trains here, and what holds it up
@@ -33,10 +35,6 @@ ssl-zoo: what does each part of a Siamese self-supervised method do?
   ssl-zoo train method=simclr method.predictor.kind=mlp       a predictor added to SimCLR
   ssl-zoo train data=imagefolder data.train=FOLDER run_dir=runs/mine
   ssl-zoo train run_dir=runs/mine resume=auto                 continue as it was begun; epochs may grow
-
-Keys that are often set: method, data, recipe, experiment, epochs, batch_size, seed, precision, run_dir,
-resume; groups method.*, backbone.*, augment.*, optimizer.*, data.*, trainer.*, monitor.*. `ssl-zoo config`
-prints them all with their values.
 
 Exit status: 0 done (also for a collapsed run), 2 the input is wrong, 1 anything else, Ctrl-C and SIGTERM included.
 """
@@ -109,10 +107,25 @@ def _config(overrides: Sequence[str]) -> None:
     from ssl_zoo.config.registries import SOURCES
     from ssl_zoo.runs.continuation import compose_run
 
+    if overrides and overrides[0] == "--describe":
+        _describe(overrides[1:])
+        return
     config = compose_run(overrides)
     images = SOURCES.get(config.data.source).load_image_defaults()
     line = None if images is None else images.describe(config)
     if streams.write(("" if line is None else f"# {line}\n") + to_yaml(config)):
+        sys.exit(1)
+
+
+def _describe(names: Sequence[str]) -> None:
+    from ssl_zoo.cli.keys import describe
+
+    if len(names) != 1:
+        raise UserError(
+            f"config --describe takes one key or block; received {len(names)}; write for instance "
+            "ssl-zoo config --describe optimizer.lr"
+        )
+    if streams.write(describe(names[0])):
         sys.exit(1)
 
 
@@ -139,6 +152,7 @@ def _doctor(overrides: Sequence[str]) -> None:
         show()
 
 
+HELP_FLAGS = {"-h", "--help"}
 VERBS: dict[str, Callable[[Sequence[str]], None]] = {
     "train": _train,
     "eval": _eval,
@@ -154,19 +168,26 @@ VERBS: dict[str, Callable[[Sequence[str]], None]] = {
 
 def main(overrides: Sequence[str]) -> int:
     """Runs a verb; returns the exit status."""
-    if not overrides or overrides[0] in ("-h", "--help", "help") or set(overrides[1:]) & {"-h", "--help"}:
+    if not overrides or overrides[0] in HELP_FLAGS or overrides[0] == "help":
         return streams.write(HELP)
     if overrides[0] == "--version":
         from ssl_zoo import __version__
 
         return streams.write(f"ssl-zoo {__version__}\n")
-    return streams.exit_status(lambda: _verb(overrides[0])(overrides[1:]), overrides[0])
+    return streams.exit_status(lambda: _do(overrides[0], overrides[1:]), overrides[0])
 
 
-def _verb(name: str) -> Callable[[Sequence[str]], None]:
-    if name not in VERBS:
-        raise unknown_name("verb", name, VERBS)
-    return VERBS[name]
+def _do(verb: str, overrides: Sequence[str]) -> None:
+    if verb not in VERBS:
+        raise unknown_name("verb", verb, VERBS)
+    if not HELP_FLAGS & {*overrides}:
+        VERBS[verb](overrides)
+        return
+    from ssl_zoo.cli.keys import verb_help
+
+    usage = [line for line in HELP.splitlines() if line.startswith(f"  ssl-zoo {verb} ")]
+    if streams.write(verb_help(verb, "\n".join([*usage, ""]))):
+        sys.exit(1)
 
 
 def entry() -> None:

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ssl_zoo.errors import UserError, shown, suggest
 
-__all__ = ["keys", "validate"]
+__all__ = ["keys", "nearest_key", "validate", "written_value"]
 
 T = TypeVar("T")
 
@@ -106,7 +106,7 @@ def _explain(item: dict[str, Any], cls: type, prefix: str, known: list[str]) -> 
     key = ".".join(([prefix] if prefix else []) + loc)
     kind, received, context = item["type"], item["input"], item.get("ctx", {})
     if kind == "unexpected_keyword_argument":
-        return f"unknown key '{key}'{_nearest(key, known)}"
+        return f"unknown key '{key}'{nearest_key(key, known)}"
     if kind == "missing" and loc and loc[-1].isdigit():
         whole = key.rpartition(".")[0]
         return f"{whole} is too short, received {shown(received)}; set for instance {whole}=[0.2,1.0]"
@@ -128,8 +128,8 @@ def _explain(item: dict[str, Any], cls: type, prefix: str, known: list[str]) -> 
     return f"{key} must be {rule}; received {shown(received)}{fix or _example(cls, loc, [prefix] if prefix else [])}"
 
 
-def _nearest(key: str, known: list[str]) -> str:
-    """The key that was meant: the same last word elsewhere, else the nearest path, else the nearest word."""
+def nearest_key(key: str, known: list[str]) -> str:
+    """Names the key that was meant: the same last word elsewhere, else the nearest path, else all keys of the block."""
     parts = key.split(".")
     if parts[:2] == ["augment", "views"]:
         parts = ["augment", *parts[3:]]  # a view has the keys of `augment`
@@ -154,7 +154,9 @@ def _example(cls: type, loc: list[str], prefix: list[str]) -> str:
         if depth == len(loc) - 1:
             default = fields[name].default
             simple = default is None or isinstance(default, (str, int, float, tuple))
-            return f"; set for instance {'.'.join([*prefix, *loc])}={_word(default)}" if simple else ""
+            return (
+                f"; set for instance {'.'.join([*prefix, *loc])}={written_value(default)}" if simple else ""
+            )
         hint = get_type_hints(cls)[name]
         nested = [kind for kind in (hint, *get_args(hint)) if dataclasses.is_dataclass(kind)]
         if not nested:
@@ -163,8 +165,8 @@ def _example(cls: type, loc: list[str], prefix: list[str]) -> str:
     return ""
 
 
-def _word(value: object) -> str:
-    """A value as it is written on the command line."""
+def written_value(value: object) -> str:
+    """Returns a value as it is written on the command line."""
     if isinstance(value, tuple):
         return f"[{','.join(map(str, value))}]"
     if value is None or isinstance(value, bool):
