@@ -3,27 +3,57 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from ssl_zoo.config.describe import Key, as_text, keys_of, settings_of
+from ssl_zoo.config.describe import Key, as_markdown, as_text, keys_of, settings_of
 from ssl_zoo.config.registries import METHODS, SOURCES
-from ssl_zoo.config.schema import RunSettings, SiameseConfig
+from ssl_zoo.config.schema import DataConfig, RunSettings, SiameseConfig
 from ssl_zoo.config.validate import nearest_key
+from ssl_zoo.embedding.schema import EmbedConfig
 from ssl_zoo.errors import UserError
-from ssl_zoo.registry import Registry, resolve
+from ssl_zoo.evaluation.protocols import PROTOCOLS, eval_config
+from ssl_zoo.exporters.formats import EXPORTERS
+from ssl_zoo.exporters.schema import ExportConfig
+from ssl_zoo.registry import Registry
+from ssl_zoo.reports.options import ReportConfig
+from ssl_zoo.suites.options import BenchConfig
+from ssl_zoo.suites.schema import SuiteConfig
 
-__all__ = ["SCHEMAS", "declared", "describe", "verb_help"]
+__all__ = ["SCHEMAS", "declared", "describe", "document", "verb_help"]
 
-# Imported when they are asked for. A suite is no verb: its keys are those of its YAML file.
-SCHEMAS = {
-    "eval": "ssl_zoo.evaluation.protocols:eval_config",
-    "bench": "ssl_zoo.suites.options:BenchConfig",
-    "suite": "ssl_zoo.suites.schema:SuiteConfig",
-    "report": "ssl_zoo.reports.options:ReportConfig",
-    "export": "ssl_zoo.exporters.schema:ExportConfig",
-    "embed": "ssl_zoo.embedding.schema:EmbedConfig",
+# A suite is no verb, but a YAML file.
+SCHEMAS: dict[str, Callable[[], type[Any]]] = {
+    "train": lambda: RunSettings,
+    "eval": eval_config,
+    "bench": lambda: BenchConfig,
+    "suite": lambda: SuiteConfig,
+    "report": lambda: ReportConfig,
+    "export": lambda: ExportConfig,
+    "embed": lambda: EmbedConfig,
 }
+# What adds keys to a verb by being chosen: the key that chooses it, its registry, and the block of its keys.
+CHOSEN: dict[str, list[tuple[str, Registry[Any], str]]] = {
+    "train": [("method", METHODS, "method"), ("data.source", SOURCES, "data")],
+    "export": [("format", EXPORTERS, "")],
+}
+TITLES = {
+    "train": "A run: `ssl-zoo train`",
+    "eval": "An evaluation: `ssl-zoo eval`",
+    "bench": "A suite: `ssl-zoo bench`",
+    "suite": "A suite's YAML file",
+    "report": "A report: `ssl-zoo report`",
+    "export": "An export: `ssl-zoo export`",
+    "embed": "Features of many images: `ssl-zoo embed`",
+}
+HEADING = """\
+# Keys
+
+Made by `python -m ssl_zoo.cli.keys > docs/keys.md` from the declarations in the schemas, for instance
+[ssl_zoo/config/schema](../ssl_zoo/config/schema). `ssl-zoo VERB --help` prints a verb's keys, `ssl-zoo config
+--describe KEY` explains one and lists the YAML files that set it. Defaults are those of the schema: a run has the
+values of its YAML files, which `ssl-zoo config` prints.
+"""
 CHOICES = """\
 method, data, recipe and experiment choose YAML files by name, see `ssl-zoo list`; the keys below set single values.
 Defaults are those of the schema; `ssl-zoo config` prints the values of a run, which its YAML files set.
@@ -39,24 +69,27 @@ NOTES = {
 
 
 def declared(name: str) -> Iterator[Key]:
-    """Yields the keys of a verb, or of a suite's YAML file."""
+    """Yields the keys of a verb, or of a suite's YAML file; of plugins those that have been imported."""
+    known = [SCHEMAS[name]()]
+    yield from keys_of(known[0])
     if name == "train":
-        yield from keys_of(RunSettings)
         yield Key(
             "method", "", "", "The method, a point of the grid; method=NAME has the values of its paper."
         )
         yield from keys_of(SiameseConfig, "method")
-    else:
-        schema = resolve(SCHEMAS[name])
-        yield from keys_of(schema if isinstance(schema, type) else schema())
+        known += [SiameseConfig, DataConfig]
+    for key, registry, block in CHOSEN.get(name, []):
+        for entry in registry.registered():
+            keys = [*keys_of(entry.config, block, above=known)]
+            yield from [Key(f"{key}={entry.name}", "", "", entry.config.__doc__ or ""), *keys] if keys else []
 
 
 def verb_help(verb: str, usage: str) -> str:
     """Returns a verb's usage and its keys with types, ranges, defaults and meanings."""
     name = "train" if verb == "config" else verb
-    if name not in ("train", *SCHEMAS):
+    if name not in SCHEMAS:
         return usage
-    return "\n".join([usage, NOTES.get(name, ""), as_text([*declared(name)], _width())])
+    return "\n".join([*filter(None, [usage, NOTES.get(name)]), as_text([*declared(name)], _width())])
 
 
 def describe(key: str) -> str:
@@ -65,36 +98,46 @@ def describe(key: str) -> str:
     Raises:
         UserError: there is none; the message has the nearest.
     """
-    tables = {name: [*declared(name)] for name in ("train", *SCHEMAS)}
-    tables |= _of_plugins(key, {entry.name for entry in tables["train"]})
-    texts = []
-    for name, keys in tables.items():
-        chosen = [entry for entry in keys if entry.name == key or entry.name.startswith(f"{key}.")]
-        if chosen:
-            heading = "in a suite's YAML file" if name == "suite" else f"ssl-zoo {name}"
-            texts.append(f"{heading}\n\n{as_text(chosen, _width())}")
-    if not texts:
+    known = list[str]()
+    for with_plugins in (False, True):
+        if with_plugins:
+            _import_plugins()
+        tables = {name: [*declared(name)] for name in SCHEMAS}
         known = [entry.name for keys in tables.values() for entry in keys]
-        raise UserError(f"unknown key '{key}'{nearest_key(key, known)}")
+        texts = [_chosen(name, keys, key) for name, keys in tables.items()]
+        if any(texts):
+            return "\n".join([*filter(None, texts), *_files_that_set(key)])
+    raise UserError(f"unknown key '{key}'{nearest_key(key, known)}")
+
+
+def _chosen(name: str, keys: list[Key], key: str) -> str:
+    chosen = [entry for entry in keys if entry.name == key or entry.name.startswith(f"{key}.")]
+    heading = "in a suite's YAML file" if name == "suite" else f"ssl-zoo {name}"
+    return f"{heading}\n\n{as_text(chosen, _width())}" if chosen else ""
+
+
+def _files_that_set(key: str) -> list[str]:
     settings = settings_of(key)
     wide = max((len(file) for file, _ in settings), default=0)
-    lines = [f"  {file:{wide}}  {value}\n" for file, value in settings]
-    return "\n".join(texts) + "".join(["\nset by\n\n", *lines] if lines else [])
+    return ["set by\n", *(f"  {file:{wide}}  {value}" for file, value in settings), ""] if settings else []
 
 
-def _of_plugins(key: str, known: set[str]) -> dict[str, list[Key]]:
-    """Returns the further keys that installed methods have under `method`, or data sources under `data`."""
-    block = key.partition(".")[0]
-    registries: dict[str, Registry[Any]] = {"method": METHODS, "data": SOURCES}
-    if block not in registries or key in known:
-        return {}
-    registry = registries[block]
-    configs = {name: registry.get(name).config for name in registry.announced()}
-    return {
-        f"train {block}={name}": [entry for entry in keys_of(config, block) if entry.name not in known]
-        for name, config in configs.items()
-    }
+def _import_plugins() -> None:
+    """Imports what other packages announce, whose keys are known only then."""
+    for registry in (METHODS, SOURCES, PROTOCOLS, EXPORTERS):
+        for name in registry.announced():
+            registry.get(name)
 
 
 def _width() -> int:
     return min(shutil.get_terminal_size().columns, 120)
+
+
+def document() -> str:
+    """Returns docs/keys.md."""
+    sections = [f"## {title}\n\n{as_markdown([*declared(name)])}" for name, title in TITLES.items()]
+    return "\n".join([HEADING, *sections])
+
+
+if __name__ == "__main__":
+    print(document(), end="")

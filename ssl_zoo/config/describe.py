@@ -25,6 +25,7 @@ from ssl_zoo.config.validate import written_value
 __all__ = ["Key", "as_markdown", "as_text", "keys_of", "settings_of"]
 
 REQUIRED = "no default"
+QUOTES = "''"  # an empty text
 TYPES = {
     "integer": "whole number",
     "number": "number",
@@ -55,7 +56,7 @@ class Key(NamedTuple):
 
 
 def keys_of(
-    cls: type[Any], prefix: str = "", defaults: Any = None, above: type[Any] = object
+    cls: type[Any], prefix: str = "", defaults: Any = None, above: Sequence[type[Any]] = ()
 ) -> Iterator[Key]:
     """Yields the keys of a configuration class, those of a block after the block.
 
@@ -63,11 +64,11 @@ def keys_of(
         cls: made with `section`.
         prefix: where `cls` stands: "method" for `method.symmetric`.
         defaults: the block's default in the class that holds it, whose values differ from those of `cls` itself.
-        above: the class that holds the block. Keys that both inherit are left out: a named view has those of `augment`.
+        above: classes whose keys are left out where `cls` inherits them too: a named view has those of `augment`.
     """
     fields: dict[str, Any] = cls.__pydantic_fields__
     properties = TypeAdapter(cls).json_schema()["properties"]
-    bases = {*cls.__mro__} & {*above.__mro__}
+    bases = {*cls.__mro__} & {base for known in above for base in known.__mro__}
     inherited = {name for base in bases for name in getattr(base, "__annotations__", ())}
     meanings = _docstrings(cls)
     leaves = [name for name in fields if _section_in(fields[name].annotation) is None]
@@ -87,7 +88,7 @@ def keys_of(
         path += ".NAME" if by_name else ""
         yield Key(path, "", "null" if default is None else "", meanings.get(name) or _summary(block))
         inner = default if dataclasses.is_dataclass(default) else None
-        yield from keys_of(block, path, inner, above=cls if by_name else object)
+        yield from keys_of(block, path, inner, above=[cls] if by_name else [])
 
 
 def as_text(keys: Sequence[Key], width: int) -> str:
@@ -97,7 +98,7 @@ def as_text(keys: Sequence[Key], width: int) -> str:
         if key.is_block:
             lines += ["", *textwrap.wrap(f"{key.name}: {key.meaning}", width, subsequent_indent="  ")]
             continue
-        value = f" ({REQUIRED})" if key.default == REQUIRED else f"={key.default}"
+        value = f" ({REQUIRED})" if key.default == REQUIRED else f"={key.default or QUOTES}"
         lines.append(f"  {key.name}{value}  {key.kind}")
         indent = " " * 6
         lines += textwrap.wrap(key.meaning, width, initial_indent=indent, subsequent_indent=indent)
@@ -117,7 +118,7 @@ def as_markdown(keys: Sequence[Key]) -> str:
         if not open_table:
             lines += head
             open_table = True
-        default = key.default if key.default == REQUIRED else f"`{key.default}`" if key.default else "empty"
+        default = key.default if key.default == REQUIRED else f"`{key.default or QUOTES}`"
         cells = (f"`{key.name}`", key.kind, default, key.meaning)
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines).strip("\n") + "\n"

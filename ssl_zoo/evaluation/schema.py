@@ -227,20 +227,31 @@ class DetectionConfig:
 
 @section
 class EvalConfig:
-    """One protocol on one encoder and one data set; `protocols.eval_config` adds the block of each kind."""
+    """A protocol on an encoder and its data; `protocols.eval_config` adds the block of each kind."""
 
-    protocol: str  # the name of the YAML
-    kind: str  # of the protocol, see `ssl-zoo list protocols`
-    run: Folder | None = None  # a run directory or a checkpoint; null: the timm model that `backbone` names
-    weights: Literal["trained", "random"] = "trained"  # random: the encoder as it was before its training
-    backbone: BackboneConfig | None = None  # without a run
-    data: DataConfig | None  # null: detection, which has folders of its own
-    size: Count  # pixels, of the square view
-    seed: Seed = 0  # of labels, classifiers' weights, augmentation
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = (
-        "auto"  # auto: features in fp32, training as is fastest
-    )
+    protocol: str
+    """Name of a protocol, the YAML file that chooses kind and settings; `ssl-zoo list protocols` has them."""
+    kind: str
+    """Which code is run. It follows from the protocol."""
+    run: Folder | None = None
+    """A run directory or a checkpoint. null: the timm model that `backbone` names."""
+    weights: Literal["trained", "random"] = "trained"
+    """Which encoder. random: the encoder before its training, a baseline."""
+    backbone: BackboneConfig | None = None
+    """A timm model, where there is no run."""
+    data: DataConfig | None
+    """Images other than the run's, as in training. null: detection, which has folders of its own."""
+    size: Count
+    """Side of the square view, in pixels. It is that of the training unless it is set."""
+    seed: Seed = 0
+    """Seed of labels, classifiers' weights and augmentation."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Precision of the encoder. auto: features in fp32, training in what is fastest."""
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
-    threads: Count | None = None  # CPU threads; null: torch's choice
+    """The device. auto: a GPU where there is one."""
+    threads: Count | None = None
+    """CPU threads. null: torch's choice."""
     progress: bool = True
-    out: Folder | None = None  # folder of the eval-*.json; null: the run directory
+    """Whether progress is printed."""
+    out: Folder | None = None
+    """Folder of the eval-*.json. null: the run directory."""

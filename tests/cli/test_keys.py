@@ -1,0 +1,84 @@
+"""Help of verbs and keys, made from the declarations."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ssl_zoo.cli.keys import SCHEMAS, declared
+from ssl_zoo.cli.main import VERBS, main
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+
+
+def test_the_docs_list_the_keys() -> None:
+    """By a process of its own, in which no other test has registered anything."""
+    made = subprocess.run(
+        [sys.executable, "-m", "ssl_zoo.cli.keys"], capture_output=True, text=True, check=True
+    )
+    assert made.stdout == (DOCS / "keys.md").read_text(), "python -m ssl_zoo.cli.keys > docs/keys.md"
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_every_key_has_a_meaning(name: str) -> None:
+    assert [key.name for key in declared(name) if not key.meaning] == []
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_a_verb(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([verb, "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"  ssl-zoo {verb}")
+    name = "train" if verb == "config" else verb
+    assert all(f"  {key.name}" in printed for key in (declared(name) if name in SCHEMAS else ()) if key.kind)
+
+
+def test_help_of_an_unknown_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tran", "--help"]) == 2
+    assert "did you mean 'train'" in capsys.readouterr().err
+
+
+def test_help_imports_no_torch() -> None:
+    code = (
+        "import sys\nfrom ssl_zoo.cli.main import main\n"
+        "main(['eval', '--help']); main(['config', '--describe', 'optimizer.lr']); print('torch' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("optimizer.lr", "optimizer.lr=0.05  number, above 0"),
+        ("optimizer.lr", "method/byol"),
+        ("optimizer", "optimizer.final_lr_fraction=0.0"),
+        ("knn.k", "ssl-zoo eval"),
+        ("linear.optimizer.weight_decay", "linear.optimizer.weight_decay=0.0"),
+        ("rows", "in a suite's YAML file"),
+        ("slurm.minutes", "ssl-zoo bench"),
+        ("include_normalization", "include_normalization=true"),
+    ],
+)
+def test_a_key_is_described(key: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "--describe", key]) == 0
+    assert expected in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["optimizer.lrr"], "unknown key 'optimizer.lrr'; did you mean 'optimizer.lr'?"),
+        (["stop_gradient"], "did you mean 'method.stop_gradient'?"),
+        ([], "config --describe takes one key or block; received 0"),
+        (["epochs", "seed"], "received 2"),
+    ],
+)
+def test_what_cannot_be_described(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["config", "--describe", *arguments]) == 2
+    assert message in capsys.readouterr().err
