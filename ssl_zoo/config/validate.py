@@ -167,8 +167,8 @@ def _example(cls: type, loc: list[str], prefix: list[str]) -> str:
 
 def written_value(value: object) -> str:
     """Returns a value as it is written on the command line."""
-    if isinstance(value, tuple):
-        return f"[{','.join(map(str, value))}]"
+    if isinstance(value, (tuple, list)):
+        return f"[{','.join(map(written_value, value))}]"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return str(value)
