@@ -12,6 +12,6 @@ from ssl_zoo.data.load import load_data
 from ssl_zoo.data.loader import Batch, TrainLoader
 from ssl_zoo.data.memory import MemorySplit
 from ssl_zoo.data.split import Data, Split
-from ssl_zoo.data.unreadable import ForgivingSplit
+from ssl_zoo.data.unreadable import SkippingSplit
 
-__all__ = ["Batch", "Data", "FileSplit", "ForgivingSplit", "MemorySplit", "Split", "TrainLoader", "load_data"]
+__all__ = ["Batch", "Data", "FileSplit", "MemorySplit", "SkippingSplit", "Split", "TrainLoader", "load_data"]

@@ -41,7 +41,7 @@ class Unreadable(Exception):
 
     Attributes:
         path: of the file.
-        reason: in a few words.
+        reason: a short phrase.
     """
 
     def __init__(self, path: str, error: Exception) -> None:

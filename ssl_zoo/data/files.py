@@ -27,7 +27,7 @@ _TRIES = 100  # files in a row that are tried for one image before a folder is t
 class FileSplit(Split):
     """Images as files; a file that turns out to be unreadable raises a UserError that names it.
 
-    Where files are skipped the loader takes the next readable image in its place; see also `ForgivingSplit`.
+    Where files are skipped the loader takes the next readable image in its place; see also `SkippingSplit`.
 
     Args:
         root: the folder.
@@ -104,9 +104,9 @@ class _CropWork(FileWork[tuple[int, Tensor], "tuple[Batch, dict[str, str]]"]):
     def _read(self, position: int, lost: dict[str, str]) -> tuple[Image, int]:
         """Returns an image and its position: the one asked for or, where files are skipped, the next readable one."""
         tries = min(self._count, _TRIES) if self._skips else 1
-        for place in (number % self._count for number in range(position, position + tries)):
+        for candidate in (number % self._count for number in range(position, position + tries)):
             try:
-                return read_image(self.path(place), self._channels), place
+                return read_image(self.path(candidate), self._channels), candidate
             except Unreadable as error:
                 lost[error.path], last = error.reason, error
         raise last

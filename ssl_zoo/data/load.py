@@ -1,4 +1,4 @@
-"""From the config to the data: the source that it names, then what is held out and what is left out."""
+"""Loads the data that a configuration names: its source, then the holdout, then the limit."""
 
 from __future__ import annotations
 

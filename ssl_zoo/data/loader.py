@@ -26,7 +26,7 @@ class TrainLoader(ABC):
     """Batches of a split, endlessly many epochs of them; an incomplete last batch is dropped.
 
     The permutation is a pure function of (seed, epoch). Each `iter()` is one epoch, the next one unless
-    `set_position` says another. `state_dict` holds the position of the next batch; Lightning saves and
+    `set_position` sets another. `state_dict` holds the position of the next batch; Lightning saves and
     loads it with its checkpoints, and a resumed run sees exactly the batches that it would have seen.
 
     Attributes:
@@ -60,7 +60,7 @@ class TrainLoader(ABC):
         return self._count // self._batch_size
 
     def set_position(self, epoch: int, batch: int = 0) -> None:
-        """Says which epoch the next `iter()` is and at which batch it starts."""
+        """Sets which epoch the next `iter()` is and at which batch it starts."""
         assert epoch >= 0
         assert 0 <= batch <= len(self)
         self._start = self._reached = (epoch, batch)

@@ -60,7 +60,7 @@ class _MemoryLoader(TrainLoader):
     def _fetch(self, epoch: int, batches: tuple[Tensor, ...]) -> Iterator[Batch]:
         if not batches:
             return
-        # Not before the first batch: Lightning says late which of several GPUs is this process's.
+        # Not before the first batch: Lightning assigns a GPU to this process late.
         if self.device.type != self._images.device.type and _fits(self._images, self.device):
             self._images = self._images.to(self.device)
         order = torch.cat(batches).to(self._images.device)  # one copy an epoch

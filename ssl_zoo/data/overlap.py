@@ -1,6 +1,6 @@
 """Test images that are training images: refused, whatever the folder is called.
 
-Accuracy on what was trained on says nothing; raw pixels reach 100 % there.
+Accuracy on training images means nothing: raw pixels reach 100 % there.
 """
 
 from __future__ import annotations

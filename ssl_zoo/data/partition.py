@@ -1,4 +1,4 @@
-"""Which images are held out and which are trained on: `data.holdout`, then `data.limit`.
+"""The split into images to train on and images held out: `data.holdout`, then `data.limit`.
 
 Both are fixed: they depend on the labels alone, never on the run's seed, so that runs are comparable.
 """
@@ -24,7 +24,7 @@ class Parts(NamedTuple):
 
     train: Tensor  # (n,) int64
     labelled: Tensor  # (b,) int64: labelled ones
-    held: Tensor | None  # (h,) int64: what is tested on instead
+    held: Tensor | None  # (h,) int64: the test images in place of the real ones
 
 
 def partition(
@@ -37,7 +37,7 @@ def partition(
         labels: (L,) int64, of the first L <= count images; None without labels. The holdout is taken from
             the labelled images; a limit leaves them alone where not all images are labelled.
         classes: the names of the classes.
-        holdout: share of the labelled images (of all, without labels), in [0, 1).
+        holdout: fraction of the labelled images (of all, without labels), in [0, 1).
         limit: number of images to train on. Each of the C classes gives limit // C, the first limit % C of
             them one more; without labels for all images it is a random subset.
 
@@ -75,7 +75,7 @@ def _hold_out(count: int, labels: Tensor | None, classes: tuple[str, ...], holdo
 
 
 def _check_holdout(count: int, labels: Tensor | None, classes: tuple[str, ...], holdout: float) -> None:
-    """Refuses what scikit-learn would, in words of ours: too few images on one of the two sides."""
+    """Refuses what scikit-learn would, with our rule and fix: too few images on one of the two sides."""
     held = math.ceil(holdout * count)
     least = 1
     if labels is not None:
@@ -92,12 +92,12 @@ def _check_holdout(count: int, labels: Tensor | None, classes: tuple[str, ...], 
         each = "one" if labels is None else f"one of each of the {least} classes"
         raise UserError(
             f"data.holdout must leave images to train on and to test on, {each} at least; received {holdout} of "
-            f"{count} images, {held} of them to test on; choose another share or leave it out"
+            f"{count} images, {held} of them to test on; choose another fraction or leave it out"
         )
 
 
 def _balanced(labels: Tensor, classes: tuple[str, ...], limit: int) -> Tensor:
-    """Returns (limit,) ascending positions: the same number of each class, drawn at random once."""
+    """Returns (limit,) ascending positions: the same number of images of each class, always the same ones."""
     number = len(classes)
     sizes = torch.bincount(labels, minlength=number).tolist()
     quotas = [limit // number + (index < limit % number) for index in range(number)]

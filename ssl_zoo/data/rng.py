@@ -1,6 +1,6 @@
 """Random numbers that are pure functions of their key: no state to save, none to share among processes.
 
-Philox is counter-based: (key, counter) says where the stream is, so that a draw for one image of one epoch
+Philox is counter-based: (key, counter) is the place in the stream, so that a draw for one image of one epoch
 needs no draw for any other. torch's generator will not do: it uses the low 32 bits of a seed only.
 
 - [0] Parallel random numbers: as easy as 1, 2, 3, 2011, https://doi.org/10.1145/2063384.2063405
@@ -16,7 +16,7 @@ __all__ = ["permutation", "stream"]
 
 
 def _philox(seed: int, purpose: str, counter: tuple[int, ...]) -> np.random.Philox:
-    # Philox counts in the first of the four words, so the other three are free to say which stream it is.
+    # Philox counts in the first of the four words, so the other three are free to name the stream.
     key = [seed, int.from_bytes(purpose.encode(), "little")]
     phrases = [0, *counter, *(0 for _ in range(3 - len(counter)))]
     return np.random.Philox(key=np.array(key, np.uint64), counter=np.array(phrases, np.uint64))

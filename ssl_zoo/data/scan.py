@@ -1,4 +1,4 @@
-"""What a folder of images holds: class folders, or images without labels."""
+"""The contents of a folder of images: class folders, or images without labels."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ def scan_folder(key: str, folder: str) -> Listing:
     faulty = {name: fault for name, fault in faults.items() if fault is not None}
     if not images:
         others = [*faulty, *passed_over]
-        found = f"{len(others)} other files, such as '{others[0]}'" if others else "no files"
+        contents = f"{len(others)} other files, such as '{others[0]}'" if others else "no files"
         if faulty:
-            found += f" ({next(iter(faulty.values()))})"
+            contents += f" ({next(iter(faulty.values()))})"
         raise UserError(
-            f"{key} must hold images ({' '.join(SUFFIXES)}); received '{folder}' with {found}; set {key}=FOLDER"
+            f"{key} must hold images ({' '.join(SUFFIXES)}); received '{folder}' with {contents}; set {key}=FOLDER"
         )
     classes = tuple(
         sorted(entry.name for entry in root.iterdir() if is_visible(entry.name) and entry.is_dir())
@@ -95,8 +95,8 @@ def _walk(key: str, root: Path) -> Iterator[tuple[str, str | None]]:
     def below(prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[tuple[str, str | None]]:
         try:
             here = os.stat(root / prefix)
-            with os.scandir(root / prefix) as found:
-                entries = [entry for entry in found if is_visible(entry.name)]
+            with os.scandir(root / prefix) as listing:
+                entries = [entry for entry in listing if is_visible(entry.name)]
         except OSError as error:
             raise UserError(
                 f"every folder below {key} must be readable; '{error.filename}' is not: {error.strerror}; change its "

@@ -15,12 +15,12 @@ from ssl_zoo.data.files import FileSplit
 from ssl_zoo.data.split import plain_view
 from ssl_zoo.data.workers import FileWork, results, work_loader
 
-__all__ = ["ForgivingSplit"]
+__all__ = ["SkippingSplit"]
 
 Faults = dict[int, str]  # position -> why it is unreadable
 
 
-class ForgivingSplit(FileSplit):
+class SkippingSplit(FileSplit):
     """A split whose unreadable images are black instead of an error, so that batches keep their composition.
 
     Attributes:
@@ -32,7 +32,7 @@ class ForgivingSplit(FileSplit):
         self.faults: Faults = {}
 
     def plain_batches(self, size: int, batch_size: int) -> Iterator[Tensor]:
-        work = _ForgivingWork(self.root, self.names, self.channels, size)
+        work = _SkippingWork(self.root, self.names, self.channels, size)
         batches = torch.split(torch.arange(len(self)), batch_size)
         start = 0
         for images, faults in results(work_loader(work, batches, self.workers, pin=True)):
@@ -45,7 +45,7 @@ class ForgivingSplit(FileSplit):
             yield images
 
 
-class _ForgivingWork(FileWork[Tensor, "tuple[Tensor, Faults]"]):
+class _SkippingWork(FileWork[Tensor, "tuple[Tensor, Faults]"]):
     """Positions (n,) -> the evaluation view, uint8 (n, C, size, size), zero where unreadable, and the reasons."""
 
     def __init__(self, root: Path, names: Sequence[str], channels: int, size: int) -> None:

@@ -16,7 +16,7 @@ from ssl_zoo.embedding.schema import read_overrides
 from ssl_zoo.embedding.store import Store, differing
 from ssl_zoo.embedding.stream import encode_images
 from ssl_zoo.errors import DiskError, Interrupted, UserError
-from ssl_zoo.files.writing import naming
+from ssl_zoo.files.writing import naming_errors
 from ssl_zoo.terminal.signals import StopRequest
 
 __all__ = ["embed"]
@@ -74,7 +74,7 @@ def _embed(overrides: Sequence[str], silent: bool) -> Path:
         _fill(store, plan, progress)
         left_out = len(store.committed.left_out)
         metadata = {**store.record, "rows": store.committed.rows, "left_out": left_out + len(plan.skipped)}
-        with naming(out):
+        with naming_errors(out):
             finish(out, store, plan.images, metadata)
     except (KeyboardInterrupt, Interrupted):
         raise Interrupted(

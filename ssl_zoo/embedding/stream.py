@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ssl_zoo.data import FileSplit, ForgivingSplit
+from ssl_zoo.data import FileSplit, SkippingSplit
 from ssl_zoo.embedding.images import ImageList
 from ssl_zoo.errors import UserError
 from ssl_zoo.features import extract
@@ -52,11 +52,11 @@ def encode_images(
     """
     for first, split in images.after(done):
         if settings.skips and isinstance(split, FileSplit):
-            split = ForgivingSplit(split)
+            split = SkippingSplit(split)
         number = first
         size, mean, std, batch = settings.size, settings.mean, settings.std, settings.batch_size
         for features in extract(encoder, split, size, mean, std, hardware, batch):  # (n, F)
-            faults = split.faults if isinstance(split, ForgivingSplit) else {}
+            faults = split.faults if isinstance(split, SkippingSplit) else {}
             keep = [row for row in range(len(features)) if row not in faults]
             found = _converted(features[keep] if faults else features, settings)
             yield EncodedBatch(found, len(features), {number + row: reason for row, reason in faults.items()})

@@ -14,7 +14,7 @@ from ssl_zoo.exporters.formats import EXPORTERS, Format, read_export
 from ssl_zoo.exporters.schema import ExportConfig
 from ssl_zoo.files.folders import check_writable
 from ssl_zoo.files.locks import is_empty
-from ssl_zoo.files.writing import whole_folder
+from ssl_zoo.files.writing import atomic_folder
 from ssl_zoo.runs.saved_run import SavedRun, open_run
 from ssl_zoo.terminal.console import Console
 
@@ -49,7 +49,7 @@ def export(overrides: Sequence[str] = (), silent: bool = False) -> Path:
     console = Console(quiet=silent)
     with ExitStack() as whole:
         for name, target in targets.items():
-            folder = whole.enter_context(whole_folder(target))
+            folder = whole.enter_context(atomic_folder(target))
             written: ExportedFiles = EXPORTERS.get(name).load()(encoder, folder, configs[name])
             write_card(encoder, written, folder)
     for target in targets.values():

@@ -1,4 +1,4 @@
-"""Folders that are written to: made, tried out before anything is computed, and removed again where they stay empty."""
+"""Folders to write to: created, checked before anything is computed, and removed again where they stay empty."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ ATTEMPTS = 3  # at making a folder, while other processes remove empty ones abov
 
 
 def make_folder(folder: Path) -> list[Path]:
-    """Makes a folder with those above it, and returns the ones that were not there, the innermost first.
+    """Creates a folder with those above it, and returns the ones that were not there, the innermost first.
 
     Raises:
-        OSError: one cannot be made, or cannot be written to; `filename` is that one, and nothing stays behind.
+        OSError: a folder cannot be created or written to; `filename` is that one, and nothing stays behind.
     """
     for _ in range(ATTEMPTS - 1):
-        with contextlib.suppress(FileNotFoundError):  # one above was there a moment ago
+        with contextlib.suppress(FileNotFoundError):  # a folder above it was there a moment ago
             return _make(folder)
     return _make(folder)
 
 
 def _make(folder: Path) -> list[Path]:
-    made: list[Path] = []
+    created: list[Path] = []
     try:
         for path in reversed((folder, *folder.parents)):
             if not os.path.isdir(path):  # unlike Path.is_dir, whatever the name is
                 try:
                     path.mkdir()
-                    made.insert(0, path)
+                    created.insert(0, path)
                 except FileExistsError:
-                    if not os.path.isdir(path):  # else another process has just made it
+                    if not os.path.isdir(path):  # else another process has just created it
                         raise
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "not writable", str(folder))
     except BaseException:
-        remove_empty(made)
+        remove_empty(created)
         raise
-    return made
+    return created
 
 
 def remove_empty(folders: Sequence[Path]) -> None:
@@ -55,9 +55,9 @@ def remove_empty(folders: Sequence[Path]) -> None:
 
 
 def why_not_writable(folder: Path) -> str | None:
-    """Why nothing can be written to a folder, or made where it will be: "'PLACE' is a file"; None: it can.
+    """Returns why a folder cannot be written to or created, such as "'PATH' is a file"; None if it can.
 
-    It is tried: a folder that isn't there is made and removed again.
+    It is tried: a folder that isn't there is created and removed again.
     """
     try:
         remove_empty(make_folder(folder))
@@ -72,7 +72,7 @@ def why_not_writable(folder: Path) -> str | None:
 
 
 def check_writable(folder: Path, rule: str, fix: str, received: Path | None = None) -> None:
-    """Refuses a folder that nothing can be written to, or that cannot be made.
+    """Refuses a folder that nothing can be written to, or that cannot be created.
 
     Args:
         folder: what is tried.

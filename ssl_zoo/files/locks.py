@@ -28,7 +28,7 @@ __all__ = ["LOCK", "hold", "is_empty"]
 
 LOCK = ".lock"
 PATIENCE = 0.1  # seconds: a lock that is just being let go is waited for
-NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # what a file system says that has none
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # errors of a file system without locks
 
 
 def is_empty(folder: Path) -> bool:
@@ -41,7 +41,7 @@ def hold(folder: Path, *, wait: bool = False) -> Iterator[bool]:
     """Keeps other processes out of a folder for the time of the block. A process may hold a folder twice.
 
     Args:
-        folder: made if it isn't there, and removed again if nothing is in it at the end.
+        folder: created if it isn't there, and removed again if nothing is in it at the end.
         wait: for the process that holds it, however long that takes.
 
     Yields:
@@ -51,11 +51,11 @@ def hold(folder: Path, *, wait: bool = False) -> Iterator[bool]:
         UserError: another process holds the folder, which the message names; or it cannot be written to.
     """
     check_writable(folder, "results need a folder that can be written to", "choose another")
-    made = make_folder(folder)
+    created = make_folder(folder)
     lock = FileLock(folder / LOCK, is_singleton=True, fallback_to_soft=False, on_acquired=_sign)
     refused = True
     try:
-        locked = _acquire(lock, folder, wait, made)
+        locked = _acquire(lock, folder, wait, created)
         refused = False
         yield locked
     finally:
@@ -63,10 +63,10 @@ def hold(folder: Path, *, wait: bool = False) -> Iterator[bool]:
             with contextlib.suppress(OSError):
                 (folder / LOCK).unlink()
         lock.release()
-        remove_empty(made)
+        remove_empty(created)
 
 
-def _acquire(lock: BaseFileLock, folder: Path, wait: bool, made: list[Path]) -> bool:
+def _acquire(lock: BaseFileLock, folder: Path, wait: bool, created: list[Path]) -> bool:
     try:
         lock.acquire(timeout=-1 if wait else PATIENCE)
     except Timeout:
@@ -77,8 +77,8 @@ def _acquire(lock: BaseFileLock, folder: Path, wait: bool, made: list[Path]) -> 
     except (
         FileNotFoundError
     ):  # the process that was waited for has removed the folder, in which it left nothing
-        made[:0] = make_folder(folder)
-        return _acquire(lock, folder, wait, made)
+        created[:0] = make_folder(folder)
+        return _acquire(lock, folder, wait, created)
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
@@ -86,7 +86,7 @@ def _acquire(lock: BaseFileLock, folder: Path, wait: bool, made: list[Path]) -> 
 
 
 def _sign(descriptor: int) -> None:
-    """Writes into the lock who holds it."""
+    """Writes into the lock which process holds it."""
     now = datetime.datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
     holder = {"pid": os.getpid(), "host": socket.gethostname(), "started": now}
     with contextlib.suppress(OSError):  # a full disk: then it is not named
@@ -95,7 +95,7 @@ def _sign(descriptor: int) -> None:
 
 
 def _holder(folder: Path) -> str:
-    """The process that holds a folder, in words."""
+    """Describes the process that holds a folder."""
     try:
         holder = load_json(folder / LOCK)
         return f"process {holder['pid']} on {holder['host']}, since {holder['started']}"

@@ -1,4 +1,4 @@
-"""Paths that users give: whether they can be paths at all."""
+"""Checks of the paths that users give."""
 
 from __future__ import annotations
 

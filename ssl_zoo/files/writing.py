@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all: whatever fails on the way leaves nothing behind."""
+"""Atomic writes: files and folders appear whole or not at all, and a failure leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ssl_zoo.files.folders import make_folder, remove_empty
 
-__all__ = ["is_temporary", "naming", "whole_file", "whole_folder", "write_file"]
+__all__ = ["atomic_file", "atomic_folder", "is_temporary", "naming_errors", "write_file"]
 
 TEMPORARY = ".tmp"  # ends what a killed process may leave behind
 
@@ -23,10 +23,10 @@ def is_temporary(path: Path) -> bool:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Names the file or folder in an error of the disk's, which says nothing of where it was met while writing.
+def naming_errors(path: Path) -> Iterator[None]:
+    """Adds the name of the file or folder to an error of the disk, which lacks it while writing.
 
-    `torch.save` and others raise an error of their own on top of it, which says less.
+    `torch.save` and others raise another error on top of it, which explains less.
 
     Raises:
         OSError: what the block met, with a `filename`.
@@ -43,19 +43,19 @@ def naming(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def whole_file(path: Path, *, temporary: str | None = None) -> Iterator[Path]:
-    """Yields the place to write a file to; at the end of the block it replaces the one at `path`.
+def atomic_file(path: Path, *, temporary: str | None = None) -> Iterator[Path]:
+    """Yields the path to write a file to; at the end of the block that file replaces the one at `path`.
 
     Args:
         path: the file.
-        temporary: its name meanwhile, where only one process at a time writes it; null: one of this process's own.
+        temporary: its name meanwhile, where one process at a time writes it; None: a name of this process alone.
 
     Raises:
         OSError: it cannot be written; `path` is as it was.
     """
     fresh = path.with_name(temporary or f".{path.name}-{os.getpid()}{TEMPORARY}")
     try:
-        with naming(path):
+        with naming_errors(path):
             yield fresh
             os.replace(fresh, path)
     except BaseException:
@@ -66,34 +66,36 @@ def whole_file(path: Path, *, temporary: str | None = None) -> Iterator[Path]:
 
 def write_file(path: Path, contents: str | bytes) -> None:
     """Writes a file whole or not at all; text as UTF-8."""
-    with whole_file(path) as fresh:
+    with atomic_file(path) as fresh:
         fresh.write_bytes(contents.encode() if isinstance(contents, str) else contents)
 
 
 @contextmanager
-def whole_folder(place: Path) -> Iterator[Path]:
-    """Yields an empty folder to fill; at the end of the block its files are all that is in the folder `place`.
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Yields an empty folder to fill; at the end of the block its files are all that is in `folder`.
 
     A folder that is there stays the same one, so that it may be the current one or a disk of its own.
 
     Raises:
-        OSError: it cannot be written; `place` is as it was.
+        OSError: it cannot be written; `folder` is as it was.
     """
-    with naming(place):
-        above = [] if place.is_dir() else make_folder(place.absolute().parent)
-        staging = Path(tempfile.mkdtemp(TEMPORARY, ".", place if place.is_dir() else place.absolute().parent))
+    with naming_errors(folder):
+        above = [] if folder.is_dir() else make_folder(folder.absolute().parent)
+        staging = Path(
+            tempfile.mkdtemp(TEMPORARY, ".", folder if folder.is_dir() else folder.absolute().parent)
+        )
         fresh = staging / "new"
         try:
             fresh.mkdir()
             yield fresh
-            if place.is_dir():
-                for old in place.iterdir():
+            if folder.is_dir():
+                for old in folder.iterdir():
                     if old.name != staging.name:
                         shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
                 for path in fresh.iterdir():
-                    os.replace(path, place / path.name)
+                    os.replace(path, folder / path.name)
             else:
-                os.replace(fresh, place)
+                os.replace(fresh, folder)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
             remove_empty(above)

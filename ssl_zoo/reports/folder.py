@@ -14,7 +14,7 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.files.folders import check_writable
 from ssl_zoo.files.json_files import load_json
 from ssl_zoo.files.locks import is_empty
-from ssl_zoo.files.writing import is_temporary, whole_folder
+from ssl_zoo.files.writing import atomic_folder, is_temporary
 from ssl_zoo.runs.checkpoints import LAST
 from ssl_zoo.runs.saved_run import SavedRun
 
@@ -61,7 +61,7 @@ def write(
 ) -> None:
     """Writes all files and the record, whole or not at all; what `choose_folder` allowed is replaced."""
     contents = {**record, "runs": [_identity(run) for run in runs], "files": sorted([*files, RECORD])}
-    with whole_folder(folder) as fresh:
+    with atomic_folder(folder) as fresh:
         for name, file in files.items():
             (fresh / name).write_bytes(file)
         (fresh / RECORD).write_text(json.dumps(contents, indent=2, default=str) + "\n")

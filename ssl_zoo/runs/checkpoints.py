@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from ssl_zoo.files.writing import whole_file
+from ssl_zoo.files.writing import atomic_file
 from ssl_zoo.runs.paths import LAST
 
 __all__ = [
@@ -60,7 +60,7 @@ class CheckpointFiles(TorchCheckpointIO):
         """
         last = Path(path)
         last.parent.mkdir(exist_ok=True)
-        with whole_file(last, temporary=SAVING) as fresh:
+        with atomic_file(last, temporary=SAVING) as fresh:
             with fresh.open("wb") as file:
                 torch.save(checkpoint, file)
                 file.flush()

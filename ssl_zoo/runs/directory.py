@@ -15,7 +15,7 @@ from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import DiskError, Interrupted, UserError
 from ssl_zoo.files.folders import check_writable
 from ssl_zoo.files.locks import LOCK, hold, is_empty
-from ssl_zoo.files.writing import naming
+from ssl_zoo.files.writing import naming_errors
 from ssl_zoo.runs.checkpoints import LAST, PREVIOUS
 
 __all__ = ["choose_run_dir", "claim_run_dir", "command_to_continue"]
@@ -88,7 +88,7 @@ def claim_run_dir(config: RunConfig) -> Iterator[tuple[Path, bool]]:
         _check(config, run_dir)  # once more: another process may have ended there meanwhile
         new = is_empty(run_dir)
         try:
-            with naming(run_dir):
+            with naming_errors(run_dir):
                 yield run_dir, locked
         except BaseException as error:
             saved = any((run_dir / "checkpoints" / name).is_file() for name in (LAST, PREVIOUS))

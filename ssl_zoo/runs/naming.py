@@ -1,4 +1,4 @@
-"""A run in words: the method's name, and on which axes it stands elsewhere than the paper."""
+"""The name of a run: its method, and the axes on which it differs from the paper."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["differing_axes", "variant"]
 
 
 def differing_axes(config: RunConfig) -> dict[str, Any]:
-    """The axes on which a run differs from the method it names, with the run's values."""
+    """Returns the axes on which a run differs from the method it names, with the run's values."""
     method = METHODS.get(config.method.name).load()
     if not issubclass(method, Siamese) or not isinstance(config.method, SiameseConfig):
         return {}
@@ -22,7 +22,7 @@ def differing_axes(config: RunConfig) -> dict[str, Any]:
 
 
 def variant(config: RunConfig) -> str:
-    """For instance `simclr, predictor: mlp, stop_gradient: yes`; just the name where nothing differs."""
-    overrides = {True: "yes", False: "no"}
-    parts = [f"{axis}: {overrides.get(value, value)}" for axis, value in differing_axes(config).items()]
+    """Returns for instance `simclr, predictor: mlp, stop_gradient: yes`; just the name where nothing differs."""
+    spelled = {True: "yes", False: "no"}
+    parts = [f"{axis}: {spelled.get(value, value)}" for axis, value in differing_axes(config).items()]
     return ", ".join([config.method.name, *parts])

@@ -1,4 +1,4 @@
-"""A run that was saved, opened again: its configuration, its weights and what it came to.
+"""A run opened again: its configuration, its weights and its result.
 
 Every weight is loaded or the run is refused: an evaluation of an encoder that silently kept its initial weights
 is the commonest wrong figure of this field. Nothing in a checkpoint is executed; see `runs.checkpoints`.
@@ -47,7 +47,7 @@ class SavedRun:
 
     @property
     def title(self) -> str:
-        """What was trained on what, in a few words."""
+        """The method, the data and the seed, for instance `simsiam on digits, seed 0`."""
         return f"{self.config.method.name} on {self.config.data.name}, seed {self.config.seed}"
 
     @property
@@ -57,7 +57,7 @@ class SavedRun:
 
     @cached_property
     def digest(self) -> str:
-        """Of the backbone's weights; see `digest_of`."""
+        """The digest of the backbone's weights; see `digest_of`."""
         return digest_of(self.backbone_weights)
 
     @property
@@ -73,7 +73,7 @@ class SavedRun:
         }
 
     def method(self, *, trained: bool = True) -> Method:
-        """The method with its weights, or as it was before its training; in evaluation mode, on the CPU.
+        """Returns the method with its weights, or as it was before its training; in evaluation mode, on the CPU.
 
         Raises:
             UserError: a weight is missing or does not fit.
@@ -86,7 +86,7 @@ class SavedRun:
         return method.eval()
 
     def backbone(self, *, trained: bool = True, size: int | None = None) -> nn.Module:
-        """The timm model without its classifier, images (N, C, H, W) to features (N, F); as `method`.
+        """Returns the timm model without its classifier, images (N, C, H, W) to features (N, F); as `method`.
 
         Args:
             trained: with the run's weights; else as it was before its training.
@@ -104,7 +104,7 @@ class SavedRun:
         return model.eval()
 
     def _without_fetching(self) -> RunConfig:
-        """The weights follow, so that pretrained ones need not be fetched."""
+        """Returns a configuration that fetches no pretrained weights, as the run's own follow."""
         return dataclasses.replace(
             self.config, backbone=dataclasses.replace(self.config.backbone, pretrained=False)
         )
@@ -146,7 +146,7 @@ def open_run(path: str | Path) -> SavedRun:
 
 
 def digest_of(weights: Mapping[str, Tensor]) -> str:
-    """Twelve hex digits that two state dicts share only if names and weights are equal to the bit."""
+    """Returns twelve hex digits that two state dicts share only if names and weights are equal to the bit."""
     sha = hashlib.sha256()
     for name, weight in sorted(weights.items()):
         sha.update(name.encode())
@@ -190,6 +190,6 @@ def load_strictly(model: nn.Module, weights: dict[str, Tensor], source: Path) ->
 
 
 def _build(config: RunConfig) -> Method:
-    """The method as the seed makes it; global random states stay as they are."""
+    """Builds the method from its seed; global random states stay as they are."""
     with isolate_rng():
         return build(config, config.data.channels)[0]

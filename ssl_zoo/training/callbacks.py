@@ -20,7 +20,7 @@ import torch
 from ssl_zoo.config.schema import TrainerConfig
 from ssl_zoo.distributed import any_process, average
 from ssl_zoo.errors import Interrupted
-from ssl_zoo.files.writing import whole_file
+from ssl_zoo.files.writing import atomic_file
 from ssl_zoo.metrics import CSV, declared
 from ssl_zoo.runs.checkpoints import LAST
 from ssl_zoo.runs.directory import command_to_continue
@@ -62,7 +62,7 @@ class EpochRows(pl.Callback):
 
     def write(self) -> None:
         """Writes `metrics.csv`."""
-        with whole_file(self.run_dir / "metrics.csv") as fresh, fresh.open("w", newline="") as file:
+        with atomic_file(self.run_dir / "metrics.csv") as fresh, fresh.open("w", newline="") as file:
             writer = csv.DictWriter(file, ("epoch", "step", *declared(CSV)))
             writer.writeheader()
             writer.writerows(self.rows)

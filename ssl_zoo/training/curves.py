@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ssl_zoo.files.writing import whole_file
+from ssl_zoo.files.writing import atomic_file
 from ssl_zoo.metrics import METRICS
 from ssl_zoo.runs.result import Baselines
 
@@ -50,7 +50,7 @@ def draw_curves(
         axes[2].yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         _line(axes[2], baselines.pixels_knn_top1, "pixels")
         _line(axes[2], baselines.random_encoder_knn_top1, "untrained encoder")
-    with whole_file(path) as fresh:
+    with atomic_file(path) as fresh:
         figure.savefig(fresh, dpi=150, format="png")
 
 

@@ -15,7 +15,7 @@ from torchvision.transforms import InterpolationMode, RandomResizedCrop
 from torchvision.transforms import functional as F
 
 from ssl_zoo.config.schema import CropConfig, ViewConfig
-from ssl_zoo.data import FileSplit, ForgivingSplit
+from ssl_zoo.data import FileSplit, SkippingSplit
 from ssl_zoo.data.crop import crop_and_resize, random_box
 from ssl_zoo.data.rng import permutation, stream
 from ssl_zoo.errors import UserError
@@ -202,7 +202,7 @@ def test_forgiving_splits_say_which_images_are_black(make: Any) -> None:
     split = make()
     (split.root / "7.png").unlink()
     split.lost = {}
-    images = ForgivingSplit(split)
+    images = SkippingSplit(split)
     faults = [(len(batch), images.faults) for batch in images.plain_batches(8, 4)]
     assert faults == [(4, {}), (4, {3: "no such file or directory"}), (3, {})]
     assert split.lost == {str(split.root / "7.png"): "no such file or directory"}

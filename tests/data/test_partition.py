@@ -113,7 +113,7 @@ def test_with_few_labels_the_holdout_is_labelled_and_the_bank_stays_whole() -> N
         ),
         (
             {"holdout": 0.01},
-            ["data.holdout must leave", "received 0.01 of 60 images", "choose another share"],
+            ["data.holdout must leave", "received 0.01 of 60 images", "choose another fraction"],
         ),
         ({"holdout": 0.999}, ["data.holdout must leave", "received 0.999"]),
         ({"holdout": 0.5, "labels": None, "count": 1}, ["data.holdout must leave", "of 1 images"]),

@@ -25,7 +25,7 @@ from ssl_zoo.config.compose import compose, to_yaml
 from ssl_zoo.errors import UserError
 from ssl_zoo.files.folders import make_folder, why_not_writable
 from ssl_zoo.files.locks import LOCK, hold, is_empty
-from ssl_zoo.files.writing import whole_folder, write_file
+from ssl_zoo.files.writing import atomic_folder, write_file
 from ssl_zoo.reports.folder import choose_folder
 from ssl_zoo.runs.checkpoints import read_checkpoint
 
@@ -207,7 +207,7 @@ def test_a_full_disk_keeps_what_was_saved_before(
 
 
 def half_written(place: Path) -> None:
-    with whole_folder(place) as fresh:
+    with atomic_folder(place) as fresh:
         (fresh / "half").write_text("of it")
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -222,7 +222,7 @@ def test_a_folder_is_written_whole_or_not_at_all(there: bool, tmp_path: Path) ->
         half_written(place)
     assert sorted(tmp_path.rglob("*")) == before
     for name in ("old", "new"):
-        with whole_folder(place) as fresh:
+        with atomic_folder(place) as fresh:
             (fresh / name).write_text("all of it")
     assert [path.name for path in place.iterdir()] == ["new"]
     assert list(tmp_path.iterdir()) == [tmp_path / "above"]
@@ -232,13 +232,13 @@ def test_what_a_killed_process_leaves_of_a_folder_is_passed_over(tmp_path: Path)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "file").touch()
-    killed = whole_folder(tmp_path / "place")
+    killed = atomic_folder(tmp_path / "place")
     (tmp_path / "place").mkdir()
     (killed.__enter__() / "half").touch()
     (tmp_path / "place" / ".link.tmp").symlink_to(elsewhere)
     assert is_empty(tmp_path / "place")
     assert choose_folder(str(tmp_path / "place"), []) == tmp_path / "place"
-    with whole_folder(tmp_path / "place") as fresh:
+    with atomic_folder(tmp_path / "place") as fresh:
         (fresh / "file").write_text("all of it")
     assert [path.name for path in (tmp_path / "place").iterdir()] == ["file"]
     assert (elsewhere / "file").is_file(), "a link is removed, not followed"
@@ -246,7 +246,7 @@ def test_what_a_killed_process_leaves_of_a_folder_is_passed_over(tmp_path: Path)
 
 def test_the_current_folder_stays_the_current_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with whole_folder(Path()) as fresh:
+    with atomic_folder(Path()) as fresh:
         (fresh / "file").write_text("all of it")
     assert os.listdir() == ["file"]
 
