@@ -103,7 +103,7 @@ def _embed(overrides: Sequence[str]) -> None:
 
 
 def _config(overrides: Sequence[str]) -> None:
-    from ssl_zoo.config.compose import to_yaml
+    from ssl_zoo.config.mapping import to_yaml
     from ssl_zoo.config.registries import SOURCES
     from ssl_zoo.runs.continuation import compose_run
 

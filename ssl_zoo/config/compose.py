@@ -1,4 +1,4 @@
-"""From overrides and YAML files to one typed `RunConfig`: merged here, checked by `ssl_zoo.config.validate`.
+"""From overrides and YAML files to one typed `RunConfig`: merged here, checked by `from_mapping`.
 
 Later settings over earlier ones: the method's defaults (the paper's) < what small images ask for < the data
 < what the data needs whatever the method, `recipe/DATA/default.yaml` < the recipe < the experiment < the overrides.
@@ -7,15 +7,11 @@ Later settings over earlier ones: the method's defaults (the paper's) < what sma
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -29,30 +25,17 @@ from ssl_zoo.config.groups import (
     group_names,
     load_group,
 )
+from ssl_zoo.config.mapping import from_mapping
 from ssl_zoo.config.overrides import merge, override_list, read_override, to_nested
-from ssl_zoo.config.pixels import fill_pixels
-from ssl_zoo.config.registries import METHODS, SOURCES, method_config, run_settings
-from ssl_zoo.config.schema import RunConfig, SiameseConfig
-from ssl_zoo.config.validate import validate
-from ssl_zoo.errors import UserError, shown
+from ssl_zoo.config.registries import SOURCES
+from ssl_zoo.config.schema import RunConfig
+from ssl_zoo.errors import UserError
 
-__all__ = ["compose", "config_hash", "from_mapping", "to_mapping", "to_yaml"]
+__all__ = ["compose"]
 
 METHOD, DATA = "simsiam", "digits"  # where none is named
-# Where a run is written and how fast it goes; everything else is what it computes.
-NOT_HASHED = {
-    "run_dir": None,
-    "resume": None,
-    "data": ("root", "workers", "cache_mb"),
-    "trainer": (
-        "progress",
-        "log_every_steps",
-        "checkpoint_every_epochs",
-        "checkpoint_every_steps",
-        "strategy",
-        "memory_check",
-    ),
-}
+LUMA = (0.299, 0.587, 0.114)  # of red, green and blue in gray, ITU-R 601
+IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
 def compose(overrides: Sequence[str] = ()) -> RunConfig:
@@ -78,7 +61,7 @@ def compose(overrides: Sequence[str] = ()) -> RunConfig:
         values = followed if _size(followed) <= images.SMALL else values
     if isinstance(values.get("data"), Mapping):
         given = [key for key, _ in settings]
-        values["data"] = fill_pixels(values["data"], given, images and images.gray_of)
+        values["data"] = _fill_pixels(values["data"], given, images and images.gray_of)
     return from_mapping({**values, **named})
 
 
@@ -174,79 +157,36 @@ def _images_of(data: Any) -> Any:
     )
 
 
+def _fill_pixels(
+    data: Mapping[str, Any], given: Container[str], gray_of: Callable[[str], Any] | None
+) -> dict[str, Any]:
+    """Returns the block `data` with mean and std of as many channels as it has, where they were not given.
+
+    Gray from colour: measured on the images where that is possible, else what the weights of red, green and blue make
+    of the three values. Colour from gray: the gray value three times, which is exact.
+
+    Args:
+        data: the block.
+        given: keys of overrides, for instance `data.mean`.
+        gray_of: measures a folder's gray pixels, or returns None; see `ssl_zoo.data.folder_sample`.
+    """
+    block = dict(data)
+    channels = block.get("channels", 3)
+    for key, default in IMAGENET.items():
+        values = block.get(key, default)
+        if f"data.{key}" in given or isinstance(channels, bool) or not isinstance(values, (list, tuple)):
+            continue
+        if channels == 1 and len(values) == 3:
+            measured = None if gray_of is None else gray_of(block["train"])
+            luma = sum(weight * value for weight, value in zip(LUMA, values, strict=True))
+            block[key] = [round(luma, 4) if measured is None else getattr(measured, key)]
+        elif channels == 3 and len(values) == 1:
+            block[key] = [values[0]] * 3
+    return block
+
+
 def _size(values: Mapping[str, Any]) -> float:
     """Returns the size of the views, infinite where none is set."""
     augment = values.get("augment")
     size = augment.get("size") if isinstance(augment, Mapping) else None
     return size if isinstance(size, int) else float("inf")
-
-
-def from_mapping(values: Mapping[str, Any]) -> RunConfig:
-    """Validates a plain mapping, for instance one read back from a run's `config.yaml`."""
-    rest = dict(values)
-    block = rest.pop("method", None)
-    if not isinstance(block, Mapping) or "name" not in block:
-        raise UserError(f"method must be a block with a name; received {shown(block)}; say method=NAME")
-    name = str(block["name"])
-    # Unknown keys of the method are looked up among all keys, so that the suggestion is the nearest of all.
-    rest["augment"] = _resolve_views(rest.get("augment") or {})
-    schema = method_config(name)
-    settings_class = run_settings(rest.get("data"))
-    method = validate(schema, block, "method", siblings=settings_class)
-    settings = validate(settings_class, rest, "", siblings=schema)
-    assert METHODS.get(name).config is schema  # only now, as it imports torch
-    if isinstance(method, SiameseConfig) and method.target_views > len(settings.augment.flat):
-        raise UserError(
-            f"method.target_views must be at most the number of views, {len(settings.augment.flat)}; received "
-            f"{method.target_views}; make more views with augment.views"
-        )
-    fields = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
-    return RunConfig(method=method, **fields)
-
-
-def to_mapping(config: RunConfig) -> dict[str, Any]:
-    """The configuration as plain values, `method` first."""
-    values = json.loads(json.dumps(dataclasses.asdict(config)))
-    common = values["augment"]
-    common["views"] = {name: _differences(common, view) for name, view in common["views"].items()}
-    return {"method": values.pop("method"), **values}
-
-
-def to_yaml(config: RunConfig) -> str:
-    """The configuration as YAML that `from_mapping` reads back."""
-    return str(yaml.safe_dump(to_mapping(config), sort_keys=False, default_flow_style=None, width=110))
-
-
-def config_hash(config: RunConfig) -> str:
-    """Twelve hex digits that two runs share when they compute the same thing."""
-    values = to_mapping(config)
-    for key, inner in NOT_HASHED.items():
-        if inner is None:
-            del values[key]
-        else:
-            values[key] = {name: value for name, value in values[key].items() if name not in inner}
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _resolve_views(augment: Mapping[str, Any]) -> dict[str, Any]:
-    """Fills each named view in with what holds for all views; no names: two views alike."""
-    if not isinstance(augment, Mapping):
-        raise UserError(f"augment must be a block of keys; received {shown(augment)}")
-    common = {key: value for key, value in augment.items() if key != "views"}
-    views = augment.get("views")
-    if views is None:
-        views = {"both": {"count": 2}}
-    if not isinstance(views, Mapping):
-        raise UserError(
-            f"augment.views must map names to settings; received {shown(views)}; set e.g. {{one: {{}}, two: {{}}}}"
-        )
-    return {**common, "views": {name: merge(common, view or {}) for name, view in views.items()}}
-
-
-def _differences(base: Mapping[str, Any], view: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `_merge`: what a view sets apart from what holds for all views."""
-    return {
-        key: _differences(base[key], value) if isinstance(value, Mapping) else value
-        for key, value in view.items()
-        if key not in base or base[key] != value
-    }

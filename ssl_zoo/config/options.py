@@ -7,8 +7,9 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from ssl_zoo.config.compose import compose, to_mapping
+from ssl_zoo.config.compose import compose
 from ssl_zoo.config.groups import group_names
+from ssl_zoo.config.mapping import to_mapping
 from ssl_zoo.config.overrides import override_list, read_override, to_nested
 from ssl_zoo.config.registries import SOURCES, data_config
 from ssl_zoo.config.schema import AugmentConfig, DataConfig, RunConfig

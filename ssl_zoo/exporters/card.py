@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from ssl_zoo.config.compose import to_mapping
+from ssl_zoo.config.mapping import to_mapping
 from ssl_zoo.config.schema import SiameseConfig
 from ssl_zoo.evaluation.protocols import PROTOCOLS
 from ssl_zoo.exporters.card_figures import Figure, figures_section, result_of

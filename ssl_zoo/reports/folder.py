@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ssl_zoo.config.compose import config_hash
+from ssl_zoo.config.mapping import config_hash
 from ssl_zoo.errors import UserError
 from ssl_zoo.files.folders import check_writable
 from ssl_zoo.files.json_files import load_json

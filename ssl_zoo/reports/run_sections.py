@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ssl_zoo.config.compose import config_hash, to_yaml
+from ssl_zoo.config.mapping import config_hash, to_yaml
 from ssl_zoo.metrics import computed
 from ssl_zoo.pages.numbers import number, percent, seconds
 from ssl_zoo.pages.page import Badge, Block, Details, Fact, Prose, Section, Table

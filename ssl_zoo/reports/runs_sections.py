@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ssl_zoo.config.compose import to_mapping
+from ssl_zoo.config.mapping import to_mapping
 from ssl_zoo.metrics import CSV, declared
 from ssl_zoo.monitors.label_free import ORDER, spectrum
 from ssl_zoo.pages.charts import Series, curves, curves_size, points

@@ -9,8 +9,9 @@ from typing import Any
 
 import yaml
 
-from ssl_zoo.config.compose import compose, from_mapping, to_mapping
+from ssl_zoo.config.compose import compose
 from ssl_zoo.config.groups import GROUPS, group_names
+from ssl_zoo.config.mapping import from_mapping, to_mapping
 from ssl_zoo.config.overrides import merge, override_list, read_override, to_nested
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError

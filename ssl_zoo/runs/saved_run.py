@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from ssl_zoo.backbone import build_backbone
 from ssl_zoo.build import build
-from ssl_zoo.config.compose import from_mapping
+from ssl_zoo.config.mapping import from_mapping
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError
 from ssl_zoo.method import Method

@@ -10,8 +10,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from ssl_zoo.config.compose import compose, to_mapping
+from ssl_zoo.config.compose import compose
 from ssl_zoo.config.groups import GROUPS, group_names
+from ssl_zoo.config.mapping import to_mapping
 from ssl_zoo.config.overrides import read_override
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError, shown

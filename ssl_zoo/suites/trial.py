@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ssl_zoo.config.compose import config_hash
+from ssl_zoo.config.mapping import config_hash
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.files.json_files import write_json
 from ssl_zoo.runs.run_files import read_evaluations, read_record

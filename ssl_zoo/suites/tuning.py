@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ssl_zoo.config.compose import to_mapping
+from ssl_zoo.config.mapping import to_mapping
 from ssl_zoo.suites.collect import run_record
 from ssl_zoo.suites.plan import Planner, Row, multiplied
 from ssl_zoo.suites.schema import TuneConfig

@@ -22,7 +22,7 @@ import torch
 import yaml
 
 from ssl_zoo.build import build
-from ssl_zoo.config.compose import from_mapping
+from ssl_zoo.config.mapping import from_mapping
 from ssl_zoo.config.overrides import write_override
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.evaluation.run import evaluate

@@ -7,7 +7,7 @@ import sys
 import torch
 
 from ssl_zoo.build import to_device
-from ssl_zoo.config.compose import config_hash
+from ssl_zoo.config.mapping import config_hash
 from ssl_zoo.config.registries import SOURCES
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import Data

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 
-from ssl_zoo.config.compose import from_mapping
+from ssl_zoo.config.mapping import from_mapping
 from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.training.launch import PREFIX
 from ssl_zoo.training.run import run

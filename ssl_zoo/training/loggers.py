@@ -10,7 +10,7 @@ from typing import Any
 from pytorch_lightning import loggers as lightning
 from torch.utils.tensorboard import SummaryWriter
 
-from ssl_zoo.config.compose import to_mapping
+from ssl_zoo.config.mapping import to_mapping
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError, unknown_name
 

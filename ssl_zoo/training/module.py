@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import LambdaLR
 
 from ssl_zoo.augment import Augment
-from ssl_zoo.config.compose import to_mapping
+from ssl_zoo.config.mapping import to_mapping
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import Batch
 from ssl_zoo.distributed import average, rank, world_size

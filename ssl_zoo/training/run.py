@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ssl_zoo.config.compose import to_yaml
+from ssl_zoo.config.mapping import to_yaml
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import Data, FileSplit
 from ssl_zoo.distributed import from_all, from_rank_zero

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ssl_zoo.config.compose import compose, config_hash, from_mapping, to_mapping, to_yaml
+from ssl_zoo.config.compose import compose
 from ssl_zoo.config.groups import group_dirs, group_names
+from ssl_zoo.config.mapping import config_hash, from_mapping, to_mapping, to_yaml
 from ssl_zoo.errors import UserError
 
 CONFIGS = group_dirs()[0]

@@ -14,8 +14,9 @@ from PIL import Image
 from reference.recipes import HEADERS, TABLE
 
 import ssl_zoo
-from ssl_zoo.config.compose import compose, from_mapping, to_mapping
+from ssl_zoo.config.compose import compose
 from ssl_zoo.config.groups import group_file, group_names
+from ssl_zoo.config.mapping import from_mapping, to_mapping
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import load_data
 from ssl_zoo.errors import UserError

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from ssl_zoo.cli.main import main
-from ssl_zoo.config.compose import compose, config_hash, from_mapping, to_mapping
+from ssl_zoo.config.compose import compose
+from ssl_zoo.config.mapping import config_hash, from_mapping, to_mapping
 from ssl_zoo.data.folder_sample import gray_of, sides_of
 from ssl_zoo.image_defaults import describe
 

@@ -17,7 +17,8 @@ from PIL import Image
 from safetensors import safe_open
 
 import ssl_zoo
-from ssl_zoo.config.compose import compose, from_mapping
+from ssl_zoo.config.compose import compose
+from ssl_zoo.config.mapping import from_mapping
 from ssl_zoo.errors import UserError
 from ssl_zoo.exporters import run as verb
 from ssl_zoo.exporters.run import export

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from ssl_zoo.build import build
-from ssl_zoo.config.compose import compose, to_mapping, to_yaml
+from ssl_zoo.config.compose import compose
+from ssl_zoo.config.mapping import to_mapping, to_yaml
 from ssl_zoo.runs.checkpoints import STAMP
 from ssl_zoo.runs.saved_run import open_run
 

@@ -17,7 +17,8 @@ from helpers.stopping import stopped_after
 
 import ssl_zoo
 from ssl_zoo.cli.main import main
-from ssl_zoo.config.compose import compose, to_mapping, to_yaml
+from ssl_zoo.config.compose import compose
+from ssl_zoo.config.mapping import to_mapping, to_yaml
 from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.runs.checkpoints import read_checkpoint
 from ssl_zoo.runs.continuation import compose_run

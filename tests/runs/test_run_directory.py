@@ -21,7 +21,8 @@ from filelock import FileLock
 from helpers.runs import overrides
 
 from ssl_zoo.cli.main import main
-from ssl_zoo.config.compose import compose, to_yaml
+from ssl_zoo.config.compose import compose
+from ssl_zoo.config.mapping import to_yaml
 from ssl_zoo.errors import UserError
 from ssl_zoo.files.folders import make_folder, why_not_writable
 from ssl_zoo.files.locks import LOCK, hold, is_empty

@@ -10,7 +10,8 @@ import pytest
 from helpers.tiny_suites import write_suite
 from PIL import Image
 
-from ssl_zoo.config.compose import compose, config_hash
+from ssl_zoo.config.compose import compose
+from ssl_zoo.config.mapping import config_hash
 from ssl_zoo.errors import UserError
 from ssl_zoo.suites import plan
 from ssl_zoo.suites.options import read_overrides

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from ssl_zoo import registry
-from ssl_zoo.config.compose import compose, config_hash, from_mapping, to_mapping
+from ssl_zoo.config.compose import compose
+from ssl_zoo.config.mapping import config_hash, from_mapping, to_mapping
 from ssl_zoo.config.overrides import read_override
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.suites import plan

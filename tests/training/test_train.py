@@ -17,7 +17,8 @@ from PIL import Image
 
 import ssl_zoo
 from ssl_zoo.augment import Augment
-from ssl_zoo.config.compose import compose, from_mapping
+from ssl_zoo.config.compose import compose
+from ssl_zoo.config.mapping import from_mapping
 from ssl_zoo.data import Data, MemorySplit
 from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.hardware.device import Hardware

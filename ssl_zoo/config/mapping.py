@@ -1,0 +1,109 @@
+"""A `RunConfig` from plain values and back: what `config.yaml` of a run directory holds, and the hash of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from ssl_zoo.config.overrides import merge
+from ssl_zoo.config.registries import METHODS, method_config, run_settings
+from ssl_zoo.config.schema import RunConfig, SiameseConfig
+from ssl_zoo.config.validate import validate
+from ssl_zoo.errors import UserError, shown
+
+__all__ = ["config_hash", "from_mapping", "to_mapping", "to_yaml"]
+
+# Where a run is written and how fast it goes; everything else is what it computes.
+NOT_HASHED = {
+    "run_dir": None,
+    "resume": None,
+    "data": ("root", "workers", "cache_mb"),
+    "trainer": (
+        "progress",
+        "log_every_steps",
+        "checkpoint_every_epochs",
+        "checkpoint_every_steps",
+        "strategy",
+        "memory_check",
+    ),
+}
+
+
+def from_mapping(values: Mapping[str, Any]) -> RunConfig:
+    """Validates a plain mapping, for instance one read back from a run's `config.yaml`.
+
+    Raises:
+        UserError: as `validate`, or there are fewer views than targets.
+    """
+    rest = dict(values)
+    block = rest.pop("method", None)
+    if not isinstance(block, Mapping) or "name" not in block:
+        raise UserError(f"method must be a block with a name; received {shown(block)}; say method=NAME")
+    name = str(block["name"])
+    # Unknown keys of the method are looked up among all keys, so that the suggestion is the nearest of all.
+    rest["augment"] = _resolve_views(rest.get("augment") or {})
+    schema = method_config(name)
+    settings_class = run_settings(rest.get("data"))
+    method = validate(schema, block, "method", siblings=settings_class)
+    settings = validate(settings_class, rest, "", siblings=schema)
+    assert METHODS.get(name).config is schema  # only now, as it imports torch
+    if isinstance(method, SiameseConfig) and method.target_views > len(settings.augment.flat):
+        raise UserError(
+            f"method.target_views must be at most the number of views, {len(settings.augment.flat)}; received "
+            f"{method.target_views}; make more views with augment.views"
+        )
+    fields = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+    return RunConfig(method=method, **fields)
+
+
+def to_mapping(config: RunConfig) -> dict[str, Any]:
+    """Returns the configuration as plain values, `method` first."""
+    values = json.loads(json.dumps(dataclasses.asdict(config)))
+    common = values["augment"]
+    common["views"] = {name: _differences(common, view) for name, view in common["views"].items()}
+    return {"method": values.pop("method"), **values}
+
+
+def to_yaml(config: RunConfig) -> str:
+    """Returns the configuration as YAML that `from_mapping` reads back."""
+    return str(yaml.safe_dump(to_mapping(config), sort_keys=False, default_flow_style=None, width=110))
+
+
+def config_hash(config: RunConfig) -> str:
+    """Returns twelve hex digits that two runs share when they compute the same thing."""
+    values = to_mapping(config)
+    for key, inner in NOT_HASHED.items():
+        if inner is None:
+            del values[key]
+        else:
+            values[key] = {name: value for name, value in values[key].items() if name not in inner}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _resolve_views(augment: Mapping[str, Any]) -> dict[str, Any]:
+    """Completes each named view with what holds for all views; without names there are two views alike."""
+    if not isinstance(augment, Mapping):
+        raise UserError(f"augment must be a block of keys; received {shown(augment)}")
+    common = {key: value for key, value in augment.items() if key != "views"}
+    views = augment.get("views")
+    if views is None:
+        views = {"both": {"count": 2}}
+    if not isinstance(views, Mapping):
+        raise UserError(
+            f"augment.views must map names to settings; received {shown(views)}; set e.g. {{one: {{}}, two: {{}}}}"
+        )
+    return {**common, "views": {name: merge(common, view or {}) for name, view in views.items()}}
+
+
+def _differences(base: Mapping[str, Any], view: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what a view sets apart from what holds for all views; `_resolve_views` undoes it."""
+    return {
+        key: _differences(base[key], value) if isinstance(value, Mapping) else value
+        for key, value in view.items()
+        if key not in base or base[key] != value
+    }
