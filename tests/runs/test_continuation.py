@@ -156,9 +156,7 @@ def test_what_can_be_no_folder_is_none_to_continue(folder: str) -> None:
 
 def test_a_configuration_that_cannot_be_read_needs_all_overrides(tmp_path: Path) -> None:
     """An earlier version's run goes on as it could: by the overrides that it was begun with."""
-    text = to_yaml(compose(RUN)).replace("trainer: {", "trainer: {of_an_earlier_version: 1, ")
-    assert "of_an_earlier_version" in text
-    (tmp_path / "config.yaml").write_text(text)
+    (tmp_path / "config.yaml").write_text(to_yaml(compose(RUN)) + "of_an_earlier_version: 1\n")
     given = [f"run_dir={tmp_path}", "resume=auto"]
     with pytest.raises(UserError, match=r"cannot be read .*of_an_earlier_version"):
         compose_run(given)
