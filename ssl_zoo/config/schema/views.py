@@ -113,7 +113,7 @@ class AffineConfig:
 
 @section
 class NoiseConfig:
-    """Gaussian noise on every value."""
+    """Gaussian noise on every value, clamped to [0, 1]."""
 
     p: Probability = 0.0
     """Probability that an image gets noise."""
