@@ -45,6 +45,18 @@ def test_every_room_has_its_layer() -> None:
     assert rooms | {"methods", "metrics"} == {room for _, room in contract()}
 
 
+@pytest.mark.parametrize(
+    "reference", sorted(set(re.findall(r"`([\w/]+\.py::[\w.]+)`", DOCUMENT.read_text())))
+)
+def test_every_function_that_the_document_names_exists(reference: str) -> None:
+    file, _, name = reference.partition("::")
+    scope: ast.AST = ast.parse((ROOT / "ssl_zoo" / file).read_text())
+    for part in name.split("."):
+        named = [node for node in ast.iter_child_nodes(scope) if getattr(node, "name", None) == part]
+        assert named, f"{file} has no {part}"
+        scope = named[0]
+
+
 def test_the_file_tree_of_the_readme_exists() -> None:
     tree = (ROOT / "README.md").read_text().partition("## Where things are")[2].partition("\n\n[")[0]
     top, engine = (
