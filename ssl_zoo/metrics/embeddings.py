@@ -193,3 +193,18 @@ def uniformity(view: Embeddings, chunk: int = 1024) -> float:
     # In chunks, so that memory is chunk * N.
     total = torch.stack([(4.0 * (block @ Z.T) - 4.0).exp().sum() for block in torch.split(Z, chunk)]).sum()
     return float(((total - N) / (N * (N - 1))).log())
+
+
+@metric(
+    "stable_rank",
+    title="stable rank",
+    reading="1 one direction",
+    meaning="Sum of the squared singular values of the centred z/|z| over the largest, 1 to min(D, N − 1): how many "
+    "directions there would be if all were as strong as the strongest. Weak directions count less than in the "
+    "effective rank.",
+    better="higher",
+    source="[Rudelson and Vershynin](https://arxiv.org/abs/math/0503442)",
+    closing=False,
+)
+def stable_rank(view: Embeddings) -> float:
+    return float(view.energies.sum() / view.energies[-1]) if view.energies.any() else 1.0

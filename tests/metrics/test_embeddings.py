@@ -125,7 +125,19 @@ def test_k_equal_orthogonal_directions_have_rank_k(k: int, N: int, D: int) -> No
     z = plus_and_minus.repeat(N // (2 * k), 1)
     d = measure_embeddings(z, z)
     assert d["effective_rank"] == pytest.approx(k, rel=1e-9)
+    assert d["stable_rank"] == pytest.approx(k, rel=1e-9)
     assert d["center_ratio"] == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize(("N", "D"), [(40, 7), (9, 30)])
+def test_the_stable_rank_counts_directions_by_the_strongest(N: int, D: int) -> None:
+    z = gaussian(N, D) * torch.linspace(0.1, 2, D)
+    Z = normalize(z.double())
+    sigma = torch.linalg.svdvals(Z - Z.mean(0))
+    expected = (sigma.square().sum() / sigma[0] ** 2).item()
+    assert measure_embeddings(z, z)["stable_rank"] == pytest.approx(expected, rel=1e-9)
+    same = torch.ones(N, D)
+    assert measure_embeddings(same, same)["stable_rank"] == 1.0
 
 
 @pytest.mark.parametrize("C", [3, 10])
