@@ -14,7 +14,7 @@ from ssl_zoo.pages.page import Fact, Page
 from ssl_zoo.reports.suite_claims import claims, missing, tally
 from ssl_zoo.reports.suite_curves import learning_curves
 from ssl_zoo.reports.suite_figures import figures
-from ssl_zoo.reports.suite_provenance import again, cost, protocol
+from ssl_zoo.reports.suite_provenance import commands, cost, protocol
 from ssl_zoo.reports.suite_table import results
 from ssl_zoo.suites.record import SuiteRecord
 
@@ -22,10 +22,10 @@ __all__ = ["contents", "page_of", "write_report"]
 
 
 def contents(record: SuiteRecord, folder: Path) -> dict[str, bytes]:
-    """The files of a suite's report by name: report.html, report.md, results.csv and each picture as a PNG.
+    """Returns the files of a suite's report by name: report.html, report.md, results.csv and each picture as a PNG.
 
     Args:
-        record: what came of the suite, finished or not.
+        record: of the suite, finished or not.
         folder: of the suite; the runs' folders are relative to it. Their metrics.csv give the learning curves.
     """
     page = page_of(record, folder)
@@ -40,7 +40,7 @@ def write_report(record: SuiteRecord, folder: Path) -> None:
 
 
 def page_of(record: SuiteRecord, folder: Path) -> Page:
-    """The page: the claims first, then the table that they are judged by, and last how it was made."""
+    """Makes the page: the claims first, then the table that they are judged by, and the provenance last."""
     sections = [
         claims(record),
         results(record),
@@ -48,7 +48,7 @@ def page_of(record: SuiteRecord, folder: Path) -> Page:
         figures(record),
         cost(record, folder),
         protocol(record),
-        again(record),
+        commands(record),
     ]
     return Page(
         title=record.title,

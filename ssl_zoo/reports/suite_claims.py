@@ -1,4 +1,4 @@
-"""What a suite answers: how many of its claims hold, each with its figures and its interval."""
+"""The claims of a suite: how many of them hold, each with its figures and its interval."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ STATES = {
 
 
 def tally(record: SuiteRecord) -> Badge | None:
-    """The answer in a badge, toned by the worst: a claim that fails is not hidden by two that hold."""
+    """Sums up the claims in a badge, toned by the worst: two that hold do not hide one that fails."""
     counts = Counter(claim.state for claim in record.claims)
     if not counts:
         return None
     worst = next(state for state in ("fails", "undecided", "holds") if counts[state])
     verb = "holds" if len(record.claims) == 1 else _verb("holds", counts)
-    said = [f"{counts['holds']} of {_count(len(record.claims), 'claim')} {verb}"]
-    said += [f"{counts[state]} {_verb(state, counts)}" for state in ("fails", "undecided") if counts[state]]
-    return Badge(", ".join(said), like=worst)
+    parts = [f"{counts['holds']} of {_count(len(record.claims), 'claim')} {verb}"]
+    parts += [f"{counts[state]} {_verb(state, counts)}" for state in ("fails", "undecided") if counts[state]]
+    return Badge(", ".join(parts), like=worst)
 
 
 def missing(record: SuiteRecord) -> str:
-    """How many runs have no result, in a sentence; empty where all have one."""
+    """Returns a sentence on how many runs have no result; empty where all have one."""
     runs = [run for row in record.rows for run in row.runs]
     number_missing = sum(not run.finished for run in runs)
     if not number_missing:
@@ -44,11 +44,12 @@ def missing(record: SuiteRecord) -> str:
 
 
 def claims(record: SuiteRecord) -> Section | None:
-    """Each claim with what the runs say of it, and the intervals of those about figures."""
+    """Tabulates each claim with its state and the reason, and draws the intervals of those about figures."""
     if not record.claims:
         return None
     rows = [
-        (Cell(one.text, one.text, code=True, left=True), Badge(one.state), one.why) for one in record.claims
+        (Cell(claim.text, claim.text, code=True, left=True), Badge(claim.state), claim.why)
+        for claim in record.claims
     ]
     caption = (
         "A claim holds, fails or stays undecided by all seeds together, never by one run. Undecided: these seeds "
@@ -65,32 +66,33 @@ def claims(record: SuiteRecord) -> Section | None:
 
 
 def _intervals(claims: Sequence[ClaimRecord]) -> list[Picture]:
-    """A picture for each scale: accuracies share one, in points; other metrics have one each."""
+    """Draws a picture for each scale: accuracies have one in common, in points; other metrics have one each."""
     scales: dict[str, list[ClaimRecord]] = {}
     for claim in claims:
         if claim.estimate is not None:
             metric = claim.metric or "top1"
             scales.setdefault("accuracy" if is_fraction(metric) else metric, []).append(claim)
-    made = []
-    for scale, some in scales.items():
+    pictures = []
+    for scale, group in scales.items():
         points = scale == "accuracy"
-        labels = drawable([claim.text for claim in some], "claim")
+        labels = drawable([claim.text for claim in group], "claim")
         rows = [
-            _difference(claim, label, 100 if points else 1) for claim, label in zip(some, labels, strict=True)
+            _difference(claim, label, 100 if points else 1)
+            for claim, label in zip(group, labels, strict=True)
         ]
         unit = "points of accuracy" if points else heading(scale)
-        told = "; ".join(
+        intervals = "; ".join(
             f"{claim.text}: {number(row.value)} ({number(row.low)} to {number(row.high)}), {row.state}"
-            for claim, row in zip(some, rows, strict=True)
+            for claim, row in zip(group, rows, strict=True)
         )
         picture = chart(
             f"claims-{scale.replace('_', '-')}",
             differences(f"Left side minus right side, {unit}", rows),
-            alt=f"Differences in {unit} with 95 % intervals: {told}.",
+            alt=f"Differences in {unit} with 95 % intervals: {intervals}.",
             size=differences_size(rows),
         )
-        made.append(picture)
-    return made
+        pictures.append(picture)
+    return pictures
 
 
 def _difference(claim: ClaimRecord, label: str, factor: int) -> Difference:

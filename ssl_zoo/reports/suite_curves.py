@@ -37,42 +37,44 @@ PANELS = ("loss", "output_std_ratio", "knn_top1")  # metrics, in the order of th
 
 
 def learning_curves(record: SuiteRecord, folder: Path) -> Section | None:
-    """A line for each row, the mean over its seeds, with a band from the least to the most.
+    """Draws a line for each row, the mean over its seeds, with a band from the least to the most.
 
     Args:
         record: the suite.
         folder: its folder, in which its runs' folders lie.
     """
-    own = [row for row in record.rows if row.same_as is None and {*row.verdicts} != {UNTRAINED}]
-    rows = own[:COLOURED]
+    trained = [row for row in record.rows if row.same_as is None and {*row.verdicts} != {UNTRAINED}]
+    rows = trained[:COLOURED]
     labels = _labels(rows)
     one_scale = len({scale for row in rows for scale in _scales(row, folder)}) < 2
     drawn: list[tuple[Metric, list[Series]]] = []
     for panel in map(METRICS.get, PANELS if one_scale else PANELS[1:]):
         series = [
             line
-            for place, (row, label) in enumerate(zip(rows, labels, strict=True))
-            if (line := _line(row, folder, panel.name, label, _role(place, rows)))
+            for index, (row, label) in enumerate(zip(rows, labels, strict=True))
+            if (line := _line(row, folder, panel.name, label, _role(index, rows)))
         ]
         drawn += [(panel, series)] if series else []
     if not drawn:
         return None
     pictures = [_picture(panel, series) for panel, series in drawn]
     together = (
-        _together(record, drawn, dict(zip(labels, rows, strict=True))) if len(own) <= COLOURED else None
+        _together(record, drawn, dict(zip(labels, rows, strict=True))) if len(trained) <= COLOURED else None
     )
-    blocks: list[Block] = [Prose(_said(record, len(own), one_scale, together is not None))]
+    blocks: list[Block] = [Prose(_text(record, len(trained), one_scale, together is not None))]
     return Section("curves", "Learning curves", [*blocks, Gallery(pictures, together=together)])
 
 
 def _labels(rows: Sequence[RowRecord]) -> list[str]:
-    """Names as they stand in a legend, by their number where they cannot be drawn or are alike when cut."""
+    """Returns names for a legend: numbers where a name cannot be drawn, or is cut to that of another."""
     labels = [short(name, LONGEST) for name in drawable([row.name for row in rows], "row")]
-    return labels if len(set(labels)) == len(rows) else [f"row {place}" for place in range(1, len(rows) + 1)]
+    return (
+        labels if len(set(labels)) == len(rows) else [f"row {number}" for number in range(1, len(rows) + 1)]
+    )
 
 
 def _line(row: RowRecord, folder: Path, name: str, label: str, role: int) -> Series | None:
-    """The mean over those seeds that finished, or over what there is, at the epochs that all of them measured."""
+    """Returns the mean over the finished seeds, or over what there is, at the epochs that all of them measured."""
     runs = [run for run in row.runs if run.finished] or row.runs
     found = [dict(zip(*column(read_metrics(folder / run.folder), name), strict=True)) for run in runs]
     found = [one for one in found if one]
@@ -89,7 +91,7 @@ def _line(row: RowRecord, folder: Path, name: str, label: str, role: int) -> Ser
 
 
 def _scales(row: RowRecord, folder: Path) -> list[tuple[str, ...]]:
-    """What the losses of a row's runs are: losses of two methods, or of two similarities, are on no one scale."""
+    """Returns what decides the scale of each run's loss: its method and the axes that change the loss."""
     results = [read_record(folder / run.folder / "result.json") for run in row.runs]
     return [
         (
@@ -101,18 +103,18 @@ def _scales(row: RowRecord, folder: Path) -> list[tuple[str, ...]]:
     ]
 
 
-def _role(place: int, rows: Sequence[RowRecord]) -> int:
-    return (BLUE, RED)[place] if len(rows) == 2 else place
+def _role(index: int, rows: Sequence[RowRecord]) -> int:
+    return (BLUE, RED)[index] if len(rows) == 2 else index
 
 
 def _picture(panel: Metric, series: Sequence[Series]) -> Picture:
     write = percent if panel.is_fraction else number
-    told = "; ".join(f"{one.label} {write(one.y[-1])}" for one in series)
+    values = "; ".join(f"{one.label} {write(one.y[-1])}" for one in series)
     paint = curves(panel.chart, series, baselines=panel.lines, percent=panel.is_fraction, bottom=panel.bottom)
     return chart(
         f"curves-{panel.name.replace('_', '-')}",
         paint,
-        alt=f"{panel.chart} over the epochs; at the last: {told}.",
+        alt=f"{panel.chart} over the epochs; at the last: {values}.",
         size=(3.5, 2.5 + legend_height([one.label for one in series], 3.5, LINES)),
     )
 
@@ -120,13 +122,12 @@ def _picture(panel: Metric, series: Sequence[Series]) -> Picture:
 def _together(
     record: SuiteRecord, drawn: Sequence[tuple[Metric, Sequence[Series]]], rows: dict[str, RowRecord]
 ) -> Picture:
-    """All panels side by side, as in the paper; its table stands in the legend."""
+    """Draws all panels in one figure, as in the paper; its table stands in the legend."""
     metric = accuracy_of(record)
     shown = [label for label in rows if any(label == one.label for _, series in drawn for one in series)]
     texts = [_with_accuracy(label, rows[label], metric) for label in shown]
     width = 3.4 * len(drawn)
     style = replace(LINES, size=9.0, most=4)
-    told = "; ".join(texts)
     titles = ", ".join(panel.chart for panel, _ in drawn)
 
     def paint(figure: Figure, theme: Theme) -> None:
@@ -142,7 +143,7 @@ def _together(
         add_legend(figure, [handles[label] for label in shown], texts, style)
 
     size = (width, 2.7 + legend_height(texts, width, style))
-    return chart("figure", paint, alt=f"{titles} over the epochs. {told}.", size=size)
+    return chart("figure", paint, alt=f"{titles} over the epochs. {'; '.join(texts)}.", size=size)
 
 
 def _with_accuracy(label: str, row: RowRecord, metric: str | None) -> str:
@@ -150,18 +151,20 @@ def _with_accuracy(label: str, row: RowRecord, metric: str | None) -> str:
     return f"{label}: {heading(mean.metric)} {mean}" if mean and mean.values else label
 
 
-def _said(record: SuiteRecord, rows: int, one_scale: bool, with_file: bool) -> str:
-    said = ["A line is the mean over the seeds, its band goes from the least to the most of them."]
+def _text(record: SuiteRecord, rows: int, one_scale: bool, with_file: bool) -> str:
+    sentences = ["A line is the mean over the seeds, its band goes from the least to the most of them."]
     if len(record.seeds) == 1:
-        said = ["A line is a run."]
-    said.append("Std ratio: std of z/|z| per channel, times √d; 1 is spread evenly, 0 is collapsed.")
+        sentences = ["A line is a run."]
+    sentences.append("Std ratio: std of z/|z| per channel, times √d; 1 is spread evenly, 0 is collapsed.")
     if not one_scale:
-        said.append("The rows have different losses, which no common axis could compare: they are left out.")
+        sentences.append(
+            "The rows have different losses, which no common axis could compare: they are left out."
+        )
     if rows > COLOURED:
-        said.append(f"The first {COLOURED} of {rows} rows are drawn.")
+        sentences.append(f"The first {COLOURED} of {rows} rows are drawn.")
     shared = [f"{row.name} (as {row.same_as})" for row in record.rows if row.same_as]
     if shared:
-        said.append(f"Not drawn, since they are runs of other rows: {', '.join(shared)}.")
+        sentences.append(f"Not drawn, since they are runs of other rows: {', '.join(shared)}.")
     if with_file:
-        said.append("All panels in one picture: figure.png.")
-    return " ".join(said)
+        sentences.append("All panels in one picture: figure.png.")
+    return " ".join(sentences)

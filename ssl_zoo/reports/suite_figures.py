@@ -1,4 +1,4 @@
-"""The further figures that a suite asks for: which rows stand where in them."""
+"""The further figures that a suite asks for: heat maps of pairs, and lines over a number."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ NUMBERED = re.compile(r"(.+)_(\d+(?:\.\d+)?(?:e-?\d+)?)")  # GROUP_X
 
 
 def figures(record: SuiteRecord) -> Section | None:
-    """Heat maps of pairs, and lines over a number that rows are named by."""
-    made = []
-    for place, asked in enumerate(record.figures, 1):
-        name = f"figure-{place}-{str(asked['kind']).replace('_', '-')}"
+    """Draws heat maps of pairs, and lines over a number that rows are named by."""
+    pictures = []
+    for index, asked in enumerate(record.figures, 1):
+        name = f"figure-{index}-{str(asked['kind']).replace('_', '-')}"
         picture = (_map if asked["kind"] == "heat_map" else _lines)(record, asked, name)
-        made += [picture] if picture else []
-    return Section("figures", "Figures", [Gallery(made, wide=True)]) if made else None
+        pictures += [picture] if picture else []
+    return Section("figures", "Figures", [Gallery(pictures, wide=True)]) if pictures else None
 
 
 def numbered(name: str) -> tuple[str, float] | None:
-    """Group and number of a row named GROUP_X."""
+    """Returns the group and the number of a row named GROUP_X."""
     match = NUMBERED.fullmatch(name)
     return (match[1], float(match[2])) if match else None
 
@@ -41,22 +41,22 @@ def _map(record: SuiteRecord, asked: dict[str, Any], name: str) -> Picture | Non
     metric, switches = asked.get("metric") or "top1", record.switches
     rows = {frozenset(row.name.split("+")): row for row in record.rows}
     values = np.full((len(switches), len(switches)), math.nan)
-    told = []
+    descriptions = []
     for i, one in enumerate(switches):
         for j, other in enumerate(switches):
             row = rows.get(frozenset((one, other)))
             mean = aggregate_of(row, metric).mean if row else None
             if row is not None and mean is not None:
                 values[i, j] = mean
-                told += [f"{row.name} {_write(metric, mean)}"] if i <= j else []
-    if not told:
+                descriptions += [f"{row.name} {_write(metric, mean)}"] if i <= j else []
+    if not descriptions:
         return None
-    said = f"{heading(metric)}{', %' if is_fraction(metric) else ''}"
+    title = f"{heading(metric)}{', %' if is_fraction(metric) else ''}"
     return chart(
         name,
-        heat_map(said, drawable(switches, "switch"), values, lambda value: _write(metric, value)),
-        alt=f"{said} of each part alone and of each pair: {'; '.join(told)}.",
-        caption=f"Mean {said}. On the diagonal one part alone, elsewhere two. Empty: no result.",
+        heat_map(title, drawable(switches, "switch"), values, lambda value: _write(metric, value)),
+        alt=f"{title} of each part alone and of each pair: {'; '.join(descriptions)}.",
+        caption=f"Mean {title}. On the diagonal one part alone, elsewhere two. Empty: no result.",
         size=(max(3.6, 1.4 + 0.5 * len(switches)), max(3.2, 1.2 + 0.45 * len(switches))),
     )
 
@@ -66,30 +66,30 @@ def _lines(record: SuiteRecord, asked: dict[str, Any], name: str) -> Picture | N
     points: dict[str, list[tuple[float, float, float]]] = {}
     baselines = []
     for row in record.rows:
-        mean, place = aggregate_of(row, metric), numbered(row.name)
+        mean, position = aggregate_of(row, metric), numbered(row.name)
         if mean.mean is None:
             continue
-        if place is None:
+        if position is None:
             baselines.append((row.name, mean.mean))
         else:
             std = math.nan if mean.std is None else mean.std
-            points.setdefault(place[0], []).append((place[1], mean.mean, std))
+            points.setdefault(position[0], []).append((position[1], mean.mean, std))
     if not points:
         return None
     labels = drawable([*points], "line")
     groups = [
-        Group(label, *(list(part) for part in zip(*sorted(some), strict=True)))
-        for label, some in zip(labels, points.values(), strict=True)
+        Group(label, *(list(part) for part in zip(*sorted(group), strict=True)))
+        for label, group in zip(labels, points.values(), strict=True)
     ]
     x = asked.get("x") or "number in the row's name"
-    told = [
-        f"{group} at {place:g} {_write(metric, mean)}"
-        for group, some in points.items()
-        for place, mean, _ in sorted(some)
+    descriptions = [
+        f"{group} at {value:g} {_write(metric, mean)}"
+        for group, means in points.items()
+        for value, mean, _ in sorted(means)
     ]
-    told += [f"{row} {_write(metric, mean)}" for row, mean in baselines]
+    descriptions += [f"{row} {_write(metric, mean)}" for row, mean in baselines]
     spread = " Bars: standard deviation over the seeds." if len(record.seeds) > 1 else ""
-    said = f"{heading(metric)}{', %' if is_fraction(metric) else ''}"
+    title = f"{heading(metric)}{', %' if is_fraction(metric) else ''}"
     shown = [
         (label, mean)
         for label, (_, mean) in zip(drawable([row for row, _ in baselines], "row"), baselines, strict=True)
@@ -97,7 +97,7 @@ def _lines(record: SuiteRecord, asked: dict[str, Any], name: str) -> Picture | N
     return chart(
         name,
         against(heading(metric), groups, x=x, baselines=shown, percent=is_fraction(metric)),
-        alt=f"{said} over {x}: {'; '.join(told)}.",
+        alt=f"{title} over {x}: {'; '.join(descriptions)}.",
         caption=f"{heading(metric)} over {x}.{spread}{' Dashed: rows without such a number.' if baselines else ''}",
         size=against_size(groups),
     )

@@ -1,4 +1,4 @@
-"""How a suite was made: what it cost, how it was measured, and the commands that give it again."""
+"""The provenance of a suite: what it cost, how it was measured, and the commands that give it again."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ssl_zoo.runs.run_files import read_environment
 from ssl_zoo.suites.aggregate import aggregate_of, distinct_runs, heading
 from ssl_zoo.suites.record import RowRecord, SuiteRecord
 
-__all__ = ["again", "cost", "protocol"]
+__all__ = ["commands", "cost", "protocol"]
 
 COSTS = ("images_seen", "forward_passes", "train_seconds", "seconds", "views_per_second", "peak_memory_mb")
 
 
 def cost(record: SuiteRecord, folder: Path) -> Section | None:
-    """What the runs took, a row for each row, and all of them together."""
+    """Tabulates what the runs took, row by row and all of them together."""
     columns = [name for name in COSTS if any(aggregate_of(row, name).values for row in record.rows)]
     if not columns:
         return None
@@ -40,16 +40,16 @@ def _total(record: SuiteRecord, folder: Path) -> str:
     runs = [run for run in distinct_runs(record) if run.values.get("seconds") is not None]
     spent = sum(run.values["seconds"] for run in runs)
     devices = [read_environment(folder / run.folder) for run in runs]
-    said = f"The {len(runs)} finished runs, each counted once, took {seconds(spent)} one after the other"
+    text = f"The {len(runs)} finished runs, each counted once, took {seconds(spent)} one after the other"
     if devices and all(one.get("device") == "cpu" and one.get("cpu_threads") for one in devices):
         core = sum(run.values["seconds"] * one["cpu_threads"] for run, one in zip(runs, devices, strict=True))
-        return f"{said}: {seconds(core)} of core time (seconds times the threads of each run)."
+        return f"{text}: {seconds(core)} of core time (seconds times the threads of each run)."
     names = sorted({str(one["device"]) for one in devices if one.get("device")})
-    return f"{said}{f' on {chr(44).join(names)}' if names else ''}."
+    return f"{text}{f' on {chr(44).join(names)}' if names else ''}."
 
 
 def protocol(record: SuiteRecord) -> Section:
-    """How each figure was measured, on what, and where that is not what the paper did."""
+    """Describes how each figure was measured, on what, and where that is not what the paper did."""
     blocks: list[Block] = [Prose(record.data_in_words)]
     if record.remarks:
         blocks += [Prose("Where this departs from the paper, and what else to know:"), Items(record.remarks)]
@@ -72,8 +72,8 @@ def protocol(record: SuiteRecord) -> Section:
     return Section("protocol", "Protocol", blocks)
 
 
-def again(record: SuiteRecord) -> Section:
-    """The command of the suite, and that of each run."""
+def commands(record: SuiteRecord) -> Section:
+    """Lists the command of the suite, and that of each run."""
     blocks: list[Block] = [Details("This suite:", record.command, True)]
     blocks += [Details(_summary(row), "\n".join(_commands(row))) for row in record.rows]
     return Section("again", "How to run it again", blocks)

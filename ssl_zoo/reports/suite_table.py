@@ -1,4 +1,4 @@
-"""The table of a suite: a row of means for each of its rows, beside the paper's value, and what has no result."""
+"""The table of a suite: the means of each row beside the paper's value, and the runs without a result."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ AnyCell = str | Badge | Cell
 
 
 def results(record: SuiteRecord) -> Section:
-    """The table, and the runs that are missing from it."""
+    """Makes the table, and lists the runs that are missing from it."""
     with_paper = any(row.paper is not None for row in record.rows)
     header = ["row"]
     for column in record.columns:
@@ -39,18 +39,18 @@ def results(record: SuiteRecord) -> Section:
 
 
 def accuracy_of(record: SuiteRecord) -> str | None:
-    """The first accuracy among the columns: what is drawn as bars, and the paper's value is held against."""
+    """Returns the first accuracy among the columns: it has bars, and the paper's value stands beside it."""
     return next((column for column in record.columns if column != VERDICT and is_fraction(column)), None)
 
 
 def verdict_of(row: RowRecord) -> Badge | Cell:
-    """The verdicts of a row's seeds with their counts: a badge where all are the same."""
-    phrases = [run.verdict or (FAILED if run.error else WAITING) for run in row.runs]
-    counts = Counter(phrases)
-    said = ", ".join(f"{count} × {phrase}" for phrase, count in counts.most_common())
+    """Counts the verdicts of a row's seeds; a badge where all are the same."""
+    states = [run.verdict or (FAILED if run.error else WAITING) for run in row.runs]
+    counts = Counter(states)
+    text = ", ".join(f"{count} × {state}" for state, count in counts.most_common())
     if len(counts) == 1:
-        return Badge(said, like=phrases[0])
-    return Cell(said or "–", said or None, left=True)
+        return Badge(text, like=states[0])
+    return Cell(text or "–", text or None, left=True)
 
 
 def _row(record: SuiteRecord, row: RowRecord, with_paper: bool) -> list[AnyCell]:
@@ -74,27 +74,27 @@ def _figure(mean: Aggregate, with_bars: bool, paper: float | None = None) -> Cel
 
 
 def _paper(value: float | None, in_percent: bool) -> Cell:
-    """As it is printed there, to one decimal at least."""
+    """Writes the paper's value as it is printed there, to one decimal at least."""
     if value is None:
         return Cell("–")
-    said = f"{value:.1f}" if round(value, 1) == value else f"{value:g}"
-    return Cell(f"{said} %" if in_percent else said, value)
+    text = f"{value:.1f}" if round(value, 1) == value else f"{value:g}"
+    return Cell(f"{text} %" if in_percent else text, value)
 
 
 def _paper_beside(record: SuiteRecord) -> str | None:
-    """The column to whose right the paper's values stand; None for a table of verdicts alone."""
+    """Returns the column to whose right the paper's values stand; None for a table of verdicts alone."""
     return accuracy_of(record) or next((column for column in record.columns if column != VERDICT), None)
 
 
 def _baselines(record: SuiteRecord, with_paper: bool) -> list[list[AnyCell]]:
-    """What the same classifiers reach without training."""
+    """Returns the rows of what the same classifiers reach without training."""
     untrained = {"top1": _untrained(record)}
     pixels = {name: Aggregate(name, (value,)) for name, value in record.pixels.items() if value is not None}
     lines = (
         ("untrained encoder", "before training", untrained),
         ("raw pixels", "no encoder", pixels),
     )
-    made = []
+    rows = []
     for name, note, means in lines:
         if not any(means[column].values for column in record.columns if column in means):
             continue
@@ -104,15 +104,15 @@ def _baselines(record: SuiteRecord, with_paper: bool) -> list[list[AnyCell]]:
             cells.append(_figure(means[column], column == accuracy_of(record)) if column in means else empty)
             if with_paper and column == _paper_beside(record):
                 cells.append(Cell("–"))
-        made.append(cells)
-    return made
+        rows.append(cells)
+    return rows
 
 
 def _untrained(record: SuiteRecord) -> Aggregate:
-    """Runs of one seed begin with the same encoder, unless their rows have different ones: it counts once."""
+    """Aggregates the untrained encoders; one that several rows share counts once for each seed."""
     metric, runs = "untrained_top1", distinct_runs(record)
-    found = {(run.seed, value) for run in runs for value in aggregate_over([run], metric).values}
-    return Aggregate(metric, tuple(value for _, value in sorted(found)))
+    values = {(run.seed, value) for run in runs for value in aggregate_over([run], metric).values}
+    return Aggregate(metric, tuple(value for _, value in sorted(values)))
 
 
 def _notes(row: RowRecord) -> str:
@@ -129,25 +129,27 @@ def _notes(row: RowRecord) -> str:
 
 def _caption(record: SuiteRecord, with_paper: bool) -> str:
     seeds = len(record.seeds)
-    said = [
+    sentences = [
         f"Mean ± standard deviation over {seeds} seeds." if seeds > 1 else "One seed: no spread is known."
     ]
     if "top1" in record.columns:
-        said.append(f"top-1: {record.top1}.")
+        sentences.append(f"top-1: {record.top1}.")
     if with_paper:
-        said.append(f"paper: {record.paper_setting or f'as printed in {record.section}'}.".replace("..", "."))
+        sentences.append(
+            f"paper: {record.paper_setting or f'as printed in {record.section}'}.".replace("..", ".")
+        )
     column = accuracy_of(record)
     if column is not None:
         bars = f"Bars: {heading(column)} from 0 to 100 %"
-        said.append(f"{bars}, below it in outline the paper's." if with_paper else f"{bars}.")
+        sentences.append(f"{bars}, below it in outline the paper's." if with_paper else f"{bars}.")
     baseline = _untrained(record)
     if baseline.values and "top1" not in record.columns:
-        said.append(f"An untrained encoder reaches a top-1 of {percent(baseline.mean, baseline.std)}.")
-    return " ".join(said)
+        sentences.append(f"An untrained encoder reaches a top-1 of {percent(baseline.mean, baseline.std)}.")
+    return " ".join(sentences)
 
 
 def _without_result(record: SuiteRecord) -> Sequence[Block]:
-    """The runs that failed or were not run, each with its reason."""
+    """Lists the runs that failed or were not run, each with its reason."""
     rows: list[list[AnyCell]] = []
     for row in record.rows:
         for run in row.runs:

@@ -23,12 +23,12 @@ NAMED = 5  # rows at most that the headline names
 
 
 def page_of(suites: Sequence[ComparedSuite], changes: Sequence[Change], command: str) -> Page:
-    """The page; nothing is written.
+    """Makes the page; nothing is written.
 
     Args:
         suites: two or more, the first of them the reference.
         changes: of `compare`.
-        command: that makes this comparison.
+        command: makes this comparison.
     """
     counts = tally(changes)
     accuracies = [table_of(metric, changes) for metric in metrics_of(changes) if is_accuracy(metric)]
@@ -133,15 +133,15 @@ def _failed(suites: Sequence[ComparedSuite]) -> list[Block]:
 def _verdicts(suites: Sequence[ComparedSuite]) -> Table:
     rows = []
     for name, changed in changed_verdicts(suites).items():
-        told = [_badge(suite.verdicts(name)) for suite in suites]
-        rows.append((name, *told, Cell(_configuration(suites, name), left=True), _changed(changed)))
+        badges = [_badge(suite.verdicts(name)) for suite in suites]
+        rows.append((name, *badges, Cell(_configuration(suites, name), left=True), _changed(changed)))
     header = ("row", *(suite.label for suite in suites), "configuration", "verdicts")
     caption = "Verdicts of the finished seeds; whether the seeds' configurations are the same."
     return Table(header, rows, caption, sortable=True)
 
 
 def _badge(verdicts: Mapping[str, int]) -> Badge | str:
-    """The verdicts with the number of seeds that have each; of one kind in its tone."""
+    """Returns the verdicts with the number of seeds that have each; in its tone where there is one alone."""
     text = ", ".join(f"{count} × {verdict}" for verdict, count in verdicts.items())
     return Badge(text, like=next(iter(verdicts)) if len(verdicts) == 1 else "undecided") if verdicts else NONE
 
@@ -163,7 +163,7 @@ def _changed(changed: bool, everywhere: bool = True) -> Cell:
 
 
 def _configuration(suites: Sequence[ComparedSuite], name: str) -> str:
-    """Whether the runs of the seeds in common are of one configuration, which the hash contains."""
+    """Returns whether the seeds that all suites have are of one configuration, by its hash."""
     hashes = [
         {run.seed: run.config_hash for run in row.runs}
         for suite in suites
@@ -176,15 +176,15 @@ def _configuration(suites: Sequence[ComparedSuite], name: str) -> str:
 
 
 def _differs(suites: Sequence[ComparedSuite]) -> list[Block]:
-    found = differences(suites)
+    settings = differences(suites)
     blocks: list[Block] = [
         Table(
             ("setting", *(suite.label for suite in suites)),
-            [(key, *(Cell(phrase, left=True) for phrase in phrases)) for key, phrases in found.items()],
-            "What the records say; settings that are the same everywhere are left out.",
+            [(key, *(Cell(value, left=True) for value in values)) for key, values in settings.items()],
+            "Settings by the records; those that are the same everywhere are left out.",
         )
-        if found
-        else Prose("Data, budget, words, seeds, commits and versions are the same.")
+        if settings
+        else Prose("Data, budget, overrides, seeds, commits and versions are the same.")
     ]
     shared = shared_rows(suites)
     for suite in suites:

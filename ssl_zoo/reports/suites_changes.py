@@ -37,12 +37,12 @@ class Side:
 
     @property
     def mean(self) -> float | None:
-        """Over the seeds."""
+        """The mean over the seeds."""
         return mean(self.values.values()) if self.values else None
 
     @property
     def std(self) -> float | None:
-        """Sample standard deviation over the seeds; None of a single one."""
+        """The sample standard deviation over the seeds; None of a single one."""
         return stdev(self.values.values()) if len(self.values) > 1 else None
 
 
@@ -68,12 +68,12 @@ class Change:
 
     @property
     def changed_corrected(self) -> bool:
-        """Whether it stands after Holm's correction."""
+        """Whether the change remains after Holm's correction."""
         return self.corrected is not None and self.corrected < ALPHA
 
     @property
     def common(self) -> int:
-        """Seeds with the same configuration and the same value on both sides: no independent evidence."""
+        """The number of seeds with the same configuration and the same value on both sides: no independent evidence."""
         hashes = dict(zip(self.before.values, self.before.runs, strict=True))
         return sum(
             seed in hashes and hashes[seed][1] == run[1] and self.before.values[seed] == value
@@ -164,12 +164,14 @@ def _move(row: str, metric: str, before: Side, after: Side) -> Change:
     if before.std is None or after.std is None:
         return replace(change, state=ONE_SEED)
     a, b = list(after.values.values()), list(before.values.values())
-    found = welch(a, b)
-    state = ROSE if found.low > 0 else FELL if found.high < 0 else NOT_FOUND
-    p = float(found.estimate == 0)  # where neither side varies, as with an interval of the width 0
-    if found.low < found.high:
+    interval = welch(a, b)
+    state = ROSE if interval.low > 0 else FELL if interval.high < 0 else NOT_FOUND
+    p = float(interval.estimate == 0)  # where neither side varies, as with an interval of the width 0
+    if interval.low < interval.high:
         p = p_value(a, b)
-    return replace(change, state=state, difference=found.estimate, low=found.low, high=found.high, p=p)
+    return replace(
+        change, state=state, difference=interval.estimate, low=interval.low, high=interval.high, p=p
+    )
 
 
 def _correct(changes: Sequence[Change]) -> list[Change]:
@@ -189,12 +191,12 @@ def _correct(changes: Sequence[Change]) -> list[Change]:
 
 
 def _evidence(change: Change) -> tuple[object, ...]:
-    """What a comparison rests on: a row may stand for another's runs, and top1 may be the linear probe."""
+    """Returns the runs and values behind a comparison: two rows may share runs, and top1 may be the linear probe."""
     return tuple((side.runs, tuple(side.values.items())) for side in (change.before, change.after))
 
 
 def _equal(before: Side, after: Side) -> str:
-    """Why all values are equal, seed by seed."""
+    """Returns why all values are equal, seed by seed."""
     ours, theirs = (dict(zip(side.values, side.runs, strict=True)) for side in (before, after))
     if ours == theirs:
         return SAME_RUNS

@@ -1,4 +1,4 @@
-"""Suites beside one another: what their rows, verdicts, claims and settings have in common and where they differ."""
+"""The difference between suites: the rows that they share, and the verdicts, claims and settings that differ."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ NONE = "–"  # the suite has no such row, claim or setting
 
 @dataclass(frozen=True)
 class ComparedSuite:
-    """A suite that was named, and what it is called in the comparison."""
+    """One of the suites of a comparison, with its label there."""
 
     label: str
     folder: Path
     record: SuiteRecord
 
     def row(self, name: str) -> RowRecord | None:
-        """The row of that name, where the suite has one."""
+        """Returns the row of that name, where the suite has one."""
         return next((row for row in self.record.rows if row.name == name), None)
 
     def verdicts(self, row: str) -> Mapping[str, int]:
-        """How many finished seeds of the row have each verdict."""
-        there = self.row(row)
-        return Counter(sorted(there.verdicts)) if there else {}
+        """Counts the finished seeds of the row that have each verdict."""
+        record = self.row(row)
+        return Counter(sorted(record.verdicts)) if record else {}
 
     def state(self, claim: str) -> str | None:
-        """What the runs say of a claim, by its text; None: the suite doesn't make it."""
-        return next((one.state for one in self.record.claims if one.text == claim), None)
+        """Returns the state of a claim, by its text; None: the suite doesn't make it."""
+        return next((record.state for record in self.record.claims if record.text == claim), None)
 
 
 def labels(folders: Sequence[Path]) -> list[str]:
-    """Names of folders, with as much of their paths as tells them apart."""
+    """Returns the names of folders, with as much of their paths as tells them apart."""
     names = [folder.name for folder in folders]
     if len(set(names)) == len(names):
         return names
@@ -57,32 +57,32 @@ def labels(folders: Sequence[Path]) -> list[str]:
 
 
 def shared_rows(suites: Sequence[ComparedSuite]) -> list[str]:
-    """Names of rows that are in two suites at least, in the order of the suites."""
+    """Returns the names of rows that are in two suites at least, in the order of the suites."""
     counts = Counter(row.name for suite in suites for row in suite.record.rows)
     return [name for name, count in counts.items() if count > 1]
 
 
 def changed_verdicts(suites: Sequence[ComparedSuite]) -> dict[str, bool]:
-    """By shared row: whether its verdicts differ between the suites that have finished runs of it."""
-    found = {}
+    """Returns for each shared row whether its verdicts differ between the suites that have finished runs of it."""
+    changed = {}
     for name in shared_rows(suites):
         known = [verdicts for suite in suites if (verdicts := suite.verdicts(name))]
         alike = (
             len({sum(one.values()) for one in known}) == 1
         )  # as many seeds: then their numbers count as well
         kinds = {tuple(sorted(one.items() if alike else one)) for one in known}
-        found[name] = len(kinds) > 1
-    return found
+        changed[name] = len(kinds) > 1
+    return changed
 
 
 def changed_claims(suites: Sequence[ComparedSuite]) -> dict[str, bool]:
-    """By claim: whether its state differs between the suites that make it."""
+    """Returns for each claim whether its state differs between the suites that make it."""
     texts = dict.fromkeys(claim.text for suite in suites for claim in suite.record.claims)
     return {text: len({state for suite in suites if (state := suite.state(text))}) > 1 for text in texts}
 
 
 def differences(suites: Sequence[ComparedSuite]) -> dict[str, list[str]]:
-    """The settings that differ: by setting, the overrides of each suite."""
+    """Returns the settings that differ, each with its value in every suite."""
     flat = []
     for suite in suites:
         record = suite.record
@@ -101,5 +101,5 @@ def differences(suites: Sequence[ComparedSuite]) -> dict[str, list[str]]:
                 for key in (key for key, known in declared(SUITE).items() if known.unit == "setting"):
                     values[f"row {row.name} {heading(key)}"] = str(aggregate_of(row, key))
         flat.append(values)
-    told = {key: [values.get(key, "") or NONE for values in flat] for values in flat for key in values}
-    return {key: overrides for key, overrides in told.items() if len(set(overrides)) > 1}
+    settings = {key: [values.get(key, "") or NONE for values in flat] for values in flat for key in values}
+    return {key: values for key, values in settings.items() if len(set(values)) > 1}

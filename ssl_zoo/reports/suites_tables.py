@@ -1,4 +1,4 @@
-"""The figures of a comparison of suites: tables, and a picture of the differences in top-1."""
+"""Tables of a comparison of suites, and a picture of the differences in top-1."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["metrics_of", "picture_of", "table_by_metric", "table_of"]
 
 
 def picture_of(suites: Sequence[ComparedSuite], changes: Sequence[Change]) -> Picture | None:
-    """Differences of top1, one line each; hollow where none was found."""
+    """Draws the differences of top1, one line each; hollow where none was found."""
     known = [
         change
         for change in changes
@@ -40,7 +40,7 @@ def picture_of(suites: Sequence[ComparedSuite], changes: Sequence[Change]) -> Pi
         )
         for label, change in zip(drawable(names, "row"), known, strict=True)
     ]
-    told = "; ".join(
+    intervals_of = "; ".join(
         f"{name} {_difference(change)}{_interval(change, ' (', ')')}"
         for name, change in zip(names, known, strict=True)
     )
@@ -51,7 +51,7 @@ def picture_of(suites: Sequence[ComparedSuite], changes: Sequence[Change]) -> Pi
     return chart(
         "differences",
         _with_zero(intervals("Difference in top-1, points", rows)),
-        alt=f"Difference in top-1 in points of percent with 95 % intervals: {told}.",
+        alt=f"Difference in top-1 in points of percent with 95 % intervals: {intervals_of}.",
         caption=caption,
         size=(5.2, 0.9 + 0.22 * len(rows)),
     )
@@ -66,42 +66,48 @@ def _with_zero(paint: Paint) -> Paint:
 
 
 def metrics_of(changes: Sequence[Change]) -> list[str]:
-    """The figures that are compared."""
+    """Returns the metrics that are compared."""
     return list(dict.fromkeys(change.metric for change in changes))
 
 
 def table_by_metric(changes: Sequence[Change]) -> Table:
-    """How many comparisons of each figure came to which end."""
+    """Counts the comparisons of each metric by their outcome."""
     states = list(
         dict.fromkeys(change.state for change in sorted(changes, key=lambda change: not change.changed))
     )
     rows = []
     for metric in metrics_of(changes):
-        own = [change for change in changes if change.metric == metric]
-        counts = Counter(change.state for change in own)
-        corrected = str(sum(change.changed_corrected for change in own)) if is_accuracy(metric) else NONE
-        rows.append((heading(metric), str(len(own)), corrected, *(str(counts[one]) for one in states)))
+        same_metric = [change for change in changes if change.metric == metric]
+        counts = Counter(change.state for change in same_metric)
+        corrected = (
+            str(sum(change.changed_corrected for change in same_metric)) if is_accuracy(metric) else NONE
+        )
+        rows.append(
+            (heading(metric), str(len(same_metric)), corrected, *(str(counts[state]) for state in states))
+        )
     header = ("figure", "compared", "changed, Holm-corrected", *states)
-    return Table(header, rows, "Comparisons by figure and outcome, by the uncorrected interval unless said.")
+    return Table(
+        header, rows, "Comparisons by figure and outcome, by the uncorrected interval unless stated."
+    )
 
 
 def table_of(metric: str, changes: Sequence[Change]) -> Table:
-    """All comparisons of a figure."""
-    own = [change for change in changes if change.metric == metric]
-    pairs = list(dict.fromkeys((change.before.suite, change.after.suite) for change in own))
+    """Tabulates all comparisons of a metric."""
+    same_metric = [change for change in changes if change.metric == metric]
+    pairs = list(dict.fromkeys((change.before.suite, change.after.suite) for change in same_metric))
     tested = is_accuracy(metric)
     suites = pairs[0] if len(pairs) == 1 else ("suites", "before", "after")
     header = ("row", "outcome", *suites, "difference", "95 % interval", *(("p", "p by Holm") * tested))
     rows = []
-    for change in own:
+    for change in same_metric:
         pair = () if len(pairs) == 1 else (Cell(f"{change.before.suite} → {change.after.suite}", left=True),)
-        p = (Cell(number(one, 2), one) for one in (change.p, change.corrected)) if tested else ()
+        p = (Cell(number(value, 2), value) for value in (change.p, change.corrected)) if tested else ()
         sides = (_side(side, metric) for side in (change.before, change.after))
         difference = Cell(_difference(change), change.difference), Cell(_interval(change) or NONE, change.low)
         rows.append((change.row, _state(change), *pair, *sides, *difference, *p))
     caption = f"{heading(metric)}: mean ± standard deviation (seeds)"
     caption += "; the difference and its interval are in points of percent." if is_fraction(metric) else "."
-    if any(change.changed_corrected for change in own):
+    if any(change.changed_corrected for change in same_metric):
         caption += " *: also after Holm's correction."
     return Table(header, rows, caption, sortable=True)
 
@@ -122,10 +128,10 @@ def _difference(change: Change) -> str:
 def _interval(change: Change, left: str = "", right: str = "") -> str:
     if change.low is None or change.high is None:
         return ""
-    share = is_fraction(change.metric)
-    return f"{left}{_signed(change.low, share)} to {_signed(change.high, share)}{right}"
+    fraction = is_fraction(change.metric)
+    return f"{left}{_signed(change.low, fraction)} to {_signed(change.high, fraction)}{right}"
 
 
-def _signed(value: float, share: bool) -> str:
-    text = f"{100 * value:.2f}".replace("-", "−") if share else number(value)
+def _signed(value: float, fraction: bool) -> str:
+    text = f"{100 * value:.2f}".replace("-", "−") if fraction else number(value)
     return f"+{text}" if value > 0 else text
