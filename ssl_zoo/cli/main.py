@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from ssl_zoo.errors import UserError, unknown_name
 from ssl_zoo.terminal import streams
+from ssl_zoo.terminal.signals import sigterm_interrupts
 
 __all__ = ["entry", "main"]
 
@@ -174,15 +176,22 @@ def main(overrides: Sequence[str]) -> int:
         from ssl_zoo import __version__
 
         return streams.write(f"ssl-zoo {__version__}\n")
-    return streams.exit_status(lambda: _do(overrides[0], overrides[1:]), overrides[0])
+    verb, overrides = overrides[0], overrides[1:]
+    try:
+        with sigterm_interrupts():
+            _action(verb, overrides)(overrides)
+    except BaseException as error:
+        return streams.exit_status(error, verb)
+    return 0
 
 
-def _do(verb: str, overrides: Sequence[str]) -> None:
+def _action(verb: str, overrides: Sequence[str]) -> Callable[[Sequence[str]], None]:
     if verb not in VERBS:
         raise unknown_name("verb", verb, VERBS)
-    if not HELP_FLAGS & {*overrides}:
-        VERBS[verb](overrides)
-        return
+    return partial(_help, verb) if HELP_FLAGS & {*overrides} else VERBS[verb]
+
+
+def _help(verb: str, overrides: Sequence[str]) -> None:
     from ssl_zoo.cli.keys import verb_help
 
     usage = [line for line in HELP.splitlines() if line.startswith(f"  ssl-zoo {verb} ")]

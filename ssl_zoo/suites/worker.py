@@ -31,6 +31,7 @@ from ssl_zoo.files.locks import hold
 from ssl_zoo.method import Encoder
 from ssl_zoo.runs.run_files import read_record
 from ssl_zoo.suites.trial import COST, PATIENCE, evaluation_of
+from ssl_zoo.terminal.signals import sigterm_interrupts
 from ssl_zoo.terminal.streams import exit_status
 from ssl_zoo.training.run import train
 
@@ -117,7 +118,11 @@ def main() -> None:
     if "--with-parent" in sys.argv[2:]:
         _stop_with_parent()
     trial = json.loads(Path(sys.argv[1]).read_text())
-    sys.exit(exit_status(lambda: run_trial(trial), "bench"))
+    try:
+        with sigterm_interrupts():
+            run_trial(trial)
+    except BaseException as error:
+        sys.exit(exit_status(error, "bench"))
 
 
 if __name__ == "__main__":

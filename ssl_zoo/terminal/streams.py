@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from typing import Any, TextIO
 
 from ssl_zoo.errors import Interrupted, Unfinished, UserError, describe_os_error, printable
 from ssl_zoo.terminal.out_of_memory import lack_of_memory
-from ssl_zoo.terminal.signals import sigterm_interrupts
 
 __all__ = ["discard", "exit_status", "prepare", "write"]
 
@@ -38,37 +36,33 @@ def discard(stream: TextIO) -> None:
     os.close(nowhere)
 
 
-def exit_status(action: Callable[[], None], verb: str) -> int:
-    """Does something and returns the process's exit status: 0 done, 2 the user's input is wrong, 1 anything else.
+def exit_status(error: BaseException, verb: str) -> int:
+    """Returns the exit status of a process that an error ends: 2 the user's input is wrong, 1 anything else.
 
-    What a user can do something about is one line on stderr; other errors are raised.
+    The message of an error about which a user can do something is written to stderr, in one line.
 
     Args:
-        action: what to do.
+        error: whatever was raised.
         verb: of the command line, whose keys the message proposes where memory runs out.
+
+    Raises:
+        BaseException: the error itself, where a user can do nothing about it.
     """
-    try:
-        with sigterm_interrupts():
-            action()
-    except UserError as error:
-        _complain(str(error))
-        return 2
-    except KeyboardInterrupt:
-        _complain("stopped")
-        return 1
-    except (Interrupted, Unfinished) as error:
-        _complain(str(error))
-        return 1
-    except Exception as error:
+    if isinstance(error, KeyboardInterrupt):
+        message: str | None = "stopped"
+    elif isinstance(error, (UserError, Interrupted, Unfinished)):
+        message = str(error)
+    elif isinstance(error, Exception):
         # Memory that ran out, whoever noticed it; or a full or broken disk, whichever file it met first.
         message = lack_of_memory(error, verb)
         if message is None and isinstance(error, OSError):
             message = describe_os_error(error)
-        if message is None:
-            raise
-        _complain(message)
-        return 1
-    return 0
+    else:
+        message = None
+    if message is None:
+        raise error
+    _complain(message)
+    return 2 if isinstance(error, UserError) else 1
 
 
 def _complain(message: str) -> None:
@@ -87,7 +81,7 @@ def write(text: str = "", *, silent: bool = False) -> int:
 
     Args:
         text: what to write.
-        silent: whether a full disk was told of before.
+        silent: whether a full disk has been reported before.
     """
     try:
         sys.stdout.write(text)

@@ -1,0 +1,61 @@
+"""Other loggers of Lightning are plugged in by name; none of them changes what `metrics.csv` holds."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from helpers.runs import overrides
+from ssl_zoo.benchmarks.compare_runs import events
+
+import ssl_zoo
+from ssl_zoo.cli import main as cli
+from ssl_zoo.training.loggers import TensorBoard
+
+
+def test_a_logger_of_lightning_gets_what_tensorboard_gets(tmp_path: Path) -> None:
+    run = overrides("simsiam", f"run_dir={tmp_path / 'run'}", "trainer.loggers=[tensorboard,CSVLogger]")
+    result = ssl_zoo.train([*run, "trainer.log_every_steps=1"], silent=True)
+    (file,) = (tmp_path / "run").glob("lightning_logs/*/metrics.csv")
+    with file.open() as lines:
+        logged = {
+            (name, int(row["step"])): float(value)
+            for row in csv.DictReader(lines)
+            for name, value in row.items()
+            if value and name != "step"
+        }
+    shown = events(tmp_path / "run" / "tensorboard")
+    assert {key for key in shown if key in logged} == set(shown)
+    assert logged["epoch/loss", result.steps] == result.loss
+    assert logged["epoch/knn_top1", result.steps] == result.knn_top1, "measured after the training"
+
+
+def test_no_logger_is_enough(tmp_path: Path) -> None:
+    run = overrides("simsiam", f"run_dir={tmp_path / 'run'}", "epochs=1", "trainer.loggers=[]")
+    ssl_zoo.train([*run, "monitor.baselines=false"], silent=True)
+    assert not (tmp_path / "run" / "tensorboard").exists()
+    assert (tmp_path / "run" / "metrics.csv").is_file()
+
+
+def test_an_unknown_logger_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = overrides("simsiam", f"run_dir={tmp_path / 'run'}", "trainer.loggers=[CVSLogger]")
+    assert cli.main(["train", *run]) == 2
+    assert "did you mean 'CSVLogger'?" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_tensorboard_hides_later_steps_of_a_killed_start_and_an_earlier_end(tmp_path: Path) -> None:
+    killed = TensorBoard(tmp_path)
+    for step in (1, 2, 3):
+        killed.log_metrics({"loss": float(step)}, step)
+    killed.finalize("failed")
+    killed.log_metrics({"measured": 1.0}, 3)
+    killed.finalize("success")
+    continued = TensorBoard(tmp_path, step=1)
+    continued.log_metrics({"loss": 9.0}, 2)
+    continued.finalize("success")
+    continued.log_metrics({"measured": 2.0}, 2)
+    continued.finalize("success")
+    shown = {key: float(value) for key, value in events(tmp_path).items()}
+    assert shown == {("loss", 1): 1.0, ("loss", 2): 9.0, ("measured", 2): 2.0}
