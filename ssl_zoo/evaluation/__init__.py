@@ -1,4 +1,4 @@
-"""From a checkpoint to a number: protocols that say exactly how it came about.
+"""Evaluation: protocols that turn a checkpoint into a figure, with the exact way it was measured.
 
     evaluate(["run=DIR", "protocol=knn"]) -> list of records, each an eval-*.json
 

@@ -17,19 +17,19 @@ from ssl_zoo.evaluation.schema import EvalConfig
 from ssl_zoo.evaluation.task import Subject
 from ssl_zoo.runs.saved_run import SavedRun, digest_of
 
-__all__ = ["subject_of"]
+__all__ = ["build_subject"]
 
 
-def subject_of(
+def build_subject(
     config: EvalConfig, run: SavedRun | None, views: tuple[ViewConfig, ...], device: torch.device
 ) -> Subject:
-    """The encoder with its preprocessing, on the device and in evaluation mode.
+    """Builds the encoder with its preprocessing, on the device and in evaluation mode.
 
     Args:
-        config: of an evaluation, any of a command's.
-        run: that the encoder is of; None: a plain timm model.
-        views: how the images are augmented in pre-training.
-        device: where to.
+        config: the settings of any evaluation of the command.
+        run: the run of the encoder; None: a plain timm model.
+        views: the augmentation of the images in pre-training.
+        device: the device to build it on.
 
     Raises:
         UserError: a weight is missing or does not fit; timm cannot build the model or fetch its weights.
@@ -37,9 +37,9 @@ def subject_of(
     data = config.data or (None if run is None else run.config.data)
     channels = 3 if data is None else data.channels
     if run is None:
-        title, backbone, identity, folder = _of_timm(config, channels)
+        title, backbone, identity, folder = _build_timm(config, channels)
     else:
-        title, backbone, identity, folder = _of_run(config, run)
+        title, backbone, identity, folder = _load_run(config, run)
     width, strides = inspect_backbone(backbone, identity["backbone"], channels, config.size)
     mean, std = (
         (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD) if data is None else (tuple(data.mean), tuple(data.std))
@@ -60,10 +60,10 @@ def subject_of(
     )
 
 
-Found = tuple[str, nn.Module, dict[str, Any], Path]  # title, backbone, identity, folder
+Loaded = tuple[str, nn.Module, dict[str, Any], Path]  # title, backbone, identity, folder
 
 
-def _of_run(config: EvalConfig, run: SavedRun) -> Found:
+def _load_run(config: EvalConfig, run: SavedRun) -> Loaded:
     trained = config.weights == "trained"
     saved = run.config
     # A run that began from pretrained weights is not random before its training.
@@ -87,7 +87,7 @@ def _of_run(config: EvalConfig, run: SavedRun) -> Found:
     return f"{run.title}, {state}", run.backbone(trained=trained, size=config.size), identity, run.folder
 
 
-def _of_timm(config: EvalConfig, channels: int) -> Found:
+def _build_timm(config: EvalConfig, channels: int) -> Loaded:
     assert config.backbone is not None
     with isolate_rng():
         pl.seed_everything(config.seed, workers=True, verbose=False)

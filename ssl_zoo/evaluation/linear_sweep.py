@@ -27,14 +27,14 @@ LOGITS = 2**24  # logits that are computed at a time
 
 
 class Pair(NamedTuple):
-    """What is chosen."""
+    """A learning rate and a weight decay, which are chosen together."""
 
     lr: float
     weight_decay: float
 
 
 class Scale(NamedTuple):
-    """What standardises features; they are standardised batch by batch, not copied."""
+    """Mean and standard deviation that standardise features batch by batch, without a copy of them all."""
 
     mean: Tensor  # (F,)
     std: Tensor  # (F,), 1 where a feature is constant
@@ -152,8 +152,8 @@ def score_pairs(models: Classifiers, scale: Scale, x: Tensor, y: Tensor) -> list
     for features, labels in zip(torch.split(x, chunk), torch.split(y, chunk), strict=True):
         logits = models.logits(scale(features))  # (n, S, C)
         right += (logits.argmax(-1) == labels[:, None]).sum(0)
-        own = logits.gather(-1, labels.clamp(min=0)[:, None, None].expand(-1, len(loss), 1)).squeeze(-1)
-        loss += (logits.logsumexp(-1) - own).sum(0)
+        true = logits.gather(-1, labels.clamp(min=0)[:, None, None].expand(-1, len(loss), 1)).squeeze(-1)
+        loss += (logits.logsumexp(-1) - true).sum(0)
     finite = loss.isfinite() & models.W.isfinite().all(-1).all(0)
     return [
         PairScore(hits / len(x), total / len(x)) if good else PairScore(math.nan, math.nan)

@@ -24,7 +24,7 @@ GROUP = "protocol"
 
 
 class Protocol(NamedTuple):
-    """What a YAML says."""
+    """The contents of a protocol's YAML."""
 
     name: str
     kind: str
@@ -34,7 +34,7 @@ class Protocol(NamedTuple):
 
 
 def expand(name: str, transfer: str | None = None, above: tuple[str, ...] = ()) -> list[Protocol]:
-    """A protocol, or those that it lists.
+    """Returns a protocol, or those that it lists.
 
     Raises:
         UserError: there is no such protocol; its YAML cannot be read, says something else, or lists itself.
@@ -48,7 +48,7 @@ def expand(name: str, transfer: str | None = None, above: tuple[str, ...] = ()) 
     if block.get("other_data"):
         transfer = transfer or name
     if "protocols" in block:
-        return [found for inner in block["protocols"] for found in expand(inner, transfer, (*above, name))]
+        return [each for inner in block["protocols"] for each in expand(inner, transfer, (*above, name))]
     kind = block["kind"]
     return [Protocol(name, kind, {kind: block.get(kind) or {}}, file, transfer)]
 

@@ -1,4 +1,4 @@
-"""A supervised recipe on a data set: batch, rate, schedule and views as they are there, and in words."""
+"""A supervised recipe applied to a data set: its batch, rate, schedule and views, and a description of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PHOTOGRAPHS = (CropConfig(scale=(0.08, 1.0)), 0.5)  # crop and flip of all five 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a classifier is trained on so many images.
+    """The recipe for training a classifier on so many images.
 
     Args:
         task: of the evaluation.
@@ -36,7 +36,7 @@ class Recipe:
 
     @property
     def steps(self) -> int:
-        """In all; an epoch's incomplete last batch is dropped."""
+        """Optimizer steps of the whole training; an epoch's incomplete last batch is dropped."""
         return self.images // self.batch * self.config.epochs
 
     @property
@@ -46,11 +46,11 @@ class Recipe:
 
     @cached_property
     def view(self) -> tuple[ViewConfig, str]:
-        """The view that is trained on, and in words; see `SupervisedConfig` for what null is."""
-        config, own = self.config, self.task.subject.views
+        """The view that is trained on, and its description; see `SupervisedConfig` for the meaning of null."""
+        config, pretraining = self.config, self.task.subject.views
         (crop, flip), why = PHOTOGRAPHS, ""
-        if own and (config.crop is None or config.flip is None) and not any(view.flip for view in own):
-            crop, flip, why = own[0].crop, 0.0, " (the run's own views are never mirrored)"
+        if pretraining and None in (config.crop, config.flip) and not any(view.flip for view in pretraining):
+            crop, flip, why = pretraining[0].crop, 0.0, " (the run's own views are never mirrored)"
         crop = crop if config.crop is None else config.crop
         flip = flip if config.flip is None else config.flip
         view = ViewConfig(
@@ -66,7 +66,7 @@ class Recipe:
         return view, f"crops of {100 * low:g} to {100 * high:g} % of the area, {mirrored}{why}"
 
     def in_words(self) -> str:
-        """Optimizer, rate, schedule, batch, epochs, views and precision, as they were."""
+        """Describes optimizer, rate, schedule, batch, epochs, views and precision."""
         config, optimizer, batch = self.config, self.config.optimizer, self.batch
         name = {"sgd": "SGD", "lars": "LARS", "adamw": "AdamW"}[optimizer.name]
         momentum = f", {'Nesterov ' if optimizer.nesterov else ''}momentum {optimizer.momentum:g}"
@@ -93,9 +93,7 @@ def _schedule(config: SupervisedOptimizerConfig) -> str:
         config.schedule
     ]
     if config.milestones:
-        how = (
-            f"x0.1 after {' and '.join(f'{100 * share:g} %' for share in config.milestones)} of the training"
-        )
+        how = f"x0.1 after {' and '.join(f'{100 * fraction:g} %' for fraction in config.milestones)} of the training"
     if config.warmup_epochs:
         how = f"{config.warmup_epochs:g} epochs of warmup, {how}"
     return how if config.clip_grad_norm is None else f"{how}, gradients cut to norm {config.clip_grad_norm:g}"
@@ -104,11 +102,14 @@ def _schedule(config: SupervisedOptimizerConfig) -> str:
 def rate_factor(
     config: SupervisedOptimizerConfig, step: int, *, batch: int, total_steps: int, steps_per_epoch: int
 ) -> float:
-    """The share of the peak rate in a step (from 0): `schedule_factor`, or a tenth from each milestone on."""
-    where = {"batch": batch, "total_steps": total_steps, "steps_per_epoch": steps_per_epoch}
+    """Returns the fraction of the peak rate in a step, counted from 0.
+
+    It is `schedule_factor`'s or, with milestones, a tenth of the one before from each milestone on.
+    """
+    position = {"batch": batch, "total_steps": total_steps, "steps_per_epoch": steps_per_epoch}
     if not config.milestones:
-        return schedule_factor(config, step, **where)
-    warmup = schedule_factor(replace(config, schedule="constant"), step, **where)
+        return schedule_factor(config, step, **position)
+    warmup = schedule_factor(replace(config, schedule="constant"), step, **position)
     if config.interval == "epoch":
         step = step // steps_per_epoch * steps_per_epoch
-    return float(warmup * 0.1 ** sum(step / total_steps >= share for share in config.milestones))
+    return float(warmup * 0.1 ** sum(step / total_steps >= fraction for fraction in config.milestones))

@@ -16,7 +16,7 @@ from rich.table import Table
 from ssl_zoo.data import load_data
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.compose import compose_evaluations
-from ssl_zoo.evaluation.encoder import subject_of
+from ssl_zoo.evaluation.encoder import build_subject
 from ssl_zoo.evaluation.protocols import PROTOCOLS
 from ssl_zoo.evaluation.task import FrozenFeatures, Outcome, Task
 from ssl_zoo.files.folders import check_writable
@@ -36,7 +36,7 @@ def evaluate(overrides: Sequence[str] = (), *, silent: bool = False) -> list[dic
         silent: print nothing.
 
     Returns:
-        Per protocol what its `eval-*.json` holds; accuracies are fractions of 1.
+        The contents of each protocol's `eval-*.json`; accuracies are fractions of 1.
 
     Raises:
         UserError: the overrides, or what they name, are wrong; nothing has been created.
@@ -58,7 +58,7 @@ def _evaluate(overrides: Sequence[str], console: Console) -> list[dict[str, Any]
         configs, run, views, _ = compose_evaluations([*overrides, "protocol=label_free"])
     first = configs[0]
     reader = next((config for config in configs if config.data is not None), first)
-    subject = subject_of(reader, run, views, hardware.device)
+    subject = build_subject(reader, run, views, hardware.device)
     training = hardware
     if any(PROTOCOLS.get(config.kind).trains for config in configs):
         strider = subject.identity["backbone"] if subject.strides_single_pixels else None
@@ -66,14 +66,14 @@ def _evaluate(overrides: Sequence[str], console: Console) -> list[dict[str, Any]
     folder = subject.folder if first.out is None else Path(first.out).expanduser()
     check_writable(folder, "results go into a folder that can be written to", "set out=FOLDER")
 
-    def say(line: str) -> None:
+    def log(line: str) -> None:
         if first.progress:
             console.print(f"  {line}", style="dim")
 
     shared: dict[str, FrozenFeatures] = {}
     holds = any(PROTOCOLS.get(config.kind).holds_features for config in configs)
     tasks = [
-        Task(config, subject, None if config.data is None else data, hardware, training, say, shared, holds)
+        Task(config, subject, None if config.data is None else data, hardware, training, log, shared, holds)
         for config in configs
     ]
     for task in tasks:
@@ -91,10 +91,10 @@ def _evaluate(overrides: Sequence[str], console: Console) -> list[dict[str, Any]
     console.print(styled((subject.title, "bold"), f" · {subject.num_features} features · {where}"))
     if subject.identity.get("verdict") not in (None, "healthy"):
         console.print(f"its verdict: {subject.identity['verdict']}", style="yellow")
-    return [_do(task, overrides, folder, console) for task in tasks]
+    return [_run_protocol(task, overrides, folder, console) for task in tasks]
 
 
-def _do(task: Task, overrides: Sequence[str], folder: Path, console: Console) -> dict[str, Any]:
+def _run_protocol(task: Task, overrides: Sequence[str], folder: Path, console: Console) -> dict[str, Any]:
     """Runs a protocol, writes its record and shows it."""
     started = time.perf_counter()
     outcome: Outcome = PROTOCOLS.get(task.config.kind).load()(task)
@@ -114,17 +114,17 @@ def _record(task: Task, outcome: Outcome, overrides: Sequence[str], seconds: flo
         "features": task.hardware.precision if kind.reads_images else None,
         "training": task.training.precision if kind.trains else None,
     }
-    described, seen = None, ""
+    described, images = None, ""
     if data is not None:
-        described = _described(task)
-        seen = f"; images of {config.size} pixels, features in {precision['features']}"
+        described = _describe_data(task)
+        images = f"; images of {config.size} pixels, features in {precision['features']}"
         if kind.reads_labels:
-            seen += f", {described['test_images']} test images, {described['tested_on']}"
+            images += f", {described['test_images']} test images, {described['tested_on']}"
     here = environment(task.hardware)
     return {
         "protocol": config.protocol,
         "kind": config.kind,
-        "in_words": outcome.in_words + seen,
+        "in_words": outcome.in_words + images,
         "encoder": {"title": task.subject.title, **task.subject.identity},
         "data": described,
         "metric": outcome.metric,
@@ -145,7 +145,7 @@ def _record(task: Task, outcome: Outcome, overrides: Sequence[str], seconds: flo
     }
 
 
-def _described(task: Task) -> dict[str, Any]:
+def _describe_data(task: Task) -> dict[str, Any]:
     data, config = task.data, task.config.data
     assert data is not None
     assert config is not None
@@ -165,13 +165,13 @@ def _described(task: Task) -> dict[str, Any]:
 
 
 def _file_name(record: dict[str, Any]) -> str:
-    """Two evaluations have one name only if they are the same one done again."""
+    """Returns a name that two evaluations share only if they are the same one done again."""
     free = ("progress", "out", "threads", "run")
-    what = {
+    identity = {
         "settings": {key: value for key, value in record["settings"].items() if key not in free},
         "encoder": {key: record["encoder"][key] for key in ("digest", "mean", "std", "weights")},
     }
-    digest = hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:8]
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:8]
     data = record["data"] or {"name": "boxes"}
     weights = "" if record["encoder"]["weights"] == "trained" else f"-{record['encoder']['weights']}"
     return f"eval-{record['protocol']}-{data['name']}{weights}-{digest}.json"

@@ -72,7 +72,7 @@ class Classifier(nn.Module):
         self.backbone.to(memory_format=torch.channels_last)
 
     def train(self, mode: bool = True) -> Classifier:
-        """As any module's, but that a frozen backbone stays in evaluation mode."""
+        """Sets the mode as `Module.train` does, but leaves a frozen backbone in evaluation mode."""
         super().train(mode)
         self.backbone.train(mode and not self.frozen)
         return self
@@ -95,7 +95,7 @@ def draw_seed(seed: int, draw: int) -> int:
 
 
 class TrainingLosses(NamedTuple):
-    """How a training went."""
+    """Losses of a training."""
 
     losses: list[list[float]]  # per epoch the mean loss of each head; fewer epochs where all diverged
 
@@ -126,8 +126,8 @@ def train_classifier(
         model: the classifier.
         train: images with labels.
         seed: of order, crops, flips and dropout.
-        multipliers: parts of the model with what times the recipe's rate theirs is.
-        title: what the lines about the progress begin with.
+        multipliers: parts of the model, each with the factor by which its rate differs from the recipe's.
+        title: what the lines of progress begin with.
 
     Raises:
         UserError: an image cannot be read.
@@ -180,11 +180,11 @@ def train_classifier(
             losses.append(torch.stack(of_epoch).mean(dim=0).tolist())
             finite = [loss for loss in losses[-1] if math.isfinite(loss)]
             if not finite:
-                task.say(f"{title}epoch {epoch}/{epochs} · the loss is no number any more: diverged")
+                task.log(f"{title}epoch {epoch}/{epochs} · the loss is no number any more: diverged")
                 break
             if epoch % math.ceil(epochs / 10) == 0 or epoch == epochs:
                 left = (time.perf_counter() - started) / epoch * (epochs - epoch)
-                task.say(f"{title}epoch {epoch}/{epochs} · loss {min(finite):.3f} · {left:.0f} s left")
+                task.log(f"{title}epoch {epoch}/{epochs} · loss {min(finite):.3f} · {left:.0f} s left")
     return TrainingLosses(losses)
 
 
@@ -203,7 +203,7 @@ class Accuracy(NamedTuple):
 
 @torch.no_grad()
 def measure_accuracy(task: Task, model: Classifier, test: Split) -> list[Accuracy]:
-    """Each head on all images of a split, in evaluation mode and in the evaluation view."""
+    """Measures each head on all images of a split, in evaluation mode and in the evaluation view."""
     assert test.labels is not None
     subject, heads = task.subject, list(model.heads)
     hits = torch.zeros(len(heads), 2, dtype=torch.int64, device=task.hardware.device)
@@ -222,6 +222,6 @@ def measure_accuracy(task: Task, model: Classifier, test: Split) -> list[Accurac
             right = logits.topk(min(5, classes), dim=1).indices == y.unsqueeze(1)  # (n, 5)
             hits[number] += torch.stack((right[:, 0].sum(), right.sum()))
     return [
-        Accuracy(top1 / start, top5 / start if classes > 5 else None) if whole else Accuracy(None, None)
-        for (top1, top5), whole in zip(hits.tolist(), finite, strict=True)
+        Accuracy(top1 / start, top5 / start if classes > 5 else None) if is_finite else Accuracy(None, None)
+        for (top1, top5), is_finite in zip(hits.tolist(), finite, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""What a protocol is given and what it gives back."""
+"""The input and the output of a protocol: `Task` and `Outcome`."""
 
 from __future__ import annotations
 
@@ -25,17 +25,15 @@ class Subject:
     """The encoder that is evaluated, with the preprocessing it was trained with."""
 
     title: str
-    backbone: (
-        nn.Module
-    )  # images (N, C, H, W), normalised, to features (N, F); on its device, in evaluation mode
+    backbone: nn.Module  # normalised images (N, C, H, W) to features (N, F); on its device, evaluating
     num_features: int
     channels: int
     mean: tuple[float, ...]  # per channel, of pixels in [0, 1]
     std: tuple[float, ...]
     identity: dict[str, Any]  # for the record: run, epoch, digest of the weights ... or the timm model
-    folder: Path  # where results go unless `out` says another
+    folder: Path  # of the results, unless `out` names another
     views: tuple[ViewConfig, ...] = ()  # how the images evaluated on are augmented in pre-training
-    strides_single_pixels: bool = False  # see `training.hardware`
+    strides_single_pixels: bool = False  # see `hardware.choose_hardware`
     knn: KnnConfig = field(default_factory=KnnConfig)  # how its run measures kNN
 
 
@@ -53,7 +51,7 @@ class Task:
     """An encoder, a data set and the settings.
 
     Attributes:
-        say: is given a line for the person who waits.
+        log: is given a line of progress.
     """
 
     config: EvalConfig
@@ -61,9 +59,9 @@ class Task:
     data: Data | None  # None for detection
     hardware: Hardware  # of features: fp32 unless another precision is asked for
     training: Hardware  # of what trains: the fastest precision that computes rightly
-    say: Callable[[str], None] = field(default=lambda line: None)
-    shared: dict[str, FrozenFeatures] = field(default_factory=dict)  # by the protocols of a command
-    holds_features: bool = False  # one of them needs all features at once, so that none need stream them
+    log: Callable[[str], None] = field(default=lambda line: None)
+    shared: dict[str, FrozenFeatures] = field(default_factory=dict)  # among the protocols of a command
+    holds_features: bool = False  # a protocol needs all features at once, so that none need stream them
 
     @property
     def settings(self) -> Any:
@@ -82,8 +80,8 @@ class Task:
         assert labelled.labels is not None
         assert test.labels is not None
         device = self.hardware.device
-        found = [torch.cat(list(self.stream(split))) for split in (labelled, test)]
-        return FrozenFeatures(found[0], labelled.labels.to(device), found[1], test.labels.to(device))
+        train, tested = (torch.cat(list(self.stream(split))) for split in (labelled, test))
+        return FrozenFeatures(train, labelled.labels.to(device), tested, test.labels.to(device))
 
     def stream(self, split: Split) -> Any:
         """Yields the features of a split batch by batch, (n, F) float32 on the device."""
@@ -91,7 +89,7 @@ class Task:
         return extract(subject.backbone, split, self.config.size, subject.mean, subject.std, self.hardware)
 
     def labelled_splits(self) -> tuple[Split, Split]:
-        """The labelled training images and the test images.
+        """Returns the labelled training images and the test images.
 
         Raises:
             UserError: the data has no labels, fewer than two classes, or no test images.
@@ -123,7 +121,7 @@ class Task:
         """Refuses classes of one labelled training image each, of which none can be held out.
 
         Raises:
-            UserError: so it is; or as `labelled_splits`.
+            UserError: no class has two; or as in `labelled_splits`.
         """
         labels = self.labelled_splits()[0].labels
         assert labels is not None
@@ -136,7 +134,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a protocol found. Accuracies are fractions of 1; None is what was not measured."""
+    """The figures of a protocol. Accuracies are fractions of 1; None is what was not measured."""
 
     in_words: str  # the protocol, exactly, in a sentence
     top1: float | None = None  # the headline

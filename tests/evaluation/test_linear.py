@@ -160,7 +160,7 @@ def test_words_say_the_batch_that_was_used() -> None:
 def test_a_divergence_is_a_result() -> None:
     said: list[str] = []
     task = make_task(MOCO, TRAIN, TEST, optimizer={"lr": 1e38, "lr_scaling": "none"}, epochs=5, batch_size=20)
-    found = linear.run(replace(task, say=said.append))
+    found = linear.run(replace(task, log=said.append))
     assert found.top1 is None
     assert found.rows[0]["top1"] is None
     assert "diverged" in found.in_words
@@ -170,7 +170,7 @@ def test_a_divergence_is_a_result() -> None:
 def test_progress_is_said_a_few_times() -> None:
     said: list[str] = []
     task = make_task(MOCO, TRAIN, TEST, epochs=25)
-    linear.run(replace(task, say=said.append))
+    linear.run(replace(task, log=said.append))
     assert [line.split(" ·")[0] for line in said] == [f"epoch {n}/25" for n in (*range(3, 25, 3), 25)]
     assert all(line.endswith("s left") for line in said)
 

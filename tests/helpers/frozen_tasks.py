@@ -53,7 +53,7 @@ def task_of(
     )
     subject = SimpleNamespace(knn=MonitoredKnn())
     task = FrozenTask(config, subject, None, None, None)  # type: ignore[arg-type]
-    task.say = lambda line: None
+    task.log = lambda line: None
     task.labelled, task.test = Rows(*data[:2]), Rows(*data[2:])
     if extracted:
         task.shared["features"] = FrozenFeatures(*data)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ssl_zoo.evaluation.detection.images import Annotated, Found
+from ssl_zoo.evaluation.detection.images import Annotated, Detections
 from ssl_zoo.evaluation.detection.masks import to_rle
 from ssl_zoo.evaluation.detection.scores import AveragePrecision
 
@@ -20,16 +20,16 @@ __all__ = ["coco_scores"]
 
 
 def coco_scores(
-    images: Sequence[Annotated], found: Sequence[Found], classes: int, kind: Literal["bbox", "segm"]
+    images: Sequence[Annotated], detections: Sequence[Detections], classes: int, kind: Literal["bbox", "segm"]
 ) -> AveragePrecision:
-    """Scores what was found in N images, at most 100 objects of each, by 101 points of recall.
+    """Scores the detections in N images, at most 100 objects of each, by 101 points of recall.
 
     Ignored objects are crowds to it: what lies in one is neither right nor wrong. For VOC's difficult objects
     that is how converters to the COCO format put it too.
 
     Args:
         images: N, with their true objects; with shapes for "segm".
-        found: N, in the same order; with masks for "segm".
+        detections: N, in the same order; with masks for "segm".
         classes: K; labels are 1 to K.
         kind: boxes or masks.
     """
@@ -44,7 +44,7 @@ def coco_scores(
         truth, results = COCO(), COCO()
         truth.dataset = {**listed, "info": {}, "annotations": _truth(images, kind)}
         truth.createIndex()
-        objects = _results(found, kind)
+        objects = _results(detections, kind)
         if objects:
             results = truth.loadRes(objects)
         else:
@@ -80,9 +80,9 @@ def _truth(images: Sequence[Annotated], kind: str) -> list[dict[str, Any]]:
     return annotations
 
 
-def _results(found: Sequence[Found], kind: str) -> list[dict[str, Any]]:
+def _results(detections: Sequence[Detections], kind: str) -> list[dict[str, Any]]:
     results: list[dict[str, Any]] = []
-    for number, objects in enumerate(found):
+    for number, objects in enumerate(detections):
         boxes = objects.boxes.astype(float)
         for row, label in enumerate(objects.labels.tolist()):
             result = {"image_id": number, "category_id": label, "score": float(objects.scores[row])}

@@ -98,7 +98,7 @@ def build_detector(
     """
     stages = plan_stages(backbone, title, config)
     body = copy.deepcopy(backbone).requires_grad_(True)
-    own = [*body.parameters(), *body.buffers()]
+    weights = [*body.parameters(), *body.buffers()]
     groups = modules_by_stage(body, stages)
     frozen = tuple(module for group in groups[: config.frozen_stages] for module in group)
     for module in frozen:
@@ -116,9 +116,9 @@ def build_detector(
     else:
         model, strides = _on_pyramid(body, stages, classes + 1, config, dtype, sizes)
     held = {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
-    assert all(id(tensor) in held for tensor in own), "a weight of the backbone is not in the detector"
+    assert all(id(tensor) in held for tensor in weights), "a weight of the backbone is not in the detector"
     originals = [*backbone.parameters(), *backbone.buffers()]
-    assert all(torch.equal(a, b) for a, b in zip(own, originals, strict=True)), "a weight was lost"
+    assert all(torch.equal(a, b) for a, b in zip(weights, originals, strict=True)), "a weight was lost"
     unused = sum(p.numel() for module in groups[-1] for p in module.parameters(recurse=False))
     return Detector(model, frozen, strides, unused)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ssl_zoo.errors import UserError
 
-__all__ = ["Annotated", "Collection", "Found", "LeftOut", "for_training"]
+__all__ = ["Annotated", "Collection", "Detections", "LeftOut", "for_training"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,12 @@ class Collection:
 
     @property
     def instances(self) -> int:
-        """How many objects there are."""
+        """Number of objects."""
         return sum(len(image.labels) for image in self.images)
 
 
-class Found(NamedTuple):
-    """The m objects that a detector sees in one image."""
+class Detections(NamedTuple):
+    """The m objects that a detector finds in an image."""
 
     boxes: NDArray[np.float32]  # (m, 4), as in `Annotated`
     labels: NDArray[np.int64]  # (m,) from 1
@@ -64,7 +64,7 @@ class Found(NamedTuple):
 
 
 class LeftOut(NamedTuple):
-    """What training leaves out."""
+    """Images and objects that training leaves out."""
 
     crowds: int
     boxes_without_area: int

@@ -50,8 +50,8 @@ class Maps(nn.Module):
         """Images (N, 3, H, W), normalised, to maps (N, C, H / stride, W / stride) float32."""
         with torch.autocast(images.device.type, self.dtype, enabled=self.dtype is not None):
             self.body(images.contiguous(memory_format=torch.channels_last))
-            found: Mapping[str, Tensor] = self.hooks.get_output(images.device)
-            maps = OrderedDict((str(i), found[name]) for i, name in enumerate(self.names))
+            hooked: Mapping[str, Tensor] = self.hooks.get_output(images.device)
+            maps = OrderedDict((str(i), hooked[name]) for i, name in enumerate(self.names))
             if self.fpn is not None:
                 maps = self.fpn(maps)
         return OrderedDict((name, x.float()) for name, x in maps.items())

@@ -1,4 +1,4 @@
-"""What a detector finds in images."""
+"""Detection of objects in images by a trained detector."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
 from ssl_zoo.evaluation.detection.batches import test_samples
-from ssl_zoo.evaluation.detection.images import Collection, Found
+from ssl_zoo.evaluation.detection.images import Collection, Detections
 from ssl_zoo.evaluation.detection.masks import encode_mask
 from ssl_zoo.evaluation.detection.train import to_images
 from ssl_zoo.evaluation.schema import DetectionConfig
@@ -22,8 +22,8 @@ def find_objects(
     collection: Collection,
     config: DetectionConfig,
     device: torch.device,
-    say: Callable[[str], None] = lambda line: None,
-) -> list[Found]:
+    log: Callable[[str], None] = lambda line: None,
+) -> list[Detections]:
     """Runs a detector over the images, one at a time, so that what it finds depends on no other image.
 
     Args:
@@ -31,7 +31,7 @@ def find_objects(
         collection: the images.
         config: its `min_size` is the shorter side that images are resized to.
         device: the model's.
-        say: is told how far it is.
+        log: is given a line of progress now and then.
 
     Returns:
         For each image at most 100 objects of a score above 0.05; masks are those pixels whose value is 0.5 or more.
@@ -41,7 +41,7 @@ def find_objects(
     """
     model.eval()
     model.transform.min_size = (config.min_size,)
-    found: list[Found] = []
+    detections: list[Detections] = []
     total = len(collection.images)
     for sample in test_samples(collection, config.workers):
         (result,) = model(to_images([sample], device))
@@ -49,7 +49,7 @@ def find_objects(
         if "masks" in result:  # (m, 1, H, W) in [0, 1]
             masks = encode_mask((result["masks"][:, 0] >= 0.5).to(torch.uint8).cpu().numpy())
         boxes, labels, scores = (result[key].cpu().numpy() for key in ("boxes", "labels", "scores"))
-        found.append(Found(boxes, labels, scores, masks))
-        if len(found) % 1000 == 0:
-            say(f"tested on {len(found)} of {total} images")
-    return found
+        detections.append(Detections(boxes, labels, scores, masks))
+        if len(detections) % 1000 == 0:
+            log(f"tested on {len(detections)} of {total} images")
+    return detections

@@ -31,7 +31,7 @@ class Res5(nn.Module):
         self.dtype = dtype
 
     def forward(self, x: Tensor) -> Tensor:
-        """As the class says; computed in `dtype`."""
+        """Regions to features, as described above; computed in `dtype`."""
         with torch.autocast(x.device.type, self.dtype, enabled=self.dtype is not None):
             features: Tensor = self.norm(self.stage(x))
         return features.float()
@@ -45,7 +45,7 @@ class Res5Heads(RoIHeads):  # type: ignore[misc]
         channels: F, of its output.
         labels: classes, background included.
         stride: of the map that regions are cut from.
-        masks: whether masks are found too.
+        masks: whether masks are kept too.
         regions: per image that are trained on, a quarter of them on objects.
     """
 
@@ -120,10 +120,10 @@ class Res5Heads(RoIHeads):  # type: ignore[misc]
         self, maps: Tensor, proposals: list[Tensor], image_shapes: list[tuple[int, int]]
     ) -> list[dict[str, Tensor]]:
         logits, deltas = self.box_predictor(self._regions(maps, proposals).mean(dim=(2, 3)))
-        found = self.postprocess_detections(logits, deltas, proposals, image_shapes)
+        kept = self.postprocess_detections(logits, deltas, proposals, image_shapes)
         results: list[dict[str, Any]] = [
             {"boxes": boxes, "scores": scores, "labels": labels}
-            for boxes, scores, labels in zip(*found, strict=True)
+            for boxes, scores, labels in zip(*kept, strict=True)
         ]
         if self.mask_predictor is not None:
             x = self._regions(maps, [result["boxes"] for result in results])

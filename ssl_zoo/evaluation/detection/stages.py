@@ -88,7 +88,7 @@ def modules_by_stage(backbone: nn.Module, stages: tuple[Stage, ...]) -> tuple[tu
     ]
     groups: list[list[nn.Module]] = [[] for _ in range(len(stages) + 1)]
     for position, module in enumerate(backbone.modules()):
-        own = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
-        if own:
+        held = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+        if held:
             groups[sum(position > end for end in ends)].append(module)
     return tuple(map(tuple, groups))

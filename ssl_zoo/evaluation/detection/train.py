@@ -22,14 +22,14 @@ from ssl_zoo.hardware.device import Hardware
 
 __all__ = ["Training", "rate", "to_images", "train_detector"]
 
-REPORTS = 20  # lines for the person who waits
-WARMUP_START = 0.001  # share of the rate
+REPORTS = 20  # lines of progress
+WARMUP_START = 0.001  # fraction of the rate
 NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
 @dataclass(frozen=True)
 class Training:
-    """How a training went."""
+    """Losses and duration of a training."""
 
     losses: tuple[float, ...]  # of each iteration, the sum of all
     seconds: float
@@ -44,7 +44,7 @@ def rate(config: DetectionConfig, iteration: int) -> float:
     value = config.lr * config.batch_size / 16
     if iteration < config.warmup_iterations:
         value *= WARMUP_START + (1 - WARMUP_START) * iteration / config.warmup_iterations
-    passed = sum(iteration >= round(share * config.iterations) for share in config.milestones)
+    passed = sum(iteration >= round(fraction * config.iterations) for fraction in config.milestones)
     return value * 0.1**passed
 
 
@@ -53,8 +53,8 @@ def train_detector(
     collection: Collection,
     config: DetectionConfig,
     seed: int,
-    plan: Hardware,
-    say: Callable[[str], None] = lambda line: None,
+    hardware: Hardware,
+    log: Callable[[str], None] = lambda line: None,
 ) -> Training:
     """Trains a detector, on the device that its weights are on.
 
@@ -66,14 +66,14 @@ def train_detector(
         collection: the images, each with a box; see `for_training`.
         config: of the protocol.
         seed: of the order of images and of flips.
-        plan: device and precision.
-        say: is told how far it is.
+        hardware: device and precision.
+        log: is given a line of progress now and then.
 
     Raises:
         UserError: an image can't be read, or the loss is no finite number any more.
     """
     optimizer = torch.optim.SGD(_groups(detector.model, config.weight_decay), lr=config.lr, momentum=0.9)
-    scaler = torch.amp.GradScaler(plan.device.type, enabled=plan.dtype is torch.float16)
+    scaler = torch.amp.GradScaler(hardware.device.type, enabled=hardware.dtype is torch.float16)
     batches = training_batches(collection, config.iterations, config.batch_size, seed, config.workers)
     detector.train()
     losses: list[float] = []
@@ -82,8 +82,8 @@ def train_detector(
     for iteration, samples in enumerate(batches):
         for group in optimizer.param_groups:
             group["lr"] = rate(config, iteration)
-        images = to_images(samples, plan.device)
-        targets = [_target(sample, plan.device) for sample in samples]
+        images = to_images(samples, hardware.device)
+        targets = [_target(sample, hardware.device) for sample in samples]
         loss: Tensor = torch.stack(list(detector.model(images, targets).values())).sum()
         losses.append(loss.item())
         if losses[-1] - losses[-1] != 0:
@@ -99,7 +99,7 @@ def train_detector(
         if (iteration + 1) % every == 0:
             seconds = (time.monotonic() - start) / (iteration + 1) * (config.iterations - iteration - 1)
             recent = losses[-every:]
-            say(
+            log(
                 f"iteration {iteration + 1} of {config.iterations}: loss {sum(recent) / len(recent):.3f}, "
                 f"rate {rate(config, iteration):.3g}, {seconds / 60:.0f} min left"
             )

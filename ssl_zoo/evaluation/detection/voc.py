@@ -35,7 +35,7 @@ def read_voc(folders: Sequence[str], split: str, classes: Sequence[str] | None =
     Args:
         folders: each with the three sub-folders.
         split: the name of a list in ImageSets/Main.
-        classes: those of the training split, in order; None: those found here, in alphabetical order.
+        classes: those of the training split, in order; None: those that occur here, in alphabetical order.
 
     Raises:
         UserError: a folder, the list, an annotation or an image is missing; an annotation is damaged; an object
@@ -43,8 +43,8 @@ def read_voc(folders: Sequence[str], split: str, classes: Sequence[str] | None =
     """
     title = f"split '{split}' of {', '.join(map(str, folders))}"
     records = [record for folder in folders for record in _read_folder(Path(folder).expanduser(), split)]
-    found = sorted({name for record in records for name, _, _ in record.objects})
-    names = tuple(found) if classes is None else tuple(classes)
+    listed = sorted({name for record in records for name, _, _ in record.objects})
+    names = tuple(listed) if classes is None else tuple(classes)
     for record in records:
         unknown = [name for name, _, _ in record.objects if name not in names]
         if unknown:
@@ -110,8 +110,8 @@ def _read_list(folder: Path, split: str) -> list[str]:
         raise UserError(f"a split must list images; '{path}' is empty; name another split")
     if any(len(line) > 1 for line in lines):
         raise UserError(
-            f"a split must list one image name a line; '{path}' has more overrides, as the list of one class has; name "
-            "the list of all classes, for instance trainval"
+            f"a split must list one image name a line; '{path}' has more words, as the list of one class has; "
+            "name the list of all classes, for instance trainval"
         )
     names = [line[0] for line in lines]
     if len(set(names)) < len(names):

@@ -17,31 +17,31 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_zoo.evaluation.detection.images import Annotated, Found
+from ssl_zoo.evaluation.detection.images import Annotated, Detections
 from ssl_zoo.evaluation.detection.scores import IOUS, AveragePrecision
 
 __all__ = ["VocScores", "area", "eleven_points", "voc_scores"]
 
 
 class VocScores(NamedTuple):
-    """By the metric of VOC 2007 and by that of 2010 and later."""
+    """Average precision by the metric of VOC 2007, and by that of 2010 and later."""
 
     eleven: AveragePrecision
     area: AveragePrecision
 
 
-def voc_scores(images: Sequence[Annotated], found: Sequence[Found], classes: int) -> VocScores:
-    """Scores what was found in N images.
+def voc_scores(images: Sequence[Annotated], detections: Sequence[Detections], classes: int) -> VocScores:
+    """Scores the detections in N images.
 
     Args:
         images: N, with their true objects.
-        found: N, in the same order.
+        detections: N, in the same order.
         classes: K; labels are 1 to K.
     """
     eleven = np.full((classes, len(IOUS)), np.nan)
     below = eleven.copy()
     for row in range(classes):
-        matches = _match(images, found, row + 1)
+        matches = _match(images, detections, row + 1)
         if matches.positives == 0:
             continue
         for column, limit in enumerate(IOUS):
@@ -60,10 +60,10 @@ class _Matches(NamedTuple):
     positives: int  # true objects that aren't difficult
 
 
-def _match(images: Sequence[Annotated], found: Sequence[Found], label: int) -> _Matches:
+def _match(images: Sequence[Annotated], detections: Sequence[Detections], label: int) -> _Matches:
     scores, overlaps, truths, difficult = [], [], [], []
-    seen, positives = 0, 0
-    for image, objects in zip(images, found, strict=True):
+    passed, positives = 0, 0
+    for image, objects in zip(images, detections, strict=True):
         true, mine = image.labels == label, objects.labels == label
         hard, count = image.ignored[true], int(true.sum())
         if mine.any():
@@ -71,9 +71,9 @@ def _match(images: Sequence[Annotated], found: Sequence[Found], label: int) -> _
             best = overlap.argmax(axis=1) if count else np.zeros(len(overlap), np.int64)
             scores.append(objects.scores[mine])
             overlaps.append(overlap.max(axis=1, initial=0.0))
-            truths.append(seen + best)
+            truths.append(passed + best)
             difficult.append(hard[best] if count else np.zeros(len(overlap), bool))
-        seen += count
+        passed += count
         positives += int((~hard).sum())
     if not scores:
         return _Matches(np.zeros(0), np.zeros(0, np.int64), np.zeros(0, bool), positives)
@@ -95,7 +95,7 @@ def _overlaps(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.floa
 
 
 def _judge(matches: _Matches, limit: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """How many of the first 1, 2, ... found objects are right and wrong at a limit of overlap, (M,) each."""
+    """Counts which of the first 1, 2, ... detections are right and wrong at a limit of overlap, (M,) each."""
     over = matches.overlap > limit
     candidates = np.flatnonzero(over & ~matches.difficult)
     first = np.unique(matches.truth[candidates], return_index=True)[1]

@@ -15,7 +15,7 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.detection.coco import read_coco
 from ssl_zoo.evaluation.detection.coco_ap import coco_scores
 from ssl_zoo.evaluation.detection.detector import Detector, build_detector, plan_stages
-from ssl_zoo.evaluation.detection.images import Collection, Found, LeftOut, for_training
+from ssl_zoo.evaluation.detection.images import Collection, Detections, LeftOut, for_training
 from ssl_zoo.evaluation.detection.masks import need_pycocotools
 from ssl_zoo.evaluation.detection.predict import find_objects
 from ssl_zoo.evaluation.detection.scores import AveragePrecision
@@ -55,13 +55,13 @@ def run(task: Task) -> Outcome:
     Raises:
         UserError: an image can't be read; the loss diverges.
     """
-    config, plan, subject = task.settings, task.training, task.subject
+    config, hardware, subject = task.settings, task.training, task.subject
     train, test, left_out = _read(config)
-    task.say(
+    task.log(
         f"{len(train.images)} training images with {train.instances} objects of {len(train.classes)} classes, "
         f"{len(test.images)} test images"
     )
-    with torch.random.fork_rng([plan.device] if plan.device.type == "cuda" else []):
+    with torch.random.fork_rng([hardware.device] if hardware.device.type == "cuda" else []):
         torch.manual_seed(task.config.seed)  # of the detector's own weights, regions and sizes
         detector = build_detector(
             subject.backbone,
@@ -70,12 +70,12 @@ def run(task: Task) -> Outcome:
             subject.mean,
             subject.std,
             config,
-            plan.dtype,
+            hardware.dtype,
         )
-        detector.model.to(plan.device)
-        training = train_detector(detector, train, config, task.config.seed, plan, task.say)
-        found = find_objects(detector.model, test, config, plan.device, task.say)
-    scores = _score(test, found, config)
+        detector.model.to(hardware.device)
+        training = train_detector(detector, train, config, task.config.seed, hardware, task.log)
+        detections = find_objects(detector.model, test, config, hardware.device, task.log)
+    scores = _score(test, detections, config)
     headline = scores[0][2]
     return Outcome(
         in_words=_in_words(config, test, scores[0][1]),
@@ -144,16 +144,16 @@ def _read(config: DetectionConfig) -> _Images:
 
 
 def _score(
-    test: Collection, found: list[Found], config: DetectionConfig
+    test: Collection, detections: list[Detections], config: DetectionConfig
 ) -> list[tuple[str, str, AveragePrecision]]:
-    """What was scored, by which metric, and the figures; the headline's first."""
+    """Returns (object, metric, figures) of each metric, the headline's first."""
     classes = len(test.classes)
-    scores = [("boxes", "coco", coco_scores(test.images, found, classes, "bbox"))]
+    scores = [("boxes", "coco", coco_scores(test.images, detections, classes, "bbox"))]
     if config.format == "voc":
-        voc = voc_scores(test.images, found, classes)
+        voc = voc_scores(test.images, detections, classes)
         scores = [("boxes", "voc07", voc.eleven), ("boxes", "voc area", voc.area), *scores]
     if config.masks:
-        scores.append(("masks", "coco", coco_scores(test.images, found, classes, "segm")))
+        scores.append(("masks", "coco", coco_scores(test.images, detections, classes, "segm")))
     return scores
 
 

@@ -1,6 +1,6 @@
-"""Logistic regression on a few labels: so many per class, and shares of each class's labels.
+"""Logistic regression on a few labels: so many per class, and fractions of each class's labels.
 
-Shares of 1 and 10 % of each class are those of SimCLR's semi-supervised protocol [0, Sec. 6], which fine-tunes
+Fractions of 1 and 10 % of each class are those of SimCLR's semi-supervised protocol [0, Sec. 6], which fine-tunes
 the backbone; here it stays frozen, and several draws show how much the choice of the labels decides. See
 `ssl_zoo.monitors.probe` for the classifier and the draws, which are those of the probe at the end of a run.
 
@@ -23,14 +23,16 @@ HEADLINE = 10  # labels per class
 
 
 class _Amount(NamedTuple):
-    """How many labels: one of the two."""
+    """An amount of labels: so many per class, or a fraction of each class."""
 
     per_class: int | None
-    share: float | None
+    fraction: float | None
 
     def __str__(self) -> str:
         return (
-            f"{self.per_class} per class" if self.share is None else f"{100 * self.share:g} % of each class"
+            f"{self.per_class} per class"
+            if self.fraction is None
+            else f"{100 * self.fraction:g} % of each class"
         )
 
 
@@ -49,27 +51,27 @@ def run(task: Task) -> Outcome:
     amounts = list(
         dict.fromkeys(
             [_Amount(number, None) for number in settings.labels_per_class]
-            + [_Amount(None, share) for share in settings.label_fraction]
+            + [_Amount(None, fraction) for fraction in settings.label_fraction]
         )
     )
     labels = data.train_labels.cpu().numpy()
-    rows, found = [], {}
+    rows, results = [], {}
     for amount in amounts:
-        [picks] = draw_labels(labels, amount.per_class, 1, seed, amount.share)
+        [picks] = draw_labels(labels, amount.per_class, 1, seed, amount.fraction)
         draws = 1 if len(picks) == len(labels) else settings.draws
-        task.say(f"{amount}: {len(picks)} labels, {draws} draw{'s' if draws > 1 else ''}")
-        result = few_label_top1(*data, amount.per_class, draws, seed, amount.share)
-        found[amount] = result
+        task.log(f"{amount}: {len(picks)} labels, {draws} draw{'s' if draws > 1 else ''}")
+        result = few_label_top1(*data, amount.per_class, draws, seed, amount.fraction)
+        results[amount] = result
         rows.append(_row(amount, len(picks), draws, result))
     headline = _headline(amounts)
     smallest = int(torch.unique(data.train_labels, return_counts=True)[1].min())
-    draws_of = {str(amount): list(result.draws) for amount, result in found.items()}
-    finite = not math.isnan(found[headline].mean)
+    draws_of = {str(amount): list(result.draws) for amount, result in results.items()}
+    finite = not math.isnan(results[headline].mean)
     return Outcome(
         in_words=_in_words(settings.draws, rows, headline, smallest, amounts)
         + ("" if finite else "; not measured, as a feature is not finite"),
-        top1=_number(found[headline].mean),
-        top1_std=_number(found[headline].std),
+        top1=_number(results[headline].mean),
+        top1_std=_number(results[headline].std),
         rows=tuple(rows),
         details={"headline": str(headline), "draws": draws_of, "smallest_class": smallest},
     )
@@ -98,14 +100,14 @@ def _number(value: float) -> float | None:
 def _in_words(
     draws: int, rows: list[dict[str, Any]], headline: _Amount, smallest: int, amounts: list[_Amount]
 ) -> str:
-    said = (
-        "logistic regression (L2, C=1) on frozen standardised features, labels drawn class by class, a share giving at "
-        f"least one per class; mean and standard deviation (n - 1) over {draws} draw{'s' if draws > 1 else ''}"
+    description = (
+        "logistic regression (L2, C=1) on frozen standardised features, labels drawn class by class, a fraction giving "
+        f"at least one per class; mean and standard deviation (n - 1) over {draws} draw{'s' if draws > 1 else ''}"
     )
     whole = [row["labels"] for row in rows if row["draws"] == 1]
     if whole and draws > 1:
-        said += f", one where all labels are drawn ({', '.join(whole)})"
+        description += f", one where all labels are drawn ({', '.join(whole)})"
     if any((amount.per_class or 0) > smallest for amount in amounts):
-        said += f"; a class with fewer gives all it has (the smallest {smallest})"
-    rule = "10 per class, else the last per-class number, else the last share"
-    return f"{said}; the headline is {headline}, by the rule: {rule}"
+        description += f"; a class with fewer gives all it has (the smallest {smallest})"
+    rule = "10 per class, else the last per-class number, else the last fraction"
+    return f"{description}; the headline is {headline}, by the rule: {rule}"

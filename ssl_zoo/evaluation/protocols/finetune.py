@@ -1,8 +1,8 @@
-"""Backbone and classifier trained together on labelled images: on all labels, or on a share of each class's.
+"""Backbone and classifier trained together on labelled images: on all labels, or on a fraction of each class's.
 
 BN is in training mode, with the statistics of each batch; tests are in evaluation mode, after the last epoch. Each
-draw of the labels begins with the backbone as it was and has its own picks, initial classifier, order and views. The
-picks are balanced, and those of a smaller share are part of those of a larger one in the same draw.
+draw of the labels begins with the backbone as it was and has its own labels, initial classifier, order and views. The
+labels are balanced, and those of a smaller fraction are part of those of a larger one in the same draw.
 
 - [0] SimCLR, 2020, https://arxiv.org/abs/2002.05709 (Appendix B.5)
 """
@@ -36,23 +36,23 @@ def run(task: Task) -> Outcome:
     labelled, test = task.labelled_splits()
     assert labelled.labels is not None
     number, seed = at_least_one(config.label_fraction), task.config.seed
-    picks = [
+    draws = [
         sample_classes(labelled.labels, number, keyed_order(seed, "picks", draw)).sort().values
         for draw in range(config.draws)
     ]
-    recipe = Recipe(task, config, len(picks[0]))
+    recipe = Recipe(task, config, len(draws[0]))
     rows, losses = [], []
-    for draw, chosen in enumerate(picks):
+    for draw, chosen in enumerate(draws):
         title = f"draw {draw + 1}/{config.draws}, " if config.draws > 1 else ""
         train = labelled if len(chosen) == len(labelled) else labelled.select(chosen)
-        row, first, last = _one(task, recipe, train, test, draw, title)
+        row, first, last = _run_draw(task, recipe, train, test, draw, title)
         rows.append(row)
         losses.append({"first_epoch": first, "last_epoch": last})
-    found = [row["top1"] for row in rows if row["top1"] is not None]
-    diverged = len(rows) - len(found)
+    accuracies = [row["top1"] for row in rows if row["top1"] is not None]
+    diverged = len(rows) - len(accuracies)
     # A mean over those that went well would flatter.
-    top1 = statistics.fmean(found) if not diverged else None
-    std = statistics.stdev(found) if not diverged and len(found) > 1 else None
+    top1 = statistics.fmean(accuracies) if not diverged else None
+    std = statistics.stdev(accuracies) if not diverged and len(accuracies) > 1 else None
     labels = (
         "all labels"
         if config.label_fraction == 1
@@ -74,10 +74,13 @@ def run(task: Task) -> Outcome:
     return Outcome("; ".join(phrases), top1, std, rows=tuple(rows), details=details)
 
 
-def _one(
+def _run_draw(
     task: Task, recipe: Recipe, train: Split, test: Split, draw: int, title: str
 ) -> tuple[dict[str, Any], float | None, float | None]:
-    """A draw's row, and the training loss of its first and of its last epoch, None where it is no number."""
+    """Trains and tests one draw; returns its row, and the training losses of its first and last epoch.
+
+    A loss that is no number is None.
+    """
     config = task.settings
     assert task.data is not None
     seed = draw_seed(task.config.seed, draw)

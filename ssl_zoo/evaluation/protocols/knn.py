@@ -51,21 +51,21 @@ def run(task: Task) -> Outcome:
         for temperature in temperatures:
             top1 = neighbours.top1(test_labels, k, temperature)
             rows.append({"k": k, "temperature": temperature, "top1": None if math.isnan(top1) else top1})
-    own_k, own_temperature = _of_the_run(task), task.subject.knn.temperature
-    k = min(counts, key=lambda count: abs(count - own_k))
-    temperature = min(temperatures, key=lambda tau: abs(tau - own_temperature))
+    run_k, run_temperature = _of_the_run(task), task.subject.knn.temperature
+    k = min(counts, key=lambda count: abs(count - run_k))
+    temperature = min(temperatures, key=lambda tau: abs(tau - run_temperature))
     [headline] = [row["top1"] for row in rows if (row["k"], row["temperature"]) == (k, temperature)]
     listed = ", ".join(map(str, counts))
-    own = f"the nearest to k={own_k} and T={own_temperature:g} in training"
-    if (k, temperature) == (own_k, own_temperature):
-        own = "those in training"
+    which = f"the nearest to k={run_k} and T={run_temperature:g} in training"
+    if (k, temperature) == (run_k, run_temperature):
+        which = "those in training"
     rule = ""
     if settings.k is None:
         rule = " (the headline's, and those of 10, 20, 100 and 200 up to a tenth of it)"
     return Outcome(
         in_words=(
             f"weighted kNN by cosine similarity on frozen features, labelled training set of {neighbours.seen} images, "
-            f"k={listed}{rule}; the headline is k={k}, T={temperature:g}, {own}"
+            f"k={listed}{rule}; the headline is k={k}, T={temperature:g}, {which}"
             + ("" if neighbours.finite else "; not measured, as a feature is not finite")
         ),
         top1=headline,
@@ -80,7 +80,10 @@ def run(task: Task) -> Outcome:
 
 
 def _neighbour_counts(task: Task) -> tuple[int, ...]:
-    """`knn.k`, each once; null: the run's own, and those of `USUAL` that are at most a tenth of the labelled images."""
+    """Returns the numbers in `knn.k`, each once.
+
+    null: the run's k, and those of `USUAL` that are at most a tenth of the labelled images.
+    """
     if task.settings.k is not None:
         return tuple(dict.fromkeys(task.settings.k))
     tenth = len(task.labelled_splits()[0]) // 10
@@ -88,13 +91,13 @@ def _neighbour_counts(task: Task) -> tuple[int, ...]:
 
 
 def _of_the_run(task: Task) -> int:
-    """The k that the encoder's run has, or would have, with so many labelled training images."""
+    """Returns the k that the encoder's run has, or would have, with so many labelled training images."""
     size = len(task.labelled_splits()[0])
     return min(task.subject.knn.k or usual_k(size), size)
 
 
 def _test(task: Task) -> tuple[Tensor, Tensor]:
-    """Test features (N, F) and labels (N,)."""
+    """Returns test features (N, F) and labels (N,)."""
     if task.holds_features:
         return task.features.test, task.features.test_labels
     test = task.labelled_splits()[1]
@@ -103,7 +106,7 @@ def _test(task: Task) -> tuple[Tensor, Tensor]:
 
 
 def _labelled(task: Task) -> Iterator[tuple[Tensor, Tensor]]:
-    """Features (n, F) and labels (n,) of the training images, batch by batch."""
+    """Yields features (n, F) and labels (n,) of the training images, batch by batch."""
     if task.holds_features:
         yield task.features.train, task.features.train_labels
         return

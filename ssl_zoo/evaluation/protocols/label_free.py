@@ -27,7 +27,7 @@ def check(task: Task) -> None:
     """Refuses fewer than two images.
 
     Raises:
-        UserError: that.
+        UserError: there are fewer.
     """
     assert task.data is not None
     if len(task.data.train) < 2:
@@ -42,8 +42,8 @@ def run(task: Task) -> Outcome:
     assert task.data is not None
     train = task.data.train
     # In random order, as some scores see the first of them alone.
-    seen = train.select(random_order(len(train), task.config.seed)[: task.settings.samples])
-    features = torch.cat(list(task.stream(seen)))  # (N, F)
+    drawn = train.select(random_order(len(train), task.config.seed)[: task.settings.samples])
+    features = torch.cat(list(task.stream(drawn)))  # (N, F)
     scores = dataclasses.asdict(label_free(features))
     near = features[:ON_SPHERE]
     # Each image is its own second view, so the alignment says nothing and is left out. The effective rank is that of
@@ -55,16 +55,16 @@ def run(task: Task) -> Outcome:
         if key in known and key not in scores
     }
     scores |= on_sphere
-    found = {name: None if math.isnan(value) else value for name, value in scores.items()}
+    values = {name: None if math.isnan(value) else value for name, value in scores.items()}
     return Outcome(
         in_words=(
-            f"scores without labels of frozen features ({features.shape[1]} wide) of {len(seen)} of "
+            f"scores without labels of frozen features ({features.shape[1]} wide) of {len(drawn)} of "
             f"{len(train)} training images; {', '.join(on_sphere)} on {len(near)} of them"
             + ("" if features.isfinite().all() else "; not measured, as a feature is not finite")
         ),
         metric="label-free scores",
         rows=tuple(
-            {"score": name, "value": value, "read": known[name].reading} for name, value in found.items()
+            {"score": name, "value": value, "read": known[name].reading} for name, value in values.items()
         ),
-        details={"images": len(seen), "features": features.shape[1], **found},
+        details={"images": len(drawn), "features": features.shape[1], **values},
     )

@@ -83,14 +83,14 @@ def _with_rate(config: LinearConfig, rate: float) -> LinearConfig:
 
 
 def _parts(task: Task) -> tuple[torch.Tensor, torch.Tensor]:
-    """Positions of the labelled images to train on and of those held out to choose the rate."""
+    """Returns positions of the labelled images to train on and of those held out to choose the rate."""
     labelled, _ = task.labelled_splits()
     assert labelled.labels is not None
     return split_classes(labelled.labels, task.settings.holdout, keyed_order(task.config.seed, "picks", 0))
 
 
 def _choose(task: Task, classes: int) -> dict[str, Any]:
-    """The base rate that is best on held-out training images, the first of equals, and what each reached."""
+    """Chooses the base rate that is best on held-out training images, the first of equals."""
     config, seed = task.settings, draw_seed(task.config.seed, 1)
     labelled, _ = task.labelled_splits()
     rest, held = _parts(task)
@@ -101,13 +101,14 @@ def _choose(task: Task, classes: int) -> dict[str, Any]:
     fitted = train_classifier(
         recipe, model, labelled.select(rest), seed, multipliers=multipliers, title="choice of the rate, "
     )
-    found = [
+    accuracies = [
         None if fitted.diverged(number) else reached.top1
         for number, reached in enumerate(measure_accuracy(task, model, labelled.select(held)))
     ]
-    values = [-1.0 if top1 is None else top1 for top1 in found]
+    values = [-1.0 if top1 is None else top1 for top1 in accuracies]
     best = values.index(max(values))
     tried = [
-        {"lr": rate, "held_out_top1": top1} for rate, top1 in zip(config.lr_candidates, found, strict=True)
+        {"lr": rate, "held_out_top1": top1}
+        for rate, top1 in zip(config.lr_candidates, accuracies, strict=True)
     ]
     return {"lr": config.lr_candidates[best], "held_out": len(held), "tried": tried}

@@ -1,4 +1,4 @@
-"""A linear classifier on features that are extracted once: how well do planes tell the classes apart?
+"""A linear classifier on features that are extracted once: how well do planes separate the classes?
 
 Rate and weight decay are chosen on a part of the training images, held out class by class; the classifier is then
 trained anew on all of them, and the test images are looked at once. Images are not augmented, so this is no figure
@@ -45,15 +45,17 @@ def run(task: Task) -> Outcome:
     classes, y = torch.unique(data.train_labels, return_inverse=True)  # (C,), (M,)
     parts = split_classes(y.cpu(), settings.holdout, drawn_order(seed))
     kept, held = (positions.to(y.device) for positions in parts)
-    said = (
+    description = (
         f"linear classifier on frozen standardised features, without augmentation: SGD, momentum {MOMENTUM:g}, "
         f"cosine, {settings.epochs} epochs, batch {min(settings.batch_size, len(y))}; lr and weight decay of "
         f"{len(pairs)} pairs chosen on {len(held)} held-out training images"
     )
     if not (data.train.isfinite().all() and data.test.isfinite().all()):
-        return Outcome(f"{said}; not measured, as a feature is not finite", rows=(_row(None, None, None),))
+        return Outcome(
+            f"{description}; not measured, as a feature is not finite", rows=(_row(None, None, None),)
+        )
     scale = scale_of(data.train)
-    task.say(f"{len(pairs)} pairs of rate and weight decay, {len(kept)} images, {settings.epochs} epochs")
+    task.log(f"{len(pairs)} pairs of rate and weight decay, {len(kept)} images, {settings.epochs} epochs")
     train = (scale, len(classes), settings.epochs, settings.batch_size, seed)
     scores = sweep(data.train, y, kept, held, pairs, *train)
     best = choose(scores)
@@ -61,11 +63,11 @@ def run(task: Task) -> Outcome:
     [final] = score_pairs(model, scale, data.test, _index(data.test_labels, classes))
     edges = _edges(pairs[best], settings.lr, settings.weight_decay)
     for edge in edges:
-        task.say(edge)
+        task.log(edge)
     lr, decay = pairs[best]
     chosen = f"then trained on all {len(y)} with lr={lr:g}, weight decay={decay:g}"
     return Outcome(
-        in_words="; ".join([f"{said}, {chosen}", *edges]),
+        in_words="; ".join([f"{description}, {chosen}", *edges]),
         top1=_number(final.top1),
         rows=(_row(pairs[best], scores[best].top1, final.top1),),
         details={
@@ -93,17 +95,17 @@ def _index(labels: Tensor, classes: Tensor) -> Tensor:
 
 
 def _edges(pair: Pair, rates: Sequence[float], decays: Sequence[float]) -> list[str]:
-    """Says where the choice is the largest or smallest of its list, beyond which a better one may lie."""
-    said = []
+    """Reports where the choice is the largest or smallest of its list, beyond which a better one may lie."""
+    warnings = []
     for name, value, values in (("lr", pair.lr, rates), ("weight_decay", pair.weight_decay, decays)):
         if min(values) == max(values) or value == 0:
             continue
         for end, extreme in (("largest", max), ("smallest", min)):
             if value == extreme(values):
-                said.append(
+                warnings.append(
                     f"the {name} chosen, {value:g}, is the {end} of linear_cached.{name}: extend the list"
                 )
-    return said
+    return warnings
 
 
 def _row(pair: Pair | None, held: float | None, test: float | None) -> dict[str, Any]:

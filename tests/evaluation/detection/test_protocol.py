@@ -58,7 +58,7 @@ def row(outcome: Outcome, metric: str, of: str = "boxes") -> dict[str, Any]:
 def test_thirty_iterations_find_shapes_that_none_does_not(voc: Path) -> None:
     lines: list[str] = []
     task = task_of(config_of(train=str(voc), iterations=30, batch_size=3, lr=0.08))
-    task.say = lines.append
+    task.log = lines.append
     outcome = checked_run(task)
     untrained = checked_run(task_of(config_of(train=str(voc), iterations=1, lr=1e-6)))
     for metric in ("voc07", "voc area", "coco"):

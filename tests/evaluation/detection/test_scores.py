@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ssl_zoo.evaluation.detection.coco_ap import coco_scores
-from ssl_zoo.evaluation.detection.images import Annotated, Found
+from ssl_zoo.evaluation.detection.images import Annotated, Detections
 from ssl_zoo.evaluation.detection.scores import IOUS
 from ssl_zoo.evaluation.detection.voc_ap import voc_scores
 
@@ -29,8 +29,8 @@ def image(
     )
 
 
-def found(boxes: list[Box], labels: list[int], scores: list[float]) -> Found:
-    return Found(
+def found(boxes: list[Box], labels: list[int], scores: list[float]) -> Detections:
+    return Detections(
         np.array(boxes, np.float32).reshape(-1, 4), np.array(labels, np.int64), np.array(scores, np.float32)
     )
 
@@ -46,7 +46,7 @@ def overlap(a: Box, b: Box) -> Fraction:
 
 
 def naive(
-    images: list[Annotated], results: list[Found], label: int, limit: Fraction
+    images: list[Annotated], results: list[Detections], label: int, limit: Fraction
 ) -> tuple[Fraction, Fraction]:
     """11-point and area AP of one class, object by object."""
     claims = [
@@ -89,7 +89,7 @@ def naive(
     return eleven, area
 
 
-def random_case(seed: int) -> tuple[list[Annotated], list[Found]]:
+def random_case(seed: int) -> tuple[list[Annotated], list[Detections]]:
     """Some images with objects, of which a detector finds most, inexactly, with others beside."""
     random = np.random.default_rng(seed)
     images, results = [], []
