@@ -9,7 +9,6 @@ import re
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,22 +17,18 @@ import yaml
 from helpers.runs import TINY
 
 import ssl_zoo
+from ssl_zoo.cli import doctor
 from ssl_zoo.cli.main import main
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.groups import group_dirs, group_file, group_names
-from ssl_zoo.config.registries import METHODS, SOURCES, register
+from ssl_zoo.config.registries import METHODS, register
 from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.errors import UserError
-from ssl_zoo.evaluation.protocols import PROTOCOLS
-from ssl_zoo.exporters.formats import EXPORTERS
 from ssl_zoo.exporters.schema import ExportConfig
 from ssl_zoo.method import Method
-from ssl_zoo.metrics import METRICS
-from ssl_zoo.registry import GROUPS, Registry
+from ssl_zoo.registry import GROUPS
 
-REGISTRIES: dict[str, Registry[Any]] = {
-    "methods": METHODS, "data": SOURCES, "protocols": PROTOCOLS, "exporters": EXPORTERS, "metrics": METRICS,
-}  # fmt: skip
+REGISTRIES = {registry.group.removeprefix("ssl_zoo."): registry for registry in doctor.REGISTRIES}
 EXAMPLE = Path(__file__).parent.parent / "examples" / "ssl-zoo-example"
 PACKAGE = "ssl_zoo_example"
 ADDED = dict(
@@ -257,3 +252,18 @@ def test_settings_of_a_plugin_are_checked_like_any(
 ) -> None:
     assert main(verb.split()) == 2
     assert re.search(message, " ".join(capsys.readouterr().err.split()))
+
+
+def test_help_and_doctor_know_the_plugins(plugin: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for key, meaning in (
+        ("data.images", "a third as many again"),
+        ("centroid.center", "is subtracted first"),
+        ("compress", "Whether the file is compressed"),
+        ("method.lambda_param", "0.005"),
+    ):
+        assert main(["config", "--describe", key]) == 0
+        assert meaning in " ".join(capsys.readouterr().out.split())
+    assert main(["doctor"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    for group, name in ADDED.items():
+        assert f"{REGISTRIES[group].kind} {name} (loads)" in printed

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from rich.table import Table
 
 from ssl_zoo.build import hardware_for
+from ssl_zoo.cli.keys import WITH_KEYS
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.groups import group_dirs
 from ssl_zoo.config.registries import METHODS
 from ssl_zoo.errors import UserError
 from ssl_zoo.hardware.device import COMPILE
+from ssl_zoo.metrics import METRICS
+from ssl_zoo.registry import Registry
 from ssl_zoo.runs.environment import environment, unmet_requirements
 from ssl_zoo.terminal.console import Console, styled
 
-__all__ = ["show", "show_speed"]
+__all__ = ["REGISTRIES", "show", "show_speed"]
+
+REGISTRIES: tuple[Registry[Any], ...] = (*WITH_KEYS, METRICS)
 
 
 def show() -> None:
@@ -35,7 +41,8 @@ def show() -> None:
         "commit": found["git_commit"] or "an installed package",
         "platform": found["platform"],
         "configs": os.pathsep.join(str(folder) for folder in group_dirs()),
-        "plugins": ", ".join(f"{name} ({_state(name)})" for name in METHODS.announced()) or "none",
+        "plugins": ", ".join(f"{kind.kind} {name} ({_state(kind, name)})" for kind, name in _plugins())
+        or "none",
         "lacking": ", ".join(unmet_requirements()) or "nothing",
         **found["versions"],
     }
@@ -67,10 +74,19 @@ def show_speed(overrides: Sequence[str]) -> None:
     Console().print(table)
 
 
-def _state(name: str) -> str:
-    """Whether `method=NAME` can be trained; if not, why."""
+def _plugins() -> Iterator[tuple[Registry[Any], str]]:
+    """Yields what other packages announce: the registry and the name."""
+    for registry in REGISTRIES:
+        for name in registry.announced():
+            yield registry, name
+
+
+def _state(registry: Registry[Any], name: str) -> str:
+    """Returns whether a plugin can be imported, and a method be trained; if not, why."""
     try:
-        compose([f"method={name}"])
+        registry.get(name)
+        if registry is METHODS:
+            compose([f"method={name}"])
     except UserError as error:
         return str(error)
     return "loads"

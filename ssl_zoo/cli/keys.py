@@ -20,8 +20,9 @@ from ssl_zoo.reports.options import ReportConfig
 from ssl_zoo.suites.options import BenchConfig
 from ssl_zoo.suites.schema import SuiteConfig
 
-__all__ = ["SCHEMAS", "declared", "describe", "document", "verb_help"]
+__all__ = ["SCHEMAS", "WITH_KEYS", "declared", "describe", "document", "verb_help"]
 
+WITH_KEYS: tuple[Registry[Any], ...] = (METHODS, SOURCES, PROTOCOLS, EXPORTERS)
 # A suite is no verb, but a YAML file.
 SCHEMAS: dict[str, Callable[[], type[Any]]] = {
     "train": lambda: RunSettings,
@@ -124,7 +125,7 @@ def _files_that_set(key: str) -> list[str]:
 
 def _import_plugins() -> None:
     """Imports what other packages announce, whose keys are known only then."""
-    for registry in (METHODS, SOURCES, PROTOCOLS, EXPORTERS):
+    for registry in WITH_KEYS:
         for name in registry.announced():
             registry.get(name)
 

@@ -168,7 +168,8 @@ def _limits(encoder: ExportedEncoder, measured: list[Figure]) -> str:
     run = encoder.run
     kinds = {figure.kind for figure in measured}
     missing = [kind.title for kind in PROTOCOLS.registered() if kind.title and kind.name not in kinds]
-    classified = {figure.data for figure in measured if figure.kind != "label_free"}
+    unlabelled = {kind.name for kind in PROTOCOLS.registered() if not kind.reads_labels}
+    classified = {figure.data for figure in measured if figure.kind not in unlabelled}
     if not classified - {run.config.data.name, "-"}:
         missing.append("transfer to other data")
     result = result_of(encoder) or {}

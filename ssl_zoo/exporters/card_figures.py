@@ -118,7 +118,7 @@ def _evaluated(encoder: ExportedEncoder) -> list[Figure]:
                     data=str((record.get("data") or {}).get("name", "-")),
                     metric=metric,
                     value=value,
-                    std=None if kind == "label_free" else record.get("top1_std"),
+                    std=record.get("top1_std"),
                     untrained=baseline.get(metric),
                     kind=kind,
                 )
@@ -127,10 +127,12 @@ def _evaluated(encoder: ExportedEncoder) -> list[Figure]:
 
 
 def _values(record: dict[str, Any]) -> dict[str, float | None]:
-    """The figures of a record by their metric: its headline, or all scores where it has none."""
-    if record.get("kind") == "label_free":
-        rows = [row for row in record.get("rows") or () if isinstance(row.get("value"), (int, float))]
-        return {str(row.get("score")): row["value"] for row in rows}
+    """The figures of a record by their metric: its headline, or all scores where its rows are scores."""
+    scores = [row for row in record.get("rows") or () if "score" in row]
+    if scores:
+        return {
+            str(row["score"]): row["value"] for row in scores if isinstance(row.get("value"), (int, float))
+        }
     return {str(record.get("metric") or "top1"): record.get("top1")}
 
 
