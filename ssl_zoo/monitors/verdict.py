@@ -14,7 +14,7 @@ The rules are asked in this order, and the first that applies gives the verdict:
 3. not learning, with labels: the linear probe gains no more over the untrained encoder than chance allows,
    2 standard errors (one-sided 2.3 %). Two things vary. The same n test images serve all draws of the labels,
    so the spread over the R draws says nothing about the choice of those images; both are needed. With g_i the
-   gain on image i (its share of hits over the draws, trained minus untrained) and d_r that in draw r:
+   gain on image i (its fraction of hits over the draws, trained minus untrained) and d_r that in draw r:
 
        SE^2 = ((sum g_i^2 + 1) - (sum g_i)^2 / (n + 2)) / (n + 2)^2  +  var(d_r) / R
 
@@ -63,7 +63,7 @@ __all__ = ["Evidence", "Verdict", "VerdictName", "judge", "relative_alignment", 
 # The thresholds; rules 2 to 4 above derive them.
 COLLAPSED_ENERGY = 2.0**-8
 UNLABELLED_RANK = 2.0
-SHOWABLE = 0.5  # share of the directions there are that a healthy spectrum can be asked to fill
+SHOWABLE = 0.5  # fraction of the directions there are that a healthy spectrum can be asked to fill
 STANDARD_ERRORS = 2.0
 
 READ = ("output_std_ratio", "center_ratio", "effective_rank", "alignment")  # metrics that the rules read
@@ -72,7 +72,7 @@ VerdictName = Literal["healthy", "collapsed", "partially collapsed", "diverged",
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What a run is judged by; None is what was not measured. Accuracies are fractions of 1."""
+    """Figures by which a run is judged; None is what was not measured. Accuracies are fractions of 1."""
 
     epochs: int  # trained
     loss: float | None  # the last; None if no step was made
@@ -94,7 +94,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The word, and the figures that it rests on in one sentence."""
+    """One word about a run, and the figures behind it in one sentence."""
 
     name: VerdictName
     reason: str
@@ -139,13 +139,13 @@ def relative_alignment(figures: Mapping[str, float]) -> float:
 
 # Each rule returns its sentence, or None where it does not apply.
 def _diverged(e: Evidence) -> str | None:
-    parts = {
+    is_finite = {
         f"the loss ({e.loss})": e.loss is None or math.isfinite(e.loss),
         "a weight": e.weights_finite,
         "an embedding": _finite(e.diagnostics),
         "a feature": e.linear_top1 is None or math.isfinite(e.linear_top1),
     }
-    broken = [part for part, finite in parts.items() if not finite]
+    broken = [part for part, finite in is_finite.items() if not finite]
     return f"not finite after {_epochs(e)}: {', '.join(broken)}." if broken else None
 
 
@@ -216,7 +216,7 @@ def _healthy(e: Evidence) -> str:
 
 
 def _gain(e: Evidence) -> tuple[float, float, float] | None:
-    """Accuracy trained and untrained and the standard error of their difference; None if not measured."""
+    """Returns accuracy trained and untrained and the standard error of their difference; None if not measured."""
     p, q = e.linear_top1, e.random_linear_top1
     if not _labelled(e) or p is None or q is None or not math.isfinite(q):
         return None
@@ -227,8 +227,8 @@ def _gain(e: Evidence) -> tuple[float, float, float] | None:
         variance += (sum(g * g for g in gains) + 1 - sum(gains) ** 2 / (n + 2)) / (n + 2) ** 2
     elif e.test_size is not None:
         n = e.test_size
-        smoothed = [(n * share + 1) / (n + 2) for share in (p, q)]
-        variance += sum(share * (1 - share) for share in smoothed) / (n + 2)
+        smoothed = [(n * accuracy + 1) / (n + 2) for accuracy in (p, q)]
+        variance += sum(accuracy * (1 - accuracy) for accuracy in smoothed) / (n + 2)
     if e.linear_draws and e.random_linear_draws and len(e.linear_draws) > 1:
         gains = [a - b for a, b in zip(e.linear_draws, e.random_linear_draws, strict=True)]
         variance += statistics.variance(gains) / len(gains)

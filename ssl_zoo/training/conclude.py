@@ -16,13 +16,13 @@ from ssl_zoo.runs.environment import git_commit, versions
 from ssl_zoo.runs.naming import differing_axes, variant
 from ssl_zoo.runs.result import Baselines, Result
 from ssl_zoo.training.callbacks import EpochRows
+from ssl_zoo.training.closing_table import closing_table, next_steps
 from ssl_zoo.training.curves import draw_curves
 from ssl_zoo.training.fit import Trained
 from ssl_zoo.training.loggers import log_epoch
 from ssl_zoo.training.measure import Measurement, Scores
 from ssl_zoo.training.prepare import Prepared
 from ssl_zoo.training.progress import TrainingProgress
-from ssl_zoo.training.screen import closing_table, next_steps
 
 __all__ = ["conclude", "peak_memory_mb"]
 

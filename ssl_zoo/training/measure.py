@@ -1,4 +1,4 @@
-"""Measures an encoder: kNN and collapse diagnostics during training, the linear probe at its end.
+"""Measures an encoder: kNN and the metrics of its embeddings during training, the linear probe at its end.
 
 Always in evaluation mode and in float32, whatever the training precision, so that rounding neither hides
 nor makes a collapse. Where training is in bf16 a forward pass in float32 costs as much as training on a view or
@@ -31,13 +31,13 @@ from ssl_zoo.monitors.probe import ProbeResult, describe, few_label_top1
 __all__ = ["Evaluator", "Measurement", "Scores"]
 
 PIXEL_SIDE = 32  # the pixel baseline sees images of at most this side
-KNN_SHARE = 0.02  # of the time of training, what kNN may take
+KNN_FRACTION = 0.02  # of the time of training, for kNN
 VIEW_COST = {"fp32": 3.0, "bf16": 0.75, "fp16": 0.75}  # of training on a view, in forward passes in float32
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What classifiers on frozen features reach; None without labels or test images, or where not asked for."""
+    """Accuracies of classifiers on frozen features; None without labels or test images, or where not asked for."""
 
     knn_top1: float | None = None
     probe: ProbeResult | None = None
@@ -45,14 +45,14 @@ class Scores:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What is measured of a method."""
+    """Figures of a method's encoder."""
 
     diagnostics: dict[str, float]  # metrics of the embeddings, by key
     scores: Scores
 
     @property
     def row(self) -> dict[str, float | None]:
-        """The values in `metrics.csv` and TensorBoard, by column."""
+        """The figures in `metrics.csv` and TensorBoard, by column."""
         figures = {"knn_top1": self.scores.knn_top1, **self.diagnostics}
         return {key: value for key, value in figures.items() if key in declared(CSV)}
 
@@ -103,7 +103,7 @@ class Evaluator:
         self.augment = Augment(views, config.data.mean, config.data.std).to(self.device)
 
     def measure(self, method: Method, *, knn: bool = True, probe: bool = True) -> Measurement:
-        """Diagnostics on the embeddings of two views; kNN and linear probe on the backbone's features."""
+        """Measures the embeddings of two views, and kNN and the linear probe on the backbone's features."""
         with _evaluating(method):
             diagnostics = measure_embeddings(*self._embed_two_views(method))
             if not (self.scored and (knn or probe)):
@@ -115,7 +115,7 @@ class Evaluator:
             return Measurement(diagnostics, self._scores(labelled, test, knn, probe))
 
     def pixel_scores(self) -> Scores:
-        """kNN and linear probe on raw pixels, at most 32 x 32 of them."""
+        """Measures kNN and the linear probe on raw pixels, at most 32 x 32 of them."""
         if not self.scored:
             return Scores()
         side = min(self.config.augment.size, PIXEL_SIDE)
@@ -124,35 +124,34 @@ class Evaluator:
 
     @property
     def knn_every(self) -> int:
-        """How many measurements there are from one kNN to the next: `monitor.knn.every`, or as its cost asks for."""
+        """Number of measurements from one kNN to the next: `monitor.knn.every`, or as few as its cost allows."""
         monitor = self.config.monitor
         if monitor.knn.every is not None or not self.scored:
             return monitor.knn.every or 1
         images = sum(len(split) for split in self._splits())
-        each = (
-            monitor.every / self.config.trainer.processes
-        )  # epochs between two measurements, which all wait for
-        training = VIEW_COST[self.precision] * len(self.data.train) * len(self.config.views) * each
-        return math.ceil(images / (KNN_SHARE * training))
+        # All processes wait for a measurement.
+        epochs = monitor.every / self.config.trainer.processes
+        training = VIEW_COST[self.precision] * len(self.data.train) * len(self.config.views) * epochs
+        return math.ceil(images / (KNN_FRACTION * training))
 
     @property
     def knn_protocol(self) -> str | None:
-        """How kNN was done, in words, the labelled training set included; None without labels."""
+        """The kNN protocol in words, with its labelled training set; None without labels."""
         if not self.scored:
             return None
         assert self.data.labelled is not None
-        seen, labelled = len(self._splits()[0]), len(self.data.labelled)
-        some = (
-            f"{seen:,} of {labelled:,} images, a fixed random part" if seen < labelled else f"{seen:,} images"
+        used, labelled = len(self._splits()[0]), len(self.data.labelled)
+        images = (
+            f"{used:,} of {labelled:,} images, a fixed random part" if used < labelled else f"{used:,} images"
         )
         return (
             f"weighted kNN on the backbone's features, k={self.k}, T={self.config.monitor.knn.temperature:g}, "
-            f"labelled training set of {some}"
+            f"labelled training set of {images}"
         )
 
     @property
     def linear_protocol(self) -> str | None:
-        """How the linear probe was done, in words; None without labels."""
+        """The linear probe's protocol in words; None without labels."""
         if not self.scored:
             return None
         per_class = self.config.monitor.probe.labels_per_class
@@ -164,7 +163,7 @@ class Evaluator:
         return self.scored and self._labels_of(max) <= self.config.monitor.probe.labels_per_class
 
     def _labels_of(self, extreme: Callable[[list[int]], int]) -> int:
-        """The number of labels of the largest or smallest class."""
+        """Returns the number of labels of the largest or smallest class."""
         return extreme(torch.bincount(self._labels()[0]).tolist())
 
     def _splits(self) -> tuple[Split, Split]:
@@ -176,17 +175,16 @@ class Evaluator:
         """Applies a transform to the readable images of a split, batch by batch; with their labels."""
         assert split.labels is not None
         images = SkippingSplit(split) if isinstance(split, FileSplit) and split.lost is not None else split
-        found, kept, count = [], [], 0
+        features, readable, count = [], [], 0
         data = self.config.data
         for batch in each_batch(transform, images, size, data.mean, data.std, self.hardware):
-            found.append(batch)
+            features.append(batch)
             faults = images.faults if isinstance(images, SkippingSplit) else {}
-            kept += [count + row for row in range(len(batch)) if row not in faults]
+            readable += [count + row for row in range(len(batch)) if row not in faults]
             count += len(batch)
-        features = torch.cat(found)  # (n, F)
-        if len(kept) == count:
-            return Labelled(features, split.labels)
-        return Labelled(features[kept], split.labels[kept])
+        if len(readable) == count:
+            return Labelled(torch.cat(features), split.labels)
+        return Labelled(torch.cat(features)[readable], split.labels[readable])
 
     def _embed_two_views(self, method: Method) -> tuple[Tensor, Tensor]:
         generator = torch.Generator(self.device).manual_seed(0)  # the same views at each measurement

@@ -8,6 +8,7 @@ import torch
 
 from ssl_zoo.equation import Siamese
 from ssl_zoo.image_defaults import describe
+from ssl_zoo.metrics import METRICS
 from ssl_zoo.runs.naming import variant
 from ssl_zoo.terminal.console import styled
 from ssl_zoo.terminal.progress import ProgressDisplay
@@ -16,7 +17,7 @@ from ssl_zoo.training.resume import stretched
 
 __all__ = ["TrainingProgress"]
 
-FIGURES = (("loss", "loss"), ("kNN", "knn_top1"), ("std ratio", "output_std_ratio"))
+FIGURES = ("loss", "knn_top1", "output_std_ratio")
 
 
 class TrainingProgress(ProgressDisplay):
@@ -56,7 +57,11 @@ class TrainingProgress(ProgressDisplay):
 
     def report(self, row: dict[str, float | None]) -> None:
         """Logs an epoch that is done."""
-        figures = [f"{name} {value:.3f}" for name, key in FIGURES if (value := row.get(key)) is not None]
+        figures = [
+            f"{METRICS.get(name).title} {value:.3f}"
+            for name in FIGURES
+            if (value := row.get(name)) is not None
+        ]
         epoch = int(row["epoch"] or 0)
         if self.update(epoch, " · ".join(figures)):
             return

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from rich.panel import Panel
 from rich.table import Table
 
-from ssl_zoo.metrics import computed
+from ssl_zoo.metrics import METRICS, computed
 from ssl_zoo.runs.result import Result
 from ssl_zoo.terminal.console import styled
 
@@ -21,24 +21,18 @@ COLOURS = {
     "diverged": "red",
     "not learning": "yellow",
 }
-
-
 NO_ACCURACY = (
     "no accuracies: they need labelled training and test images (data.test=FOLDER or data.holdout=0.2)"
 )
 
 
-def _short(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
 def closing_table(result: Result, title: str, initial: Mapping[str, float]) -> Panel:
-    """The closing table of a run: what it reached beside what no training reaches, and the verdict.
+    """Returns the closing table of a run: its figures beside those without any training, and the verdict.
 
     Args:
-        result: of the run.
+        result: the run's.
         title: the run in words.
-        initial: the diagnostics of the untrained encoder, by name.
+        initial: metrics of the untrained encoder's embeddings, by key.
     """
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("", "trained", "untrained encoder", "raw pixels"):
@@ -47,13 +41,13 @@ def closing_table(result: Result, title: str, initial: Mapping[str, float]) -> P
     if result.linear_top1 is not None:
         linear = f"{_percent(result.linear_top1)} ± {100 * (result.linear_top1_std or 0):.1f}"
         table.add_row(
-            "linear probe",
+            METRICS.get("linear_top1").title,
             linear,
             _percent(base.random_encoder_linear_top1),
             _percent(base.pixels_linear_top1),
         )
         table.add_row(
-            "kNN",
+            METRICS.get("knn_top1").title,
             _percent(result.knn_top1),
             _percent(base.random_encoder_knn_top1),
             _percent(base.pixels_knn_top1),
@@ -62,7 +56,7 @@ def closing_table(result: Result, title: str, initial: Mapping[str, float]) -> P
         if not metric.closing:
             continue
         label = f"{metric.title} ({metric.reading})" if metric.reading else metric.title
-        table.add_row(label, _short(result.metrics.get(name)), _short(initial.get(name)), "")
+        table.add_row(label, _number(result.metrics.get(name)), _number(initial.get(name)), "")
     colour = COLOURS[result.verdict]
     verdict = styled((f" {result.verdict.upper()} ", f"bold white on {colour}"), f" {result.verdict_reason}")
     speed = f"{result.views_per_second:.0f} views/s · " if result.views_per_second else ""
@@ -85,11 +79,15 @@ def closing_table(result: Result, title: str, initial: Mapping[str, float]) -> P
 
 
 def next_steps(result: Result) -> str:
-    """The commands that can follow a run, a line each, as they are typed in a shell."""
+    """Returns the commands that can follow a run, a line each, as they are typed in a shell."""
     protocol = () if result.linear_top1 is not None else ("protocol=label_free",)
     verbs = (("eval", *protocol), ("report",), ("export", "format=timm"))
     commands = (("ssl-zoo", verb, str(result.run_dir), *options) for verb, *options in verbs)
     return "next: " + "\n      ".join(map(shlex.join, commands))
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _percent(value: float | None) -> str:
