@@ -12,6 +12,8 @@ import torch
 from helpers.methods import build, make_views
 from helpers.two_processes import CASES, IMAGES, coupled_batch
 
+pytestmark = [pytest.mark.slow, pytest.mark.processes]
+
 HERE = Path(__file__).parent
 
 

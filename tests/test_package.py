@@ -89,6 +89,7 @@ def test_every_command_of_the_readme_composes() -> None:
             compose(parts)
 
 
+@pytest.mark.slow
 def test_the_readmes_yaml_files_train(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

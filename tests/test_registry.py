@@ -207,6 +207,7 @@ def test_a_broken_plugin_hurts_nobody_else(plugin: Path) -> None:
         compose(["method=barlowtwins"])
 
 
+@pytest.mark.slow
 def test_all_that_the_example_adds_works_together(
     plugin: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,6 +18,8 @@ from PIL import Image
 from ssl_zoo.augment import Augment
 from ssl_zoo.config.schema import BlurConfig, CropConfig, JitterConfig, SolarizeConfig, ViewConfig
 
+pytestmark = pytest.mark.slow
+
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 GREY = 1 / 255 / 0.224  # a grey level of 8 bits, in units of a normalised value
 ROUNDING = torch.tensor([2.5] * 3 + [0.5] * 3 + [0.25] * 3 + [0.5] * 3) * GREY  # of `statistics`

@@ -61,6 +61,7 @@ def check(views: Any, images: Any, world: Any) -> None:
         assert torch.equal(again, expected)  # the same call
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", [2, 3, 8])
 @pytest.mark.parametrize("cropped", [False, True])
 @pytest.mark.parametrize("channels", [1, 3])

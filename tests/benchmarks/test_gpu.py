@@ -18,6 +18,8 @@ from ssl_zoo.benchmarks.gpu.processes import Outcome, Task, run_together
 from ssl_zoo.config.compose import compose
 from ssl_zoo.runs import environment
 
+pytestmark = [pytest.mark.slow, pytest.mark.processes]
+
 FOREVER = 1e9
 
 

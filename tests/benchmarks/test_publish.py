@@ -12,6 +12,8 @@ from ssl_zoo.benchmarks import publish
 
 from ssl_zoo.reports.suite import write_report
 
+pytestmark = pytest.mark.slow
+
 
 def test_reports_and_the_page_of_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs, out = tmp_path / "runs", tmp_path / "docs" / "suites"

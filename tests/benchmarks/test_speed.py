@@ -202,6 +202,7 @@ def test_several_processes_are_refused() -> None:
         step_times.quick(overrides("simsiam", "trainer.devices=2"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", sorted(lightly_way.STEPS))
 def test_lightlys_way_is_the_same_network_and_batch(method: str) -> None:
     config = compose(overrides(method, "method.projector.layers=2"))

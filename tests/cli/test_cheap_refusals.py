@@ -6,6 +6,10 @@ import json
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.processes
+
 CODE = """
 import contextlib, io, json, sys
 from ssl_zoo.cli.main import main

@@ -41,6 +41,7 @@ def test_config_prints_what_would_run(capsys: pytest.CaptureFixture[str]) -> Non
     assert "epochs: 7" in printed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -71,6 +72,7 @@ def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "x=1"]) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -135,6 +137,7 @@ def test_wrong_input_exits_2_with_one_message_and_creates_nothing(
     assert sorted(tmp_path.rglob("*")) == before, "nothing may be created"
 
 
+@pytest.mark.slow
 def test_doctor_measures_the_speed_of_a_run(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

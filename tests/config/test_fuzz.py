@@ -116,6 +116,7 @@ def drawn_overrides(names: list[str], most: int = 3) -> st.SearchStrategy[list[s
     return st.lists(override, min_size=1, max_size=most)
 
 
+@pytest.mark.slow
 @drawn(50)
 @given(drawn_overrides(TRAINED))
 def test_overrides_of_training(overrides: list[str]) -> None:
@@ -132,6 +133,7 @@ READERS: dict[str, tuple[Callable[[list[str]], Any], list[str]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", READERS)
 def test_options_of_verbs(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     read, names = READERS[verb]
@@ -171,6 +173,7 @@ SUITE = {
 }
 
 
+@pytest.mark.slow
 @drawn(30)
 @given(_block([*keys(SuiteConfig)]).map(lambda more: yaml.safe_dump({**SUITE, **more}).encode()) | BROKEN)
 def test_yaml_of_suites(tmp_path: Path, text: bytes) -> None:
@@ -179,6 +182,7 @@ def test_yaml_of_suites(tmp_path: Path, text: bytes) -> None:
     taken_or_refused(lambda: read_suite(str(file)))
 
 
+@pytest.mark.slow
 @drawn(30)
 @given(
     _block(["kind", "knn", "protocols", "other_data"]).map(lambda block: yaml.safe_dump(block).encode())
@@ -227,6 +231,7 @@ def _read_all(run: Path) -> None:
 FILES = ["result.json", "environment.json", "eval-knn.json"]
 
 
+@pytest.mark.slow
 @drawn(20)
 @given(st.sampled_from(FILES), st.integers(0, 40), JSON)
 def test_wrong_types_in_a_run(run: Path, name: str, number: int, value: Any) -> None:
@@ -245,6 +250,7 @@ DAMAGED = [*FILES, "metrics.csv", "config.yaml", "checkpoints/last.ckpt", "check
 CONTENTS = BROKEN | st.binary(max_size=50) | st.just(b"epoch,loss\nnan,1e999\n-inf,x\n,\n1,2,3\n") | st.none()
 
 
+@pytest.mark.slow
 @drawn(20)
 @given(st.sampled_from(DAMAGED), CONTENTS, st.floats(0, 1))
 def test_damaged_files_of_a_run(

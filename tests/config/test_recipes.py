@@ -209,6 +209,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_two_steps_of_each(
     name: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -128,6 +128,7 @@ def test_the_number_of_workers_changes_nothing(make: Any) -> None:
     _equal(runs[0], runs[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_epoch_goes_on_where_it_stopped(make: Any, workers: int) -> None:
     loader = make(workers).train_loader(3, VIEWS, seed=5)

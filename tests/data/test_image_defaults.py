@@ -68,6 +68,7 @@ def test_an_image_that_lies_on_its_side_is_measured_upright(tmp_path: Path) -> N
     assert sides_of(str(tmp_path)).shape == (20, 30)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "chosen"),
     [

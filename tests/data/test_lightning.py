@@ -55,6 +55,7 @@ def _fit(split: Any, save: Any = None, resume: Any = None) -> Any:
     return module.seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("storage", ["memory", "files"])
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # Lightning, of torch
 def test_a_resumed_run_sees_the_batches_that_it_would_have_seen(

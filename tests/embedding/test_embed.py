@@ -29,6 +29,8 @@ from ssl_zoo.features import extract
 from ssl_zoo.hardware.device import choose_hardware
 from ssl_zoo.runs.saved_run import SavedRun, open_run
 
+pytestmark = pytest.mark.slow
+
 MEAN, STD = 0.3, 0.37  # of digits, which the run was trained on
 
 

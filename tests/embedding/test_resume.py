@@ -22,6 +22,8 @@ from ssl_zoo.embedding.store import Store
 from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.runs.saved_run import SavedRun
 
+pytestmark = pytest.mark.slow
+
 
 class Killed(Exception):
     """Instead of a kill: nothing more is written."""

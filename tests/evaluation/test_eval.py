@@ -19,6 +19,8 @@ from ssl_zoo.evaluation.compose import compose_evaluations
 from ssl_zoo.evaluation.protocols import PROTOCOLS
 from ssl_zoo.features import extract
 
+pytestmark = pytest.mark.slow
+
 KINDS = tuple(PROTOCOLS.names())
 QUICK = (
     "data=digits", "data.limit=100", "progress=false", "knn.k=[5]", "few_labels.draws=2", "linear_cached.epochs=5",

@@ -14,6 +14,7 @@ from ssl_zoo.monitors import few_label_top1
 from ssl_zoo.monitors.probe import draw_labels
 
 
+@pytest.mark.slow
 def test_matches_scikit_learn_by_hand() -> None:
     bank, y, test, y_test = (part.numpy() for part in blobs(M=300))
     scaler = StandardScaler().fit(bank)
@@ -33,6 +34,7 @@ def test_matches_scikit_learn_by_hand() -> None:
     assert [row["labels"] for row in outcome.rows] == ["3 per class", "20 % of each class"]
 
 
+@pytest.mark.slow
 def test_the_draws_are_those_of_the_probe_after_training() -> None:
     outcome = few_labels.run(task_of("few_labels", blobs()))
     probe = few_label_top1(*blobs(), labels_per_class=10, draws=10)

@@ -61,6 +61,7 @@ def test_backbone_and_statistics_change_and_the_subject_does_not() -> None:
     assert all(torch.equal(value, before[name]) for name, value in task.subject.backbone.state_dict().items())
 
 
+@pytest.mark.slow
 def test_all_labels_learn_colours() -> None:
     found = finetune.run(make_task(SIMCLR, TRAIN, TEST, epochs=15, batch_size=20))
     assert found.top1 is not None

@@ -95,6 +95,7 @@ def test_the_backbone_stays_as_it_is_to_the_bit(precision: str) -> None:
         assert torch.equal(value, before[name]), name
 
 
+@pytest.mark.slow
 def test_colours_are_told_apart_and_shuffled_labels_are_not() -> None:
     changes: dict[str, Any] = {"epochs": 20, "batch_size": 20}
     found = linear.run(make_task(MOCO, TRAIN, TEST, **changes))
@@ -114,6 +115,7 @@ def test_the_same_seed_gives_the_same_figures() -> None:
     assert first.details["train_loss_last_epoch"] != other.details["train_loss_last_epoch"]
 
 
+@pytest.mark.slow
 def test_a_rate_is_chosen_on_training_images_alone() -> None:
     changes: dict[str, Any] = {"lr_candidates": [1e-9, 0.05], "holdout": 0.2, "epochs": 10, "batch_size": 20}
     found = linear.run(make_task(protocol("linear_byol"), TRAIN, TEST, **changes))

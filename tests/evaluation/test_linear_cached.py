@@ -19,6 +19,8 @@ from ssl_zoo.evaluation.linear_sweep import Pair, PairScore, scale_of, train_pai
 from ssl_zoo.evaluation.protocols import linear_cached
 from ssl_zoo.evaluation.protocols.linear_cached import choose
 
+pytestmark = pytest.mark.slow
+
 
 def one_by_one(
     x: Tensor, y: Tensor, positions: Tensor, pair: Pair, C: int, epochs: int, batch: int

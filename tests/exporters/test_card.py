@@ -81,6 +81,7 @@ def percent(value: Any) -> Any:
     return f"{100 * value:.1f} %"
 
 
+@pytest.mark.slow
 def test_figures_are_those_of_the_records_beside_their_baselines(trained: Any, card: Any) -> None:
     result = json.loads((trained / "result.json").read_text())
     base = result["baselines"]
@@ -96,6 +97,7 @@ def test_figures_are_those_of_the_records_beside_their_baselines(trained: Any, c
     assert rows["few_labels"] == ["digits", "top-1", spread, "-", "-"]
 
 
+@pytest.mark.slow
 def test_a_baseline_is_the_same_evaluation_of_the_untrained_encoder_whatever_it_chose(
     trained: Any, card: Any
 ) -> None:

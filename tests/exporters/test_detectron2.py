@@ -20,6 +20,8 @@ from helpers.exports import COLOUR, blocks, features_of, images, make
 from ssl_zoo.errors import UserError
 from ssl_zoo.exporters.run import export
 
+pytestmark = pytest.mark.slow
+
 NAMES = {
     "resnet18": "pascal_voc_R_18_FPN_24k_ssl_zoo.yaml",
     "resnet50": "pascal_voc_R_50_C4_24k_ssl_zoo.yaml",

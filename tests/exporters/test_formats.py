@@ -19,6 +19,8 @@ from ssl_zoo.exporters.backbone import load_backbone
 from ssl_zoo.exporters.run import export
 from ssl_zoo.runs.saved_run import open_run
 
+pytestmark = pytest.mark.slow
+
 GRAY = ("data=digits", "backbone.name=test_resnet", "backbone.stem=small", "augment.size=8")
 RESNET = (*COLOUR, "backbone.name=resnet18", "augment.size=32")
 SMALL_RESNET = ("data=digits", "backbone.name=resnet18", "backbone.stem=small", "augment.size=16")

@@ -45,6 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
 IMAGES = ["small_gray", "small_colour", "rim_colour", "large_gray", "large_colour"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exported", [False, True], ids=["run", "export"])
 @pytest.mark.parametrize("name", ["gray", "colour", "vit"])
 def test_the_model_computes_the_features_of_the_run(name: str, exported: bool, folder: Any) -> None:

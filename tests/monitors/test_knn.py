@@ -68,6 +68,7 @@ def ties() -> tuple[Tensor, Tensor, Tensor]:
     return bank, torch.randint(3, (180,), generator=g), torch.cat([images, torch.randn(5, 67, generator=g)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [1, 4, 10, 100])
 @pytest.mark.parametrize("chunk", [1, 16, 60, 1000])
 def test_equal_similarities_count_in_the_order_of_the_bank(k: int, chunk: int) -> None:
@@ -78,6 +79,7 @@ def test_equal_similarities_count_in_the_order_of_the_bank(k: int, chunk: int) -
     assert (turned != expected) == (k != 100), "the order matters in this data, but where all near ones vote"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk", [1, 7, 64, 1000])
 @pytest.mark.parametrize("piece", [1, 13, 64, 500])
 def test_pieces_and_chunks_change_nothing(chunk: int, piece: int) -> None:

@@ -56,6 +56,7 @@ def test_the_legend_of_a_map_lies_within_the_picture(names: Any) -> None:
     check_within(laid_out(a_map(names), map_size(names)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["simsiam-without-stop-gradient-s", "W" * 34, "a"])
 def test_the_legend_of_curves_lies_within_the_picture(name: Any) -> None:
     series = [Series(f"{name}{i}", [0, 1], [1.0, 0.1], i) for i in range(10)]
@@ -73,6 +74,7 @@ def test_short_names_stand_in_rows() -> None:
     assert max(boxes[name].y1 for name in "fg") < min(boxes[name].y0 for name in "abcde")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("odd", ["_hidden", r"$\frac$", "a$b$c"])
 def test_names_are_drawn_as_they_are(odd: str) -> None:
     names = [odd, "plain"]

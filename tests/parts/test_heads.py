@@ -57,6 +57,7 @@ def test_biases(bias: bool) -> None:
     assert z.shape == (6, 8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_gradients_are_clipped(precision: str, tmp_path: Path) -> None:
     """A step moves the weights as the naively clipped gradient would; the gradient is that of an unclipped step."""

@@ -22,6 +22,8 @@ from ssl_zoo.reports.run_sections import RunSummary
 from ssl_zoo.runs.saved_run import digest_of, open_run
 from ssl_zoo.training.run import train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch: pytest.MonkeyPatch, unlabelled: Any) -> None:

@@ -25,6 +25,8 @@ from ssl_zoo.reports.image_sample import load_images, views_of
 from ssl_zoo.reports.options import read_overrides
 from ssl_zoo.reports.report import report
 
+pytestmark = pytest.mark.slow
+
 
 class Reader(HTMLParser):
     """The visible text, the tags with their attributes, and the levels of the headings."""

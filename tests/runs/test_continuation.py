@@ -24,6 +24,8 @@ from ssl_zoo.runs.checkpoints import read_checkpoint
 from ssl_zoo.runs.continuation import compose_run
 from ssl_zoo.training.callbacks import EpochRows
 
+pytestmark = pytest.mark.slow
+
 RUN = overrides("byol", "monitor.baselines=false", "monitor.every=9", "epochs=3", "optimizer.lr=0.3")
 
 

@@ -30,6 +30,8 @@ from ssl_zoo.files.writing import atomic_folder, write_file
 from ssl_zoo.reports.folder import choose_folder
 from ssl_zoo.runs.checkpoints import read_checkpoint
 
+pytestmark = pytest.mark.slow
+
 RUN = overrides("simsiam", "monitor.baselines=false", "monitor.every=9")
 
 

@@ -13,6 +13,8 @@ from helpers.saved_runs import HARMS, train_tiny
 import ssl_zoo
 from ssl_zoo.runs.saved_run import open_run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:

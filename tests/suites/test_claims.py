@@ -429,6 +429,7 @@ def test_others_is_each_of_the_others() -> None:
     assert judged("top1(a) > top1(others)", a, high, names=("a", "e", "c")).state == "fails"
 
 
+@pytest.mark.slow
 def test_claims_agree_with_each_other() -> None:
     generator = np.random.default_rng(1)
     seen = set()

@@ -28,6 +28,8 @@ from ssl_zoo.suites.launch_local import Slots, last_message
 from ssl_zoo.suites.record import SuiteRecord, read
 from ssl_zoo.suites.worker import passes_per_image, run_trial
 
+pytestmark = [pytest.mark.slow, pytest.mark.processes]
+
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
 

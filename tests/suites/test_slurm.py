@@ -17,6 +17,8 @@ from ssl_zoo.suites import launch_slurm as slurm
 from ssl_zoo.suites.options import SlurmConfig
 from ssl_zoo.suites.record import read
 
+pytestmark = [pytest.mark.slow, pytest.mark.processes]
+
 needs_submitit = pytest.mark.skipif(
     find_spec("submitit") is None, reason="submitit is not installed; pip install 'ssl-zoo[slurm]'"
 )

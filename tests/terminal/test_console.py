@@ -19,6 +19,8 @@ from ssl_zoo.terminal.progress import bar_of
 from ssl_zoo.training.curves import draw_curves
 from ssl_zoo.training.progress import TrainingProgress
 
+pytestmark = [pytest.mark.slow, pytest.mark.processes]
+
 HOSTILE = "r[/red] [bold]x :smile: \x1b[31m"
 SHOWN = "r[/red] [bold]x :smile: \\x1b[31m"
 

@@ -18,6 +18,8 @@ from ssl_zoo.cli import main as cli
 from ssl_zoo.terminal.out_of_memory import lack_of_memory
 from ssl_zoo.training import run as run_module
 
+pytestmark = pytest.mark.slow
+
 
 def too_large() -> None:
     torch.empty(2**50)

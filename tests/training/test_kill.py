@@ -28,6 +28,8 @@ from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.runs.checkpoints import Damaged, read_checkpoint
 from ssl_zoo.training.callbacks import StopWhenAsked
 
+pytestmark = [pytest.mark.slow, pytest.mark.processes]
+
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
 

@@ -59,6 +59,7 @@ def test_activations_kept_for_the_backward_pass_count() -> None:
         assert live.live == 2 * weights + images + 4000, "the result and the weights' gradients are left"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["simclr", "moco"])
 def test_an_imagined_step_takes_what_a_real_one_does(method: str) -> None:
     config = compose(overrides(method))

@@ -26,7 +26,11 @@ from ssl_zoo.training import launch as processes
 from ssl_zoo.training.callbacks import EpochRows
 from ssl_zoo.training.launch import this_process
 
-pytestmark = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two processes need two cores")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.processes,
+    pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two processes need two cores"),
+]
 TWO = ("trainer.devices=2", "trainer.accelerator=cpu", "trainer.threads=1")
 # No batch normalisation, and no randomness in the views.
 PLAIN = (

@@ -29,6 +29,8 @@ from ssl_zoo.training.callbacks import SaveCheckpoints, StopWhenAsked
 from ssl_zoo.training.measure import Evaluator
 from ssl_zoo.training.prepare import prepare
 
+pytestmark = pytest.mark.slow
+
 CONTRACT = {
     "method", "data", "seed", "epochs", "steps", "loss", "knn_top1", "linear_top1", "linear_protocol", "baselines",
     "output_std_ratio", "center_ratio", "residual_ratio", "effective_rank", "alignment", "uniformity", "verdict",

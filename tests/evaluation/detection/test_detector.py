@@ -26,6 +26,8 @@ from ssl_zoo.evaluation.detection.res5 import Res5, Res5Heads
 from ssl_zoo.evaluation.detection.stages import find_stages, modules_by_stage, usable_stages
 from ssl_zoo.evaluation.detection.train import rate, train_detector
 
+pytestmark = pytest.mark.slow
+
 
 def build(model: nn.Module, **changes: Any) -> Detector:
     torch.manual_seed(1)

@@ -18,6 +18,8 @@ from ssl_zoo.evaluation.protocols.detection import check, run
 from ssl_zoo.evaluation.schema import DetectionConfig
 from ssl_zoo.evaluation.task import Outcome, Task
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("pycocotools")
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "protocol"
