@@ -1,4 +1,4 @@
-"""The charts of a report, each a function that draws on a figure: numbers in, no knowledge of runs or pages."""
+"""Charts, each a function that draws numbers on a figure; none knows of runs or pages."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ __all__ = [
     "scatter",
 ]
 
-OTHERS = "others"  # of a map: those without a group
+OTHERS = "others"  # label of the points of a map without a group
 MARKERS = "os^DvPX"  # with the colours: neighbours in a legend differ in both
-TOGETHER = 0.5  # a group is named on the map where its spread is below so much of the spread of all
+COMPACT = 0.5  # a group is named on the map where its spread is below this fraction of the spread of all
 DASHES = ("-", "--", "-.", ":")
 LONGEST = 34  # letters of a run's name
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -80,7 +80,7 @@ def curves(
     log_y: bool = False,
     bottom: float | None = None,
 ) -> Paint:
-    """Lines over a common axis, with baselines as dashed lines."""
+    """Draws lines over a common axis, with baselines as dashed lines."""
 
     def paint(figure: Figure, theme: Theme) -> None:
         axes = figure.subplots()
@@ -107,15 +107,15 @@ def draw_lines(
 ) -> list[Line2D]:
     """Draws `curves` on axes; returns the lines of those series that have a label."""
     handles: list[Line2D] = []
-    for number, one in enumerate(series):
-        dash = DASHES[one.role // 10 % 4] if isinstance(one.role, int) else DASHES[number % 4]
-        mark = "o" if len(one.x) < 60 and not log_y else ""
-        ink = colour(one.role, theme)
-        drawn = axes.plot(one.x, one.y, dash, color=ink, marker=mark, markersize=2)
-        if one.band is not None:
+    for number, line in enumerate(series):
+        dash = DASHES[line.role // 10 % 4] if isinstance(line.role, int) else DASHES[number % 4]
+        mark = "o" if len(line.x) < 60 and not log_y else ""
+        ink = colour(line.role, theme)
+        drawn = axes.plot(line.x, line.y, dash, color=ink, marker=mark, markersize=2)
+        if line.band is not None:
             shade = 0.2 if len(series) < 5 else 0.1
-            axes.fill_between(one.x, *one.band, color=ink, alpha=shade, linewidth=0)
-        handles += drawn if one.label else []
+            axes.fill_between(line.x, *line.band, color=ink, alpha=shade, linewidth=0)
+        handles += drawn if line.label else []
     for name, height in baselines:
         axes.axhline(height, color=theme.muted, linestyle=(0, (4, 3)), linewidth=1)
         axes.annotate(
@@ -138,12 +138,12 @@ def draw_lines(
 
 
 def curves_size(series: Sequence[Series]) -> tuple[float, float]:
-    """Inches of wide `curves`, its legend included."""
+    """Returns the inches of wide `curves`, with the legend."""
     return 4.6, 2.9 + legend_height(in_legend(series), 4.6, LINES)
 
 
 def scatter(title: str, xy: NDArray[np.float32], groups: NDArray[np.int64], names: Sequence[str]) -> Paint:
-    """A map of N points (N, 2), by colour and shape of their group; group -1 is grey and has no name."""
+    """Draws a map of N points (N, 2), by colour and shape of their group; group -1 is grey and has no name."""
 
     def paint(figure: Figure, theme: Theme) -> None:
         axes = figure.subplots()
@@ -161,17 +161,19 @@ def scatter(title: str, xy: NDArray[np.float32], groups: NDArray[np.int64], name
             labels.append(OTHERS)
             grey = axes.scatter(rest[:, 0], rest[:, 1], s=area / 2, color=theme.rule, **style)
         for group in range(len(names)):
-            there = xy[groups == group]
+            members = xy[groups == group]
             mark = MARKERS[group % len(MARKERS)]
             ink = colour(group, theme)
-            handles.append(axes.scatter(there[:, 0], there[:, 1], s=area, color=ink, marker=mark, **style))
+            handles.append(
+                axes.scatter(members[:, 0], members[:, 1], s=area, color=ink, marker=mark, **style)
+            )
         if len(rest):
             handles.append(grey)
         for group, name in enumerate(names if len(names) <= 12 else ()):
-            there = xy[groups == group]
-            if len(there) and _spread(there) < TOGETHER * _spread(xy):
+            members = xy[groups == group]
+            if len(members) and _spread(members) < COMPACT * _spread(xy):
                 halo = [withStroke(linewidth=2.5, foreground=theme.ground)]
-                middle = there[np.square(there - np.median(there, axis=0)).sum(axis=1).argmin()]
+                middle = members[np.square(members - np.median(members, axis=0)).sum(axis=1).argmin()]
                 axes.annotate(short(name), middle, ha="center", va="center", path_effects=halo, weight="bold")
         for handle in add_legend(figure, handles, labels, POINTS).legend_handles:
             if handle is not None:
@@ -181,12 +183,12 @@ def scatter(title: str, xy: NDArray[np.float32], groups: NDArray[np.int64], name
 
 
 def map_size(names: Sequence[str]) -> tuple[float, float]:
-    """Inches of a `scatter`, its legend included."""
+    """Returns the inches of a `scatter`, with its legend."""
     return 4.0, 3.7 + legend_height([*map(short, names), OTHERS], 4.0, POINTS)
 
 
 def intervals(title: str, rows: Sequence[Interval]) -> Paint:
-    """Scores as points with intervals, one row each, the first on top."""
+    """Draws scores as points with intervals, one row each, the first on top."""
 
     def paint(figure: Figure, theme: Theme) -> None:
         axes = figure.subplots()
@@ -207,14 +209,14 @@ def intervals(title: str, rows: Sequence[Interval]) -> Paint:
 
 
 def points(title: str, xy: Sequence[tuple[float, float]], labels: Sequence[str], *, x: str, y: str) -> Paint:
-    """Labelled points; y is a share of 1."""
+    """Draws labelled points; y is a fraction of 1."""
 
     def paint(figure: Figure, theme: Theme) -> None:
         axes = figure.subplots()
         axes.plot(*zip(*xy, strict=True), "o", color=theme.trained, markersize=4)
-        for place, label in zip(xy, labels, strict=True):
+        for point, label in zip(xy, labels, strict=True):
             axes.annotate(
-                label, place, xytext=(3, 3), textcoords="offset points", fontsize=6.5, color=theme.muted
+                label, point, xytext=(3, 3), textcoords="offset points", fontsize=6.5, color=theme.muted
             )
         axes.set_title(title)
         axes.set_xlabel(x)
@@ -226,22 +228,22 @@ def points(title: str, xy: Sequence[tuple[float, float]], labels: Sequence[str],
 
 
 def colour(role: str | int, theme: Theme) -> str:
-    """A theme's colour by its role or its number."""
+    """Returns a theme's colour by its role or its number."""
     if isinstance(role, int):
         return theme.classes[role % len(theme.classes)]
     return str(getattr(theme, role))
 
 
 def _spread(xy: NDArray[np.float32]) -> float:
-    """Median distance from the middle."""
+    """Returns the median distance from the middle."""
     return float(np.median(np.linalg.norm(xy - np.median(xy, axis=0), axis=1)))
 
 
 def in_legend(series: Sequence[Series]) -> list[str]:
-    """Their labels, cut to the room that there is."""
-    return [short(one.label, LONGEST) for one in series if one.label]
+    """Returns the labels of series, cut to the room of a legend."""
+    return [short(line.label, LONGEST) for line in series if line.label]
 
 
 def _power(value: float, _: int | None = None) -> str:
-    """A power of ten as it is written by hand."""
+    """Writes a power of ten as by hand."""
     return f"10{str(round(math.log10(value))).translate(RAISED)}" if value > 0 else ""

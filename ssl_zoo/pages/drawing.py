@@ -15,11 +15,11 @@ from PIL import Image
 
 __all__ = ["DARK", "FONT", "LIGHT", "Paint", "Picture", "Theme", "chart", "photo"]
 
-# Ten colours told apart with any colour vision: Petroff, 2021, https://arxiv.org/abs/2107.02270
+# Ten colours that differ for any colour vision: Petroff, 2021, https://arxiv.org/abs/2107.02270
 PETROFF = (
     "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
 )  # fmt: skip
-FONT = "DejaVu Sans"  # matplotlib's own; letters become outlines, so that it is not looked for
+FONT = "DejaVu Sans"  # comes with matplotlib; letters become outlines, so that a reader needs no font
 CONTRAST = {"light": 1.9, "dark": 3.0}  # of a mark against the page; more would make the colours alike
 
 
@@ -53,7 +53,7 @@ class Picture:
     """A picture of a page.
 
     Attributes:
-        name: of its PNG file, without the suffix.
+        name: name of the PNG file, without the suffix.
         light, dark: data URIs; the same where the picture has one version.
         png: the file.
         width, height: pixels that it takes at its natural size.
@@ -78,7 +78,7 @@ def chart(
     """Draws a chart.
 
     Args:
-        name: of the file.
+        name: name of the file.
         paint: draws on an empty figure in the colours of a theme.
         alt: the text alternative, with the figures that the chart shows.
         caption: the text below.
@@ -91,7 +91,7 @@ def chart(
 
 
 def photo(name: str, image: Image.Image, *, alt: str, caption: str = "") -> Picture:
-    """A picture of photographs, which is the same on light and dark pages."""
+    """Makes a picture of photographs, which is the same on light and dark pages."""
     file = io.BytesIO()
     image.save(file, "PNG", optimize=True)
     png = file.getvalue()
@@ -152,7 +152,7 @@ def _data_uri(form: str, contents: bytes) -> str:
 
 
 def _luminance(colour: str) -> float:
-    """Relative luminance of an sRGB colour, as WCAG 2 defines it."""
+    """Returns the relative luminance of an sRGB colour, as WCAG 2 defines it."""
     parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
     return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
 
@@ -167,9 +167,9 @@ def _legible(colour: str, theme: Theme) -> str:
     for step in range(1, 21):
         if _contrast(mixed, theme.ground) >= CONTRAST[theme.name]:
             break
-        share = step / 20
+        weight = step / 20
         r, g, b = (
-            (1 - share) * c + share * i for c, i in zip(to_rgb(colour), to_rgb(theme.ink), strict=True)
+            (1 - weight) * c + weight * i for c, i in zip(to_rgb(colour), to_rgb(theme.ink), strict=True)
         )
         mixed = to_hex((r, g, b))
     return mixed

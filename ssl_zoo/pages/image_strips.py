@@ -18,7 +18,7 @@ BLUE, ORANGE = (59, 130, 246), (217, 83, 15)  # seen on white and on black
 
 
 def tile(pixels: Tensor) -> Image.Image:
-    """An image (C, H, W), uint8 or of [0, 1], as a square tile; small ones are magnified by a whole number."""
+    """Makes an image (C, H, W), uint8 or of [0, 1], a square tile; small ones are magnified by a whole number."""
     if pixels.is_floating_point():
         pixels = (pixels * 255).round().to(torch.uint8)
     array = np.ascontiguousarray(pixels.permute(1, 2, 0).expand(-1, -1, 3).numpy())  # (H, W, 3)
@@ -30,10 +30,10 @@ def tile(pixels: Tensor) -> Image.Image:
 
 
 def strip(tiles: Sequence[Image.Image], marks: Sequence[bool | None]) -> Image.Image:
-    """Tiles in a row, on a transparent ground, the first a little apart.
+    """Joins tiles in a row, on a transparent ground, the first a little apart.
 
     Args:
-        tiles: of one size or several; each takes a place as large as the largest.
+        tiles: of one size or several; each has the room of the largest.
         marks: below each tile: a blue bar for True, an orange cross for False, nothing for None.
     """
     side = max(image.width for image in tiles)
@@ -55,7 +55,7 @@ def strip(tiles: Sequence[Image.Image], marks: Sequence[bool | None]) -> Image.I
 
 
 def stack(rows: Sequence[Image.Image]) -> Image.Image:
-    """Rows below one another on white, for the file."""
+    """Joins rows below one another on white, for the file."""
     width = max(row.width for row in rows)
     height = sum(row.height + GAP for row in rows)
     sheet = Image.new("RGB", (width, height), "white")

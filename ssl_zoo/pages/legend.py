@@ -1,4 +1,4 @@
-"""Names in pictures: whether the font has their letters, how wide they are, and legends that hold them all."""
+"""Legends, and names that fit into them: those that the font can draw, cut to a width."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ POINTS = Style(size=8.0, handle=2.0, pad=0.1, spacing=1.0, most=5)
 
 
 def drawable(names: Sequence[str], kind: str = "") -> list[str]:
-    """The names or, where the font lacks a letter of any, the kind with their numbers from 1: `run 1`."""
+    """Returns the names or, where the font lacks a letter of any, the kind with their numbers from 1: `run 1`."""
     font = _font()
     if all(font.get_char_index(ord(letter)) for name in names for letter in name):
         return list(names)
@@ -45,13 +45,13 @@ def drawable(names: Sequence[str], kind: str = "") -> list[str]:
 
 
 def short(text: str, most: int = 16) -> str:
-    """Cut in the middle: names of runs differ at their ends."""
+    """Cuts a text in the middle: names of runs differ at their ends."""
     half = most // 2
     return text if len(text) <= most else f"{text[: most - half - 1]}…{text[-half:]}"
 
 
 def columns(labels: Sequence[str], inches: float, style: Style) -> int:
-    """In how many columns a figure so wide holds the labels, read row by row: one at least, `style.most` at most."""
+    """Returns how many columns of labels fit a figure so wide, read row by row: 1 to `style.most`."""
     widths = [_width(label, style) + (style.handle + style.pad) * style.size for label in labels]
     for number in range(style.most, 1, -1):
         row = sum(max(widths[column::number], default=0.0) for column in range(number))
@@ -61,7 +61,7 @@ def columns(labels: Sequence[str], inches: float, style: Style) -> int:
 
 
 def legend_height(labels: Sequence[str], inches: float, style: Style) -> float:
-    """Inches that a legend of these labels takes below a figure so wide."""
+    """Returns the inches that a legend of these labels takes below a figure so wide."""
     return -(-len(labels) // columns(labels, inches, style)) * LINE * style.size / 72
 
 
@@ -74,15 +74,15 @@ def add_legend(figure: Figure, handles: Sequence[Artist], labels: Sequence[str],
         "columnspacing": style.spacing,
     }  # fmt: skip
     # matplotlib leaves out labels that begin with an underscore, so they get their text afterwards.
-    made = figure.legend([handles[i] for i in order], ["-"] * len(order), loc="outside lower center",
+    legend = figure.legend([handles[i] for i in order], ["-"] * len(order), loc="outside lower center",
                          ncols=number, **sizes)  # fmt: skip
-    for text, i in zip(made.get_texts(), order, strict=True):
+    for text, i in zip(legend.get_texts(), order, strict=True):
         text.set_text(labels[i])
-    return made
+    return legend
 
 
 def _width(label: str, style: Style) -> float:
-    """Points."""
+    """Returns the width of a label in points."""
     font = _font()
     font.set_size(style.size, 72)
     font.set_text(label)

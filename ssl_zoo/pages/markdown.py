@@ -14,7 +14,7 @@ MARKUP = r"[\\`*\[\]]|(?<!\w)_|_(?!\w)"  # an underscore within a word is no mar
 
 
 def markdown(page: Page) -> str:
-    """The text of `report.md`; pictures are files beside it.
+    """Returns the text of `report.md`; pictures are files beside it.
 
     Raises:
         TypeError: the page has a block that Markdown has no form for.
@@ -50,7 +50,7 @@ def _block(block: Block) -> str:
     if isinstance(block, Details):
         text = f"```text\n{block.text}\n```"
         return f"{_plain(block.summary)}\n\n{text}" if block.shown else _folded(block.summary, text)
-    raise TypeError(f"a block of a suite's page is no {block.kind}")
+    raise TypeError(f"Markdown has no form for a block of the kind {block.kind}")
 
 
 def _folded(summary: str, text: str) -> str:
@@ -58,7 +58,7 @@ def _folded(summary: str, text: str) -> str:
 
 
 def _table(table: Table) -> str:
-    """Columns of one width, so that the text is a table too; figures stand at the right."""
+    """Pads columns to one width, so that the text is a table too; figures stand at the right."""
     lines = [[_cell(value).replace("|", "\\|") for value in row] for row in (table.header, *table.rows)]
     columns = range(len(table.header))
     last = len(table.header) - 1 if table.wordy else None  # sentences are not padded
@@ -93,5 +93,5 @@ def _cell(value: str | Badge | Cell) -> str:
 
 
 def _plain(text: str) -> str:
-    """The text in one line, with nothing in it that would be read as markup."""
+    """Returns the text in one line, with markup escaped."""
     return re.sub(MARKUP, r"\\\g<0>", " ".join(text.split())).replace("<", "&lt;")

@@ -1,4 +1,4 @@
-"""The pictures of suites, each a function that draws on a figure: numbers in, no knowledge of suites."""
+"""Charts of rows of a table: differences, heat maps, and lines over a number; none knows of suites."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Group:
 
 
 def differences(title: str, rows: Sequence[Difference]) -> Paint:
-    """Differences as points with intervals against 0, each below its claim, the first on top."""
+    """Draws differences as points with intervals against 0, each below its claim, the first on top."""
 
     def paint(figure: Figure, theme: Theme) -> None:
         axes = figure.subplots()
@@ -71,14 +71,14 @@ def differences(title: str, rows: Sequence[Difference]) -> Paint:
 
 
 def differences_size(rows: Sequence[Difference]) -> tuple[float, float]:
-    """Inches of `differences`."""
+    """Returns the inches of `differences`."""
     return 4.6, 0.75 + 0.38 * len(rows)
 
 
 def heat_map(
     title: str, names: Sequence[str], values: NDArray[np.float64], write: Callable[[float], str]
 ) -> Paint:
-    """A matrix of N by N values with the figures in its cells; nan stays empty."""
+    """Draws a matrix of N by N values with the figures in its cells; nan stays empty."""
 
     def paint(figure: Figure, theme: Theme) -> None:
         axes = figure.subplots()
@@ -106,14 +106,14 @@ def heat_map(
 def against(
     title: str, groups: Sequence[Group], *, x: str, baselines: Sequence[tuple[str, float]], percent: bool
 ) -> Paint:
-    """Lines over a number, one for each group, with error bars; baselines are dashed."""
+    """Draws lines over a number, one for each group, with error bars; baselines are dashed."""
 
     def paint(figure: Figure, theme: Theme) -> None:
         axes, handles = figure.subplots(), []
-        for place, group in enumerate(groups):
-            mark = MARKERS[place % len(MARKERS)]
+        for index, group in enumerate(groups):
+            mark = MARKERS[index % len(MARKERS)]
             drawn = axes.errorbar(
-                group.x, group.y, np.nan_to_num(group.std), color=colour(place, theme), marker=mark,
+                group.x, group.y, np.nan_to_num(group.std), color=colour(index, theme), marker=mark,
                 markersize=4, capsize=2.5, elinewidth=1,
             )  # fmt: skip
             handles.append(drawn.lines[0])
@@ -136,12 +136,15 @@ def against(
         axes.set_xlabel(x)
         if len(groups) > 1:
             add_legend(
-                figure, [line for line in handles if line], [short(g.label, 34) for g in groups], LINES
+                figure,
+                [line for line in handles if line],
+                [short(group.label, 34) for group in groups],
+                LINES,
             )
 
     return paint
 
 
 def against_size(groups: Sequence[Group]) -> tuple[float, float]:
-    """Inches of `against`, its legend included."""
+    """Returns the inches of `against`, with its legend."""
     return 4.6, 3.0 + legend_height([short(group.label, 34) for group in groups], 4.6, LINES)

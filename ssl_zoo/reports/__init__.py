@@ -1,6 +1,6 @@
-"""A page about a run, or one that compares several: `report(["run=DIR"])`, `report(["A", "B"])`.
+"""Reports: pages about a run, several runs, a suite or several suites (`ssl-zoo report`), and the `bench` verb.
 
-`images`, `encode`, `structure` and `ranking` compute, `history`, `figures` and `evaluations` read what the run wrote,
-`charts`, `legend`, `strips` and `drawing` draw, `page` and `page.html` make HTML, `folder` writes; `one` and `several`
-put them together.
+- `report` and `bench` are the verbs; `folder` chooses where a report is written.
+- `run`, `runs`, `suite` and `suites` each make a page of the sections in the files that are named after them.
+- `image_sample`, `encoded_images`, `structure`, `ranking`, `suites_diff` and `suites_changes` compute what is shown.
 """

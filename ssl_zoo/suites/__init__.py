@@ -1,5 +1,5 @@
-"""Suites: a table or a figure of a paper, as rows of a config with claims that the program checks (`ssl-zoo bench`).
+"""Suites: a table or a figure of a paper, as rows of overrides with claims that the program checks (`ssl-zoo bench`).
 
-Each row and seed is one training run in its own process and its own folder, named by the hash of its configuration;
-suites share them.
+A row and a seed are a trial. It is trained by a worker, a process of its own, in a run directory that is named by the
+hash of its configuration; suites share them. A launcher starts the workers, on this machine or on a cluster.
 """

@@ -1,4 +1,4 @@
-"""The figures of a row over its seeds: mean, standard deviation, and how they are written."""
+"""Aggregates of a metric over seeds: mean, standard deviation, and how they are written."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Aggregate:
 
     @property
     def mean(self) -> float | None:
-        """None where there is no value."""
+        """The mean; None where there is no value."""
         return statistics.fmean(self.values) if self.values else None
 
     @property
     def std(self) -> float | None:
-        """Of the seeds, with n - 1; None for fewer than two."""
+        """The standard deviation, with n - 1; None for fewer than two values."""
         return statistics.stdev(self.values) if len(self.values) > 1 else None
 
     def __str__(self) -> str:
@@ -54,25 +54,25 @@ class Aggregate:
 
 
 def aggregate_of(row: RowRecord, metric: str) -> Aggregate:
-    """Over the finished seeds of a row."""
+    """Aggregates a metric over the finished seeds of a row."""
     return aggregate_over([run for run in row.runs if run.finished], metric)
 
 
 def aggregate_over(runs: Sequence[RunRecord], metric: str) -> Aggregate:
-    """Over runs; what is null in the record, or no finite number, was not measured."""
-    found = [run.values.get(metric) for run in runs]
-    return Aggregate(metric, tuple(value for value in found if value is not None and math.isfinite(value)))
+    """Aggregates a metric over runs; null in the record, or no finite number, was not measured."""
+    values = [run.values.get(metric) for run in runs]
+    return Aggregate(metric, tuple(value for value in values if value is not None and math.isfinite(value)))
 
 
 def distinct_runs(record: SuiteRecord) -> list[RunRecord]:
-    """The finished runs, those that several rows share once; of two, the one with more figures."""
+    """Returns the finished runs, those that several rows share once; of two, the one with more figures."""
     runs = [run for row in record.rows for run in row.runs if run.finished]
     runs.sort(key=lambda run: len(run.values))  # a row of untrained encoders has few
     return list({(run.config_hash, run.folder): run for run in runs}.values())
 
 
 def heading(metric: str) -> str:
-    """Of a column; what is no metric of ours is a protocol, which goes by its own name."""
+    """Returns the heading of a column: the title of a metric, or the name of a protocol."""
     known = declared(SUITE).get(metric)
     return metric if known is None else known.title
 
@@ -83,17 +83,17 @@ def is_fraction(metric: str) -> bool:
 
 
 def unit_of(metric: str) -> str:
-    """Returns the unit of a metric; what is none of ours is a protocol's top-1, a fraction."""
+    """Returns the unit of a metric; another name is a protocol's, whose top-1 is a fraction."""
     known = declared(SUITE).get(metric)
     return "fraction" if known is None else known.unit
 
 
 def _with_spread(mean: float, std: float) -> str:
-    """Both with the same decimals: three digits of the mean, or fewer where the std has only two of them."""
-    said, spread = number(mean), number(std, 2)
-    if "e" in said or std >= 1e5:
-        return f"{said} ± {spread}"
-    decimals = _decimals(said) if "e" in spread or not std else min(_decimals(said), _decimals(spread))
+    """Writes both with the same decimals: three digits of the mean, or fewer where the std has only two of them."""
+    left, right = number(mean), number(std, 2)
+    if "e" in left or std >= 1e5:
+        return f"{left} ± {right}"
+    decimals = _decimals(left) if "e" in right or not std else min(_decimals(left), _decimals(right))
     return f"{mean:.{decimals}f} ± {std:.{decimals}f}".replace("-", "−")
 
 

@@ -1,10 +1,10 @@
-"""Claims of a suite: sentences that a person reads and the program checks. This file reads them.
+"""Claims of a suite, sentences that a person reads and the program checks, are parsed here.
 
 - `ROW is VERDICT`, `ROW is VERDICT or VERDICT`, `ROW is not VERDICT`
 - `METRIC(ROW) > METRIC(ROW)`, and `<`; `... > METRIC(ROW) + 5%` asks for more than 5 points of difference
 - `METRIC(ROW) > METRIC(others)`: more than each of the other rows
 - `METRIC(ROW) > 0.5`
-- `METRIC(ROW) ~ METRIC(ROW) within 0.02`: equal up to a margin, which for an accuracy need not be said
+- `METRIC(ROW) ~ METRIC(ROW) within 0.02`: equal up to a margin; it may be left out for accuracies
 
 `not learning` is a verdict: `X is not learning` says that X has it, and `X is not not learning` that it has not.
 """
@@ -56,25 +56,25 @@ class Comparison:
 
     text: str
     metric: str
-    is_fraction: bool  # an accuracy, a share of 1
+    is_fraction: bool  # an accuracy, a fraction of 1
     row: str
     sign: str  # >, <, ~
     others: tuple[str, ...]  # empty: a number
     bound: float  # the offset, or that number
     margin: float | None = None  # of ~
-    each: bool = False  # said as `others`
+    each: bool = False  # written as `others`
 
 
 Claim = VerdictClaim | Comparison
 
 
 def is_about_accuracy(claim: Claim) -> bool:
-    """Whether it compares accuracies, for which labels are needed."""
+    """Whether the claim compares accuracies, for which labels are needed."""
     return isinstance(claim, Comparison) and claim.is_fraction
 
 
 def rows_of(claim: Claim) -> tuple[str, ...]:
-    """The rows that it names; `others` names none."""
+    """Returns the rows that the claim names; `others` names none."""
     return (claim.row, *(() if isinstance(claim, VerdictClaim) or claim.each else claim.others))
 
 
@@ -89,22 +89,22 @@ def parse(text: str, rows: Collection[str], metrics: Collection[str] = ()) -> Cl
     Raises:
         UserError: the claim has none of the forms, or names a row, metric or verdict that there is not.
     """
-    overrides = " ".join(text.split())
+    sentence = " ".join(text.split())
     try:
-        if match := COMPARISON.fullmatch(overrides):
+        if match := COMPARISON.fullmatch(sentence):
             return _comparison(text, match, rows, metrics)
-        if match := VERDICT.fullmatch(overrides):
+        if match := VERDICT.fullmatch(sentence):
             return _verdict(text, match, rows)
         raise UserError(FORMS)
     except UserError as error:
-        raise UserError(f"claim '{overrides}' cannot be checked: {error}") from None
+        raise UserError(f"claim '{sentence}' cannot be checked: {error}") from None
 
 
-def _verdict(text: str, found: re.Match[str], rows: Collection[str]) -> VerdictClaim:
-    row, said = found.groups()
+def _verdict(text: str, match: re.Match[str], rows: Collection[str]) -> VerdictClaim:
+    row, right = match.groups()
     _known("row", row, rows)
-    verdicts = said.split(" or ")
-    negated = verdicts[0] not in VERDICTS and said.startswith("not ")
+    verdicts = right.split(" or ")
+    negated = verdicts[0] not in VERDICTS and right.startswith("not ")
     if negated:
         verdicts[0] = verdicts[0].removeprefix("not ")
     for verdict in verdicts:
@@ -115,18 +115,18 @@ def _verdict(text: str, found: re.Match[str], rows: Collection[str]) -> VerdictC
 
 
 def _comparison(
-    text: str, found: re.Match[str], rows: Collection[str], metrics: Collection[str]
+    text: str, match: re.Match[str], rows: Collection[str], metrics: Collection[str]
 ) -> Comparison:
-    metric, row, sign, right = found.groups()
+    metric, row, sign, right = match.groups()
     _known("metric", metric, {*declared(SUITE), *metrics})
     if row == OTHERS:
         raise UserError("'others' stands on the right; turn the claim round")
     _known("row", row, rows)
     if sign not in (">", "<", "~"):
         raise UserError(f"the sign is >, < or ~, got '{sign}'")
-    if (match := RIGHT.fullmatch(right)) is None:
+    if (match_right := RIGHT.fullmatch(right)) is None:
         raise UserError(f"'{right}' is no METRIC(ROW), METRIC(ROW) + NUMBER or NUMBER; {FORMS}")
-    metric_right, other, offset, value, within = match.groups()
+    metric_right, other, offset, value, within = match_right.groups()
     if metric_right not in (None, metric):
         _known("metric", metric_right, {*declared(SUITE), *metrics})
         raise UserError(f"both sides have the same metric, got {metric} and {metric_right}")
@@ -154,10 +154,10 @@ def _others(row: str, other: str, rows: Collection[str]) -> tuple[str, ...]:
         return (other,)
     if OTHERS in rows:
         raise UserError("'others' means each of the other rows; rename the row of that name")
-    found = tuple(name for name in rows if name != row)
-    if not found:
+    others = tuple(name for name in rows if name != row)
+    if not others:
         raise UserError(f"'others' needs rows besides {row}, and there is none")
-    return found
+    return others
 
 
 def _margin(sign: str, within: str | None, metric: str, is_fraction: bool) -> float | None:
@@ -175,18 +175,18 @@ def _margin(sign: str, within: str | None, metric: str, is_fraction: bool) -> fl
     return margin
 
 
-def _number(said: str, metric: str, is_fraction: bool) -> float:
+def _number(text: str, metric: str, is_fraction: bool) -> float:
     """`5%` is 0.05. What could be meant in two ways is refused: 5 of an accuracy, and 5 % of a loss."""
-    percent = said.endswith("%")
-    value = float(said.rstrip("% ").replace(" ", "")) / (100 if percent else 1)
+    percent = text.endswith("%")
+    value = float(text.rstrip("% ").replace(" ", "")) / (100 if percent else 1)
     if percent and not is_fraction:
         raise UserError(
-            f"{metric} is no accuracy, so % has no meaning here, got {said}; write a plain number"
+            f"{metric} is no accuracy, so % has no meaning here, got {text}; write a plain number"
         )
     if is_fraction and not abs(value) < 1 and not (percent and abs(value) == 1):
-        raise UserError(f"{metric} is a share of 1, got {said}; write 0.05 or 5% for 5 percent")
+        raise UserError(f"{metric} is a fraction of 1, got {text}; write 0.05 or 5% for 5 percent")
     if not math.isfinite(value):
-        raise UserError(f"a number is finite, got {said}")
+        raise UserError(f"a number is finite, got {text}")
     return value
 
 

@@ -177,7 +177,7 @@ def collect(
 
 
 def _columns(listed: Sequence[str], trial: Trial) -> tuple[str, ...]:
-    """The suite's columns, where other protocols were asked for with theirs in place of its own."""
+    """Returns the suite's columns, where other protocols were asked for with theirs in place of its own."""
     evaluated = [_protocol(overrides) for overrides in trial.evaluations]
     kept = [name for name in listed if name in declared(SUITE) or name == "verdict" or name in evaluated]
     return (*(name for name in evaluated if name not in kept), *kept)

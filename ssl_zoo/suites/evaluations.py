@@ -17,7 +17,7 @@ __all__ = ["evaluation_overrides"]
 def evaluation_overrides(
     names: Sequence[str], overrides: Sequence[str], threads: int | None, config: RunConfig
 ) -> list[list[str]]:
-    """Gives each protocol the overrides that it reads, and checks them, since a training comes before they are used.
+    """Gives each protocol the overrides that it reads, and checks them before a training precedes their use.
 
     Args:
         names: of protocols.

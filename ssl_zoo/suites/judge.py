@@ -48,8 +48,8 @@ def judge_claim(claim: Claim, rows: Mapping[str, RowRecord]) -> ClaimRecord:
     if not claim.each:
         return _compare(claim, claim.others[0] if claim.others else None, rows)
     judged = [_compare(claim, other, rows) for other in claim.others if other in rows or len(rows) < 2]
-    # the one that decides is shown, and of several the one with the least to spare
-    shown = min(judged, key=lambda one: (STATES.index(one.state), _spare(claim, one)))
+    # the record that decides is shown, and of several that with the least to spare
+    shown = min(judged, key=lambda record: (STATES.index(record.state), _spare(claim, record)))
     return dataclasses.replace(shown, why=f"{shown.why[:-1]}; {_tally(judged)}.")
 
 
@@ -65,15 +65,15 @@ def _verdict(claim: VerdictClaim, rows: Mapping[str, RowRecord]) -> ClaimRecord:
     if claim.negated:
         state = {"holds": "fails", "fails": "holds"}.get(state, state)
         if counts[DIVERGED] and state == "holds" and DIVERGED not in claim.verdicts:
-            state = "undecided"  # nothing can be said of what is not finite
-    found = ", ".join(
+            state = "undecided"  # figures that are not finite decide nothing
+    verdicts = ", ".join(
         f"{verdict} in {count} of {_count(seeds, 'seed')}" for verdict, count in counts.most_common()
     )
-    return ClaimRecord(claim.text, state, _sentence([f"{row.name} is {found}", *_notes(row)]))
+    return ClaimRecord(claim.text, state, _sentence([f"{row.name} is {verdicts}", *_notes(row)]))
 
 
 def _compare(claim: Comparison, other: str | None, rows: Mapping[str, RowRecord]) -> ClaimRecord:
-    """Against one row, or against a number."""
+    """Judges a comparison with one row, or with a number."""
     text, metric = claim.text, claim.metric
     names = [claim.row] if other is None else [claim.row, other]
     if absent := [name for name in names if name not in rows or not rows[name].runs]:
@@ -85,9 +85,9 @@ def _compare(claim: Comparison, other: str | None, rows: Mapping[str, RowRecord]
         return ClaimRecord(text, "undecided", why, metric=metric)
     values = [_values(side, metric) for side in sides]
     notes = [note for side in sides for note in _notes(side, metric)]
-    for side, found in zip(sides, values, strict=True):
-        if len(found) < 2:
-            return dataclasses.replace(_too_few(text, side, len(found), metric, notes), metric=metric)
+    for side, measured in zip(sides, values, strict=True):
+        if len(measured) < 2:
+            return dataclasses.replace(_too_few(text, side, len(measured), metric, notes), metric=metric)
 
     left, right = values[0], claim.bound if other is None else values[1]
     interval = welch(left, right)
@@ -96,7 +96,7 @@ def _compare(claim: Comparison, other: str | None, rows: Mapping[str, RowRecord]
 
 
 def _state(claim: Comparison, interval: Interval, left: float) -> str:
-    """The table above."""
+    """Returns the state by the table above."""
     offset = claim.bound if claim.others else 0.0
     slack = ROUNDING * (abs(left) + abs(interval.estimate) + abs(offset))
     low, high = interval.low - offset, interval.high - offset
@@ -110,26 +110,26 @@ def _state(claim: Comparison, interval: Interval, left: float) -> str:
     return "holds" if low > slack else "fails" if high <= slack else "undecided"
 
 
-def _spare(claim: Comparison, one: ClaimRecord) -> float:
-    """By how much the means are on the claim's side; the least where there are none."""
-    if one.estimate is None:
+def _spare(claim: Comparison, record: ClaimRecord) -> float:
+    """Returns by how much the means are on the claim's side; minus infinity where there are none."""
+    if record.estimate is None:
         return -math.inf
-    distance = one.estimate - claim.bound
+    distance = record.estimate - claim.bound
     return {">": distance, "<": -distance, "~": -abs(distance)}[claim.sign]
 
 
 def _same_runs(left: RowRecord, right: RowRecord, rows: Mapping[str, RowRecord]) -> bool:
-    """Figures count beside the hash: a run may be evaluated before and after its training."""
+    """Whether two rows share runs; figures count beside the hash, as a run may be evaluated before its training too."""
 
     def origin(row: RowRecord) -> str:
         if row.same_as is None or row.same_as not in rows:
             return row.same_as or row.name
         return origin(rows[row.same_as])
 
-    def made(row: RowRecord) -> list[tuple[str, dict[str, float]]]:
+    def evidence(row: RowRecord) -> list[tuple[str, dict[str, float]]]:
         return [(run.config_hash, run.values) for run in row.runs]
 
-    return origin(left) == origin(right) or any(run in made(right) for run in made(left))
+    return origin(left) == origin(right) or any(run in evidence(right) for run in evidence(left))
 
 
 def _values(row: RowRecord, metric: str) -> list[float]:
@@ -142,14 +142,14 @@ def _has(run: RunRecord, metric: str) -> bool:
 
 
 def _notes(row: RowRecord, metric: str | None = None) -> list[str]:
-    """What the figures do not say: seeds without a result, and those whose result lacks the metric."""
+    """Returns notes on seeds without a result, and on those whose result lacks the metric."""
     failed = [run for run in row.runs if not run.finished and run.error is not None]
     waiting = [run for run in row.runs if not run.finished and run.error is None]
     without = [run for run in row.runs if metric and run.finished and not _has(run, metric)]
     reasons = sorted({"diverged" if run.verdict == "diverged" else "not measured" for run in without})
     return [
-        f"{len(runs)} of {_count(len(row.runs), 'seed')} of {row.name} {overrides}"
-        for runs, overrides in (
+        f"{len(runs)} of {_count(len(row.runs), 'seed')} of {row.name} {what}"
+        for runs, what in (
             (failed, "failed"),
             (waiting, f"{'has' if len(waiting) == 1 else 'have'} no result yet"),
             (without, f"{'has' if len(without) == 1 else 'have'} no {metric} ({' or '.join(reasons)})"),
@@ -183,16 +183,16 @@ def _figures(
     )
 
 
-def _points(share: float) -> str:
-    """One decimal, as accuracies have, unless that would be a rounded 0."""
-    value = 100 * share
+def _points(fraction: float) -> str:
+    """Writes a difference in points with one decimal, as accuracies have, unless that would be a rounded 0."""
+    value = 100 * fraction
     return number(value, 1) if 0 < abs(value) < 0.05 else f"{value:.1f}".replace("-", "−")
 
 
 def _tally(judged: list[ClaimRecord]) -> str:
-    counts = Counter(one.state for one in judged)
-    overrides = {"holds": "holds", "undecided": "is undecided", "fails": "fails"}
-    parts = [f"{overrides[state]} against {counts[state]}" for state in overrides if counts[state]]
+    counts = Counter(record.state for record in judged)
+    verbs = {"holds": "holds", "undecided": "is undecided", "fails": "fails"}
+    parts = [f"{verb} against {counts[state]}" for state, verb in verbs.items() if counts[state]]
     return f"it {', '.join(parts)} of {_count(len(judged), 'other row')}"
 
 

@@ -38,7 +38,7 @@ class RunRecord:
 
     @property
     def finished(self) -> bool:
-        """Whether it has a result."""
+        """Whether the run has a result."""
         return self.verdict is not None
 
 
@@ -54,23 +54,23 @@ class RowRecord:
     same_as: str | None = None  # an earlier row with the same configuration: the same runs
 
     def values(self, metric: str) -> list[float]:
-        """The metric of each finished seed that has it."""
+        """Returns the metric of each finished seed that has it."""
         return [run.values[metric] for run in self.runs if run.finished and metric in run.values]
 
     @property
     def verdicts(self) -> list[str]:
-        """Of the finished seeds."""
+        """The verdicts of the finished seeds."""
         return [run.verdict for run in self.runs if run.verdict is not None]
 
 
 @dataclass(frozen=True)
 class ClaimRecord:
-    """A claim and what the runs say of it."""
+    """A claim and its state by the runs."""
 
     text: str  # as in the YAML
     state: str  # holds, fails, undecided
     why: str  # one sentence with the figures
-    estimate: float | None = None  # difference of means, left minus right; shares of 1 for accuracies
+    estimate: float | None = None  # difference of means, left minus right; fractions of 1 for accuracies
     low: float | None = None  # confidence interval of the difference
     high: float | None = None
     metric: str | None = None
@@ -94,8 +94,8 @@ class SuiteRecord:
     overrides: tuple[str, ...]  # the user's overrides
     base: tuple[str, ...]  # overrides that all rows share
     columns: tuple[str, ...]
-    top1: str  # what top1 is, in words
-    protocols: dict[str, str]  # how each accuracy was measured, in words, by metric
+    top1: str  # a sentence on what top1 is
+    protocols: dict[str, str]  # a sentence on how each accuracy was measured, by metric
     rows: tuple[RowRecord, ...]
     claims: tuple[ClaimRecord, ...]
     figures: tuple[dict[str, Any], ...]
@@ -109,7 +109,7 @@ class SuiteRecord:
 
     @property
     def commits(self) -> list[str]:
-        """Those of all runs."""
+        """The commits of all runs."""
         return list(dict.fromkeys(run.commit for row in self.rows for run in row.runs if run.commit))
 
     @property
@@ -118,7 +118,7 @@ class SuiteRecord:
         return all(run.finished for row in self.rows for run in row.runs)
 
     def row(self, name: str) -> RowRecord:
-        """The row of that name."""
+        """Returns the row of that name."""
         return next(row for row in self.rows if row.name == name)
 
     def write(self, folder: Path) -> None:
