@@ -1,8 +1,8 @@
-"""What differs between two runs that should be one and the same; a run and the same run killed and continued.
+"""Differences between two runs that should be equal: a run and the same run killed and continued.
 
 Compared to the bit: the last checkpoint (weights, queues, memory, target encoder, optimizer, schedule, position),
 the rows of `metrics.csv`, `result.json`, and all that TensorBoard shows. Left out are times, memory, the folder's
-name and the commit, which says what was checked out and not what was computed.
+name and the commit.
 """
 
 from __future__ import annotations
@@ -15,12 +15,22 @@ from typing import Any, NamedTuple
 
 __all__ = ["Comparison", "compare", "events"]
 
-APART = {"seconds", "train_seconds", "views_per_second", "peak_memory_mb", "run_dir", "resume", "git_commit"}
-Events = dict[tuple[str, int], str]  # (tag, step) to the value in digits that tell every float32 apart
+LEFT_OUT = {
+    "seconds",
+    "train_seconds",
+    "views_per_second",
+    "peak_memory_mb",
+    "run_dir",
+    "resume",
+    "git_commit",
+}
+Events = dict[
+    tuple[str, int], str
+]  # (tag, step) to the value, with digits enough to distinguish every float32
 
 
 class Comparison(NamedTuple):
-    """What was compared, and what differs."""
+    """Extent of a comparison, and the differences."""
 
     tensors: int
     size: int  # of those tensors, in bytes
@@ -50,20 +60,20 @@ def compare(whole: Path, parts: Path) -> Comparison:
 
 
 def events(path: Path) -> Events:
-    """The scalars that TensorBoard shows of a folder, or that a single file of it holds."""
+    """Returns the scalars that TensorBoard shows of a folder, or that a single file of it holds."""
     from tensorboard.backend.event_processing.event_accumulator import (
         EventAccumulator,
     )
 
     read = EventAccumulator(str(path), size_guidance={"scalars": 0}).Reload()
-    found: Events = {}
+    values: Events = {}
     for tag in read.Tags()["scalars"]:
-        if tag.rpartition("/")[2] in APART:
+        if tag.rpartition("/")[2] in LEFT_OUT:
             continue
         for event in read.Scalars(tag):
-            twice = f"{found[tag, event.step]} and " if (tag, event.step) in found else ""
-            found[tag, event.step] = twice + repr(event.value)
-    return found
+            earlier = f"{values[tag, event.step]} and " if (tag, event.step) in values else ""
+            values[tag, event.step] = earlier + repr(event.value)
+    return values
 
 
 def _checkpoint(folder: Path) -> Any:
@@ -82,13 +92,13 @@ def _result(folder: Path) -> Any:
 
 
 def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of nested lists and mappings, by their path; tensors as bytes, so that nan equals nan."""
+    """Yields the leaves of nested lists and mappings with their path; tensors as bytes, so that nan equals nan."""
     import torch
 
     if isinstance(value, (dict, list, tuple)):
         yield f"{path}: {type(value).__name__}", len(value)
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-            if key not in APART:
+            if key not in LEFT_OUT:
                 yield from _flat(inner, f"{path}/{key}")
     elif isinstance(value, torch.Tensor):
         bits = value.contiguous().flatten().view(torch.uint8).numpy().tobytes()

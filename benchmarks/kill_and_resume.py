@@ -3,10 +3,10 @@ runs that were never killed. Exit status 1 if anything differs.
 
     python -m ssl_zoo.benchmarks.kill_and_resume OUT [--kills 3] [--seed 0] [--write docs]
 
-The kills are drawn from what the run that is left alone said it was at: a moment in each of as many parts of the
-run as there are kills, and a delay up to the next moment. Of several processes one is killed, drawn at random; the
-others must end by themselves. `OUT/found.json` holds what was found. Needs Linux. A long file for its list of variants
-and the text of its report.
+The kills are drawn from the events of the run that is left alone: the run is divided into as many parts as there are
+kills, and each part has a kill at a random event, with a delay up to the next one. Of several processes one is killed,
+drawn at random; the others must end by themselves. `OUT/results.json` holds the results. Needs Linux. The file is long
+for its list of variants and the text of its report.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .compare_runs import Comparison, compare
-from .kill_processes import Start, Work, adopt, start, with_partners
+from .kill_processes import Action, Start, adopt, fork_ranks, start
 
 __all__ = ["VARIANTS", "Outcome", "folder_of", "main", "variants"]
 
@@ -71,17 +71,17 @@ VARIANTS = {
 
 
 class Kill(NamedTuple):
-    """A kill that was carried out."""
+    """Kill that was carried out."""
 
-    after: str  # the last that the run said before it
-    process: int  # 0 the first
-    saved: int  # the last optimizer step that had been saved
-    continued: int  # the one from which the next start went on
+    after: str  # the last event before it
+    process: int  # rank
+    saved: int  # last optimizer step that had been saved
+    continued: int  # step from which the next start went on
 
 
 @dataclass
 class Outcome:
-    """What became of a variant."""
+    """Outcome of a variant."""
 
     name: str
     overrides: list[str]
@@ -114,11 +114,11 @@ def main() -> int:
     if options.quick and options.write is not None:
         parser.error("--write is for whole runs; leave --quick out")
     _prepare(out, options.quick)
-    # All starts first: a process that has computed is none to fork.
+    # All starts first: a process that has computed must not be forked.
     outcomes = [_variant(name, options) for name in variants(options.quick)]
     for outcome in outcomes:
         _examine(outcome, out / folder_of(outcome.name))
-    (out / "found.json").write_text(json.dumps([dataclasses.asdict(o) for o in outcomes], indent=1))
+    (out / "results.json").write_text(json.dumps([dataclasses.asdict(o) for o in outcomes], indent=1))
     report = _report(outcomes, options)
     sys.stdout.write(report)
     if options.write is not None:
@@ -128,7 +128,7 @@ def main() -> int:
 
 
 def variants(quick: bool) -> list[str]:
-    """The variants that this machine has the cores for; where it is to be quick, those that others don't contain."""
+    """Returns the variants for which this machine has the cores; with `quick` without those contained in others."""
     devices = ["trainer.devices=2", "trainer.devices=3"][: (os.cpu_count() or 1) - 1]
     slow = {"data.workers=2", *devices[:-1]} if quick else set()
     left_out = {"trainer.devices=2", "trainer.devices=3"} - set(devices) | slow
@@ -141,48 +141,48 @@ def variants(quick: bool) -> list[str]:
 
 
 def folder_of(name: str) -> str:
-    """The name of a variant's folder."""
+    """Returns the name of a variant's folder."""
     return "-".join("".join(letter if letter.isalnum() else " " for letter in name.lower()).split())
 
 
 def _prepare(out: Path, quick: bool) -> None:
-    """Imports what is heavy, once, and writes the images that one variant reads."""
+    """Imports heavy modules once, and writes the images that one variant reads."""
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     adopt()
     from PIL import Image
     from sklearn.datasets import load_digits
 
-    logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it tells of each restart
+    logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it warns at each restart
     conclude = importlib.import_module("ssl_zoo.training.conclude")
     if quick:
-        conclude.draw_curves = lambda *_: None  # type: ignore[attr-defined]  # they follow from metrics.csv
+        conclude.draw_curves = lambda *_: None  # type: ignore[attr-defined]  # curves follow from metrics.csv
     digits = load_digits()
     for number, (image, target) in enumerate(zip(digits.images[:300], digits.target, strict=False)):
         file = out / "pictures" / str(target) / f"{number}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
-        side = 16 + number % 3  # of one size they would be kept in memory
+        side = 16 + number % 3  # images of one size would be kept in memory
         Image.fromarray((15 * image).astype("uint8")).resize((side, side)).save(file)
 
 
 def _variant(name: str, options: argparse.Namespace) -> Outcome:
-    """A run that is left alone, and the same run killed and continued until it is done."""
+    """Runs a variant without a kill, and again killed and continued until it is done."""
     folder = options.out / folder_of(name)
     folder.mkdir()
     outcome = Outcome(name, VARIANTS[name])
     draw = random.Random(f"{options.seed} {name}")
     overrides = [override.replace("OUT", str(options.out.absolute())) for override in VARIANTS[name]]
-    work = _work([*COMMON, *overrides, *(QUICK if options.quick else [])], options.quick)
-    whole = start(work(folder / "whole"), folder / "whole.log")
+    action = _action_of([*COMMON, *overrides, *(QUICK if options.quick else [])], options.quick)
+    whole = start(action(folder / "whole"), folder / "whole.log")
     outcome.steps = whole.last("saved")
     kills = options.kills if whole.status == 0 else 0
     starts: list[Start] = []
     for number in range(kills):
-        early = whole.said.index("saved 2") / len(whole.said) if options.quick else 0.0
+        early = whole.events.index("saved 2") / len(whole.events) if options.quick else 0.0
         low, high = (early + (1 - early) * part / kills for part in (number, number + 1))
         kill = _draw(whole, starts, low, high, draw)
         starts.append(
             start(
-                work(folder / "parts"),
+                action(folder / "parts"),
                 folder / "parts.log",
                 kill,
                 None if options.quick else draw,
@@ -192,14 +192,14 @@ def _variant(name: str, options: argparse.Namespace) -> Outcome:
         if starts[-1].status == 0:
             break  # it was done sooner than expected
     else:
-        starts.append(start(work(folder / "parts"), folder / "parts.log"))
+        starts.append(start(action(folder / "parts"), folder / "parts.log"))
     outcome.seconds = sum(part.seconds for part in starts)
     saved = 0
     for before, after in itertools.pairwise(starts):
         saved = max(saved, before.last("saved"))
         continued = after.last("begun", otherwise=outcome.steps)
-        outcome.kills.append(Kill(before.said[-1], before.killed or 0, saved, continued))
-        if continued != saved and before.said[-1] != f"saving {continued}":
+        outcome.kills.append(Kill(before.events[-1], before.killed or 0, saved, continued))
+        if continued != saved and before.events[-1] != f"saving {continued}":
             outcome.problems.append(f"step {saved} was saved, and the run went on from step {continued}")
     for status in (whole.status, starts[-1].status):
         if status != 0:
@@ -211,43 +211,43 @@ def _variant(name: str, options: argparse.Namespace) -> Outcome:
     return outcome
 
 
-def _work(overrides: list[str], quick: bool) -> Callable[[Path], Work | str]:
-    """What a process does to train, or to continue, the run of a folder."""
+def _action_of(overrides: list[str], quick: bool) -> Callable[[Path], Action | str]:
+    """Returns the action that trains, or continues, the run of a folder."""
     from ssl_zoo.config.compose import compose
     from ssl_zoo.training.run import run
 
     config = compose(overrides)
     several = config.trainer.devices
 
-    def work(folder: Path) -> Work | str:
+    def action(folder: Path) -> Action | str:
         if several > 1 and not quick:  # as a user starts it
             line = ["train", *overrides, f"run_dir={folder}", "resume=auto"]
             return (
-                "from ssl_zoo.cli import main as cli; from ssl_zoo.benchmarks.kill_processes import told; "
-                f"told(lambda: cli.main({line!r}), {{pipe}})"
+                "from ssl_zoo.cli import main as cli; from ssl_zoo.benchmarks.kill_processes import report_events; "
+                f"report_events(lambda: cli.main({line!r}), {{pipe}})"
             )
 
         def fork() -> int:
             if several > 1:
-                with_partners(several)
+                fork_ranks(several)
             run(dataclasses.replace(config, run_dir=str(folder), resume="auto"))
             return 0
 
         return fork
 
-    return work
+    return action
 
 
 def _draw(
     whole: Start, starts: list[Start], low: float, high: float, draw: random.Random
 ) -> tuple[str, float]:
-    """A moment in a part of the run that no start has reached, and how many seconds after it to kill."""
-    said = whole.said
-    reached = {said.index(line) + 1 for part in starts for line in part.said if line in said}
-    first = min(max([int(low * len(said)), *reached]), len(said) - 1)
-    chosen = draw.randrange(first, max(first + 1, int(high * len(said))))
+    """Draws an event in a part of the run that no start has reached, and the delay of the kill after it."""
+    events = whole.events
+    reached = {events.index(line) + 1 for part in starts for line in part.events if line in events}
+    first = min(max([int(low * len(events)), *reached]), len(events) - 1)
+    chosen = draw.randrange(first, max(first + 1, int(high * len(events))))
     gap = whole.moments[chosen + 1][1] - whole.moments[chosen][1]
-    return said[chosen], draw.uniform(0, gap if chosen + 1 < len(said) else gap / 2)  # not when it is over
+    return events[chosen], draw.uniform(0, gap if chosen + 1 < len(events) else gap / 2)  # before its end
 
 
 def _examine(outcome: Outcome, folder: Path) -> None:
@@ -285,10 +285,10 @@ at commit `{commit}` with {versions}, on {cores} CPU cores.
 - Checked besides: each start went on from the last checkpoint that was whole, and `train_seconds` is above 0 and
   below the time that all starts took together.
 
-The kills are given as the last that the run had said of itself, and the optimizer step that it then went on from: in
+Each kill is given as the last event before it and the optimizer step from which the run then went on: in
 "saving 4 → 2" it was killed while saving step 4, or on its way there, and continued from step 2.
 
-| | words | steps | kills | TensorBoard | tensors | differs |
+| | overrides | steps | kills | TensorBoard | tensors | differs |
 |---|---|---|---|---|---|---|
 """
 
@@ -312,9 +312,9 @@ def _report(outcomes: list[Outcome], options: argparse.Namespace) -> str:
         cores=os.cpu_count(),
         saving=sum(kill.after.startswith("saving") for kill in kills),
         nothing=sum(kill.continued == 0 for kill in kills),
-        size=f"{sum(one.size for one in compared) / 1e6:.0f}",
-        tensors=f"{sum(one.tensors for one in compared):,}",
-        events=f"{sum(one.events for one in compared):,}",
+        size=f"{sum(each.size for each in compared) / 1e6:.0f}",
+        tensors=f"{sum(each.tensors for each in compared):,}",
+        events=f"{sum(each.events for each in compared):,}",
     )
     return header + "\n".join(map(_row, outcomes)) + "\n"
 
@@ -325,7 +325,7 @@ def _row(outcome: Outcome) -> str:
         outcome.name,
         f"`{' '.join(outcome.overrides)}`",
         str(outcome.steps),
-        "; ".join(map(_in_words, outcome.kills)) or "-",
+        "; ".join(map(_describe, outcome.kills)) or "-",
         str(compared.events),
         str(compared.tensors),
         "; ".join(outcome.problems[:5]) or "nothing",
@@ -333,8 +333,8 @@ def _row(outcome: Outcome) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _in_words(kill: Kill) -> str:
-    """One kill, as in "saving 6 (process 1) → 4"."""
+def _describe(kill: Kill) -> str:
+    """Describes a kill, as in "saving 6 (process 1) → 4"."""
     process = f" (process {kill.process})" if kill.process else ""
     return f"{kill.after}{process} → {kill.continued}"
 

@@ -1,6 +1,6 @@
-"""Starts trainings, follows what they are at, and ends them with SIGKILL at a chosen moment. Needs Linux.
+"""Starts trainings, follows their events, and ends them with SIGKILL at a chosen one. Needs Linux.
 
-A run tells through a pipe when it has begun, done a step, begins to save and has saved; nothing else of it is
+A run reports its events through a pipe: it has begun, done a step, begins to save, has saved. Nothing else of it is
 changed. Most are forked from a process that has imported everything and computed nothing, which saves seconds.
 """
 
@@ -20,43 +20,43 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-__all__ = ["Start", "Work", "adopt", "start", "told", "with_partners"]
+__all__ = ["Action", "Start", "adopt", "fork_ranks", "report_events", "start"]
 
-Work = Callable[[], int]  # what a process does; its exit status
+Action = Callable[[], int]  # of a process; returns the exit status
 BECOME_SUBREAPER, DIE_WITH_PARENT = 36, 1  # of prctl
 
 
 class Start(NamedTuple):
-    """One start of a run, over."""
+    """Record of a start of a run that has ended."""
 
-    moments: list[tuple[str, float]]  # what it said, "saving 6", and when, in seconds; the last is its end
+    moments: list[tuple[str, float]]  # events such as "saving 6" with their seconds; the last is the end
     status: int  # of the first process; negative: the signal that ended it
-    killed: int | None  # which process was killed, 0 the first
+    killed: int | None  # rank of the killed process
     left: int  # processes that had to be ended after it
 
     @property
-    def said(self) -> list[str]:
-        """What it said, but for its end."""
+    def events(self) -> list[str]:
+        """Events without the end."""
         return [line for line, _ in self.moments[:-1]]
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """Duration."""
         return self.moments[-1][1] - self.moments[0][1]
 
     def last(self, what: str, otherwise: int = 0) -> int:
-        """The optimizer step that it last said this of."""
-        steps = [int(line.split()[1]) for line in self.said if line.startswith(f"{what} ")]
+        """Returns the last optimizer step of an event."""
+        steps = [int(line.split()[1]) for line in self.events if line.startswith(f"{what} ")]
         return max(steps, default=otherwise)
 
 
 def adopt() -> None:
-    """Makes this process the parent of what its children leave behind, so that `start` sees it."""
+    """Makes this process the parent of its children's orphans, so that `start` finds them."""
     ctypes.CDLL(None).prctl(BECOME_SUBREAPER, 1, 0, 0, 0)
 
 
 def start(
-    work: Work | str,
+    action: Action | str,
     log: Path,
     kill: tuple[str, float] | None = None,
     draw: random.Random | None = None,
@@ -66,21 +66,21 @@ def start(
     """Starts a run and waits for its end.
 
     Args:
-        work: what a fork does, or a line of Python for a new interpreter, with `{pipe}` for `told`.
-        log: file that gets what it prints.
-        kill: a moment, and how many seconds after it a process is killed.
-        draw: draws which one, of the first and those that it has started; None: the first.
-        halt: whether the run waits for its kill at that moment, whatever the seconds; for a fork.
+        action: of a fork, or a line of Python for a new interpreter, with `{pipe}` for `report_events`.
+        log: file for its output.
+        kill: an event, and the seconds after it at which a process is killed.
+        draw: draws the process, of the first and those that it has started; None: the first.
+        halt: whether the run waits for its kill at that event, whatever the seconds; for a fork.
     """
     end, pipe = os.pipe()
     last = kill[0] if kill is not None and halt else None
-    pid = _fork(work, log, pipe, end, last) if callable(work) else _interpreter(work, log, pipe)
+    pid = _fork(action, log, pipe, end, last) if callable(action) else _interpreter(action, log, pipe)
     os.close(pipe)
     signal.alarm(600)  # a run that hangs ends this process as well
     killed = None
     moments: list[tuple[str, float]] = []
-    with os.fdopen(end) as said:
-        for line in itertools.chain(["started"], said):  # until nobody is left who could say anything
+    with os.fdopen(end) as events:
+        for line in itertools.chain(["started"], events):  # until no process has the pipe open
             moments.append((line.strip(), time.perf_counter()))
             if kill is not None and kill[0] == line.strip() and killed is None:
                 time.sleep(0 if halt else kill[1])
@@ -89,19 +89,19 @@ def start(
                 os.kill(processes[killed], signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
     moments.append(("ended", time.perf_counter()))
-    left = _end_the_rest()
+    left = _end_orphans()
     signal.alarm(0)
     return Start(moments, os.waitstatus_to_exitcode(status), killed, left)
 
 
-def _fork(work: Work, log: Path, pipe: int, end: int, last: str | None) -> int:
+def _fork(action: Action, log: Path, pipe: int, end: int, last: str | None) -> int:
     pid = os.fork()
     if pid == 0:
         os.close(end)
         with log.open("ab") as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
-        told(work, pipe, last)
+        report_events(action, pipe, last)
     return pid
 
 
@@ -113,40 +113,40 @@ def _interpreter(line: str, log: Path, pipe: int) -> int:
         ).pid
 
 
-def told(work: Work, pipe: int, last: str | None = None) -> NoReturn:
-    """Does the work in this process, whose training tells a pipe what it is at, and ends the process.
+def report_events(action: Action, pipe: int, last: str | None = None) -> NoReturn:
+    """Runs an action in this process, writes the events of its training to a pipe, and ends the process.
 
     Args:
-        work: what to do.
-        pipe: gets a line for each moment.
-        last: a line after which the training waits to be killed; None: it goes on to its end.
+        action: trains.
+        pipe: gets a line for each event.
+        last: an event after which the training waits to be killed; None: it goes on to its end.
     """
     from ssl_zoo.distributed import rank
     from ssl_zoo.training.callbacks import EpochRows, SaveCheckpoints
 
-    def tell(what: str | None, trainer: Any) -> None:
+    def report(what: str | None, trainer: Any) -> None:
         if what is not None and rank() == 0:
             line = f"{what} {trainer.global_step}"
             os.write(pipe, f"{line}\n".encode())
             while line == last:
                 signal.pause()
 
-    def telling(callback: type[Any], name: str, before: str | None, after: str | None) -> None:
+    def wrap(callback: type[Any], name: str, before: str | None, after: str | None) -> None:
         inner = getattr(callback, name)
 
         def method(self: Any, trainer: Any, *rest: Any) -> None:
-            tell(before, trainer)
+            report(before, trainer)
             inner(self, trainer, *rest)
-            tell(after, trainer)
+            report(after, trainer)
 
         setattr(callback, name, method)
 
-    telling(EpochRows, "on_train_start", None, "begun")
-    telling(EpochRows, "on_train_batch_end", "step", None)
-    telling(SaveCheckpoints, "save", "saving", "saved")
+    wrap(EpochRows, "on_train_start", None, "begun")
+    wrap(EpochRows, "on_train_batch_end", "step", None)
+    wrap(SaveCheckpoints, "save", "saving", "saved")
     status = 1
     try:
-        status = work()
+        status = action()
     except BaseException:
         traceback.print_exc()
     sys.stdout.flush()
@@ -154,8 +154,8 @@ def told(work: Work, pipe: int, last: str | None = None) -> NoReturn:
     os._exit(status)
 
 
-def with_partners(number: int) -> None:
-    """Forks the other processes of a run and tells each what torchrun would; they die with the first."""
+def fork_ranks(number: int) -> None:
+    """Forks the other processes of a run, with the environment that torchrun sets; they die with the first."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -170,19 +170,19 @@ def with_partners(number: int) -> None:
 
 
 def _children(pid: int) -> list[int]:
-    found = []
+    children = []
     for folder in Path("/proc").iterdir():
         try:
             parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
         except (OSError, IndexError, ValueError):  # no process, or one that has ended
             continue
         if parent == pid and folder.name.isdigit():
-            found.append(int(folder.name))
-    return sorted(found)
+            children.append(int(folder.name))
+    return sorted(children)
 
 
-def _end_the_rest(seconds: float = 60) -> int:
-    """Waits for all that a run left behind to end by itself; ends what did not, and says how many."""
+def _end_orphans(seconds: float = 60) -> int:
+    """Waits until all orphans of a run have ended; kills the others and returns their number."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         try:

@@ -41,12 +41,12 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run(
         command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False
     )
-    assert (out / "found.json").is_file(), done.stderr[-3000:]
+    assert (out / "results.json").is_file(), done.stderr[-3000:]
     return out
 
 
 def found(out: Path) -> dict[str, Any]:
-    return {outcome["name"]: outcome for outcome in json.loads((out / "found.json").read_text())}
+    return {outcome["name"]: outcome for outcome in json.loads((out / "results.json").read_text())}
 
 
 @linux
