@@ -24,7 +24,7 @@ Record = dict[str, Any]
 PROTOCOLS = ("knn", "few_labels", "linear_cached", "finetune", "finetune_10percent")
 CIFAR = (  # SimSiam's setting for CIFAR-10, with a backbone that a CPU trains in minutes
     "experiment=cifar10/simclr", "data=imagefolder", "data.limit=5000", "backbone.name=test_resnet",
-    "batch_size=128", "epochs=40", "optimizer.lr=0.12", "monitor.every=20", "monitor.labelled_samples=5000",
+    "batch_size=128", "epochs=40", "optimizer.lr=0.12", "monitor.every_epochs=20", "monitor.labelled_samples=5000",
 )  # fmt: skip
 
 

@@ -33,12 +33,12 @@ __all__ = ["VARIANTS", "Outcome", "folder_of", "main", "variants"]
 COMMON = [
     "data.limit=192", "backbone.name=test_resnet", "augment.size=8", "epochs=3", "batch_size=32", "precision=fp32",
     "method.projector.hidden_dim=32", "method.projector.output_dim=16", "method.predictor.hidden_dim=16",
-    "method.queue.size=80", "optimizer.warmup_epochs=1", "monitor.every=1", "monitor.knn.k=5", "monitor.probe.draws=2",
-    "trainer.threads=1", "trainer.progress=false", "trainer.log_every_steps=1", "trainer.checkpoint_every_epochs=1",
-    "trainer.checkpoint_every_steps=2", "trainer.memory_check=false",
+    "method.queue.size=80", "optimizer.warmup_epochs=1", "monitor.every_epochs=1", "monitor.knn.k=5",
+    "monitor.probe.draws=2", "trainer.threads=1", "trainer.progress=false", "trainer.log_every_steps=1",
+    "trainer.checkpoint_every_epochs=1", "trainer.checkpoint_every_steps=2", "trainer.memory_check=false",
 ]  # fmt: skip
 QUICK = [  # two epochs of four steps
-    "data.limit=72", "batch_size=18", "epochs=2", "monitor.every=2", "monitor.baselines=false",
+    "data.limit=72", "batch_size=18", "epochs=2", "monitor.every_epochs=2", "monitor.baselines=false",
 ]  # fmt: skip
 SWAV = ["method=swav", "method.prototypes.number=12"]
 VARIANTS = {

@@ -114,7 +114,7 @@ class Session:
     def _long(self, method: str, decision: Decision, seed: int = 0, name: str | None = None) -> Task:
         epochs = 2 if self.setting.toy else decision.epochs
         more = [f"epochs={epochs}", f"seed={seed}", f"compile={str(decision.compile).lower()}"]
-        more += [f"data.workers={self.setting.cores}", "monitor.every=20"]
+        more += [f"data.workers={self.setting.cores}", "monitor.every_epochs=20"]
         return steps.run(self.setting, method, self.left, *more, name=name)
 
     def _decide(self, *, at_once: int = 1, reserved: float = 0) -> Decision | None:

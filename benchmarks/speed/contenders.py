@@ -52,7 +52,7 @@ def _ssl_zoo(options: argparse.Namespace, gate: Gate, answers: dict[str, Callabl
     _imported()
     callback = _callback(gate, options.parts)
     answers["costs"] = lambda: _costs(callback, options)
-    endless = [f"epochs={ENDLESS}", f"monitor.every={ENDLESS}", f"run_dir={options.folder}"]
+    endless = [f"epochs={ENDLESS}", f"monitor.every_epochs={ENDLESS}", f"run_dir={options.folder}"]
     with observed(callback):
         ssl_zoo.training.run.train([*options.overrides, *endless])
 

@@ -120,7 +120,7 @@ def measure_processes(rounds: int) -> dict[int, list[float]]:
     common = (
         "batch_size=256",
         "epochs=4",
-        "monitor.every=99",
+        "monitor.every_epochs=99",
         "monitor.baselines=false",
         "trainer.threads=1",
     )

@@ -54,7 +54,9 @@ def regular_costs(costs: Report, config: RunConfig, views_per_second: float) -> 
     """Returns the fractions of the time that measurements and checkpoints take, at the run's settings."""
     epoch = costs["steps_per_epoch"] * config.batch_size * len(config.views) / views_per_second  # seconds
     knn = costs["diagnostics_and_knn"] - costs["diagnostics"]
-    measuring = (costs["diagnostics"] + knn / costs["knn_every"]) / config.monitor.every  # seconds an epoch
+    measuring = (
+        costs["diagnostics"] + knn / costs["knn_every"]
+    ) / config.monitor.every_epochs  # seconds an epoch
     saving = costs["checkpoint"] / (config.trainer.checkpoint_every_epochs or 1)  # seconds an epoch
     if config.trainer.checkpoint_every_epochs is None:
         saving = min(saving, SAVE_FRACTION * epoch)
@@ -63,7 +65,7 @@ def regular_costs(costs: Report, config: RunConfig, views_per_second: float) -> 
         **{f"{name}_seconds": costs[name] for name in ("diagnostics", "diagnostics_and_knn", "checkpoint")},
         "checkpoint_mb": costs["checkpoint_mb"],
         "epoch_seconds": epoch,
-        "measured_every": config.monitor.every,
+        "measured_every": config.monitor.every_epochs,
         "knn_every": costs["knn_every"],
         "measuring_fraction": measuring / whole,
         "checkpoint_fraction": saving / whole,

@@ -154,6 +154,6 @@ def _endless(config: RunConfig, run_dir: Path) -> RunConfig:
         epochs=ENDLESS,
         run_dir=str(run_dir),
         resume=None,
-        monitor=replace(config.monitor, every=ENDLESS, baselines=False),
+        monitor=replace(config.monitor, every_epochs=ENDLESS, baselines=False),
         trainer=replace(config.trainer, checkpoint_every_epochs=ENDLESS, checkpoint_every_steps=None),
     )

@@ -89,9 +89,10 @@ class Recipe:
 
 
 def _schedule(config: SupervisedOptimizerConfig) -> str:
-    how = {"cosine": f"cosine to {config.final_lr_fraction:g} per {config.interval}", "constant": "constant"}[
-        config.schedule
-    ]
+    how = {
+        "cosine": f"cosine to {config.final_lr_fraction:g} per {config.schedule_interval}",
+        "constant": "constant",
+    }[config.schedule]
     if config.milestones:
         how = f"x0.1 after {' and '.join(f'{100 * fraction:g} %' for fraction in config.milestones)} of the training"
     if config.warmup_epochs:
@@ -110,6 +111,6 @@ def rate_factor(
     if not config.milestones:
         return schedule_factor(config, step, **position)
     warmup = schedule_factor(replace(config, schedule="constant"), step, **position)
-    if config.interval == "epoch":
+    if config.schedule_interval == "epoch":
         step = step // steps_per_epoch * steps_per_epoch
     return float(warmup * 0.1 ** sum(step / total_steps >= fraction for fraction in config.milestones))

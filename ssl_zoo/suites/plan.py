@@ -25,7 +25,7 @@ __all__ = ["Planner", "Row", "multiplied"]
 NOT_A_ROWS = ("data", "seed", "run_dir", "resume", "trainer.threads", "data.limit", "data.holdout")
 # What a budget means where a suite says nothing else. digits: its recipes are short as they are.
 USUAL = {
-    ("quick", "digits"): BudgetConfig(overrides="monitor.every=4"),
+    ("quick", "digits"): BudgetConfig(overrides="monitor.every_epochs=4"),
     ("quick", None): BudgetConfig(
         overrides="data.limit=10000", multiply={"epochs": "1/20", "optimizer.warmup_epochs": "1/20"}
     ),

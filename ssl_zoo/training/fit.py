@@ -55,7 +55,7 @@ def fit(ready: Prepared, report: Callable[[Row], None]) -> Trained:
     checkpoints = SaveCheckpoints(rows, config.trainer)
     callbacks = [
         rows,
-        MeasureEncoder(rows, ready.evaluator, config.monitor.every),
+        MeasureEncoder(rows, ready.evaluator, config.monitor.every_epochs),
         LogRows(rows, config.trainer.log_every_steps, report),
         checkpoints,
         StopWhenAsked(checkpoints),

@@ -124,13 +124,13 @@ class Evaluator:
 
     @property
     def knn_every(self) -> int:
-        """Number of measurements from one kNN to the next: `monitor.knn.every`, or as few as its cost allows."""
+        """Measurements from one kNN to the next: `monitor.knn.every_measurements`, or as few as its cost allows."""
         monitor = self.config.monitor
-        if monitor.knn.every is not None or not self.scored:
-            return monitor.knn.every or 1
+        if monitor.knn.every_measurements is not None or not self.scored:
+            return monitor.knn.every_measurements or 1
         images = sum(len(split) for split in self._splits())
         # All processes wait for a measurement.
-        epochs = monitor.every / self.config.trainer.processes
+        epochs = monitor.every_epochs / self.config.trainer.processes
         training = VIEW_COST[self.precision] * len(self.data.train) * len(self.config.views) * epochs
         return math.ceil(images / (KNN_FRACTION * training))
 

@@ -126,7 +126,7 @@ def schedule_factor(
 ) -> float:
     """The share of the peak learning rate in optimizer step `step` (from 0) of `total_steps`."""
     warmup = warmup_steps(config, batch, steps_per_epoch)
-    if config.interval == "epoch":
+    if config.schedule_interval == "epoch":
         step = step // steps_per_epoch * steps_per_epoch
     if step < warmup:
         return config.warmup_lr_fraction + (1 - config.warmup_lr_fraction) * step / warmup

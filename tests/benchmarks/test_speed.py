@@ -262,7 +262,7 @@ def test_figures_and_ratios() -> None:
 
 
 def test_regular_costs_at_the_runs_own_settings() -> None:
-    config = compose(overrides("simsiam", "monitor.every=2", "trainer.checkpoint_every_epochs=4"))
+    config = compose(overrides("simsiam", "monitor.every_epochs=2", "trainer.checkpoint_every_epochs=4"))
     costs = {
         "diagnostics": 1.0, "diagnostics_and_knn": 4.0, "checkpoint": 2.0, "knn_every": 3, "steps_per_epoch": 10,
         "checkpoint_mb": 7.0,

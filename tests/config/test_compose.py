@@ -52,11 +52,11 @@ def test_precedence_method_data_recipe_experiment_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for file, text in {
-        "method/own.yaml": "epochs: 1\nbatch_size: 2\nseed: 3\nmonitor: {every: 4}\nmethod: {name: simsiam}",
+        "method/own.yaml": "epochs: 1\nbatch_size: 2\nseed: 3\nmonitor: {every_epochs: 4}\nmethod: {name: simsiam}",
         "data/own.yaml": "data: {name: own, source: digits, limit: 500}",
-        "recipe/own/default.yaml": "batch_size: 20\nseed: 30\nmonitor: {every: 40}",
-        "recipe/own/own.yaml": "seed: 300\nmonitor: {every: 400}",
-        "experiment/own.yaml": "monitor: {every: 400, samples: 5000}\nseed: 3000",
+        "recipe/own/default.yaml": "batch_size: 20\nseed: 30\nmonitor: {every_epochs: 40}",
+        "recipe/own/own.yaml": "seed: 300\nmonitor: {every_epochs: 400}",
+        "experiment/own.yaml": "monitor: {every_epochs: 400, samples: 5000}\nseed: 3000",
     }.items():
         path = tmp_path / file
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,12 +66,12 @@ def test_precedence_method_data_recipe_experiment_words(
             blocks = {**simsiam, **blocks, "method": simsiam["method"]}
         path.write_text("# A test.\n" + yaml.safe_dump(blocks))
     monkeypatch.setenv("SSL_ZOO_CONFIGS", str(tmp_path))
-    config = compose(["method=own", "data=own", "monitor.every=4000"])
-    assert (config.epochs, config.batch_size, config.seed, config.monitor.every) == (1, 20, 300, 4000)
+    config = compose(["method=own", "data=own", "monitor.every_epochs=4000"])
+    assert (config.epochs, config.batch_size, config.seed, config.monitor.every_epochs) == (1, 20, 300, 4000)
     assert config.data.limit == 500
     assert config.recipe == "own/own"
-    tried = compose(["method=own", "data=own", "experiment=own", "monitor.every=4000"])
-    assert (tried.batch_size, tried.seed, tried.monitor.every, tried.monitor.samples) == (
+    tried = compose(["method=own", "data=own", "experiment=own", "monitor.every_epochs=4000"])
+    assert (tried.batch_size, tried.seed, tried.monitor.every_epochs, tried.monitor.samples) == (
         20,
         3000,
         4000,

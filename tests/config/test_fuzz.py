@@ -35,7 +35,7 @@ from ssl_zoo.exporters.card import write_card
 from ssl_zoo.exporters.encoder import ExportedFiles, encoder_of
 from ssl_zoo.exporters.formats import read_export
 from ssl_zoo.exporters.schema import OnnxConfig
-from ssl_zoo.reports.evaluation_table import evaluated
+from ssl_zoo.reports.evaluation_table import evaluations
 from ssl_zoo.reports.options import ReportConfig, read_overrides
 from ssl_zoo.reports.report import report
 from ssl_zoo.reports.run_sections import Told, accuracies, badge, diagnostics, facts, made
@@ -220,7 +220,7 @@ def _read_all(run: Path) -> None:
     made(told, "")
     facts(told, 1)
     badge(told)
-    evaluated(saved, None)
+    evaluations(saved, None)
     column(read_metrics(run), "loss")
     typed_command(read_environment(run))
     read_evaluations(run)

@@ -60,7 +60,7 @@ def test_no_protocol_of_these_kinds_is_left_out() -> None:
 
 
 def test_moco_s_milestones_are_those_of_torch() -> None:
-    config = SupervisedOptimizerConfig(milestones=(0.6, 0.8), interval="epoch")
+    config = SupervisedOptimizerConfig(milestones=(0.6, 0.8), schedule_interval="epoch")
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     reference = torch.optim.lr_scheduler.MultiStepLR(optimizer, [60, 80], gamma=0.1)
     for epoch in range(100):

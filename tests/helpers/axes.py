@@ -299,7 +299,7 @@ AXES: dict[str, tuple[Axis, ...]] = {
         Axis(
             (
                 "optimizer.schedule",
-                "optimizer.interval",
+                "optimizer.schedule_interval",
                 "optimizer.final_lr_fraction",
                 "optimizer.warmup_epochs",
                 "optimizer.warmup_lr_fraction",

@@ -18,7 +18,7 @@ from ssl_zoo.suites.worker import run_trial
 TINY = (
     "method=simsiam data.limit=40 backbone.name=test_resnet augment.size=8 epochs=1 batch_size=20 precision=fp32 "
     "method.projector.hidden_dim=16 method.projector.output_dim=8 method.predictor.hidden_dim=8 optimizer.lr=0.05 "
-    "optimizer.warmup_epochs=0 monitor.every=50 monitor.knn.k=5 monitor.probe.draws=1 monitor.baselines=false "
+    "optimizer.warmup_epochs=0 monitor.every_epochs=50 monitor.knn.k=5 monitor.probe.draws=1 monitor.baselines=false "
     "trainer.memory_check=false"
 )
 TIMES = {"train_seconds", "views_per_second", "seconds", "peak_memory_mb"}

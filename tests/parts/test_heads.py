@@ -20,7 +20,7 @@ from ssl_zoo.training.prepare import prepare
 LR = 0.5
 ONE_STEP = (
     f"optimizer.lr={LR}", "optimizer.lr_scaling=none", "optimizer.momentum=0", "optimizer.weight_decay=0",
-    "data.limit=32", "epochs=1", "monitor.baselines=false", "optimizer.interval=step", "backbone.stem=small",
+    "data.limit=32", "epochs=1", "monitor.baselines=false", "optimizer.schedule_interval=step", "backbone.stem=small",
     "augment.size=16",
 )  # fmt: skip
 

@@ -25,7 +25,7 @@ IMAGENET = {
 MILD, STRONG = [0.4, 0.4, 0.4, 0.1], [0.8, 0.8, 0.8, 0.2]
 SIMSIAM = IMAGENET | {
     "method.name": "simsiam", "batch_size": 256, "epochs": 100, "peak": 0.05, "optimizer.name": "sgd",
-    "optimizer.weight_decay": 1e-4, "optimizer.exclude_norm_and_bias": False, "optimizer.interval": "epoch",
+    "optimizer.weight_decay": 1e-4, "optimizer.exclude_norm_and_bias": False, "optimizer.schedule_interval": "epoch",
     "optimizer.warmup_epochs": 10, "optimizer.warmup_from_batch": 1024, "optimizer.warmup_lr_fraction": 0.1,
     "optimizer.final_lr_fraction": 0,
     "head": [3, 2048, 2048], "method.projector.bn_hidden": True, "method.projector.bn_output": True,
@@ -36,7 +36,7 @@ SIMSIAM = IMAGENET | {
 }  # fmt: skip
 BYOL = IMAGENET | {
     "method.name": "byol", "batch_size": 4096, "epochs": 100, "peak": 7.2, "optimizer.name": "lars",
-    "optimizer.weight_decay": 1e-6, "optimizer.exclude_norm_and_bias": True, "optimizer.interval": "step",
+    "optimizer.weight_decay": 1e-6, "optimizer.exclude_norm_and_bias": True, "optimizer.schedule_interval": "step",
     "optimizer.warmup_epochs": 10, "optimizer.warmup_from_batch": None, "optimizer.warmup_lr_fraction": 0,
     "optimizer.final_lr_fraction": 0, "head": [2, 4096, 256], "method.projector.bn_hidden": True,
     "method.projector.bn_output": False, "method.projector.bias_output": False, "method.predictor.kind": "mlp",
@@ -49,7 +49,7 @@ BYOL = IMAGENET | {
 }  # fmt: skip
 SIMCLR = IMAGENET | {
     "method.name": "simclr", "batch_size": 4096, "epochs": 100, "peak": 4.8, "optimizer.name": "lars",
-    "optimizer.weight_decay": 1e-6, "optimizer.exclude_norm_and_bias": True, "optimizer.interval": "step",
+    "optimizer.weight_decay": 1e-6, "optimizer.exclude_norm_and_bias": True, "optimizer.schedule_interval": "step",
     "optimizer.warmup_epochs": 10, "optimizer.warmup_from_batch": None, "optimizer.warmup_lr_fraction": 0,
     "optimizer.final_lr_fraction": 0, "head": [2, 2048, 128], "method.projector.bn_hidden": True,
     "method.projector.bn_output": True, "method.projector.bn_output_affine": True,
@@ -60,7 +60,7 @@ SIMCLR = IMAGENET | {
 }  # fmt: skip
 MOCO = IMAGENET | {
     "method.name": "moco", "batch_size": 256, "epochs": 200, "peak": 0.03, "optimizer.name": "sgd",
-    "optimizer.weight_decay": 1e-4, "optimizer.exclude_norm_and_bias": False, "optimizer.interval": "epoch",
+    "optimizer.weight_decay": 1e-4, "optimizer.exclude_norm_and_bias": False, "optimizer.schedule_interval": "epoch",
     "optimizer.warmup_epochs": 0, "optimizer.final_lr_fraction": 0,
     "head": [2, 2048, 128], "method.projector.bn_hidden": False,
     "method.projector.bn_output": False, "method.projector.bias_output": True, "method.temperature": 0.2,
@@ -73,7 +73,7 @@ MOCO = IMAGENET | {
 SWAV = IMAGENET | {
     "method.name": "swav", "batch_size": 4096, "epochs": 400, "peak": 4.8, "last": 0.0048, "first": 0.3,
     "optimizer.name": "lars", "optimizer.weight_decay": 1e-6, "optimizer.exclude_norm_and_bias": False,
-    "optimizer.interval": "step", "optimizer.warmup_epochs": 10, "optimizer.warmup_from_batch": None,
+    "optimizer.schedule_interval": "step", "optimizer.warmup_epochs": 10, "optimizer.warmup_from_batch": None,
     "head": [2, 2048, 128], "method.projector.bn_hidden": True, "method.projector.bn_output": False,
     "method.temperature": 0.1, "method.prototypes.number": 3000, "method.prototypes.frozen_epochs": 1,
     "method.prototypes.normalization": "outside", "method.sinkhorn.epsilon": 0.05,
@@ -94,7 +94,7 @@ CIFAR = {
     "data.name": "cifar10", "backbone.name": "resnet18", "backbone.stem": "small", "backbone.zero_init_last": True,
     "batch_size": 512, "epochs": 800, "peak": 0.06, "last": 0, "optimizer.name": "sgd", "optimizer.momentum": 0.9,
     "optimizer.weight_decay": 5e-4, "optimizer.exclude_norm_and_bias": False, "optimizer.schedule": "cosine",
-    "optimizer.interval": "epoch", "optimizer.warmup_epochs": 0, "optimizer.warmup_lr_fraction": 0,
+    "optimizer.schedule_interval": "epoch", "optimizer.warmup_epochs": 0, "optimizer.warmup_lr_fraction": 0,
     "sizes": [32, 32], "scales": [[0.2, 1]] * 2,
     "augment.crop.interpolation": "bilinear", "augment.flip": 0.5, "augment.grayscale": 0.2, "jitter": MILD,
     "blur": [0, 0], "solarize": [0, 0], "monitor.labelled_samples": 50000, "augment.affine.p": 0,

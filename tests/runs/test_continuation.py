@@ -26,7 +26,7 @@ from ssl_zoo.training.callbacks import EpochRows
 
 pytestmark = pytest.mark.slow
 
-RUN = overrides("byol", "monitor.baselines=false", "monitor.every=9", "epochs=3", "optimizer.lr=0.3")
+RUN = overrides("byol", "monitor.baselines=false", "monitor.every_epochs=9", "epochs=3", "optimizer.lr=0.3")
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +51,10 @@ def test_what_an_interrupted_run_says_continues_it(
     assert shlex.split(short) == ["ssl-zoo", "train", f"run_dir={run}", "resume=auto"]
     shutil.copytree(run, tmp_path / "my run")
     monkeypatch.chdir(tmp_path)
-    result = ssl_zoo.train(["run_dir=my run", "resume=auto", "monitor.every=2"], silent=True)
+    result = ssl_zoo.train(["run_dir=my run", "resume=auto", "monitor.every_epochs=2"], silent=True)
     assert (result.method, result.epochs, result.steps) == ("byol", 3, 15)
     config = yaml.safe_load(Path("my run/config.yaml").read_text())
-    assert (config["optimizer"]["lr"], config["monitor"]["every"]) == (0.3, 2)
+    assert (config["optimizer"]["lr"], config["monitor"]["every_epochs"]) == (0.3, 2)
     begun = json.loads((run / "environment.json").read_text())
     now = json.loads(Path("my run/environment.json").read_text())
     assert now["command"] == begun["command"]

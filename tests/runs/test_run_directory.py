@@ -32,7 +32,7 @@ from ssl_zoo.runs.checkpoints import read_checkpoint
 
 pytestmark = pytest.mark.slow
 
-RUN = overrides("simsiam", "monitor.baselines=false", "monitor.every=9")
+RUN = overrides("simsiam", "monitor.baselines=false", "monitor.every_epochs=9")
 
 
 @contextmanager

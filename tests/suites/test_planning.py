@@ -39,10 +39,10 @@ def rows(tmp_path: Path) -> Any:
 
 def test_later_words_win(rows: Any) -> None:
     """Base, data, budget, row, user: each sets all keys from its own place on."""
-    keys = ("seed", "data.limit", "monitor.every", "monitor.samples", "monitor.labelled_samples")
+    keys = ("seed", "data.limit", "monitor.every_epochs", "monitor.samples", "monitor.labelled_samples")
     blocks = [" ".join(f"{key}={level}" for key in keys[level - 1 :]) for level in range(1, 4)]
     found = rows(
-        "monitor.every=5",
+        "monitor.every_epochs=5",
         base=blocks[0],
         overrides_by_data={"digits": blocks[1], "cifar10": "monitor.labelled_samples=9"},
         quick={"overrides": blocks[2]},
@@ -52,10 +52,10 @@ def test_later_words_win(rows: Any) -> None:
     config = found.config
     watched = config.monitor
     assert (config.seed, config.data.limit) == (1, 2)
-    assert (watched.every, watched.samples, watched.labelled_samples) == (5, 4, 4)
+    assert (watched.every_epochs, watched.samples, watched.labelled_samples) == (5, 4, 4)
     assert found.own == ("monitor.samples=4", "monitor.labelled_samples=4")
-    assert [override for override in found.overrides if override.startswith("monitor.every")] == [
-        "monitor.every=5"
+    assert [override for override in found.overrides if override.startswith("monitor.every_epochs")] == [
+        "monitor.every_epochs=5"
     ]
     assert config_hash(compose(found.overrides)) == config_hash(config)
 
@@ -68,7 +68,7 @@ def test_what_a_budget_means_where_a_suite_says_nothing(rows: Any) -> None:
         ("full", "cifar10", (800, 5, None)),
     ):
         config = rows(f"data={data}", budget=budget)["one"].config
-        assert (config.epochs, config.monitor.every, config.data.limit) == expected
+        assert (config.epochs, config.monitor.every_epochs, config.data.limit) == expected
         assert config.data.name == data
         assert config.experiment == ("cifar10/simsiam" if data == "cifar10" else None)
 

@@ -293,7 +293,11 @@ def test_any_flipped_bit_is_noticed_or_changes_nothing(tmp_path: Path) -> None:
 def test_a_damaged_checkpoint_is_set_aside_not_made_the_previous_one(tmp_path: Path) -> None:
     """Else a kill after the next save would leave no whole checkpoint but the newest."""
     run = overrides(
-        "simclr", f"run_dir={tmp_path / 'run'}", "epochs=3", "monitor.baselines=false", "monitor.every=9"
+        "simclr",
+        f"run_dir={tmp_path / 'run'}",
+        "epochs=3",
+        "monitor.baselines=false",
+        "monitor.every_epochs=9",
     )
     stopped = StopWhenAsked.on_train_epoch_end
 

@@ -43,7 +43,7 @@ def test_warmup_then_cosine() -> None:
 
 
 def test_simsiams_schedule_moves_once_an_epoch() -> None:
-    config = OptimizerConfig(interval="epoch")
+    config = OptimizerConfig(schedule_interval="epoch")
     factors = [
         schedule_factor(config, step, batch=64, total_steps=40, steps_per_epoch=10) for step in range(40)
     ]

@@ -86,7 +86,7 @@ def test_a_run_in_two_processes_is_the_run_in_one(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 def test_two_processes_stop_together_and_go_on(tmp_path: Path) -> None:
     """SIGTERM to the first: both stop after the same step, and nothing is left behind."""
-    run = [*overrides("byol", *TWO, "epochs=3", "monitor.every=100"), f"run_dir={tmp_path / 'run'}"]
+    run = [*overrides("byol", *TWO, "epochs=3", "monitor.every_epochs=100"), f"run_dir={tmp_path / 'run'}"]
     process = held.start(tmp_path / "hold", 7, "train", *run)
     held.halted(tmp_path / "hold", 1, process)
     others = held.children(process.pid)
@@ -210,7 +210,7 @@ def on_files(tmp_path: Path) -> tuple[list[str], Path]:
         "batch_size=8",
         *TWO,
     ]
-    run += ["monitor.samples=2", "monitor.every=50"]
+    run += ["monitor.samples=2", "monitor.every_epochs=50"]
     # An image of the second half of the first batch, which the second process reads. Lightning tries the loader once
     # before it trains, so that the first epoch has the order of number 1.
     broken = permutation(32, 0, "order", 1)[6].item()

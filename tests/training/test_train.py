@@ -123,13 +123,13 @@ def test_the_untrained_encoder_of_the_baselines_is_the_one_that_was_trained(tmp_
 def test_knn_is_measured_as_often_as_its_share_of_the_time_allows(tmp_path: Path) -> None:
     def epochs(*more: str) -> list[int]:
         run = tmp_path / str(len(list(tmp_path.iterdir())))
-        few = ("epochs=6", "monitor.every=2", "monitor.baselines=false")
+        few = ("epochs=6", "monitor.every_epochs=2", "monitor.baselines=false")
         ssl_zoo.train(overrides("simsiam", *few, f"run_dir={run}", *more), silent=True)
         return [int(row["epoch"]) for row in metrics(run) if row["knn_top1"]]
 
-    assert epochs("monitor.knn.every=1") == [2, 4, 6]
-    assert epochs("monitor.knn.every=2") == [4, 6]
-    assert epochs("monitor.knn.every=null") == [6]  # 520 images classified to 640 views an epoch
+    assert epochs("monitor.knn.every_measurements=1") == [2, 4, 6]
+    assert epochs("monitor.knn.every_measurements=2") == [4, 6]
+    assert epochs("monitor.knn.every_measurements=null") == [6]  # 520 images classified to 640 views an epoch
 
 
 @pytest.mark.parametrize(("save_seconds", "saved"), [(0.0, [1, 2, 3, 4]), (1e6, [1, 4])])
@@ -159,13 +159,13 @@ def test_short_epochs_are_not_all_saved(
 def test_the_share_of_knn_is_two_percent(precision: str, measurements: int) -> None:
     # 20,000 + 10,000 images once, to 50,000 * 2 views trained in each of 5 epochs between measurements: at 3
     # passes a view the training takes 1,500,000, of which 2 % are 30,000; bf16 is four times as fast.
-    config = compose(["data=cifar10", "recipe=null", "monitor.every=5"])
+    config = compose(["data=cifar10", "recipe=null", "monitor.every_epochs=5"])
     images = torch.zeros(50000, 3, 1, 1, dtype=torch.uint8)
     train = MemorySplit(images, torch.zeros(50000, dtype=torch.int64))
     data = Data(train, train, train.select(range(10000)), ("a",), 3)
     evaluator = Evaluator(config, data, Hardware(torch.device("cpu"), precision, ""))
     assert evaluator.knn_every == measurements
-    config = compose(["data=cifar10", "recipe=null", "monitor.every=5", "trainer.devices=4"])
+    config = compose(["data=cifar10", "recipe=null", "monitor.every_epochs=5", "trainer.devices=4"])
     assert Evaluator(config, data, Hardware(torch.device("cpu"), precision, "")).knn_every == 4 * measurements
 
 

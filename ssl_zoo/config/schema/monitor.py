@@ -17,7 +17,7 @@ class KnnConfig:
     """Neighbours. null: 200, or a tenth of the labelled training images where that is less."""
     temperature: Positive = 0.1
     """Temperature T of a neighbour's weight, exp(cosine similarity / T)."""
-    every: Count | None = None
+    every_measurements: Count | None = None
     """Measured at every n-th measurement of the diagnostics. null: as often as takes about 2 % of the time."""
 
 
@@ -35,7 +35,7 @@ class ProbeConfig:
 class MonitorConfig:
     """What is measured while and after training."""
 
-    every: Count = 5
+    every_epochs: Count = 5
     """Epochs between measurements. After the last epoch everything is measured."""
     samples: Annotated[int, Field(ge=2)] = 1024
     """Training images that the collapse diagnostics see, at most."""

@@ -28,7 +28,7 @@ class OptimizerConfig:
     """Whether norms' parameters and biases are left out of weight decay, and of LARS's adaptation."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """The rate after the warmup: from the peak along half a cosine to `final_lr_fraction`; constant."""
-    interval: Literal["step", "epoch"] = "step"
+    schedule_interval: Literal["step", "epoch"] = "step"
     """How often the schedule moves. SimSiam's and MoCo's codes move it once per epoch."""
     warmup_epochs: NonNegative = 0.0
     """Epochs in which the rate rises linearly to its peak."""
