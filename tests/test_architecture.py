@@ -19,7 +19,6 @@ LAZY = {
     "ssl_zoo/__init__.py": "the public names are imported when first used",
     "ssl_zoo/registry.py": "what is registered is imported when first asked for",
     # To be emptied; the owner stands behind each.
-    "ssl_zoo/evaluation/compose.py": "path",
 }
 
 

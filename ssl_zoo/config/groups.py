@@ -109,7 +109,7 @@ def load_group(
         raise UserError(
             f"a file builds on others, not itself; '{file}' comes round to '{name}'; mend it there"
         )
-    block = read_yaml(file, f"what {group}= names")
+    block = read_yaml(file, f"{group}={name}")
     bases = block.pop("defaults", None) or []
     values: dict[str, Any] = {}
     choices: dict[str, str] = {}
@@ -181,7 +181,7 @@ def read_yaml(file: Path, what: str) -> dict[str, Any]:
 
     Args:
         file: its path.
-        what: the file in a message, for instance "a suite".
+        what: what it is in a message, for instance "a suite".
 
     Raises:
         UserError: it cannot be read, a key stands twice, or it holds something else.

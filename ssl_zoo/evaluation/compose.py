@@ -1,6 +1,6 @@
-"""From overrides to the evaluations they ask for: `ssl-zoo eval run=DIR protocol=knn,few_labels`.
+"""From overrides to evaluations: `ssl-zoo eval run=DIR protocol=knn,few_labels`.
 
-See `evaluation.protocol` for what a protocol is. Words on the command line come last.
+A protocol's YAML (`evaluation.protocol`) < what all protocols of a command share < the overrides.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ssl_zoo.config.groups import group_names
 from ssl_zoo.config.options import images_for, read_options
 from ssl_zoo.config.overrides import merge, read_override
 from ssl_zoo.config.registries import data_config
-from ssl_zoo.config.schema import DataConfig, ViewConfig
+from ssl_zoo.config.schema import DataConfig, RunConfig, ViewConfig
 from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError, shown
 from ssl_zoo.evaluation.protocol import GROUP, Protocol, expand
@@ -22,32 +22,25 @@ from ssl_zoo.evaluation.protocols import PROTOCOLS, eval_config
 from ssl_zoo.evaluation.schema import EvalConfig
 from ssl_zoo.runs.paths import checkpoint_of
 
-if TYPE_CHECKING:
-    from ssl_zoo.runs.saved_run import SavedRun
-
-__all__ = ["Evaluations", "compose_evaluations", "read_overrides"]
+__all__ = ["EvalOverrides", "compose_evaluations", "read_overrides"]
 
 
-class Asked(NamedTuple):
-    """The overrides, read without the run."""
+class EvalOverrides(NamedTuple):
+    """The overrides of an evaluation, read and checked without its run."""
 
-    values: dict[str, Any]  # but for protocol
+    values: dict[str, Any]  # of all keys but protocol
     about_data: list[str]
     protocols: list[Protocol]
-    named: bool  # whether a protocol is among them
+    named: bool  # whether they name a protocol; else it is kNN, or what needs no labels
+
+    @property
+    def run(self) -> str | None:
+        """The run directory or checkpoint; None if a backbone is evaluated."""
+        return self.values.get("run")
 
 
-class Evaluations(NamedTuple):
-    """What a command asks for."""
-
-    configs: list[EvalConfig]  # one per protocol
-    run: SavedRun | None
-    views: tuple[ViewConfig, ...]  # how the images are augmented in pre-training; () without images
-    named: bool  # whether the command names a protocol; else it is kNN, or what needs no labels
-
-
-def read_overrides(overrides: Sequence[str]) -> Asked:
-    """Reads and checks the overrides as far as it goes without opening the run, which costs the import of torch.
+def read_overrides(overrides: Sequence[str]) -> EvalOverrides:
+    """Reads and checks the overrides as far as possible without opening the run, which imports torch.
 
     Raises:
         UserError: no such run or protocol; an unknown key or a wrong value; a section that no protocol reads.
@@ -66,63 +59,66 @@ def read_overrides(overrides: Sequence[str]) -> Asked:
         raise UserError(
             f"run takes a run directory or a checkpoint; received {shown(path)}; set run=./{path}"
         )
-    protocols = [found for name in dict.fromkeys(names) for found in expand(name)]
+    protocols = [protocol for name in dict.fromkeys(names) for protocol in expand(name)]
     _check_sections(values, protocols)
     for protocol in protocols:
         _config(protocol, {"data": None, "size": 1}, values)
     if path is not None:
         checkpoint_of(path)
-    return Asked(values, about_data, protocols, named)
+    return EvalOverrides(values, about_data, protocols, named)
 
 
-def compose_evaluations(overrides: Sequence[str]) -> Evaluations:
-    """The evaluations that the overrides ask for, and the run, opened.
+def compose_evaluations(
+    overrides: EvalOverrides, trained: RunConfig | None
+) -> tuple[list[EvalConfig], tuple[ViewConfig, ...]]:
+    """Builds the settings of each protocol.
+
+    Args:
+        overrides: see `read_overrides`.
+        trained: the configuration of the run that they name, if they name one.
+
+    Returns:
+        The settings, and how the images are augmented in pre-training: nothing where no protocol reads images.
 
     Raises:
-        UserError: as in `read_overrides`; a run that cannot be opened; no data; for `transfer`, the data that the run
-            was trained on.
+        UserError: neither a run nor a backbone, or both; no data; for `transfer`, the data that the run was trained on.
     """
-    values, about_data, protocols, named = read_overrides(overrides)
-    run = None
-    if "run" in values:
-        from ssl_zoo.runs.saved_run import open_run
-
-        run = open_run(values["run"])
-    _check_encoder(values, run)
-    common, views = _images(about_data, values, run, protocols)
+    values = overrides.values
+    _check_encoder(values, trained)
+    shared, views = _images(overrides, trained)
     configs = []
-    for protocol in protocols:
-        own = common if PROTOCOLS.get(protocol.kind).reads_images else {**common, "data": None}
-        configs.append(_config(protocol, own, values))
-        if protocol.transfer is not None and run is not None:
-            _check_other_data(protocol.transfer, configs[-1].data, run.config.data)
-    return Evaluations(configs, run, views, named)
+    for protocol in overrides.protocols:
+        reads_images = PROTOCOLS.get(protocol.kind).reads_images
+        configs.append(_config(protocol, shared if reads_images else {**shared, "data": None}, values))
+        if protocol.transfer is not None and trained is not None:
+            _check_other_data(protocol.transfer, configs[-1].data, trained.data)
+    return configs, views
 
 
-def _config(protocol: Protocol, common: Mapping[str, Any], values: Mapping[str, Any]) -> EvalConfig:
-    """The protocol's settings, what all protocols share, and the overrides, in this order."""
-    block = merge(merge({"kind": protocol.kind, **protocol.settings}, common), values)
+def _config(protocol: Protocol, shared: Mapping[str, Any], values: Mapping[str, Any]) -> EvalConfig:
+    """Validates the protocol's settings with what all protocols share and the overrides over them."""
+    block = merge(merge({"kind": protocol.kind, **protocol.settings}, shared), values)
     try:
         PROTOCOLS.get(protocol.kind)  # its block is one of the class's
         return validate(eval_config(data_config(block["data"])), {**block, "protocol": protocol.name}, "")
     except UserError as error:
-        said = any(key in values for key in (protocol.kind, "size", "seed", "precision", "threads"))
-        raise UserError(
-            str(error) if said else f"{error} (protocol '{protocol.name}': {protocol.file})"
-        ) from error
+        if any(key in values for key in (protocol.kind, "size", "seed", "precision", "threads")):
+            raise
+        raise UserError(f"{error} (protocol '{protocol.name}': {protocol.file})") from error
 
 
-def _check_encoder(values: Mapping[str, Any], run: SavedRun | None) -> None:
-    if run is None and "backbone" not in values:
+def _check_encoder(values: Mapping[str, Any], trained: RunConfig | None) -> None:
+    """Refuses anything but a run or a backbone, and `weights` without a run."""
+    if trained is None and "backbone" not in values:
         raise UserError(
             "an evaluation needs an encoder; received neither run nor backbone; set run=DIR, or backbone.name=resnet50 "
             "(with backbone.pretrained=true for timm's weights)"
         )
-    if run is not None and "backbone" in values:
+    if trained is not None and "backbone" in values:
         raise UserError(
-            f"a run brings its own backbone, '{run.config.backbone.name}'; received backbone.* as well; leave out one"
+            f"a run brings its own backbone, '{trained.backbone.name}'; received backbone.* as well; leave out one"
         )
-    if run is None and "weights" in values:
+    if trained is None and "weights" in values:
         raise UserError(
             "weights chooses between a run's encoder trained and random; received it without a run; set "
             "backbone.pretrained=true or false"
@@ -147,44 +143,44 @@ def _check_sections(values: Mapping[str, Any], protocols: Sequence[Protocol]) ->
 
 
 def _images(
-    overrides: list[str], values: Mapping[str, Any], run: SavedRun | None, protocols: Sequence[Protocol]
+    overrides: EvalOverrides, trained: RunConfig | None
 ) -> tuple[dict[str, Any], tuple[ViewConfig, ...]]:
-    """The data as a plain mapping, None where no protocol reads any, with the side of the images; and their views."""
-    if not any(PROTOCOLS.get(protocol.kind).reads_images for protocol in protocols):
-        if overrides:
-            kind = protocols[0].kind
+    """Returns the data, None where no protocol reads any, with the side of the images; and their views."""
+    about_data = overrides.about_data
+    if not any(PROTOCOLS.get(protocol.kind).reads_images for protocol in overrides.protocols):
+        if about_data:
+            kind = overrides.protocols[0].kind
             raise UserError(
-                f"protocols of kind {kind} read {kind}.train and {kind}.test; received '{overrides[0]}'; leave it out"
+                f"protocols of kind {kind} read {kind}.train and {kind}.test; received '{about_data[0]}'; leave it out"
             )
-        return {"data": None, "size": 224 if run is None else run.config.augment.size}, ()
-    config, augment = images_for(overrides, None if run is None else run.config)
+        return {"data": None, "size": 224 if trained is None else trained.augment.size}, ()
+    config, augment = images_for(about_data, trained)
     data = dataclasses.asdict(config)
-    size = augment.size if run is None else run.config.augment.size
-    if run is None:
-        said = {read_override(override)[0] for override in overrides}
-        data |= _pretrained_pixels(values["backbone"], data["channels"], said)
-    return {"data": data, "size": size}, augment.flat
+    if trained is None:
+        given = {read_override(override)[0] for override in about_data}
+        data |= _pretrained_pixels(overrides.values["backbone"], data["channels"], given)
+    return {"data": data, "size": augment.size if trained is None else trained.augment.size}, augment.flat
 
 
-def _pretrained_pixels(backbone: Any, channels: int, said: set[str]) -> dict[str, Any]:
-    """The mean and std that timm's weights were trained with, but for what the overrides say."""
+def _pretrained_pixels(backbone: Any, channels: int, given: set[str]) -> dict[str, Any]:
+    """Returns the mean and std that timm's weights were trained with, without those that are given."""
     if not isinstance(backbone, Mapping) or not backbone.get("pretrained") or "name" not in backbone:
         return {}
     import timm
 
-    own = timm.get_pretrained_cfg(str(backbone["name"]), allow_unregistered=True)
-    if own is None or len(own.mean) != channels:
+    weights = timm.get_pretrained_cfg(str(backbone["name"]), allow_unregistered=True)
+    if weights is None or len(weights.mean) != channels:
         return {}
-    return {key: tuple(getattr(own, key)) for key in ("mean", "std") if f"data.{key}" not in said}
+    return {key: tuple(getattr(weights, key)) for key in ("mean", "std") if f"data.{key}" not in given}
 
 
-def _check_other_data(protocol: str, data: DataConfig | None, own: DataConfig) -> None:
-    if data is not None and _place(data) == _place(own):
+def _check_other_data(protocol: str, data: DataConfig | None, trained_on: DataConfig) -> None:
+    if data is not None and _images_read(data) == _images_read(trained_on):
         raise UserError(
             f"protocol={protocol} is about other data than the run was trained on; received "
             f"'{data.train or data.name}', its own; set data=NAME"
         )
 
 
-def _place(data: DataConfig) -> tuple[str, Path | None]:
+def _images_read(data: DataConfig) -> tuple[str, Path | None]:
     return data.source, None if data.train is None else Path(data.train).expanduser().resolve()

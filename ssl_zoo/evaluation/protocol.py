@@ -1,7 +1,8 @@
-"""A protocol: a YAML in a `protocol/` folder of configurations, this package's, a plugin's or the user's own.
+"""A protocol: a YAML file of the group `protocol`, this package's, a plugin's or the user's.
 
     kind: knn              the code, a file in `evaluation/protocols/`, or a plugin's
     knn: {k: [20]}         its settings, the block of that name
+    defaults: [knn]        a protocol whose settings hold besides
 
 or, to do several together,
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ssl_zoo.config.groups import group_file, read_yaml
+from ssl_zoo.config.groups import group_dirs, group_file, load_group
 from ssl_zoo.errors import UserError, shown, suggest
 from ssl_zoo.evaluation.protocols import PROTOCOLS
 
@@ -37,14 +38,14 @@ def expand(name: str, transfer: str | None = None, above: tuple[str, ...] = ()) 
     """Returns a protocol, or those that it lists.
 
     Raises:
-        UserError: there is no such protocol; its YAML cannot be read, says something else, or lists itself.
+        UserError: there is no such protocol; its YAML cannot be read, holds something else, or lists itself.
     """
     file = group_file(GROUP, name)
     if name in above:
         raise UserError(
             f"a protocol lists others, not itself; '{file}' comes round to '{name}'; take it out there"
         )
-    block = _read(file)
+    block = _checked(load_group(GROUP, name, group_dirs()).values, file)
     if block.get("other_data"):
         transfer = transfer or name
     if "protocols" in block:
@@ -53,8 +54,12 @@ def expand(name: str, transfer: str | None = None, above: tuple[str, ...] = ()) 
     return [Protocol(name, kind, {kind: block.get(kind) or {}}, file, transfer)]
 
 
-def _read(file: Path) -> dict[str, Any]:
-    block = read_yaml(file, "a protocol")
+def _checked(block: dict[str, Any], file: Path) -> dict[str, Any]:
+    """Returns the block of a protocol's YAML.
+
+    Raises:
+        UserError: it is no protocol's.
+    """
     kinds = PROTOCOLS.names()
     if ("kind" in block) == ("protocols" in block):
         raise UserError(

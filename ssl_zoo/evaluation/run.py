@@ -15,7 +15,7 @@ from rich.table import Table
 
 from ssl_zoo.data import load_data
 from ssl_zoo.errors import UserError
-from ssl_zoo.evaluation.compose import compose_evaluations
+from ssl_zoo.evaluation.compose import compose_evaluations, read_overrides
 from ssl_zoo.evaluation.encoder import build_subject
 from ssl_zoo.evaluation.protocols import PROTOCOLS
 from ssl_zoo.evaluation.task import FrozenFeatures, Outcome, Task
@@ -23,6 +23,7 @@ from ssl_zoo.files.folders import check_writable
 from ssl_zoo.files.json_files import write_json
 from ssl_zoo.hardware.device import choose_hardware, use_threads
 from ssl_zoo.runs.environment import environment
+from ssl_zoo.runs.saved_run import open_run
 from ssl_zoo.terminal.console import Console, styled
 
 __all__ = ["evaluate"]
@@ -49,13 +50,16 @@ def evaluate(overrides: Sequence[str] = (), *, silent: bool = False) -> list[dic
 
 
 def _evaluate(overrides: Sequence[str], console: Console) -> list[dict[str, Any]]:
-    configs, run, views, named = compose_evaluations(overrides)
+    command = read_overrides(overrides)
+    run = None if command.run is None else open_run(command.run)
+    trained = None if run is None else run.config
+    configs, views = compose_evaluations(command, trained)
     first = configs[0]
     use_threads(first.threads)
     hardware = choose_hardware(first.accelerator, "fp32" if first.precision == "auto" else first.precision)
     data = next((load_data(config.data) for config in configs if config.data is not None), None)
-    if data is not None and data.labelled is None and not named:
-        configs, run, views, _ = compose_evaluations([*overrides, "protocol=label_free"])
+    if data is not None and data.labelled is None and not command.named:
+        configs, views = compose_evaluations(read_overrides([*overrides, "protocol=label_free"]), trained)
     first = configs[0]
     reader = next((config for config in configs if config.data is not None), first)
     subject = build_subject(reader, run, views, hardware.device)

@@ -138,7 +138,7 @@ def collect(
         same = first.setdefault(key, row.name)
         row_records[row.name] = RowRecord(
             name=row.name,
-            overrides=row.own,
+            overrides=row.row_overrides,
             runs=tuple(records),
             paper=None if other_method else row.source.paper,
             note=row.source.note,

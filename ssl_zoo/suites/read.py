@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ssl_zoo.config.groups import group_names, read_yaml
 from ssl_zoo.config.validate import validate
@@ -21,7 +21,7 @@ from ssl_zoo.suites.claims import Claim, parse, rows_of
 from ssl_zoo.suites.listing import suite_files
 from ssl_zoo.suites.schema import BudgetConfig, Overrides, RowConfig, SuiteConfig
 
-__all__ = ["BUDGETS", "Suite", "as_words", "pair_of", "read_suite"]
+__all__ = ["BUDGETS", "Suite", "as_list", "pair_of", "read_suite"]
 
 BUDGETS = ("quick", "full")
 PAIR = "+"  # A+B: both switches on
@@ -38,18 +38,18 @@ class Suite:
     claims: tuple[Claim, ...]
 
     def budget(self, name: str) -> BudgetConfig:
-        """What `budget=NAME` adds."""
+        """Returns what `budget=NAME` adds."""
         return self.config.quick if name == "quick" else self.config.full
 
     def claims_on(self, data: str) -> tuple[Claim, ...]:
-        """The claims, but for those about rows that are not for this data."""
+        """Returns the claims without those about rows that are not for this data."""
         absent = {
             name for name, row in self.rows.items() if row.only_data is not None and data not in row.only_data
         }
         return tuple(claim for claim in self.claims if not absent & set(rows_of(claim)))
 
     def chosen(self, budget: str, data: str) -> dict[str, RowConfig]:
-        """The rows that this budget runs on this data."""
+        """Returns the rows that this budget runs on this data."""
         block = self.budget(budget)
         off = set() if block.switches is None else set(self.config.pairs) - set(block.switches)
         return {
@@ -72,7 +72,9 @@ def read_suite(name: str) -> Suite:
             names what is not there.
     """
     file = _find(name)
-    block = _parse(file)
+    block = read_yaml(file, "a suite")
+    if isinstance(block.get("rows"), dict):  # a row without overrides may be left empty
+        block["rows"] = {row: {} if entry is None else entry for row, entry in block["rows"].items()}
     try:
         config = validate(SuiteConfig, block, "")
         rows = config.rows or _pairs(config)
@@ -84,13 +86,13 @@ def read_suite(name: str) -> Suite:
     return Suite(file.stem, file, config, rows, claims)
 
 
-def as_words(overrides: Overrides) -> list[str]:
-    """The words of a YAML entry, written one after the other or as a list."""
+def as_list(overrides: Overrides) -> list[str]:
+    """Returns the overrides of a YAML entry, written one after the other or as a list."""
     return shlex.split(overrides) if isinstance(overrides, str) else list(overrides)
 
 
 def pair_of(name: str) -> tuple[str, ...]:
-    """The switches that are on in a row of pairs."""
+    """Returns the switches that are on in a row of pairs."""
     return tuple(name.split(PAIR))
 
 
@@ -108,24 +110,16 @@ def _find(name: str) -> Path:
     raise unknown_name("suite", name, sorted(files))
 
 
-def _parse(file: Path) -> dict[str, Any]:
-    block = read_yaml(file, "a suite")
-    if isinstance(block.get("rows"), dict):  # a row without words may be left empty
-        block["rows"] = {name: {} if row is None else row for name, row in block["rows"].items()}
-    return block
-
-
 def _pairs(config: SuiteConfig) -> dict[str, RowConfig]:
-    """One row for each switch alone and for each pair of them; all others are off."""
-    names = list(config.pairs)
+    """Returns a row for each switch alone and for each pair of them; all others are off."""
     rows = {}
-    for one in [*((name,) for name in names), *itertools.combinations(names, 2)]:
+    for on in [*((name,) for name in config.pairs), *itertools.combinations(config.pairs, 2)]:
         overrides = [
             override
             for name, switch in config.pairs.items()
-            for override in as_words(switch.on if name in one else switch.off)
+            for override in as_list(switch.on if name in on else switch.off)
         ]
-        rows[PAIR.join(one)] = RowConfig(overrides=tuple(overrides))
+        rows[PAIR.join(on)] = RowConfig(overrides=tuple(overrides))
     return rows
 
 
@@ -136,7 +130,7 @@ def _check(config: SuiteConfig, rows: dict[str, RowConfig]) -> None:
             f"{'both' if config.rows else 'neither'}; write one of them"
         )
     for name in rows:
-        if not name or set(name) - set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.+-"):
+        if not re.fullmatch(r"[A-Za-z0-9_.+-]+", name):
             raise UserError(
                 f"a row's name is made of letters, digits and _ . + -; received '{name}'; rename it"
             )

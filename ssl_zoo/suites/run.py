@@ -130,10 +130,8 @@ class SuiteRun:
                 self._print_heading(what, group)
         for row in self.rows:
             done = sum(is_done(trial, self.runs / trial.name) for trial in trials[row.name])
-            line = (
-                f"{row.name}: {done} of {len(trials[row.name])} done · {shlex.join(row.own) or '(the base)'}"
-            )
-            self.console.print(line)
+            what = shlex.join(row.row_overrides) or "(the base)"
+            self.console.print(f"{row.name}: {done} of {len(trials[row.name])} done · {what}")
         shared = [f"data={self.planner.data}", *self.planner.base, *self.planner.overrides]
         self.console.print(f"all rows: {shlex.join(dict.fromkeys(shared))}", style="dim")
         return self._collect(trials, None)

@@ -29,6 +29,7 @@ from ssl_zoo.embedding.schema import read_overrides as read_embed
 from ssl_zoo.embedding.store import Store
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.compose import compose_evaluations
+from ssl_zoo.evaluation.compose import read_overrides as read_eval
 from ssl_zoo.evaluation.protocol import expand
 from ssl_zoo.evaluation.protocols import eval_config
 from ssl_zoo.exporters.card import write_card
@@ -123,8 +124,12 @@ def test_overrides_of_training(overrides: list[str]) -> None:
     taken_or_refused(lambda: compose(overrides))
 
 
+def evaluations_of(overrides: list[str]) -> Any:
+    return compose_evaluations(read_eval(overrides), None)
+
+
 READERS: dict[str, tuple[Callable[[list[str]], Any], list[str]]] = {
-    "eval": (compose_evaluations, [*keys(eval_config()), "protocol", "knn.k"]),
+    "eval": (evaluations_of, [*keys(eval_config()), "protocol", "knn.k"]),
     "embed": (read_embed, [*keys(EmbedConfig)]),
     "export": (read_export, [*keys(OnnxConfig)]),
     "report": (read_overrides, [*keys(ReportConfig)]),

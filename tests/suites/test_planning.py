@@ -53,7 +53,7 @@ def test_later_words_win(rows: Any) -> None:
     watched = config.monitor
     assert (config.seed, config.data.limit) == (1, 2)
     assert (watched.every_epochs, watched.samples, watched.labelled_samples) == (5, 4, 4)
-    assert found.own == ("monitor.samples=4", "monitor.labelled_samples=4")
+    assert found.row_overrides == ("monitor.samples=4", "monitor.labelled_samples=4")
     assert [override for override in found.overrides if override.startswith("monitor.every_epochs")] == [
         "monitor.every_epochs=5"
     ]
@@ -88,7 +88,11 @@ def test_times(rows: Any) -> None:
     assert (less.batch_size, type(less.batch_size)) == (3, int)
     assert less.optimizer.lr == 0.1, "in floats 0.3 / 3 is 0.09999999999999999"
     assert less.optimizer.weight_decay == 0.0005
-    assert found["less"].own == ("batch_size=3", "optimizer.lr=0.1", "optimizer.weight_decay=0.0005")
+    assert found["less"].row_overrides == (
+        "batch_size=3",
+        "optimizer.lr=0.1",
+        "optimizer.weight_decay=0.0005",
+    )
     assert found["base"].config.batch_size == 24
     assert found["own"].config.epochs == 21
 

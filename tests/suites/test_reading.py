@@ -11,7 +11,7 @@ from helpers.tiny_suites import TINY, write_suite
 
 from ssl_zoo.cli import main as cli
 from ssl_zoo.suites.listing import suite_files
-from ssl_zoo.suites.read import as_words, read_suite
+from ssl_zoo.suites.read import as_list, read_suite
 
 
 def refused(overrides: list[str], folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
@@ -243,8 +243,8 @@ def test_words_are_a_line_or_a_list(tmp_path: Path) -> None:
         "two": {"overrides": ["epochs=2", "data.train='my folder'"]},
     }
     suite = read_suite(str(write_suite(tmp_path / "mine.yaml", rows=rows)))
-    assert as_words(suite.rows["one"].overrides) == [
+    assert as_list(suite.rows["one"].overrides) == [
         "epochs=2",
         "data.train=my folder",
     ]  # as a shell reads it
-    assert as_words(suite.rows["two"].overrides) == ["epochs=2", "data.train='my folder'"]
+    assert as_list(suite.rows["two"].overrides) == ["epochs=2", "data.train='my folder'"]

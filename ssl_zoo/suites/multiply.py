@@ -1,0 +1,50 @@
+"""Settings that are a multiple of what a recipe says: `multiply: {epochs: 1/20}` of a suite's YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+from ssl_zoo.config.compose import compose
+from ssl_zoo.config.mapping import to_mapping
+from ssl_zoo.config.overrides import to_dotted
+from ssl_zoo.errors import UserError, shown
+
+__all__ = ["multiplied"]
+
+
+def multiplied(overrides: Sequence[str], factors: Mapping[str, Any], *, rounded: bool = False) -> list[str]:
+    """Returns overrides that multiply values of what `overrides` compose to; whole numbers stay whole or are `rounded`.
+
+    Raises:
+        UserError: a key holds no number, a factor is none, or a product is no value that the key may have.
+    """
+    if not factors:
+        return []
+    values = to_dotted(to_mapping(compose(overrides)))
+    return [f"{key}={_product(key, values.get(key), factor, rounded)}" for key, factor in factors.items()]
+
+
+def _product(key: str, value: Any, factor: float | str, rounded: bool) -> float | int:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise UserError(
+            f"multiply takes keys with numbers; '{key}' is {shown(value)}; set it among the overrides"
+        )
+    try:
+        exact = Fraction(str(factor))
+    except (ValueError, ZeroDivisionError):
+        raise UserError(
+            f"multiply takes a number or a fraction, for instance 1/8; received '{factor}' for {key}"
+        ) from None
+    product = Fraction(str(value)) * exact
+    if isinstance(value, float):
+        return float(product)
+    if rounded:
+        return max(1, round(product))
+    if product.denominator != 1 or product < 1:
+        raise UserError(
+            f"{key} must stay a whole number of 1 or more; {value} times {factor} is {float(product):g}; set "
+            f"another {key}"
+        )
+    return int(product)
