@@ -1,9 +1,9 @@
-"""Several processes: what they have together. With one process each function returns what it is given.
+"""Communication between several processes. With one process each function returns what it is given.
 
 A batch is divided into equal, consecutive parts, the n-th for the process of rank n, so that what is gathered
 has the order that one process would have seen. The gradient is averaged over the processes by DDP, and `gather`
-adds up, in the backward pass, what all processes' losses say of a tensor. So the gradient is that of the mean of
-the processes' losses, and it is that of one process with the whole batch where this mean is its loss:
+adds up, in the backward pass, the gradients that a tensor gets from all processes' losses. So the gradient is that of
+the mean of the processes' losses. It equals that of one process with the whole batch where this mean is its loss:
 
 - each process's loss is the mean over its own images, whose keys may be gathered (InfoNCE), or
 - each process computes the same loss over all images, from gathered tensors alone (Barlow Twins).
@@ -23,12 +23,12 @@ T = TypeVar("T")
 
 
 def rank() -> int:
-    """This process's number, from 0."""
+    """Returns the number of this process, from 0."""
     return int(dist.rank())
 
 
 def world_size() -> int:
-    """How many processes there are."""
+    """Returns the number of processes."""
     return int(dist.world_size())
 
 
@@ -49,17 +49,17 @@ def gather(x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def average(x: Tensor) -> Tensor:
-    """The mean over the processes of a tensor of one shape, without gradient."""
+    """Returns the mean over the processes of a tensor of one shape, without gradient."""
     return gather(x[None]).mean(dim=0) if world_size() > 1 else x
 
 
 def any_process(flag: bool, device: torch.device) -> bool:
-    """Whether the flag is up in any process; all must ask."""
+    """Whether the flag is true in any process; all must call it."""
     return bool(gather(torch.tensor([flag], device=device)).any()) if world_size() > 1 else flag
 
 
 def from_rank_zero(value: object) -> object:
-    """The first process's value, for all."""
+    """Returns to all processes the value of rank zero."""
     if world_size() == 1:
         return value
     box = [value]
@@ -68,8 +68,8 @@ def from_rank_zero(value: object) -> object:
 
 
 def from_all(value: T) -> list[T]:
-    """The values of all processes, in the order of ranks."""
-    found = [value] * world_size()
+    """Returns the values of all processes, in the order of ranks."""
+    values = [value] * world_size()
     if world_size() > 1:
-        torch.distributed.all_gather_object(found, value)
-    return found
+        torch.distributed.all_gather_object(values, value)
+    return values

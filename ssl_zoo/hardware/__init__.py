@@ -1,1 +1,1 @@
-"""What the machine offers: devices, precision and memory."""
+"""Hardware of the machine: devices, precision and memory."""

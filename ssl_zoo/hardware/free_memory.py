@@ -20,7 +20,7 @@ ROOT = Path("/")
 
 
 def free_memory(device: torch.device, root: Path = ROOT) -> int | None:
-    """Bytes that could still be taken on a device; None where the system does not say.
+    """Returns the bytes that could still be taken on a device; None where the system does not report them.
 
     Args:
         device: a GPU, or the CPU for the machine's memory.
@@ -30,12 +30,12 @@ def free_memory(device: torch.device, root: Path = ROOT) -> int | None:
         return int(torch.cuda.mem_get_info(device)[0])
     if sys.platform != "linux" or device.type != "cpu":
         return None
-    found = [*_machine(root), *_address_space(root), *_cgroups(root)]
-    return max(0, min(found)) if found else None
+    free = [*_machine(root), *_address_space(root), *_cgroups(root)]
+    return max(0, min(free)) if free else None
 
 
 def resident(root: Path = ROOT) -> int:
-    """Bytes of this process that are in memory now; 0 where the system does not say."""
+    """Returns the bytes of this process that are in memory now; 0 where the system does not report them."""
     return _entry(root / "proc/self/status", "VmRSS:") or 0
 
 
@@ -67,7 +67,7 @@ def _cgroups(root: Path) -> Iterator[int]:
         else:
             continue
         group = mount / path.lstrip("/")
-        # In a container the path may be the host's, and the mount's top this process's own group.
+        # In a container the path may be the host's, and the mount's top this process's group.
         for folder in (group, *group.parents):
             limit, used = (_number(folder / name) for name in names)
             if limit is not None and used is not None and limit < 2**60:  # v1 writes "none" as almost 2**63

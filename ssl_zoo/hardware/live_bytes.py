@@ -20,7 +20,7 @@ __all__ = ["LiveBytes"]
 
 
 class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the bytes of all storages made while it is on.
+    """Counts the bytes of all storages created while it is on.
 
     Attributes:
         live: bytes alive now.
@@ -67,5 +67,5 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _scalar(tensor: torch.Tensor) -> float | int | bool:
-    """Zero, of the tensor's type: something to go on with where a fake tensor has no value."""
+    """Returns zero of the tensor's type, in place of the value that a fake tensor does not have."""
     return False if tensor.dtype == torch.bool else 0.0 if tensor.is_floating_point() else 0

@@ -1,4 +1,4 @@
-"""A run's checkpoints on disk: the last one and the one before it, each whole or not there at all.
+"""A run's checkpoints on disk: the last one and the one before it, each whole or absent.
 
 A file is read without unpickling any code, and only if every byte is as it was written: torch stores a CRC-32
 of each part of the file, which `torch.load` itself does not look at.
@@ -34,7 +34,7 @@ PREVIOUS, SAVING, DAMAGED = "previous.ckpt", "saving.ckpt", "damaged.ckpt"
 
 
 class Position(NamedTuple):
-    """Where a checkpoint was saved: epochs done, and batches done of the next."""
+    """Position at which a checkpoint was saved: epochs done, and batches done of the next."""
 
     epoch: int
     batch: int
@@ -50,7 +50,7 @@ class CheckpointFiles(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
     ) -> None:
-        """Makes what it saves the last checkpoint, and the last the previous one.
+        """Saves a checkpoint as the last one, and renames the last one to the previous one.
 
         The bytes reach the disk before the name does. A kill between the two renames leaves no `last.ckpt`, but the
         one before it, which is then taken.
@@ -75,7 +75,7 @@ def set_aside(folder: Path) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The contents of a checkpoint: tensors and plain values.
+    """Returns the contents of a checkpoint: tensors and plain values.
 
     Raises:
         Damaged: it is cut off, altered, no checkpoint at all, or would run code.

@@ -74,7 +74,7 @@ def _check(config: RunConfig, folder: Path) -> None:
 def claim_run_dir(config: RunConfig) -> Iterator[tuple[Path, bool]]:
     """Chooses the run directory and keeps other processes out of it for the time of the block.
 
-    Where the block fails before there is a checkpoint, a directory that was new or empty is so again.
+    Where the block fails before there is a checkpoint, a directory that was new or empty is emptied again.
 
     Yields:
         The directory, and whether others are kept out: false where the file system has no locks.
@@ -103,7 +103,7 @@ def claim_run_dir(config: RunConfig) -> Iterator[tuple[Path, bool]]:
 
 
 def command_to_continue(run_dir: Path) -> str:
-    """The command that continues a run, as it is typed."""
+    """Returns the command that continues a run, as it is typed."""
     return shlex.join(["ssl-zoo", "train", write_override("run_dir", str(run_dir)), "resume=auto"])
 
 

@@ -1,1 +1,1 @@
-"""What a person sees on a terminal: the console, the process's streams and its signals."""
+"""The terminal: console, progress, the process's streams and its signals."""

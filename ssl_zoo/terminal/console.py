@@ -29,7 +29,7 @@ class Console(RichConsole):
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Prints as rich does."""
-        options.setdefault("soft_wrap", all(isinstance(one, (str, Text)) for one in objects))
+        options.setdefault("soft_wrap", all(isinstance(object_, (str, Text)) for object_ in objects))
         super().print(*objects, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:

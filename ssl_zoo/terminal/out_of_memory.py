@@ -1,14 +1,14 @@
 """One message with what helps, instead of a traceback, for all the ways to run out of memory.
 
-torch has a class of its own for a GPU's memory alone; a CPU's allocator, DataLoader's killed workers and the processes
-of a training say it in the text of a RuntimeError.
+torch has an exception class for a GPU's memory only; a CPU's allocator, DataLoader's killed workers and the processes
+of a training raise a RuntimeError that is known by its text.
 """
 
 from __future__ import annotations
 
 import errno
 
-__all__ = ["lack_of_memory", "lacks_memory"]
+__all__ = ["out_of_memory_message", "reports_out_of_memory"]
 
 TEXTS = (
     "can't allocate memory",  # torch's CPU allocator
@@ -33,13 +33,13 @@ HELP = {
 }
 
 
-def lacks_memory(text: str) -> bool:
-    """Whether a text, such as an error's or a process's last words, is of memory that ran out."""
+def reports_out_of_memory(text: str) -> bool:
+    """Whether a text, such as an error's or the last output of a process, reports that memory ran out."""
     return any(sign in text for sign in TEXTS)
 
 
-def lack_of_memory(error: BaseException, verb: str) -> str | None:
-    """The message for an error that memory running out has caused; None where something else has.
+def out_of_memory_message(error: BaseException, verb: str) -> str | None:
+    """Returns the message for an error that memory running out has caused; None where something else has.
 
     Args:
         error: whatever was raised.
@@ -50,13 +50,13 @@ def lack_of_memory(error: BaseException, verb: str) -> str | None:
     while cause is not None and id(cause) not in seen:
         seen.add(id(cause))
         refused = isinstance(cause, OSError) and cause.errno == errno.ENOMEM
-        if refused or isinstance(cause, MemoryError) or _says_so(cause):
+        if refused or isinstance(cause, MemoryError) or _is_out_of_memory(cause):
             lines = str(cause).strip().splitlines() or ["an allocation was refused"]
-            said = next((line for line in lines if lacks_memory(line)), lines[0])
-            return f"memory ran out: {said.strip()[:300]}; {HELP.get(verb, OTHERWISE)}"
+            text = next((line for line in lines if reports_out_of_memory(line)), lines[0])
+            return f"memory ran out: {text.strip()[:300]}; {HELP.get(verb, OTHERWISE)}"
         cause = cause.__cause__ or cause.__context__
     return None
 
 
-def _says_so(error: BaseException) -> bool:
-    return isinstance(error, RuntimeError) and lacks_memory(str(error))
+def _is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, RuntimeError) and reports_out_of_memory(str(error))

@@ -1,4 +1,4 @@
-"""The process's own stdin, stdout, stderr and exit status.
+"""The process's stdin, stdout, stderr and exit status.
 
 Closed streams, broken pipes and encodings without our characters end nothing; of an error the user reads one line.
 """
@@ -10,7 +10,7 @@ import sys
 from typing import Any, TextIO
 
 from ssl_zoo.errors import Interrupted, Unfinished, UserError, describe_os_error, printable
-from ssl_zoo.terminal.out_of_memory import lack_of_memory
+from ssl_zoo.terminal.out_of_memory import out_of_memory_message
 
 __all__ = ["discard", "exit_status", "prepare", "write"]
 
@@ -54,7 +54,7 @@ def exit_status(error: BaseException, verb: str) -> int:
         message = str(error)
     elif isinstance(error, Exception):
         # Memory that ran out, whoever noticed it; or a full or broken disk, whichever file it met first.
-        message = lack_of_memory(error, verb)
+        message = out_of_memory_message(error, verb)
         if message is None and isinstance(error, OSError):
             message = describe_os_error(error)
     else:

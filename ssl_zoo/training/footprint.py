@@ -1,4 +1,4 @@
-"""The memory that a run will take, found without taking it.
+"""The memory that a run will take, estimated without taking it.
 
 The method is built, stepped and measured on torch's fake tensors, which have shapes and no values: the whole batch
 passes forward, backward and through the optimizer in the time of one small step, and `LiveBytes` counts what would be
@@ -58,7 +58,7 @@ class Footprint:
 
     @property
     def total(self) -> int:
-        """The most of all."""
+        """The most of `step` and `measuring`."""
         return max(self.step, self.measuring)
 
 
@@ -69,9 +69,9 @@ def footprint(config: RunConfig, data: Data) -> Footprint:
         UserError: the run cannot be built.
         Exception: the method does what is not possible without values.
     """
-    own = dataclasses.replace(config, backbone=dataclasses.replace(config.backbone, pretrained=False))
+    untrained = dataclasses.replace(config, backbone=dataclasses.replace(config.backbone, pretrained=False))
     with _imagined() as live:
-        method, backbone = assemble(own, data.channels)
+        method, backbone = assemble(untrained, data.channels)
         method.allocate(len(data.train))
         hardware = hardware_for(config, strides_single_pixels=backbone.strides_single_pixels)
         if hardware.device.type == "cpu" and hardware.precision == "bf16":
@@ -90,7 +90,7 @@ def footprint(config: RunConfig, data: Data) -> Footprint:
 @contextmanager
 def _imagined() -> Iterator[LiveBytes]:
     live = LiveBytes()
-    # torch's own copy of a fake tensor asks for its storage, which it has not; and for each operation it asks the
+    # torch's own copy of a fake tensor asks for its storage, which does not exist; and for each operation it asks the
     # driver whether there is a GPU, a third of the time, though all that is imagined is on the CPU.
     with (
         patch.object(FakeTensor, "__deepcopy__", _copy, create=True),
@@ -111,7 +111,7 @@ def _copy(tensor: Any, memo: dict[int, Any]) -> Any:
 def _step(
     config: RunConfig, method: Method, hardware: Hardware, live: LiveBytes, data: Data
 ) -> tuple[int, int]:
-    """The most that is alive in a training step that is not the first, and what stays from one to the next."""
+    """Returns the most that is alive in a training step that is not the first, and what stays from step to step."""
     processes = config.trainer.processes
     images = config.batch_size // processes
     trained = [p for p in method.parameters() if p.requires_grad]
@@ -126,7 +126,9 @@ def _step(
         batches = data.train.images.shape[1:].numel() * images
     else:
         batches = (1 + PREFETCHED * config.data.workers) * pixels * images
-    augmenting = kept + batches + 3 * 4 * pixels * images  # float32: made, put in order, in another layout
+    augmenting = (
+        kept + batches + 3 * 4 * pixels * images
+    )  # float32: computed, put in order, in another layout
 
     views = [torch.empty(images, data.channels, view.size, view.size) for view in config.views]
     if config.trainer.channels_last:
@@ -142,7 +144,7 @@ def _step(
 
 
 def _measuring(config: RunConfig, method: Method, live: LiveBytes, data: Data) -> int:
-    """Bytes that measuring an encoder takes: a forward pass, and classifiers on features and on pixels."""
+    """Returns the bytes that measuring an encoder takes: a forward pass, and classifiers on features and on pixels."""
     scored = data.labelled is not None and data.test is not None
     labelled = (
         min(len(data.labelled), config.monitor.labelled_samples)

@@ -32,7 +32,7 @@ from ssl_zoo.config.mapping import to_mapping
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.hardware.device import pick_device
-from ssl_zoo.terminal.out_of_memory import lack_of_memory, lacks_memory
+from ssl_zoo.terminal.out_of_memory import out_of_memory_message, reports_out_of_memory
 
 __all__ = ["PREFIX", "Process", "cluster", "launched", "launcher", "this_process"]
 
@@ -56,7 +56,7 @@ def this_process(config: RunConfig) -> Process:
     """Returns this process's rank among the processes that the configuration asks for.
 
     Raises:
-        UserError: there are not so many devices, the batch cannot be divided among them, or what started the
+        UserError: there are fewer devices, the batch cannot be divided among them, or what started the
             processes started another number of them.
     """
     trainer = config.trainer
@@ -127,7 +127,7 @@ def _rank(by: str, devices: int) -> int:
 def launched(config: RunConfig) -> Iterator[None]:
     """Runs the other processes of this machine for the time of the block, where nothing else starts them.
 
-    If one of them fails this process ends as well: waiting for it would have no end.
+    If one of them fails this process ends as well; otherwise it would wait for ever.
 
     Raises:
         UserError: another process has met an error of the user's, such as a file that cannot be read.
@@ -148,7 +148,7 @@ def launched(config: RunConfig) -> Iterator[None]:
         raise
     except Exception as error:
         over.set()
-        if not _is_its_own(error) and (failure := _failure(others)) is not None:
+        if not _is_local(error) and (failure := _failure(others)) is not None:
             raise failure from error
         raise
     finally:
@@ -163,7 +163,7 @@ def launched(config: RunConfig) -> Iterator[None]:
 
 
 class _Other(NamedTuple):
-    """A process that was started, and what it wrote to stderr."""
+    """Another process that this one started, with what it wrote to stderr."""
 
     rank: int
     process: subprocess.Popen[str]
@@ -177,7 +177,9 @@ class _Other(NamedTuple):
         text = self.errors.read()
         if self.process.returncode == 2:
             return UserError(text.rpartition(PREFIX)[2].strip())
-        if self.process.returncode == -9 or lacks_memory(text):  # -9: the kernel ends what takes too much
+        if self.process.returncode == -9 or reports_out_of_memory(
+            text
+        ):  # -9: the kernel ends what takes too much
             return MemoryError(
                 f"process {self.rank} of the training was refused memory, or was killed for it"
             )
@@ -223,13 +225,13 @@ def _environment(world_size: int) -> dict[str, str]:
     }
 
 
-def _is_its_own(error: Exception) -> bool:
-    """Whether no other process can be the cause. The others then wait for this one, and would for ever."""
-    return isinstance(error, OSError) or lack_of_memory(error, "train") is not None
+def _is_local(error: Exception) -> bool:
+    """Whether the error is this process's alone. The others then wait for this one and would not end."""
+    return isinstance(error, OSError) or out_of_memory_message(error, "train") is not None
 
 
 def _failure(others: list[_Other]) -> Exception | None:
-    """Why another process failed, given a moment to do so: an error of the user's before any other."""
+    """Returns why another process failed, waiting a moment for it; an error of the user's before any other."""
     deadline = time.monotonic() + MOMENT
     while time.monotonic() < deadline and any(other.process.poll() is None for other in others):
         time.sleep(0.1)

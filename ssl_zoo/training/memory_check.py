@@ -18,7 +18,7 @@ __all__ = ["Need", "check_memory", "need"]
 
 MIB, GIB = 2**20, 2**30
 # What is taken beside tensors, as benchmarks/memory_estimate.py measured it on CPUs: modules imported later, threads'
-# own heaps; and the allocator's gaps. A GPU's share is for the libraries' workspaces.
+# own heaps; and the allocator's gaps. A GPU's part is for the libraries' workspaces.
 BESIDE = {"cpu": 128 * MIB, "cuda": 512 * MIB}
 GAPS = 1.05
 SPARE = 1.1  # measured peaks were up to 9 % above the estimate
@@ -29,12 +29,12 @@ class Need(NamedTuple):
     """Memory that a run would still take on this machine, in bytes."""
 
     of: Footprint
-    processes: int  # of this machine, that share the memory
+    processes: int  # on this machine, which take from the same memory
     others: int  # bytes that the processes yet to be started take before they train
 
     @property
     def total(self) -> int:
-        """Bytes of all processes, with what isn't tensors."""
+        """Bytes of all processes, with what is not in tensors."""
         each = round(GAPS * self.of.total) + BESIDE.get(self.of.device.type, 0)
         return self.processes * each + self.others
 
@@ -62,7 +62,7 @@ def need(config: RunConfig, data: Data) -> Need | None:
 
 
 def check_memory(config: RunConfig, data: Data) -> None:
-    """Refuses a run that would take more memory than is free. The first process of a machine asks for all.
+    """Refuses a run that would take more memory than is free. One process of a machine checks for all.
 
     Raises:
         UserError: with the figures, and values that would fit; or the run cannot be built.
@@ -93,7 +93,7 @@ def _remedies(config: RunConfig, data: Data, wanted: Need, free: int) -> str:
             return False
         return now is not None and now.fits(free)
 
-    found = []
+    remedies = []
     kept, of = wanted._replace(of=dataclasses.replace(wanted.of, step=wanted.of.kept, measuring=0)), wanted.of
     if not kept.fits(free):
         return (
@@ -102,19 +102,19 @@ def _remedies(config: RunConfig, data: Data, wanted: Need, free: int) -> str:
         )
     smaller = next((c for c in _smaller_batches(config) if fits(c)), None)
     if smaller is not None:
-        found.append(f"batch_size={smaller.batch_size} trainer.accumulate={smaller.trainer.accumulate}")
+        remedies.append(f"batch_size={smaller.batch_size} trainer.accumulate={smaller.trainer.accumulate}")
     size = next((c for c in _smaller_images(config) if fits(c)), None)
     if size is not None:
-        found.append(f"augment.size={size.augment.size}")
-    if found:
-        return f"set {', or '.join(found)}"
+        remedies.append(f"augment.size={size.augment.size}")
+    if remedies:
+        return f"set {', or '.join(remedies)}"
     return (
         "set a smaller batch_size with trainer.accumulate, a smaller augment.size or a smaller backbone.name"
     )
 
 
 def _smaller_batches(config: RunConfig) -> Iterator[RunConfig]:
-    """The same images per optimizer step in smaller batches, halved again and again."""
+    """Yields the same images per optimizer step in smaller batches, halved again and again."""
     batch, accumulate = config.batch_size, config.trainer.accumulate
     while batch % 2 == 0 and batch // 2 >= 2 * config.trainer.processes:
         batch, accumulate = batch // 2, accumulate * 2
@@ -124,7 +124,7 @@ def _smaller_batches(config: RunConfig) -> Iterator[RunConfig]:
 
 
 def _smaller_images(config: RunConfig) -> Iterator[RunConfig]:
-    """The same views of smaller images."""
+    """Yields the same views of smaller images."""
     augment = config.augment
     for size in SIZES:
         if size < augment.size:

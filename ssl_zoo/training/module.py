@@ -56,15 +56,15 @@ class TrainingModule(pl.LightningModule):
 
     @property
     def progress(self) -> Progress:
-        """Where the training stands."""
+        """The step that is next, of all."""
         return Progress(self.global_step, self.total_steps, self.steps_per_epoch)
 
     def forward(self) -> Tensor:
-        """Zero (), by way of each trainable parameter; see `on_train_start`."""
+        """Returns zero (), which depends on each trainable parameter; see `on_train_start`."""
         return torch.stack([p.sum() for p in self.parameters() if p.requires_grad]).sum() * 0
 
     def on_train_start(self) -> None:
-        """Takes up a stretched schedule, and lets DDP settle in which messages it sends the gradients.
+        """Follows the schedule of a changed number of epochs, and lets DDP settle how it groups the gradients.
 
         DDP does so after its first backward pass. From there on three processes or more add up a gradient in another
         order, so that a resumed run, whose first pass is not the run's first, would differ in the last bits.
@@ -80,7 +80,7 @@ class TrainingModule(pl.LightningModule):
             model.zero_grad()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One batch, or this process's part of it: uint8 images (N, C, H, W) to a scalar loss."""
+        """Computes the scalar loss of one batch, or this process's part of it: uint8 images (N, C, H, W)."""
         images, index = batch
         seed = step_seed(self.config.seed, self.current_epoch * self.batches + batch_idx)
         _seed_global_state(seed, self.device)  # for what draws from it: dropout, a plugin
@@ -124,19 +124,19 @@ class TrainingModule(pl.LightningModule):
         }
 
     def mean_losses(self) -> Tensor:
-        """The losses of this epoch's batches (B,), each the mean over the processes; all must ask."""
+        """Returns the losses of this epoch's batches (B,), each the mean over the processes, which all must call it."""
         losses = [loss.to(self.device) for loss in self.losses]
         return average(torch.stack(losses)) if losses else torch.empty(0)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes the position up."""
+        """Continues at the saved position."""
         position = Position(*checkpoint[STAMP]["position"])
         self.batches_done = position.epoch * self.batches + position.batch
         self.stretched = checkpoint[STAMP]["config"]["epochs"] != self.config.epochs
         self.losses = [torch.tensor(loss) for loss in checkpoint[STAMP]["losses"]]
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Gradients are complete."""
+        """Calls the method when gradients are complete."""
         self.method.after_backward(self.progress)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
@@ -147,7 +147,7 @@ class TrainingModule(pl.LightningModule):
         self.method.after_step(progress)
 
     def configure_optimizers(self) -> Any:
-        """Optimizer and schedule, the latter stepped per optimizer step."""
+        """Returns optimizer and schedule, the latter stepped per optimizer step."""
         batch = self.config.batch_size * self.config.trainer.accumulate
         optimizer = build_optimizer(self.config.optimizer, self.method, batch)
         schedule = build_schedule(
@@ -161,7 +161,7 @@ class TrainingModule(pl.LightningModule):
 
 
 def _seed_global_state(seed: int, device: torch.device) -> None:
-    """`torch.manual_seed`, which takes 0.4 ms as it notes itself and its call stack for absent devices."""
+    """`torch.manual_seed`, without the 0.4 ms that it takes to note its call stack for absent devices."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)
@@ -170,7 +170,7 @@ def _seed_global_state(seed: int, device: torch.device) -> None:
 
 
 def step_seed(seed: int, batch: int) -> int:
-    """The seed of all that is drawn for the run's n-th batch; a CPU's generator reads 32 bits of it and no more.
+    """Returns the seed of all that is drawn for the run's n-th batch: 32 bits, as a CPU's generator reads no more.
 
     The factor, 2**32 by the golden ratio, lays the runs of neighbouring seeds far apart, so that no seed meets
     the draws of another some batches later.

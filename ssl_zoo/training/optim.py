@@ -30,16 +30,16 @@ __all__ = [
 
 
 def peak_lr(config: OptimizerConfig, batch: int) -> float:
-    """The learning rate at its highest, for `batch` images per optimizer step."""
+    """Returns the learning rate at its highest, for `batch` images per optimizer step."""
     scale = {"linear": batch / 256, "sqrt": math.sqrt(batch), "none": 1.0}[config.lr_scaling]
     return config.lr * scale
 
 
 def build_optimizer(config: OptimizerConfig, method: Method, batch: int) -> torch.optim.Optimizer:
-    """The optimizer over all trainable parameters of a method; see `optimizer_over`.
+    """Builds the optimizer over all trainable parameters of a method; see `optimizer_over`.
 
-    Not fused where gradients are clipped: a fused one undoes a loss scale by itself, after Lightning has clipped, so
-    that Lightning refuses the two together under every mixed precision, bf16 too.
+    It is not fused where gradients are clipped: a fused optimizer undoes a loss scale by itself, after Lightning has
+    clipped. Lightning refuses the two together under every mixed precision, bf16 too.
     """
     return optimizer_over(
         config,
@@ -63,10 +63,10 @@ def optimizer_over(
     nesterov: bool = False,
     fused: bool = True,
 ) -> torch.optim.Optimizer:
-    """The optimizer over all trainable parameters of a module.
+    """Builds the optimizer over all trainable parameters of a module.
 
-    The groups carry `constant`, whether the schedule leaves their rate alone, and `multiplier`, what times the
-    optimizer's rate theirs is. With `exclude_norm_and_bias` vectors and scalars (BN and biases) and what timm
+    The groups carry `constant`, whether the schedule leaves their rate alone, and `multiplier`, by which the
+    optimizer's rate is multiplied. With `exclude_norm_and_bias` vectors and scalars (BN and biases) and what timm
     names as not to be decayed (a transformer's position embedding and class token) have no weight decay, and
     LARS leaves their rate unadapted, as in the official code of SimCLR and BYOL.
 
@@ -74,9 +74,9 @@ def optimizer_over(
         config: name, rate, momentum and weight decay.
         module: what is trained.
         batch: images per step.
-        backbone: the part of the module that timm made.
+        backbone: the part of the module that timm built.
         constant: parameters whose rate the schedule leaves alone.
-        multipliers: parts of the module with what times the rate theirs is.
+        multipliers: parts of the module with the factor of their rate.
         nesterov: of sgd.
         fused: sgd and adamw in one kernel, where the device has it.
     """
@@ -110,13 +110,13 @@ def optimizer_over(
 
 
 def _undecayed(backbone: torch.nn.Module) -> set[int]:
-    """The parameters that timm says should not decay, by identity."""
+    """Returns the identities of the parameters that timm excludes from weight decay."""
     names: set[str] = getattr(backbone, "no_weight_decay", set)()
     return {id(parameter) for name, parameter in backbone.named_parameters() if name in names}
 
 
 def warmup_steps(config: OptimizerConfig, batch: int, steps_per_epoch: int) -> int:
-    """The length of the warmup in optimizer steps of `batch` images; 0 below `warmup_from_batch`."""
+    """Returns the length of the warmup in optimizer steps of `batch` images; 0 below `warmup_from_batch`."""
     small = config.warmup_from_batch is not None and batch < config.warmup_from_batch
     return 0 if small else round(config.warmup_epochs * steps_per_epoch)
 
@@ -124,7 +124,7 @@ def warmup_steps(config: OptimizerConfig, batch: int, steps_per_epoch: int) -> i
 def schedule_factor(
     config: OptimizerConfig, step: int, *, batch: int, total_steps: int, steps_per_epoch: int
 ) -> float:
-    """The share of the peak learning rate in optimizer step `step` (from 0) of `total_steps`."""
+    """Returns the fraction of the peak learning rate in optimizer step `step` (from 0) of `total_steps`."""
     warmup = warmup_steps(config, batch, steps_per_epoch)
     if config.schedule_interval == "epoch":
         step = step // steps_per_epoch * steps_per_epoch
@@ -144,7 +144,7 @@ def build_schedule(
     total_steps: int,
     steps_per_epoch: int,
 ) -> LambdaLR:
-    """The schedule, stepped once per optimizer step; groups marked `constant` keep the peak rate."""
+    """Builds the schedule, stepped once per optimizer step; groups marked `constant` keep the peak rate."""
 
     def factor(constant: bool) -> Callable[[int], float]:
         if constant:
@@ -165,7 +165,7 @@ def follow_schedule(optimizer: torch.optim.Optimizer, schedule: LambdaLR) -> Non
 
 
 def scheduled_lr(optimizer: torch.optim.Optimizer) -> float:
-    """The rate of the parameters that follow the schedule, as far as there are any."""
+    """Returns the rate of the parameters that follow the schedule; of the first group where none do."""
     groups = optimizer.param_groups
     usual = [group for group in groups if not group["constant"] and group["multiplier"] == 1] or groups
     return float(usual[0]["lr"])

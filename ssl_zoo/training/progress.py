@@ -13,7 +13,7 @@ from ssl_zoo.runs.naming import variant
 from ssl_zoo.terminal.console import styled
 from ssl_zoo.terminal.progress import ProgressDisplay
 from ssl_zoo.training.prepare import Prepared
-from ssl_zoo.training.resume import stretched
+from ssl_zoo.training.resume import schedule_change
 
 __all__ = ["TrainingProgress"]
 
@@ -45,7 +45,7 @@ class TrainingProgress(ProgressDisplay):
         self.heading(f"{variant(config)} on {config.data.name}", f" · {_size(ready)}")
         if not locked:
             self.log(f"the file system of '{ready.run_dir}' has no locks: start nothing else in that folder")
-        if (change := stretched(config, saved)) is not None:
+        if (change := schedule_change(config, saved)) is not None:
             self.log(change)
         if saved is not None and saved.instead_of is not None:
             self.log(f"{saved.instead_of}; continuing from the one before it, '{saved.path}'")

@@ -12,7 +12,7 @@ from ssl_zoo.runs.checkpoints import LAST, PREVIOUS, STAMP, Damaged, Position, r
 from ssl_zoo.runs.continuation import differences
 from ssl_zoo.training.optim import peak_lr, schedule_factor
 
-__all__ = ["Saved", "check_checkpoint", "find_checkpoint", "stretched"]
+__all__ = ["Saved", "check_checkpoint", "find_checkpoint", "schedule_change"]
 
 
 class Saved(NamedTuple):
@@ -22,7 +22,7 @@ class Saved(NamedTuple):
     position: Position
     images: int  # that it was trained on
     epochs: int  # that it was to have
-    instead_of: str | None = None  # why a later one was passed over
+    instead_of: str | None = None  # why the last checkpoint was passed over
 
 
 class DamagedCheckpoint(UserError):
@@ -36,7 +36,7 @@ class DamagedCheckpoint(UserError):
 
 
 def find_checkpoint(config: RunConfig, run_dir: Path) -> Saved | None:
-    """The checkpoint to continue from: none for a new run, also with `resume=auto` and none saved yet.
+    """Returns the checkpoint to continue from: None for a new run, also with `resume=auto` and none saved yet.
 
     With `resume=auto`, or a run directory, a damaged last checkpoint gives way to the one before it.
 
@@ -48,20 +48,20 @@ def find_checkpoint(config: RunConfig, run_dir: Path) -> Saved | None:
     named = run_dir if config.resume == "auto" else Path(config.resume).expanduser()
     if named.is_file():
         return check_checkpoint(named, config)
-    there = [file for name in (LAST, PREVIOUS) if (file := named / "checkpoints" / name).is_file()]
-    if not there and config.resume == "auto":
+    checkpoints = [file for name in (LAST, PREVIOUS) if (file := named / "checkpoints" / name).is_file()]
+    if not checkpoints and config.resume == "auto":
         return None
-    if not there:
+    if not checkpoints:
         raise UserError(
             f"resume takes auto, a run directory or a checkpoint; received '{named}', which "
             f"{'holds no checkpoint' if named.is_dir() else 'does not exist'}"
         )
     try:
-        return check_checkpoint(there[0], config)
+        return check_checkpoint(checkpoints[0], config)
     except DamagedCheckpoint as error:
-        if len(there) == 1:
+        if len(checkpoints) == 1:
             raise
-        saved = check_checkpoint(there[1], config)
+        saved = check_checkpoint(checkpoints[1], config)
         return saved._replace(instead_of=error.problem)
 
 
@@ -82,12 +82,12 @@ def check_checkpoint(path: Path, config: RunConfig) -> Saved:
     if name != config.method.name:
         raise UserError(
             f"resume needs a checkpoint of the same method; '{path}' is of method '{name}', and the run is of "
-            f"'{config.method.name}'; say method={name} or name another checkpoint"
+            f"'{config.method.name}'; set method={name} or name another checkpoint"
         )
     if differing := differences(saved, to_mapping(config)):
         listed = ", ".join(f"{key}={old}" for key, old, _ in differing)
         raise UserError(
-            f"resume continues a run as it was begun; '{path}' was begun with {listed}; say the same, or start anew in "
+            f"resume continues a run as it was begun; '{path}' was begun with {listed}; set the same, or start anew in "
             "another run_dir"
         )
     trained = position.epoch + (position.batch > 0)
@@ -99,8 +99,8 @@ def check_checkpoint(path: Path, config: RunConfig) -> Saved:
     return Saved(path, position, images, epochs)
 
 
-def stretched(config: RunConfig, saved: Saved | None) -> str | None:
-    """Says what another number of epochs than the run was begun with does to its schedule; None: the same number."""
+def schedule_change(config: RunConfig, saved: Saved | None) -> str | None:
+    """Describes how another number of epochs than the run began with changes its schedule; None: the same number."""
     if saved is None or saved.epochs == config.epochs:
         return None
     batch = config.batch_size * config.trainer.accumulate

@@ -15,7 +15,7 @@ from helpers.runs import overrides
 from torch.utils.data import DataLoader, Dataset
 
 from ssl_zoo.cli import main as cli
-from ssl_zoo.terminal.out_of_memory import lack_of_memory
+from ssl_zoo.terminal.out_of_memory import out_of_memory_message
 from ssl_zoo.training import run as run_module
 
 pytestmark = pytest.mark.slow
@@ -93,4 +93,4 @@ def test_other_errors_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(cli.VERBS, "eval", fail)
     with pytest.raises(RuntimeError, match="shapes differ"):
         cli.main(["eval", "run=x"])
-    assert lack_of_memory(RuntimeError("shapes differ"), "eval") is None
+    assert out_of_memory_message(RuntimeError("shapes differ"), "eval") is None

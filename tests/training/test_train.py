@@ -220,7 +220,7 @@ def test_resume_refuses_what_is_not_this_run(tmp_path: Path) -> None:
             overrides("simclr", f"run_dir={run}", "resume=auto"),
             r"received method=simclr \(begun with simsiam\)",
         ),
-        (overrides("simclr", f"resume={run}"), "is of method 'simsiam'.*say method=simsiam"),
+        (overrides("simclr", f"resume={run}"), "is of method 'simsiam'.*set method=simsiam"),
         (
             overrides("simsiam", f"run_dir={run}", "resume=auto", "epochs=1", "optimizer.lr=0.9"),
             r"optimizer.lr=0.9 \(begun with ",
