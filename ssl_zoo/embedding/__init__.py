@@ -1,4 +1,4 @@
-"""The embedding room: features of a folder of images, written to one file as they are computed.
+"""Embeddings: features of a folder of images, written to one file as they are computed.
 
     embed(["run=DIR", "data=imagefolder", "data.train=FOLDER", "out=features.parquet"]) -> Path
 

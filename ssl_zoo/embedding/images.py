@@ -19,7 +19,7 @@ __all__ = ["ImageList", "ImageRow", "Part", "list_images"]
 
 
 class ImageRow(NamedTuple):
-    """What stands beside the features of an image."""
+    """The columns beside the features of an image."""
 
     file: str  # path relative to the folder; of embedded data the position in the split
     label: str | None  # name of the class
@@ -69,9 +69,9 @@ class ImageList:
             files = True
             for name in part.split.names:
                 try:
-                    found = os.stat(part.split.root / name)
-                    sha.update(f"{found.st_size} {found.st_mtime_ns}\n".encode())
-                except OSError:  # gone since it was listed: what reads it will say so
+                    status = os.stat(part.split.root / name)
+                    sha.update(f"{status.st_size} {status.st_mtime_ns}\n".encode())
+                except OSError:  # gone since it was listed: its reader will report it
                     sha.update(b"gone\n")
         return sha.hexdigest()[:12] if files else None
 
@@ -84,7 +84,7 @@ class ImageList:
         raise IndexError(number)
 
     def rows(self, without: Container[int] = ()) -> Iterator[ImageRow]:
-        """Yields what stands beside the features, image by image, but for the images `without`."""
+        """Yields the row of each image, but for the images `without`."""
         number = itertools.count()
         for name, split, labels in self.parts:
             labelled = 0 if labels is None else len(labels)
@@ -95,7 +95,7 @@ class ImageList:
                 yield ImageRow(str(i) if split.names is None else split.names[i], label, name)
 
     def after(self, done: int) -> Iterator[tuple[int, Split]]:
-        """Yields what is left when `done` images are done: the number of the first image of each piece, and it."""
+        """Yields the images after the first `done`, in pieces: the number of a piece's first image, and the piece."""
         first = 0
         for _, split, _ in self.parts:
             if done <= first:

@@ -52,18 +52,18 @@ def metadata_of(out: Path) -> dict[str, Any] | None:
     if not all(path.is_file() for path in (out, *companions(out))):
         return None
     if out.suffix == ".npy":
-        found = read_record(companions(out)[1])
+        values = read_record(companions(out)[1])
     else:
         arrow, parquet = _pyarrow(out)
         try:
-            found = json.loads((parquet.read_schema(out).metadata or {})[KEY.encode()])
+            values = json.loads((parquet.read_schema(out).metadata or {})[KEY.encode()])
         except (OSError, arrow.ArrowException, KeyError, ValueError):
             return None
-    return found if isinstance(found, dict) and {"rows", "left_out", "run"} <= set(found) else None
+    return values if isinstance(values, dict) and {"rows", "left_out", "run"} <= set(values) else None
 
 
 def parts_of(out: Path) -> Path:
-    """The folder of what is done of an embedding."""
+    """Returns the folder of the part of an embedding that is done."""
     return out.with_name(out.name + ".parts")
 
 
@@ -75,21 +75,21 @@ def companions(out: Path) -> tuple[Path, ...]:
 
 
 def finish(out: Path, store: Store, images: ImageList, metadata: dict[str, Any]) -> None:
-    """Writes the output from what the store keeps, row group by row group, and removes the store."""
+    """Writes the output from the store, row group by row group, and removes the store."""
     rows = (_readable(row) for row in images.rows(without=store.committed.left_out))
     columns = [name for name in ImageRow._fields if name != "split" or len(images.parts) > 1]
     if out.suffix == ".parquet":
-        made = store.folder / "out.parquet"
-        _write_parquet(made, store, rows, columns, metadata)
+        finished = store.folder / "out.parquet"
+        _write_parquet(finished, store, rows, columns, metadata)
     else:
-        made = store.features
+        finished = store.features
         store.complete()
         files, about = companions(out)
         _write_csv(store.folder / "files.csv", rows, columns)
         write_json(store.folder / "about.json", metadata)
         os.replace(store.folder / "files.csv", files)
         os.replace(store.folder / "about.json", about)
-    os.replace(made, out)  # last: what is named `out` is complete
+    os.replace(finished, out)  # last: what is named `out` is complete
     store.remove()
 
 
@@ -123,7 +123,7 @@ def _write_parquet(
 
 
 def _readable(row: ImageRow) -> ImageRow:
-    """A file's name need not be UTF-8; what isn't is written as \\xNN."""
+    """Returns a row that is UTF-8: other bytes of a file's name are written as \\xNN."""
     return row._replace(file=row.file.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
 
 

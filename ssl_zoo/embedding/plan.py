@@ -24,7 +24,7 @@ from ssl_zoo.runs.saved_run import SavedRun, open_run
 
 __all__ = ["EmbeddingPlan", "plan_embedding"]
 
-# Of the data: what changes no feature, the folders, which their files stand for, and what the record has by itself.
+# Keys of the data that change no feature, folders (their files are recorded), and keys that the record has elsewhere.
 NOT_RECORDED = ("cache_mb", "workers", "on_error", "root", "train", "test", "mean", "std")
 
 
@@ -36,10 +36,10 @@ class EmbeddingPlan:
     encoder: nn.Module  # on its device, in evaluation mode: images (N, C, H, W), normalised, to (N, width)
     width: int
     images: ImageList
-    skipped: tuple[str, ...]  # files that were seen to be unreadable before any was decoded
+    skipped: tuple[str, ...]  # files that were recognised as unreadable before any was decoded
     settings: EncodingSettings
     hardware: Hardware
-    record: dict[str, Any]  # what the features are of and how they are computed: the metadata
+    record: dict[str, Any]  # provenance of the features: the metadata
 
 
 def plan_embedding(options: EmbedConfig, about_data: Sequence[str]) -> EmbeddingPlan:
@@ -73,9 +73,9 @@ def plan_embedding(options: EmbedConfig, about_data: Sequence[str]) -> Embedding
     where = (
         f"{torch.get_num_threads()} CPU threads" if hardware.device.type == "cpu" else str(hardware.device)
     )
-    what = {"train": "training images", "test": "test images", "all": "images"}[options.split]
+    subset = {"train": "training images", "test": "test images", "all": "images"}[options.split]
     return EmbeddingPlan(
-        title=f"{run.title} ({options.weights}, {options.layer}) · {len(images)} {what} of {data_config.name} · "
+        title=f"{run.title} ({options.weights}, {options.layer}) · {len(images)} {subset} of {data_config.name} · "
         f"{width} features · {hardware.precision} on {where}",
         encoder=encoder,
         width=width,
@@ -102,7 +102,7 @@ def _encoder(run: SavedRun, options: EmbedConfig, size: int) -> nn.Module:
 
 
 def _width(encoder: nn.Module, channels: int, size: int, hardware: Hardware) -> int:
-    """The numbers of an image, seen rather than trusted."""
+    """Measures the width of an image's features by encoding two blank images."""
     try:
         with torch.inference_mode():
             features = encoder(torch.zeros(2, channels, size, size, device=hardware.device))
@@ -123,7 +123,7 @@ def _record(
     width: int,
     hardware: Hardware,
 ) -> dict[str, Any]:
-    """What the features are of and how they are computed: the metadata, and what a continuation is compared with."""
+    """Returns the provenance of the features: the metadata, with which a continuation is compared."""
     here = environment(hardware)
     return {
         "run": run.digest,

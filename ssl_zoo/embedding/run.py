@@ -1,4 +1,4 @@
-"""An embedding, from its words to its file."""
+"""An embedding, from its overrides to its file."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _embed(overrides: Sequence[str], silent: bool) -> Path:
 
 
 def _fill(store: Store, plan: EmbeddingPlan, progress: EmbeddingProgress) -> None:
-    """Computes and stores what is not there yet."""
+    """Computes and stores the features that are missing."""
     batches = encode_images(plan.encoder, plan.images, store.committed.images, plan.settings, plan.hardware)
     with StopRequest() as request:
         try:

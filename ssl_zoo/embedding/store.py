@@ -1,4 +1,4 @@
-"""What is done of an embedding, on disk: features are appended to one file, and a second says how many of them count.
+"""An unfinished embedding on disk: features are appended to one file, and a second holds how many of them count.
 
     OUT.parts/begun.json      what is embedded, and how; a start with other overrides is refused
     OUT.parts/features.npy    the features, in order
@@ -34,12 +34,12 @@ PART_IMAGES = 4096  # what is kept at the latest after so many images
 PART_SECONDS = 10.0  # or after this time; either way after a whole batch
 CHUNK = 4096  # rows that are read at a time
 HEADER = 128  # bytes before the numbers in features.npy
-# Of the record: what may differ when an embedding is continued, and what is known of a finished one alone.
+# Keys of the record that may differ when an embedding is continued, and those of a finished one alone.
 FREE = ("git_commit", "versions", "rows", "left_out")
 
 
 class Committed(NamedTuple):
-    """How much is done."""
+    """The part of an embedding that is on disk for good."""
 
     images: int
     rows: int  # images less those left out
@@ -47,10 +47,10 @@ class Committed(NamedTuple):
 
 
 class Store:
-    """The folder of an embedding that is being made. Only one process has it at a time.
+    """The folder of an unfinished embedding, held by one process at a time.
 
     Args:
-        folder: `OUT.parts`; made if it isn't there.
+        folder: `OUT.parts`; created if it isn't there.
         record: what is embedded, and how, in plain values.
         width: F, numbers of an image.
         dtype: float32 or float16.
@@ -88,7 +88,7 @@ class Store:
 
     @property
     def left_out(self) -> int:
-        """How many images have been left out, also of what is not kept yet."""
+        """Number of images left out, those not committed yet included."""
         return len(self._end.left_out)
 
     def commit(self) -> None:
@@ -127,7 +127,7 @@ class Store:
         self._held.close()
 
     def cut_off(self) -> None:
-        """Gives back the space of what is not kept."""
+        """Frees the space of all that is not committed."""
         for file in self.folder.iterdir():
             if file.name == self.features.name:
                 os.truncate(file, HEADER + self.committed.rows * self._row)
@@ -156,7 +156,7 @@ class Store:
         file = self.folder / "position.json"
         if not file.is_file():
             return Committed(0, 0, {})
-        with _damage_told(file):
+        with _refuse_damage(file):
             saved = load_json(file)
             left_out = {int(number): str(reason) for number, reason in saved["left_out"].items()}
             position = Committed(int(saved["images"]), int(saved["rows"]), left_out)
@@ -169,7 +169,7 @@ class Store:
         return position
 
     def _open(self) -> IO[bytes]:
-        """The file, cut off behind what is kept when it is first opened."""
+        """Opens the file and cuts it off behind the last committed row."""
         if self._file is None:
             self._file = self.features.open("r+b" if self.committed.rows else "w+b")
             self._file.write(self._header(self.committed.rows))
@@ -179,7 +179,7 @@ class Store:
 
 
 @contextmanager
-def _damage_told(file: Path) -> Iterator[None]:
+def _refuse_damage(file: Path) -> Iterator[None]:
     """Refuses to continue by a file that is not as it was written."""
     try:
         yield
@@ -191,7 +191,7 @@ def _damage_told(file: Path) -> Iterator[None]:
 
 
 def _begun(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """The record of the embedding that was begun in a folder, or of the one that begins now."""
+    """Returns the record of the embedding that was begun in a folder, or that begins now."""
     file = folder / "begun.json"
     if not file.is_file():
         others = sorted(
@@ -204,15 +204,15 @@ def _begun(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
             )
         write_json(file, record)
         return record
-    with _damage_told(file):
+    with _refuse_damage(file):
         saved: dict[str, Any] = dict(load_json(file))
     if names := differing(saved, record):
         before, now = dict(_flat(saved)), dict(_flat(record))
-        said = ", ".join(f"{name}={now.get(name)}" for name in names)
+        received = ", ".join(f"{name}={now.get(name)}" for name in names)
         begun = ", ".join(f"{name}={before.get(name)}" for name in names)
         raise UserError(
-            f"an embedding is continued as it was begun; '{folder}' was begun with {begun}; received {said}; say the "
-            "same, choose another out, or delete that folder to begin anew"
+            f"an embedding is continued as it was begun; '{folder}' was begun with {begun}; received {received}; say "
+            "the same, choose another out, or delete that folder to begin anew"
         )
     return saved
 

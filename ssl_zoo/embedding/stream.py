@@ -20,7 +20,7 @@ __all__ = ["EncodedBatch", "EncodingSettings", "encode_images"]
 
 
 class EncodingSettings(NamedTuple):
-    """How features are computed."""
+    """Settings by which features are computed."""
 
     size: int  # pixels
     mean: Sequence[float]  # C values, of pixels in [0, 1]
@@ -58,20 +58,22 @@ def encode_images(
         for features in extract(encoder, split, size, mean, std, hardware, batch):  # (n, F)
             faults = split.faults if isinstance(split, SkippingSplit) else {}
             keep = [row for row in range(len(features)) if row not in faults]
-            found = _converted(features[keep] if faults else features, settings)
-            yield EncodedBatch(found, len(features), {number + row: reason for row, reason in faults.items()})
+            converted = _converted(features[keep] if faults else features, settings)
+            yield EncodedBatch(
+                converted, len(features), {number + row: reason for row, reason in faults.items()}
+            )
             number += len(features)
 
 
 def _converted(features: Tensor, settings: EncodingSettings) -> NDArray[Any]:
     if settings.normalize:
         features = torch.nn.functional.normalize(features, dim=1)
-    found: NDArray[Any] = features.cpu().numpy()  # (n, F)
+    numbers: NDArray[Any] = features.cpu().numpy()  # (n, F)
     if settings.dtype == "float32":
-        return found
-    most = np.abs(found).max(initial=0, where=np.isfinite(found))
+        return numbers
+    most = np.abs(numbers).max(initial=0, where=np.isfinite(numbers))
     if most > np.finfo(np.float16).max:
         raise UserError(
             f"dtype=float16 holds numbers up to 65504; a feature is {most:g}; use dtype=float32 or normalize=true"
         )
-    return found.astype(np.float16)
+    return numbers.astype(np.float16)

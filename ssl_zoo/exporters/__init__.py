@@ -1,4 +1,4 @@
-"""From a run to a backbone that other programs load without ssl-zoo.
+"""Exports: a run's backbone, in formats that other programs load without ssl-zoo.
 
     export(["run=DIR", "format=[timm,onnx]"])        a folder per format, each with a card that says how to load it
     load_backbone("DIR")                             the model and the preprocessing, here and now

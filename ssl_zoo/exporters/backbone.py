@@ -60,10 +60,10 @@ def _exported(folder: Path, weights: str, size: int | None) -> LoadedBackbone:
         )
     try:
         written = load_json(folder / "config.json")
-        own, cfg = written["ssl_zoo"], written["pretrained_cfg"]
-        backbone = BackboneConfig(name=own["architecture"], stem=own["stem"])
-        channels, exported_for = int(own["channels"]), int(own["size"])
-        mean, std = tuple(map(float, own["mean"])), tuple(map(float, own["std"]))
+        described, cfg = written["ssl_zoo"], written["pretrained_cfg"]
+        backbone = BackboneConfig(name=described["architecture"], stem=described["stem"])
+        channels, exported_for = int(described["channels"]), int(described["size"])
+        mean, std = tuple(map(float, described["mean"])), tuple(map(float, described["std"]))
         state = load_file(folder / "model.safetensors")
     except (KeyError, TypeError, ValueError, OSError, SafetensorError) as error:
         raise UserError(
@@ -83,9 +83,9 @@ def _exported(folder: Path, weights: str, size: int | None) -> LoadedBackbone:
 
 
 def _describe(model: nn.Module, cfg: dict[str, Any]) -> None:
-    """Says in timm's own words what the model expects, in place of where timm's own weights are to be had."""
+    """Describes what the model expects in timm's terms, in place of where timm's weights can be had."""
     as_tuples = {key: tuple(value) if isinstance(value, list) else value for key, value in cfg.items()}
-    own = getattr(model, "pretrained_cfg", {})
-    as_tuples["architecture"] = own.get("architecture")
+    built = getattr(model, "pretrained_cfg", {})
+    as_tuples["architecture"] = built.get("architecture")
     model.pretrained_cfg = as_tuples  # type: ignore[assignment]
     model.default_cfg = as_tuples  # type: ignore[assignment]

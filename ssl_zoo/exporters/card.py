@@ -1,4 +1,4 @@
-"""MODEL_CARD.md: what an export is, how good it is, how to load it, and what nobody has measured."""
+"""MODEL_CARD.md: the contents of an export, its figures, how to load it, and what was not measured."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import yaml
 from ssl_zoo.config.mapping import to_mapping
 from ssl_zoo.config.schema import SiameseConfig
 from ssl_zoo.evaluation.protocols import PROTOCOLS
-from ssl_zoo.exporters.card_figures import Figure, figures_section, result_of
+from ssl_zoo.exporters.card_figures import Figure, measured_figures, result_of
 from ssl_zoo.exporters.card_snippets import preprocessing
 from ssl_zoo.exporters.encoder import ExportedEncoder, ExportedFiles
 from ssl_zoo.runs.environment import git_commit, versions
@@ -23,7 +23,7 @@ CARD = "MODEL_CARD.md"
 
 def write_card(encoder: ExportedEncoder, written: ExportedFiles, folder: Path) -> None:
     """Writes the card of one export."""
-    measured = figures_section(encoder)
+    measured = measured_figures(encoder)
     sections = [
         f"# {encoder.architecture}, {encoder.run.title}",
         _summary(encoder),
@@ -200,5 +200,5 @@ def _provenance(encoder: ExportedEncoder) -> str:
     return "\n".join(f"- {name}: {value or 'not recorded'}" for name, value in facts.items())
 
 
-def _listed(found: dict[str, str]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in found.items())
+def _listed(packages: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in packages.items())

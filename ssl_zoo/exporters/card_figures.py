@@ -1,4 +1,4 @@
-"""What was measured of an encoder, from the records beside its run."""
+"""Figures of an encoder, from the records beside its run."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from ssl_zoo.exporters.encoder import ExportedEncoder
 from ssl_zoo.metrics import computed
 from ssl_zoo.runs.run_files import read_evaluations, read_metrics
 
-__all__ = ["Figure", "figures_section", "result_of"]
+__all__ = ["Figure", "measured_figures", "result_of"]
 
 MONITORED = (("knn", "kNN of the run"), ("linear", "linear probe of the run"))
-# Settings that one and the same evaluation of two encoders may differ in: of the encoder, the machine and the place.
+# Settings that one and the same evaluation of two encoders may differ in: of the encoder, the machine and the folder.
 FREE = ("weights", "run", "out", "progress", "threads", "backbone")
 FREE_DATA = ("root", "workers", "cache_mb")
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure, with what stands beside it; None is what was not measured."""
+    """A figure with its baselines; None is what was not measured."""
 
     protocol: str
     in_words: str
@@ -34,12 +34,12 @@ class Figure:
 
     def row(self) -> str:
         """A row of the card's table."""
-        spread = f" ± {self._said(self.std).removesuffix(' %')}" if self.std is not None else ""
+        spread = f" ± {self._formatted(self.std).removesuffix(' %')}" if self.std is not None else ""
         metric = "top-1" if self.metric == "top1" else self.metric
-        cells = [self.protocol, self.data, metric, self._said(self.value) + spread]
-        return f"| {' | '.join([*cells, self._said(self.untrained), self._said(self.pixels)])} |"
+        cells = [self.protocol, self.data, metric, self._formatted(self.value) + spread]
+        return f"| {' | '.join([*cells, self._formatted(self.untrained), self._formatted(self.pixels)])} |"
 
-    def _said(self, value: float | None) -> str:
+    def _formatted(self, value: float | None) -> str:
         if value is None:
             return "-"
         if self.metric.lower().startswith(("top", "ap")):
@@ -48,24 +48,24 @@ class Figure:
 
 
 def result_of(encoder: ExportedEncoder) -> dict[str, Any] | None:
-    """The run's result, where it is one of these weights: a checkpoint from within a run has none."""
+    """Returns the run's result if it is of these weights; a checkpoint from within a run has none."""
     return encoder.run.result if encoder.run.is_last else None
 
 
-def figures_section(encoder: ExportedEncoder) -> list[Figure]:
-    """All figures of these very weights: those of the run's end, and of each `eval-*.json` whose digest is theirs."""
+def measured_figures(encoder: ExportedEncoder) -> list[Figure]:
+    """Returns all figures of these weights: those of the run's end, and of each `eval-*.json` with their digest."""
     return [*_monitored(encoder), *_diagnosed(encoder), *_evaluated(encoder)]
 
 
 def _monitored(encoder: ExportedEncoder) -> list[Figure]:
     result = result_of(encoder) or {}
     baselines = result.get("baselines") or {}
-    found = []
-    for name, phrases in MONITORED:
+    figures = []
+    for name, title in MONITORED:
         trained, untrained = result.get(f"{name}_top1"), baselines.get(f"random_encoder_{name}_top1")
         is_trained = encoder.weights == "trained"
         figure = Figure(
-            protocol=phrases,
+            protocol=title,
             in_words=str(result.get(f"{name}_protocol") or ""),
             data=str(result.get("data")),
             metric="top1",
@@ -75,8 +75,8 @@ def _monitored(encoder: ExportedEncoder) -> list[Figure]:
             pixels=baselines.get(f"pixels_{name}_top1"),
         )
         if figure.value is not None:
-            found.append(figure)
-    return found
+            figures.append(figure)
+    return figures
 
 
 def _diagnosed(encoder: ExportedEncoder) -> list[Figure]:
@@ -91,27 +91,27 @@ def _diagnosed(encoder: ExportedEncoder) -> list[Figure]:
         f"{name}: {metric.reading}" for name, metric in metrics_of_embeddings.items() if metric.reading
     ]
     in_words = f"of the projector's outputs z/|z| for augmented views; {'; '.join(readings)}"
-    found = []
+    figures = []
     for name in metrics_of_embeddings:
         value = result.get(name) if encoder.weights == "trained" else start.get(name)
         if value is not None:
             data, untrained = str(result.get("data")), start.get(name)
-            found.append(Figure("diagnostics of the run", in_words, data, name, value, untrained=untrained))
-    return found
+            figures.append(Figure("diagnostics of the run", in_words, data, name, value, untrained=untrained))
+    return figures
 
 
 def _evaluated(encoder: ExportedEncoder) -> list[Figure]:
     records = [record for record in read_evaluations(encoder.run.folder) if "protocol" in record]
-    untrained = {_what(record): _values(record) for record in records if _weights(record) == "random"}
+    untrained = {_comparable(record): _values(record) for record in records if _weights(record) == "random"}
     digest = encoder.digest
-    found = []
+    figures = []
     for record in records:
         if not _is_of(record, digest, encoder.weights):
             continue
-        baseline = untrained.get(_what(record), {})
+        baseline = untrained.get(_comparable(record), {})
         kind = str(record.get("kind") or record["protocol"])
         for metric, value in _values(record).items():
-            found.append(
+            figures.append(
                 Figure(
                     protocol=str(record["protocol"]),
                     in_words=str(record.get("in_words") or ""),
@@ -123,7 +123,7 @@ def _evaluated(encoder: ExportedEncoder) -> list[Figure]:
                     kind=kind,
                 )
             )
-    return found
+    return figures
 
 
 def _values(record: dict[str, Any]) -> dict[str, float | None]:
@@ -138,16 +138,16 @@ def _values(record: dict[str, Any]) -> dict[str, float | None]:
 
 def _is_of(record: dict[str, Any], digest: str, weights: str) -> bool:
     """Whether a record is of these weights, and not of another checkpoint or of a run that lay here before."""
-    own = (record.get("encoder") or {}).get("digest")
-    return _weights(record) == weights if own is None else bool(own == digest)
+    of_record = (record.get("encoder") or {}).get("digest")
+    return _weights(record) == weights if of_record is None else bool(of_record == digest)
 
 
 def _weights(record: dict[str, Any]) -> str:
     return str((record.get("encoder") or {}).get("weights", "trained"))
 
 
-def _what(record: dict[str, Any]) -> str:
-    """What two records must share for one to be the other's baseline: all but the weights and what came out.
+def _comparable(record: dict[str, Any]) -> str:
+    """Returns what two records must share for one to be the other's baseline: all but the weights and the figures.
 
     Never the overrides, which tell what was chosen on these very features.
     """

@@ -41,7 +41,7 @@ def build_with_timm(encoder: ExportedEncoder, file: str) -> str:
 
 
 def shapes(encoder: ExportedEncoder) -> str:
-    """What goes in and what comes out."""
+    """Describes the shapes of input and output."""
     size = encoder.size
     return (
         f"images (N, {encoder.channels}, {size}, {size}), normalised, to features (N, {encoder.num_features})"

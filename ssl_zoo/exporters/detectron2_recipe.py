@@ -1,4 +1,4 @@
-"""How Detectron2 fine-tunes a backbone on Pascal VOC: its YAML, and the script that registers what the YAML names.
+"""Detectron2's fine-tuning of a backbone on Pascal VOC: its YAML, and the script that registers what the YAML names.
 
 - [0] SimSiam, 2020, https://arxiv.org/abs/2011.10566 (Table 5)
 - [1] MoCo, 2019, https://arxiv.org/abs/1911.05722 (Sec. 4.2)
@@ -128,7 +128,7 @@ TEST:
 
 
 class Layout(NamedTuple):
-    """What Detectron2 builds the network from."""
+    """The description from which Detectron2 builds the network."""
 
     depth: int
     groups: int

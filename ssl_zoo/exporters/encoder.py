@@ -32,9 +32,9 @@ __all__ = [
 
 @dataclass(frozen=True)
 class ExportedFiles:
-    """What a format left in its folder, and how to take it up again."""
+    """The files of an export, and the code that loads them."""
 
-    files: dict[str, str]  # name: what it is
+    files: dict[str, str]  # name: description
     code: str  # Python that builds `model` or `session` with the other library alone, run in the folder
     notes: tuple[str, ...] = ()  # for the card
     further: tuple[tuple[str, str], ...] = ()  # (heading, Python)
@@ -63,7 +63,7 @@ class ExportedEncoder:
 
     @property
     def channels(self) -> int:
-        """Of the images."""
+        """Channels of the images: 1 or 3."""
         return self.run.config.data.channels
 
     @property
@@ -79,26 +79,26 @@ class ExportedEncoder:
 
     @property
     def digest(self) -> str:
-        """Of these weights; see `saved.digest_of`."""
+        """The digest of these weights; see `saved_run.digest_of`."""
         return digest_of(self.model.state_dict())
 
     @torch.inference_mode()
     def features(self, images: Tensor) -> Tensor:
         """(N, C, size, size), normalised -> (N, F)."""
-        found: Tensor = self.model(images)
-        return found
+        features: Tensor = self.model(images)
+        return features
 
     def probe(self, count: int = 2) -> Tensor:
         """Images to compare two builds of the encoder on, (count, C, size, size), always the same."""
         generator = torch.Generator().manual_seed(0)
         return torch.randn(count, self.channels, self.size, self.size, generator=generator)
 
-    def described(self) -> dict[str, str]:
-        """What a file that can carry text says of itself."""
+    def metadata(self) -> dict[str, str]:
+        """Metadata for a file format that can carry text."""
         run, result = self.run, self.run.result or {}
-        own = result if self.weights == "trained" and run.is_last else {}
+        reached = result if self.weights == "trained" and run.is_last else {}
         data = run.config.data
-        said: dict[str, Any] = {
+        values: dict[str, Any] = {
             "architecture": self.architecture,
             "stem": run.config.backbone.stem,
             "channels": self.channels,
@@ -113,40 +113,40 @@ class ExportedEncoder:
             "images": run.images,
             "epochs": run.position.epoch if self.weights == "trained" else 0,
             "seed": run.config.seed,
-            "verdict": own.get("verdict"),
-            "verdict_reason": own.get("verdict_reason"),
-            "knn_top1": own.get("knn_top1"),
-            "linear_top1": own.get("linear_top1"),
+            "verdict": reached.get("verdict"),
+            "verdict_reason": reached.get("verdict_reason"),
+            "knn_top1": reached.get("knn_top1"),
+            "linear_top1": reached.get("linear_top1"),
             "config_hash": result.get("config_hash"),
             "git_commit": result.get("git_commit"),
         }
-        return {key: str(value) for key, value in said.items() if value is not None}
+        return {key: str(value) for key, value in values.items() if value is not None}
 
 
 def save_weights(encoder: ExportedEncoder, file: Path) -> None:
-    """Writes a safetensors file whose metadata says what it is."""
+    """Writes a safetensors file that describes itself in its metadata."""
     # `save_file` would leave a file that its owner alone can read.
-    file.write_bytes(save(encoder.state, {"format": "pt", **encoder.described()}))
+    file.write_bytes(save(encoder.state, {"format": "pt", **encoder.metadata()}))
 
 
 def encoder_of(run: SavedRun, weights: str = "trained", size: int | None = None) -> ExportedEncoder:
-    """The backbone of a run.
+    """Builds the backbone of a run.
 
     Args:
-        run: opened with `saved.open_run`.
+        run: opened with `saved_run.open_run`.
         weights: trained, or random: as it was before its training.
         size: pixels, side of the images; null: of those it was trained on.
 
     Raises:
         UserError: a weight is missing or does not fit; the model cannot read images of this size.
     """
-    own = run.config.augment.size
-    size = own if size is None else size
+    trained_size = run.config.augment.size
+    size = trained_size if size is None else size
     name, channels = run.config.backbone.name, run.config.data.channels
-    if size != own and is_fixed(name):
+    if size != trained_size and is_fixed(name):
         raise UserError(
             f"backbone '{name}' is built for one image size, that of its training; received size={size}; leave it out "
-            f"or say size={own}"
+            f"or say size={trained_size}"
         )
     model = run.backbone(trained=weights == "trained", size=size).float().eval()
     return ExportedEncoder(run, model, weights, size, inspect_backbone(model, name, channels, size)[0])
@@ -160,8 +160,8 @@ def is_fixed(name: str) -> bool:
 
 def pretrained_cfg(encoder: ExportedEncoder) -> dict[str, Any]:
     """timm's description of the weights, so that `timm.data` makes the evaluation view."""
-    data, own = encoder.run.config.data, getattr(encoder.model, "pretrained_cfg", {})
-    kept = {key: own[key] for key in ("first_conv", "classifier") if own.get(key)}
+    data, built = encoder.run.config.data, getattr(encoder.model, "pretrained_cfg", {})
+    kept = {key: built[key] for key in ("first_conv", "classifier") if built.get(key)}
     return {
         "input_size": [encoder.channels, encoder.size, encoder.size],
         "fixed_input_size": is_fixed(encoder.run.config.backbone.name),
@@ -187,10 +187,10 @@ def _sees_small(encoder: ExportedEncoder) -> bool:
 
 
 def crop_pct(size: int) -> float:
-    """The share of a large image's shorter side that the centre crop keeps, as timm takes it.
+    """Returns the fraction of a large image's shorter side that the centre crop keeps, as timm takes it.
 
     timm resizes to floor(size / crop_pct) pixels, which must be those of `data.split.plain_view`.
     """
     side = round(size * 256 / 224)
-    share = size / side
-    return share if math.floor(size / share) == side else math.nextafter(share, 0)
+    fraction = size / side
+    return fraction if math.floor(size / fraction) == side else math.nextafter(fraction, 0)

@@ -1,4 +1,4 @@
-"""From one Pillow image to what an encoder was trained to see: the evaluation view, normalised."""
+"""Preprocessing of a Pillow image for an encoder: the evaluation view, normalised."""
 
 from __future__ import annotations
 

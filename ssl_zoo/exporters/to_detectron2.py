@@ -83,7 +83,7 @@ def detectron2_name(name: str) -> str:
     """Detectron2's name of a weight that torchvision and timm call `name`."""
     if not name.startswith("layer"):
         name = f"stem.{name}"
-    name = re.sub(r"^layer(\d)", lambda found: f"res{int(found[1]) + 1}", name)
+    name = re.sub(r"^layer(\d)", lambda match: f"res{int(match[1]) + 1}", name)
     name = re.sub(r"\bbn(\d)\b", r"conv\1.norm", name)
     return name.replace("downsample.0", "shortcut").replace("downsample.1", "shortcut.norm")
 

@@ -84,7 +84,7 @@ def write(encoder: ExportedEncoder, folder: Path, config: OnnxConfig) -> Exporte
     for node in graph.graph.node:  # torch notes there where in this machine's files each one comes from
         node.ClearField("metadata_props")
         node.ClearField("doc_string")
-    onnx.helper.set_model_props(graph, {**encoder.described(), "include_normalization": str(inside).lower()})
+    onnx.helper.set_model_props(graph, {**encoder.metadata(), "include_normalization": str(inside).lower()})
     onnx.save(graph, file)
     compared = _compare(encoder, model, file)
     takes = (
@@ -115,7 +115,7 @@ def write(encoder: ExportedEncoder, folder: Path, config: OnnxConfig) -> Exporte
 
 
 def _compare(encoder: ExportedEncoder, model: nn.Module, file: Path) -> str:
-    """What the card says of the agreement with onnxruntime, on batches of 1 and 5.
+    """Returns the card's sentence on the agreement with onnxruntime, on batches of 1 and 5.
 
     Raises:
         UserError: they disagree.
@@ -132,9 +132,9 @@ def _compare(encoder: ExportedEncoder, model: nn.Module, file: Path) -> str:
         images = encoder.probe(count).sigmoid()
         with torch.inference_mode():
             wanted = model(images)
-        found = torch.from_numpy(session.run(["features"], {"images": images.numpy()})[0])
+        computed = torch.from_numpy(session.run(["features"], {"images": images.numpy()})[0])
         scale = max(1.0, float(wanted.abs().max()))
-        worst = max(worst, float((found - wanted).abs().max()) / scale)
+        worst = max(worst, float((computed - wanted).abs().max()) / scale)
     if not worst <= TOLERANCE:
         raise UserError(
             f"an ONNX graph must compute what the model does, to {TOLERANCE:g}; that of backbone "
@@ -145,7 +145,7 @@ def _compare(encoder: ExportedEncoder, model: nn.Module, file: Path) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter tells of its stages and of operators it cannot name; an error still comes out."""
+    """Silences the exporter, which prints its stages and operators without a name; an error still comes out."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

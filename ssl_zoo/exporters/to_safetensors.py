@@ -1,4 +1,4 @@
-"""One plain file of weights, which says of itself in its metadata what it is.
+"""One plain file of weights, which describes itself in its metadata.
 
 - [0] safetensors, https://github.com/huggingface/safetensors
 """

@@ -30,7 +30,7 @@ def write(encoder: ExportedEncoder, folder: Path, config: ExportConfig) -> Expor
     small = encoder.small_stem
     save_weights(encoder, folder / "model.safetensors")
     data = encoder.run.config.data
-    own = {
+    build = {
         "architecture": encoder.architecture,
         "stem": encoder.run.config.backbone.stem,
         "channels": encoder.channels,
@@ -43,7 +43,7 @@ def write(encoder: ExportedEncoder, folder: Path, config: ExportConfig) -> Expor
         "num_classes": 0,
         "num_features": encoder.num_features,
         "pretrained_cfg": pretrained_cfg(encoder),
-        "ssl_zoo": own,
+        "ssl_zoo": build,
     }
     (folder / "config.json").write_text(json.dumps(described, indent=2) + "\n")
     note = (

@@ -57,8 +57,8 @@ def as_torchvision(encoder: ExportedEncoder, asked: str) -> nn.Module:
     model.load_state_dict(state, strict=True)
     images = encoder.probe()
     with torch.inference_mode():
-        found = model.eval()(images)
-    if not torch.allclose(found, encoder.features(images), rtol=1e-3, atol=1e-4):
+        features = model.eval()(images)
+    if not torch.allclose(features, encoder.features(images), rtol=1e-3, atol=1e-4):
         raise _refused(asked, name, "torchvision computes other features from the same weights", known)
     built: nn.Module = model
     return built
