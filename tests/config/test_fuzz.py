@@ -39,7 +39,7 @@ from ssl_zoo.exporters.schema import OnnxConfig
 from ssl_zoo.reports.evaluation_table import evaluations
 from ssl_zoo.reports.options import ReportConfig, read_overrides
 from ssl_zoo.reports.report import report
-from ssl_zoo.reports.run_sections import Told, accuracies, badge, diagnostics, facts, made
+from ssl_zoo.reports.run_sections import RunSummary, accuracies, badge, diagnostics, facts, provenance
 from ssl_zoo.runs.continuation import compose_run
 from ssl_zoo.runs.run_files import column, read_environment, read_evaluations, read_metrics, typed_command
 from ssl_zoo.runs.saved_run import open_run
@@ -219,12 +219,12 @@ def _read_all(run: Path) -> None:
     """What eval, report and export read of a run, but for its images."""
     taken_or_refused(lambda: compose_run([f"run_dir={run}", "resume=auto"]))
     saved = open_run(run)
-    told = Told.of(saved)
-    accuracies(told, True)
-    diagnostics(told)
-    made(told, "")
-    facts(told, 1)
-    badge(told)
+    summary = RunSummary.of(saved)
+    accuracies(summary, True)
+    diagnostics(summary)
+    provenance(summary, "")
+    facts(summary, 1)
+    badge(summary)
     evaluations(saved, None)
     column(read_metrics(run), "loss")
     typed_command(read_environment(run))
