@@ -14,45 +14,22 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from helpers.example import ADDED, EXAMPLE, PACKAGE, REGISTRIES, install_example
 from helpers.runs import TINY
 
 import ssl_zoo
-from ssl_zoo.cli import doctor
 from ssl_zoo.cli.main import main
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.groups import group_dirs, group_file, group_names
 from ssl_zoo.config.registries import METHODS, register
-from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.errors import UserError
-from ssl_zoo.exporters.schema import ExportConfig
 from ssl_zoo.method import Method
 from ssl_zoo.registry import GROUPS
-
-REGISTRIES = {registry.group.removeprefix("ssl_zoo."): registry for registry in doctor.REGISTRIES}
-EXAMPLE = Path(__file__).parent.parent / "examples" / "ssl-zoo-example"
-PACKAGE = "ssl_zoo_example"
-ADDED = dict(
-    re.findall(
-        r'"ssl_zoo\.(\w+)"\]\n(\w+) = "ssl_zoo_example\.\w+"', (EXAMPLE / "pyproject.toml").read_text()
-    )
-)
 
 
 @pytest.fixture
 def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The example package as pip installs it, for the length of a test."""
-    shutil.copytree(EXAMPLE / PACKAGE, tmp_path / PACKAGE)
-    info = tmp_path / f"{PACKAGE}-0.1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ssl-zoo-example\nVersion: 0.1.0\n")
-    groups = [f"[ssl_zoo.{group}]\n{name} = {PACKAGE}.{name}\n" for group, name in ADDED.items()]
-    (info / "entry_points.txt").write_text("".join(groups))
-    monkeypatch.syspath_prepend(str(tmp_path))
-    for registry in REGISTRIES.values():
-        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
-    for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
-        monkeypatch.delitem(sys.modules, name)
-    importlib.invalidate_caches()
+    install_example(tmp_path, monkeypatch)
     return tmp_path
 
 
@@ -64,30 +41,6 @@ def test_the_example_adds_one_to_each_registry(plugin: Path) -> None:
         assert PACKAGE not in sys.modules, "its name is known without an import"
     for group, name in ADDED.items():
         assert REGISTRIES[group].get(name).summary
-
-
-@pytest.mark.parametrize("group", REGISTRIES)
-def test_what_is_registered_keeps_the_contract(group: str) -> None:
-    """To register anything is to have it tested: it loads, has a summary, and settings that have defaults."""
-    registry = REGISTRIES[group]
-    assert registry.all()
-    for name, entry in registry.all().items():
-        assert entry.name == name
-        assert isinstance(entry.config, type)
-        if group == "metrics" and not entry.target:
-            continue  # measured elsewhere, and declared here
-        assert callable(entry.load())
-        assert (entry.meaning if group == "metrics" else entry.summary).strip(), name
-        with pytest.raises(UserError, match=f"unknown {registry.kind} '{name}s'.*did you mean '{name}'"):
-            registry.get(f"{name}s")
-        if group == "protocols":
-            assert entry.config() == entry.config()
-            assert name in group_names("protocol"), "its YAML is configs/protocol/NAME.yaml"
-        if group == "data":
-            assert issubclass(entry.config, DataConfig)
-            assert name in group_names("data"), "its YAML is configs/data/NAME.yaml"
-        if group == "exporters":
-            assert issubclass(entry.config, ExportConfig)
 
 
 def test_a_duplicate_raises() -> None:
