@@ -24,15 +24,15 @@ def test_it_makes_the_same_views(cropped: bool, monkeypatch: pytest.MonkeyPatch)
     images = batch(cropped)
     augment = Augment([VIEW, VIEW], MEAN, STD)
     expected = augment(images, torch.Generator().manual_seed(0))
-    compose = views_module.compose
+    view_steps = views_module.view_steps
 
-    def compose_for_accelerators(*arguments: Any) -> Any:
-        first, steps = compose(*arguments)
+    def steps_for_accelerators(*arguments: Any) -> Any:
+        first, steps = view_steps(*arguments)
         for step in steps:
             step.runs = None
         return first, steps
 
-    monkeypatch.setattr(views_module, "compose", compose_for_accelerators)
+    monkeypatch.setattr(views_module, "view_steps", steps_for_accelerators)
     result = augment(images, torch.Generator().manual_seed(0))
     for a, b in zip(result, expected, strict=True):
         assert ((a - b).abs() > 1e-4).double().mean() < 1e-3  # rounding beside the solarization threshold

@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 from helpers.runs import SIAMESE_METHODS
 from helpers.runs import overrides as tiny
-from ssl_zoo.benchmarks.speed.step_clock import watched
+from ssl_zoo.benchmarks.speed.step_clock import observed
 
 import ssl_zoo
 from ssl_zoo.data import memory
@@ -78,7 +78,7 @@ def test_no_step_waits(method: str, resident: bool, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(memory, "_fits", lambda images, device: resident)
     callback: Any = NoWaiting()
     try:
-        with watched(callback):
+        with observed(callback):
             train(tmp_path / "run", "epochs=1", "monitor.baselines=false", method=method)
     finally:
         torch.cuda.set_sync_debug_mode("default")

@@ -31,7 +31,7 @@ class Rows(NamedTuple):
 class FrozenTask(Task):
     """A task that streams its rows, 13 at a time, and counts how often."""
 
-    bank: Rows
+    labelled: Rows
     test: Rows
     streamed = 0
 
@@ -47,7 +47,7 @@ class FrozenTask(Task):
 def task_of(
     kind: Any, data: tuple[Tensor, ...], seed: int = 0, extracted: bool = True, **settings: Any
 ) -> Task:
-    """A task on (bank (M, F), its labels, test features (N, F), their labels), extracted already or not."""
+    """A task on (labelled features (M, F), its labels, test features (N, F), their labels), extracted or not."""
     config = eval_config()(
         protocol=kind, kind=kind, data=None, size=8, seed=seed, **{kind: SECTIONS[kind](**settings)}
     )

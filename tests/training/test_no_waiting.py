@@ -18,7 +18,7 @@ import pytorch_lightning as pl
 import torch
 from helpers.runs import SIAMESE_METHODS
 from helpers.runs import overrides as of_tiny_run
-from ssl_zoo.benchmarks.speed.step_clock import watched
+from ssl_zoo.benchmarks.speed.step_clock import observed
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -192,6 +192,6 @@ def test_the_loop_reads_no_value(
     run = of_tiny_run(
         "simsiam", f"run_dir={tmp_path / 'run'}", "epochs=1", "monitor.baselines=false", *overrides
     )
-    with watched(callback):
+    with observed(callback):
         ssl_zoo.train(run, silent=True)
     assert callback.steps == 2
