@@ -169,7 +169,7 @@ def test_all_that_the_example_adds_works_together(
     ssl_zoo.train(run, silent=True)
     assert json.loads((tmp_path / "run" / "result.json").read_text())["norm_mean"] > 0
     assert "norm_mean" in (tmp_path / "run" / "metrics.csv").read_text().partition("\n")[0]
-    assert ssl_zoo.open_run(tmp_path / "run").config.data.images == 96
+    assert ssl_zoo.open_run(tmp_path / "run").config.data.images == 96  # type: ignore[attr-defined]
 
     [record] = ssl_zoo.evaluate(
         [f"run={tmp_path / 'run'}", "protocol=centroid", "centroid.center=true"], silent=True

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lightly.transforms import BYOLTransform, SimCLRTransform, SimSiamTransform
+from lightly.transforms import BYOLTransform, SimCLRTransform, SimSiamTransform  # type: ignore[attr-defined]
 from PIL import Image
 
 from ssl_zoo.augment import Augment

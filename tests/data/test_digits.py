@@ -37,9 +37,9 @@ def test_digits_are_scikit_learns() -> None:
     reference = load_digits()
     expected = sorted(map(tuple, np.column_stack([reference.data.astype(int), reference.target])))
     assert sorted(_rows(data.train) + _rows(data.test)) == expected
-    assert (data.train.images.min(), data.train.images.max()) == (0, 255)
+    assert (data.train.images.min(), data.train.images.max()) == (0, 255)  # type: ignore[attr-defined]
     values = {round(value * 255 / 16) for value in range(17)}
-    assert set(data.train.images.unique().tolist()) == values
+    assert set(data.train.images.unique().tolist()) == values  # type: ignore[attr-defined]
     assert isinstance(data.train, MemorySplit)
     assert data.train.images.shape == (1437, 1, 8, 8)
     assert (data.classes, data.channels, data.skipped) == (tuple("0123456789"), 1, ())
@@ -59,7 +59,7 @@ def test_the_split_is_stratified_and_fixed() -> None:
 def test_gray_digits_as_colour() -> None:
     data = load_data(_config(channels=3))
     assert data.channels == data.train.channels == 3
-    assert torch.equal(data.train.images[:, 2], load_data(_config()).train.images[:, 0])
+    assert torch.equal(data.train.images[:, 2], load_data(_config()).train.images[:, 0])  # type: ignore[attr-defined]
 
 
 def test_limit_and_holdout() -> None:
@@ -71,7 +71,7 @@ def test_limit_and_holdout() -> None:
     for row in _rows(data.train) + _rows(data.test):
         remaining.remove(row)  # fails if a row is in both, or in the real test set
     assert len(remaining) == 1437 - 200 - 144
-    assert torch.equal(load_data(_config(limit=200, holdout=0.1)).train.images, data.train.images)
+    assert torch.equal(load_data(_config(limit=200, holdout=0.1)).train.images, data.train.images)  # type: ignore[attr-defined]
 
 
 def test_limit_alone_leaves_the_test_set() -> None:

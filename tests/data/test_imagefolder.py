@@ -108,7 +108,7 @@ def test_home_is_expanded(tree: Any, folder_config: Any, monkeypatch: pytest.Mon
 # Where it is kept --------------------------------------------------------------------------------------
 def test_small_images_of_one_size_are_kept_in_memory(tree: Any, folder_config: Any) -> None:
     data = load_data(folder_config(tree(cat=2, dog=2, size=(96, 200))))
-    assert data.train.images.shape == (4, 3, 200, 96)
+    assert data.train.images.shape == (4, 3, 200, 96)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("why", ["large", "sizes", "cache"])

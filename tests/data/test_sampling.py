@@ -60,7 +60,7 @@ def test_the_draws_of_published_figures_are_as_they_were() -> None:
     """By hand, each with the generator that it has always had."""
     generator, held = torch.Generator().manual_seed(7), []
     for label in sorted(SIZES):
-        members = (label == LABELS).nonzero().flatten()
+        members = (label == LABELS).nonzero().flatten()  # type: ignore[attr-defined]
         number = min(max(1, round(0.2 * len(members))), len(members) - 1)
         held += members[torch.randperm(len(members), generator=generator)[:number]].tolist()
     assert split_classes(LABELS, 0.2, drawn_order(7))[1].tolist() == sorted(held)

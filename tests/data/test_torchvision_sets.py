@@ -87,7 +87,7 @@ def stl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_cifar(cifar: Any) -> None:
     source, _, root, ((images, labels), (test_images, test_labels)) = cifar
     data = load_data(_config(source, root))
-    assert torch.equal(data.train.images, images)
+    assert torch.equal(data.train.images, images)  # type: ignore[attr-defined]
     assert torch.equal(data.train.labels, labels)
     assert torch.equal(data.test.images, test_images)
     assert torch.equal(data.test.labels, test_labels)
@@ -109,7 +109,7 @@ def test_cifar_limit_and_holdout(cifar: Any) -> None:
     data = load_data(_config(source, root, limit=10, holdout=0.2))
     assert torch.bincount(data.train.labels).tolist() == [4, 3, 3]
     assert torch.bincount(data.test.labels).tolist() == [2, 2, 2]
-    seen = torch.cat([data.train.images, data.test.images]).flatten(1)
+    seen = torch.cat([data.train.images, data.test.images]).flatten(1)  # type: ignore[attr-defined]
     assert len(seen.unique(dim=0)) == 16
     for image, label in zip(seen, torch.cat([data.train.labels, data.test.labels]), strict=True):
         (row,) = (images.flatten(1) == image).all(1).nonzero().flatten()
@@ -119,7 +119,7 @@ def test_cifar_limit_and_holdout(cifar: Any) -> None:
 def test_stl10(stl: Any) -> None:
     root, arrays = stl
     data = load_data(_config("stl10", root))
-    assert torch.equal(data.train.images, torch.cat([arrays["train"], arrays["unlabeled"]]))
+    assert torch.equal(data.train.images, torch.cat([arrays["train"], arrays["unlabeled"]]))  # type: ignore[attr-defined]
     assert data.train.labels is None
     assert torch.equal(data.labelled.images, arrays["train"])
     assert data.labelled.labels.tolist() == [0, 1, 2] * 4
@@ -137,7 +137,7 @@ def test_stl10_limit_and_holdout(stl: Any) -> None:
     rows = {tuple(image.flatten().tolist()) for image in data.test.images}
     labelled = rows | {tuple(image.flatten().tolist()) for image in data.labelled.images}
     assert labelled == {tuple(image.flatten().tolist()) for image in arrays["train"]}
-    assert not rows & {tuple(image.flatten().tolist()) for image in data.train.images}
+    assert not rows & {tuple(image.flatten().tolist()) for image in data.train.images}  # type: ignore[attr-defined]
 
 
 # Downloads ---------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ def quick() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(options, "compose", cached)
-        patch.setattr(job, "environment", functools.lru_cache(job.environment))
+        patch.setattr(job, "environment", functools.lru_cache(job.environment))  # type: ignore[attr-defined]
         yield
 
 

@@ -113,7 +113,7 @@ def test_killed_while_it_finishes(
 
 def die_at_step(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     steps = iter(range(10))
-    replace, complete = outputs.os.replace, Store.complete
+    replace, complete = outputs.os.replace, Store.complete  # type: ignore[attr-defined]
 
     def dying(self: Store) -> None:
         complete(self)
@@ -138,7 +138,7 @@ def die_at_step(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     monkeypatch.setattr(store, "CHUNK", 20)  # three
     monkeypatch.setattr(Store, "chunks", chunk)
     monkeypatch.setattr(Store, "complete", dying)
-    monkeypatch.setattr(outputs.os, "replace", replacing)
+    monkeypatch.setattr(outputs.os, "replace", replacing)  # type: ignore[attr-defined]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs fork")

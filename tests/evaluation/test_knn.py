@@ -56,7 +56,7 @@ def test_the_bank_is_never_held(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def watched(task: FrozenTask, split: Split) -> Iterator[Tensor]:
         nonlocal most
-        for part in torch.split(split.features, 10):
+        for part in torch.split(split.features, 10):  # type: ignore[attr-defined]
             batch = part.clone()
             batches.append(weakref.ref(batch))
             yield batch

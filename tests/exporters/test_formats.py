@@ -192,7 +192,7 @@ def test_timms_transform_of_the_folder_is_the_evaluation_view(tmp_path: Path) ->
     run = make(tmp_path / "run", *overrides)
     cfg = encoder.pretrained_cfg(encoder.encoder_of(open_run(run)))
     config = {key: tuple(value) if isinstance(value, list) else value for key, value in cfg.items()}
-    transform = timm.data.create_transform(**timm.data.resolve_data_config({}, pretrained_cfg=config))
+    transform = timm.data.create_transform(**timm.data.resolve_data_config({}, pretrained_cfg=config))  # type: ignore[attr-defined]
     pixels = np.random.default_rng(0).integers(0, 256, (230, 199, 3), dtype=np.uint8)
     preprocess = load_backbone(run).preprocess
     image = Image.fromarray(pixels)

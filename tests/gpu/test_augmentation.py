@@ -39,7 +39,7 @@ def to_gpu(value: Any) -> Any:
 @pytest.fixture
 def drawn_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same parameters on both: a GPU's generator draws others from the same seed."""
-    draw = views_module.draw
+    draw = views_module.draw  # type: ignore[attr-defined]
 
     def drawn(view: ViewConfig, shape: torch.Size, generator: Any, device: Any, cropped: bool) -> Any:
         made = draw(view, shape, torch.Generator().manual_seed(0), cropped=cropped)

@@ -40,7 +40,7 @@ class FrozenTask(Task):
 
     def stream(self, split: Split) -> Iterator[Tensor]:
         self.streamed += 1
-        for part in torch.split(split.features, 13):
+        for part in torch.split(split.features, 13):  # type: ignore[attr-defined]
             yield part.clone()
 
 

@@ -154,4 +154,4 @@ if __name__ == "__main__":
             composed(*overrides)
     # Nothing is computed before: forks have imported and composed everything already.
     start = "fork" if "fork" in mp.get_all_start_methods() else "spawn"
-    mp.start_processes(work, args=(sys.argv[1],), nprocs=2, start_method=start)
+    mp.start_processes(work, args=(sys.argv[1],), nprocs=2, start_method=start)  # type: ignore[attr-defined]

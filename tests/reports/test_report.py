@@ -192,7 +192,7 @@ def test_only_the_drawn_images_are_read(
     unlabelled: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = []
-    read = files.read_image
+    read = files.read_image  # type: ignore[attr-defined]
     monkeypatch.setattr(
         files, "read_image", lambda path, channels: opened.append(path) or read(path, channels)
     )

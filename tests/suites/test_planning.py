@@ -136,7 +136,7 @@ def test_the_quick_limit_is_at_most_what_is_there(rows: Any, tmp_path: Path, mon
         file.touch()
     overrides = ("data=imagefolder", f"data.train={tmp_path / 'photos'}")
     assert rows(*overrides)["one"].config.data.limit is None
-    usual = plan.BudgetConfig(overrides="data.limit=2")
+    usual = plan.BudgetConfig(overrides="data.limit=2")  # type: ignore[attr-defined]
     monkeypatch.setitem(plan.USUAL, ("quick", None), usual)
     assert rows(*overrides)["one"].config.data.limit == 2
 

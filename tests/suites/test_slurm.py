@@ -111,7 +111,7 @@ def test_what_a_job_asks_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         {key: value for key, value in asked.items() if not key.startswith("slurm_")}
     )
     own = {key.removeprefix("slurm_"): value for key, value in asked.items() if key.startswith("slurm_")}
-    text = submitit.slurm.slurm._make_sbatch_string(
+    text = submitit.slurm.slurm._make_sbatch_string(  # type: ignore[attr-defined]
         command="true", folder=tmp_path, map_count=7, **shared, **own
     )
     for line in (

@@ -26,7 +26,7 @@ def test_six_own_frames_from_the_command_line_to_the_loss(
         frame, way = sys._getframe(1), []
         while frame is not None and frame.f_code is not cli.main.__code__:
             if any(room in Path(frame.f_code.co_filename).parents for room in ROOMS):
-                way.append(frame.f_code.co_qualname if sys.version_info >= (3, 11) else frame.f_code.co_name)
+                way.append(frame.f_code.co_qualname if sys.version_info >= (3, 11) else frame.f_code.co_name)  # type: ignore[attr-defined]
             frame = frame.f_back  # type: ignore[assignment]
         assert frame is not None, "the command line is where it begins"
         ways.append(way[::-1])

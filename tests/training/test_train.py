@@ -416,7 +416,7 @@ def test_files_that_cannot_be_read_or_vanish_end_no_run(
     cut.write_bytes(cut.read_bytes()[:-999])  # its header is whole
     (folder / "labels.csv").write_text("plainly no image")
     gone = [folder / "class1" / f"{number}.png" for number in (7, 9)]
-    fit = training.fit
+    fit = training.fit  # type: ignore[attr-defined]
 
     def delete_first(*arguments: Any, **keys: Any) -> Any:
         for file in gone:
