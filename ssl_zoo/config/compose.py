@@ -139,8 +139,9 @@ def _resolved(layers: Sequence[dict[str, Any]]) -> dict[str, Any]:
         UserError: OmegaConf refuses them, or loses itself in them: `a=${b} b=${a}`.
     """
     try:
-        merged: dict[str, Any] = functools.reduce(merge, layers)
-        values = OmegaConf.to_container(OmegaConf.create(merged), resolve=True)
+        values: Any = functools.reduce(merge, layers)
+        if "${" in repr(values):  # OmegaConf takes as long as all else
+            values = OmegaConf.to_container(OmegaConf.create(values), resolve=True)
     except (OmegaConfBaseException, RecursionError, ValueError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"the configuration cannot be composed: {reason}") from error

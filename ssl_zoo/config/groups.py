@@ -143,7 +143,7 @@ def _choice(entry: Any) -> tuple[str, str] | None:
     return (group, str(name or "none")) if key != group and group in GROUPS else None
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """Keys are text, `on` and `0.10` too; one that stands twice is refused, of which YAML would keep the last.
 
     Dates are text, and numbers may be written 1e-3.
@@ -166,7 +166,8 @@ class _Loader(yaml.SafeLoader):
             seen.add(key.value)
             if not key.tag.endswith(":merge"):
                 key.tag = self.DEFAULT_SCALAR_TAG
-        return super().construct_mapping(node, deep)
+        block: dict[Any, Any] = super().construct_mapping(node, deep)
+        return block
 
 
 _Loader.add_implicit_resolver(

@@ -19,6 +19,7 @@ __all__ = ["merge", "override_list", "read_override", "to_dotted", "to_nested", 
 
 # Of an override: characters of its key, and brackets that stand within one another, each at most.
 LONGEST_KEY, DEEPEST = 200, 16
+_PARSER = OverridesParser.create()
 
 
 def read_override(override: str, *, commas: bool = False) -> tuple[str, Any]:
@@ -44,7 +45,7 @@ def read_override(override: str, *, commas: bool = False) -> tuple[str, Any]:
             "or set LC_ALL=C.UTF-8 if the letters are UTF-8"
         )
     try:
-        parsed = OverridesParser.create().parse_override(override)
+        parsed = _PARSER.parse_override(override)
     except (HydraException, ValueError) as error:  # ValueError: int() of more than 4,300 digits
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(
