@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ssl_zoo.exporters.encoder import ExportedEncoder
-from ssl_zoo.metrics import computed
+from ssl_zoo.metrics import METRICS, computed
 from ssl_zoo.runs.run_files import read_evaluations, read_metrics
 
 __all__ = ["Figure", "measured_figures", "result_of"]
 
-MONITORED = (("knn", "kNN of the run"), ("linear", "linear probe of the run"))
 # Settings that one and the same evaluation of two encoders may differ in: of the encoder, the machine and the folder.
 FREE = ("weights", "run", "out", "progress", "threads", "backbone")
 FREE_DATA = ("root", "workers", "cache_mb")
@@ -33,7 +32,7 @@ class Figure:
     kind: str = "monitor"  # of a protocol; monitor: measured by the run itself
 
     def row(self) -> str:
-        """A row of the card's table."""
+        """Returns a row of the card's table."""
         spread = f" ± {self._formatted(self.std).removesuffix(' %')}" if self.std is not None else ""
         metric = "top-1" if self.metric == "top1" else self.metric
         cells = [self.protocol, self.data, metric, self._formatted(self.value) + spread]
@@ -61,11 +60,11 @@ def _monitored(encoder: ExportedEncoder) -> list[Figure]:
     result = result_of(encoder) or {}
     baselines = result.get("baselines") or {}
     figures = []
-    for name, title in MONITORED:
+    for name in ("knn", "linear"):
         trained, untrained = result.get(f"{name}_top1"), baselines.get(f"random_encoder_{name}_top1")
         is_trained = encoder.weights == "trained"
         figure = Figure(
-            protocol=title,
+            protocol=f"{METRICS.get(f'{name}_top1').title} of the run",
             in_words=str(result.get(f"{name}_protocol") or ""),
             data=str(result.get("data")),
             metric="top1",
@@ -80,19 +79,16 @@ def _monitored(encoder: ExportedEncoder) -> list[Figure]:
 
 
 def _diagnosed(encoder: ExportedEncoder) -> list[Figure]:
-    """The collapse diagnostics, which need no labels."""
+    """Returns the metrics of the embeddings, which need no labels."""
     result = result_of(encoder)
     if result is None:
         return []
     first = next(iter(read_metrics(encoder.run.folder)), {})
     start = first if first.get("epoch") == 0 else {}
-    metrics_of_embeddings = computed()
-    readings = [
-        f"{name}: {metric.reading}" for name, metric in metrics_of_embeddings.items() if metric.reading
-    ]
+    readings = [f"{name}: {metric.reading}" for name, metric in computed().items() if metric.reading]
     in_words = f"of the projector's outputs z/|z| for augmented views; {'; '.join(readings)}"
     figures = []
-    for name in metrics_of_embeddings:
+    for name in computed():
         value = result.get(name) if encoder.weights == "trained" else start.get(name)
         if value is not None:
             data, untrained = str(result.get("data")), start.get(name)
@@ -127,7 +123,7 @@ def _evaluated(encoder: ExportedEncoder) -> list[Figure]:
 
 
 def _values(record: dict[str, Any]) -> dict[str, float | None]:
-    """The figures of a record by their metric: its headline, or all scores where its rows are scores."""
+    """Returns the figures of a record by metric: its headline, or all scores where its rows are scores."""
     scores = [row for row in record.get("rows") or () if "score" in row]
     if scores:
         return {

@@ -64,9 +64,10 @@ DECLARATIONS = (
         chart="kNN top-1",
     ),
     Metric(
-        name="untrained_top1",
+        name="random_encoder_linear_top1",
         title="untrained",
-        meaning="`linear_top1` of the encoder before its training, where `top1` is `linear_top1`.",
+        meaning="`linear_top1` of the encoder before its training; in `result.json` among the `baselines`, in a suite "
+        "where `top1` is `linear_top1`.",
         group="accuracy",
         unit="fraction",
         files=(SUITE,),

@@ -53,7 +53,7 @@ def knn_top1(
     temperature: float,
     chunk: int = CHUNK,
 ) -> float:
-    """Returns the share of queries whose class the weighted kNN predicts, in [0, 1].
+    """Returns the fraction of queries whose class the weighted kNN predicts, in [0, 1].
 
     Args:
         labelled: (M, D) features with known labels, on any device; normalised here.
@@ -117,7 +117,7 @@ class Neighbours:
         self._waiting: list[Tensor] = []  # labelled images, less than a chunk
 
     def add(self, features: Tensor, labels: Tensor) -> None:
-        """Takes the next labelled images: features (n, D), labels (n,)."""
+        """Adds the next labelled images: features (n, D), labels (n,)."""
         assert len(features) == len(labels)
         self.finite = self.finite and bool(features.isfinite().all())
         self.seen += len(features)
@@ -128,7 +128,7 @@ class Neighbours:
                 self._compare()
 
     def top1(self, query_labels: Tensor, k: int, temperature: float) -> float:
-        """Returns the share of queries whose label (N,) is predicted; nan where a feature is not finite."""
+        """Returns the fraction of queries whose label (N,) is predicted; nan where a feature is not finite."""
         if not self.finite:
             return float("nan")
         predicted = self.predict(k, temperature)
@@ -154,7 +154,7 @@ class Neighbours:
 
     @torch.no_grad()
     def _compare(self) -> None:
-        """Merges the images that wait."""
+        """Compares the queries with the images that wait."""
         if not self._waiting:
             return
         keys = _unit(torch.cat(self._waiting))  # (n, D)
@@ -171,5 +171,5 @@ class Neighbours:
 
 
 def _unit(x: Tensor) -> Tensor:
-    """Unit vectors in float64, which autocast leaves alone; zero vectors stay zero."""
+    """Returns unit vectors in float64, which autocast leaves alone; zero vectors stay zero."""
     return normalize(x.double(), dim=1, eps=torch.finfo(torch.float64).tiny)

@@ -17,10 +17,10 @@ Ranks are bounded by the width F and grow with it, so they compare encoders of o
 high rank is no proof: it is also that of noise, and of an untrained encoder's small differences, which is why
 nothing here replaces the verdict.
 
-Which one to go by was asked of 47 runs on digits (21 methods and swaps of `docs/results/digits.md`, 2 or 3 seeds
-each; all training images; features 96 wide, embeddings 64 or, MoCo, 512). Spearman's correlation with the linear
-probe on 10 labels a class, for all runs and for the 35 with the verdict healthy. This is the series that the score
-was chosen on, and so flatters it:
+Which score to rank encoders by was tested on 47 runs on digits (21 methods and swaps of `docs/results/digits.md`, 2 or
+3 seeds each; all training images; features 96 wide, embeddings 64 or, MoCo, 512). Spearman's correlation with the
+linear probe on 10 labels a class, for all runs and for the 35 with the verdict healthy. This is the series that the
+score was chosen on, and so flatters it:
 
                        backbone's features     projector's outputs (not normalised)
     rankme                 0.46   -0.06            0.52   -0.01
@@ -28,8 +28,8 @@ was chosen on, and so flatters it:
     effective_rank         0.41   -0.20            0.42    0.01
     participation_ratio    0.74    0.47            0.81    0.62
 
-So `ORDER` is the participation ratio of the projector's outputs: resampled over the 21, it beat its like on the
-features in 86 % of the resamples and each of the other six in 97 % or more. Between healthy runs the others told
+So `ORDER` is the participation ratio of the projector's outputs: resampled over the 21, it beat the same score of
+the features in 86 % of the resamples and each of the other six in 97 % or more. Between healthy runs the others told
 nothing. A second series of the 21, made after the choice with other augmentations, confirms it: 0.79 over 47 runs and
 0.53 over the 35 healthy ones (0.72 and 0.42 on the features; `docs/results/label-free.md`). These are the figures to
 quote. It is one small data set of 10 classes: a comparison shows its own correlation.
@@ -54,7 +54,7 @@ from torch import Tensor
 
 __all__ = ["ORDER", "LabelFreeScores", "label_free", "resampled", "spectrum"]
 
-ORDER = "participation_ratio"  # of the projector's outputs: what comparisons go by
+ORDER = "participation_ratio"  # of the projector's outputs: the score that comparisons rank by
 
 EPSILON = 1e-7  # of rankme
 NAN = float("nan")
@@ -62,7 +62,7 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class LabelFreeScores:
-    """The four numbers; what they mean stands at the top of this file. All nan where a feature is not finite."""
+    """The four scores, defined at the top of this file; all nan where a feature is not finite."""
 
     rankme: float
     alpha_req: float
@@ -130,10 +130,10 @@ def resampled(features: Tensor, repeats: int = 20, seed: int = 0) -> LabelFreeSc
 
 
 def _scores(Z: Tensor, eps: float, counts: Tensor | None = None) -> LabelFreeScores:
-    """Scores of (N, F) in float64; with counts (N,) as if each row stood there so many times."""
+    """Returns the scores of (N, F) in float64; with counts (N,), each row counts so many times."""
     if counts is not None:
-        there = counts > 0
-        Z, counts = Z[there], counts[there]
+        drawn = counts > 0
+        Z, counts = Z[drawn], counts[drawn]
     weights = Z.new_ones(len(Z)) if counts is None else counts
     mean = (weights[:, None] * Z).sum(dim=0) / weights.sum()  # (F,)
     root = weights.sqrt()[:, None]  # (N, 1): rows scaled by it have the Gram matrix of repeated rows
@@ -153,16 +153,16 @@ def _double(features: Tensor) -> Tensor:
 
 
 def _floor(Z: Tensor, eps: float) -> float:
-    """Below it an eigenvalue of the Gram matrix is the rounding of numbers of relative resolution `eps`."""
+    """Returns the eigenvalue of the Gram matrix below which all is rounding, for numbers of resolution `eps`."""
     return float(eps**2 * Z.square().sum())
 
 
 def _eigenvalues(Z: Tensor, floor: float) -> Tensor:
-    """(min(N, F),) squared singular values of (N, F), descending, 0 where they are rounding."""
+    """Returns the (min(N, F),) squared singular values of (N, F), descending, 0 where they are rounding."""
     gram = Z @ Z.T if Z.shape[0] <= Z.shape[1] else Z.T @ Z
     energy = torch.linalg.eigvalsh(gram).flip(0)
-    own = float(energy[0]) * len(energy) * torch.finfo(energy.dtype).eps  # that of eigvalsh itself
-    return torch.where(energy > max(floor, own), energy, 0.0)
+    rounding = float(energy[0]) * len(energy) * torch.finfo(energy.dtype).eps  # of eigvalsh itself
+    return torch.where(energy > max(floor, rounding), energy, 0.0)
 
 
 def _rank(sigma: Tensor, epsilon: float) -> float:

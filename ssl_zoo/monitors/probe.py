@@ -1,10 +1,10 @@
 """The few-label linear probe: how well does a linear classifier do with a handful of labels?
 
-For each draw, a number or a share of each class's images is picked from the labelled images, a logistic regression is
-fitted to their features, and its top-1 accuracy on all queries is taken. Which images are picked decides much
-of the accuracy, hence several draws. They depend on the labels and the seed alone: raw pixels, the
-untrained encoder and the trained one are probed with the same picks, so that their accuracies differ by the
-features only and may be subtracted draw by draw. A draw with fewer labels is a part of that with more.
+For each draw, a number or a fraction of each class's labelled images is sampled, a logistic regression is fitted to
+their features, and its top-1 accuracy on all queries is measured. The accuracy depends much on which images are
+sampled, hence several draws. They depend on the labels and the seed alone: raw pixels, the untrained encoder and the
+trained one are probed with the same draws, so that their accuracies differ by the features only and may be subtracted
+draw by draw. A draw of fewer labels is a subset of the draw of more.
 
 The features are standardised by mean and standard deviation of all labelled images, which needs no labels. The
 classifier is scikit-learn's, L2-regularised with C = 1 and nothing tuned: there is no validation set to tune
@@ -28,7 +28,7 @@ from torch import Tensor
 from ssl_zoo.data.sampling import at_least_one, equal_count, sample_classes
 from ssl_zoo.errors import UserError
 
-__all__ = ["ProbeResult", "describe", "draw_labels", "few_label_top1"]
+__all__ = ["ProbeResult", "draw_labels", "few_label_top1", "probe_protocol"]
 
 NAN = float("nan")
 
@@ -39,14 +39,14 @@ class ProbeResult:
 
     mean: float
     std: float  # over the draws (n - 1 in the denominator); nan for a single draw
-    draws: tuple[float, ...]  # one per draw; the same position is the same pick for every encoder
-    hits: tuple[float, ...] = ()  # per query the share of draws that got it right; () where not measured
+    draws: tuple[float, ...]  # one per draw; the same draws for every encoder
+    hits: tuple[float, ...] = ()  # per query the fraction of draws that got it right; () where not measured
 
 
-def describe(labels_per_class: int | None, draws: int, share: float | None = None) -> str:
+def probe_protocol(labels_per_class: int | None, draws: int, label_fraction: float | None = None) -> str:
     """Returns the protocol in words, for `linear_protocol` in a run's result; arguments as in `few_label_top1`."""
-    if share is not None:
-        labels = f"{100 * share:g} % of each class's labels, at least one"
+    if label_fraction is not None:
+        labels = f"{100 * label_fraction:g} % of each class's labels, at least one"
     else:
         labels = f"{labels_per_class} label{'s' if labels_per_class != 1 else ''} per class"
     over = f"mean over {draws} draws of the labels" if draws > 1 else "one draw of the labels"
@@ -61,7 +61,7 @@ def few_label_top1(
     labels_per_class: int | None,
     draws: int,
     seed: int = 0,
-    share: float | None = None,
+    label_fraction: float | None = None,
 ) -> ProbeResult:
     """Fits the probe once per draw and tests it on the queries.
 
@@ -70,14 +70,14 @@ def few_label_top1(
         labels: (M,) integers, any numbers.
         queries: (N, D) features of the test images.
         query_labels: (N,) integers. A class that no labelled image has counts as an error.
-        labels_per_class: labels drawn per class, >= 1; a class with fewer gives all it has. None with `share`.
-        draws: independent picks of the labels, >= 1.
-        seed: of the picks.
-        share: labels drawn of each class as a share of its images, in (0, 1], rounded, at least one; in place of
-            `labels_per_class`.
+        labels_per_class: labels drawn per class, >= 1; a class with fewer gives all it has. None with `label_fraction`.
+        draws: independent draws of the labels, >= 1.
+        seed: of the draws.
+        label_fraction: labels drawn of each class as a fraction of its images, in (0, 1], rounded, at least one; in
+            place of `labels_per_class`.
 
     Returns:
-        Mean and standard deviation over the draws, each draw's top-1 and each query's share of hits; nan where
+        Mean and standard deviation over the draws, each draw's top-1 and each query's fraction of hits; nan where
         a feature is not finite. Features that are all constant predict one class: chance on a balanced test set.
 
     Raises:
@@ -95,9 +95,9 @@ def few_label_top1(
     scaler = StandardScaler().fit(x)  # sums in float64, and leaves constant features at 0
     x_test = scaler.transform(x_test)
     right = np.empty((draws, len(y_test)), dtype=bool)  # (R, N)
-    for draw, picks in enumerate(draw_labels(y, labels_per_class, draws, seed, share)):
-        # Only the picked rows need float64, in which lbfgs converges without trouble.
-        right[draw] = _predict(scaler.transform(x[picks].astype(np.float64)), y[picks], x_test) == y_test
+    for draw, rows in enumerate(draw_labels(y, labels_per_class, draws, seed, label_fraction)):
+        # Only the drawn rows need float64, in which lbfgs converges without trouble.
+        right[draw] = _predict(scaler.transform(x[rows].astype(np.float64)), y[rows], x_test) == y_test
     accuracies = right.mean(axis=1)  # (R,)
     std = float(accuracies.std(ddof=1)) if draws > 1 else NAN
     return ProbeResult(
@@ -110,14 +110,14 @@ def draw_labels(
     labels_per_class: int | None,
     draws: int,
     seed: int,
-    share: float | None = None,
+    label_fraction: float | None = None,
 ) -> list[npt.NDArray[np.int64]]:
-    """Returns positions of the picked images, one array per draw; arguments as in `few_label_top1`."""
+    """Returns positions of the drawn images, one array per draw; arguments as in `few_label_top1`."""
     if labels_per_class is None:
-        assert share is not None
-        number = at_least_one(share)
+        assert label_fraction is not None
+        number = at_least_one(label_fraction)
     else:
-        assert share is None
+        assert label_fraction is None
         number = equal_count(labels_per_class)
     rng = np.random.default_rng(seed)
     known = torch.from_numpy(labels)
@@ -134,10 +134,10 @@ def _array(features: Tensor) -> npt.NDArray[np.float32]:
 def _predict(
     x: npt.NDArray[np.float64], y: npt.NDArray[np.int64], x_test: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.int64]:
-    """Labels (N,) that the classifier fitted to (n, D), (n,) gives the rows of (N, D)."""
+    """Returns the labels (N,) of the rows of (N, D), by the classifier fitted to (n, D) and (n,)."""
     if (y == y[0]).all():  # scikit-learn refuses a single class
         return np.full(len(x_test), y[0])
-    # More threads than one wait for one another longer than such small problems take: 2.0 s for 0.3 s, seen.
+    # More threads than one wait for one another longer than such small problems take: 2.0 s instead of 0.3 s, measured.
     with threadpool_limits(1), warnings.catch_warnings():
         # The one warning left is that of a line search at the limit of rounding: the optimum to all digits.
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -110,7 +110,7 @@ def _baselines(record: SuiteRecord, with_paper: bool) -> list[list[AnyCell]]:
 
 def _untrained(record: SuiteRecord) -> Aggregate:
     """Aggregates the untrained encoders; one that several rows share counts once for each seed."""
-    metric, runs = "untrained_top1", distinct_runs(record)
+    metric, runs = "random_encoder_linear_top1", distinct_runs(record)
     values = {(run.seed, value) for run in runs for value in aggregate_over([run], metric).values}
     return Aggregate(metric, tuple(value for _, value in sorted(values)))
 

@@ -45,7 +45,7 @@ def run_record(trial: Trial, rows: Path, folder: Path, error: str | None = None)
     if result is None or None in evaluated.values():
         return RunRecord(**base, error=error)
     values = {key: result.get(key) for key in declared(RESULT) if key in declared(SUITE)}
-    values["untrained_top1"] = result["baselines"].get("random_encoder_linear_top1")
+    values["random_encoder_linear_top1"] = result["baselines"].get("random_encoder_linear_top1")
     values |= _cost(trial, result, read_record(directory / COST) or {}, evaluated.values())
     verdict = str(result["verdict"])
     for name, record in evaluated.items():
@@ -61,7 +61,7 @@ def run_record(trial: Trial, rows: Path, folder: Path, error: str | None = None)
             base["command"] = f"{train} && {evaluate}"
     values["top1"] = values[next(iter(evaluated))] if evaluated else values["linear_top1"]
     if evaluated:
-        del values["untrained_top1"]
+        del values["random_encoder_linear_top1"]
     if trial.weights == "random":
         values = {name: values[name] for name in ("top1", *evaluated)}
         verdict = "untrained"

@@ -100,7 +100,7 @@ class SuiteRecord:
     claims: tuple[ClaimRecord, ...]
     figures: tuple[dict[str, Any], ...]
     switches: tuple[str, ...]  # of a suite of pairs, in order; rows are named A and A+B
-    pixels: dict[str, float]  # top1 and knn of raw pixels, where measured
+    pixels: dict[str, float]  # top1 and knn_top1 of raw pixels, where measured
     remarks: tuple[str, ...]
     command: str
     versions: dict[str, str]

@@ -26,7 +26,7 @@ from ssl_zoo.hardware.device import Hardware
 from ssl_zoo.method import Method
 from ssl_zoo.metrics import CSV, declared, measure_embeddings
 from ssl_zoo.monitors.knn import knn_top1, usual_k
-from ssl_zoo.monitors.probe import ProbeResult, describe, few_label_top1
+from ssl_zoo.monitors.probe import ProbeResult, few_label_top1, probe_protocol
 
 __all__ = ["Evaluator", "Measurement", "Scores"]
 
@@ -156,7 +156,7 @@ class Evaluator:
             return None
         per_class = self.config.monitor.probe.labels_per_class
         fewer = f" (all where a class has fewer; at least {self._labels_of(min)})"
-        return describe(per_class, self.draws) + (fewer if self._labels_of(min) < per_class else "")
+        return probe_protocol(per_class, self.draws) + (fewer if self._labels_of(min) < per_class else "")
 
     def _all_labels_drawn(self) -> bool:
         """Whether no class has more labels than a draw takes: then every draw is the same."""

@@ -33,7 +33,8 @@ def a_run(
     (place / "result.json").write_text(json.dumps({"method": method, "differs_from_paper": differs or {}}))
     (place / "environment.json").write_text(json.dumps({"device": "cpu", "cpu_threads": 2}))
     values = {"top1": 0.9 + 0.02 * seed, "knn_top1": 0.95, "output_std_ratio": 0.991, "loss": -0.94,
-              "untrained_top1": 0.8, "images_seen": 56320.0, "seconds": 60.0, "peak_memory_mb": 700.0}  # fmt: skip
+              "random_encoder_linear_top1": 0.8, "images_seen": 56320.0, "seconds": 60.0,
+              "peak_memory_mb": 700.0}  # fmt: skip
     record = {
         "seed": seed, "folder": f"rows/{name}-{seed}", "config_hash": f"{name}{seed}", "verdict": "healthy",
         "command": f"ssl-zoo train method={method} seed={seed}", "values": values, "commit": "abc123",

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ssl_zoo.errors import UserError
-from ssl_zoo.monitors import describe, few_label_top1
+from ssl_zoo.monitors import few_label_top1, probe_protocol
 from ssl_zoo.monitors.probe import draw_labels
 
 
@@ -92,22 +92,27 @@ def test_draws_are_balanced_and_depend_on_labels_and_seed_alone() -> None:
     assert all(set(a.tolist()) <= set(b.tolist()) for a, b in zip(fewer, draws, strict=True))
 
 
-def test_a_share_of_each_class() -> None:
+def test_a_fraction_of_each_class() -> None:
     y = np.repeat([5, -1, 9], [200, 3, 30])
-    for share, expected in ((0.01, (2, 1, 1)), (0.1, (20, 1, 3)), (0.5, (100, 2, 15)), (1.0, (200, 3, 30))):
-        for picks in draw_labels(y, None, 3, seed=1, share=share):
+    for fraction, expected in (
+        (0.01, (2, 1, 1)),
+        (0.1, (20, 1, 3)),
+        (0.5, (100, 2, 15)),
+        (1.0, (200, 3, 30)),
+    ):
+        for picks in draw_labels(y, None, 3, seed=1, label_fraction=fraction):
             assert tuple(int((y[picks] == c).sum()) for c in (5, -1, 9)) == expected
             assert len(set(picks.tolist())) == len(picks)
-    some = draw_labels(y, None, 3, 1, share=0.1)
+    some = draw_labels(y, None, 3, 1, label_fraction=0.1)
     assert all(
         set(a.tolist()) < set(b.tolist()) for a, b in zip(some, draw_labels(y, 25, 3, 1), strict=True)
-    ), "the same order is picked from, whether by number or by share"
+    ), "the same order is picked from, whether by number or by fraction"
 
 
-def test_a_share_is_a_number_of_labels() -> None:
+def test_a_fraction_is_a_number_of_labels() -> None:
     bank, y, queries, y_query = data(M=90, N=300, D=12, C=3)
     by_number = few_label_top1(bank, y, queries, y_query, 6, 2, seed=3)
-    assert few_label_top1(bank, y, queries, y_query, None, 2, seed=3, share=0.2) == by_number
+    assert few_label_top1(bank, y, queries, y_query, None, 2, seed=3, label_fraction=0.2) == by_number
 
 
 def test_a_draw_covers_each_image_alike() -> None:
@@ -160,9 +165,11 @@ def test_silent_at_the_usual_size() -> None:
 
 
 def test_protocol_in_words() -> None:
-    assert describe(10, 5) == (
+    assert probe_protocol(10, 5) == (
         "logistic regression (L2, C=1) on frozen standardised features, 10 labels per class, "
         "mean over 5 draws of the labels"
     )
-    assert "1 label per class, one draw of the labels" in describe(1, 1)
-    assert "features, 1 % of each class's labels, at least one, mean over 3" in describe(None, 3, share=0.01)
+    assert "1 label per class, one draw of the labels" in probe_protocol(1, 1)
+    assert "features, 1 % of each class's labels, at least one, mean over 3" in probe_protocol(
+        None, 3, label_fraction=0.01
+    )
