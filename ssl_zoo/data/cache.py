@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ssl_zoo.data.decode import Unreadable, check_image, quiet, read_image, to_array
 from ssl_zoo.data.split import SMALL_SIDE
-from ssl_zoo.data.workers import FileWork, results, work_loader
+from ssl_zoo.data.workers import FileWork, run_tasks
 
 __all__ = ["check_all", "decode_all"]
 
@@ -35,7 +35,7 @@ def decode_all(
     images = torch.zeros((len(names), *shape), dtype=torch.uint8)  # (N, C, H, W)
     faults: Faults = {}
     work = _DecodeWork(root, names, channels, shape)
-    for start, part in enumerate(results(work_loader(work, _chunks(names), _processes(names, workers)))):
+    for start, part in enumerate(run_tasks(work, _chunks(names), _processes(names, workers))):
         if part is None:
             return None
         decoded, unreadable = part
@@ -47,9 +47,7 @@ def decode_all(
 def check_all(root: Path, names: Sequence[str], workers: int, *, whole: bool) -> Faults:
     """Returns the files that cannot be read, judged by their headers or as a `whole`; see `check_image`."""
     faults: Faults = {}
-    for part in results(
-        work_loader(_CheckWork(root, names, whole), _chunks(names), _processes(names, workers))
-    ):
+    for part in run_tasks(_CheckWork(root, names, whole), _chunks(names), _processes(names, workers)):
         faults.update(part)
     return faults
 

@@ -17,7 +17,7 @@ from ssl_zoo.data.decode import Unreadable, read_image, to_array
 from ssl_zoo.data.loader import Batch, TrainLoader
 from ssl_zoo.data.rng import stream
 from ssl_zoo.data.split import Split, plain_view
-from ssl_zoo.data.workers import FileWork, results, work_loader
+from ssl_zoo.data.workers import FileWork, run_tasks
 
 __all__ = ["FileSplit"]
 
@@ -65,7 +65,7 @@ class FileSplit(Split):
     def plain_batches(self, size: int, batch_size: int) -> Iterator[Tensor]:
         work = _PlainWork(self.root, self.names, self.channels, size)
         batches = torch.split(torch.arange(len(self)), batch_size)
-        return results(work_loader(work, batches, self.workers, pin=True))
+        return run_tasks(work, batches, self.workers, pin=True)
 
     def train_loader(
         self, batch_size: int, views: Sequence[ViewConfig], seed: int, part: tuple[int, int] = (0, 1)
@@ -134,7 +134,7 @@ class _FileLoader(TrainLoader):
 
     def _fetch(self, epoch: int, batches: tuple[Tensor, ...]) -> Iterator[Batch]:
         tasks = [(epoch, index) for index in batches]
-        for batch, lost in results(work_loader(self._work, tasks, self._workers, pin=True)):
+        for batch, lost in run_tasks(self._work, tasks, self._workers, pin=True):
             if self._lost is not None:
                 self._lost.update(lost)
             yield batch

@@ -13,7 +13,7 @@ from torch import Tensor
 from ssl_zoo.data.decode import Unreadable, read_image, to_array
 from ssl_zoo.data.files import FileSplit
 from ssl_zoo.data.split import plain_view
-from ssl_zoo.data.workers import FileWork, results, work_loader
+from ssl_zoo.data.workers import FileWork, run_tasks
 
 __all__ = ["SkippingSplit"]
 
@@ -35,7 +35,7 @@ class SkippingSplit(FileSplit):
         work = _SkippingWork(self.root, self.names, self.channels, size)
         batches = torch.split(torch.arange(len(self)), batch_size)
         start = 0
-        for images, faults in results(work_loader(work, batches, self.workers, pin=True)):
+        for images, faults in run_tasks(work, batches, self.workers, pin=True):
             self.faults = faults
             if self.lost is not None:
                 self.lost |= {

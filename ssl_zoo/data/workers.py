@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from ssl_zoo.data.decode import Unreadable, quiet
 from ssl_zoo.errors import UserError
 
-__all__ = ["FileWork", "results", "work_loader"]
+__all__ = ["FileWork", "run_tasks"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -62,24 +62,27 @@ class FileWork(Dataset[Any], Generic[Task, Result]):
             return _Fault(error.path, error.reason)
 
 
-def work_loader(
+def run_tasks(
     work: FileWork[Task, Result],
     tasks: Iterable[Task],
     workers: int,
     pin: bool = False,
-) -> DataLoader[Any]:
-    """Returns a DataLoader that does the tasks in order, `workers` processes wide.
+) -> Iterator[Result]:
+    """Yields the results of the tasks, in order, computed by `workers` processes.
 
     `pin` puts results into page-locked memory where there is a GPU. The processes live for one pass: torch's
     persistent ones take 5 s each to stop when they end in a reference cycle, as in Lightning's trainer they
     do. More processes than the machine has cores are not started. Nothing is drawn from torch's global
     generator, whose state a resumed run restores.
+
+    Raises:
+        UserError: a file was unreadable.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     processes = min(workers, cores)
     # Python 3.14 starts processes in another way by default, which would import torch anew for each pass.
     context = "fork" if processes > 0 and sys.platform == "linux" else None
-    return DataLoader(
+    loader: DataLoader[Any] = DataLoader(
         work,
         batch_size=None,  # a task is a whole batch
         sampler=tasks,
@@ -89,14 +92,6 @@ def work_loader(
         pin_memory=pin and torch.cuda.is_available(),
         generator=torch.Generator(),
     )
-
-
-def results(loader: DataLoader[Any]) -> Iterator[Any]:
-    """Yields the results of one pass.
-
-    Raises:
-        UserError: a file was unreadable.
-    """
     for result in loader:
         if isinstance(result, _Fault):
             raise UserError(

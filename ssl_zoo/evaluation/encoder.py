@@ -12,7 +12,7 @@ from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import nn
 
 from ssl_zoo.backbone import build_backbone, inspect_backbone
-from ssl_zoo.config.schema import KnnConfig, ViewConfig
+from ssl_zoo.config.schema import KnnMonitorConfig, ViewConfig
 from ssl_zoo.evaluation.schema import EvalConfig
 from ssl_zoo.evaluation.task import Subject
 from ssl_zoo.runs.saved_run import SavedRun, digest_of
@@ -56,7 +56,7 @@ def build_subject(
         folder=folder,
         views=views,
         strides_single_pixels=strides,
-        knn=KnnConfig() if run is None else run.config.monitor.knn,
+        knn=KnnMonitorConfig() if run is None else run.config.monitor.knn,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ssl_zoo.config.schema import KnnConfig, ViewConfig
+from ssl_zoo.config.schema import KnnMonitorConfig, ViewConfig
 from ssl_zoo.data import Data, Split
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.schema import EvalConfig
@@ -34,7 +34,7 @@ class Subject:
     folder: Path  # of the results, unless `out` names another
     views: tuple[ViewConfig, ...] = ()  # how the images evaluated on are augmented in pre-training
     strides_single_pixels: bool = False  # see `hardware.choose_hardware`
-    knn: KnnConfig = field(default_factory=KnnConfig)  # how its run measures kNN
+    knn: KnnMonitorConfig = field(default_factory=KnnMonitorConfig)  # how its run measures kNN
 
 
 class FrozenFeatures(NamedTuple):

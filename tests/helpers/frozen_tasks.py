@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ssl_zoo.config.schema import KnnConfig as MonitoredKnn
+from ssl_zoo.config.schema import KnnMonitorConfig
 from ssl_zoo.data import Split
 from ssl_zoo.evaluation.protocols import eval_config
 from ssl_zoo.evaluation.schema import FewLabelsConfig, KnnConfig, LinearCachedConfig
@@ -51,7 +51,7 @@ def task_of(
     config = eval_config()(
         protocol=kind, kind=kind, data=None, size=8, seed=seed, **{kind: SECTIONS[kind](**settings)}
     )
-    subject = SimpleNamespace(knn=MonitoredKnn())
+    subject = SimpleNamespace(knn=KnnMonitorConfig())
     task = FrozenTask(config, subject, None, None, None)  # type: ignore[arg-type]
     task.log = lambda line: None
     task.labelled, task.test = Rows(*data[:2]), Rows(*data[2:])

@@ -19,7 +19,7 @@ from ssl_zoo.config.schema.method import (
     SiameseConfig,
     SinkhornConfig,
 )
-from ssl_zoo.config.schema.monitor import KnnConfig, MonitorConfig, ProbeConfig
+from ssl_zoo.config.schema.monitor import KnnMonitorConfig, MonitorConfig, ProbeConfig
 from ssl_zoo.config.schema.optimizer import OptimizerConfig
 from ssl_zoo.config.schema.run import RunConfig, RunSettings
 from ssl_zoo.config.schema.trainer import TrainerConfig
@@ -61,7 +61,7 @@ __all__ = [
     "Fraction",
     "Index",
     "JitterConfig",
-    "KnnConfig",
+    "KnnMonitorConfig",
     "MemoryConfig",
     "MethodConfig",
     "MomentumConfig",

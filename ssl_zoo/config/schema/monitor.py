@@ -10,7 +10,7 @@ from ssl_zoo.config.schema.types import Count, Positive, section
 
 
 @section
-class KnnConfig:
+class KnnMonitorConfig:
     """Weighted kNN classifier on the backbone's features: InstDisc, https://arxiv.org/abs/1805.01978, Section 3.4."""
 
     k: Count | None = None
@@ -41,7 +41,7 @@ class MonitorConfig:
     """Training images that the collapse diagnostics see, at most."""
     labelled_samples: Count = 20000
     """Labelled training images that kNN and the linear probe see, at most."""
-    knn: KnnConfig = KnnConfig()
+    knn: KnnMonitorConfig = KnnMonitorConfig()
     probe: ProbeConfig = ProbeConfig()
     baselines: bool = True
     """Whether raw pixels and the untrained encoder are measured as well."""

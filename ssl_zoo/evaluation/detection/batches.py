@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ssl_zoo.data.decode import Unreadable, read_image, to_array
 from ssl_zoo.data.rng import permutation, stream
-from ssl_zoo.data.workers import FileWork, results, work_loader
+from ssl_zoo.data.workers import FileWork, run_tasks
 from ssl_zoo.evaluation.detection.images import Annotated, Collection
 from ssl_zoo.evaluation.detection.masks import decode
 
@@ -52,13 +52,13 @@ def training_batches(
     """
     drawn = draws(len(collection.images), seed)
     tasks = (list(islice(drawn, batch_size)) for _ in range(iterations))
-    return results(work_loader(_Reading(collection.images, seed), tasks, workers))
+    return run_tasks(_Reading(collection.images, seed), tasks, workers)
 
 
 def test_samples(collection: Collection, workers: int) -> Iterator[Sample]:
     """Yields the images in their order, as they are; errors as of `training_batches`."""
     tasks = ([(position, position)] for position in range(len(collection.images)))
-    for samples in results(work_loader(_Reading(collection.images, None), tasks, workers)):
+    for samples in run_tasks(_Reading(collection.images, None), tasks, workers):
         yield from samples
 
 
