@@ -28,7 +28,7 @@ ssl-zoo: what does each part of a Siamese self-supervised method do?
   ssl-zoo config [key=value ...]   print the configuration that would run
   ssl-zoo config --describe KEY    explain a key or a block: type, range, default, meaning, the files that set it
   ssl-zoo VERB --help              explain a verb and its keys
-  ssl-zoo list   [WHAT] [PATTERN]  methods, data, recipes, experiments, protocols, suites; and, if said, backbones
+  ssl-zoo list   [WHAT] [PATTERN]  methods, data, recipes, experiments, protocols, suites; backbones only by name
   ssl-zoo doctor                   versions, devices, and what `auto` picks here and why
   ssl-zoo doctor --speed [key=value ...]   how fast a run trains here, and what holds it up
 
@@ -115,8 +115,7 @@ def _config(overrides: Sequence[str]) -> None:
     config = compose_run(overrides)
     images = SOURCES.get(config.data.source).load_image_defaults()
     line = None if images is None else images.describe(config)
-    if streams.write(("" if line is None else f"# {line}\n") + to_yaml(config)):
-        sys.exit(1)
+    _print(("" if line is None else f"# {line}\n") + to_yaml(config))
 
 
 def _describe(names: Sequence[str]) -> None:
@@ -127,8 +126,7 @@ def _describe(names: Sequence[str]) -> None:
             f"config --describe takes one key or block; received {len(names)}; write for instance "
             "ssl-zoo config --describe optimizer.lr"
         )
-    if streams.write(describe(names[0])):
-        sys.exit(1)
+    _print(describe(names[0]))
 
 
 def _list(overrides: Sequence[str]) -> None:
@@ -195,7 +193,12 @@ def _help(verb: str, overrides: Sequence[str]) -> None:
     from ssl_zoo.cli.keys import verb_help
 
     usage = [line for line in HELP.splitlines() if line.startswith(f"  ssl-zoo {verb} ")]
-    if streams.write(verb_help(verb, "\n".join([*usage, ""]))):
+    _print(verb_help(verb, "\n".join([*usage, ""])))
+
+
+def _print(text: str) -> None:
+    """Writes to stdout; a full disk or a broken pipe ends the process with status 1."""
+    if streams.write(text):
         sys.exit(1)
 
 

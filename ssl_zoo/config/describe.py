@@ -30,6 +30,7 @@ TYPES = {
     "integer": "whole number",
     "number": "number",
     "string": "text",
+    "path": "path",
     "boolean": "true or false",
     "null": "null",
 }
@@ -164,7 +165,7 @@ def _kind(schema: dict[str, Any]) -> str:
         for limit, text in LIMITS.items()
         if limit in schema and schema[limit] < LARGEST
     ]
-    return ", ".join([TYPES.get(schema.get("type", ""), "anything"), *limits])
+    return ", ".join([TYPES.get(schema.get("format") or schema.get("type", ""), "anything"), *limits])
 
 
 def _summary(cls: type[Any]) -> str:

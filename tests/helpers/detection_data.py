@@ -13,8 +13,8 @@ import torch
 from PIL import Image, ImageDraw
 
 from ssl_zoo.config.validate import validate
+from ssl_zoo.evaluation.detection.schema import DetectionConfig
 from ssl_zoo.evaluation.protocols import eval_config
-from ssl_zoo.evaluation.schema import DetectionConfig
 from ssl_zoo.evaluation.task import Subject, Task
 from ssl_zoo.hardware.device import Hardware
 

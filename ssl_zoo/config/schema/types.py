@@ -22,7 +22,7 @@ NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1, le=LARGEST)]
 Index = Annotated[int, Field(ge=0, le=LARGEST)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Folder = Annotated[str, Field(min_length=1), AfterValidator(check_path)]
+Folder = Annotated[str, Field(min_length=1, json_schema_extra={"format": "path"}), AfterValidator(check_path)]
 
 # Wider than any paper's; what is possible and too large for a machine `ssl_zoo.training.memory_check` refuses.
 Width = Annotated[int, Field(ge=1, le=2**17)]  # of a layer or an embedding

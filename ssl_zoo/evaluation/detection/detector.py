@@ -19,8 +19,8 @@ from torchvision.ops import MultiScaleRoIAlign
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.detection.maps import Maps
 from ssl_zoo.evaluation.detection.res5 import Res5, Res5Heads
+from ssl_zoo.evaluation.detection.schema import DetectionConfig
 from ssl_zoo.evaluation.detection.stages import Stage, find_stages, modules_by_stage, usable_stages
-from ssl_zoo.evaluation.schema import DetectionConfig
 
 __all__ = ["Detector", "build_detector", "plan_stages"]
 

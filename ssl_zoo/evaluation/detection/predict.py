@@ -10,8 +10,8 @@ from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from ssl_zoo.evaluation.detection.batches import test_samples
 from ssl_zoo.evaluation.detection.images import Collection, Detections
 from ssl_zoo.evaluation.detection.masks import encode_mask
+from ssl_zoo.evaluation.detection.schema import DetectionConfig
 from ssl_zoo.evaluation.detection.train import to_images
-from ssl_zoo.evaluation.schema import DetectionConfig
 
 __all__ = ["find_objects"]
 

@@ -17,7 +17,7 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.detection.batches import Sample, training_batches
 from ssl_zoo.evaluation.detection.detector import Detector
 from ssl_zoo.evaluation.detection.images import Collection
-from ssl_zoo.evaluation.schema import DetectionConfig
+from ssl_zoo.evaluation.detection.schema import DetectionConfig
 from ssl_zoo.hardware.device import Hardware
 
 __all__ = ["Training", "rate", "to_images", "train_detector"]

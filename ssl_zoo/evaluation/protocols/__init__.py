@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ssl_zoo.config.schema import DataConfig, extended
+from ssl_zoo.evaluation.detection.schema import DetectionConfig
 from ssl_zoo.evaluation.schema import (
-    DetectionConfig,
     EvalConfig,
     FewLabelsConfig,
     FinetuneConfig,

@@ -18,11 +18,11 @@ from ssl_zoo.evaluation.detection.detector import Detector, build_detector, plan
 from ssl_zoo.evaluation.detection.images import Collection, Detections, LeftOut, for_training
 from ssl_zoo.evaluation.detection.masks import need_pycocotools
 from ssl_zoo.evaluation.detection.predict import find_objects
+from ssl_zoo.evaluation.detection.schema import DetectionConfig
 from ssl_zoo.evaluation.detection.scores import AveragePrecision
 from ssl_zoo.evaluation.detection.train import Training, rate, train_detector
 from ssl_zoo.evaluation.detection.voc import read_voc
 from ssl_zoo.evaluation.detection.voc_ap import voc_scores
-from ssl_zoo.evaluation.schema import DetectionConfig
 from ssl_zoo.evaluation.task import Outcome, Task
 
 __all__ = ["check", "run"]

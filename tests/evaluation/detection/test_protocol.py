@@ -14,8 +14,8 @@ from helpers.detection_data import CLASSES, backbone, coco_of, config_of, task_o
 
 from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError
+from ssl_zoo.evaluation.detection.schema import DetectionConfig
 from ssl_zoo.evaluation.protocols.detection import check, run
-from ssl_zoo.evaluation.schema import DetectionConfig
 from ssl_zoo.evaluation.task import Outcome, Task
 
 pytestmark = pytest.mark.slow
