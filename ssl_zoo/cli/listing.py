@@ -34,7 +34,7 @@ WIDE = 10_000  # columns where there is no terminal to wrap for: a line for each
 
 
 def show(overrides: Sequence[str]) -> None:
-    """Prints what `list` was asked for.
+    """Prints a list, or all lists.
 
     Raises:
         UserError: there is no such list, or nothing in it matches the pattern.
@@ -64,7 +64,7 @@ def show(overrides: Sequence[str]) -> None:
 
 
 def _by_number(name: str) -> list[tuple[str, int]]:
-    """A key that puts byol_200 before byol_1000."""
+    """Returns a sort key that puts byol_200 before byol_1000."""
     return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name)]
 
 
@@ -120,7 +120,7 @@ def _method(name: str) -> Text:
 
 
 def _parts(point: GridPoint) -> str:
-    """The parts that a method has, in words."""
+    """Describes the parts of a method."""
     parts = [
         point.similarity,
         "stop-gradient" if point.stop_gradient else "",
@@ -140,7 +140,6 @@ def _backbones() -> list[str]:
 
 
 def _summary(group: str, name: str) -> str:
-    """The first line of comment in a YAML file."""
+    """Returns the first line of comment in a YAML file."""
     lines = group_file(group, name).read_text(errors="replace").splitlines()
-    comments = [line[1:].strip() for line in lines if line.startswith("# ")]
-    return next((line for line in comments if not line.startswith("@")), "")
+    return next((line[1:].strip() for line in lines if line.startswith("# ")), "")

@@ -1,4 +1,4 @@
-"""What `ssl-zoo report` can be told."""
+"""The keys of `ssl-zoo report`, typed."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def read_overrides(overrides: Sequence[str]) -> tuple[ReportConfig, list[str]]:
     """The options, and the overrides about the data.
 
     Raises:
-        UserError: a word cannot be read, a value is wrong, or no run is named.
+        UserError: an override cannot be read, a value is wrong, or no run is named.
     """
     values, about_data = read_options(overrides, several=True)
     runs = values.pop("run", [])
     if not runs:
         raise UserError(
-            "report needs a run or a suite; received none; say run=DIR with a folder that ssl-zoo train or "
+            "report needs a run or a suite; received none; set run=DIR with a folder that ssl-zoo train or "
             "ssl-zoo bench has written, or run=[A,B] to compare"
         )
     return validate(ReportConfig, {**values, "run": runs}, ""), about_data

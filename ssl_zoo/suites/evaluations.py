@@ -31,7 +31,7 @@ def evaluation_overrides(
     if not names:
         if overrides:
             raise UserError(
-                f"eval.* is read by protocols; received 'eval.{overrides[0]}' and none of them; say evaluate=NAME"
+                f"eval.* is read by protocols; received 'eval.{overrides[0]}' and none of them; set evaluate=NAME"
             )
         return []
     kinds = {}

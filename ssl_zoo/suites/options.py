@@ -94,12 +94,12 @@ def read_overrides(overrides: Sequence[str]) -> tuple[BenchConfig, list[str], li
 
 
 TAKEN = {
-    "seed": "is set for each run of a suite, 0 and up; say how many with seeds=3",
-    "run_dir": "is set for each run of a suite; say where with out=FOLDER",
+    "seed": "is set for each run of a suite, 0 and up; set their number with seeds=3",
+    "run_dir": "is set for each run of a suite; set out=FOLDER",
     "resume": "is not needed: a suite continues what was begun; leave it out",
-    "trainer.threads": "is set for each run of a suite; say threads=N",
+    "trainer.threads": "is set for each run of a suite; set threads=N",
     "eval.run": "is set for each run of a suite; leave it out",
     "eval.out": "is not the user's to set: records lie beside their run; leave it out",
-    "eval.protocol": "is set for each run of a suite; say evaluate=NAME",
-    "eval.weights": "follows from the row, which may say weights: random; leave it out",
+    "eval.protocol": "is set for each run of a suite; set evaluate=NAME",
+    "eval.weights": "follows from the row, which may have weights: random; leave it out",
 }

@@ -26,15 +26,15 @@ class DataConfig:
     source: str
     """Which code reads the images: digits, imagefolder, or another registered data source."""
     train: Folder | None = None
-    """Folder of the training images, for source=imagefolder; with one folder per class, or without labels."""
+    """Folder of the training images, for source=imagefolder: with a folder per class, or without labels."""
     test: Folder | None = None
-    """Folder of the test images, for source=imagefolder. null: no test set, unless `holdout` makes one."""
+    """Folder of the test images, for source=imagefolder. null: no test set, but for `holdout`."""
     root: Folder = "~/.cache/ssl-zoo"
     """Folder in which downloads are kept."""
     limit: Count | None = None
     """Number of training images: a fixed, class-balanced part of them. null: all."""
     holdout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Fraction of the training images that are kept out of training and tested on, in place of a test set."""
+    """Fraction of the training images that are held out of training and serve as the test set."""
     channels: Annotated[Literal[1, 3], BeforeValidator(_whole)] = 3
     """Channels of an image: 1 for grayscale, 3 for colours. Images are converted."""
     on_error: Literal["raise", "skip"] = "raise"

@@ -38,7 +38,7 @@ class PredictorConfig:
     """The predictor h, from the projector's output to the same dimension."""
 
     kind: Literal["mlp", "linear", "bias", "identity"] = "identity"
-    """What h is: two layers (SimSiam, BYOL), one, z/|z| + b (https://arxiv.org/abs/2203.16262), or none."""
+    """mlp: two layers (SimSiam, BYOL); linear: one; bias: z/|z| + b (https://arxiv.org/abs/2203.16262); identity."""
     hidden_dim: Width | None = 512
     """Width of the hidden layer of mlp. null: a quarter of the projector's output (SimSiam, Appendix B)."""
     bn_hidden: bool = True
@@ -92,7 +92,7 @@ class PrototypesConfig:
 
 @section
 class SinkhornConfig:
-    """Sinkhorn-Knopp: exp(scores / epsilon) made doubly stochastic. SwAV, Section 3.1."""
+    """Sinkhorn-Knopp: exp(scores / epsilon), scaled to be doubly stochastic. SwAV, Section 3.1."""
 
     epsilon: Positive = 0.05
     """Smoothness of the codes: the smaller, the closer to one-hot."""
@@ -106,7 +106,7 @@ class SinkhornConfig:
 
 @section
 class MemoryConfig:
-    """A memory of one vector per training image: its outputs' moving average. InstDisc, Section 3.2."""
+    """A memory with a vector for each training image: the moving average of its outputs. InstDisc, Section 3.2."""
 
     decay: Fraction = 0.8
     """Fraction of itself that a vector keeps when its image is seen."""
@@ -143,7 +143,7 @@ class SiameseConfig(MethodConfig):
     symmetric: bool
     """Whether each view is both prediction and target. SimSiam, Section 4.6."""
     joint_batch: bool = False
-    """Whether all views pass the encoder as one batch, so that BN's statistics are of all of them."""
+    """Whether all views pass the encoder as one batch, so that BN sees all of them at once."""
     pairs_per_image: Annotated[int, Field(ge=1, le=16)] = 1
     """Pairs of views of an image in each step. 2 with symmetric=false: the asymmetric 2x of SimSiam, Section 4.6."""
     alternation_steps: Count | Literal["epoch"] = 1

@@ -50,7 +50,7 @@ def extended(cls: type[T], annotations: Mapping[str, Any], **defaults: Any) -> t
     Args:
         cls: the section.
         annotations: the types of the keys.
-        defaults: of those keys that have one.
+        defaults: the defaults of those keys, by name.
     """
     namespace = {"__annotations__": dict(annotations), "__module__": cls.__module__, "__doc__": cls.__doc__}
     return section(type(cls.__name__, (cls,), {**namespace, **defaults}))

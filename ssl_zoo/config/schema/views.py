@@ -1,4 +1,4 @@
-"""The block `augment`: how the views of an image are made."""
+"""The block `augment`: the views of an image."""
 
 from __future__ import annotations
 
