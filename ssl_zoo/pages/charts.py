@@ -25,6 +25,7 @@ __all__ = [
     "colour",
     "curves",
     "curves_size",
+    "draw_baselines",
     "draw_lines",
     "in_legend",
     "intervals",
@@ -116,13 +117,7 @@ def draw_lines(
             shade = 0.2 if len(series) < 5 else 0.1
             axes.fill_between(line.x, *line.band, color=ink, alpha=shade, linewidth=0)
         handles += drawn if line.label else []
-    for name, height in baselines:
-        axes.axhline(height, color=theme.muted, linestyle=(0, (4, 3)), linewidth=1)
-        axes.annotate(
-            name, (1, height), (0, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
-            ha="right", va="bottom", fontsize=7,
-            color=theme.muted, path_effects=[withStroke(linewidth=2, foreground=theme.ground)], zorder=5,
-        )  # fmt: skip
+    draw_baselines(axes, theme, baselines)
     axes.set_title(title)
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -135,6 +130,17 @@ def draw_lines(
     if bottom is not None:
         axes.set_ylim(bottom=bottom)
     return handles
+
+
+def draw_baselines(axes: Axes, theme: Theme, baselines: Sequence[tuple[str, float]]) -> None:
+    """Draws dashed lines, each with its name at the right end."""
+    for name, height in baselines:
+        axes.axhline(height, color=theme.muted, linestyle=(0, (4, 3)), linewidth=1)
+        axes.annotate(
+            name, (1, height), (0, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
+            ha="right", va="bottom", fontsize=7,
+            color=theme.muted, path_effects=[withStroke(linewidth=2, foreground=theme.ground)], zorder=5,
+        )  # fmt: skip
 
 
 def curves_size(series: Sequence[Series]) -> tuple[float, float]:
@@ -187,8 +193,8 @@ def map_size(names: Sequence[str]) -> tuple[float, float]:
     return 4.0, 3.7 + legend_height([*map(short, names), OTHERS], 4.0, POINTS)
 
 
-def intervals(title: str, rows: Sequence[Interval]) -> Paint:
-    """Draws scores as points with intervals, one row each, the first on top."""
+def intervals(title: str, rows: Sequence[Interval], *, zero: bool = False) -> Paint:
+    """Draws scores as points with intervals, one row each, the first on top; `zero` has a line."""
 
     def paint(figure: Figure, theme: Theme) -> None:
         axes = figure.subplots()
@@ -204,6 +210,8 @@ def intervals(title: str, rows: Sequence[Interval]) -> Paint:
         axes.spines["left"].set_visible(False)
         axes.set_title(title, x=0)
         axes.grid(axis="y", visible=False)
+        if zero:
+            axes.axvline(0, color=theme.muted, linestyle=(0, (4, 3)), linewidth=1, zorder=0)
 
     return paint
 

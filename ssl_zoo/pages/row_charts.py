@@ -13,7 +13,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from ssl_zoo.pages.charts import colour
+from ssl_zoo.pages.charts import colour, draw_baselines
 from ssl_zoo.pages.drawing import Paint, Theme
 from ssl_zoo.pages.legend import LINES, add_legend, legend_height, short
 
@@ -117,13 +117,7 @@ def against(
                 markersize=4, capsize=2.5, elinewidth=1,
             )  # fmt: skip
             handles.append(drawn.lines[0])
-        for name, height in baselines:
-            axes.axhline(height, color=theme.muted, linestyle=(0, (4, 3)), linewidth=1)
-            axes.annotate(
-                short(name, 30), (1, height), (0, 2), xycoords=("axes fraction", "data"),
-                textcoords="offset points", ha="right", va="bottom", fontsize=7, color=theme.muted,
-                path_effects=[withStroke(linewidth=2, foreground=theme.ground)], zorder=5,
-            )  # fmt: skip
+        draw_baselines(axes, theme, [(short(name, 30), height) for name, height in baselines])
         numbers = sorted({value for group in groups for value in group.x})
         if numbers[0] > 0 and numbers[-1] / numbers[0] > SPAN:
             axes.set_xscale("log", base=2)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from matplotlib.figure import Figure
-
 from ssl_zoo.pages.charts import Interval, intervals
-from ssl_zoo.pages.drawing import Paint, Picture, Theme, chart
+from ssl_zoo.pages.drawing import Picture, chart
 from ssl_zoo.pages.legend import drawable
 from ssl_zoo.pages.numbers import number
 from ssl_zoo.pages.page import Cell, Table
@@ -50,19 +48,11 @@ def picture_of(suites: Sequence[ComparedSuite], changes: Sequence[Change]) -> Pi
         caption += f" Left out for too few seeds: {left_out}."
     return chart(
         "differences",
-        _with_zero(intervals("Difference in top-1, points", rows)),
+        intervals("Difference in top-1, points", rows, zero=True),
         alt=f"Difference in top-1 in points of percent with 95 % intervals: {intervals_of}.",
         caption=caption,
         size=(5.2, 0.9 + 0.22 * len(rows)),
     )
-
-
-def _with_zero(paint: Paint) -> Paint:
-    def painted(figure: Figure, theme: Theme) -> None:
-        paint(figure, theme)
-        figure.axes[0].axvline(0, color=theme.muted, linestyle=(0, (4, 3)), linewidth=1, zorder=0)
-
-    return painted
 
 
 def metrics_of(changes: Sequence[Change]) -> list[str]:

@@ -35,7 +35,7 @@ def run_slurm(
     config: SlurmConfig,
     workers: int | None,
     *,
-    on_tick: Callable[[int, int, int], None],
+    on_tick: Callable[[int, int], None],
     on_end: Callable[[Trial, Failure | None], None],
 ) -> None:
     """Submits trials as one array and waits for them.
@@ -48,7 +48,7 @@ def run_slurm(
         rows: the folder of the run directories, on a file system that all machines share.
         config: what each worker asks the cluster for.
         workers: trials at a time; None: as many as the cluster gives.
-        on_tick: is called every two seconds with the number of trials that run, wait and have ended.
+        on_tick: is called every two seconds with the number of trials that run and wait.
         on_end: is called for each trial that has ended, with its failure if it has no result.
     """
     import submitit
@@ -69,7 +69,7 @@ def run_slurm(
             on_end(trial, None if done else Failure(trial, _message(handle, log, log_start), log))
         states = [handle.state for _, handle, *_ in unfinished]
         running = states.count("RUNNING")
-        on_tick(running, len(unfinished) - running, len(trials) - len(unfinished))
+        on_tick(running, len(unfinished) - running)
         if unfinished:
             time.sleep(TICK)
 

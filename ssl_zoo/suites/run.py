@@ -146,7 +146,6 @@ class SuiteRun:
         by_seed = sorted(_flat(trials), key=lambda trial: trial.config.seed)
         unique = _unique(by_seed)
         missing = [trial for trial in unique.values() if not is_done(trial, self.runs / trial.name)]
-        done = {name: self._record(trial) for name, trial in unique.items() if trial not in missing}
         if not missing:
             return
         trainer, local = missing[0].config.trainer, self.config.launcher == "local"
@@ -160,8 +159,10 @@ class SuiteRun:
             cost = read_record(self.runs / trial.name / COST) or {}
             progress.end(trial, self._record(trial), failure, cost.get("seconds"))
 
-        bar = self.config.progress
-        with SuiteProgress(self.console, trials, done, slots.workers, bar=bar) as progress:
+        done, silent = len(unique) - len(missing), self.console.quiet
+        with SuiteProgress(
+            len(unique), done, slots.workers, silent=silent, bar=self.config.progress
+        ) as progress:
             if local:
                 run_local(missing, self.runs, slots, on_tick=progress.update, on_end=on_end)
             else:

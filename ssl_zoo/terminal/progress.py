@@ -51,7 +51,7 @@ class ProgressDisplay:
         """Prints a line."""
         self.console.print(line)
 
-    def update(self, done: int, description: str) -> bool:
+    def update(self, done: float, description: str) -> bool:
         """Moves the bar; returns whether there is one."""
         if self.bar is not None:
             self.bar.update(self.task, completed=done, description=description)
