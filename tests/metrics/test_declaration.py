@@ -13,12 +13,15 @@ from rich.console import Console
 
 from ssl_zoo.metrics import CSV, METRICS, RESULT, Embeddings, Metric, declared, measure_embeddings, metric
 from ssl_zoo.metrics.__main__ import page
+from ssl_zoo.pages.page import Table
+from ssl_zoo.reports.run_sections import RunSummary, diagnostics
 from ssl_zoo.runs.result import Baselines, Result
 from ssl_zoo.suites.aggregate import heading
 from ssl_zoo.suites.claims import Comparison, parse
 from ssl_zoo.training.closing_table import closing_table
 from ssl_zoo.training.measure import Measurement, Scores
 
+MISSING: Any = None  # a run that is not read
 DOCS = Path(__file__).parent.parent.parent / "docs"
 
 
@@ -78,6 +81,9 @@ def test_a_declared_metric_is_everywhere() -> None:
     console.print(closing_table(Result(**values), "run", {"norm_mean": 1.0}))
     row = next(line for line in console.export_text().splitlines() if "mean norm (any)" in line)
     assert row.strip("│ ").split()[-2:] == ["3.000", "1.000"]
+    [table] = diagnostics(RunSummary(MISSING, {"norm_mean": 3.0}, [{"epoch": 0, "norm_mean": 1.0}])).blocks
+    assert isinstance(table, Table)
+    assert ("mean norm", "3.00", "1.00", "Mean length of z.") in table.rows
 
 
 def test_two_metrics_of_one_key_are_refused() -> None:
