@@ -148,7 +148,7 @@ WORDS = {
     "seed=1": "set their number with seeds=3; received 'seed=1'",
     "run_dir=here": "set out=FOLDER; received 'run_dir=here'",
     "resume=auto": "leave it out; received 'resume=auto'",
-    "trainer.threads=2": "say threads=N; received 'trainer.threads=2'",
+    "trainer.threads=2": "set threads=N; received 'trainer.threads=2'",
     "eval.out=here": "records lie beside their run",
     "eval.protocol=knn": "set evaluate=NAME; received 'eval.protocol=knn'",
     "evaluate=kn": "unknown protocol 'kn'",
