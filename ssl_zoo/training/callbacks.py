@@ -25,10 +25,10 @@ from ssl_zoo.metrics import CSV, declared
 from ssl_zoo.runs.checkpoints import LAST
 from ssl_zoo.runs.directory import command_to_continue
 from ssl_zoo.terminal.signals import StopRequest
-from ssl_zoo.training.launch import Process
 from ssl_zoo.training.loggers import Row, log_epoch
 from ssl_zoo.training.measure import Evaluator
 from ssl_zoo.training.module import TrainingModule
+from ssl_zoo.training.process import Process
 
 __all__ = ["SAVE_FRACTION", "EpochRows", "LogRows", "MeasureEncoder", "SaveCheckpoints", "StopWhenAsked"]
 

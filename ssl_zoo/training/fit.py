@@ -19,10 +19,10 @@ from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.method import Encoder, Method
 from ssl_zoo.runs.checkpoints import CheckpointFiles
 from ssl_zoo.training.callbacks import EpochRows, LogRows, MeasureEncoder, SaveCheckpoints, StopWhenAsked
-from ssl_zoo.training.launch import cluster
 from ssl_zoo.training.loggers import Row, build_loggers
 from ssl_zoo.training.module import TrainingModule
 from ssl_zoo.training.prepare import Prepared
+from ssl_zoo.training.process import cluster
 
 __all__ = ["Trained", "compile_encoders", "fit"]
 

@@ -12,7 +12,7 @@ from ssl_zoo.data import Data
 from ssl_zoo.errors import UserError
 from ssl_zoo.hardware.free_memory import free_memory, resident
 from ssl_zoo.training.footprint import Footprint, footprint
-from ssl_zoo.training.launch import launcher
+from ssl_zoo.training.process import launcher
 
 __all__ = ["Need", "check_memory", "need"]
 

@@ -17,10 +17,10 @@ from ssl_zoo.method import Method
 from ssl_zoo.parts.batchnorm import synchronize
 from ssl_zoo.runs.checkpoints import Position
 from ssl_zoo.runs.directory import choose_run_dir
-from ssl_zoo.training.launch import Process, this_process
 from ssl_zoo.training.loggers import check_loggers
 from ssl_zoo.training.measure import Evaluator
 from ssl_zoo.training.memory_check import check_memory
+from ssl_zoo.training.process import Process, this_process
 from ssl_zoo.training.resume import Saved, find_checkpoint
 
 __all__ = ["Prepared", "prepare"]

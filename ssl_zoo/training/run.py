@@ -23,8 +23,9 @@ from ssl_zoo.runs.result import Result
 from ssl_zoo.runs.run_files import read_record
 from ssl_zoo.training.conclude import conclude
 from ssl_zoo.training.fit import fit
-from ssl_zoo.training.launch import launched, this_process
+from ssl_zoo.training.launch import launched
 from ssl_zoo.training.prepare import Prepared, prepare
+from ssl_zoo.training.process import this_process
 from ssl_zoo.training.progress import TrainingProgress
 
 __all__ = ["run", "train"]

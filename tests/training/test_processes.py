@@ -24,7 +24,7 @@ from ssl_zoo.data.rng import permutation
 from ssl_zoo.errors import UserError
 from ssl_zoo.training import launch as processes
 from ssl_zoo.training.callbacks import EpochRows
-from ssl_zoo.training.launch import this_process
+from ssl_zoo.training.process import this_process
 
 pytestmark = [
     pytest.mark.slow,
