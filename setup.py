@@ -2,8 +2,6 @@
 
 from setuptools import find_namespace_packages, setup
 
-BESIDE = ("methods", "configs", "benchmarks")
-
-own = find_namespace_packages(include=["ssl_zoo", "ssl_zoo.*"])
-beside = find_namespace_packages(include=[pattern for name in BESIDE for pattern in (name, f"{name}.*")])
-setup(packages=[*own, *(f"ssl_zoo.{name}" for name in beside)])
+engine = find_namespace_packages(include=["ssl_zoo", "ssl_zoo.*"])
+mapped = find_namespace_packages(include=["methods*", "configs*", "benchmarks*"])
+setup(packages=[*engine, *(f"ssl_zoo.{name}" for name in mapped)])

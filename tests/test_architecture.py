@@ -18,7 +18,6 @@ FILES = sorted(path for room in ("ssl_zoo", "methods") for path in (ROOT / room)
 LAZY = {
     "ssl_zoo/__init__.py": "the public names are imported when first used",
     "ssl_zoo/registry.py": "what is registered is imported when first asked for",
-    # To be emptied; the owner stands behind each.
 }
 
 

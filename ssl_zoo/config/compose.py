@@ -75,7 +75,7 @@ def _sorted(overrides: Sequence[str]) -> tuple[dict[str, str], list[tuple[str, A
                 f"of Hydra's own settings only hydra.searchpath is read; received '{override}'; leave it out"
             )
         if key == "method.name":
-            raise UserError(f"method.name follows from the method; received '{override}'; say method={value}")
+            raise UserError(f"method.name follows from the method; received '{override}'; set method={value}")
         if key == "images":
             raise UserError(
                 f"images follows from the images themselves; received '{override}'; leave it out, or set augment.size "

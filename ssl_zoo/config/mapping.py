@@ -43,7 +43,7 @@ def from_mapping(values: Mapping[str, Any]) -> RunConfig:
     rest = dict(values)
     block = rest.pop("method", None)
     if not isinstance(block, Mapping) or "name" not in block:
-        raise UserError(f"method must be a block with a name; received {shown(block)}; say method=NAME")
+        raise UserError(f"method must be a block with a name; received {shown(block)}; set method=NAME")
     name = str(block["name"])
     # Unknown keys of the method are looked up among all keys, so that the suggestion is the nearest of all.
     rest["augment"] = _resolve_views(rest.get("augment") or {})

@@ -146,7 +146,7 @@ def encoder_of(run: SavedRun, weights: str = "trained", size: int | None = None)
     if size != trained_size and is_fixed(name):
         raise UserError(
             f"backbone '{name}' is built for one image size, that of its training; received size={size}; leave it out "
-            f"or say size={trained_size}"
+            f"or set size={trained_size}"
         )
     model = run.backbone(trained=weights == "trained", size=size).float().eval()
     return ExportedEncoder(run, model, weights, size, inspect_backbone(model, name, channels, size)[0])

@@ -88,7 +88,7 @@ def load_images(config: DataConfig, samples: int, seed: int) -> Images:
         if folder is None or Path(folder).expanduser().is_dir():
             raise
         raise UserError(
-            f"the report shows images of the run's data; '{folder}' is no longer there; say where they are with "
+            f"the report shows images of the run's data; '{folder}' is no longer there; set their folder with "
             "data.train=FOLDER, or name other data with data="
         ) from error
     split = data.train if data.labelled is None else data.labelled

@@ -143,7 +143,7 @@ class Planner:
         for override, key in zip(row_overrides, keys, strict=True):
             if key in NOT_A_ROWS:
                 raise UserError(
-                    f"{key} is the same for all rows; the row has '{override}'; say it on the command line"
+                    f"{key} is the same for all rows; the row has '{override}'; set it on the command line"
                 )
         for override in self.overrides:
             users_key, _ = read_override(override)

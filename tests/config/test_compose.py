@@ -246,7 +246,7 @@ def test_hash_is_of_what_is_computed() -> None:
         (["method="], "method takes a name"),
         (["=5"], "written key=value"),
         (["augment=5"], "augment must be a block of keys; received 5"),
-        (["method.name=byol"], "say method=byol"),
+        (["method.name=byol"], "set method=byol"),
         (["method@x=byol"], "only hydra.searchpath"),
         (["hydra.run.dir=x"], "only hydra.searchpath"),
         (["images=small"], "follows from the images themselves; received 'images=small'; leave it out"),
