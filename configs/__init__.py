@@ -1,1 +1,1 @@
-"""The YAML groups: method, data, recipe, experiment. Installed as `ssl_zoo.configs`."""
+"""The YAML groups: method, data, recipe, experiment, protocol. Installed as `ssl_zoo.configs`."""

@@ -1,4 +1,4 @@
-"""What the images of a folder ask for: small ones are trained at their size, gray ones have gray statistics.
+"""Settings that a folder of images asks for: small images are trained at their size, gray ones have gray statistics.
 
 `compose` imports this module where the source of the data is `imagefolder`, for it imports torch.
 
@@ -24,8 +24,8 @@ FAR_ABOVE = 1.5  # times the images' side: a size from which on enlarging is nam
 def for_small_images(values: Mapping[str, Any]) -> dict[str, Any] | None:
     """Returns settings for a folder of small images: their size, the small stem, no blur; None for other folders.
 
-    Every paper trains so on CIFAR. They stand between the method and its recipes, so that whatever else sets a value
-    is followed. With `backbone.pretrained` the weights' own size and stem are left.
+    They are every paper's on CIFAR. They stand between the method and its recipes, so that whatever else sets a value
+    takes precedence. With `backbone.pretrained` the weights' own size and stem are left.
 
     Args:
         values: what was composed without them.

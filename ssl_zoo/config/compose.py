@@ -2,7 +2,7 @@
 
 Later settings over earlier ones: the method's defaults (the paper's) < what small images ask for < the data
 < what the data needs whatever the method, `recipe/DATA/default.yaml` < the recipe < the experiment < the overrides.
-`docs/architecture.md` says why Hydra does not do it.
+`docs/architecture.md` explains why Hydra doesn't do it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def compose(overrides: Sequence[str] = ()) -> RunConfig:
     small = images and images.for_small_images(values)
     if small:
         followed = _resolved([method, small, *layers])
-        # A larger size that was given keeps the large images' stem and blur.
+        # A larger size in an override keeps the large images' stem and blur.
         values = followed if _size(followed) <= images.SMALL else values
     if isinstance(values.get("data"), Mapping):
         given = [key for key, _ in settings]
@@ -102,7 +102,7 @@ def _layers(
     """Reads the files of a run: the method's, those over it, and the names of the recipe and the experiment.
 
     Raises:
-        UserError: there is no such file, or it holds what isn't its to say.
+        UserError: there is no such file, data's holds more than the data, or an experiment is of another method.
     """
     for group, name in choices.items():
         if not (group in OPTIONAL and name == "none"):

@@ -135,7 +135,7 @@ def load_group(
 
 
 def _choice(entry: Any) -> tuple[str, str] | None:
-    """Returns the group and the name that `override /GROUP: NAME` chooses; None if it says something else."""
+    """Returns the group and the name that `override /GROUP: NAME` chooses; None for anything else."""
     if not isinstance(entry, Mapping) or len(entry) != 1:
         return None
     [(key, name)] = entry.items()
@@ -158,7 +158,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
         seen = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                continue  # refused as no key, by YAML's own rules
+                continue  # YAML refuses it
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key '{key.value}' stands twice", key.start_mark

@@ -1,4 +1,4 @@
-"""A `RunConfig` from plain values and back: what `config.yaml` of a run directory holds, and the hash of it."""
+"""A `RunConfig` from plain values and back, as `config.yaml` of a run directory holds them, and its hash."""
 
 from __future__ import annotations
 

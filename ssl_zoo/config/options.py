@@ -22,7 +22,7 @@ __all__ = ["data_for", "images_for", "read_options"]
 def read_options(overrides: Sequence[str], *, several: bool = False) -> tuple[dict[str, Any], list[str]]:
     """Splits the arguments of a verb into nested plain values and the overrides of the data; `key=a,b` is a list.
 
-    A path that exists, or an argument without `=`, is a run, as if it stood behind `run=`.
+    A path that exists, or an argument without `=`, names a run as `run=` does.
 
     Args:
         overrides: the arguments.
@@ -59,7 +59,7 @@ def read_options(overrides: Sequence[str], *, several: bool = False) -> tuple[di
 
 
 def _check_data(overrides: Sequence[str]) -> None:
-    """Refuses what can be seen to be wrong without the run, and before torch is imported."""
+    """Refuses overrides that are wrong whatever the run is, before torch is imported."""
     values: dict[str, Any] = {}
     for override in overrides:
         key, value = read_override(override)
@@ -91,7 +91,7 @@ def images_for(overrides: Sequence[str], trained: RunConfig | None) -> tuple[Dat
 
     Args:
         overrides: those about the data.
-        trained: the configuration of the run that the encoder is of, if it is one's.
+        trained: the configuration of the run that trained the encoder; None if no run did.
 
     Raises:
         UserError: an unknown name, key or value; other channels than the encoder has; no data at all.

@@ -1,4 +1,4 @@
-"""Plain values to a frozen dataclass, by pydantic; its errors become one message in our words."""
+"""Plain values to a frozen dataclass, by pydantic; its errors become one message with rule, value and fix."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 MOST = 20  # problems that a message lists
 
-# What pydantic calls an error, and the rule that was broken, in words.
+# pydantic's name of an error, and the rule that was broken.
 RULES = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -66,10 +66,12 @@ def validate(cls: type[T], values: Mapping[str, Any], prefix: str, siblings: typ
         others = [] if siblings is None else list(keys(siblings, "" if prefix else "method"))
         known = [*keys(cls, prefix), *others]
         items = _joined([{**item} for item in error.errors()], known, prefix)
-        places = {item["loc"] for item in items}
-        # What is wrong for all views (augment.X) is wrong for each (augment.views.NAME.X): said once.
+        wrong = {item["loc"] for item in items}
+        # A value that is wrong for all views (augment.X) is so for each (augment.views.NAME.X): reported once.
         items = [
-            i for i in items if i["loc"][1:2] != ("views",) or (i["loc"][0], *i["loc"][3:]) not in places
+            item
+            for item in items
+            if item["loc"][1:2] != ("views",) or (item["loc"][0], *item["loc"][3:]) not in wrong
         ]
         problems = [_explain(item, cls, prefix, known) for item in items[:MOST]]
         more = [f"and {len(items) - MOST} more like these"] if len(items) > MOST else []
@@ -77,7 +79,7 @@ def validate(cls: type[T], values: Mapping[str, Any], prefix: str, siblings: typ
 
 
 def _joined(items: list[dict[str, Any]], known: list[str], prefix: str) -> list[dict[str, Any]]:
-    """Of a key that takes one of several types, pydantic says for each why the value is not of it: said once."""
+    """Joins the errors of a key with several types, for each of which pydantic reports one."""
     joined: dict[tuple[Any, ...], dict[str, Any]] = {}
     for item in items:
         loc = item["loc"]
@@ -93,7 +95,7 @@ def _joined(items: list[dict[str, Any]], known: list[str], prefix: str) -> list[
 
 
 def keys(cls: type, prefix: str = "") -> Iterator[str]:
-    """All dotted keys of a configuration class, nested ones included."""
+    """Yields all dotted keys of a configuration class, nested ones included."""
     for name, hint in get_type_hints(cls).items():
         path = f"{prefix}.{name}" if prefix else name
         yield path
@@ -146,7 +148,7 @@ def nearest_key(key: str, known: list[str]) -> str:
 
 
 def _example(cls: type, loc: list[str], prefix: list[str]) -> str:
-    """An example of a right value: the default, where the key has one."""
+    """Returns an example of a right value: the default, where the key has one."""
     for depth, name in enumerate(loc):
         fields = {field.name: field for field in dataclasses.fields(cls)}
         if name not in fields:

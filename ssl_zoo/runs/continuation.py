@@ -1,4 +1,4 @@
-"""The configuration of a run that goes on: `run_dir=DIR resume=auto` is enough, and what else is given must agree."""
+"""The configuration of a run that is continued: `run_dir=DIR resume=auto` suffices; further overrides must agree."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from ssl_zoo.files.paths import user_path
 
 __all__ = ["compose_run", "differences"]
 
-# What may differ between a run and its continuation: where, how fast, how closely watched and, onwards, how long.
+# Keys and blocks in which a continuation may differ: where it is, how fast, what is measured, how long it goes on.
 FREE = ("run_dir", "resume", "recipe", "experiment", "monitor", "trainer", "epochs")
-FIXED = "trainer.accumulate"  # of these blocks: it decides what is computed
+FIXED = "trainer.accumulate"  # within these blocks: it changes what is computed
 
 
 def compose_run(overrides: Sequence[str]) -> RunConfig:
     """Builds the configuration of a run from overrides, as `compose` does.
 
-    With `resume=auto` and a run in `run_dir` it is the one that the run was begun with; see `differences` for what
-    may be given anew.
+    With `resume=auto` and a run in `run_dir` it is the configuration of that run; `FREE` lists
+    what overrides may change.
 
     Raises:
-        UserError: as in `compose`; `resume=auto` finds no run and is not told which to begin; an override disagrees
-            with the run.
+        UserError: as in `compose`; `resume=auto` finds no run, and no override names the one to begin; an override
+            disagrees with the run.
     """
     overrides = override_list(overrides)
     given = dict(map(read_override, overrides))
@@ -51,7 +51,7 @@ def compose_run(overrides: Sequence[str]) -> RunConfig:
 
 
 def differences(begun: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Lists what a continuation changes and may not: key, value of the run, value wanted."""
+    """Lists forbidden changes of a continuation: key, value of the run, value wanted."""
     return [
         (key, old, new)
         for key, old, new in _differing(begun, wanted, "")
@@ -60,11 +60,11 @@ def differences(begun: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[tup
 
 
 def _continued(file: Path, overrides: Sequence[str], given: Mapping[str, Any]) -> RunConfig:
-    """The run's configuration with what is given, which must agree."""
+    """Returns the run's configuration with the overrides, which must agree with it."""
     try:
         begun = to_mapping(from_mapping(yaml.safe_load(file.read_text())))
     except (OSError, yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
-        if set(GROUPS) & set(given):  # an earlier version's: all that it was begun with is given
+        if set(GROUPS) & set(given):  # an earlier version's: the overrides must be complete
             return compose(overrides)
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(
@@ -87,7 +87,7 @@ def _continued(file: Path, overrides: Sequence[str], given: Mapping[str, Any]) -
 
 
 def _other_names(begun: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """The YAML files that are given by other names than the run's."""
+    """Yields groups for which the overrides choose another file than the run's: group, its name, the other."""
     has = {"method": begun["method"]["name"], "data": begun["data"]["name"]}
     for group in GROUPS:
         if group not in given:
@@ -100,7 +100,7 @@ def _other_names(begun: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator
 
 
 def _differing(begun: Any, wanted: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
-    """Yields the values that are wanted otherwise than the run was begun with; new keys count for nothing."""
+    """Yields keys with other values than the run's; keys that it lacks are passed over."""
     if isinstance(begun, Mapping) and isinstance(wanted, Mapping):
         for key, value in begun.items():
             yield from _differing(value, wanted.get(key), f"{path}.{key}" if path else str(key))

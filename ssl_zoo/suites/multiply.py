@@ -1,4 +1,4 @@
-"""Settings that are a multiple of what a recipe says: `multiply: {epochs: 1/20}` of a suite's YAML."""
+"""Settings that are a multiple of the recipe's: `multiply: {epochs: 1/20}` of a suite's YAML."""
 
 from __future__ import annotations
 

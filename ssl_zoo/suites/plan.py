@@ -22,7 +22,7 @@ from ssl_zoo.suites.trial import Trial
 __all__ = ["Planner", "Row"]
 
 NOT_A_ROWS = ("data", "seed", "run_dir", "resume", "trainer.threads", "data.limit", "data.holdout")
-# What a budget means where a suite says nothing else. digits: its recipes are short as they are.
+# A budget's settings where the suite has none. The recipes of digits are short already.
 USUAL = {
     ("quick", "digits"): BudgetConfig(overrides="monitor.every_epochs=4"),
     ("quick", None): BudgetConfig(
@@ -178,7 +178,7 @@ class Planner:
         """Returns `experiment=` of the row's method, where the data has one and no override names another."""
         method, family = _last(overrides, "method") or "simsiam", self.experiments or self.data
         if _last(overrides, "experiment") is None and f"{family}/{method}" in _experiments(family):
-            # ImageNet's say no more than the methods' own defaults, but for lengths that differ between papers.
+            # ImageNet's are the methods' defaults, but for lengths that differ between papers.
             return [] if family == "imagenet" else [f"experiment={family}/{method}"]
         return []
 

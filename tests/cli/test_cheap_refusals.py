@@ -15,9 +15,9 @@ import contextlib, io, json, sys
 from ssl_zoo.cli.main import main
 refused = {}
 for line in json.loads(sys.argv[1]):
-    with contextlib.redirect_stderr(io.StringIO()) as said:
+    with contextlib.redirect_stderr(io.StringIO()) as output:
         status = main(line)
-    refused[" ".join(line)] = [status, said.getvalue(), "torch" in sys.modules]
+    refused[" ".join(line)] = [status, output.getvalue(), "torch" in sys.modules]
 print(json.dumps(refused))
 """
 WRONG = {
@@ -47,6 +47,6 @@ def test_before_torch_is_imported() -> None:
     done = subprocess.run([sys.executable, "-c", CODE, lines], capture_output=True, text=True)
     refused = json.loads(done.stdout)
     for line, message in WRONG.items():
-        status, said, has_torch = refused[line]
-        assert (status, message in said) == (2, True), (line, said)
+        status, output, has_torch = refused[line]
+        assert (status, message in output) == (2, True), (line, output)
         assert not has_torch, line

@@ -1,4 +1,4 @@
-"""Words and YAML to a typed configuration: precedence, round trip, and every mistake in one message."""
+"""Overrides and YAML to a typed configuration: precedence, round trip, and every mistake in one message."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_yaml_headers_say_what_they_are() -> None:
         assert comments, f"{file} has no header"
 
 
-def test_precedence_method_data_recipe_experiment_words(
+def test_precedence_method_data_recipe_experiment_overrides(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for file, text in {
@@ -149,16 +149,14 @@ def test_data_built_on_others_is_trained_as_they_are(tmp_path: Path, monkeypatch
     assert (config.batch_size, config.backbone.stem) == (8, "small")
 
 
-def test_a_method_of_few_keys_is_told_to_build_on_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_method_without_its_keys_builds_on_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_ZOO_CONFIGS", str(tmp_path))
     write(tmp_path, "method/mine", "method: {name: byol}")
     with pytest.raises(UserError, match=r"'method.stop_gradient' is missing .* defaults: \[byol, _self_\]"):
         compose(["method=mine"])
 
 
-def test_the_same_swap_from_words_and_from_yaml() -> None:
+def test_the_same_swap_from_overrides_and_from_yaml() -> None:
     overrides = compose(["method=simclr", "method.predictor.kind=mlp"])
     mapping = to_mapping(compose(["method=simclr"]))
     mapping["method"]["predictor"]["kind"] = "mlp"

@@ -45,10 +45,10 @@ def test_refused_in_one_bounded_message(kind: str) -> None:
     overrides, message = HOSTILE[kind]
     with pytest.raises(UserError) as refused:
         compose(overrides)
-    said = str(refused.value)
-    assert message in said
-    assert len(said) < 1000
-    assert said.isprintable()
+    output = str(refused.value)
+    assert message in output
+    assert len(output) < 1000
+    assert output.isprintable()
 
 
 @pytest.mark.parametrize("overrides", [None, [1], "a=b", [None], b"a=b", {"epochs=1": 2}, 5, [["epochs=1"]]])

@@ -13,7 +13,7 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.runs.saved_run import SavedRun, open_run
 
 
-def test_words_become_nested_values() -> None:
+def test_overrides_become_nested_values() -> None:
     values, about_data = read_options(
         [
             "protocol=knn,few_labels",
@@ -52,7 +52,7 @@ def test_a_written_override_reads_back(value: str) -> None:
 
 
 @pytest.mark.parametrize("override", ["-run", "=3", "k=range(1,3)", "a=[1"])
-def test_words_that_cannot_be_read(override: str) -> None:
+def test_overrides_that_cannot_be_read(override: str) -> None:
     with pytest.raises(UserError):
         read_options([override])
 
@@ -62,7 +62,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> SavedRun:
     return open_run(train_tiny(tmp_path_factory.mktemp("options") / "run"))
 
 
-def test_data_are_the_runs_own_but_for_what_is_said(run: SavedRun) -> None:
+def test_data_are_the_runs_with_the_overrides(run: SavedRun) -> None:
     assert data_for([], run.config) == run.config.data
     changed = data_for(["data.limit=20", "data.holdout=0.5"], run.config)
     assert (changed.name, changed.limit, changed.holdout, changed.mean) == ("digits", 20, 0.5, (0.3,))

@@ -158,7 +158,7 @@ def test_no_recipe_creeps_in() -> None:
     assert (asked.recipe, asked.method.predictor.lr, asked.optimizer.lr) == ("digits/byol", "constant", 0.03)
 
 
-def test_words_win_over_an_experiment() -> None:
+def test_overrides_win_over_an_experiment() -> None:
     config = compose(overrides("imagenet/byol_200", "optimizer.lr=0.1", "epochs=3", "method=byol"))
     assert (config.optimizer.lr, config.epochs, config.batch_size) == (0.1, 3, 4096)
 

@@ -16,6 +16,7 @@ import ssl_zoo
 from ssl_zoo.cli.main import main
 from ssl_zoo.config.groups import group_file, group_names
 from ssl_zoo.evaluation.compose import compose_evaluations, read_overrides
+from ssl_zoo.evaluation.protocol import expand
 from ssl_zoo.evaluation.protocols import PROTOCOLS
 from ssl_zoo.features import extract
 
@@ -180,6 +181,14 @@ def test_two_encoders_never_share_a_file(copy: Path, tmp_path: Path) -> None:
     for run in ("run", "other"):
         ssl_zoo.evaluate([f"run={run}", "out=here", "weights=random", *quick("knn")], silent=True)
     assert len(list(Path("here").iterdir())) == 2
+
+
+def test_a_protocol_builds_on_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_ZOO_CONFIGS", str(tmp_path))
+    (tmp_path / "protocol").mkdir()
+    (tmp_path / "protocol" / "mine.yaml").write_text("defaults: [linear_moco]\nlinear: {epochs: 3}\n")
+    [mine], [moco] = expand("mine"), expand("linear_moco")
+    assert mine.settings == {"linear": {**moco.settings["linear"], "epochs": 3}}
 
 
 def test_a_protocol_of_ones_own(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,11 +31,11 @@ RUN = overrides("byol", "monitor.baselines=false", "monitor.every_epochs=9", "ep
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A run stopped after nine of fifteen steps, in a folder with a space, and what it said."""
+    """A run stopped after nine of fifteen steps, in a folder with a space, and its message."""
     run = tmp_path_factory.mktemp("stopped") / "my run"
-    with stopped_after(9), pytest.raises(Interrupted) as said:
+    with stopped_after(9), pytest.raises(Interrupted) as output:
         ssl_zoo.train([*RUN, f"run_dir={run}"], silent=True)
-    return run, str(said.value)
+    return run, str(output.value)
 
 
 def rates(run: Path) -> list[float]:
@@ -46,8 +46,8 @@ def rates(run: Path) -> list[float]:
 def test_what_an_interrupted_run_says_continues_it(
     stopped: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, said = stopped
-    [*_, short] = said.split("to continue: ")
+    run, output = stopped
+    [*_, short] = output.split("to continue: ")
     assert shlex.split(short) == ["ssl-zoo", "train", f"run_dir={run}", "resume=auto"]
     shutil.copytree(run, tmp_path / "my run")
     monkeypatch.chdir(tmp_path)
@@ -75,10 +75,10 @@ def test_a_run_may_grow(
     shutil.copytree(stopped[0], run)
     assert main(["train", f"run_dir={run}", "resume=auto"]) == 0
     assert main(["train", f"run_dir={run}", "resume=auto", "epochs=4"]) == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert "epochs was 3 and is 4: from here on the schedules are those of 4 epochs" in said
+    output = " ".join(capsys.readouterr().out.split())
+    assert "epochs was 3 and is 4: from here on the schedules are those of 4 epochs" in output
     peak = 0.3 * 32 / 256
-    assert f"continues with {peak * (1 + math.cos(math.pi * 3 / 4)) / 2:.3g} where it was 0;" in said
+    assert f"continues with {peak * (1 + math.cos(math.pi * 3 / 4)) / 2:.3g} where it was 0;" in output
     assert rates(run)[-1] == pytest.approx(peak * (1 + math.cos(math.pi * 19 / 20)) / 2)
     assert json.loads((run / "result.json").read_text())["epochs"] == 4
     assert json.loads((run / "result-3-epochs.json").read_text())["epochs"] == 3
@@ -144,9 +144,9 @@ def test_a_folder_without_a_run_is_no_run_to_continue(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["train", f"run_dir={tmp_path / 'typo'}", "resume=auto", "epochs=9"]) == 2
-    [said] = capsys.readouterr().err.splitlines()
-    assert "there is none in" in said
-    assert "method=simsiam data=digits" in said
+    [output] = capsys.readouterr().err.splitlines()
+    assert "there is none in" in output
+    assert "method=simsiam data=digits" in output
     assert list(tmp_path.iterdir()) == []
 
 

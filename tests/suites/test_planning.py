@@ -1,4 +1,4 @@
-"""From a suite to its runs: which words they get and in what order, how values are multiplied, which runs are one."""
+"""From a suite to its runs: their overrides and the order of these, multiplied values, and which runs are the same."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ssl_zoo.suites.read import read_suite
 
 @pytest.fixture
 def rows(tmp_path: Path) -> Any:
-    """Composes the rows of a suite: its changes to `a_suite`, the user's words, and how it is run."""
+    """Composes the rows of a suite: its changes to `a_suite`, the user's overrides, and how it is run."""
 
     def composed(
         *overrides: str,
@@ -37,8 +37,8 @@ def rows(tmp_path: Path) -> Any:
     return composed
 
 
-def test_later_words_win(rows: Any) -> None:
-    """Base, data, budget, row, user: each sets all keys from its own place on."""
+def test_later_overrides_win(rows: Any) -> None:
+    """Base, data, budget, row, user: each sets all keys that come after it."""
     keys = ("seed", "data.limit", "monitor.every_epochs", "monitor.samples", "monitor.labelled_samples")
     blocks = [" ".join(f"{key}={level}" for key in keys[level - 1 :]) for level in range(1, 4)]
     found = rows(
@@ -208,7 +208,7 @@ def test_experiments(rows: Any) -> None:
     for row in found.values():
         assert (row.config.data.name, row.config.data.train) == ("imagefolder", "photos")
         assert (row.config.augment.size, row.config.backbone.name) == (32, "resnet18")
-        assert row.config.monitor.samples == 77, "the suite's words for that data come along"
+        assert row.config.monitor.samples == 77, "the suite's overrides for that data come along"
     # ImageNet's say what the methods' defaults say, but for lengths that differ between papers.
     assert rows("data=imagenet", budget="full")["one"].config.experiment is None
     named = rows("data=cifar10", "experiment=cifar10/byol", "method=byol", budget="full")
@@ -265,7 +265,7 @@ def test_pairs(rows: Any, tmp_path: Path) -> None:
 
 
 def test_one_configuration_is_one_run(rows: Any) -> None:
-    """However it was said; a run's folder is named by what it computes."""
+    """However it is written; a run's folder is named by what it computes."""
     found = rows(
         threads=1,
         rows={
@@ -306,7 +306,7 @@ def test_a_row_before_its_training(rows: Any) -> None:
     assert trained.evaluations == (("protocol=knn", "knn.k=5"), ("protocol=few_labels",))
 
 
-def test_repeated_words_are_said_once_but_where_their_order_counts() -> None:
+def test_repeated_overrides_are_dropped_unless_their_order_counts() -> None:
     overrides = ["epochs=1", "seed=2", "epochs=3", "method=byol", "method=moco"]
     assert plan._without_repetition(overrides) == ["epochs=3", "seed=2", "method=moco"]
     blocks = ["augment.blur.p=1.0", "augment.blur={p:0.5}", "augment.blur.p=0.25", "epochs=1", "epochs=2"]
@@ -314,7 +314,7 @@ def test_repeated_words_are_said_once_but_where_their_order_counts() -> None:
     assert compose(blocks).augment.blur.p == 0.25
 
 
-def test_the_words_of_the_command() -> None:
+def test_the_overrides_of_the_command() -> None:
     config, evaluation, rest = read_overrides(
         [
             "suite=methods", "evaluate=knn,few_labels", "eval.knn.k=[5]", "slurm.cpus=4", "slurm.extra={qos:long}",

@@ -15,14 +15,14 @@ from ssl_zoo.suites.read import as_list, read_suite
 
 
 def refused(overrides: list[str], folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    """What a command is refused with; it has created nothing."""
+    """Returns the message that refuses a command, which has created nothing."""
     before = sorted(folder.rglob("*"))
     assert cli.main(["bench", *overrides, f"out={folder / 'out'}"]) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith("ssl-zoo: ")
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("ssl-zoo: ")
     assert sorted(folder.rglob("*")) == before
-    return said.err
+    return output.err
 
 
 def a_row(**settings: Any) -> dict[str, Any]:
@@ -80,7 +80,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"tune": {"key": "optimizer.lrr", "multipliers": [1, 2]}},
         "multiply takes keys with numbers; 'optimizer.lrr' is None",
     ),
-    "a row's words": (
+    "a row's overrides": (
         a_row(overrides="method.stop_gradint=false"),
         "unknown key 'method.stop_gradint'; did you mean 'method.stop_gradient'? (row 'two' of ",
     ),
@@ -93,7 +93,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         a_row(multiply={"epochs": "1/3"}),
         "epochs must stay a whole number of 1 or more; 1 times 1/3 is 0.333333; set another epochs (row 'two' of ",
     ),
-    "a factor of a word": (
+    "a factor of text": (
         a_row(multiply={"method.name": 2}),
         "multiply takes keys with numbers; 'method.name' is 'simsiam'",
     ),
@@ -107,10 +107,10 @@ def test_a_suite_with_a_mistake_is_refused(
 ) -> None:
     changes, message = WRONG[what]
     file = write_suite(tmp_path / "mine.yaml", **changes)
-    said = refused([f"suite={file}"], tmp_path, capsys)
-    assert message in said
+    output = refused([f"suite={file}"], tmp_path, capsys)
+    assert message in output
     if what != "what is tuned" and what != "no row for the data":
-        assert str(file) in said, "a person has to find it"
+        assert str(file) in output, "a person has to find it"
 
 
 TEXTS = {
@@ -129,9 +129,9 @@ TEXTS = {
 def test_what_is_no_suite_is_refused(what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text, message = TEXTS[what]
     (tmp_path / "mine.yaml").write_text(text)
-    said = refused([f"suite={tmp_path / 'mine.yaml'}"], tmp_path, capsys)
-    assert message in said
-    assert str(tmp_path / "mine.yaml") in said
+    output = refused([f"suite={tmp_path / 'mine.yaml'}"], tmp_path, capsys)
+    assert message in output
+    assert str(tmp_path / "mine.yaml") in output
 
 
 def test_no_text_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,7 +141,7 @@ def test_no_text_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "there is no file" in refused([f"suite={tmp_path / 'folder.yaml'}"], tmp_path, capsys)
 
 
-WORDS = {
+REFUSED_OVERRIDES = {
     "seeds=0": "seeds must be at least 1; received 0",
     "budget=medium": "budget must be one of quick, full; received 'medium'",
     "budgt=full": "unknown key 'budgt'",
@@ -167,12 +167,12 @@ WORDS = {
 }
 
 
-@pytest.mark.parametrize("override", WORDS)
+@pytest.mark.parametrize("override", REFUSED_OVERRIDES)
 def test_a_word_with_a_mistake_is_refused(
     override: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = write_suite(tmp_path / "mine.yaml")
-    assert WORDS[override] in refused([f"suite={file}", *override.split()], tmp_path, capsys)
+    assert REFUSED_OVERRIDES[override] in refused([f"suite={file}", *override.split()], tmp_path, capsys)
 
 
 def test_folders_are_looked_at_before_anything_starts(
@@ -180,20 +180,20 @@ def test_folders_are_looked_at_before_anything_starts(
 ) -> None:
     file = write_suite(tmp_path / "mine.yaml")
     overrides = [f"suite={file}", "data=imagefolder", "epochs=1"]
-    said = refused(overrides, tmp_path, capsys)
-    assert "data=imagefolder needs a folder of training images; received none" in said
-    said = refused([*overrides, f"data.train={tmp_path / 'none'}"], tmp_path, capsys)
-    assert f"data.train must be a folder of images; there is none at '{tmp_path / 'none'}'" in said
+    output = refused(overrides, tmp_path, capsys)
+    assert "data=imagefolder needs a folder of training images; received none" in output
+    output = refused([*overrides, f"data.train={tmp_path / 'none'}"], tmp_path, capsys)
+    assert f"data.train must be a folder of images; there is none at '{tmp_path / 'none'}'" in output
     assert cli.main(["bench", f"suite={file}", f"out={file}"]) == 2
-    said = capsys.readouterr().err
-    assert f"out must be a folder that can be written to; received '{file}', and '{file}' is a file" in said
+    output = capsys.readouterr().err
+    assert f"out must be a folder that can be written to; received '{file}', and '{file}' is a file" in output
 
 
 def test_which_suite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "'suite' is missing" in refused(["seeds=1"], tmp_path, capsys)
-    said = refused(["suite=simsiam_tabel1"], tmp_path, capsys)
-    assert "unknown suite 'simsiam_tabel1'; there are " in said
-    assert "did you mean 'simsiam_table1'?" in said
+    output = refused(["suite=simsiam_tabel1"], tmp_path, capsys)
+    assert "unknown suite 'simsiam_tabel1'; there are " in output
+    assert "did you mean 'simsiam_table1'?" in output
     assert "there is no file 'none.yaml'; see ssl-zoo bench" in refused(["suite=none.yaml"], tmp_path, capsys)
 
 
