@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -55,6 +56,7 @@ class Entry:
 
 
 E = TypeVar("E", bound=Entry)
+T = TypeVar("T")
 
 
 class Registry(Generic[E]):
@@ -63,12 +65,26 @@ class Registry(Generic[E]):
     Args:
         kind: for messages: "method".
         group: of the entry points.
+        entry: the class of the entries.
         package: a package whose files each register one thing by the file's name when they are imported.
     """
 
-    def __init__(self, kind: str, group: str, package: str | None = None) -> None:
-        self.kind, self.group, self.package = kind, group, package
+    def __init__(self, kind: str, group: str, entry: type[E], package: str | None = None) -> None:
+        self.kind, self.group, self.entry, self.package = kind, group, entry, package
         self._entries: dict[str, E] = {}
+
+    def register(self, name: str, **attributes: Any) -> Callable[[T], T]:
+        """Decorator that adds a function or class; `attributes` are those of the entry.
+
+        Raises:
+            ValueError: something else has this name already.
+        """
+
+        def decorate(target: T) -> T:
+            self.add(self.entry(name=name, target=target, **attributes))
+            return target
+
+        return decorate
 
     def add(self, entry: E) -> None:
         """Adds an entry.

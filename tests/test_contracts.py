@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import runs
 from helpers.example import ADDED, REGISTRIES, install_example
 from helpers.exports import COLOUR, make
-from helpers.runs import TINY, overrides
 from PIL import Image
 
 import ssl_zoo
@@ -51,7 +51,9 @@ def test_an_entry_is_found_and_described(group: str, name: str) -> None:
 
 @pytest.mark.parametrize("name", names("methods"))
 def test_a_method_trains_its_encoder(name: str) -> None:
-    method = ssl_zoo.build_method(overrides(name) if name != ADDED["methods"] else [f"method={name}", *TINY])
+    method = ssl_zoo.build_method(
+        runs.overrides(name) if name != ADDED["methods"] else [f"method={name}", *runs.TINY]
+    )
     method.allocate(160)
     views = [torch.randn(12, 1, 8, 8) for _ in range(2)]
     loss = method.loss(views, torch.arange(12)).loss

@@ -31,7 +31,7 @@ __all__ = [
 M = TypeVar("M", bound=type[Any])
 F = TypeVar("F", bound=Callable[..., Any])
 
-METHODS: Registry[Entry] = Registry("method", "ssl_zoo.methods", package="ssl_zoo.methods")
+METHODS: Registry[Entry] = Registry("method", "ssl_zoo.methods", Entry, package="ssl_zoo.methods")
 
 
 def register(name: str, config: type[MethodConfig] = SiameseConfig) -> Callable[[M], M]:
@@ -44,12 +44,7 @@ def register(name: str, config: type[MethodConfig] = SiameseConfig) -> Callable[
     Raises:
         ValueError: another class has this name already.
     """
-
-    def decorate(method: M) -> M:
-        METHODS.add(Entry(name=name, target=method, config=config))
-        return method
-
-    return decorate
+    return METHODS.register(name, config=config)
 
 
 def method_config(name: str) -> type[Any]:
@@ -80,29 +75,21 @@ class Source(Entry):
         return None if self.image_defaults is None else importlib.import_module(self.image_defaults)
 
 
-SOURCES: Registry[Source] = Registry("data source", "ssl_zoo.data")
+SOURCES: Registry[Source] = Registry("data source", "ssl_zoo.data", Source)
 
 
-def data_source(
-    name: str, config: type[DataConfig] = DataConfig, *, folders: bool = False, side: int | None = None
-) -> Callable[[F], F]:
+def data_source(name: str, config: type[DataConfig] = DataConfig, **attributes: Any) -> Callable[[F], F]:
     """Function decorator: makes images known as `data.source=name`; a `configs/data/*.yaml` chooses them.
 
     Args:
         name: the value of `data.source`.
         config: the class of its settings, `DataConfig` or one built on it with further keys of `data.`.
-        folders: see `Source`.
-        side: see `Source`.
+        attributes: the other attributes of `Source`.
 
     Raises:
         ValueError: another function has this name already.
     """
-
-    def decorate(function: F) -> F:
-        SOURCES.add(Source(name=name, target=function, config=config, folders=folders, side=side))
-        return function
-
-    return decorate
+    return SOURCES.register(name, config=config, **attributes)
 
 
 def data_config(block: Any) -> type[DataConfig]:
@@ -126,17 +113,12 @@ def run_settings(block: Any) -> type[RunSettings]:
 
 
 # Those of this package, by name: a wrong override is refused before they, and torch with them, are imported.
-for _source in (
-    Source(name="digits", target="ssl_zoo.data.digits:digits", config=DataConfig, side=8),
-    Source(name="cifar10", target="ssl_zoo.data.torchvision_sets:cifar10", config=DataConfig, side=32),
-    Source(name="cifar100", target="ssl_zoo.data.torchvision_sets:cifar100", config=DataConfig, side=32),
-    Source(name="stl10", target="ssl_zoo.data.torchvision_sets:stl10", config=DataConfig, side=96),
-    Source(
-        name="imagefolder",
-        target="ssl_zoo.data.imagefolder:imagefolder",
-        config=DataConfig,
-        folders=True,
-        image_defaults="ssl_zoo.image_defaults",
-    ),
-):
-    SOURCES.add(_source)
+def _add(name: str, module: str, **attributes: Any) -> None:
+    SOURCES.add(Source(name=name, target=f"ssl_zoo.data.{module}:{name}", config=DataConfig, **attributes))
+
+
+_add("digits", "digits", side=8)
+_add("cifar10", "torchvision_sets", side=32)
+_add("cifar100", "torchvision_sets", side=32)
+_add("stl10", "torchvision_sets", side=96)
+_add("imagefolder", "imagefolder", folders=True, image_defaults="ssl_zoo.image_defaults")

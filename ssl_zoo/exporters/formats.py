@@ -46,34 +46,27 @@ class Format(Entry):
 
 _COMMON = {field.name for field in dataclasses.fields(ExportConfig)}
 
-EXPORTERS: Registry[Format] = Registry("format", "ssl_zoo.exporters")
+EXPORTERS: Registry[Format] = Registry("format", "ssl_zoo.exporters", Format)
 
 
-def exporter(
-    name: str, config: type[ExportConfig] = ExportConfig, *, packages: tuple[str, ...] = (), extra: str = ""
-) -> Callable[[F], F]:
+def exporter(name: str, config: type[ExportConfig] = ExportConfig, **attributes: Any) -> Callable[[F], F]:
     """Function decorator: makes a format known as `format=NAME`.
 
     Args:
         name: the value of `format`.
         config: the class of its settings, `ExportConfig` or one built on it with further keys.
-        packages: see `Format`.
-        extra: see `Format`.
+        attributes: the other attributes of `Format`.
 
     Raises:
         ValueError: another function has this name already.
     """
-
-    def decorate(function: F) -> F:
-        EXPORTERS.add(Format(name=name, target=function, config=config, packages=packages, extra=extra))
-        return function
-
-    return decorate
+    return EXPORTERS.register(name, config=config, **attributes)
 
 
-def _add(name: str, config: type[ExportConfig] = ExportConfig, **needs: Any) -> None:
+def _add(name: str, config: type[ExportConfig] = ExportConfig, **attributes: Any) -> None:
     """Adds a format of this package, whose file is imported when it is used: it needs torch."""
-    EXPORTERS.add(Format(name=name, target=f"ssl_zoo.exporters.to_{name}:write", config=config, **needs))
+    target = f"ssl_zoo.exporters.to_{name}:write"
+    EXPORTERS.add(Format(name=name, target=target, config=config, **attributes))
 
 
 _add("timm")

@@ -60,17 +60,12 @@ class Metric(Entry):
         return self.unit == "fraction"
 
 
-METRICS: Registry[Metric] = Registry("metric", "ssl_zoo.metrics")
+METRICS: Registry[Metric] = Registry("metric", "ssl_zoo.metrics", Metric)
 
 
 def metric(name: str, **declaration: Any) -> Callable[[Compute], Compute]:
     """Declares the metric that a function computes of the embeddings; keywords are the fields of `Metric`."""
-
-    def decorate(compute: Compute) -> Compute:
-        METRICS.add(Metric(name=name, target=compute, **declaration))
-        return compute
-
-    return decorate
+    return METRICS.register(name, **declaration)
 
 
 def declared(file: str) -> dict[str, Metric]:

@@ -62,26 +62,21 @@ class Kind(Entry):
             resolve(self.check)(task)
 
 
-PROTOCOLS: Registry[Kind] = Registry("kind of protocol", "ssl_zoo.protocols")
+PROTOCOLS: Registry[Kind] = Registry("kind of protocol", "ssl_zoo.protocols", Kind)
 
 
-def protocol(name: str, config: type[Any], **traits: Any) -> Callable[[F], F]:
+def protocol(name: str, config: type[Any], **attributes: Any) -> Callable[[F], F]:
     """Function decorator: makes a protocol known as `kind: NAME` in a YAML of `configs/protocol/`.
 
     Args:
         name: the kind, which is also the name of its block of settings.
         config: the class of the settings; each key has a default.
-        traits: further attributes of `Kind`.
+        attributes: the other attributes of `Kind`.
 
     Raises:
         ValueError: another function has this name already.
     """
-
-    def decorate(function: F) -> F:
-        PROTOCOLS.add(Kind(name=name, target=function, config=config, **traits))
-        return function
-
-    return decorate
+    return PROTOCOLS.register(name, config=config, **attributes)
 
 
 def eval_config(data: type[DataConfig] = DataConfig) -> type[EvalConfig]:
@@ -96,10 +91,12 @@ def _eval_config(classes: tuple[Any, ...]) -> type[EvalConfig]:
     return extended(EvalConfig, {"data": data | None, **blocks}, **defaults)
 
 
-def _add(name: str, config: type[Any], **traits: Any) -> None:
+def _add(name: str, config: type[Any], **attributes: Any) -> None:
     """Adds a kind of this package, whose file is imported when it is used: it needs torch."""
     module = f"{__name__}.{name}"
-    PROTOCOLS.add(Kind(name=name, target=f"{module}:run", check=f"{module}:check", config=config, **traits))
+    PROTOCOLS.add(
+        Kind(name=name, target=f"{module}:run", check=f"{module}:check", config=config, **attributes)
+    )
 
 
 _add("knn", KnnConfig)
