@@ -25,6 +25,7 @@ NOT_HASHED = {
     "data": ("root", "workers", "cache_mb"),
     "trainer": (
         "progress",
+        "loggers",
         "log_every_steps",
         "checkpoint_every_epochs",
         "checkpoint_every_steps",

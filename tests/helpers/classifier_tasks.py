@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor, nn
 
 from ssl_zoo.backbone import build_backbone
-from ssl_zoo.config.groups import group_file
+from ssl_zoo.config.groups import group_dirs, load_group
 from ssl_zoo.config.schema import BackboneConfig, ViewConfig
 from ssl_zoo.config.validate import validate
 from ssl_zoo.data import Data, MemorySplit, Split
@@ -24,9 +23,8 @@ MEAN, STD = (0.4, 0.4, 0.4), (0.3, 0.3, 0.3)
 
 
 def protocol(name: str) -> dict[str, Any]:
-    """What a protocol's YAML says."""
-    block: dict[str, Any] = yaml.safe_load(group_file("protocol", name).read_text())
-    return block
+    """Returns what a protocol's YAML holds, with what it builds on."""
+    return load_group("protocol", name, group_dirs()).values
 
 
 class Pixels(nn.Module):

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 from helpers.detection_data import CLASSES, backbone, coco_of, config_of, task_of, write_coco, write_voc
 
+from ssl_zoo.config.groups import group_dirs, load_group
 from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.detection.schema import DetectionConfig
@@ -21,8 +21,6 @@ from ssl_zoo.evaluation.task import Outcome, Task
 pytestmark = pytest.mark.slow
 
 pytest.importorskip("pycocotools")
-
-CONFIGS = Path(__file__).resolve().parents[3] / "configs" / "protocol"
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +203,7 @@ STEPS = {"detection_voc": (18000, 22000), "detection_voc07": (6750, 8250), "dete
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_protocols_have_the_published_settings(name: str) -> None:
-    block = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
+    block = load_group("protocol", name, group_dirs()).values
     assert set(block) == {"kind", "detection"}
     assert block["kind"] == "detection"
     config = validate(DetectionConfig, block["detection"], "detection")
