@@ -4,91 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import os
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ssl_zoo.config.overrides import read_override, write_override
-from ssl_zoo.metrics import RESULT, SUITE, declared
+from ssl_zoo.config.overrides import read_override
+from ssl_zoo.metrics import SUITE, declared
 from ssl_zoo.runs.environment import versions
 from ssl_zoo.runs.run_files import read_environment, read_record
 from ssl_zoo.suites.judge import judge_claim
 from ssl_zoo.suites.plan import Planner, Row
 from ssl_zoo.suites.read import Suite, pair_of
-from ssl_zoo.suites.record import RowRecord, RunRecord, SuiteRecord, run_dir
-from ssl_zoo.suites.trial import COST, Trial, evaluation_of
+from ssl_zoo.suites.record import RowRecord, SuiteRecord, run_dir
+from ssl_zoo.suites.trial import Trial, evaluation_of, protocol_of, run_record
 
-__all__ = ["collect", "run_record"]
-
-
-def run_record(trial: Trial, rows: Path, folder: Path, error: str | None = None) -> RunRecord:
-    """Reads the run directory of a trial.
-
-    Args:
-        trial: the trial.
-        rows: the folder of the run directories.
-        folder: the suite's, to which paths are relative.
-        error: the message of a run that failed.
-    """
-    directory = rows / trial.name
-    result = read_record(directory / "result.json")
-    base: dict[str, Any] = {
-        "seed": trial.config.seed,
-        "folder": os.path.relpath(directory, folder),
-        "config_hash": trial.hash,
-        "command": trial.command,
-    }
-    overrides_of = {_protocol(overrides): overrides for overrides in trial.evaluations}
-    evaluated = {name: evaluation_of(directory, overrides) for name, overrides in overrides_of.items()}
-    if result is None or None in evaluated.values():
-        return RunRecord(**base, error=error)
-    values = {key: result.get(key) for key in declared(RESULT) if key in declared(SUITE)}
-    values["random_encoder_linear_top1"] = result["baselines"].get("random_encoder_linear_top1")
-    values |= _cost(trial, result, read_record(directory / COST) or {}, evaluated.values())
-    verdict = str(result["verdict"])
-    for name, record in evaluated.items():
-        assert record is not None
-        values[name] = record["top1"]
-        if trial.weights == "random":
-            train = shlex.join(
-                ["ssl-zoo", "train", *trial.overrides, write_override("run_dir", str(directory))]
-            )
-            evaluate = shlex.join(
-                ["ssl-zoo", "eval", write_override("run", str(directory)), *overrides_of[name]]
-            )
-            base["command"] = f"{train} && {evaluate}"
-    values["top1"] = values[next(iter(evaluated))] if evaluated else values["linear_top1"]
-    if evaluated:
-        del values["random_encoder_linear_top1"]
-    if trial.weights == "random":
-        values = {name: values[name] for name in ("top1", *evaluated)}
-        verdict = "untrained"
-    known = {name: float(value) for name, value in values.items() if value is not None}
-    return RunRecord(**base, values=known, verdict=verdict, commit=result.get("git_commit"))
-
-
-def _protocol(overrides: Sequence[str]) -> str:
-    return next(
-        override.removeprefix("protocol=") for override in overrides if override.startswith("protocol=")
-    )
-
-
-def _cost(
-    trial: Trial,
-    result: Mapping[str, Any],
-    cost: Mapping[str, Any],
-    evaluated: Iterable[Mapping[str, Any] | None],
-) -> dict[str, Any]:
-    images = result["steps"] * trial.config.batch_size * trial.config.trainer.accumulate
-    passes = cost.get("passes_per_image")
-    return {
-        "images_seen": images,
-        "forward_passes": None if passes is None else images * passes,
-        "seconds": cost.get("seconds", 0.0)
-        + sum(record["seconds"] for record in evaluated if record is not None),
-    }
+__all__ = ["collect"]
 
 
 def collect(
@@ -178,7 +109,7 @@ def collect(
 
 def _columns(listed: Sequence[str], trial: Trial) -> tuple[str, ...]:
     """Returns the suite's columns, where other protocols were asked for with theirs in place of its own."""
-    evaluated = [_protocol(overrides) for overrides in trial.evaluations]
+    evaluated = [protocol_of(overrides) for overrides in trial.evaluations]
     kept = [name for name in listed if name in declared(SUITE) or name == "verdict" or name in evaluated]
     return (*(name for name in evaluated if name not in kept), *kept)
 
@@ -211,8 +142,8 @@ def _accuracies(
             )
             record = next((record for record in records if record is not None), None)
             if record is not None:
-                protocols[_protocol(overrides)] = str(record["in_words"])
-        top1 = protocols.get(_protocol(first.evaluations[0]), _protocol(first.evaluations[0]))
+                protocols[protocol_of(overrides)] = str(record["in_words"])
+        top1 = protocols.get(protocol_of(first.evaluations[0]), protocol_of(first.evaluations[0]))
     else:
         top1 = protocols.get("linear_top1", "the linear probe")
     return top1, protocols, {name: value for name, value in pixels.items() if value is not None}

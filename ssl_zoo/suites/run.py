@@ -18,7 +18,7 @@ from ssl_zoo.files.folders import check_writable
 from ssl_zoo.hardware.device import pick_device
 from ssl_zoo.runs.run_files import read_record
 from ssl_zoo.suites.claims import is_about_accuracy
-from ssl_zoo.suites.collect import collect, run_record
+from ssl_zoo.suites.collect import collect
 from ssl_zoo.suites.evaluations import evaluation_overrides
 from ssl_zoo.suites.launch_local import Failure, Slots, run_local
 from ssl_zoo.suites.launch_slurm import check_submitit, run_slurm
@@ -28,7 +28,7 @@ from ssl_zoo.suites.plan import Planner, Row
 from ssl_zoo.suites.progress import SuiteProgress
 from ssl_zoo.suites.read import Suite, read_suite
 from ssl_zoo.suites.record import RunRecord, SuiteRecord
-from ssl_zoo.suites.trial import COST, Trial, is_done, slug
+from ssl_zoo.suites.trial import COST, Trial, is_done, run_record, slug
 from ssl_zoo.suites.tuning import plan_tuning
 from ssl_zoo.terminal.console import Console, styled
 

@@ -1,22 +1,36 @@
-"""A trial: one row and seed of a suite, and the files in which it is kept."""
+"""A trial: one row and seed of a suite, the files in which it is kept, and what they record."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ssl_zoo.config.mapping import config_hash
+from ssl_zoo.config.overrides import write_override
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.files.json_files import write_json
+from ssl_zoo.metrics import RESULT, SUITE, declared
 from ssl_zoo.runs.run_files import read_evaluations, read_record
+from ssl_zoo.suites.record import RunRecord
 
-__all__ = ["COST", "PATIENCE", "Trial", "evaluation_of", "is_done", "slug", "write_trial"]
+__all__ = [
+    "COST",
+    "PATIENCE",
+    "Trial",
+    "evaluation_of",
+    "is_done",
+    "protocol_of",
+    "run_record",
+    "slug",
+    "write_trial",
+]
 
 COST = "cost.json"
 PATIENCE = 120  # seconds that a stopped run has to save itself
@@ -84,6 +98,75 @@ def evaluation_of(folder: Path, overrides: Sequence[str]) -> dict[str, Any] | No
     """Returns the record of the evaluation that these overrides asked for."""
     wanted = _compared(overrides)
     return next((record for record in read_evaluations(folder) if _recorded(record) == wanted), None)
+
+
+def run_record(trial: Trial, rows: Path, folder: Path, error: str | None = None) -> RunRecord:
+    """Reads the run directory of a trial.
+
+    Args:
+        trial: the trial.
+        rows: the folder of the run directories.
+        folder: the suite's, to which paths are relative.
+        error: the message of a run that failed.
+    """
+    directory = rows / trial.name
+    result = read_record(directory / "result.json")
+    base: dict[str, Any] = {
+        "seed": trial.config.seed,
+        "folder": os.path.relpath(directory, folder),
+        "config_hash": trial.hash,
+        "command": trial.command,
+    }
+    overrides_of = {protocol_of(overrides): overrides for overrides in trial.evaluations}
+    evaluated = {name: evaluation_of(directory, overrides) for name, overrides in overrides_of.items()}
+    if result is None or None in evaluated.values():
+        return RunRecord(**base, error=error)
+    values = {key: result.get(key) for key in declared(RESULT) if key in declared(SUITE)}
+    values["random_encoder_linear_top1"] = result["baselines"].get("random_encoder_linear_top1")
+    values |= _cost(trial, result, read_record(directory / COST) or {}, evaluated.values())
+    verdict = str(result["verdict"])
+    for name, record in evaluated.items():
+        assert record is not None
+        values[name] = record["top1"]
+        if trial.weights == "random":
+            train = shlex.join(
+                ["ssl-zoo", "train", *trial.overrides, write_override("run_dir", str(directory))]
+            )
+            evaluate = shlex.join(
+                ["ssl-zoo", "eval", write_override("run", str(directory)), *overrides_of[name]]
+            )
+            base["command"] = f"{train} && {evaluate}"
+    values["top1"] = values[next(iter(evaluated))] if evaluated else values["linear_top1"]
+    if evaluated:
+        del values["random_encoder_linear_top1"]
+    if trial.weights == "random":
+        values = {name: values[name] for name in ("top1", *evaluated)}
+        verdict = "untrained"
+    known = {name: float(value) for name, value in values.items() if value is not None}
+    return RunRecord(**base, values=known, verdict=verdict, commit=result.get("git_commit"))
+
+
+def protocol_of(overrides: Sequence[str]) -> str:
+    """Returns the protocol that overrides of `ssl-zoo eval` name."""
+    return next(
+        override.removeprefix("protocol=") for override in overrides if override.startswith("protocol=")
+    )
+
+
+def _cost(
+    trial: Trial,
+    result: Mapping[str, Any],
+    cost: Mapping[str, Any],
+    evaluated: Iterable[Mapping[str, Any] | None],
+) -> dict[str, Any]:
+    images = result["steps"] * trial.config.batch_size * trial.config.trainer.accumulate
+    passes = cost.get("passes_per_image")
+    return {
+        "images_seen": images,
+        "forward_passes": None if passes is None else images * passes,
+        "seconds": cost.get("seconds", 0.0)
+        + sum(record["seconds"] for record in evaluated if record is not None),
+    }
 
 
 def _recorded(record: dict[str, Any]) -> list[str]:

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ssl_zoo.config.mapping import to_mapping
-from ssl_zoo.suites.collect import run_record
 from ssl_zoo.suites.multiply import multiplied
 from ssl_zoo.suites.plan import Planner, Row
 from ssl_zoo.suites.schema import TuneConfig
-from ssl_zoo.suites.trial import Trial
+from ssl_zoo.suites.trial import Trial, run_record
 
 __all__ = ["Tuning", "plan_tuning"]
 
