@@ -82,8 +82,8 @@ def goodness(scores: LabelFreeScores, name: str) -> float:
 def rank(contenders: Sequence[Contender]) -> list[Contender]:
     """Sorts the runs that may be best by score, the highest first; then the others, likewise."""
 
-    def key(one: Contender) -> tuple[bool, float]:
-        return not one.may_be_best, -one.score if math.isfinite(one.score) else math.inf
+    def key(contender: Contender) -> tuple[bool, float]:
+        return not contender.may_be_best, -contender.score if math.isfinite(contender.score) else math.inf
 
     return sorted(contenders, key=key)
 
@@ -94,22 +94,22 @@ def who_is_better(contenders: Sequence[Contender]) -> tuple[Contender | None, li
     Those are the runs whose intervals overlap the best one's and, as ranks grow with the width, the second if its
     outputs are of another width. None and an empty list where no run may be best.
     """
-    candidates = [one for one in rank(contenders) if one.may_be_best]
+    candidates = [contender for contender in rank(contenders) if contender.may_be_best]
     if not candidates:
         return None, []
     best, others = candidates[0], candidates[1:]
-    second = [one for one in others[:1] if one.width != best.width]
-    return best, [one for one in others if one in second or overlap(one, best)]
+    second = [contender for contender in others[:1] if contender.width != best.width]
+    return best, [contender for contender in others if contender in second or overlap(contender, best)]
 
 
-def overlap(one: Contender, other: Contender) -> bool:
+def overlap(contender: Contender, other: Contender) -> bool:
     """Whether the intervals of two scores overlap."""
-    return one.interval[0] <= other.interval[1] and other.interval[0] <= one.interval[1]
+    return contender.interval[0] <= other.interval[1] and other.interval[0] <= contender.interval[1]
 
 
 def widths_differ(contenders: Sequence[Contender]) -> bool:
     """Whether the scores compared are of outputs of several widths."""
-    return len({one.width for one in contenders}) > 1
+    return len({contender.width for contender in contenders}) > 1
 
 
 def correlations(contenders: Sequence[Contender]) -> tuple[int, dict[tuple[str, str], float]]:
@@ -117,15 +117,19 @@ def correlations(contenders: Sequence[Contender]) -> tuple[int, dict[tuple[str, 
 
     No correlation for fewer than four runs with both; nan where all are alike.
     """
-    known = [one for one in contenders if one.linear is not None and math.isfinite(one.score)]
-    known = [one for one in known if math.isfinite(one.linear or 0.0)]
+    known = [
+        contender
+        for contender in contenders
+        if contender.linear is not None and math.isfinite(contender.score)
+    ]
+    known = [contender for contender in known if math.isfinite(contender.linear or 0.0)]
     if len(known) < FEWEST:
         return len(known), {}
-    linear = [one.linear for one in known]
+    linear = [contender.linear for contender in known]
     spearman = {}
     for layer in LAYERS:
         for name in SCORES:
-            values = [goodness(one.scores[layer], name) for one in known]
+            values = [goodness(contender.scores[layer], name) for contender in known]
             varied = len(set(values)) > 1 and len(set(linear)) > 1
             spearman[layer, name] = float(spearmanr(values, linear)[0]) if varied else math.nan
     return len(known), spearman

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import shlex
 from collections.abc import Callable, Sequence
@@ -136,7 +137,7 @@ def _one_protocol(runs: Sequence[SavedRun]) -> bool:
 def _headline(contenders: Sequence[Contender]) -> str:
     """Returns the answer in a sentence or two, with the linear probe's where that is another."""
     answer, (best, _) = _by_score(contenders), who_is_better(contenders)
-    candidates = [one for one in contenders if one.may_be_best]
+    candidates = [contender for contender in contenders if contender.may_be_best]
     if widths_differ(candidates) and "width" not in answer:
         answer += " The outputs differ in width, with which the score grows."
     first = _first_by_probe(contenders)
@@ -146,21 +147,21 @@ def _headline(contenders: Sequence[Contender]) -> str:
 
 
 def _first_by_probe(contenders: Sequence[Contender]) -> Contender | None:
-    known = [one for one in contenders if one.linear is not None]
-    return max(known, key=lambda one: one.linear or 0.0) if len(known) > 1 else None
+    known = [contender for contender in contenders if contender.linear is not None]
+    return max(known, key=lambda contender: contender.linear or 0.0) if len(known) > 1 else None
 
 
 def _by_score(contenders: Sequence[Contender]) -> str:
     best, close = who_is_better(contenders)
     if best is None:
         return "None of these runs can be called best: each one collapsed, diverged or did not learn."
-    candidates = sum(one.may_be_best for one in contenders)
+    candidates = sum(contender.may_be_best for contender in contenders)
     out = len(contenders) - candidates
     if candidates == 1:
         return f"{best.name} is the only one not ruled out by its verdict; its score decides nothing."
     aside = f" {out} {'is' if out == 1 else 'are'} ruled out by verdict." if out else ""
     if close:
-        wider = [one for one in close if one.width != best.width]
+        wider = [contender for contender in close if contender.width != best.width]
         if wider and not overlap(wider[0], best):
             why = (
                 f"its outputs are {best.width} wide and those of {wider[0].name} {wider[0].width}, and the score "
@@ -181,7 +182,7 @@ def _answer(contenders: Sequence[Contender], sample: str) -> Section:
         "another choice of such images would give; it says nothing of another training seed, which often changes a run "
         "by more."
     ]
-    overlapping = [one.name for one in close if best is not None and overlap(one, best)]
+    overlapping = [contender.name for contender in close if best is not None and overlap(contender, best)]
     if best is not None and overlapping:
         lines.append(
             f"Between {best.name} and {', '.join(overlapping)} the order is undecided: their intervals overlap."
@@ -198,17 +199,14 @@ def _answer(contenders: Sequence[Contender], sample: str) -> Section:
             "The outputs differ in width. Ranks are bounded by it and grow with it: they compare outputs of one width. "
             "Where the first two of the order differ in it, the order is undecided."
         )
-    shown = [one for one in contenders if one.score == one.score]
-    rows = [
-        Interval(label, one.score, *one.interval, faded=not one.may_be_best)
-        for label, one in zip(drawable([one.name for one in contenders], "run"), contenders, strict=True)
-        if one.score == one.score
-    ]
-    if not rows:
+    labels = drawable([contender.name for contender in contenders], "run")
+    scored = [pair for pair in zip(labels, contenders, strict=True) if not math.isnan(pair[1].score)]
+    if not scored:
         return Section("better", "Which is better", [Prose(line) for line in lines])
+    rows = [Interval(label, run.score, *run.interval, faded=not run.may_be_best) for label, run in scored]
     scores = "; ".join(
-        f"{one.name} {number(one.score)} ({number(one.interval[0])} to {number(one.interval[1])})"
-        for one in shown
+        f"{run.name} {number(run.score)} ({number(run.interval[0])} to {number(run.interval[1])})"
+        for _, run in scored
     )
     picture = chart(
         "scores",
@@ -228,16 +226,18 @@ def _record(contenders: Sequence[Contender]) -> dict[str, Any]:
         "order": f"{ORDER} of the projector's outputs",
         "widths_differ": widths_differ(contenders),
         "best": None if best is None or close else best.name,
-        "undecided": [one.name for one in (best, *close) if one is not None] if close else [],
+        "undecided": [contender.name for contender in (best, *close) if contender is not None]
+        if close
+        else [],
         "runs_scored": [
             {
-                "name": one.name,
-                "verdict": one.verdict,
-                "linear_top1": one.linear,
-                "width": one.width,
-                **{layer: dataclasses.asdict(one.scores[layer]) for layer in LAYERS},
+                "name": contender.name,
+                "verdict": contender.verdict,
+                "linear_top1": contender.linear,
+                "width": contender.width,
+                **{layer: dataclasses.asdict(contender.scores[layer]) for layer in LAYERS},
             }
-            for one in contenders
+            for contender in contenders
         ],
         "spearman": {f"{layer}.{name}": value for (layer, name), value in spearman.items()},
         "spearman_runs": count,

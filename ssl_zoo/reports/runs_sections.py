@@ -47,18 +47,18 @@ def score_table(entries: Sequence[Entry], comparable: bool) -> Section:
     """Tabulates all scores, a row for each run."""
     rows: list[tuple[str | Badge, ...]] = []
     for position, entry in enumerate(entries, 1):
-        one, summary = entry.contender, entry.summary
-        half = Z * getattr(one.errors["embeddings"], ORDER)
+        contender, summary = entry.contender, entry.summary
+        half = Z * getattr(contender.errors["embeddings"], ORDER)
         rows.append(
             (
-                f"{position}. {one.name}",
-                Badge(one.verdict),
-                f"{number(one.score)} ± {number(half, 2)}",
+                f"{position}. {contender.name}",
+                Badge(contender.verdict),
+                f"{number(contender.score)} ± {number(half, 2)}",
                 percent(summary.figure("linear_top1"), summary.figure("linear_top1_std")),
                 percent(summary.figure("knn_top1")),
-                *(number(getattr(one.scores["embeddings"], name)) for name in SCORES if name != ORDER),
-                *(number(getattr(one.scores["features"], name)) for name in SCORES),
-                f"{one.widths['features']} / {one.widths['embeddings']}",
+                *(number(getattr(contender.scores["embeddings"], name)) for name in SCORES if name != ORDER),
+                *(number(getattr(contender.scores["features"], name)) for name in SCORES),
+                f"{contender.widths['features']} / {contender.widths['embeddings']}",
             )
         )
     header = (
@@ -93,9 +93,13 @@ def trust(contenders: Sequence[Contender]) -> Section:
         f"Spearman's rank correlation with the linear probe over {count} of these runs; alpha-ReQ by its distance from "
         "1. 1: the same order; 0: no relation. Runs that differ by their seed alone are no independent evidence."
     )
-    known = [one for one in contenders if one.linear is not None and one.score == one.score]
-    places = [(one.score, one.linear or 0.0) for one in known]
-    labels = [str(contenders.index(one) + 1) for one in known]
+    known = [
+        contender
+        for contender in contenders
+        if contender.linear is not None and contender.score == contender.score
+    ]
+    places = [(contender.score, contender.linear or 0.0) for contender in known]
+    labels = [str(contenders.index(contender) + 1) for contender in known]
     rho = spearman["embeddings", ORDER]
     picture = chart(
         "score-and-probe",
@@ -184,15 +188,17 @@ def settings(entries: Sequence[Entry]) -> Section:
     """Tabulates the keys in which the configurations differ."""
     flat = [_flat(to_mapping(entry.summary.run.config)) for entry in entries]
     keys = [
-        key for key in dict.fromkeys(key for one in flat for key in one) if not key.startswith(NOT_COMPARED)
+        key
+        for key in dict.fromkeys(key for values in flat for key in values)
+        if not key.startswith(NOT_COMPARED)
     ]
-    differing = [key for key in keys if len({repr(one.get(key)) for one in flat}) > 1]
+    differing = [key for key in keys if len({repr(values.get(key)) for values in flat}) > 1]
     if not differing:
         text = "The configurations are the same in all that is computed."
         return Section("settings", "What differs", [Prose(text)])
     rows = [
-        (entry.contender.name, *(_written(one.get(key, "–")) for key in differing))
-        for entry, one in zip(entries, flat, strict=True)
+        (entry.contender.name, *(_written(values.get(key, "–")) for key in differing))
+        for entry, values in zip(entries, flat, strict=True)
     ]
     table = Table(("run", *differing), rows, "Keys of the configurations that are not alike in all runs.")
     return Section("settings", "What differs", [table])

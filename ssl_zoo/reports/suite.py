@@ -78,8 +78,8 @@ def _facts(record: SuiteRecord) -> list[Fact]:
 
 def _csv(record: SuiteRecord) -> str:
     """Returns a line for each row and seed, with all figures as they were measured; else empty."""
-    found = [name for row in record.rows for run in row.runs for name in run.values]
-    names = list(dict.fromkeys((*declared(SUITE), *record.protocols, *found)))
+    recorded = [name for row in record.rows for run in row.runs for name in run.values]
+    names = list(dict.fromkeys((*declared(SUITE), *record.protocols, *recorded)))
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(

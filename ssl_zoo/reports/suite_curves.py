@@ -76,17 +76,23 @@ def _labels(rows: Sequence[RowRecord]) -> list[str]:
 def _line(row: RowRecord, folder: Path, name: str, label: str, role: int) -> Series | None:
     """Returns the mean over the finished seeds, or over what there is, at the epochs that all of them measured."""
     runs = [run for run in row.runs if run.finished] or row.runs
-    found = [dict(zip(*column(read_metrics(folder / run.folder), name), strict=True)) for run in runs]
-    found = [one for one in found if one]
-    epochs = sorted(set.intersection(*map(set, found))) if found else []
-    values = [[one[epoch] for one in found] for epoch in epochs]
+    measured_by_run = [
+        dict(zip(*column(read_metrics(folder / run.folder), name), strict=True)) for run in runs
+    ]
+    measured_by_run = [values for values in measured_by_run if values]
+    epochs = sorted(set.intersection(*map(set, measured_by_run))) if measured_by_run else []
+    values = [[of_run[epoch] for of_run in measured_by_run] for epoch in epochs]
     points = [
         (epoch, some) for epoch, some in zip(epochs, values, strict=True) if all(map(math.isfinite, some))
     ]
     if not points:
         return None
     at, measured = zip(*points, strict=True)
-    band = ([min(some) for some in measured], [max(some) for some in measured]) if len(found) > 1 else None
+    band = (
+        ([min(some) for some in measured], [max(some) for some in measured])
+        if len(measured_by_run) > 1
+        else None
+    )
     return Series(label, at, [statistics.fmean(some) for some in measured], role, band)
 
 
@@ -109,13 +115,13 @@ def _role(index: int, rows: Sequence[RowRecord]) -> int:
 
 def _picture(panel: Metric, series: Sequence[Series]) -> Picture:
     write = percent if panel.is_fraction else number
-    values = "; ".join(f"{one.label} {write(one.y[-1])}" for one in series)
+    values = "; ".join(f"{line.label} {write(line.y[-1])}" for line in series)
     paint = curves(panel.chart, series, baselines=panel.lines, percent=panel.is_fraction, bottom=panel.bottom)
     return chart(
         f"curves-{panel.name.replace('_', '-')}",
         paint,
         alt=f"{panel.chart} over the epochs; at the last: {values}.",
-        size=(3.5, 2.5 + legend_height([one.label for one in series], 3.5, LINES)),
+        size=(3.5, 2.5 + legend_height([line.label for line in series], 3.5, LINES)),
     )
 
 
@@ -124,7 +130,7 @@ def _together(
 ) -> Picture:
     """Draws all panels in one figure, as in the paper; its table stands in the legend."""
     metric = accuracy_of(record)
-    shown = [label for label in rows if any(label == one.label for _, series in drawn for one in series)]
+    shown = [label for label in rows if any(label == line.label for _, series in drawn for line in series)]
     texts = [_with_accuracy(label, rows[label], metric) for label in shown]
     width = 3.4 * len(drawn)
     style = replace(LINES, size=9.0, most=4)
@@ -139,7 +145,7 @@ def _together(
                 axes, theme, panel.chart, series, panel.lines, percent=panel.is_fraction, bottom=panel.bottom
             )
             axes.set_xlabel("epoch")
-            handles.update({one.label: line for one, line in zip(series, lines, strict=True)})
+            handles.update({line.label: handle for line, handle in zip(series, lines, strict=True)})
         add_legend(figure, [handles[label] for label in shown], texts, style)
 
     size = (width, 2.7 + legend_height(texts, width, style))

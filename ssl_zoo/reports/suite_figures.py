@@ -42,9 +42,9 @@ def _map(record: SuiteRecord, asked: dict[str, Any], name: str) -> Picture | Non
     rows = {frozenset(row.name.split("+")): row for row in record.rows}
     values = np.full((len(switches), len(switches)), math.nan)
     descriptions = []
-    for i, one in enumerate(switches):
+    for i, switch in enumerate(switches):
         for j, other in enumerate(switches):
-            row = rows.get(frozenset((one, other)))
+            row = rows.get(frozenset((switch, other)))
             mean = aggregate_of(row, metric).mean if row else None
             if row is not None and mean is not None:
                 values[i, j] = mean

@@ -39,12 +39,14 @@ def cost(record: SuiteRecord, folder: Path) -> Section | None:
 def _total(record: SuiteRecord, folder: Path) -> str:
     runs = [run for run in distinct_runs(record) if run.values.get("seconds") is not None]
     spent = sum(run.values["seconds"] for run in runs)
-    devices = [read_environment(folder / run.folder) for run in runs]
+    environments = [read_environment(folder / run.folder) for run in runs]
     text = f"The {len(runs)} finished runs, each counted once, took {seconds(spent)} one after the other"
-    if devices and all(one.get("device") == "cpu" and one.get("cpu_threads") for one in devices):
-        core = sum(run.values["seconds"] * one["cpu_threads"] for run, one in zip(runs, devices, strict=True))
+    on_cpu = [environment for environment in environments if environment.get("device") == "cpu"]
+    threads: list[int] = [environment.get("cpu_threads") or 0 for environment in on_cpu]
+    if runs and len(threads) == len(runs) and all(threads):
+        core = sum(run.values["seconds"] * each for run, each in zip(runs, threads, strict=True))
         return f"{text}: {seconds(core)} of core time (seconds times the threads of each run)."
-    names = sorted({str(one["device"]) for one in devices if one.get("device")})
+    names = sorted({str(environment["device"]) for environment in environments if environment.get("device")})
     return f"{text}{f' on {chr(44).join(names)}' if names else ''}."
 
 

@@ -70,7 +70,7 @@ def changed_verdicts(suites: Sequence[ComparedSuite]) -> dict[str, bool]:
         alike = (
             len({sum(one.values()) for one in known}) == 1
         )  # as many seeds: then their numbers count as well
-        kinds = {tuple(sorted(one.items() if alike else one)) for one in known}
+        kinds = {tuple(sorted(verdicts.items() if alike else verdicts)) for verdicts in known}
         changed[name] = len(kinds) > 1
     return changed
 
