@@ -12,7 +12,7 @@ from torch import Tensor
 from ssl_zoo.data.rng import permutation
 from ssl_zoo.errors import UserError
 
-__all__ = ["Batch", "TrainLoader"]
+__all__ = ["Batch", "TrainLoader", "move_images"]
 
 
 class Batch(NamedTuple):
@@ -20,6 +20,13 @@ class Batch(NamedTuple):
 
     images: Tensor | tuple[Tensor, ...]  # uint8 (n, C, H, W); from files one (n, C, size, size) per view
     index: Tensor  # type: ignore[assignment]  # (n,) int64 positions in the split; hides tuple.index
+
+
+def move_images(images: Tensor | tuple[Tensor, ...], device: torch.device) -> Tensor | tuple[Tensor, ...]:
+    """Returns the images of a batch on a device."""
+    if isinstance(images, Tensor):
+        return images.to(device, non_blocking=True)
+    return tuple(view.to(device, non_blocking=True) for view in images)
 
 
 class TrainLoader(ABC):

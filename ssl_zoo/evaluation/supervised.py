@@ -22,6 +22,7 @@ from torch.nn.functional import cross_entropy
 
 from ssl_zoo.augment import Augment
 from ssl_zoo.data import Split
+from ssl_zoo.data.loader import move_images
 from ssl_zoo.data.rng import stream
 from ssl_zoo.evaluation.recipe import Recipe, rate_factor
 from ssl_zoo.evaluation.task import Task
@@ -164,7 +165,7 @@ def train_classifier(
                 )
                 for group in optimizer.param_groups:
                     group["lr"] = recipe.rate * group["multiplier"] * factor
-                (x,) = augment(_to(images, device), generator)  # (n, C, size, size)
+                (x,) = augment(move_images(images, device), generator)  # (n, C, size, size)
                 y = labels[index.to(device)]
                 loss = torch.stack([cross_entropy(logits, y) for logits in model(x)])  # (K,)
                 optimizer.zero_grad()
@@ -186,12 +187,6 @@ def train_classifier(
                 left = (time.perf_counter() - started) / epoch * (epochs - epoch)
                 task.log(f"{title}epoch {epoch}/{epochs} · loss {min(finite):.3f} · {left:.0f} s left")
     return TrainingLosses(losses)
-
-
-def _to(images: Tensor | tuple[Tensor, ...], device: torch.device) -> Tensor | tuple[Tensor, ...]:
-    if isinstance(images, Tensor):
-        return images.to(device, non_blocking=True)
-    return tuple(view.to(device, non_blocking=True) for view in images)
 
 
 class Accuracy(NamedTuple):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from ssl_zoo.evaluation.schema import EvalConfig
 from ssl_zoo.features import extract
 from ssl_zoo.hardware.device import Hardware
 
-__all__ = ["FrozenFeatures", "Outcome", "Subject", "Task"]
+__all__ = ["FrozenFeatures", "Outcome", "Subject", "Task", "finite_or_none"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Task:
         train, tested = (torch.cat(list(self.stream(split))) for split in (labelled, test))
         return FrozenFeatures(train, labelled.labels.to(device), tested, test.labels.to(device))
 
-    def stream(self, split: Split) -> Any:
+    def stream(self, split: Split) -> Iterator[Tensor]:
         """Yields the features of a split batch by batch, (n, F) float32 on the device."""
         subject = self.subject
         return extract(subject.backbone, split, self.config.size, subject.mean, subject.std, self.hardware)
@@ -142,3 +143,8 @@ class Outcome:
     metric: str = "top1"  # what the headline is, where it is no accuracy
     rows: tuple[dict[str, Any], ...] = ()  # all figures, one row each, alike in their keys
     details: dict[str, Any] = field(default_factory=dict)  # what was chosen, and how
+
+
+def finite_or_none(value: float | None) -> float | None:
+    """Returns a figure, or None where it could not be measured and is nan."""
+    return None if value is None or math.isnan(value) else value

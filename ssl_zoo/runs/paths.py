@@ -1,4 +1,4 @@
-"""Where a run keeps its last checkpoint. It imports no torch: a wrong `run=` is refused within a moment."""
+"""The path of a run's last checkpoint. No torch is imported, so that a wrong `run=` is refused within a moment."""
 
 from __future__ import annotations
 

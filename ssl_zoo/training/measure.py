@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ssl_zoo.augment import Augment
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import Data, FileSplit, SkippingSplit, Split
+from ssl_zoo.data.loader import move_images
 from ssl_zoo.data.sampling import random_subset
 from ssl_zoo.errors import UserError
 from ssl_zoo.features import BATCH, each_batch, full_precision
@@ -191,7 +192,7 @@ class Evaluator:
         self.loader.set_position(epoch=0)
         embedded: tuple[list[Tensor], list[Tensor]] = ([], [])
         for images, _ in self.loader:
-            views = self.augment(_to(images, self.device), generator)
+            views = self.augment(move_images(images, self.device), generator)
             for z, view in zip(embedded, views, strict=True):
                 z.append(method.encoder.forward(view).float())  # without torch.compile, for another precision
         return torch.cat(embedded[0]), torch.cat(embedded[1])  # (N, D) each
@@ -213,10 +214,6 @@ class Evaluator:
             knn_top1(*labelled, *test, k=k, temperature=tau) if knn else None,
             few_label_top1(*labelled, *test, few, self.draws) if probe else None,
         )
-
-
-def _to(images: Tensor | tuple[Tensor, ...], device: torch.device) -> Tensor | list[Tensor]:
-    return images.to(device) if isinstance(images, Tensor) else [view.to(device) for view in images]
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ssl_zoo.evaluation.task import Outcome, Task
+from ssl_zoo.evaluation.task import Outcome, Task, finite_or_none
 from ssl_zoo.monitors.probe import ProbeResult, draw_labels, few_label_top1
 
 __all__ = ["check", "run"]
@@ -70,8 +70,8 @@ def run(task: Task) -> Outcome:
     return Outcome(
         in_words=_in_words(settings.draws, rows, headline, smallest, amounts)
         + ("" if finite else "; not measured, as a feature is not finite"),
-        top1=_number(results[headline].mean),
-        top1_std=_number(results[headline].std),
+        top1=finite_or_none(results[headline].mean),
+        top1_std=finite_or_none(results[headline].std),
         rows=tuple(rows),
         details={"headline": str(headline), "draws": draws_of, "smallest_class": smallest},
     )
@@ -88,13 +88,9 @@ def _row(amount: _Amount, images: int, draws: int, result: ProbeResult) -> dict[
         "labels": str(amount),
         "images": images,
         "draws": draws,
-        "top1": _number(result.mean),
-        "top1_std": _number(result.std),
+        "top1": finite_or_none(result.mean),
+        "top1_std": finite_or_none(result.std),
     }
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value
 
 
 def _in_words(

@@ -7,14 +7,13 @@ that names the headline knows nothing of the accuracies; see `ssl_zoo.monitors.k
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from ssl_zoo.errors import UserError
-from ssl_zoo.evaluation.task import Outcome, Task
+from ssl_zoo.evaluation.task import Outcome, Task, finite_or_none
 from ssl_zoo.monitors.knn import Neighbours, usual_k
 
 __all__ = ["check", "run"]
@@ -49,8 +48,8 @@ def run(task: Task) -> Outcome:
     rows = []
     for k in counts:
         for temperature in temperatures:
-            top1 = neighbours.top1(test_labels, k, temperature)
-            rows.append({"k": k, "temperature": temperature, "top1": None if math.isnan(top1) else top1})
+            top1 = finite_or_none(neighbours.top1(test_labels, k, temperature))
+            rows.append({"k": k, "temperature": temperature, "top1": top1})
     run_k, run_temperature = _of_the_run(task), task.subject.knn.temperature
     k = min(counts, key=lambda count: abs(count - run_k))
     temperature = min(temperatures, key=lambda tau: abs(tau - run_temperature))

@@ -8,13 +8,12 @@ center_ratio is never near 0. What each score says stands in `ssl_zoo.monitors.l
 from __future__ import annotations
 
 import dataclasses
-import math
 
 import torch
 
 from ssl_zoo.data.sampling import random_order
 from ssl_zoo.errors import UserError
-from ssl_zoo.evaluation.task import Outcome, Task
+from ssl_zoo.evaluation.task import Outcome, Task, finite_or_none
 from ssl_zoo.metrics import LABEL_FREE, declared, measure_embeddings
 from ssl_zoo.monitors.label_free import label_free
 
@@ -55,7 +54,7 @@ def run(task: Task) -> Outcome:
         if key in known and key not in scores
     }
     scores |= on_sphere
-    values = {name: None if math.isnan(value) else value for name, value in scores.items()}
+    values = {name: finite_or_none(value) for name, value in scores.items()}
     return Outcome(
         in_words=(
             f"scores without labels of frozen features ({features.shape[1]} wide) of {len(drawn)} of "

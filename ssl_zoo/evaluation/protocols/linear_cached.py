@@ -24,7 +24,7 @@ from ssl_zoo.evaluation.linear_sweep import (
     sweep,
     train_pairs,
 )
-from ssl_zoo.evaluation.task import Outcome, Task
+from ssl_zoo.evaluation.task import Outcome, Task, finite_or_none
 
 __all__ = ["check", "choose", "run"]
 
@@ -68,7 +68,7 @@ def run(task: Task) -> Outcome:
     chosen = f"then trained on all {len(y)} with lr={lr:g}, weight decay={decay:g}"
     return Outcome(
         in_words="; ".join([f"{description}, {chosen}", *edges]),
-        top1=_number(final.top1),
+        top1=finite_or_none(final.top1),
         rows=(_row(pairs[best], scores[best].top1, final.top1),),
         details={
             **pairs[best]._asdict(),
@@ -110,8 +110,9 @@ def _edges(pair: Pair, rates: Sequence[float], decays: Sequence[float]) -> list[
 
 def _row(pair: Pair | None, held: float | None, test: float | None) -> dict[str, Any]:
     lr, decay = (None, None) if pair is None else pair
-    return {"lr": lr, "weight_decay": decay, "top1_holdout": _number(held), "top1": _number(test)}
-
-
-def _number(value: float | None) -> float | None:
-    return None if value is None or math.isnan(value) else value
+    return {
+        "lr": lr,
+        "weight_decay": decay,
+        "top1_holdout": finite_or_none(held),
+        "top1": finite_or_none(test),
+    }
