@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.example import install_example
 
 from ssl_zoo.cli.keys import SCHEMAS, declared
 from ssl_zoo.cli.main import VERBS, main
@@ -82,3 +83,24 @@ def test_what_cannot_be_described(
 ) -> None:
     assert main(["config", "--describe", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("data.images", "data.images=600  whole number, at least 3\n      Training images;"),
+        ("compress", "compress=false  true or false"),
+        ("centroid.center", "centroid.center=false"),
+        ("method.lambda_param", "method.lambda_param=0.005  number, above 0\n      Weight"),
+    ],
+)
+def test_keys_of_a_plugin_are_described(
+    key: str,
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    install_example(tmp_path, monkeypatch)
+    assert main(["config", "--describe", key]) == 0
+    assert expected in capsys.readouterr().out

@@ -28,8 +28,10 @@ from ssl_zoo import LossOutput, Method, MethodConfig, gather, register, section
 class BarlowTwinsConfig(MethodConfig):
     """The keys that `method.` takes, besides the projector."""
 
-    lambda_param: Annotated[float, Field(gt=0)] = 5e-3  # the paper's
+    lambda_param: Annotated[float, Field(gt=0)] = 5e-3
+    """Weight of the redundancy term, the paper's."""
     loss_scale: Annotated[float, Field(gt=0)] = 1.0
+    """Multiplies the loss."""
 
 
 @register("barlowtwins", config=BarlowTwinsConfig)
