@@ -1,9 +1,8 @@
-"""Neighbours, clusters, map, ranking and drawing against naive references."""
+"""Neighbours, clusters, map and ranking against naive references."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,16 +11,10 @@ import torch
 from scipy.stats import rankdata
 
 from ssl_zoo.monitors.label_free import LabelFreeScores
-from ssl_zoo.pages.drawing import DARK, LIGHT
-from ssl_zoo.pages.html import render
-from ssl_zoo.pages.image_strips import BLUE, ORANGE, strip, tile
-from ssl_zoo.pages.numbers import number, percent
-from ssl_zoo.pages.page import Page, Prose, Section, Table
 from ssl_zoo.reports.ranking import Contender, correlations, rank, who_is_better, widths_differ
 from ssl_zoo.reports.runs import _headline as headline
 from ssl_zoo.reports.runs import _record as record_of
 from ssl_zoo.reports.structure import agreement, chance, choose_queries, clusters, embed_in_2d, nearest
-from ssl_zoo.runs.run_files import read_metrics, typed_command
 
 
 def blobs(groups: int = 3, each: int = 15, width: int = 20) -> Any:
@@ -192,69 +185,3 @@ def test_correlation_is_that_of_ranks() -> None:
     assert found["embeddings", "rankme"] == pytest.approx(expected)
     assert found["features", "alpha_req"] == pytest.approx(expected)  # nearer to 1 is better
     assert correlations(runs[:3]) == (3, {})
-
-
-def test_a_tile_is_magnified_by_whole_pixels() -> None:
-    pixels = torch.arange(12 * 12, dtype=torch.uint8).view(1, 12, 12)
-    large = np.asarray(tile(pixels))
-    assert (large == np.kron(pixels[0].numpy(), np.ones((5, 5), np.uint8))[..., None]).all()
-    assert tile(torch.rand(3, 100, 100)).size == (64, 64)
-
-
-def test_marks_stand_below_their_tiles() -> None:
-    black = tile(torch.zeros(1, 64, 64))
-    row = np.asarray(strip([black] * 3, [None, True, False]))[64:]
-    centres = {name: np.argwhere((row[..., :3] == ink).all(-1) & (row[..., 3] > 0))[:, 1] for name, ink in
-               (("right", BLUE), ("wrong", ORANGE))}  # fmt: skip
-    right, wrong = 64 + 4 + 12 + 32, 2 * 68 + 12 + 32
-    assert abs(centres["right"].mean() - right) < 2
-    assert abs(centres["wrong"].mean() - wrong) < 2
-    assert row[:, :64, 3].max() == 0
-
-
-@pytest.mark.parametrize(("theme", "least"), [(LIGHT, 1.9), (DARK, 3.0)])
-def test_class_colours_are_seen_and_differ(theme: Any, least: float) -> None:
-    def luminance(colour: Any) -> Any:
-        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        r, g, b = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b
-
-    for colour in theme.classes:
-        low, high = sorted((luminance(colour), luminance(theme.ground)))
-        assert (high + 0.05) / (low + 0.05) >= least
-    assert len(set(theme.classes)) == 10
-
-
-def test_names_are_text_not_markup() -> None:
-    page = Page("<script>x</script>", "k", "l", sections=[
-        Section("a", "<b>", [Prose("<i>"), Table(("<u>",), [("<s>",)], '"<em>')])
-    ])  # fmt: skip
-    html = render(page)
-    assert not any(tag in html for tag in ("<script>x", "<b>", "<i>", "<u>", "<s>", "<em>"))
-
-
-def test_figures_in_cells() -> None:
-    assert [number(v) for v in (None, 0.0, 12.345, -2.0, 1234.5, 4.2e-7, math.inf, math.nan)] == [
-        "–", "0", "12.3", "−2.00", "1234", "4.20e−07", "∞", "not finite",
-    ]  # fmt: skip
-    assert [percent(None), percent(0.9614), percent(0.9614, 0.0119), percent(0.5, math.nan)] == [
-        "–", "96.1 %", "96.1 ± 1.2 %", "50.0 %",
-    ]  # fmt: skip
-
-
-def test_a_torn_metrics_file_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
-    (tmp_path / "metrics.csv").write_text("epoch,loss,knn_top1\n0,,0.5\n1,nan,\n2,0.2")
-    rows = read_metrics(tmp_path)
-    assert rows[0] == {"epoch": 0, "knn_top1": 0.5}
-    assert math.isnan(rows[1]["loss"])
-    assert rows[2] == {"epoch": 2, "loss": 0.2}
-    assert read_metrics(tmp_path / "none") == []
-
-
-def test_the_command_is_typed_as_it_was() -> None:
-    assert (
-        typed_command({"command": ["/x/ssl-zoo", "train", "data.train=my folder"]})
-        == "ssl-zoo train 'data.train=my folder'"
-    )
-    assert typed_command({"command": ["pytest"]}) is None
-    assert typed_command({}) is None

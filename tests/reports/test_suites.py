@@ -18,7 +18,6 @@ from ssl_zoo.reports.suites import page_of
 from ssl_zoo.reports.suites_changes import compare, tally
 from ssl_zoo.reports.suites_diff import ComparedSuite, changed_claims, changed_verdicts, differences, labels
 from ssl_zoo.suites.record import ClaimRecord, RowRecord, RunRecord, SuiteRecord
-from ssl_zoo.suites.statistics import holm
 
 LOW, LOWER, HIGH = (0.50, 0.51, 0.52), (0.505, 0.512, 0.523), (0.70, 0.72, 0.71)
 
@@ -92,23 +91,6 @@ def test_a_difference_is_that_of_scipy(tmp_path: Path, after: Any, state: str) -
         (statistics.mean(after) - statistics.mean(LOW), interval.low, interval.high, expected.pvalue)
     )
     assert (change.before.mean, change.before.std) == pytest.approx((0.51, 0.01))
-
-
-def test_holm_by_hand() -> None:
-    # sorted 0.01 x 4, 0.02 x 3, 0.03 x 2 and 0.04 x 1, never below the one before
-    assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == [1.0, 1.0]
-    assert holm([]) == []
-
-
-def test_holm_rejects_as_the_step_down_procedure_does() -> None:
-    p = [0.001, 0.2, 0.012, 0.013, 0.04, 0.9, 0.006]
-    rejected = set()
-    for rank, place in enumerate(sorted(range(len(p)), key=p.__getitem__)):
-        if p[place] > 0.05 / (len(p) - rank):
-            break
-        rejected.add(place)
-    assert {place for place, one in enumerate(holm(p)) if one <= 0.05} == rejected
 
 
 def test_the_correction_takes_back_what_chance_explains(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.suites.claims import Comparison, VerdictClaim, parse
 from ssl_zoo.suites.judge import judge_claim
 from ssl_zoo.suites.record import RowRecord, RunRecord
-from ssl_zoo.suites.statistics import welch
 
 ROWS = ("baseline", "no_stop_gradient", "simclr+predictor", "lr-0.05/2", "A")
 
@@ -168,34 +167,6 @@ def test_others_needs_other_rows_and_its_name() -> None:
         parse("top1(A) > top1(others)", ["A"])
     with pytest.raises(UserError, match="rename the row"):
         parse("top1(A) > top1(others)", ["A", "others"])
-
-
-def test_the_interval_is_that_of_scipy() -> None:
-    generator = np.random.default_rng(0)
-    for _ in range(50):
-        a, b = (generator.normal(0.7, generator.uniform(0.001, 0.1), generator.integers(2, 6)) for _ in "ab")
-        reference = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
-        found = welch(a.tolist(), b.tolist())
-        assert found == pytest.approx((a.mean() - b.mean(), reference.low, reference.high), rel=1e-9)
-        one = stats.ttest_1samp(a, 0.6).confidence_interval(0.95)
-        assert welch(a.tolist(), 0.6) == pytest.approx(
-            (a.mean() - 0.6, one.low - 0.6, one.high - 0.6), rel=1e-9
-        )
-
-
-def test_the_interval_by_hand() -> None:
-    # variances 1 and 4 of 2 values each: SE^2 = 1/2 + 2 = 2.5, df = 2.5^2 / (0.25 + 4)
-    a, b = [0.0, math.sqrt(2)], [10.0, 10 + math.sqrt(8)]
-    half = stats.t.ppf(0.975, 6.25 / 4.25) * math.sqrt(2.5)
-    mean = math.sqrt(0.5) - 10 - math.sqrt(2)
-    assert welch(a, b) == pytest.approx((mean, mean - half, mean + half))
-    # one side without spread: the degrees of freedom of the other; both: no width
-    half = stats.t.ppf(0.975, 1) * math.sqrt(0.5)
-    assert welch(a, [0.0] * 5) == pytest.approx(
-        (math.sqrt(0.5), math.sqrt(0.5) - half, math.sqrt(0.5) + half)
-    )
-    assert welch([0.3, 0.3, 0.3], [0.1, 0.1]) == pytest.approx((0.2, 0.2, 0.2))
-    assert welch([1e-170, 3e-170], [0.0, 0.0]) is not None  # squares that underflow
 
 
 @pytest.mark.parametrize(
