@@ -30,14 +30,14 @@ class ReportConfig:
     """Seed of all that is drawn: images, queries, views, t-SNE, clusters, resamples."""
 
     def overrides(self) -> list[str]:
-        """What differs from the defaults, the runs left out, as overrides."""
+        """Returns overrides of what differs from the defaults, without the runs."""
         values = {"samples": self.samples, "seed": self.seed}
         fields = {field.name: field.default for field in dataclasses.fields(self)}
         return [f"{key}={value}" for key, value in values.items() if value != fields[key]]
 
 
 def read_overrides(overrides: Sequence[str]) -> tuple[ReportConfig, list[str]]:
-    """The options, and the overrides about the data.
+    """Reads the options and the overrides of the data.
 
     Raises:
         UserError: an override cannot be read, a value is wrong, or no run is named.

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from helpers.embeddings import make_pictures
 from helpers.runs import overrides
 
 import ssl_zoo
-from ssl_zoo.config import options
-from ssl_zoo.config.compose import compose
 from ssl_zoo.embedding import plan as job
 
 
 @pytest.fixture(scope="session", autouse=True)
 def quick() -> Iterator[None]:
-    """Hydra and git are asked once for the same, which is half the time of so small an embedding."""
-    composed = functools.lru_cache(lambda overrides: compose(list(overrides)))
-
-    def cached(overrides: Sequence[str]) -> Any:
-        return composed(tuple(overrides))
-
+    """Asks git once for the same, which is much of the time of so small an embedding."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(options, "compose", cached)
         patch.setattr(job, "environment", functools.lru_cache(job.environment))  # type: ignore[attr-defined]
         yield
 
