@@ -25,7 +25,7 @@ class RowConfig:
     """Keys whose value is multiplied, after all overrides, each with its factor: a number or a fraction such as 1/8."""
     only_data: tuple[str, ...] | None = None
     """Names of the data that the row is for. null: any."""
-    weights: Literal["last", "random"] = "last"
+    weights: Literal["trained", "random"] = "trained"
     """Which encoder is evaluated. random: the encoder before its training."""
     paper: float | None = None
     """The paper's figure, verified; in percent where it is an accuracy."""

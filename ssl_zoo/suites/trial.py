@@ -44,7 +44,7 @@ class Trial:
     overrides: tuple[str, ...]  # complete; `ssl-zoo train` takes them as they are
     config: RunConfig
     evaluations: tuple[tuple[str, ...], ...] = ()  # overrides of `ssl-zoo eval`, one tuple for each protocol
-    weights: str = "last"
+    weights: str = "trained"
 
     @property
     def hash(self) -> str:

@@ -16,7 +16,7 @@ class OptimizerConfig:
     name: Literal["sgd", "lars", "adamw"] = "sgd"
     """SGD with momentum, LARS (https://arxiv.org/abs/1708.03888) or AdamW."""
     lr: Positive = 0.05
-    """The base learning rate, from which `lr_scaling` makes the peak rate. SimSiam's, Section 4."""
+    """The base learning rate, from which `lr_scaling` makes the peak rate. The default is SimSiam's."""
     lr_scaling: Literal["linear", "sqrt", "none"] = "linear"
     """The peak rate: linear is lr * batch / 256, sqrt is lr * sqrt(batch), none is lr. The batch is that of an
     optimizer step: batch_size * trainer.accumulate."""
