@@ -324,7 +324,7 @@ def test_each_row_is_tuned_alike_and_never_on_the_test_set(tmp_path: Path) -> No
     said = [
         remark
         for remark in record.remarks
-        if remark.startswith("two: optimizer.lr tuned by knn on a held-out 25%")
+        if remark.startswith("two: optimizer.lr tuned by knn_top1 on a held-out 25%")
     ]
     assert len(said) == 1
     assert f"chosen {best['two']:g}, at the edge of what was tried." in said[0]
