@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 from pydantic_core import PydanticUndefined
 
 from ssl_zoo.config.groups import GROUPS, group_file, group_names, read_yaml
+from ssl_zoo.config.overrides import to_dotted
 from ssl_zoo.config.schema.types import LARGEST
 from ssl_zoo.config.validate import written_value
 
@@ -130,11 +131,9 @@ def settings_of(key: str) -> list[tuple[str, str]]:
     settings = []
     for group in (*GROUPS, "protocol"):
         for name in group_names(group):
-            value: Any = read_yaml(group_file(group, name), f"what {group}= names")
-            for part in key.split("."):
-                value = value.get(part, PydanticUndefined) if isinstance(value, dict) else PydanticUndefined
-            if value is not PydanticUndefined and not isinstance(value, dict):
-                settings.append((f"{group}/{name}", written_value(value)))
+            values = to_dotted(read_yaml(group_file(group, name), f"{group}={name}"))
+            if key in values:
+                settings.append((f"{group}/{name}", written_value(values[key])))
     return settings
 
 

@@ -16,7 +16,7 @@ from ssl_zoo.config.schema import RunConfig, SiameseConfig
 from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError, shown
 
-__all__ = ["config_hash", "from_mapping", "to_mapping", "to_yaml"]
+__all__ = ["config_hash", "from_mapping", "from_yaml", "to_mapping", "to_yaml"]
 
 # Where a run is written and how fast it goes; everything else is what it computes.
 NOT_HASHED = {
@@ -71,8 +71,18 @@ def to_mapping(config: RunConfig) -> dict[str, Any]:
 
 
 def to_yaml(config: RunConfig) -> str:
-    """Returns the configuration as YAML that `from_mapping` reads back."""
+    """Returns the configuration as YAML that `from_yaml` reads back."""
     return str(yaml.safe_dump(to_mapping(config), sort_keys=False, default_flow_style=None, width=110))
+
+
+def from_yaml(text: str) -> RunConfig:
+    """Reads what `to_yaml` has written, by PyYAML's own rules as there: `1e3` is text to them.
+
+    Raises:
+        UserError: as in `from_mapping`.
+        YAMLError: it is no YAML.
+    """
+    return from_mapping(yaml.safe_load(text))
 
 
 def config_hash(config: RunConfig) -> str:

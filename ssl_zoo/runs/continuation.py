@@ -11,7 +11,7 @@ import yaml
 
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.groups import GROUPS, group_names
-from ssl_zoo.config.mapping import from_mapping, to_mapping
+from ssl_zoo.config.mapping import from_mapping, from_yaml, to_mapping
 from ssl_zoo.config.overrides import merge, override_list, read_override, to_nested
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError
@@ -62,7 +62,7 @@ def differences(begun: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[tup
 def _continued(file: Path, overrides: Sequence[str], given: Mapping[str, Any]) -> RunConfig:
     """Returns the run's configuration with the overrides, which must agree with it."""
     try:
-        begun = to_mapping(from_mapping(yaml.safe_load(file.read_text())))
+        begun = to_mapping(from_yaml(file.read_text()))
     except (OSError, yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
         if set(GROUPS) & set(given):  # an earlier version's: the overrides must be complete
             return compose(overrides)

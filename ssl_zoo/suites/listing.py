@@ -5,9 +5,8 @@ from __future__ import annotations
 from importlib.resources import files as resources
 from pathlib import Path
 
-import yaml
-
-from ssl_zoo.config.groups import group_dirs
+from ssl_zoo.config.groups import group_dirs, read_yaml
+from ssl_zoo.errors import UserError
 from ssl_zoo.terminal.console import Console
 
 __all__ = ["show_suites", "suite_files", "summaries"]
@@ -22,7 +21,7 @@ def suite_files() -> dict[str, Path]:
         *(folder / "suite" for folder in group_dirs()),
     ]
     files = [file for root in roots for file in sorted(root.glob("*.yaml"))]
-    return {file.stem: file for file in reversed(files)}  # of two with one name the first counts
+    return {file.stem: file for file in reversed(files)}  # of two with the same name the first
 
 
 def summaries() -> dict[str, str]:
@@ -30,9 +29,9 @@ def summaries() -> dict[str, str]:
     lines = {}
     for name, file in sorted(suite_files().items()):
         try:
-            block = yaml.safe_load(file.read_text())
+            block = read_yaml(file, "a suite")
             lines[name] = f"{block['paper']}, {block['section']}: {block['title']}"
-        except (OSError, yaml.YAMLError, KeyError, TypeError):
+        except (UserError, KeyError):
             lines[name] = f"cannot be read: {file}"
     return lines
 

@@ -6,9 +6,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ssl_zoo.config.mapping import to_mapping
+from ssl_zoo.config.overrides import to_dotted
 from ssl_zoo.suites.multiply import multiplied
 from ssl_zoo.suites.plan import Planner, Row
 from ssl_zoo.suites.schema import TuneConfig
@@ -85,8 +85,6 @@ def plan_tuning(config: TuneConfig, planner: Planner, rows: Sequence[Row]) -> Tu
             row.name: multiplied(row.overrides, {config.key: factor}) for row in rows
         }
         for row in planner.rows(overrides, [f"data.holdout={config.holdout}"]):
-            value: Any = to_mapping(row.config)
-            for part in config.key.split("."):
-                value = value[part]
+            value = to_dotted(to_mapping(row.config))[config.key]
             trials[row.name][value] = tuple(row.trial(seed) for seed in range(config.seeds))
     return Tuning(config, trials)

@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from ssl_zoo.build import build
-from ssl_zoo.config.mapping import from_mapping
+from ssl_zoo.config.mapping import from_yaml
 from ssl_zoo.config.overrides import write_override
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.evaluation.run import evaluate
@@ -82,7 +81,7 @@ def passes_per_image(config: RunConfig | Path) -> float:
         config: of a run, or the run directory.
     """
     if isinstance(config, Path):
-        config = from_mapping(yaml.safe_load((config / "config.yaml").read_text()))
+        config = from_yaml((config / "config.yaml").read_text())
     method, _ = build(config, config.data.channels)
     method.allocate(IMAGES)
     passes = 0
