@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         SiameseConfig,
         section,
     )
-    from ssl_zoo.data.memory import MemorySplit
+    from ssl_zoo.data.memory_split import MemorySplit
     from ssl_zoo.data.split import Data
     from ssl_zoo.distributed import gather
     from ssl_zoo.embedding.run import embed
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from ssl_zoo.evaluation.protocols import protocol
     from ssl_zoo.evaluation.run import evaluate
     from ssl_zoo.evaluation.task import Outcome, Task
-    from ssl_zoo.exporters.backbone import load_backbone
     from ssl_zoo.exporters.encoder import ExportedEncoder, ExportedFiles
     from ssl_zoo.exporters.formats import exporter
+    from ssl_zoo.exporters.load_backbone import load_backbone
     from ssl_zoo.exporters.run import export
     from ssl_zoo.exporters.schema import ExportConfig
     from ssl_zoo.method import LossOutput, Method
@@ -54,7 +54,7 @@ _HOMES = {
     "data_source": "config.registries",
     "DataConfig": "config.schema",
     "Data": "data.split",
-    "MemorySplit": "data.memory",
+    "MemorySplit": "data.memory_split",
     "Task": "evaluation.task",
     "Outcome": "evaluation.task",
     "protocol": "evaluation.protocols",
@@ -71,7 +71,7 @@ _HOMES = {
     "GridPoint": "equation",
     "Siamese": "equation",
     "evaluate": "evaluation.run",
-    "load_backbone": "exporters.backbone",
+    "load_backbone": "exporters.load_backbone",
     "export": "exporters.run",
     "Interrupted": "errors",
     "Unfinished": "errors",

@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from ssl_zoo.config.schema import DataConfig
-from ssl_zoo.data.memory import MemorySplit, to_channels
+from ssl_zoo.data.memory_split import MemorySplit, to_channels
 from ssl_zoo.data.split import Data
 
 __all__ = ["digits"]

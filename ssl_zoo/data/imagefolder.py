@@ -6,8 +6,8 @@ import torch
 
 from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.data.cache import check_all, decode_all
-from ssl_zoo.data.files import FileSplit
-from ssl_zoo.data.memory import MemorySplit
+from ssl_zoo.data.file_split import FileSplit
+from ssl_zoo.data.memory_split import MemorySplit
 from ssl_zoo.data.overlap import check_apart
 from ssl_zoo.data.scan import Listing, scan_folder
 from ssl_zoo.data.split import Data, Split

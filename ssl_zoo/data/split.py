@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from ssl_zoo.config.schema import ViewConfig
-from ssl_zoo.data.loader import TrainLoader
+from ssl_zoo.data.train_loader import TrainLoader
 
 __all__ = ["SMALL_SIDE", "Data", "Split", "plain_view"]
 

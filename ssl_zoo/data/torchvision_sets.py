@@ -18,7 +18,7 @@ from torchvision.datasets import CIFAR10, CIFAR100, STL10
 
 from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.data.download import open_published
-from ssl_zoo.data.memory import MemorySplit, to_channels
+from ssl_zoo.data.memory_split import MemorySplit, to_channels
 from ssl_zoo.data.partition import partition
 from ssl_zoo.data.split import Data
 

@@ -13,9 +13,9 @@ from torch import nn
 from ssl_zoo.config.options import data_for
 from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.data import load_data
+from ssl_zoo.embedding.encoding import EncodingSettings
 from ssl_zoo.embedding.images import ImageList, list_images
 from ssl_zoo.embedding.schema import EmbedConfig
-from ssl_zoo.embedding.stream import EncodingSettings
 from ssl_zoo.errors import UserError
 from ssl_zoo.hardware.device import Hardware, choose_hardware, use_threads
 from ssl_zoo.method import Encoder

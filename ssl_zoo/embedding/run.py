@@ -9,12 +9,12 @@ from pathlib import Path
 
 import torch
 
+from ssl_zoo.embedding.encoding import encode_images
 from ssl_zoo.embedding.outputs import check_out, finish, metadata_of, parts_of
 from ssl_zoo.embedding.plan import EmbeddingPlan, plan_embedding
 from ssl_zoo.embedding.progress import EmbeddingProgress
 from ssl_zoo.embedding.schema import read_overrides
 from ssl_zoo.embedding.store import Store, differing
-from ssl_zoo.embedding.stream import encode_images
 from ssl_zoo.errors import DiskError, Interrupted, UserError
 from ssl_zoo.files.writing import naming_errors
 from ssl_zoo.terminal.signals import StopRequest

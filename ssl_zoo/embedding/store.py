@@ -22,7 +22,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_zoo.embedding.stream import EncodedBatch
+from ssl_zoo.embedding.encoding import EncodedBatch
 from ssl_zoo.errors import UserError
 from ssl_zoo.files.json_files import load_json, write_json
 from ssl_zoo.files.locks import LOCK, hold

@@ -22,8 +22,8 @@ from torch.nn.functional import cross_entropy
 
 from ssl_zoo.augment import Augment
 from ssl_zoo.data import Split
-from ssl_zoo.data.loader import move_images
 from ssl_zoo.data.rng import stream
+from ssl_zoo.data.train_loader import move_images
 from ssl_zoo.evaluation.recipe import Recipe, rate_factor
 from ssl_zoo.evaluation.task import Task
 from ssl_zoo.features import BATCH, extract

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from ssl_zoo.augment import Augment
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import Data, FileSplit, SkippingSplit, Split
-from ssl_zoo.data.loader import move_images
 from ssl_zoo.data.sampling import random_subset
+from ssl_zoo.data.train_loader import move_images
 from ssl_zoo.errors import UserError
 from ssl_zoo.features import BATCH, each_batch, full_precision
 from ssl_zoo.hardware.device import Hardware

@@ -21,7 +21,7 @@ from torchvision.datasets import ImageFolder
 from ssl_zoo.config.options import data_for
 from ssl_zoo.data import FileSplit, MemorySplit, load_data
 from ssl_zoo.data.split import Data
-from ssl_zoo.embedding import outputs, store, stream
+from ssl_zoo.embedding import encoding, outputs, store
 from ssl_zoo.embedding.images import list_images
 from ssl_zoo.embedding.run import embed
 from ssl_zoo.errors import UserError
@@ -173,7 +173,7 @@ def test_float16_refuses_what_it_cannot_hold(
     def huge(*arguments: Any) -> Iterator[Tensor]:
         yield from (1e6 * batch.abs() for batch in extract(*arguments))
 
-    monkeypatch.setattr(stream, "extract", huge)
+    monkeypatch.setattr(encoding, "extract", huge)
     with pytest.raises(UserError, match="dtype=float16 holds numbers up to 65504; a feature is"):
         embed(embedding(run, pictures, tmp_path / "f.npy", "dtype=float16"), silent=True)
     assert not list(tmp_path.iterdir())
@@ -229,7 +229,7 @@ def test_memory_is_that_of_a_batch(run: Path, tmp_path: Path, monkeypatch: Any) 
             yield chunk
 
     whole = store.Store.chunks
-    monkeypatch.setattr(stream, "extract", watched)
+    monkeypatch.setattr(encoding, "extract", watched)
     monkeypatch.setattr(store, "CHUNK", 10)
     monkeypatch.setattr(store.Store, "chunks", chunks)
     pictures = make_pictures(tmp_path / "pictures", alike=True)  # which training would keep in memory

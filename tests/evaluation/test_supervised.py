@@ -24,7 +24,7 @@ from torch.nn.functional import cross_entropy
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.groups import group_names
 from ssl_zoo.config.validate import validate
-from ssl_zoo.data.files import FileSplit
+from ssl_zoo.data.file_split import FileSplit
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.recipe import Recipe, rate_factor
 from ssl_zoo.evaluation.schema import FinetuneConfig, LinearConfig, SupervisedOptimizerConfig

@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from ssl_zoo.augment import normalize
-from ssl_zoo.exporters.backbone import load_backbone
+from ssl_zoo.exporters.load_backbone import load_backbone
 from ssl_zoo.exporters.run import export
 from ssl_zoo.runs.saved_run import open_run
 

@@ -14,9 +14,9 @@ from PIL import Image
 
 from ssl_zoo.augment import normalize
 from ssl_zoo.data import FileSplit, MemorySplit
-from ssl_zoo.data.memory import to_channels
+from ssl_zoo.data.memory_split import to_channels
 from ssl_zoo.errors import UserError
-from ssl_zoo.exporters.backbone import load_backbone
+from ssl_zoo.exporters.load_backbone import load_backbone
 from ssl_zoo.exporters.run import export
 
 GRAY = ("data=digits", "backbone.name=test_resnet", "backbone.stem=small", "augment.size=8")

@@ -15,7 +15,7 @@ from helpers.runs import overrides as tiny
 from ssl_zoo.benchmarks.speed.step_clock import observed
 
 import ssl_zoo
-from ssl_zoo.data import memory
+from ssl_zoo.data import memory_split
 from ssl_zoo.runs.result import Result
 
 pytestmark = [
@@ -75,7 +75,7 @@ class NoWaiting(pl.Callback):
 @pytest.mark.parametrize("resident", [True, False])
 @pytest.mark.parametrize("method", SIAMESE_METHODS)
 def test_no_step_waits(method: str, resident: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_fits", lambda images, device: resident)
+    monkeypatch.setattr(memory_split, "_fits", lambda images, device: resident)
     callback: Any = NoWaiting()
     try:
         with observed(callback):
@@ -87,7 +87,7 @@ def test_no_step_waits(method: str, resident: bool, tmp_path: Path, monkeypatch:
 
 def test_images_on_the_gpu_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for resident in (True, False):
-        monkeypatch.setattr(memory, "_fits", lambda images, device, resident=resident: resident)
+        monkeypatch.setattr(memory_split, "_fits", lambda images, device, resident=resident: resident)
         train(tmp_path / str(resident), "epochs=1", "monitor.baselines=false")
     assert_equal(tmp_path / "True", tmp_path / "False")
 

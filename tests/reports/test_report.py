@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from ssl_zoo.config.compose import compose
-from ssl_zoo.data import files
+from ssl_zoo.data import file_split
 from ssl_zoo.errors import UserError
 from ssl_zoo.pages import drawing
 from ssl_zoo.reports.image_sample import load_images, views_of
@@ -192,9 +192,9 @@ def test_only_the_drawn_images_are_read(
     unlabelled: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = []
-    read = files.read_image  # type: ignore[attr-defined]
+    read = file_split.read_image  # type: ignore[attr-defined]
     monkeypatch.setattr(
-        files, "read_image", lambda path, channels: opened.append(path) or read(path, channels)
+        file_split, "read_image", lambda path, channels: opened.append(path) or read(path, channels)
     )
     report([str(unlabelled), "samples=12", f"out={tmp_path / 'out'}"], silent=True)
     assert len(set(opened)) == 12

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ssl_zoo.data.decode import Unreadable, read_image, to_array
-from ssl_zoo.data.files import FileSplit
+from ssl_zoo.data.file_split import FileSplit
 from ssl_zoo.data.split import plain_view
 from ssl_zoo.data.workers import FileWork, run_tasks
 

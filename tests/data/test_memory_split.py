@@ -9,7 +9,7 @@ from PIL import Image
 from torchvision.transforms import functional as F
 
 from ssl_zoo.data import MemorySplit
-from ssl_zoo.data.memory import to_channels
+from ssl_zoo.data.memory_split import to_channels
 
 GENERATOR = torch.Generator().manual_seed(0)
 IMAGES = torch.randint(0, 256, (10, 3, 12, 12), dtype=torch.uint8, generator=GENERATOR)

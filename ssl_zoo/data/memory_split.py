@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ssl_zoo.config.schema import ViewConfig
-from ssl_zoo.data.loader import Batch, TrainLoader
 from ssl_zoo.data.split import Split, plain_view
+from ssl_zoo.data.train_loader import Batch, TrainLoader
 
 __all__ = ["MemorySplit", "to_channels"]
 

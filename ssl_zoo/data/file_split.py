@@ -14,9 +14,9 @@ from torch import Tensor
 from ssl_zoo.config.schema import ViewConfig
 from ssl_zoo.data.crop import crop_and_resize
 from ssl_zoo.data.decode import Unreadable, read_image, to_array
-from ssl_zoo.data.loader import Batch, TrainLoader
 from ssl_zoo.data.rng import stream
 from ssl_zoo.data.split import Split, plain_view
+from ssl_zoo.data.train_loader import Batch, TrainLoader
 from ssl_zoo.data.workers import FileWork, run_tasks
 
 __all__ = ["FileSplit"]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ssl_zoo.config.schema import ViewConfig
-from ssl_zoo.data import Batch, MemorySplit, memory
+from ssl_zoo.data import Batch, MemorySplit, memory_split
 from ssl_zoo.errors import UserError
 
 IMAGES = torch.randint(0, 256, (23, 3, 6, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -88,7 +88,7 @@ def test_images_that_fit_are_moved_to_the_device_once(
 ) -> None:
     expected = _indices(loader)
     loader.set_position(0)
-    monkeypatch.setattr(memory, "_fits", lambda images, device: fits)
+    monkeypatch.setattr(memory_split, "_fits", lambda images, device: fits)
     loader.device = torch.device("meta")  # any that isn't the CPU
     batches = list(loader)
     assert [batch.images.shape for batch in batches] == [(5, 3, 6, 5)] * 4
