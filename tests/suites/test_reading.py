@@ -64,7 +64,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         a_row(weights="random"),
         "weights: random evaluates an encoder before its training; received no evaluate; list a protocol",
     ),
-    "weights": (a_row(weights="first"), "rows.two.weights must be one of last, random; received 'first'"),
+    "weights": (a_row(weights="first"), "rows.two.weights must be one of trained, random; received 'first'"),
     "a row's name": (
         {"rows": {"one two": {}}, "claims": None},
         "a row's name is made of letters, digits and _ . + -; received 'one two'; rename it",
