@@ -153,6 +153,17 @@ def test_data_leaves_the_method_alone(plugin: Path) -> None:
     assert (projector.layers, projector.hidden_dim, projector.output_dim) == (3, 8192, 8192)
 
 
+def test_a_broken_metric_is_refused_before_a_run_begins(
+    plugin: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (plugin / PACKAGE / "norm_mean.py").write_text("raise RuntimeError('broken')")
+    assert main(["train", "data=digits", "epochs=1", f"run_dir={tmp_path / 'run'}"]) == 2
+    message = " ".join(capsys.readouterr().err.split())
+    assert "metric 'norm_mean' comes from the package of" in message
+    assert "cannot be imported: RuntimeError: broken; repair or uninstall" in message
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_broken_plugin_hurts_nobody_else(plugin: Path) -> None:
     (plugin / PACKAGE / "barlowtwins.py").write_text("raise RuntimeError('broken')")
     assert METHODS.get("simsiam").name == "simsiam"

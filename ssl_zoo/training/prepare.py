@@ -14,6 +14,7 @@ from ssl_zoo.data import Data, load_data
 from ssl_zoo.errors import UserError
 from ssl_zoo.hardware.device import Hardware, use_threads
 from ssl_zoo.method import Method
+from ssl_zoo.metrics import computed
 from ssl_zoo.parts.batchnorm import synchronize
 from ssl_zoo.runs.checkpoints import Position
 from ssl_zoo.runs.directory import choose_run_dir
@@ -62,6 +63,7 @@ def prepare(config: RunConfig, run_dir: Path | None = None) -> Prepared:
     hardware_for(config)  # a device that is not there shows before the data is read
     process = this_process(config)
     check_loggers(config)
+    computed()  # loads the metrics of plugins, and refuses one that cannot be imported
     if run_dir is None:
         run_dir = choose_run_dir(config) if process.rank_zero else Path(config.run_dir or ".").expanduser()
     saved = find_checkpoint(config, run_dir)
