@@ -105,7 +105,7 @@ class SuiteRun:
         rows, tuned = self.rows, None
         try:
             if self.tuning is not None:
-                self._print_heading("trials of: ", self.tuning.all_trials)
+                self._print_heading("tuning of: ", self.tuning.all_trials)
                 self._run({row: _flat(trials) for row, trials in self.tuning.trials.items()})
                 tuned = self.tuning.chosen(self.runs)
                 key = self.tuning.config.key
@@ -125,7 +125,7 @@ class SuiteRun:
         """Prints what would be run; a row is shown by what sets it apart."""
         trials = self._trials(self.rows)
         tuning = [] if self.tuning is None else self.tuning.all_trials
-        for what, group in (("trials of: ", tuning), ("", _flat(trials))):
+        for what, group in (("tuning of: ", tuning), ("", _flat(trials))):
             if group:
                 self._print_heading(what, group)
         for row in self.rows:
