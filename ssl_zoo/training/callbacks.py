@@ -103,25 +103,28 @@ class EpochRows(pl.Callback):
         self.ended = diverged or epoch == trainer.max_epochs
         trainer.should_stop = trainer.should_stop or diverged
 
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._started = None  # a run that had diverged begins no epoch
+
 
 class MeasureEncoder(pl.Callback):
     """Adds to the row of each n-th epoch what is measured of the encoder; after the last epoch all is measured.
 
     Args:
-        rows: the rows of the run.
+        epochs: the rows of the run.
         evaluator: measures, in the process of rank zero; None in the others.
         every: epochs between measurements.
     """
 
-    def __init__(self, rows: EpochRows, evaluator: Evaluator | None, every: int) -> None:
-        self.rows, self.evaluator, self.every = rows, evaluator, every
+    def __init__(self, epochs: EpochRows, evaluator: Evaluator | None, every: int) -> None:
+        self.epochs, self.evaluator, self.every = epochs, evaluator, every
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, TrainingModule)
         number, rest = divmod(trainer.current_epoch + 1, self.every)
-        if self.evaluator is not None and not rest and not self.rows.ended:
+        if self.evaluator is not None and not rest and not self.epochs.ended:
             knn = number % self.evaluator.knn_every == 0
-            self.rows.rows[-1].update(self.evaluator.measure(pl_module.method, knn=knn, probe=False).row)
+            self.epochs.rows[-1].update(self.evaluator.measure(pl_module.method, knn=knn, probe=False).row)
 
 
 class LogRows(pl.Callback):
@@ -130,13 +133,13 @@ class LogRows(pl.Callback):
     Not by `LightningModule.log`, which rounds every figure to float32.
 
     Args:
-        rows: the rows of the run.
+        epochs: the rows of the run.
         every: optimizer steps between two logged losses.
         report: is given each epoch's row, for the terminal.
     """
 
-    def __init__(self, rows: EpochRows, every: int, report: Callable[[Row], None]) -> None:
-        self.rows, self.every, self.report = rows, every, report
+    def __init__(self, epochs: EpochRows, every: int, report: Callable[[Row], None]) -> None:
+        self.epochs, self.every, self.report = epochs, every, report
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -145,15 +148,15 @@ class LogRows(pl.Callback):
         batches = pl_module.batches_of_step(batch_idx)
         if batches and trainer.global_step % self.every == 0:
             loss = average(torch.stack(pl_module.losses[-batches:]).mean())
-            if self.rows.process.rank_zero:
+            if self.epochs.process.rank_zero:
                 for logger in trainer.loggers:
                     logger.log_metrics({"step/loss": float(loss)}, trainer.global_step)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self.rows.process.rank_zero:
-            self.rows.write()
-            log_epoch(trainer.loggers, self.rows.rows[-1], trainer.global_step)
-            self.report(self.rows.rows[-1])
+        if self.epochs.process.rank_zero:
+            self.epochs.write()
+            log_epoch(trainer.loggers, self.epochs.rows[-1], trainer.global_step)
+            self.report(self.epochs.rows[-1])
 
 
 class SaveCheckpoints(pl.Callback):
@@ -163,14 +166,16 @@ class SaveCheckpoints(pl.Callback):
     time, and a checkpoint within an epoch carries what continues it to the bit.
 
     Args:
-        rows: the rows of the run.
+        epochs: the rows of the run.
         config: how often to save.
     """
 
-    def __init__(self, rows: EpochRows, config: TrainerConfig) -> None:
-        self.rows, self.config = rows, config
+    def __init__(self, epochs: EpochRows, config: TrainerConfig) -> None:
+        self.epochs, self.config = epochs, config
         self.saved_at = -1  # batches done at the last checkpoint of this start
-        self.saved = self.save_seconds = 0.0  # when the last checkpoint was written, and how long that took
+        self.last_saved = self.save_seconds = (
+            0.0  # when the last checkpoint was written, and how long that took
+        )
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -182,23 +187,23 @@ class SaveCheckpoints(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, TrainingModule)
-        due = self.rows.process.rank_zero and self._is_due(trainer.current_epoch + 1)
-        if self.rows.ended or any_process(due, pl_module.device):
+        due = self.epochs.process.rank_zero and self._is_due(trainer.current_epoch + 1)
+        if self.epochs.ended or any_process(due, pl_module.device):
             self.save(trainer, pl_module)
 
     def save(self, trainer: pl.Trainer, module: TrainingModule) -> None:
         """Saves in all processes, as Lightning wants it; rank zero writes."""
         started = time.perf_counter()
-        for logger in trainer.loggers if self.rows.process.rank_zero else ():
+        for logger in trainer.loggers if self.epochs.process.rank_zero else ():
             logger.save()  # a continuation logs only the steps after this one
-        trainer.save_checkpoint(self.rows.run_dir / "checkpoints" / LAST)
-        self.saved, self.saved_at = time.perf_counter(), module.batches_done
-        self.save_seconds = self.saved - started
+        trainer.save_checkpoint(self.epochs.run_dir / "checkpoints" / LAST)
+        self.last_saved, self.saved_at = time.perf_counter(), module.batches_done
+        self.save_seconds = self.last_saved - started
 
     def _is_due(self, epoch: int) -> bool:
         if self.config.checkpoint_every_epochs is not None:
             return epoch % self.config.checkpoint_every_epochs == 0
-        return time.perf_counter() - self.saved >= self.save_seconds / SAVE_FRACTION
+        return time.perf_counter() - self.last_saved >= self.save_seconds / SAVE_FRACTION
 
 
 class StopWhenAsked(pl.Callback):
@@ -211,7 +216,7 @@ class StopWhenAsked(pl.Callback):
     """
 
     def __init__(self, checkpoints: SaveCheckpoints) -> None:
-        self.checkpoints, self.rows = checkpoints, checkpoints.rows
+        self.checkpoints, self.epochs = checkpoints, checkpoints.epochs
         self.request = StopRequest()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -222,7 +227,7 @@ class StopWhenAsked(pl.Callback):
     ) -> None:
         assert isinstance(pl_module, TrainingModule)
         step = pl_module.step_within_epoch(batch_idx)
-        if step and (self.rows.process.world_size == 1 or step % ASK_EVERY == 0):
+        if step and (self.epochs.process.world_size == 1 or step % ASK_EVERY == 0):
             self._stop_if_asked(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -236,5 +241,5 @@ class StopWhenAsked(pl.Callback):
         if any_process(self.request.asked, module.device):
             if self.checkpoints.saved_at != module.batches_done:
                 self.checkpoints.save(trainer, module)
-            command = command_to_continue(self.rows.run_dir)
+            command = command_to_continue(self.epochs.run_dir)
             raise Interrupted(f"stopped and saved; to continue: {command}")

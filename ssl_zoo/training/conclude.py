@@ -44,11 +44,11 @@ def conclude(ready: Prepared, trained: Trained, progress: TrainingProgress) -> R
         random_encoder_knn_top1=initial.scores.knn_top1,
         random_encoder_linear_top1=None if initial.scores.probe is None else initial.scores.probe.mean,
     )
-    verdict = _judge(ready, trained.rows, final, initial)
-    result = _result(ready, trained.rows, final, baselines, verdict)
+    verdict = _judge(ready, trained.epochs, final, initial)
+    result = _result(ready, trained.epochs, final, baselines, verdict)
     result.write()
     title = f"{variant(config)} on {config.data.name}, seed {config.seed}"
-    draw_curves(ready.run_dir / "curves.png", title, trained.rows.rows, result.baselines)
+    draw_curves(ready.run_dir / "curves.png", title, trained.epochs.rows, result.baselines)
     progress.console.print(closing_table(result, title, initial.diagnostics))
     progress.console.print(next_steps(result), style="dim")
     return result
@@ -56,23 +56,23 @@ def conclude(ready: Prepared, trained: Trained, progress: TrainingProgress) -> R
 
 def _complete(trained: Trained, initial: Measurement, final: Measurement) -> None:
     """Adds the measurements of the untrained and of the trained encoder to the first row and the last."""
-    rows = trained.rows.rows
+    rows = trained.epochs.rows
     rows[0].update(initial.row)
     rows[-1].update(final.row)
-    trained.rows.write()
+    trained.epochs.write()
     log_epoch(trained.loggers, final.row, int(rows[-1]["step"] or 0))
     for logger in trained.loggers:
         logger.finalize("success")
 
 
-def _judge(ready: Prepared, rows: EpochRows, final: Measurement, initial: Measurement) -> Verdict:
+def _judge(ready: Prepared, epochs: EpochRows, final: Measurement, initial: Measurement) -> Verdict:
     data = ready.data
     probe, random = final.scores.probe, initial.scores.probe
     diagnosed = min(ready.config.monitor.samples, len(data.train))
     return judge(
         Evidence(
-            epochs=int(rows.rows[-1]["epoch"] or 0),
-            loss=rows.rows[-1].get("loss"),
+            epochs=int(epochs.rows[-1]["epoch"] or 0),
+            loss=epochs.rows[-1].get("loss"),
             weights_finite=all(bool(p.isfinite().all()) for p in ready.method.parameters()),
             diagnostics=final.diagnostics,
             initial=initial.diagnostics,
@@ -92,10 +92,10 @@ def _judge(ready: Prepared, rows: EpochRows, final: Measurement, initial: Measur
 
 
 def _result(
-    ready: Prepared, rows: EpochRows, final: Measurement, baselines: Baselines, verdict: Verdict
+    ready: Prepared, epochs: EpochRows, final: Measurement, baselines: Baselines, verdict: Verdict
 ) -> Result:
     assert ready.evaluator is not None
-    config, last, scores = ready.config, rows.rows[-1], final.scores
+    config, last, scores = ready.config, epochs.rows[-1], final.scores
     return Result(
         method=config.method.name,
         data=config.data.name,
@@ -113,8 +113,8 @@ def _result(
         verdict=verdict.name,
         verdict_reason=verdict.reason,
         differs_from_paper=differing_axes(config),
-        views_per_second=rows.views / rows.seconds if rows.seconds else None,
-        train_seconds=rows.seconds,
+        views_per_second=epochs.views / epochs.seconds if epochs.seconds else None,
+        train_seconds=epochs.seconds,
         peak_memory_mb=peak_memory_mb(ready.hardware.device),
         skipped=_skipped(ready.data, config),
         config_hash=config_hash(config),

@@ -30,7 +30,7 @@ __all__ = ["Trained", "compile_encoders", "fit"]
 class Trained(NamedTuple):
     """What a training leaves in memory: its rows, and the loggers for what is measured after it."""
 
-    rows: EpochRows
+    epochs: EpochRows
     loggers: list[Logger]
 
 
@@ -51,12 +51,12 @@ def fit(ready: Prepared, report: Callable[[Row], None]) -> Trained:
     augment = Augment(views, config.data.mean, config.data.std)
     module = TrainingModule(config, ready.method, augment, images=len(ready.data.train), batches=len(loader))
     loggers = build_loggers(config, ready.run_dir, module.steps_until(ready.position))
-    rows = EpochRows(ready.run_dir, ready.process)
-    checkpoints = SaveCheckpoints(rows, config.trainer)
+    epochs = EpochRows(ready.run_dir, ready.process)
+    checkpoints = SaveCheckpoints(epochs, config.trainer)
     callbacks = [
-        rows,
-        MeasureEncoder(rows, ready.evaluator, config.monitor.every_epochs),
-        LogRows(rows, config.trainer.log_every_steps, report),
+        epochs,
+        MeasureEncoder(epochs, ready.evaluator, config.monitor.every_epochs),
+        LogRows(epochs, config.trainer.log_every_steps, report),
         checkpoints,
         StopWhenAsked(checkpoints),
     ]
@@ -90,7 +90,7 @@ def fit(ready: Prepared, report: Callable[[Row], None]) -> Trained:
         finally:
             for logger in loggers:
                 logger.finalize("success")
-    return Trained(rows, loggers)
+    return Trained(epochs, loggers)
 
 
 def compile_encoders(method: Method) -> None:

@@ -85,8 +85,8 @@ def _hold() -> None:
     inner = StopWhenAsked.on_train_batch_end
 
     def halting(self: StopWhenAsked, trainer: Any, *rest: Any) -> None:
-        if trainer.global_step == int(step) and self.rows.process.rank_zero:
-            note = Path(folder) / self.rows.run_dir.name
+        if trainer.global_step == int(step) and self.epochs.process.rank_zero:
+            note = Path(folder) / self.epochs.run_dir.name
             note.write_text(str(os.getpid()))
             note.rename(note.with_name(f"{note.name}.pid"))  # whole from the first moment that it is seen
             while not self.request.asked:
