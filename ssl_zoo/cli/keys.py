@@ -108,7 +108,9 @@ def describe(key: str) -> str:
         texts = [_chosen(name, keys, key) for name, keys in tables.items()]
         if any(texts):
             return "\n".join([*filter(None, texts), *_files_that_set(key)])
-    raise UserError(f"unknown key '{key}'{nearest_key(key, known)}")
+    known = [*dict.fromkeys(known)]
+    similar = [name for name in known if key in name]
+    raise UserError(f"unknown key '{key}'{nearest_key(key, similar or known)}")
 
 
 def _chosen(name: str, keys: list[Key], key: str) -> str:

@@ -179,7 +179,7 @@ class EvalConfig:
     """A protocol on an encoder and its data; `protocols.eval_config` adds the block of each kind."""
 
     protocol: str
-    """Name of a protocol, the YAML file that chooses kind and settings; `ssl-zoo list protocols` has them."""
+    """Name of a protocol, or several, see `ssl-zoo list protocols`. Without it knn, or without labels label_free."""
     kind: str
     """Which code is run. It follows from the protocol."""
     run: Folder | None = None
@@ -191,7 +191,7 @@ class EvalConfig:
     data: DataConfig | None
     """Images other than the run's, as in training. null: detection, which has folders of its own."""
     size: Count
-    """Side of the square view, in pixels. It is that of the training unless it is set."""
+    """Side of the square view, in pixels. Without it that of the training."""
     seed: Seed = 0
     """Seed of labels, classifiers' weights and augmentation."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"

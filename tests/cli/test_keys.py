@@ -74,6 +74,7 @@ def test_a_key_is_described(key: str, expected: str, capsys: pytest.CaptureFixtu
     [
         (["optimizer.lrr"], "unknown key 'optimizer.lrr'; did you mean 'optimizer.lr'?"),
         (["stop_gradient"], "did you mean 'method.stop_gradient'?"),
+        (["head_lr"], "unknown key 'head_lr'; there are finetune.head_lr_multiplier"),
         ([], "config --describe takes one key or block; received 0"),
         (["epochs", "seed"], "received 2"),
     ],
