@@ -1,4 +1,4 @@
-"""What can be added by name: one registry for each kind of thing.
+"""Registries of what can be added by name, one for each kind of thing.
 
     @register("simsiam")                                  a method (ssl_zoo.config.registries)
     class SimSiam(Siamese): ...

@@ -1,1 +1,1 @@
-"""From overrides and YAML files to typed, checked dataclasses."""
+"""Composition of overrides and YAML files into typed, checked dataclasses."""

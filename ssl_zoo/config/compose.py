@@ -1,4 +1,4 @@
-"""From overrides and YAML files to one typed `RunConfig`: merged here, checked by `from_mapping`.
+"""Composes overrides and YAML files into one typed `RunConfig`: merged here, checked by `from_mapping`.
 
 Later settings over earlier ones: the method's defaults (the paper's) < what small images ask for < the data
 < what the data needs whatever the method, `recipe/DATA/default.yaml` < the recipe < the experiment < the overrides.

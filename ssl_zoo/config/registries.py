@@ -1,4 +1,4 @@
-"""What a run's configuration chooses by name: methods and data sources.
+"""Methods and data sources, which a run's configuration chooses by name.
 
 @register("simsiam")
 class SimSiam(Siamese): ...

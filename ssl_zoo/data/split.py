@@ -21,7 +21,7 @@ Image = TypeVar("Image", bound=Any)  # a uint8 tensor (..., C, H, W) or a PIL im
 
 
 class Split(ABC):
-    """One set of images.
+    """Set of images.
 
     Attributes:
         labels: (N,) int64, or None.

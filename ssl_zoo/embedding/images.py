@@ -36,7 +36,7 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class ImageList:
-    """All images, numbered through the parts."""
+    """Images of all parts, numbered consecutively."""
 
     parts: tuple[Part, ...]
     classes: tuple[str, ...]

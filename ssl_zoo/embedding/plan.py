@@ -1,4 +1,4 @@
-"""All that an embedding needs, built and checked before anything is created."""
+"""Builds and checks everything that an embedding needs, before anything is created."""
 
 from __future__ import annotations
 

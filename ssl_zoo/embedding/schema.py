@@ -16,7 +16,7 @@ __all__ = ["EmbedConfig", "read_overrides"]
 
 @section
 class EmbedConfig:
-    """Which features of which images are written, and to which file."""
+    """Settings of an embedding: the features, the images and the file."""
 
     run: Folder
     """A run directory or a checkpoint."""

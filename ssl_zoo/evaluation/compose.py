@@ -1,4 +1,4 @@
-"""From overrides to evaluations: `ssl-zoo eval run=DIR protocol=knn,few_labels`.
+"""Composes evaluations from overrides: `ssl-zoo eval run=DIR protocol=knn,few_labels`.
 
 A protocol's YAML (`evaluation.protocol`) < what all protocols of a command share < the overrides.
 """

@@ -11,7 +11,7 @@ __all__ = ["ExportConfig", "OnnxConfig"]
 
 @section
 class ExportConfig:
-    """What is exported, in which formats and to which folder."""
+    """Settings of an export: the run, the formats and the folder."""
 
     run: Folder
     """A run directory or a checkpoint."""

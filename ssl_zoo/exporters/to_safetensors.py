@@ -1,4 +1,4 @@
-"""One plain file of weights, which describes itself in its metadata.
+"""Writes a plain file of weights, which describes itself in its metadata.
 
 - [0] safetensors, https://github.com/huggingface/safetensors
 """

@@ -1,4 +1,4 @@
-"""One process at a time writes to a folder: a run, a suite's trial or an embedding.
+"""Locks, so that one process at a time writes to a folder: a run, a suite's trial or an embedding.
 
 The lock is the operating system's, by the filelock package: it ends with its process, however that ends, so that
 none is ever stale. `.lock` in the folder names the process while it works there; what a killed process leaves of it

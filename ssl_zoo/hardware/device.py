@@ -22,7 +22,7 @@ LIGHTNING = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
 class Hardware(NamedTuple):
-    """Where and how a run computes, and why so."""
+    """Device and precision of a run, with the reason for them."""
 
     device: torch.device
     precision: str  # fp32, bf16 or fp16

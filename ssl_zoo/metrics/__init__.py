@@ -1,4 +1,4 @@
-"""What is measured: one declaration per metric, beside the function that computes it where that is of embeddings."""
+"""Metrics: one declaration each; those of the embeddings stand beside the functions that compute them."""
 
 from __future__ import annotations
 

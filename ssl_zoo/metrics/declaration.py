@@ -32,7 +32,7 @@ Compute = TypeVar("Compute", bound=Callable[..., float])
 
 @dataclass(frozen=True, kw_only=True)
 class Metric(Entry):
-    """What is known of a metric before it is measured."""
+    """Declaration of a metric."""
 
     # The name is the metric's key: in every file, in Python, in a suite's columns and claims. The target computes it of
     # embeddings; empty where it is measured elsewhere.

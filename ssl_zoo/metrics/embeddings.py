@@ -1,4 +1,4 @@
-"""How the embeddings lie on the unit sphere: numbers that show every kind of collapse.
+"""Metrics of the embeddings on the unit sphere, which show every kind of collapse.
 
 Z = z / ||z|| are the embeddings of N images, o their mean, r = Z - o the residuals.
 

@@ -1,4 +1,4 @@
-"""What is measured of an encoder: tensors in, numbers out. Nothing here knows of trainers or datasets.
+"""Measurements of an encoder: tensors in, numbers out. Nothing here knows of trainers or datasets.
 
 `knn` and `probe` ask what the features are good for, `label_free` how many directions they use, and `verdict` puts the
 figures into one word and one sentence. How the embeddings lie on the sphere is in `ssl_zoo.metrics`.

@@ -1,4 +1,4 @@
-"""Which of several encoders is better, without labels? Four numbers of the spectrum of their features.
+"""Scores that compare encoders without labels: four numbers of the spectrum of their features.
 
 Z (N, F) are the features of N images, sigma their singular values, lambda_1 >= lambda_2 >= ... the eigenvalues
 of the covariance of Z, that is of Z less its mean over the images.

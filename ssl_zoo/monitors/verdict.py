@@ -1,4 +1,4 @@
-"""One word and one sentence about a run: healthy, collapsed, partially collapsed, diverged or not learning.
+"""Verdict on a run, a word and a sentence: healthy, collapsed, partially collapsed, diverged or not learning.
 
 The rules are asked in this order, and the first that applies gives the verdict:
 
@@ -94,7 +94,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One word about a run, and the figures behind it in one sentence."""
+    """Word about a run, and the figures behind it in a sentence."""
 
     name: VerdictName
     reason: str

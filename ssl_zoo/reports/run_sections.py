@@ -21,7 +21,7 @@ __all__ = ["RunSummary", "accuracies", "badge", "diagnostics", "facts", "name_of
 
 @dataclasses.dataclass(frozen=True)
 class RunSummary:
-    """What a run's files hold about the weights of a checkpoint; figures that are not there are None."""
+    """Figures in a run's files about the weights of a checkpoint; absent ones are None."""
 
     run: SavedRun
     result: Mapping[str, Any]  # empty for an unfinished run, and for a checkpoint that is not of its end

@@ -83,7 +83,7 @@ class Change:
 
 @dataclass(frozen=True)
 class ChangeCounts:
-    """How many of the shared rows changed in an accuracy."""
+    """Number of shared rows that changed in an accuracy."""
 
     rows: int
     corrected: int  # by more than noise, after Holm's correction

@@ -27,7 +27,7 @@ NONE = "–"  # the suite has no such row, claim or setting
 
 @dataclass(frozen=True)
 class ComparedSuite:
-    """One of the suites of a comparison, with its label there."""
+    """Suite of a comparison, with its label there."""
 
     label: str
     folder: Path

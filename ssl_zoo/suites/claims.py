@@ -42,7 +42,7 @@ FORMS = (
 
 @dataclass(frozen=True)
 class VerdictClaim:
-    """All seeds of a row have one of these verdicts, or with `negated` none has the verdict."""
+    """Claim that all seeds of a row have one of these verdicts or, with `negated`, that none has."""
 
     text: str
     row: str

@@ -28,7 +28,7 @@ LAST = 2000  # characters of a log that are read for the message of a failed run
 
 @dataclass(frozen=True)
 class Slots:
-    """How many trials run at a time, and what each gets.
+    """Number of trials at a time, and the resources of each.
 
     Attributes:
         workers: trials at a time.

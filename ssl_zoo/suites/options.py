@@ -17,7 +17,7 @@ __all__ = ["BenchConfig", "SlurmConfig", "read_overrides"]
 
 @section
 class SlurmConfig:
-    """How `launcher=slurm` submits trials, through submitit."""
+    """Settings of `launcher=slurm`, which submits trials through submitit."""
 
     cluster: Literal["slurm", "local"] = "slurm"
     """submitit's executor. local: processes of this machine, to try it out."""

@@ -1,4 +1,4 @@
-"""From a suite, a budget and the user's overrides to its rows: one trial for each row and seed."""
+"""Plans a suite's rows from its YAML, a budget and the user's overrides: one trial for each row and seed."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ RECORD = "suite.json"
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One seed of a row."""
+    """Record of a seed of a row."""
 
     seed: int
     folder: str  # relative to the suite's folder

@@ -35,7 +35,7 @@ class RowConfig:
 
 @section
 class BudgetConfig:
-    """What `budget=NAME` changes."""
+    """Changes by `budget=NAME`."""
 
     overrides: Overrides = ""
     """Overrides of all rows, below those of the base."""

@@ -1,4 +1,4 @@
-"""One message with what helps, instead of a traceback, for all the ways to run out of memory.
+"""Turns all ways to run out of memory into one message with advice, instead of a traceback.
 
 torch has an exception class for a GPU's memory only; a CPU's allocator, DataLoader's killed workers and the processes
 of a training raise a RuntimeError that is known by its text.

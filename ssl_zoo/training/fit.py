@@ -28,7 +28,7 @@ __all__ = ["Trained", "compile_encoders", "fit"]
 
 
 class Trained(NamedTuple):
-    """What a training leaves in memory: its rows, and the loggers for what is measured after it."""
+    """Rows of a training, and the loggers for measurements after it."""
 
     epochs: EpochRows
     loggers: list[Logger]

@@ -19,7 +19,7 @@ def _whole(value: object) -> object:
 
 @section
 class DataConfig:
-    """Where the images come from and what they are."""
+    """Source of the images, and their properties."""
 
     name: Annotated[str, Field(max_length=100)]
     """Name of the data, part of the run directory's name. Not a path."""

@@ -116,7 +116,7 @@ class MemoryConfig:
 
 @section
 class MethodConfig:
-    """What every method has: a name and the projector of the shared encoder."""
+    """Settings of every method: its name and the projector of the shared encoder."""
 
     name: str
     """Name under which the method is registered. It follows from method=NAME and cannot be set."""

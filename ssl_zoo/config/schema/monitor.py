@@ -33,7 +33,7 @@ class ProbeConfig:
 
 @section
 class MonitorConfig:
-    """What is measured while and after training."""
+    """Measurements during and after training."""
 
     every_epochs: Count = 5
     """Epochs between measurements. After the last epoch everything is measured."""

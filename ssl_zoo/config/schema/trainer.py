@@ -9,7 +9,7 @@ from ssl_zoo.config.schema.types import Count, section
 
 @section
 class TrainerConfig:
-    """How the training loop runs. Nothing here changes the result, but for `accumulate`."""
+    """Settings of the training loop. Only `accumulate` changes the result."""
 
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
     """The device. auto: a GPU where there is one."""

@@ -139,7 +139,7 @@ class CutoutConfig:
 
 @section
 class ViewConfig:
-    """How a view is made: crop, flip, affine, rotate, jitter, grayscale, blur, noise, sobel, solarize, cutout, in this
+    """Settings of a view: crop, flip, affine, rotate, jitter, grayscale, blur, noise, sobel, solarize, cutout, in this
     order. An operation of probability 0 is skipped and draws no random numbers."""
 
     size: Side = 224
