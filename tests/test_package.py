@@ -30,7 +30,10 @@ def test_every_folder_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     runpy.run_path(str(ROOT / "setup.py"))
     rooms = ("ssl_zoo", "methods", "configs", "benchmarks")
     files = (
-        file for room in rooms for kind in ("*.py", "*.yaml", "*.html") for file in (ROOT / room).rglob(kind)
+        file
+        for room in rooms
+        for kind in ("*.py", "*.yaml", "*.html", "*.js")
+        for file in (ROOT / room).rglob(kind)
     )
     folders = {".".join(file.parent.relative_to(ROOT).parts) for file in files}
     names = {name if name.startswith("ssl_zoo") else f"ssl_zoo.{name}" for name in folders}
