@@ -30,8 +30,8 @@ def shapes(config: ShapesConfig) -> Data:
 
 def _draw(count: int, channels: int, generator: torch.Generator) -> MemorySplit:
     labels = torch.arange(count) % len(CLASSES)
-    centre = 5 + 6 * torch.rand(count, 2, 1, 1, generator=generator)
-    radius = 2 + 3 * torch.rand(count, 1, 1, generator=generator)
+    centre = 6 + 3 * torch.rand(count, 2, 1, 1, generator=generator)
+    radius = 4 + 2 * torch.rand(count, 1, 1, generator=generator)
     y, x = (
         torch.arange(SIDE).view(shape) - centre[:, axis] for axis, shape in ((0, (1, -1, 1)), (1, (1, 1, -1)))
     )
@@ -41,6 +41,6 @@ def _draw(count: int, channels: int, generator: torch.Generator) -> MemorySplit:
         (torch.minimum(x.abs(), y.abs()) <= 0.4 * radius) & (torch.maximum(x.abs(), y.abs()) <= radius),
     )  # (N, side, side) each
     mask = torch.stack(masks)[labels, torch.arange(count)].unsqueeze(1)  # (N, 1, side, side)
-    dark, bright = (low + 100 * torch.rand(count, channels, 1, 1, generator=generator) for low in (0, 150))
+    dark, bright = (low + 30 * torch.rand(count, channels, 1, 1, generator=generator) for low in (20, 200))
     images: Tensor = torch.where(mask, bright, dark).to(torch.uint8)
     return MemorySplit(images, labels)
