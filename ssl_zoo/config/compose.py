@@ -76,11 +76,6 @@ def _sorted(overrides: Sequence[str]) -> tuple[dict[str, str], list[tuple[str, A
             )
         if key == "method.name":
             raise UserError(f"method.name follows from the method; received '{override}'; set method={value}")
-        if key == "images":
-            raise UserError(
-                f"images follows from the images themselves; received '{override}'; leave it out, or set augment.size "
-                "and backbone.stem"
-            )
         if key == "hydra.searchpath":
             folders += [str(folder) for folder in (value if isinstance(value, list) else [value])]
         elif key in GROUPS or key.partition(".")[0] in OPTIONAL:

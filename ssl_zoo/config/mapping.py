@@ -47,7 +47,8 @@ def from_mapping(values: Mapping[str, Any]) -> RunConfig:
         raise UserError(f"method must be a block with a name; received {shown(block)}; set method=NAME")
     name = str(block["name"])
     # Unknown keys of the method are looked up among all keys, so that the suggestion is the nearest of all.
-    rest["augment"] = _resolve_views(rest.get("augment") or {})
+    augment = rest.get("augment")
+    rest["augment"] = _resolve_views({} if augment is None else augment)
     schema = method_config(name)
     settings_class = run_settings(rest.get("data"))
     method = validate(schema, block, "method", siblings=settings_class)

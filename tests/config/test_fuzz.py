@@ -93,7 +93,6 @@ OWN = [
     "experiment",
     "hydra.searchpath",
     "hydra.run.dir",
-    "images",
     "augment.views.a.size",
 ]
 ODD = [
