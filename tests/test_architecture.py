@@ -18,6 +18,7 @@ FILES = sorted(path for room in ("ssl_zoo", "methods") for path in (ROOT / room)
 LAZY = {
     "ssl_zoo/__init__.py": "the public names are imported when first used",
     "ssl_zoo/registry.py": "what is registered is imported when first asked for",
+    "ssl_zoo/config/registries.py": "so are the image defaults of a data source, as they import torch",
 }
 
 
@@ -77,7 +78,8 @@ def lazy_imports(path: Path) -> Iterator[str]:
             elif isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-                names = [ast.unparse(node.args[0]).lstrip("f").strip("'\"")]
+                argument = node.args[0]  # a name that is computed may be any
+                names = [str(argument.value) if isinstance(argument, ast.Constant) else "ssl_zoo"]
             else:
                 continue
             if any(name.partition(".")[0] == "ssl_zoo" for name in names):
@@ -87,5 +89,5 @@ def lazy_imports(path: Path) -> Iterator[str]:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_import_inside_a_function_dodges_the_layers(path: Path) -> None:
     name = str(path.relative_to(ROOT))
-    if name not in LAZY and not name.startswith("ssl_zoo/cli/"):
-        assert list(lazy_imports(path)) == []
+    if not name.startswith("ssl_zoo/cli/"):
+        assert bool(found := list(lazy_imports(path))) == (name in LAZY), found
