@@ -11,7 +11,7 @@ from ssl_zoo.metrics import SUITE, declared
 from ssl_zoo.pages.html import page_files
 from ssl_zoo.pages.markdown import markdown
 from ssl_zoo.pages.page import Fact, Page
-from ssl_zoo.reports.suite_claims import claims, missing, tally
+from ssl_zoo.reports.suite_claims import claims, claims_badge, missing
 from ssl_zoo.reports.suite_curves import learning_curves
 from ssl_zoo.reports.suite_figures import figures
 from ssl_zoo.reports.suite_provenance import commands, cost, protocol
@@ -55,7 +55,7 @@ def page_of(record: SuiteRecord, folder: Path) -> Page:
         kicker=f"{record.paper}, {record.section}",
         source=record.source if record.source.startswith(("https://", "http://")) else "",
         lead=f"{record.question} {missing(record)}".strip(),
-        badge=tally(record),
+        badge=claims_badge(record),
         facts=_facts(record),
         sections=[section for section in sections if section is not None],
         foot=f"ssl-zoo bench suite={record.name}, {record.date}. This page needs no network and no other file.",

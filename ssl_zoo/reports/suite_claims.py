@@ -13,7 +13,7 @@ from ssl_zoo.pages.row_charts import Difference, differences, differences_size
 from ssl_zoo.suites.aggregate import heading, is_fraction
 from ssl_zoo.suites.record import ClaimRecord, SuiteRecord
 
-__all__ = ["claims", "missing", "tally"]
+__all__ = ["claims", "claims_badge", "missing"]
 
 STATES = {
     "holds": ("holds", "hold"),
@@ -22,7 +22,7 @@ STATES = {
 }
 
 
-def tally(record: SuiteRecord) -> Badge | None:
+def claims_badge(record: SuiteRecord) -> Badge | None:
     """Sums up the claims in a badge, toned by the worst: two that hold do not hide one that fails."""
     counts = Counter(claim.state for claim in record.claims)
     if not counts:

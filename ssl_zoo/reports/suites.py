@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ssl_zoo.pages.numbers import number
 from ssl_zoo.pages.page import Badge, Block, Cell, Details, Gallery, Page, Prose, Section, Table
-from ssl_zoo.reports.suites_changes import ALPHA, Change, ChangeCounts, is_accuracy, tally
+from ssl_zoo.reports.suites_changes import ALPHA, Change, ChangeCounts, count_changes, is_accuracy
 from ssl_zoo.reports.suites_diff import (
     NONE,
     ComparedSuite,
@@ -30,7 +30,7 @@ def page_of(suites: Sequence[ComparedSuite], changes: Sequence[Change], command:
         changes: of `compare`.
         command: makes this comparison.
     """
-    counts = tally(changes)
+    counts = count_changes(changes)
     accuracies = [table_of(metric, changes) for metric in metrics_of(changes) if is_accuracy(metric)]
     others = [table_of(metric, changes) for metric in metrics_of(changes) if not is_accuracy(metric)]
     sections = [

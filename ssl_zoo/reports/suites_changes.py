@@ -18,7 +18,7 @@ from ssl_zoo.suites.aggregate import unit_of
 from ssl_zoo.suites.record import RowRecord, RunRecord
 from ssl_zoo.suites.statistics import holm, p_value, welch
 
-__all__ = ["ALPHA", "EQUAL", "Change", "ChangeCounts", "Side", "compare", "is_accuracy", "tally"]
+__all__ = ["ALPHA", "EQUAL", "Change", "ChangeCounts", "Side", "compare", "count_changes", "is_accuracy"]
 
 ALPHA = 0.05
 ROSE, FELL, NOT_FOUND = "rose", "fell", "no difference found"
@@ -121,7 +121,7 @@ def compare(suites: Sequence[ComparedSuite]) -> list[Change]:
     return _correct(changes)
 
 
-def tally(changes: Sequence[Change]) -> ChangeCounts:
+def count_changes(changes: Sequence[Change]) -> ChangeCounts:
     """Counts rows by their accuracies; with more than two suites a row changed where it did in any of them."""
     rows: dict[str, list[Change]] = {change.row: [] for change in changes}
     for change in changes:

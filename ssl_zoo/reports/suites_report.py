@@ -22,7 +22,7 @@ from ssl_zoo.reports.folder import choose_folder, write
 from ssl_zoo.reports.options import ReportConfig
 from ssl_zoo.reports.suite import write_report
 from ssl_zoo.reports.suites import page_of
-from ssl_zoo.reports.suites_changes import Change, compare, tally
+from ssl_zoo.reports.suites_changes import Change, Side, compare, count_changes
 from ssl_zoo.reports.suites_diff import (
     ComparedSuite,
     changed_claims,
@@ -170,7 +170,7 @@ def _values(suites: Sequence[ComparedSuite], changes: Sequence[Change]) -> dict[
         "suites": [
             {"label": suite.label, "folder": str(suite.folder), "name": suite.record.name} for suite in suites
         ],
-        "rows_by_accuracy": dataclasses.asdict(tally(changes)),
+        "rows_by_accuracy": dataclasses.asdict(count_changes(changes)),
         "differences": differences(suites),
         "verdicts_changed": changed_verdicts(suites),
         "claims": {
@@ -180,17 +180,13 @@ def _values(suites: Sequence[ComparedSuite], changes: Sequence[Change]) -> dict[
         "changes": [
             {
                 **dataclasses.asdict(change),
-                "before": {
-                    **dataclasses.asdict(change.before),
-                    "mean": change.before.mean,
-                    "std": change.before.std,
-                },
-                "after": {
-                    **dataclasses.asdict(change.after),
-                    "mean": change.after.mean,
-                    "std": change.after.std,
-                },
+                "before": _side_values(change.before),
+                "after": _side_values(change.after),
             }
             for change in changes
         ],
     }
+
+
+def _side_values(side: Side) -> dict[str, Any]:
+    return {**dataclasses.asdict(side), "mean": side.mean, "std": side.std}

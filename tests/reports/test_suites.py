@@ -15,7 +15,7 @@ from scipy import stats
 from ssl_zoo.cli.main import main
 from ssl_zoo.reports.report import report
 from ssl_zoo.reports.suites import page_of
-from ssl_zoo.reports.suites_changes import compare, tally
+from ssl_zoo.reports.suites_changes import compare, count_changes
 from ssl_zoo.reports.suites_diff import ComparedSuite, changed_claims, changed_verdicts, differences, labels
 from ssl_zoo.suites.record import ClaimRecord, RowRecord, RunRecord, SuiteRecord
 
@@ -102,7 +102,7 @@ def test_the_correction_takes_back_what_chance_explains(tmp_path: Path) -> None:
     changes = compare(opened(tmp_path, first, second))
     change = only(changes, row="x")
     assert change.p < 0.05 < change.corrected == pytest.approx(4 * change.p)
-    counts = tally(changes)
+    counts = count_changes(changes)
     assert (counts.rows, counts.corrected, counts.uncorrected, counts.tests) == (4, 0, 1, 4)
 
 
@@ -111,7 +111,7 @@ def test_the_same_runs_under_two_names_are_one_test(tmp_path: Path) -> None:
     second = suite(row("x", LOWER, hashed="b", linear_top1=LOWER), columns=("linear_top1",))
     changes = compare(opened(tmp_path, first, second))
     assert [change.metric for change in changes] == ["top1", "linear_top1"]
-    assert tally(changes).tests == 1
+    assert count_changes(changes).tests == 1
     assert all(change.corrected == change.p for change in changes)
 
 
@@ -124,7 +124,7 @@ def test_only_accuracies_are_corrected(tmp_path: Path) -> None:
     assert (
         only(changes, metric="top1").corrected == only(changes, metric="top1").p
     )  # the only one of its family
-    assert tally(changes).tests == 1
+    assert count_changes(changes).tests == 1
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_equal_values_are_no_test(tmp_path: Path, hashed: str, folder: str, stat
     first, second = row("x", LOW[:seeds]), row("x", LOW[:seeds], hashed=hashed, folder=folder)
     changes = compare(opened(tmp_path, suite(first), suite(second)))
     assert [(change.state, change.difference, change.p) for change in changes] == [(state, 0, None)]
-    assert tally(changes).equal == 1
+    assert count_changes(changes).equal == 1
 
 
 def test_equal_means_of_other_seeds_are_not_called_the_same(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_equal_means_of_other_seeds_are_not_called_the_same(tmp_path: Path) -> N
 def test_too_few_seeds_decide_nothing(tmp_path: Path, top1: Any, state: str) -> None:
     changes = compare(opened(tmp_path, suite(row("x", LOW)), suite(row("x", top1, hashed="b"))))
     assert [(change.state, change.low) for change in changes] == [(state, None)]
-    assert tally(changes).one_seed == 1
+    assert count_changes(changes).one_seed == 1
 
 
 def test_figures_that_were_not_finite_are_left_out(tmp_path: Path) -> None:
