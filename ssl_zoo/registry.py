@@ -60,7 +60,7 @@ T = TypeVar("T")
 
 
 class Registry(Generic[E]):
-    """Things of one kind by name: those of this package, and those that other packages announce.
+    """Things of one kind by name: those of this package and those that other packages announce.
 
     Args:
         kind: for messages: "method".
@@ -160,7 +160,7 @@ def resolve(target: Any) -> Any:
 
 
 def _qualified(target: Any) -> str:
-    """A name that stays when a module is imported anew, after its first import failed."""
+    """Returns a name that stays the same where a module is imported anew after its first import failed."""
     return target if isinstance(target, str) else f"{target.__module__}:{target.__qualname__}"
 
 

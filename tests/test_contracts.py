@@ -1,4 +1,4 @@
-"""What holds for everything that is registered, a plugin's too: to register something is to have it tested."""
+"""Contracts of everything that is registered, a plugin's too: to register something is to have it tested."""
 
 from __future__ import annotations
 
