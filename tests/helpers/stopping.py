@@ -79,21 +79,22 @@ def is_gone(pid: int) -> bool:
 
 
 def _hold() -> None:
-    from ssl_zoo.training.callbacks import StopWhenAsked
+    from ssl_zoo.training.callbacks import EpochRows, StopWhenAsked
 
     folder, _, step = os.environ["HOLD"].rpartition(":")
-    inner = StopWhenAsked.on_train_batch_end
+    inner = EpochRows.on_train_batch_end  # before the step is saved
 
-    def halting(self: StopWhenAsked, trainer: Any, *rest: Any) -> None:
-        if trainer.global_step == int(step) and self.epochs.process.rank_zero:
-            note = Path(folder) / self.epochs.run_dir.name
+    def halting(self: EpochRows, trainer: Any, *rest: Any) -> None:
+        if trainer.global_step == int(step) and self.process.rank_zero:
+            note = Path(folder) / self.run_dir.name
             note.write_text(str(os.getpid()))
             note.rename(note.with_name(f"{note.name}.pid"))  # whole from the first moment that it is seen
-            while not self.request.asked:
+            (stop,) = (callback for callback in trainer.callbacks if isinstance(callback, StopWhenAsked))
+            while not stop.request.asked:
                 time.sleep(0.02)
         inner(self, trainer, *rest)
 
-    StopWhenAsked.on_train_batch_end = halting  # type: ignore[method-assign,assignment]
+    EpochRows.on_train_batch_end = halting  # type: ignore[method-assign,assignment]
 
 
 def _suite() -> None:
