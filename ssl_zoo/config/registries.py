@@ -113,8 +113,8 @@ def run_settings(block: Any) -> type[RunSettings]:
 
 
 # Those of this package, by name: a wrong override is refused before they, and torch with them, are imported.
-def _add(name: str, module: str, **attributes: Any) -> None:
-    SOURCES.add(Source(name=name, target=f"ssl_zoo.data.{module}:{name}", config=DataConfig, **attributes))
+def _add(name: str, module: str, config: type[DataConfig] = DataConfig, **attributes: Any) -> None:
+    SOURCES.add(Source(name=name, target=f"ssl_zoo.data.{module}:{name}", config=config, **attributes))
 
 
 _add("digits", "digits", side=8)

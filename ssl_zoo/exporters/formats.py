@@ -1,7 +1,7 @@
 """The export formats by name, and the settings of each from the overrides of `ssl-zoo export`.
 
 @exporter("numpy", config=NumpyConfig)
-def numpy(encoder: Encoder, folder: Path, config: NumpyConfig) -> Written: ...
+def numpy(encoder: ExportedEncoder, folder: Path, config: NumpyConfig) -> ExportedFiles: ...
 """
 
 from __future__ import annotations
