@@ -10,8 +10,18 @@ crop of files, whose images have no common size to batch them by.
 from ssl_zoo.data.file_split import FileSplit
 from ssl_zoo.data.load import load_data
 from ssl_zoo.data.memory_split import MemorySplit
-from ssl_zoo.data.skipping_split import SkippingSplit
+from ssl_zoo.data.skipping_split import SkippingSplit, skipping
 from ssl_zoo.data.split import Data, Split
 from ssl_zoo.data.train_loader import Batch, TrainLoader
 
-__all__ = ["Batch", "Data", "FileSplit", "MemorySplit", "SkippingSplit", "Split", "TrainLoader", "load_data"]
+__all__ = [
+    "Batch",
+    "Data",
+    "FileSplit",
+    "MemorySplit",
+    "SkippingSplit",
+    "Split",
+    "TrainLoader",
+    "load_data",
+    "skipping",
+]

@@ -35,8 +35,8 @@ class FileSplit(Split):
         labels: (N,) int64, or None.
         channels: 1 or 3.
         workers: processes that decode; 0 decodes in this one.
-        lost: None where an unreadable file is an error; else where paths of those that were skipped since the
-            folder was read are noted, with the reasons. Selections share it.
+        unreadable: paths of the files skipped since the folder was read, with the reasons; selections share it. None
+            where an unreadable file is an error.
     """
 
     names: tuple[str, ...]
@@ -48,10 +48,10 @@ class FileSplit(Split):
         labels: Tensor | None,
         channels: int,
         workers: int,
-        lost: dict[str, str] | None = None,
+        unreadable: dict[str, str] | None = None,
     ) -> None:
         self.root, self.names, self.labels = root, names, labels
-        self.channels, self.workers, self.lost = channels, workers, lost
+        self.channels, self.workers, self.unreadable = channels, workers, unreadable
 
     def __len__(self) -> int:
         return len(self.names)
@@ -60,7 +60,7 @@ class FileSplit(Split):
         index = torch.as_tensor(indices, dtype=torch.int64)
         names = tuple(self.names[i] for i in index.tolist())
         labels = None if self.labels is None else self.labels[index]
-        return FileSplit(self.root, names, labels, self.channels, self.workers, self.lost)
+        return FileSplit(self.root, names, labels, self.channels, self.workers, self.unreadable)
 
     def plain_batches(self, size: int, batch_size: int) -> Iterator[Tensor]:
         work = _PlainWork(self.root, self.names, self.channels, size)
@@ -86,29 +86,31 @@ class _PlainWork(FileWork[Tensor, Tensor]):
 
 
 class _CropWork(FileWork[tuple[int, Tensor], "tuple[Batch, dict[str, str]]"]):
-    """(epoch, positions (n,)) -> one uint8 (n, C, size, size) per view, each image decoded once; files skipped, why."""
+    """(epoch, positions (n,)) -> one uint8 (n, C, size, size) per view, each decoded once; skipped files and why."""
 
     def __init__(self, split: FileSplit, views: Sequence[ViewConfig], seed: int) -> None:
         super().__init__(split.root, split.names)
-        self._channels, self._skips = split.channels, split.lost is not None
+        self._channels, self._skips = split.channels, split.unreadable is not None
         self._count, self._views, self._seed = len(split), tuple(views), seed
 
     def do(self, task: tuple[int, Tensor]) -> tuple[Batch, dict[str, str]]:
         epoch, index = task
-        lost: dict[str, str] = {}
-        images = [self._read(i, lost) for i in index.tolist()]
+        unreadable: dict[str, str] = {}
+        images = [self._read(i, unreadable) for i in index.tolist()]
         crops = [self._crops(image, epoch, i) for (image, _), i in zip(images, index.tolist(), strict=True)]
-        seen = torch.tensor([position for _, position in images])  # (n,)
-        return Batch(tuple(torch.from_numpy(np.stack(view)) for view in zip(*crops, strict=True)), seen), lost
+        positions = torch.tensor([position for _, position in images])  # (n,)
+        return Batch(
+            tuple(torch.from_numpy(np.stack(view)) for view in zip(*crops, strict=True)), positions
+        ), unreadable
 
-    def _read(self, position: int, lost: dict[str, str]) -> tuple[Image, int]:
+    def _read(self, position: int, unreadable: dict[str, str]) -> tuple[Image, int]:
         """Returns an image and its position: the one asked for or, where files are skipped, the next readable one."""
         tries = min(self._count, _TRIES) if self._skips else 1
         for candidate in (number % self._count for number in range(position, position + tries)):
             try:
                 return read_image(self.path(candidate), self._channels), candidate
             except Unreadable as error:
-                lost[error.path], last = error.reason, error
+                unreadable[error.path], last = error.reason, error
         raise last
 
     def _crops(self, image: Image, epoch: int, position: int) -> list[NDArray[np.uint8]]:
@@ -129,12 +131,12 @@ class _FileLoader(TrainLoader):
         part: tuple[int, int],
     ) -> None:
         super().__init__(len(split), batch_size, seed, part)
-        self._work, self._lost = _CropWork(split, views, seed), split.lost
+        self._work, self._unreadable = _CropWork(split, views, seed), split.unreadable
         self._workers = split.workers
 
     def _fetch(self, epoch: int, batches: tuple[Tensor, ...]) -> Iterator[Batch]:
         tasks = [(epoch, index) for index in batches]
-        for batch, lost in run_tasks(self._work, tasks, self._workers, pin=True):
-            if self._lost is not None:
-                self._lost.update(lost)
+        for batch, unreadable in run_tasks(self._work, tasks, self._workers, pin=True):
+            if self._unreadable is not None:
+                self._unreadable.update(unreadable)
             yield batch

@@ -131,8 +131,8 @@ def _read(
     decoded = decode_all(root, names, config.channels, config.workers, cache)
     split: Split
     if decoded is None:
-        lost: dict[str, str] | None = {} if config.on_error == "skip" else None
-        split = FileSplit(root, names, labels, config.channels, config.workers, lost)
+        unreadable: dict[str, str] | None = {} if config.on_error == "skip" else None
+        split = FileSplit(root, names, labels, config.channels, config.workers, unreadable)
         faults = check_all(root, names, config.workers, whole=whole and config.on_error == "skip")
     else:
         split, faults = MemorySplit(decoded[0], labels, names), decoded[1]

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from ssl_zoo.data.decode import Unreadable, read_image, to_array
 from ssl_zoo.data.file_split import FileSplit
-from ssl_zoo.data.split import plain_view
+from ssl_zoo.data.split import Split, plain_view
 from ssl_zoo.data.workers import FileWork, run_tasks
 
-__all__ = ["SkippingSplit"]
+__all__ = ["SkippingSplit", "skipping"]
 
 Faults = dict[int, str]  # position -> why it is unreadable
 
@@ -23,12 +23,13 @@ Faults = dict[int, str]  # position -> why it is unreadable
 class SkippingSplit(FileSplit):
     """A split whose unreadable images are black instead of an error, so that batches keep their composition.
 
-    Attributes:
-        faults: of the batch that `plain_batches` yielded last: position in it -> reason.
+    They are listed in `faults`.
     """
 
     def __init__(self, split: FileSplit) -> None:
-        super().__init__(split.root, split.names, split.labels, split.channels, split.workers, split.lost)
+        super().__init__(
+            split.root, split.names, split.labels, split.channels, split.workers, split.unreadable
+        )
         self.faults: Faults = {}
 
     def plain_batches(self, size: int, batch_size: int) -> Iterator[Tensor]:
@@ -37,12 +38,17 @@ class SkippingSplit(FileSplit):
         start = 0
         for images, faults in run_tasks(work, batches, self.workers, pin=True):
             self.faults = faults
-            if self.lost is not None:
-                self.lost |= {
+            if self.unreadable is not None:
+                self.unreadable |= {
                     os.path.join(self.root, self.names[start + row]): why for row, why in faults.items()
                 }
             start += len(images)
             yield images
+
+
+def skipping(split: Split) -> Split:
+    """Returns the split, skipping unreadable files where `data.on_error=skip` asks for that."""
+    return SkippingSplit(split) if isinstance(split, FileSplit) and split.unreadable is not None else split
 
 
 class _SkippingWork(FileWork[Tensor, "tuple[Tensor, Faults]"]):

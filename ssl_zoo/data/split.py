@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from torch import Tensor
@@ -27,8 +28,11 @@ class Split(ABC):
         labels: (N,) int64, or None.
         names: paths relative to the folder they are in, or None.
         channels: 1 or 3.
+        faults: images of the batch yielded last by `plain_batches` that could not be read: position in it -> reason.
+            Empty but for a `SkippingSplit`, as another split raises an error.
     """
 
+    faults: Mapping[int, str] = MappingProxyType({})
     labels: Tensor | None
     names: tuple[str, ...] | None
     channels: int
@@ -62,7 +66,7 @@ class Split(ABC):
             views: the views of an image, one entry each. Files are cropped to them in the worker processes;
                 images in memory are cropped on the device, and the views are not looked at.
             seed: of the order and of the crops.
-            part: (rank, world): the rank-th of `world` equal parts of each batch.
+            part: (rank, world_size): the rank-th of `world_size` equal parts of each batch.
 
         Raises:
             UserError: the batch size exceeds the number of images; while iterating, an image cannot be read.
@@ -87,12 +91,12 @@ class Data:
     emptied: tuple[str, ...] = ()  # classes that `on_error=skip` left out, as they hold no images
 
     @property
-    def lost(self) -> dict[str, str]:
+    def unreadable(self) -> dict[str, str]:
         """Paths of the files that `on_error=skip` left out since the folders were read, with the reasons."""
         return {
             path: why
             for split in (self.train, self.test)
-            for path, why in (getattr(split, "lost", None) or {}).items()
+            for path, why in (getattr(split, "unreadable", None) or {}).items()
         }
 
 

@@ -44,7 +44,7 @@ class TrainLoader(ABC):
         count: number of images.
         batch_size: images per batch, over all processes.
         seed: at least 0.
-        part: (rank, world): the rank-th of `world` equal, consecutive parts of each batch.
+        part: (rank, world_size): the rank-th of `world_size` equal, consecutive parts of each batch.
 
     Raises:
         UserError: the batch size exceeds the number of images.
@@ -86,8 +86,8 @@ class TrainLoader(ABC):
         self._start = (epoch + 1, 0)
         order = permutation(self._count, self._seed, "order", epoch)  # (N,)
         batches = torch.split(order[: len(self) * self._batch_size], self._batch_size)[start:]
-        rank, world = self._part
-        return self._counted(epoch, start, tuple(batch.chunk(world)[rank] for batch in batches))
+        rank, world_size = self._part
+        return self._counted(epoch, start, tuple(batch.chunk(world_size)[rank] for batch in batches))
 
     def _counted(self, epoch: int, start: int, batches: tuple[Tensor, ...]) -> Iterator[Batch]:
         for number, batch in enumerate(self._fetch(epoch, batches), start + 1):

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ssl_zoo.data import FileSplit, SkippingSplit
+from ssl_zoo.data import skipping
 from ssl_zoo.embedding.images import ImageList
 from ssl_zoo.errors import UserError
 from ssl_zoo.features import extract
@@ -28,7 +28,6 @@ class EncodingSettings(NamedTuple):
     batch_size: int
     normalize: bool  # to unit length
     dtype: str  # float32 or float16
-    skips: bool  # leave unreadable images out
 
 
 class EncodedBatch(NamedTuple):
@@ -50,13 +49,12 @@ def encode_images(
     Raises:
         UserError: an image cannot be read, or a feature is too large for float16.
     """
-    for first, split in images.after(done):
-        if settings.skips and isinstance(split, FileSplit):
-            split = SkippingSplit(split)
+    for first, piece in images.after(done):
+        split = skipping(piece)
         number = first
         size, mean, std, batch = settings.size, settings.mean, settings.std, settings.batch_size
         for features in extract(encoder, split, size, mean, std, hardware, batch):  # (n, F)
-            faults = split.faults if isinstance(split, SkippingSplit) else {}
+            faults = split.faults
             keep = [row for row in range(len(features)) if row not in faults]
             converted = _converted(features[keep] if faults else features, settings)
             yield EncodedBatch(

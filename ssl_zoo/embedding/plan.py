@@ -68,7 +68,6 @@ def plan_embedding(options: EmbedConfig, about_data: Sequence[str]) -> Embedding
         batch_size=options.batch_size,
         normalize=options.normalize,
         dtype=options.dtype,
-        skips=data_config.on_error == "skip",
     )
     where = (
         f"{torch.get_num_threads()} CPU threads" if hardware.device.type == "cpu" else str(hardware.device)

@@ -125,7 +125,7 @@ def _result(
 
 
 def _skipped(data: Data, config: RunConfig) -> int | None:
-    return len({*data.skipped, *data.lost}) if SOURCES.get(config.data.source).folders else None
+    return len({*data.skipped, *data.unreadable}) if SOURCES.get(config.data.source).folders else None
 
 
 def peak_memory_mb(device: torch.device) -> float:

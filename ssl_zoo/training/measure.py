@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ssl_zoo.augment import Augment
 from ssl_zoo.config.schema import RunConfig
-from ssl_zoo.data import Data, FileSplit, SkippingSplit, Split
+from ssl_zoo.data import Data, Split, skipping
 from ssl_zoo.data.sampling import random_subset
 from ssl_zoo.data.train_loader import move_images
 from ssl_zoo.errors import UserError
@@ -175,13 +175,12 @@ class Evaluator:
     def _each(self, split: Split, size: int, transform: Callable[[Tensor], Tensor]) -> Labelled:
         """Applies a transform to the readable images of a split, batch by batch; with their labels."""
         assert split.labels is not None
-        images = SkippingSplit(split) if isinstance(split, FileSplit) and split.lost is not None else split
+        images = skipping(split)
         features, readable, count = [], [], 0
         data = self.config.data
         for batch in each_batch(transform, images, size, data.mean, data.std, self.hardware):
             features.append(batch)
-            faults = images.faults if isinstance(images, SkippingSplit) else {}
-            readable += [count + row for row in range(len(batch)) if row not in faults]
+            readable += [count + row for row in range(len(batch)) if row not in images.faults]
             count += len(batch)
         if len(readable) == count:
             return Labelled(torch.cat(features), split.labels)

@@ -98,7 +98,7 @@ def _set_aside(ready: Prepared) -> None:
 
 def _gather_skipped(data: Data) -> None:
     """Adds the files that other processes have skipped, so that the result counts them too."""
-    everywhere = from_all(data.lost)
-    if isinstance(data.train, FileSplit) and data.train.lost is not None:
-        for lost in everywhere:
-            data.train.lost.update(lost)
+    everywhere = from_all(data.unreadable)
+    if isinstance(data.train, FileSplit) and data.train.unreadable is not None:
+        for unreadable in everywhere:
+            data.train.unreadable.update(unreadable)

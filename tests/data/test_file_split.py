@@ -180,7 +180,7 @@ def test_a_file_that_breaks_later_is_named(make: Any, workers: int) -> None:
 @pytest.mark.parametrize("workers", [0, 1])
 def test_or_gives_way_to_the_next_one_where_files_are_skipped(make: Any, workers: int) -> None:
     split = make(workers)
-    split.lost = {}
+    split.unreadable = {}
     (split.root / "7.png").unlink()
     (split.root / "8.png").write_text("broken")
     loader, part = split.train_loader(11, VIEWS, seed=0), split.select([7, 3])
@@ -192,8 +192,8 @@ def test_or_gives_way_to_the_next_one_where_files_are_skipped(make: Any, workers
         str(split.root / "7.png"): "no such file or directory",
         str(split.root / "8.png"): "cannot be identified",
     }
-    assert split.lost.keys() == reasons.keys()
-    assert all(split.lost[path].startswith(reason) for path, reason in reasons.items())
+    assert split.unreadable.keys() == reasons.keys()
+    assert all(split.unreadable[path].startswith(reason) for path, reason in reasons.items())
     shutil.rmtree(split.root)
     with pytest.raises(UserError, match="every image must be readable"):
         list(loader)
@@ -202,11 +202,11 @@ def test_or_gives_way_to_the_next_one_where_files_are_skipped(make: Any, workers
 def test_forgiving_splits_say_which_images_are_black(make: Any) -> None:
     split = make()
     (split.root / "7.png").unlink()
-    split.lost = {}
+    split.unreadable = {}
     images = SkippingSplit(split)
     faults = [(len(batch), images.faults) for batch in images.plain_batches(8, 4)]
     assert faults == [(4, {}), (4, {3: "no such file or directory"}), (3, {})]
-    assert split.lost == {str(split.root / "7.png"): "no such file or directory"}
+    assert split.unreadable == {str(split.root / "7.png"): "no such file or directory"}
 
 
 # Evaluation --------------------------------------------------------------------------------------------
