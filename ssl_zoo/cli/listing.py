@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.groups import group_file, group_names
-from ssl_zoo.config.registries import METHODS
+from ssl_zoo.config.registries import METHODS, SOURCES
 from ssl_zoo.errors import UserError, unknown_name
 from ssl_zoo.suites.listing import summaries
 from ssl_zoo.terminal.console import Console, styled
@@ -39,7 +39,7 @@ def show(overrides: Sequence[str]) -> None:
     Raises:
         UserError: there is no such list, or nothing in it matches the pattern.
     """
-    known = [*GROUPS, "suites", "backbones"]
+    known = [*GROUPS, "suites", *REGISTRIES, "backbones"]
     what = overrides[0] if overrides else None
     pattern = overrides[1] if len(overrides) > 1 else None
     if len(overrides) > 2:
@@ -47,11 +47,14 @@ def show(overrides: Sequence[str]) -> None:
     if what is not None and what not in known:
         raise unknown_name("list", what, known)
     console = Console()
-    for kind in [*GROUPS, "suites"] if what is None else [what]:
+    for kind in known[:-1] if what is None else [what]:
         if kind == "backbones":
             _names(console, kind, _backbones(), pattern)
         elif kind == "methods":
             _methods(console, pattern)
+        elif kind in REGISTRIES:
+            notes = REGISTRIES[kind]()
+            _names(console, kind, notes, pattern, notes)
         elif kind == "suites":
             notes = summaries()
             _names(console, kind, notes, pattern, notes)
@@ -131,6 +134,25 @@ def _parts(point: GridPoint) -> str:
         "" if point.symmetric else "asymmetric",
     ]
     return ", ".join(part for part in parts if part)
+
+
+def _sources() -> dict[str, str]:
+    return {name: entry.summary for name, entry in SOURCES.all().items()}
+
+
+def _formats() -> dict[str, str]:
+    from ssl_zoo.exporters.formats import EXPORTERS
+
+    return {name: entry.summary for name, entry in EXPORTERS.all().items()}
+
+
+def _metrics() -> dict[str, str]:
+    from ssl_zoo.metrics import METRICS  # which imports torch
+
+    return {name: metric.title for name, metric in METRICS.all().items()}
+
+
+REGISTRIES = {"sources": _sources, "formats": _formats, "metrics": _metrics}
 
 
 def _backbones() -> list[str]:

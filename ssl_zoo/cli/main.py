@@ -28,7 +28,8 @@ ssl-zoo: what does each part of a Siamese self-supervised method do?
   ssl-zoo config [key=value ...]   print the configuration that would run
   ssl-zoo config --describe KEY    explain a key or a block: type, range, default, meaning, the files that set it
   ssl-zoo VERB --help              explain a verb and its keys
-  ssl-zoo list   [WHAT] [PATTERN]  methods, data, recipes, experiments, protocols, suites; backbones only by name
+  ssl-zoo list   [WHAT] [PATTERN]  methods, data, recipes, experiments, protocols, suites, sources,
+                                   formats, metrics; backbones only by name
   ssl-zoo doctor                   versions, devices, and what `auto` picks here and why
   ssl-zoo doctor --speed [key=value ...]   how fast a run trains here, and what holds it up
 

@@ -22,7 +22,7 @@ with safe_open("{FILE}", framework="numpy") as file:
 
 
 def write(encoder: ExportedEncoder, folder: Path, config: ExportConfig) -> ExportedFiles:
-    """Writes the file."""
+    """Writes one plain file of weights, which says in its metadata what it is."""
     save_weights(encoder, folder / FILE)
     return ExportedFiles(
         files={FILE: "the weights, by timm's names, with metadata"},

@@ -21,7 +21,7 @@ model = timm.create_model("local-dir:.", pretrained=True).eval()"""
 
 
 def write(encoder: ExportedEncoder, folder: Path, config: ExportConfig) -> ExportedFiles:
-    """Writes the folder.
+    """Writes `model.safetensors` and `config.json`, as timm reads a folder.
 
     timm itself cannot build a small stem: with its `local-dir:` and a head of other classes it would load what fits
     and leave the rest as initialised, saying so at a level that nobody reads. So the name in `config.json` is then

@@ -21,7 +21,7 @@ FILE = "model.pth"
 
 
 def write(encoder: ExportedEncoder, folder: Path, config: ExportConfig) -> ExportedFiles:
-    """Writes the file.
+    """Writes a state dict for `torchvision.models.resnetXX`.
 
     Raises:
         UserError: torchvision has no such model.

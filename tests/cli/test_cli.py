@@ -49,6 +49,9 @@ def test_config_prints_what_would_run(capsys: pytest.CaptureFixture[str]) -> Non
         (["methods"], "info_nce"),
         (["backbones", "resnet1*"], "resnet18"),
         (["data"], "digits"),
+        (["sources"], "imagefolder"),
+        (["formats"], "onnx"),
+        (["metrics"], "output std ratio"),
     ],
 )
 def test_list(arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
