@@ -20,7 +20,7 @@ from ssl_zoo.config.groups import group_names
 from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.data import load_data, torchvision_sets
 from ssl_zoo.errors import UserError
-from ssl_zoo.evaluation.compose import compose_evaluations, read_overrides
+from ssl_zoo.evaluation.compose import compose_evaluations, read_eval
 from ssl_zoo.evaluation.protocols import PROTOCOLS
 from ssl_zoo.exporters.formats import EXPORTERS
 from ssl_zoo.exporters.schema import ExportConfig
@@ -105,7 +105,7 @@ def test_a_protocol_composes_with_settings_of_its_own(name: str) -> None:
     kind: Any = PROTOCOLS.get(name)
     assert kind.config() == kind.config(), "every key has a default"
     data = ["data=digits"] if kind.reads_images else []
-    overrides = read_overrides([f"protocol={name}", "backbone.name=test_resnet", *data])
+    overrides = read_eval([f"protocol={name}", "backbone.name=test_resnet", *data])
     [config], _ = compose_evaluations(overrides, None)
     assert type(getattr(config, name)) is kind.config
     assert (config.data is None) != kind.reads_images

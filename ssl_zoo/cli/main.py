@@ -56,9 +56,9 @@ def _train(overrides: Sequence[str]) -> None:
 
 
 def _eval(overrides: Sequence[str]) -> None:
-    from ssl_zoo.evaluation.compose import read_overrides
+    from ssl_zoo.evaluation.compose import read_eval
 
-    read_overrides(overrides)
+    read_eval(overrides)
     from ssl_zoo.evaluation.run import evaluate
 
     evaluate(overrides)
@@ -70,18 +70,18 @@ def _bench(overrides: Sequence[str]) -> None:
 
         show_suites()
         return
-    from ssl_zoo.suites.options import read_overrides
+    from ssl_zoo.suites.options import read_bench
 
-    read_overrides(overrides)
+    read_bench(overrides)
     from ssl_zoo.reports.bench import bench
 
     bench(overrides)
 
 
 def _report(overrides: Sequence[str]) -> None:
-    from ssl_zoo.reports.options import read_overrides
+    from ssl_zoo.reports.options import read_report
 
-    read_overrides(overrides)
+    read_report(overrides)
     from ssl_zoo.reports.report import report
 
     report(overrides)
@@ -97,9 +97,9 @@ def _export(overrides: Sequence[str]) -> None:
 
 
 def _embed(overrides: Sequence[str]) -> None:
-    from ssl_zoo.embedding.schema import read_overrides
+    from ssl_zoo.embedding.schema import read_embed
 
-    read_overrides(overrides)
+    read_embed(overrides)
     from ssl_zoo.embedding.run import embed
 
     embed(overrides)

@@ -13,7 +13,7 @@ from ssl_zoo.embedding.encoding import encode_images
 from ssl_zoo.embedding.outputs import check_out, finish, metadata_of, parts_of
 from ssl_zoo.embedding.plan import EmbeddingPlan, plan_embedding
 from ssl_zoo.embedding.progress import EmbeddingProgress
-from ssl_zoo.embedding.schema import read_overrides
+from ssl_zoo.embedding.schema import read_embed
 from ssl_zoo.embedding.store import Store, differing
 from ssl_zoo.errors import DiskError, Interrupted, UserError
 from ssl_zoo.files.writing import naming_errors
@@ -47,7 +47,7 @@ def embed(overrides: Sequence[str], silent: bool = False) -> Path:
 
 
 def _embed(overrides: Sequence[str], silent: bool) -> Path:
-    options, about_data = read_overrides(overrides)
+    options, about_data = read_embed(overrides)
     out = Path(options.out).expanduser()
     finished = metadata_of(out)
     if finished is None:

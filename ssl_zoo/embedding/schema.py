@@ -11,7 +11,7 @@ from ssl_zoo.config.schema import Count, Folder, section
 from ssl_zoo.config.validate import validate
 from ssl_zoo.runs.paths import checkpoint_of
 
-__all__ = ["EmbedConfig", "read_overrides"]
+__all__ = ["EmbedConfig", "read_embed"]
 
 
 @section
@@ -53,7 +53,7 @@ class EmbedConfig:
             )
 
 
-def read_overrides(overrides: Sequence[str]) -> tuple[EmbedConfig, list[str]]:
+def read_embed(overrides: Sequence[str]) -> tuple[EmbedConfig, list[str]]:
     """Reads the options and the overrides of the data, checked as far as it goes without opening the run.
 
     Raises:

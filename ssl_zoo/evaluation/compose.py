@@ -22,7 +22,7 @@ from ssl_zoo.evaluation.protocols import PROTOCOLS, eval_config
 from ssl_zoo.evaluation.schema import EvalConfig
 from ssl_zoo.runs.paths import checkpoint_of
 
-__all__ = ["EvalOverrides", "compose_evaluations", "read_overrides"]
+__all__ = ["EvalOverrides", "compose_evaluations", "read_eval"]
 
 
 class EvalOverrides(NamedTuple):
@@ -39,7 +39,7 @@ class EvalOverrides(NamedTuple):
         return self.values.get("run")
 
 
-def read_overrides(overrides: Sequence[str]) -> EvalOverrides:
+def read_eval(overrides: Sequence[str]) -> EvalOverrides:
     """Reads and checks the overrides as far as possible without opening the run, which imports torch.
 
     Raises:
@@ -74,7 +74,7 @@ def compose_evaluations(
     """Builds the settings of each protocol.
 
     Args:
-        overrides: see `read_overrides`.
+        overrides: see `read_eval`.
         trained: the configuration of the run that they name, if they name one.
 
     Returns:

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from ssl_zoo.data import load_data
 from ssl_zoo.errors import UserError
-from ssl_zoo.evaluation.compose import compose_evaluations, read_overrides
+from ssl_zoo.evaluation.compose import compose_evaluations, read_eval
 from ssl_zoo.evaluation.encoder import build_subject
 from ssl_zoo.evaluation.protocols import PROTOCOLS
 from ssl_zoo.evaluation.task import FrozenFeatures, Outcome, Task
@@ -50,7 +50,7 @@ def evaluate(overrides: Sequence[str] = (), *, silent: bool = False) -> list[dic
 
 
 def _evaluate(overrides: Sequence[str], console: Console) -> list[dict[str, Any]]:
-    command = read_overrides(overrides)
+    command = read_eval(overrides)
     run = None if command.run is None else open_run(command.run)
     trained = None if run is None else run.config
     configs, views = compose_evaluations(command, trained)
@@ -59,7 +59,7 @@ def _evaluate(overrides: Sequence[str], console: Console) -> list[dict[str, Any]
     hardware = choose_hardware(first.accelerator, "fp32" if first.precision == "auto" else first.precision)
     data = next((load_data(config.data) for config in configs if config.data is not None), None)
     if data is not None and data.labelled is None and not command.named:
-        configs, views = compose_evaluations(read_overrides([*overrides, "protocol=label_free"]), trained)
+        configs, views = compose_evaluations(read_eval([*overrides, "protocol=label_free"]), trained)
     first = configs[0]
     reader = next((config for config in configs if config.data is not None), first)
     subject = build_subject(reader, run, views, hardware.device)

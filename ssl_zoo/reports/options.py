@@ -13,7 +13,7 @@ from ssl_zoo.config.schema import Folder, Seed, section
 from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError
 
-__all__ = ["ReportConfig", "read_overrides"]
+__all__ = ["ReportConfig", "read_report"]
 
 
 @section
@@ -36,7 +36,7 @@ class ReportConfig:
         return [f"{key}={value}" for key, value in values.items() if value != fields[key]]
 
 
-def read_overrides(overrides: Sequence[str]) -> tuple[ReportConfig, list[str]]:
+def read_report(overrides: Sequence[str]) -> tuple[ReportConfig, list[str]]:
     """Reads the options and the overrides of the data.
 
     Raises:

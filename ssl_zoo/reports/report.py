@@ -9,7 +9,7 @@ from typing import Any
 from ssl_zoo.errors import UserError
 from ssl_zoo.pages.html import page_files
 from ssl_zoo.reports.folder import choose_folder, write
-from ssl_zoo.reports.options import read_overrides
+from ssl_zoo.reports.options import read_report
 from ssl_zoo.reports.run import page_of
 from ssl_zoo.reports.runs import comparison_of
 from ssl_zoo.reports.suites_report import report_suites
@@ -36,7 +36,7 @@ def report(overrides: Sequence[str], silent: bool = False) -> Path:
     """
     log = Console(quiet=silent).print
 
-    config, about_data = read_overrides(overrides)
+    config, about_data = read_report(overrides)
     if _are_suites(config.run):
         return report_suites(config, about_data, log)
     runs = [open_run(name) for name in config.run]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ssl_zoo.config.overrides import read_override
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError
-from ssl_zoo.evaluation.compose import compose_evaluations, read_overrides
+from ssl_zoo.evaluation.compose import compose_evaluations, read_eval
 from ssl_zoo.evaluation.protocol import expand
 from ssl_zoo.evaluation.protocols import PROTOCOLS
 
@@ -66,7 +66,5 @@ def evaluation_overrides(
             or any(read_override(override, commas=True)[0] == "data" for override in overrides)
             else [f"data={config.data.name}"]
         )
-        compose_evaluations(
-            read_overrides([*listed[-1], *data, f"backbone.name={config.backbone.name}"]), None
-        )
+        compose_evaluations(read_eval([*listed[-1], *data, f"backbone.name={config.backbone.name}"]), None)
     return listed

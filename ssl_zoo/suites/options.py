@@ -12,7 +12,7 @@ from ssl_zoo.config.schema import Count, Folder, section
 from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError
 
-__all__ = ["BenchConfig", "SlurmConfig", "read_overrides"]
+__all__ = ["BenchConfig", "SlurmConfig", "read_bench"]
 
 
 @section
@@ -68,7 +68,7 @@ class BenchConfig:
     """Whether the trials are only listed."""
 
 
-def read_overrides(overrides: Sequence[str]) -> tuple[BenchConfig, list[str], list[str]]:
+def read_bench(overrides: Sequence[str]) -> tuple[BenchConfig, list[str], list[str]]:
     """Splits overrides into the options, those about evaluation (without `eval.`) and those for all rows.
 
     Raises:

@@ -23,7 +23,7 @@ from ssl_zoo.suites.evaluations import evaluation_overrides
 from ssl_zoo.suites.launch_local import Failure, Slots, run_local
 from ssl_zoo.suites.launch_slurm import check_submitit, run_slurm
 from ssl_zoo.suites.listing import suite_files
-from ssl_zoo.suites.options import BenchConfig, read_overrides
+from ssl_zoo.suites.options import BenchConfig, read_bench
 from ssl_zoo.suites.plan import Planner, Row
 from ssl_zoo.suites.progress import SuiteProgress
 from ssl_zoo.suites.read import Suite, read_suite
@@ -51,7 +51,7 @@ class SuiteRun:
 
     def __init__(self, overrides: Sequence[str], console: Console) -> None:
         self.overrides, self.console = overrides, console
-        self.config, evaluation, training = read_overrides(overrides)
+        self.config, evaluation, training = read_bench(overrides)
         self.suite = suite = read_suite(self.config.suite)
         here = self.config.launcher == "local" or self.config.slurm.gpus == 0  # else a GPU of the cluster's
         threads = self.config.threads or (1 if here and _device(training) == "cpu" else None)

@@ -24,12 +24,10 @@ from ssl_zoo.cli.listing import show
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.schema import RunSettings, SiameseConfig
 from ssl_zoo.config.validate import keys
-from ssl_zoo.embedding.schema import EmbedConfig
-from ssl_zoo.embedding.schema import read_overrides as read_embed
+from ssl_zoo.embedding.schema import EmbedConfig, read_embed
 from ssl_zoo.embedding.store import Store
 from ssl_zoo.errors import UserError
-from ssl_zoo.evaluation.compose import compose_evaluations
-from ssl_zoo.evaluation.compose import read_overrides as read_eval
+from ssl_zoo.evaluation.compose import compose_evaluations, read_eval
 from ssl_zoo.evaluation.protocol import expand
 from ssl_zoo.evaluation.protocols import eval_config
 from ssl_zoo.exporters.card import write_card
@@ -37,14 +35,13 @@ from ssl_zoo.exporters.encoder import ExportedFiles, encoder_of
 from ssl_zoo.exporters.formats import read_export
 from ssl_zoo.exporters.schema import OnnxConfig
 from ssl_zoo.reports.evaluation_table import evaluations
-from ssl_zoo.reports.options import ReportConfig, read_overrides
+from ssl_zoo.reports.options import ReportConfig, read_report
 from ssl_zoo.reports.report import report
 from ssl_zoo.reports.run_sections import RunSummary, accuracies, badge, diagnostics, facts, provenance
 from ssl_zoo.runs.continuation import compose_run
 from ssl_zoo.runs.run_files import column, read_environment, read_evaluations, read_metrics, typed_command
 from ssl_zoo.runs.saved_run import open_run
-from ssl_zoo.suites.options import BenchConfig
-from ssl_zoo.suites.options import read_overrides as read_bench
+from ssl_zoo.suites.options import BenchConfig, read_bench
 from ssl_zoo.suites.read import read_suite
 from ssl_zoo.suites.schema import SuiteConfig
 
@@ -131,7 +128,7 @@ READERS: dict[str, tuple[Callable[[list[str]], Any], list[str]]] = {
     "eval": (evaluations_of, [*keys(eval_config()), "protocol", "knn.k"]),
     "embed": (read_embed, [*keys(EmbedConfig)]),
     "export": (read_export, [*keys(OnnxConfig)]),
-    "report": (read_overrides, [*keys(ReportConfig)]),
+    "report": (read_report, [*keys(ReportConfig)]),
     "bench": (read_bench, [*keys(BenchConfig), "eval.knn.k", "eval.run"]),
     "list": (show, ["methods"]),
 }

@@ -15,7 +15,7 @@ from PIL import Image
 import ssl_zoo
 from ssl_zoo.cli.main import main
 from ssl_zoo.config.groups import group_file, group_names
-from ssl_zoo.evaluation.compose import compose_evaluations, read_overrides
+from ssl_zoo.evaluation.compose import compose_evaluations, read_eval
 from ssl_zoo.evaluation.protocol import expand
 from ssl_zoo.evaluation.protocols import PROTOCOLS
 from ssl_zoo.features import extract
@@ -53,7 +53,7 @@ def quick(*kinds: str) -> list[str]:
 @pytest.mark.parametrize("name", group_names("protocol"))
 def test_every_protocol_composes(name: str, run: Path, tmp_path: Path) -> None:
     data = ["data=cifar10"] if "protocols" in yaml.safe_load(group_file("protocol", name).read_text()) else []
-    overrides = read_overrides([f"run={run}", f"protocol={name}", *data])
+    overrides = read_eval([f"run={run}", f"protocol={name}", *data])
     configs, _ = compose_evaluations(overrides, ssl_zoo.open_run(run).config)
     assert configs
     assert all(config.kind in KINDS for config in configs)

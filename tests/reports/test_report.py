@@ -22,7 +22,7 @@ from ssl_zoo.data import file_split
 from ssl_zoo.errors import UserError
 from ssl_zoo.pages import drawing
 from ssl_zoo.reports.image_sample import load_images, views_of
-from ssl_zoo.reports.options import read_overrides
+from ssl_zoo.reports.options import read_report
 from ssl_zoo.reports.report import report
 
 pytestmark = pytest.mark.slow
@@ -350,7 +350,7 @@ def test_data_that_has_moved_is_named_anew(unlabelled: Any, photos: Any, tmp_pat
 def test_bare_words_are_runs(tmp_path: Path) -> None:
     odd = tmp_path / "lr=0.1"
     odd.mkdir()
-    config, about_data = read_overrides(["a", str(odd), "run=[b,c]", "data.limit=5", "seed=3"])
+    config, about_data = read_report(["a", str(odd), "run=[b,c]", "data.limit=5", "seed=3"])
     assert config.run == ("a", str(odd), "b", "c")
     assert config.seed == 3
     assert about_data == ["data.limit=5"]

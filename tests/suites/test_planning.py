@@ -14,7 +14,7 @@ from ssl_zoo.config.compose import compose
 from ssl_zoo.config.mapping import config_hash
 from ssl_zoo.errors import UserError
 from ssl_zoo.suites import plan
-from ssl_zoo.suites.options import read_overrides
+from ssl_zoo.suites.options import read_bench
 from ssl_zoo.suites.plan import Planner, Row
 from ssl_zoo.suites.read import read_suite
 
@@ -315,7 +315,7 @@ def test_repeated_overrides_are_dropped_unless_their_order_counts() -> None:
 
 
 def test_the_overrides_of_the_command() -> None:
-    config, evaluation, rest = read_overrides(
+    config, evaluation, rest = read_bench(
         [
             "suite=methods", "evaluate=knn,few_labels", "eval.knn.k=[5]", "slurm.cpus=4", "slurm.extra={qos:long}",
             "epochs=3", "data.limit=10", "workers=2", "eval.data=cifar10", "progress=false",
@@ -323,7 +323,7 @@ def test_the_overrides_of_the_command() -> None:
     )  # fmt: skip
     assert (config.suite, config.seeds, config.budget, config.workers) == ("methods", 3, "quick", 2)
     assert config.evaluate == ("knn", "few_labels")
-    assert read_overrides(["suite=methods", "evaluate=knn"])[0].evaluate == ("knn",)
+    assert read_bench(["suite=methods", "evaluate=knn"])[0].evaluate == ("knn",)
     assert (config.slurm.cpus, config.slurm.gpus, config.slurm.extra) == (4, 1, {"qos": "long"})
     assert evaluation == ["knn.k=[5]", "data=cifar10"]
     assert rest == ["epochs=3", "data.limit=10"]
