@@ -20,7 +20,7 @@ from ssl_zoo.pages.drawing import Paint, Theme
 from ssl_zoo.pages.legend import LINES, POINTS, add_legend, legend_height, short
 
 __all__ = [
-    "Interval",
+    "IntervalRow",
     "Series",
     "colour",
     "curves",
@@ -61,7 +61,7 @@ class Series:
 
 
 @dataclass(frozen=True)
-class Interval:
+class IntervalRow:
     """A score with its interval; `faded` is drawn in grey."""
 
     label: str
@@ -193,7 +193,7 @@ def map_size(names: Sequence[str]) -> tuple[float, float]:
     return 4.0, 3.7 + legend_height([*map(short, names), OTHERS], 4.0, POINTS)
 
 
-def intervals(title: str, rows: Sequence[Interval], *, zero: bool = False) -> Paint:
+def intervals(title: str, rows: Sequence[IntervalRow], *, zero: bool = False) -> Paint:
     """Draws scores as points with intervals, one row each, the first on top; `zero` has a line."""
 
     def paint(figure: Figure, theme: Theme) -> None:

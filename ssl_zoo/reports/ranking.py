@@ -15,11 +15,11 @@ __all__ = [
     "LAYERS",
     "SCORES",
     "TITLES",
-    "Contender",
+    "ScoredRun",
     "correlations",
     "goodness",
     "overlap",
-    "rank",
+    "sort_by_score",
     "who_is_better",
     "widths_differ",
 ]
@@ -33,7 +33,7 @@ FEWEST = 4  # runs whose order may be compared with that of the linear probe
 
 
 @dataclass(frozen=True)
-class Contender:
+class ScoredRun:
     """A run among others.
 
     Attributes:
@@ -79,57 +79,57 @@ def goodness(scores: LabelFreeScores, name: str) -> float:
     return -scores.alpha_distance if name == "alpha_req" else float(getattr(scores, name))
 
 
-def rank(contenders: Sequence[Contender]) -> list[Contender]:
+def sort_by_score(scored_runs: Sequence[ScoredRun]) -> list[ScoredRun]:
     """Sorts the runs that may be best by score, the highest first; then the others, likewise."""
 
-    def key(contender: Contender) -> tuple[bool, float]:
-        return not contender.may_be_best, -contender.score if math.isfinite(contender.score) else math.inf
+    def key(scored_run: ScoredRun) -> tuple[bool, float]:
+        return not scored_run.may_be_best, -scored_run.score if math.isfinite(scored_run.score) else math.inf
 
-    return sorted(contenders, key=key)
+    return sorted(scored_runs, key=key)
 
 
-def who_is_better(contenders: Sequence[Contender]) -> tuple[Contender | None, list[Contender]]:
+def who_is_better(scored_runs: Sequence[ScoredRun]) -> tuple[ScoredRun | None, list[ScoredRun]]:
     """Returns the best by score and the runs that cannot be told from it.
 
     Those are the runs whose intervals overlap the best one's and, as ranks grow with the width, the second if its
     outputs are of another width. None and an empty list where no run may be best.
     """
-    candidates = [contender for contender in rank(contenders) if contender.may_be_best]
+    candidates = [scored_run for scored_run in sort_by_score(scored_runs) if scored_run.may_be_best]
     if not candidates:
         return None, []
     best, others = candidates[0], candidates[1:]
-    second = [contender for contender in others[:1] if contender.width != best.width]
-    return best, [contender for contender in others if contender in second or overlap(contender, best)]
+    second = [scored_run for scored_run in others[:1] if scored_run.width != best.width]
+    return best, [scored_run for scored_run in others if scored_run in second or overlap(scored_run, best)]
 
 
-def overlap(contender: Contender, other: Contender) -> bool:
+def overlap(scored_run: ScoredRun, other: ScoredRun) -> bool:
     """Whether the intervals of two scores overlap."""
-    return contender.interval[0] <= other.interval[1] and other.interval[0] <= contender.interval[1]
+    return scored_run.interval[0] <= other.interval[1] and other.interval[0] <= scored_run.interval[1]
 
 
-def widths_differ(contenders: Sequence[Contender]) -> bool:
+def widths_differ(scored_runs: Sequence[ScoredRun]) -> bool:
     """Whether the scores compared are of outputs of several widths."""
-    return len({contender.width for contender in contenders}) > 1
+    return len({scored_run.width for scored_run in scored_runs}) > 1
 
 
-def correlations(contenders: Sequence[Contender]) -> tuple[int, dict[tuple[str, str], float]]:
+def correlations(scored_runs: Sequence[ScoredRun]) -> tuple[int, dict[tuple[str, str], float]]:
     """Returns the number of runs, and Spearman's correlation of each score with the linear probe by (layer, score).
 
     No correlation for fewer than four runs with both; nan where all are alike.
     """
     known = [
-        contender
-        for contender in contenders
-        if contender.linear is not None and math.isfinite(contender.score)
+        scored_run
+        for scored_run in scored_runs
+        if scored_run.linear is not None and math.isfinite(scored_run.score)
     ]
-    known = [contender for contender in known if math.isfinite(contender.linear or 0.0)]
+    known = [scored_run for scored_run in known if math.isfinite(scored_run.linear or 0.0)]
     if len(known) < FEWEST:
         return len(known), {}
-    linear = [contender.linear for contender in known]
+    linear = [scored_run.linear for scored_run in known]
     spearman = {}
     for layer in LAYERS:
         for name in SCORES:
-            values = [goodness(contender.scores[layer], name) for contender in known]
+            values = [goodness(scored_run.scores[layer], name) for scored_run in known]
             varied = len(set(values)) > 1 and len(set(linear)) > 1
             spearman[layer, name] = float(spearmanr(values, linear)[0]) if varied else math.nan
     return len(known), spearman

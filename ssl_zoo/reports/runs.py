@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ssl_zoo.monitors.label_free import ORDER, label_free, resampled
-from ssl_zoo.pages.charts import Interval, intervals
+from ssl_zoo.pages.charts import IntervalRow, intervals
 from ssl_zoo.pages.drawing import chart
 from ssl_zoo.pages.legend import drawable
 from ssl_zoo.pages.numbers import number, percent
@@ -21,17 +21,17 @@ from ssl_zoo.reports.options import ReportConfig
 from ssl_zoo.reports.ranking import (
     LAYERS,
     TITLES,
-    Contender,
+    ScoredRun,
     Z,
     correlations,
     overlap,
-    rank,
+    sort_by_score,
     who_is_better,
     widths_differ,
 )
 from ssl_zoo.reports.run_sections import RunSummary, name_of
 from ssl_zoo.reports.runs_sections import (
-    Entry,
+    ComparedRun,
     overlaid_curves,
     overlaid_spectra,
     reasons,
@@ -70,14 +70,14 @@ def comparison_of(
             sample = images.in_words
             log(f"scoring {len(runs)} runs on {sample}")
         (outputs,) = encode([run.method().encoder], images, run.config.augment.size, data)
-        entries.append(_entry(run, name, outputs, config.seed, comparable))
-        log(f"  {name}: {_in_words(entries[-1].contender)}")
-    contenders = rank([entry.contender for entry in entries])
-    entries.sort(key=lambda entry: contenders.index(entry.contender))
+        entries.append(_compared_run(run, name, outputs, config.seed, comparable))
+        log(f"  {name}: {_in_words(entries[-1].scored_run)}")
+    scored_runs = sort_by_score([entry.scored_run for entry in entries])
+    entries.sort(key=lambda entry: scored_runs.index(entry.scored_run))
     sections = [
-        _answer(contenders, sample),
+        _answer(scored_runs, sample),
         score_table(entries, comparable),
-        trust(contenders),
+        trust(scored_runs),
         overlaid_curves(entries),
         overlaid_spectra(entries),
         settings(entries),
@@ -88,24 +88,24 @@ def comparison_of(
     page = Page(
         title=f"{len(runs)} runs compared",
         kicker="ssl-zoo report",
-        lead=_headline(contenders),
+        lead=_headline(scored_runs),
         sections=[section for section in sections if section is not None],
         foot=f"All runs are scored on {sample}, without augmentation. This page needs no network and no other file.",
     )
-    return page, _record(contenders)
+    return page, _record(scored_runs)
 
 
-def _in_words(contender: Contender) -> str:
+def _in_words(scored_run: ScoredRun) -> str:
     """Summarizes the score and the verdict of a run in a line."""
-    probe = "" if contender.linear is None else f" · linear probe {percent(contender.linear)}"
-    half = number(Z * getattr(contender.errors["embeddings"], ORDER), 2)
-    return f"{TITLES[ORDER]} {number(contender.score)} ± {half}{probe} · {contender.verdict}"
+    probe = "" if scored_run.linear is None else f" · linear probe {percent(scored_run.linear)}"
+    half = number(Z * getattr(scored_run.errors["embeddings"], ORDER), 2)
+    return f"{TITLES[ORDER]} {number(scored_run.score)} ± {half}{probe} · {scored_run.verdict}"
 
 
-def _entry(run: SavedRun, name: str, outputs: Outputs, seed: int, comparable: bool) -> Entry:
+def _compared_run(run: SavedRun, name: str, outputs: Outputs, seed: int, comparable: bool) -> ComparedRun:
     summary = RunSummary.of(run)
     layers = {"features": outputs.features, "embeddings": outputs.embeddings}
-    contender = Contender(
+    scored_run = ScoredRun(
         name=name,
         verdict=summary.verdict if outputs.finite else "diverged",
         scores={layer: label_free(x) for layer, x in layers.items()},
@@ -113,7 +113,7 @@ def _entry(run: SavedRun, name: str, outputs: Outputs, seed: int, comparable: bo
         widths={layer: x.shape[1] for layer, x in layers.items()},
         linear=summary.figure("linear_top1") if comparable else None,
     )
-    return Entry(summary, contender, outputs)
+    return ComparedRun(summary, scored_run, outputs)
 
 
 def _names(runs: Sequence[SavedRun]) -> list[str]:
@@ -134,34 +134,34 @@ def _one_protocol(runs: Sequence[SavedRun]) -> bool:
     return len({(str(r.get("data")), str(r.get("linear_protocol"))) for r in results}) == 1
 
 
-def _headline(contenders: Sequence[Contender]) -> str:
+def _headline(scored_runs: Sequence[ScoredRun]) -> str:
     """Returns the answer in a sentence or two, with the linear probe's where that is another."""
-    answer, (best, _) = _by_score(contenders), who_is_better(contenders)
-    candidates = [contender for contender in contenders if contender.may_be_best]
+    answer, (best, _) = _by_score(scored_runs), who_is_better(scored_runs)
+    candidates = [scored_run for scored_run in scored_runs if scored_run.may_be_best]
     if widths_differ(candidates) and "width" not in answer:
         answer += " The outputs differ in width, with which the score grows."
-    first = _first_by_probe(contenders)
+    first = _first_by_probe(scored_runs)
     if best is None or first is None or first.name == best.name:
         return answer
     return f"{answer} The linear probe, which needs labels, puts {first.name} first."
 
 
-def _first_by_probe(contenders: Sequence[Contender]) -> Contender | None:
-    known = [contender for contender in contenders if contender.linear is not None]
-    return max(known, key=lambda contender: contender.linear or 0.0) if len(known) > 1 else None
+def _first_by_probe(scored_runs: Sequence[ScoredRun]) -> ScoredRun | None:
+    known = [scored_run for scored_run in scored_runs if scored_run.linear is not None]
+    return max(known, key=lambda scored_run: scored_run.linear or 0.0) if len(known) > 1 else None
 
 
-def _by_score(contenders: Sequence[Contender]) -> str:
-    best, close = who_is_better(contenders)
+def _by_score(scored_runs: Sequence[ScoredRun]) -> str:
+    best, close = who_is_better(scored_runs)
     if best is None:
         return "None of these runs can be called best: each one collapsed, diverged or did not learn."
-    candidates = sum(contender.may_be_best for contender in contenders)
-    out = len(contenders) - candidates
+    candidates = sum(scored_run.may_be_best for scored_run in scored_runs)
+    out = len(scored_runs) - candidates
     if candidates == 1:
         return f"{best.name} is the only one not ruled out by its verdict; its score decides nothing."
     aside = f" {out} {'is' if out == 1 else 'are'} ruled out by verdict." if out else ""
     if close:
-        wider = [contender for contender in close if contender.width != best.width]
+        wider = [scored_run for scored_run in close if scored_run.width != best.width]
         if wider and not overlap(wider[0], best):
             why = (
                 f"its outputs are {best.width} wide and those of {wider[0].name} {wider[0].width}, and the score "
@@ -174,36 +174,36 @@ def _by_score(contenders: Sequence[Contender]) -> str:
     return f"{best.name} has the highest label-free score of the {candidates} that may be best.{aside}"
 
 
-def _answer(contenders: Sequence[Contender], sample: str) -> Section:
-    best, close = who_is_better(contenders)
+def _answer(scored_runs: Sequence[ScoredRun], sample: str) -> Section:
+    best, close = who_is_better(scored_runs)
     lines = [
         f"The score is the {TITLES[ORDER]} of the projector's outputs: over how many directions of like strength the "
         f"images are spread. It needs no labels. All runs are scored on {sample}. An interval covers 95 % of what "
         "another choice of such images would give; it says nothing of another training seed, which often changes a run "
         "by more."
     ]
-    overlapping = [contender.name for contender in close if best is not None and overlap(contender, best)]
+    overlapping = [scored_run.name for scored_run in close if best is not None and overlap(scored_run, best)]
     if best is not None and overlapping:
         lines.append(
             f"Between {best.name} and {', '.join(overlapping)} the order is undecided: their intervals overlap."
         )
-    first = _first_by_probe(contenders)
+    first = _first_by_probe(scored_runs)
     if first is not None:
         agrees = best is not None and first.name == best.name
         lines.append(
             f"By the linear probe, which does need labels and is the better judge where there are some, "
             f"{first.name} is first with {percent(first.linear)}: {'the same run' if agrees else 'another run'}."
         )
-    if widths_differ(contenders):
+    if widths_differ(scored_runs):
         lines.append(
             "The outputs differ in width. Ranks are bounded by it and grow with it: they compare outputs of one width. "
             "Where the first two of the order differ in it, the order is undecided."
         )
-    labels = drawable([contender.name for contender in contenders], "run")
-    scored = [pair for pair in zip(labels, contenders, strict=True) if not math.isnan(pair[1].score)]
+    labels = drawable([scored_run.name for scored_run in scored_runs], "run")
+    scored = [pair for pair in zip(labels, scored_runs, strict=True) if not math.isnan(pair[1].score)]
     if not scored:
         return Section("better", "Which is better", [Prose(line) for line in lines])
-    rows = [Interval(label, run.score, *run.interval, faded=not run.may_be_best) for label, run in scored]
+    rows = [IntervalRow(label, run.score, *run.interval, faded=not run.may_be_best) for label, run in scored]
     scores = "; ".join(
         f"{run.name} {number(run.score)} ({number(run.interval[0])} to {number(run.interval[1])})"
         for _, run in scored
@@ -219,25 +219,25 @@ def _answer(contenders: Sequence[Contender], sample: str) -> Section:
     return Section("better", "Which is better", [*blocks, Gallery([picture], wide=True)])
 
 
-def _record(contenders: Sequence[Contender]) -> dict[str, Any]:
-    best, close = who_is_better(contenders)
-    count, spearman = correlations(contenders)
+def _record(scored_runs: Sequence[ScoredRun]) -> dict[str, Any]:
+    best, close = who_is_better(scored_runs)
+    count, spearman = correlations(scored_runs)
     return {
         "order": f"{ORDER} of the projector's outputs",
-        "widths_differ": widths_differ(contenders),
+        "widths_differ": widths_differ(scored_runs),
         "best": None if best is None or close else best.name,
-        "undecided": [contender.name for contender in (best, *close) if contender is not None]
+        "undecided": [scored_run.name for scored_run in (best, *close) if scored_run is not None]
         if close
         else [],
         "runs_scored": [
             {
-                "name": contender.name,
-                "verdict": contender.verdict,
-                "linear_top1": contender.linear,
-                "width": contender.width,
-                **{layer: dataclasses.asdict(contender.scores[layer]) for layer in LAYERS},
+                "name": scored_run.name,
+                "verdict": scored_run.verdict,
+                "linear_top1": scored_run.linear,
+                "width": scored_run.width,
+                **{layer: dataclasses.asdict(scored_run.scores[layer]) for layer in LAYERS},
             }
-            for contender in contenders
+            for scored_run in scored_runs
         ],
         "spearman": {f"{layer}.{name}": value for (layer, name), value in spearman.items()},
         "spearman_runs": count,

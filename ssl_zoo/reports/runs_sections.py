@@ -15,12 +15,12 @@ from ssl_zoo.pages.legend import drawable
 from ssl_zoo.pages.numbers import number, percent
 from ssl_zoo.pages.page import Badge, Block, Gallery, Prose, Section, Table
 from ssl_zoo.reports.encoded_images import LAYER_NAMES, Outputs
-from ssl_zoo.reports.ranking import LAYERS, SCORES, TITLES, Contender, Z, correlations
+from ssl_zoo.reports.ranking import LAYERS, SCORES, TITLES, ScoredRun, Z, correlations
 from ssl_zoo.reports.run_sections import RunSummary
 from ssl_zoo.runs.run_files import column
 
 __all__ = [
-    "Entry",
+    "ComparedRun",
     "overlaid_curves",
     "overlaid_spectra",
     "reasons",
@@ -35,30 +35,30 @@ NOT_COMPARED = ("run_dir", "resume", "trainer.", "data.root", "data.workers", "d
 
 
 @dataclass(frozen=True)
-class Entry:
+class ComparedRun:
     """A run with what was measured of it."""
 
     summary: RunSummary
-    contender: Contender
+    scored_run: ScoredRun
     outputs: Outputs
 
 
-def score_table(entries: Sequence[Entry], comparable: bool) -> Section:
+def score_table(entries: Sequence[ComparedRun], comparable: bool) -> Section:
     """Tabulates all scores, a row for each run."""
     rows: list[tuple[str | Badge, ...]] = []
     for position, entry in enumerate(entries, 1):
-        contender, summary = entry.contender, entry.summary
-        half = Z * getattr(contender.errors["embeddings"], ORDER)
+        scored_run, summary = entry.scored_run, entry.summary
+        half = Z * getattr(scored_run.errors["embeddings"], ORDER)
         rows.append(
             (
-                f"{position}. {contender.name}",
-                Badge(contender.verdict),
-                f"{number(contender.score)} ± {number(half, 2)}",
+                f"{position}. {scored_run.name}",
+                Badge(scored_run.verdict),
+                f"{number(scored_run.score)} ± {number(half, 2)}",
                 percent(summary.figure("linear_top1"), summary.figure("linear_top1_std")),
                 percent(summary.figure("knn_top1")),
-                *(number(getattr(contender.scores["embeddings"], name)) for name in SCORES if name != ORDER),
-                *(number(getattr(contender.scores["features"], name)) for name in SCORES),
-                f"{contender.widths['features']} / {contender.widths['embeddings']}",
+                *(number(getattr(scored_run.scores["embeddings"], name)) for name in SCORES if name != ORDER),
+                *(number(getattr(scored_run.scores["features"], name)) for name in SCORES),
+                f"{scored_run.widths['features']} / {scored_run.widths['embeddings']}",
             )
         )
     header = (
@@ -77,9 +77,9 @@ def score_table(entries: Sequence[Entry], comparable: bool) -> Section:
     return Section("table", "All scores", [Table(header, rows, caption)])
 
 
-def trust(contenders: Sequence[Contender]) -> Section:
+def trust(scored_runs: Sequence[ScoredRun]) -> Section:
     """Correlates the scores with the linear probe over these runs."""
-    heading, (count, spearman) = "How far to trust the score", correlations(contenders)
+    heading, (count, spearman) = "How far to trust the score", correlations(scored_runs)
     if not spearman:
         text = (
             f"Labels would tell: of these runs {count} {'has' if count == 1 else 'have'} a linear probe that can be "
@@ -94,12 +94,12 @@ def trust(contenders: Sequence[Contender]) -> Section:
         "1. 1: the same order; 0: no relation. Runs that differ by their seed alone are no independent evidence."
     )
     known = [
-        contender
-        for contender in contenders
-        if contender.linear is not None and contender.score == contender.score
+        scored_run
+        for scored_run in scored_runs
+        if scored_run.linear is not None and scored_run.score == scored_run.score
     ]
-    places = [(contender.score, contender.linear or 0.0) for contender in known]
-    labels = [str(contenders.index(contender) + 1) for contender in known]
+    places = [(scored_run.score, scored_run.linear or 0.0) for scored_run in known]
+    labels = [str(scored_runs.index(scored_run) + 1) for scored_run in known]
     rho = spearman["embeddings", ORDER]
     picture = chart(
         "score-and-probe",
@@ -122,7 +122,7 @@ def trust(contenders: Sequence[Contender]) -> Section:
     return Section("trust", heading, [Prose(text), table, Gallery([picture], wide=True)])
 
 
-def overlaid_curves(entries: Sequence[Entry]) -> Section | None:
+def overlaid_curves(entries: Sequence[ComparedRun]) -> Section | None:
     """Draws learning curves, one line for each run."""
     # The losses of two methods are no one scale, and learning rates are settings.
     methods = {entry.summary.run.config.method.name for entry in entries}
@@ -136,7 +136,7 @@ def overlaid_curves(entries: Sequence[Entry]) -> Section | None:
             x, y = column(entry.summary.rows, name)
             if y:
                 series.append(Series(labels[index], x, y, index))
-                values.append(f"{entry.contender.name} {(percent if metric.is_fraction else number)(y[-1])}")
+                values.append(f"{entry.scored_run.name} {(percent if metric.is_fraction else number)(y[-1])}")
         if series:
             paint = curves(metric.chart, series, percent=metric.is_fraction, bottom=metric.bottom)
             alt = f"{metric.chart} over the epochs; at the last: {', '.join(values)}."
@@ -147,7 +147,7 @@ def overlaid_curves(entries: Sequence[Entry]) -> Section | None:
     return Section("curves", "Learning curves", [*_note_left_out(entries), Gallery(pictures, wide=True)])
 
 
-def overlaid_spectra(entries: Sequence[Entry]) -> Section | None:
+def overlaid_spectra(entries: Sequence[ComparedRun]) -> Section | None:
     """Draws spectra, one line for each run."""
     pictures, labels = [], _labels(entries)
     for key, layer in LAYER_NAMES.items():
@@ -158,7 +158,7 @@ def overlaid_spectra(entries: Sequence[Entry]) -> Section | None:
             eigenvalues = spectrum(getattr(entry.outputs, key))
             fractions = (eigenvalues / eigenvalues.sum())[eigenvalues > 0].tolist()
             series.append(Series(labels[index], range(1, len(fractions) + 1), fractions, index))
-            values += [f"{entry.contender.name} {percent(fractions[0])}"] if fractions else []
+            values += [f"{entry.scored_run.name} {percent(fractions[0])}"] if fractions else []
         if series:
             paint = curves(layer.capitalize(), series, x="eigenvalue, by size", log_y=True)
             largest = ", ".join(values)
@@ -171,12 +171,12 @@ def overlaid_spectra(entries: Sequence[Entry]) -> Section | None:
     return Section("spectrum", "Spectra", [*_note_left_out(entries), Gallery(pictures, wide=True)])
 
 
-def _labels(entries: Sequence[Entry]) -> list[str]:
+def _labels(entries: Sequence[ComparedRun]) -> list[str]:
     """Returns the names of the runs in pictures; numbers are those of the table."""
-    return drawable([entry.contender.name for entry in entries], "run")
+    return drawable([entry.scored_run.name for entry in entries], "run")
 
 
-def _note_left_out(entries: Sequence[Entry]) -> list[Block]:
+def _note_left_out(entries: Sequence[ComparedRun]) -> list[Block]:
     if len(entries) <= COLOURED:
         return []
     return [
@@ -184,7 +184,7 @@ def _note_left_out(entries: Sequence[Entry]) -> list[Block]:
     ]
 
 
-def settings(entries: Sequence[Entry]) -> Section:
+def settings(entries: Sequence[ComparedRun]) -> Section:
     """Tabulates the keys in which the configurations differ."""
     flat = [_flat(to_mapping(entry.summary.run.config)) for entry in entries]
     keys = [
@@ -197,16 +197,16 @@ def settings(entries: Sequence[Entry]) -> Section:
         text = "The configurations are the same in all that is computed."
         return Section("settings", "What differs", [Prose(text)])
     rows = [
-        (entry.contender.name, *(_written(values.get(key, "–")) for key in differing))
+        (entry.scored_run.name, *(_written(values.get(key, "–")) for key in differing))
         for entry, values in zip(entries, flat, strict=True)
     ]
     table = Table(("run", *differing), rows, "Keys of the configurations that are not alike in all runs.")
     return Section("settings", "What differs", [table])
 
 
-def reasons(entries: Sequence[Entry]) -> Table:
+def reasons(entries: Sequence[ComparedRun]) -> Table:
     """Tabulates the verdicts in full."""
-    rows = [(e.contender.name, Badge(e.contender.verdict), e.summary.reason) for e in entries]
+    rows = [(e.scored_run.name, Badge(e.scored_run.verdict), e.summary.reason) for e in entries]
     return Table(("run", "verdict", "reason"), rows, "The verdict of each run, in its own words.", wordy=True)
 
 

@@ -17,7 +17,7 @@ from torch.nn.functional import normalize
 
 __all__ = [
     "LEAST",
-    "Neighbours",
+    "NearestImages",
     "agreement",
     "chance",
     "choose_queries",
@@ -64,14 +64,14 @@ def clusters(features: Tensor, number: int, seed: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class NearestImages:
     """The most similar images of each query, the most similar first; the query is not among them."""
 
     index: Tensor  # (Q, k) positions
     similarity: Tensor  # (Q, k) cosines
 
 
-def nearest(features: Tensor, queries: Tensor, k: int) -> Neighbours:
+def nearest(features: Tensor, queries: Tensor, k: int) -> NearestImages:
     """Finds the k nearest of N images by cosine similarity; among equals the first.
 
     Args:
@@ -83,7 +83,7 @@ def nearest(features: Tensor, queries: Tensor, k: int) -> Neighbours:
     similarity = unit[queries] @ unit.T  # (Q, N)
     similarity[torch.arange(len(queries)), queries] = -torch.inf
     values, index = similarity.sort(dim=1, descending=True, stable=True)
-    return Neighbours(index[:, :k], values[:, :k])
+    return NearestImages(index[:, :k], values[:, :k])
 
 
 def agreement(features: Tensor, labels: Tensor, k: int) -> float:

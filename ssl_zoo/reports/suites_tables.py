@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from ssl_zoo.pages.charts import Interval, intervals
+from ssl_zoo.pages.charts import IntervalRow, intervals
 from ssl_zoo.pages.drawing import Picture, chart
 from ssl_zoo.pages.legend import drawable
 from ssl_zoo.pages.numbers import number
@@ -29,7 +29,7 @@ def picture_of(suites: Sequence[ComparedSuite], changes: Sequence[Change]) -> Pi
     several = len(suites) > 2
     names = [f"{change.row} ({change.after.suite})" if several else change.row for change in known]
     rows = [
-        Interval(
+        IntervalRow(
             label,
             100 * (change.difference or 0),
             100 * (change.low or 0),

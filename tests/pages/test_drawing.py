@@ -10,7 +10,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ssl_zoo.pages.charts import Interval, Series, curves, curves_size, intervals, map_size, scatter
+from ssl_zoo.pages.charts import IntervalRow, Series, curves, curves_size, intervals, map_size, scatter
 from ssl_zoo.pages.drawing import LIGHT, _settings, chart
 from ssl_zoo.pages.legend import POINTS, columns, drawable
 
@@ -83,7 +83,7 @@ def test_names_are_drawn_as_they_are(odd: str) -> None:
     series = [Series(name, [0, 1], [1.0, 0.1], place) for place, name in enumerate(names)]
     overlaid = laid_out(curves("loss", series), curves_size(series))
     assert [text.get_text() for text in overlaid.legends[0].get_texts()] == names
-    rows = [Interval(name, 1.0, 0.5, 1.5) for name in names]
+    rows = [IntervalRow(name, 1.0, 0.5, 1.5) for name in names]
     assert chart("scores", intervals("score", rows), alt="x", size=(5.2, 2.0)).png.startswith(b"\x89PNG")
 
 

@@ -11,7 +11,7 @@ import torch
 from scipy.stats import rankdata
 
 from ssl_zoo.monitors.label_free import LabelFreeScores
-from ssl_zoo.reports.ranking import Contender, correlations, rank, who_is_better, widths_differ
+from ssl_zoo.reports.ranking import ScoredRun, correlations, sort_by_score, who_is_better, widths_differ
 from ssl_zoo.reports.runs import _headline as headline
 from ssl_zoo.reports.runs import _record as record_of
 from ssl_zoo.reports.structure import agreement, chance, choose_queries, clusters, embed_in_2d, nearest
@@ -99,13 +99,13 @@ def test_queries_are_one_of_each_group() -> None:
     assert len({tuple(choose_queries(groups, 5, seed=seed).tolist()) for seed in range(10)}) > 1
 
 
-def contender(
+def scored_run(
     name: Any, score: Any, half: float = 0.0, verdict: str = "healthy", linear: Any = None, width: int = 9
 ) -> Any:
     scores = LabelFreeScores(score, 1 + 1 / score, score, score)
     layers = ("features", "embeddings")
     errors = LabelFreeScores(*[half / 1.96] * 4)
-    return Contender(
+    return ScoredRun(
         name,
         verdict,
         dict.fromkeys(layers, scores),
@@ -117,12 +117,12 @@ def contender(
 
 def test_the_best_is_the_highest_that_may_be() -> None:
     runs = [
-        contender("low", 3),
-        contender("collapsed", 9, verdict="collapsed"),
-        contender("high", 5),
-        contender("nan", math.nan, verdict="diverged"),
+        scored_run("low", 3),
+        scored_run("collapsed", 9, verdict="collapsed"),
+        scored_run("high", 5),
+        scored_run("nan", math.nan, verdict="diverged"),
     ]
-    assert [one.name for one in rank(runs)] == ["high", "low", "collapsed", "nan"]
+    assert [one.name for one in sort_by_score(runs)] == ["high", "low", "collapsed", "nan"]
     best, close = who_is_better(runs)
     assert best is not None
     assert (best.name, close) == ("high", [])
@@ -131,7 +131,9 @@ def test_the_best_is_the_highest_that_may_be() -> None:
 
 @pytest.mark.parametrize(("half", "undecided"), [(0.4, []), (0.6, ["b"])])
 def test_overlapping_intervals_are_undecided(half: float, undecided: Any) -> None:
-    best, close = who_is_better([contender("a", 5, half), contender("b", 4, half), contender("c", 1, half)])
+    best, close = who_is_better(
+        [scored_run("a", 5, half), scored_run("b", 4, half), scored_run("c", 1, half)]
+    )
     assert best is not None
     assert best.name == "a"
     assert [one.name for one in close] == undecided
@@ -139,9 +141,9 @@ def test_overlapping_intervals_are_undecided(half: float, undecided: Any) -> Non
 
 def test_outputs_of_two_widths_are_undecided_where_they_come_first() -> None:
     wide, narrow, last = (
-        contender("wide", 9, width=512),
-        contender("narrow", 5, width=64),
-        contender("last", 3),
+        scored_run("wide", 9, width=512),
+        scored_run("narrow", 5, width=64),
+        scored_run("last", 3),
     )
     best, close = who_is_better([narrow, wide, last])
     assert best is wide
@@ -149,7 +151,7 @@ def test_outputs_of_two_widths_are_undecided_where_they_come_first() -> None:
     assert headline([wide, narrow, last]).startswith(
         "Undecided: wide has the highest label-free score, but its outputs are 512 wide and those of narrow 64"
     )
-    alike = [contender("a", 9), contender("b", 5), contender("c", 3, width=64)]
+    alike = [scored_run("a", 9), scored_run("b", 5), scored_run("c", 3, width=64)]
     assert who_is_better(alike)[1] == []
     assert headline(alike).endswith("The outputs differ in width, with which the score grows.")
     assert [widths_differ(alike), widths_differ(alike[:2])] == [True, False]
@@ -159,8 +161,8 @@ def test_outputs_of_two_widths_are_undecided_where_they_come_first() -> None:
 
 
 def test_the_headline_is_about_those_that_may_be_best() -> None:
-    high, low = contender("high", 5), contender("low", 3)
-    out = [contender("c", 9, verdict="collapsed"), contender("d", 1, verdict="not learning")]
+    high, low = scored_run("high", 5), scored_run("low", 3)
+    out = [scored_run("c", 9, verdict="collapsed"), scored_run("d", 1, verdict="not learning")]
     assert (
         headline([high, *out])
         == "high is the only one not ruled out by its verdict; its score decides nothing."
@@ -169,7 +171,7 @@ def test_the_headline_is_about_those_that_may_be_best() -> None:
     assert headline([high, low, *out]) == (
         "high has the highest label-free score of the 2 that may be best. 2 are ruled out by verdict."
     )
-    near = [contender("high", 5, 1), contender("low", 4, 1), out[0]]
+    near = [scored_run("high", 5, 1), scored_run("low", 4, 1), out[0]]
     assert headline(near) == (
         "Undecided: high has the highest label-free score, but low cannot be told from it. 1 is ruled out by verdict."
     )
@@ -178,8 +180,8 @@ def test_the_headline_is_about_those_that_may_be_best() -> None:
 
 def test_correlation_is_that_of_ranks() -> None:
     scores, linear = [3.0, 1.0, 4.0, 1.5, 9.0], [0.8, 0.2, 0.7, 0.3, 0.75]
-    runs = [contender(str(s), s, linear=p) for s, p in zip(scores, linear, strict=True)]
-    count, found = correlations([*runs, contender("unknown", 2), contender("nan", math.nan, linear=0.1)])
+    runs = [scored_run(str(s), s, linear=p) for s, p in zip(scores, linear, strict=True)]
+    count, found = correlations([*runs, scored_run("unknown", 2), scored_run("nan", math.nan, linear=0.1)])
     expected = np.corrcoef(rankdata(scores), rankdata(linear))[0, 1]
     assert count == 5
     assert found["embeddings", "rankme"] == pytest.approx(expected)
