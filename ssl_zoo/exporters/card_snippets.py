@@ -35,12 +35,12 @@ def build_with_timm(encoder: ExportedEncoder, file: str) -> str:
             f'model = timm.create_model("{encoder.architecture}", num_classes=0, in_chans={encoder.channels}{size})',
             *stem,
             f'model.load_state_dict(load_file("{file}"), strict=True)',
-            f"model.eval()  # {shapes(encoder)}",
+            f"model.eval()  # {tensor_shapes(encoder)}",
         ]
     )
 
 
-def shapes(encoder: ExportedEncoder) -> str:
+def tensor_shapes(encoder: ExportedEncoder) -> str:
     """Describes the shapes of input and output."""
     size = encoder.size
     return (

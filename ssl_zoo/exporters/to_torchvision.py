@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ssl_zoo.exporters.card_snippets import shapes, stem_lines
+from ssl_zoo.exporters.card_snippets import stem_lines, tensor_shapes
 from ssl_zoo.exporters.encoder import ExportedEncoder, ExportedFiles
 from ssl_zoo.exporters.schema import ExportConfig
 from ssl_zoo.exporters.torchvision_resnet import as_torchvision
@@ -46,6 +46,6 @@ def write(encoder: ExportedEncoder, folder: Path, config: ExportConfig) -> Expor
         "model.fc = nn.Identity()",
         *lines,
         f'model.load_state_dict(torch.load("{FILE}", weights_only=True), strict=True)',
-        f"model.eval()  # {shapes(encoder)}",
+        f"model.eval()  # {tensor_shapes(encoder)}",
     ]
     return ExportedFiles(files={FILE: "the state dict, by torchvision's names"}, code="\n".join(code))

@@ -10,13 +10,13 @@ from ssl_zoo.pages.page import Prose, Section, Table
 from ssl_zoo.runs.run_files import read_evaluations
 from ssl_zoo.runs.saved_run import SavedRun
 
-__all__ = ["evaluations"]
+__all__ = ["evaluation_table"]
 
 HEADER = ("protocol", "data", "weights", "figure", "value", "time", "in words")
 Line = tuple[str, ...]
 
 
-def evaluations(run: SavedRun, untrained: str | None) -> Section | None:
+def evaluation_table(run: SavedRun, untrained: str | None) -> Section | None:
     """Tabulates the evaluations of eval-*.json; None where there are none.
 
     Args:

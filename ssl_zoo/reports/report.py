@@ -10,7 +10,7 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.pages.html import page_files
 from ssl_zoo.reports.folder import choose_folder, write
 from ssl_zoo.reports.options import read_report
-from ssl_zoo.reports.run import page_of
+from ssl_zoo.reports.run import run_page
 from ssl_zoo.reports.runs import comparison_of
 from ssl_zoo.reports.suites_report import report_suites
 from ssl_zoo.runs.saved_run import SavedRun, open_run
@@ -44,7 +44,7 @@ def report(overrides: Sequence[str], silent: bool = False) -> Path:
     folder = choose_folder(config.out, runs)
     record: dict[str, Any] = {}
     if len(runs) == 1:
-        page = page_of(runs[0], config, about_data, log)
+        page = run_page(runs[0], config, about_data, log)
     else:
         page, record = comparison_of(runs, config, about_data, log)
         log(page.lead)

@@ -17,7 +17,7 @@ from ssl_zoo.pages.drawing import chart
 from ssl_zoo.pages.numbers import number, percent
 from ssl_zoo.pages.page import Gallery, Page, Prose, Section, Table
 from ssl_zoo.reports.encoded_images import LAYER_NAMES, EncodedImages, encode
-from ssl_zoo.reports.evaluation_table import evaluations
+from ssl_zoo.reports.evaluation_table import evaluation_table
 from ssl_zoo.reports.image_sample import data_of, load_images
 from ssl_zoo.reports.image_sections import feature_map, neighbours, training_views
 from ssl_zoo.reports.options import ReportConfig
@@ -35,10 +35,10 @@ from ssl_zoo.reports.run_sections import (
 from ssl_zoo.runs.run_files import column
 from ssl_zoo.runs.saved_run import SavedRun, digest_of
 
-__all__ = ["page_of"]
+__all__ = ["run_page"]
 
 
-def page_of(
+def run_page(
     run: SavedRun, config: ReportConfig, overrides: Sequence[str], log: Callable[[str], None]
 ) -> Page:
     """Measures a run and makes the page of its report; nothing is written.
@@ -73,7 +73,7 @@ def page_of(
         training_views(encoded),
         _spectra(encoded),
         diagnostics(summary),
-        evaluations(run, before),
+        evaluation_table(run, before),
         provenance(summary, command),
     ]
     return Page(

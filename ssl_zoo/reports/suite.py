@@ -14,11 +14,11 @@ from ssl_zoo.pages.page import Fact, Page
 from ssl_zoo.reports.suite_claims import claims, claims_badge, missing
 from ssl_zoo.reports.suite_curves import learning_curves
 from ssl_zoo.reports.suite_figures import figures
-from ssl_zoo.reports.suite_provenance import commands, cost, protocol
+from ssl_zoo.reports.suite_provenance import commands, cost, protocol_section
 from ssl_zoo.reports.suite_table import results
 from ssl_zoo.suites.record import SuiteRecord
 
-__all__ = ["contents", "page_of", "write_report"]
+__all__ = ["contents", "suite_page", "write_report"]
 
 
 def contents(record: SuiteRecord, folder: Path) -> dict[str, bytes]:
@@ -28,7 +28,7 @@ def contents(record: SuiteRecord, folder: Path) -> dict[str, bytes]:
         record: of the suite, finished or not.
         folder: of the suite; the runs' folders are relative to it. Their metrics.csv give the learning curves.
     """
-    page = page_of(record, folder)
+    page = suite_page(record, folder)
     texts = {"report.md": markdown(page), "results.csv": _csv(record)}
     return {**page_files(page), **{name: text.encode(errors="replace") for name, text in texts.items()}}
 
@@ -39,7 +39,7 @@ def write_report(record: SuiteRecord, folder: Path) -> None:
         write_file(folder / name, file)
 
 
-def page_of(record: SuiteRecord, folder: Path) -> Page:
+def suite_page(record: SuiteRecord, folder: Path) -> Page:
     """Makes the page: the claims first, then the table that they are judged by, and the provenance last."""
     sections = [
         claims(record),
@@ -47,7 +47,7 @@ def page_of(record: SuiteRecord, folder: Path) -> Page:
         learning_curves(record, folder),
         figures(record),
         cost(record, folder),
-        protocol(record),
+        protocol_section(record),
         commands(record),
     ]
     return Page(

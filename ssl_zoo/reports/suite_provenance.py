@@ -10,7 +10,7 @@ from ssl_zoo.runs.run_files import read_environment
 from ssl_zoo.suites.aggregate import aggregate_of, distinct_runs, heading
 from ssl_zoo.suites.record import RowRecord, SuiteRecord
 
-__all__ = ["commands", "cost", "protocol"]
+__all__ = ["commands", "cost", "protocol_section"]
 
 COSTS = ("images_seen", "forward_passes", "train_seconds", "seconds", "views_per_second", "peak_memory_mb")
 
@@ -50,7 +50,7 @@ def _total(record: SuiteRecord, folder: Path) -> str:
     return f"{text}{f' on {chr(44).join(names)}' if names else ''}."
 
 
-def protocol(record: SuiteRecord) -> Section:
+def protocol_section(record: SuiteRecord) -> Section:
     """Describes how each figure was measured, on what, and where that is not what the paper did."""
     blocks: list[Block] = [Prose(record.data_in_words)]
     if record.remarks:

@@ -12,22 +12,22 @@ from ssl_zoo.reports.suites_diff import (
     ComparedSuite,
     changed_claims,
     changed_verdicts,
-    differences,
+    differing_settings,
     shared_rows,
 )
 from ssl_zoo.reports.suites_tables import metrics_of, picture_of, table_by_metric, table_of
 
-__all__ = ["page_of"]
+__all__ = ["suites_page"]
 
 NAMED = 5  # rows at most that the headline names
 
 
-def page_of(suites: Sequence[ComparedSuite], changes: Sequence[Change], command: str) -> Page:
+def suites_page(suites: Sequence[ComparedSuite], changes: Sequence[Change], command: str) -> Page:
     """Makes the page; nothing is written.
 
     Args:
         suites: two or more, the first of them the reference.
-        changes: of `compare`.
+        changes: of `compare_suites`.
         command: makes this comparison.
     """
     counts = count_changes(changes)
@@ -106,7 +106,7 @@ def _answer(suites: Sequence[ComparedSuite], changes: Sequence[Change], counts: 
             f"In {_count(shared, 'comparison')} of accuracies some seeds are the same on both sides; the "
             "interval, which takes all seeds as independent, is then wider than it need be."
         )
-    if any(key.startswith(("data", "what top-1", "protocol")) for key in differences(suites)):
+    if any(key.startswith(("data", "what top-1", "protocol")) for key in differing_settings(suites)):
         lines.append(
             "The suites differ in their data or in how they measure, see below: accuracies differ for that as well."
         )
@@ -176,7 +176,7 @@ def _configuration(suites: Sequence[ComparedSuite], name: str) -> str:
 
 
 def _differs(suites: Sequence[ComparedSuite]) -> list[Block]:
-    settings = differences(suites)
+    settings = differing_settings(suites)
     blocks: list[Block] = [
         Table(
             ("setting", *(suite.label for suite in suites)),

@@ -18,7 +18,16 @@ from ssl_zoo.suites.aggregate import unit_of
 from ssl_zoo.suites.record import RowRecord, RunRecord
 from ssl_zoo.suites.statistics import holm, p_value, welch
 
-__all__ = ["ALPHA", "EQUAL", "Change", "ChangeCounts", "Side", "compare", "count_changes", "is_accuracy"]
+__all__ = [
+    "ALPHA",
+    "EQUAL",
+    "Change",
+    "ChangeCounts",
+    "Side",
+    "compare_suites",
+    "count_changes",
+    "is_accuracy",
+]
 
 ALPHA = 0.05
 ROSE, FELL, NOT_FOUND = "rose", "fell", "no difference found"
@@ -99,7 +108,7 @@ def is_accuracy(name: str) -> bool:
     return known is None or (known.is_fraction and known.better is not None)
 
 
-def compare(suites: Sequence[ComparedSuite]) -> list[Change]:
+def compare_suites(suites: Sequence[ComparedSuite]) -> list[Change]:
     """Compares every shared row and figure with the first suite that has it.
 
     Args:

@@ -17,7 +17,7 @@ __all__ = [
     "ComparedSuite",
     "changed_claims",
     "changed_verdicts",
-    "differences",
+    "differing_settings",
     "labels",
     "shared_rows",
 ]
@@ -81,7 +81,7 @@ def changed_claims(suites: Sequence[ComparedSuite]) -> dict[str, bool]:
     return {text: len({state for suite in suites if (state := suite.state(text))}) > 1 for text in texts}
 
 
-def differences(suites: Sequence[ComparedSuite]) -> dict[str, list[str]]:
+def differing_settings(suites: Sequence[ComparedSuite]) -> dict[str, list[str]]:
     """Returns the settings that differ, each with its value in every suite."""
     flat = []
     for suite in suites:

@@ -21,13 +21,13 @@ from ssl_zoo.reports.folder import RECORD as REPORT
 from ssl_zoo.reports.folder import choose_folder, write
 from ssl_zoo.reports.options import ReportConfig
 from ssl_zoo.reports.suite import write_report
-from ssl_zoo.reports.suites import page_of
-from ssl_zoo.reports.suites_changes import Change, Side, compare, count_changes
+from ssl_zoo.reports.suites import suites_page
+from ssl_zoo.reports.suites_changes import Change, Side, compare_suites, count_changes
 from ssl_zoo.reports.suites_diff import (
     ComparedSuite,
     changed_claims,
     changed_verdicts,
-    differences,
+    differing_settings,
     labels,
     shared_rows,
 )
@@ -105,8 +105,8 @@ def _comparison(suites: Sequence[ComparedSuite], config: ReportConfig, log: Call
             "in common"
         )
     folder = _choose(suites, config.out)
-    changes = compare(suites)
-    page = page_of(suites, changes, shlex.join(["ssl-zoo", "report", *config.run]))
+    changes = compare_suites(suites)
+    page = suites_page(suites, changes, shlex.join(["ssl-zoo", "report", *config.run]))
     log(page.lead)
     files = {
         **page_files(page),
@@ -171,7 +171,7 @@ def _values(suites: Sequence[ComparedSuite], changes: Sequence[Change]) -> dict[
             {"label": suite.label, "folder": str(suite.folder), "name": suite.record.name} for suite in suites
         ],
         "rows_by_accuracy": dataclasses.asdict(count_changes(changes)),
-        "differences": differences(suites),
+        "differences": differing_settings(suites),
         "verdicts_changed": changed_verdicts(suites),
         "claims": {
             text: {"states": {suite.label: suite.state(text) for suite in suites}, "changed": changed}

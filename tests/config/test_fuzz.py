@@ -34,7 +34,7 @@ from ssl_zoo.exporters.card import write_card
 from ssl_zoo.exporters.encoder import ExportedFiles, encoder_of
 from ssl_zoo.exporters.formats import read_export
 from ssl_zoo.exporters.schema import OnnxConfig
-from ssl_zoo.reports.evaluation_table import evaluations
+from ssl_zoo.reports.evaluation_table import evaluation_table
 from ssl_zoo.reports.options import ReportConfig, read_report
 from ssl_zoo.reports.report import report
 from ssl_zoo.reports.run_sections import RunSummary, accuracies, badge, diagnostics, facts, provenance
@@ -221,7 +221,7 @@ def _read_all(run: Path) -> None:
     provenance(summary, "")
     facts(summary, 1)
     badge(summary)
-    evaluations(saved, None)
+    evaluation_table(saved, None)
     column(read_metrics(run), "loss")
     typed_command(read_environment(run))
     read_evaluations(run)

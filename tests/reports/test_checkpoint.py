@@ -16,7 +16,7 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.run import evaluate
 from ssl_zoo.pages import drawing
 from ssl_zoo.pages.page import Table
-from ssl_zoo.reports.evaluation_table import evaluations
+from ssl_zoo.reports.evaluation_table import evaluation_table
 from ssl_zoo.reports.report import report
 from ssl_zoo.reports.run_sections import RunSummary
 from ssl_zoo.runs.saved_run import digest_of, open_run
@@ -74,21 +74,21 @@ def lines(section: Any) -> Any:
 def test_evaluations_are_of_the_weights_or_of_those_before_training(run: Any) -> None:
     last, previous = open_run(run), open_run(run / "checkpoints" / "previous.ckpt")
     before = digest_of(last.backbone(trained=False).state_dict())
-    assert {(row[0], row[2]) for row in lines(evaluations(last, before))} == {
+    assert {(row[0], row[2]) for row in lines(evaluation_table(last, before))} == {
         ("knn", "trained"), ("knn", "random"), ("label_free", "trained"),
     }  # fmt: skip
-    of_previous = evaluations(previous, before)
+    of_previous = evaluation_table(previous, before)
     assert [(row[0], row[2]) for row in lines(of_previous)] == [("knn", "random")]
     left_out = of_previous.blocks[-1].text
     assert all(file.name in left_out for file in run.glob("eval-*.json") if "random" not in file.name)
-    assert lines(evaluations(previous, None)) == []
+    assert lines(evaluation_table(previous, None)) == []
     assert "digits" in text_of(report([str(run), "samples=20"], silent=True))
 
 
 def test_label_free_scores_are_told_one_by_one(run: Any) -> None:
     (file,) = run.glob("eval-label_free-*.json")
     record = json.loads(file.read_text())
-    found = lines(evaluations(open_run(run), None))
+    found = lines(evaluation_table(open_run(run), None))
     told = {row[3]: (row[4], row[6]) for row in found if row[0] == "label_free"}
     assert list(told) == [row["score"].replace("_", " ") for row in record["rows"]]
     for row in record["rows"]:

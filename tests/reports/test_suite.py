@@ -21,7 +21,7 @@ from ssl_zoo.pages.markdown import markdown
 from ssl_zoo.pages.row_charts import Difference, Group, against, differences, heat_map
 from ssl_zoo.reports import suite_curves as panels
 from ssl_zoo.reports import suite_figures as figures
-from ssl_zoo.reports.suite import contents, page_of
+from ssl_zoo.reports.suite import contents, suite_page
 from ssl_zoo.reports.suite_figures import numbered
 from ssl_zoo.suites.aggregate import Aggregate
 from ssl_zoo.suites.record import read
@@ -180,7 +180,7 @@ def test_markup_in_names_stays_text(tmp_path: Path) -> None:
 
 
 def test_raw_markdown_tables_are_aligned(tmp_path: Path) -> None:
-    text = markdown(page_of(incomplete(tmp_path), tmp_path))
+    text = markdown(suite_page(incomplete(tmp_path), tmp_path))
     results = text.partition("## Results")[2].partition("\n\n")[2].partition("\n\n")[0].splitlines()
     assert len({len(line) for line in results}) == 1
 
@@ -340,7 +340,7 @@ def test_lines_take_groups_from_names(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_intervals_are_in_points_and_against_zero(tmp_path: Path) -> None:
-    section = next(s for s in page_of(incomplete(tmp_path), tmp_path).sections if s.anchor == "claims")
+    section = next(s for s in suite_page(incomplete(tmp_path), tmp_path).sections if s.anchor == "claims")
     accuracy, ratio = section.blocks[-1].pictures
     assert "top1(sg) > top1(no_sg): 10.0 (8.00 to 12.0), holds" in accuracy.alt
     assert "output_std_ratio(sg) < 0.5: 0.491 (0.490 to 0.492), fails" in ratio.alt

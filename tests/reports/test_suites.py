@@ -14,9 +14,15 @@ from scipy import stats
 
 from ssl_zoo.cli.main import main
 from ssl_zoo.reports.report import report
-from ssl_zoo.reports.suites import page_of
-from ssl_zoo.reports.suites_changes import compare, count_changes
-from ssl_zoo.reports.suites_diff import ComparedSuite, changed_claims, changed_verdicts, differences, labels
+from ssl_zoo.reports.suites import suites_page
+from ssl_zoo.reports.suites_changes import compare_suites, count_changes
+from ssl_zoo.reports.suites_diff import (
+    ComparedSuite,
+    changed_claims,
+    changed_verdicts,
+    differing_settings,
+    labels,
+)
 from ssl_zoo.suites.record import ClaimRecord, RowRecord, RunRecord, SuiteRecord
 
 LOW, LOWER, HIGH = (0.50, 0.51, 0.52), (0.505, 0.512, 0.523), (0.70, 0.72, 0.71)
@@ -83,7 +89,7 @@ def only(changes: Any, **wanted: Any) -> Any:
     ("after", "state"), [(HIGH, "rose"), (LOWER, "no difference found"), ((0.3, 0.31), "fell")]
 )
 def test_a_difference_is_that_of_scipy(tmp_path: Path, after: Any, state: str) -> None:
-    (change,) = compare(opened(tmp_path, suite(row("x", LOW)), suite(row("x", after, hashed="b"))))
+    (change,) = compare_suites(opened(tmp_path, suite(row("x", LOW)), suite(row("x", after, hashed="b"))))
     expected = stats.ttest_ind(after, LOW, equal_var=False)
     interval = expected.confidence_interval(0.95)
     assert change.state == state
@@ -99,7 +105,7 @@ def test_the_correction_takes_back_what_chance_explains(tmp_path: Path) -> None:
     names = ("y", "z", "w")
     first = suite(row("x", before), *(row(name, LOW) for name in names))
     second = suite(row("x", after, hashed="b"), *(row(name, LOWER, hashed="b") for name in names))
-    changes = compare(opened(tmp_path, first, second))
+    changes = compare_suites(opened(tmp_path, first, second))
     change = only(changes, row="x")
     assert change.p < 0.05 < change.corrected == pytest.approx(4 * change.p)
     counts = count_changes(changes)
@@ -109,7 +115,7 @@ def test_the_correction_takes_back_what_chance_explains(tmp_path: Path) -> None:
 def test_the_same_runs_under_two_names_are_one_test(tmp_path: Path) -> None:
     first = suite(row("x", LOW, linear_top1=LOW), columns=("top1", "linear_top1"))
     second = suite(row("x", LOWER, hashed="b", linear_top1=LOWER), columns=("linear_top1",))
-    changes = compare(opened(tmp_path, first, second))
+    changes = compare_suites(opened(tmp_path, first, second))
     assert [change.metric for change in changes] == ["top1", "linear_top1"]
     assert count_changes(changes).tests == 1
     assert all(change.corrected == change.p for change in changes)
@@ -118,7 +124,7 @@ def test_the_same_runs_under_two_names_are_one_test(tmp_path: Path) -> None:
 def test_only_accuracies_are_corrected(tmp_path: Path) -> None:
     first = suite(row("x", LOW, seconds=(1.0, 1.1, 1.2)), columns=("top1", "seconds", "verdict"))
     second = suite(row("x", HIGH, seconds=(1.5, 1.6, 1.7)), columns=("top1", "seconds", "verdict"))
-    changes = compare(opened(tmp_path, first, second))
+    changes = compare_suites(opened(tmp_path, first, second))
     assert only(changes, metric="seconds").state == "rose"
     assert only(changes, metric="seconds").corrected is None
     assert (
@@ -138,13 +144,13 @@ def test_only_accuracies_are_corrected(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_equal_values_are_no_test(tmp_path: Path, hashed: str, folder: str, state: str, seeds: int) -> None:
     first, second = row("x", LOW[:seeds]), row("x", LOW[:seeds], hashed=hashed, folder=folder)
-    changes = compare(opened(tmp_path, suite(first), suite(second)))
+    changes = compare_suites(opened(tmp_path, suite(first), suite(second)))
     assert [(change.state, change.difference, change.p) for change in changes] == [(state, 0, None)]
     assert count_changes(changes).equal == 1
 
 
 def test_equal_means_of_other_seeds_are_not_called_the_same(tmp_path: Path) -> None:
-    (change,) = compare(opened(tmp_path, suite(row("x", LOW)), suite(row("x", LOW[::-1]))))
+    (change,) = compare_suites(opened(tmp_path, suite(row("x", LOW)), suite(row("x", LOW[::-1]))))
     assert (change.state, change.difference) == ("no difference found", 0)
 
 
@@ -152,7 +158,7 @@ def test_equal_means_of_other_seeds_are_not_called_the_same(tmp_path: Path) -> N
     ("top1", "state"), [((0.7,), "one seed"), ((0.7, None, None), "one seed"), ((None,), "not measured")]
 )
 def test_too_few_seeds_decide_nothing(tmp_path: Path, top1: Any, state: str) -> None:
-    changes = compare(opened(tmp_path, suite(row("x", LOW)), suite(row("x", top1, hashed="b"))))
+    changes = compare_suites(opened(tmp_path, suite(row("x", LOW)), suite(row("x", top1, hashed="b"))))
     assert [(change.state, change.low) for change in changes] == [(state, None)]
     assert count_changes(changes).one_seed == 1
 
@@ -160,7 +166,7 @@ def test_too_few_seeds_decide_nothing(tmp_path: Path, top1: Any, state: str) -> 
 def test_figures_that_were_not_finite_are_left_out(tmp_path: Path) -> None:
     first = suite(row("x", LOW, loss=(1.0, 1.1, 1.2)), columns=("loss",))
     second = suite(row("x", LOW, loss=(float("nan"), None, 1.0)), columns=("loss",))
-    change = only(compare(opened(tmp_path, first, second)), metric="loss")
+    change = only(compare_suites(opened(tmp_path, first, second)), metric="loss")
     assert (change.state, change.after.values) == ("one seed", {2: 1.0})
 
 
@@ -171,7 +177,7 @@ def test_rows_are_compared_with_the_first_suite_that_has_them(tmp_path: Path) ->
         suite(row("y", LOW)),
         suite(row("y", HIGH), row("x", HIGH)),
     )
-    changes = compare(suites)
+    changes = compare_suites(suites)
     assert [(change.row, change.before.suite, change.after.suite) for change in changes] == [
         ("x", "A", "C"),
         ("y", "B", "C"),
@@ -200,7 +206,7 @@ def test_what_differs(tmp_path: Path) -> None:
         budget="full",
         versions={"torch": "3"},
     )
-    assert differences(opened(tmp_path, first, second)) == {
+    assert differing_settings(opened(tmp_path, first, second)) == {
         "budget": ["quick", "full"],
         "protocol of kNN": ["k=5", "k=9"],
         "version of torch": ["2.15", "3"],
@@ -215,8 +221,8 @@ def test_a_setting_that_was_tuned_is_no_measurement(tmp_path: Path) -> None:
         suite(row("x", LOW, tuned=(0.1, 0.1, 0.1)), columns=columns),
         suite(row("x", HIGH, tuned=(0.2, 0.2, 0.2)), columns=columns),
     )
-    assert [change.metric for change in compare(suites)] == ["top1"]
-    assert differences(suites) == {"row x tuned to": ["0.1", "0.2"]}
+    assert [change.metric for change in compare_suites(suites)] == ["top1"]
+    assert differing_settings(suites) == {"row x tuned to": ["0.1", "0.2"]}
 
 
 def test_labels_tell_folders_apart(tmp_path: Path) -> None:
@@ -231,7 +237,7 @@ def test_the_headline_counts_rows(tmp_path: Path) -> None:
         claims={"a": "fails"},
     )  # fmt: skip
     suites = opened(tmp_path, first, second)
-    page = page_of(suites, compare(suites), "ssl-zoo report A B")
+    page = suites_page(suites, compare_suites(suites), "ssl-zoo report A B")
     assert page.lead == (
         "Of 4 shared rows, 1 changed in accuracy by more than noise (Holm-corrected): x; 1 by the uncorrected 95 % "
         "interval. 1 has the same accuracies seed by seed. 1 cannot be decided: too few seeds. Verdicts changed in 0 "
