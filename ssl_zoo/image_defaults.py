@@ -15,7 +15,7 @@ from ssl_zoo.backbone import fit_small
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data.folder_sample import gray_of, sides_of
 
-__all__ = ["SMALL", "describe", "for_small_images", "gray_of"]
+__all__ = ["SMALL", "describe_images", "for_small_images", "gray_of"]
 
 SMALL = 64  # pixels: images whose shorter side is at most this in the median are small
 FAR_ABOVE = 1.5  # times the images' side: a size from which on enlarging is named
@@ -44,7 +44,7 @@ def for_small_images(values: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"backbone": {"stem": fit.stem}, "augment": augment}
 
 
-def describe(config: RunConfig) -> str | None:
+def describe_images(config: RunConfig) -> str | None:
     """Describes in a line a folder's images and how they are trained on; None where they cannot be read."""
     sides = None if config.data.train is None else sides_of(config.data.train)
     if sides is None:

@@ -22,12 +22,12 @@ from ssl_zoo.registry import Registry
 from ssl_zoo.runs.environment import environment, unmet_requirements
 from ssl_zoo.terminal.console import Console, styled
 
-__all__ = ["REGISTRIES", "show", "show_speed"]
+__all__ = ["REGISTRIES", "show_machine", "show_speed"]
 
 REGISTRIES: tuple[Registry[Any], ...] = (*WITH_KEYS, METRICS)
 
 
-def show() -> None:
+def show_machine() -> None:
     """Prints what a report of a problem should contain."""
     chosen = hardware_for(compose())
     found = environment(chosen)

@@ -20,7 +20,7 @@ from ssl_zoo.reports.options import ReportConfig
 from ssl_zoo.suites.options import BenchConfig
 from ssl_zoo.suites.schema import SuiteConfig
 
-__all__ = ["SCHEMAS", "WITH_KEYS", "declared", "describe", "document", "verb_help"]
+__all__ = ["SCHEMAS", "WITH_KEYS", "declared_keys", "describe_key", "document", "verb_help"]
 
 WITH_KEYS: tuple[Registry[Any], ...] = (METHODS, SOURCES, PROTOCOLS, EXPORTERS)
 # A suite is no verb, but a YAML file.
@@ -69,7 +69,7 @@ NOTES = {
 }
 
 
-def declared(name: str) -> Iterator[Key]:
+def declared_keys(name: str) -> Iterator[Key]:
     """Yields the keys of a verb, or of a suite's YAML file; of plugins those that have been imported."""
     known = [SCHEMAS[name]()]
     yield from keys_of(known[0])
@@ -90,10 +90,10 @@ def verb_help(verb: str, usage: str) -> str:
     name = "train" if verb == "config" else verb
     if name not in SCHEMAS:
         return usage
-    return "\n".join([*filter(None, [usage, NOTES.get(name)]), as_text([*declared(name)], _width())])
+    return "\n".join([*filter(None, [usage, NOTES.get(name)]), as_text([*declared_keys(name)], _width())])
 
 
-def describe(key: str) -> str:
+def describe_key(key: str) -> str:
     """Returns the help of a key, or of a block of keys, from wherever it is declared, and the YAML files that set it.
 
     Raises:
@@ -103,7 +103,7 @@ def describe(key: str) -> str:
     for with_plugins in (False, True):
         if with_plugins:
             _import_plugins()
-        tables = {name: [*declared(name)] for name in SCHEMAS}
+        tables = {name: [*declared_keys(name)] for name in SCHEMAS}
         known = [entry.name for keys in tables.values() for entry in keys]
         texts = [_chosen(name, keys, key) for name, keys in tables.items()]
         if any(texts):
@@ -138,7 +138,7 @@ def _width() -> int:
 
 def document() -> str:
     """Returns docs/keys.md."""
-    sections = [f"## {title}\n\n{as_markdown([*declared(name)])}" for name, title in TITLES.items()]
+    sections = [f"## {title}\n\n{as_markdown([*declared_keys(name)])}" for name, title in TITLES.items()]
     return "\n".join([HEADING, *sections])
 
 

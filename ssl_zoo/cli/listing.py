@@ -20,7 +20,7 @@ from ssl_zoo.terminal.console import Console, styled
 if TYPE_CHECKING:
     from ssl_zoo.equation import GridPoint
 
-__all__ = ["show"]
+__all__ = ["show_list"]
 
 GROUPS = {
     "methods": "method",
@@ -33,7 +33,7 @@ GROUPS = {
 WIDE = 10_000  # columns where there is no terminal to wrap for: a line for each name
 
 
-def show(overrides: Sequence[str]) -> None:
+def show_list(overrides: Sequence[str]) -> None:
     """Prints a list, or all lists.
 
     Raises:

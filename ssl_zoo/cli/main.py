@@ -115,25 +115,25 @@ def _config(overrides: Sequence[str]) -> None:
         return
     config = compose_run(overrides)
     images = SOURCES.get(config.data.source).load_image_defaults()
-    line = None if images is None else images.describe(config)
+    line = None if images is None else images.describe_images(config)
     _print(("" if line is None else f"# {line}\n") + to_yaml(config))
 
 
 def _describe(names: Sequence[str]) -> None:
-    from ssl_zoo.cli.keys import describe
+    from ssl_zoo.cli.keys import describe_key
 
     if len(names) != 1:
         raise UserError(
             f"config --describe takes one key or block; received {len(names)}; write for instance "
             "ssl-zoo config --describe optimizer.lr"
         )
-    _print(describe(names[0]))
+    _print(describe_key(names[0]))
 
 
 def _list(overrides: Sequence[str]) -> None:
-    from ssl_zoo.cli.listing import show
+    from ssl_zoo.cli.listing import show_list
 
-    show(overrides)
+    show_list(overrides)
 
 
 def _doctor(overrides: Sequence[str]) -> None:
@@ -145,12 +145,12 @@ def _doctor(overrides: Sequence[str]) -> None:
         from ssl_zoo.config.compose import compose
 
         compose(overrides[1:])
-    from ssl_zoo.cli.doctor import show, show_speed
+    from ssl_zoo.cli.doctor import show_machine, show_speed
 
     if overrides:
         show_speed(overrides[1:])
     else:
-        show()
+        show_machine()
 
 
 HELP_FLAGS = {"-h", "--help"}
@@ -205,6 +205,6 @@ def _print(text: str) -> None:
 
 def entry() -> None:
     """The console script."""
-    streams.prepare()
+    streams.open_streams()
     status = main(sys.argv[1:])
     sys.exit(streams.write(silent=status != 0) or status)

@@ -17,7 +17,7 @@ from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError
 from ssl_zoo.files.paths import user_path
 
-__all__ = ["compose_run", "differences"]
+__all__ = ["compose_run", "forbidden_changes"]
 
 # Keys and blocks in which a continuation may differ: where it is, how fast, what is measured, how long it goes on.
 FREE = ("run_dir", "resume", "recipe", "experiment", "monitor", "trainer", "epochs")
@@ -50,7 +50,7 @@ def compose_run(overrides: Sequence[str]) -> RunConfig:
     return compose(overrides)
 
 
-def differences(begun: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+def forbidden_changes(begun: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     """Lists forbidden changes of a continuation: key, value of the run, value wanted."""
     return [
         (key, old, new)
@@ -73,9 +73,9 @@ def _continued(file: Path, overrides: Sequence[str], given: Mapping[str, Any]) -
         ) from error
     settings = (pair for pair in given.items() if pair[0] not in (*GROUPS, "hydra.searchpath"))
     config = from_mapping(merge(begun, to_nested(settings)))
-    problems = differences(begun, to_mapping(config))
+    problems = forbidden_changes(begun, to_mapping(config))
     names = list(_other_names(begun, given))
-    if names and differences(begun, to_mapping(compose(overrides))):
+    if names and forbidden_changes(begun, to_mapping(compose(overrides))):
         problems = [*names, *problems]
     if problems:
         listed = ", ".join(f"{key}={_shown(new)} (begun with {_shown(old)})" for key, old, new in problems)

@@ -12,10 +12,10 @@ from typing import Any, TextIO
 from ssl_zoo.errors import Interrupted, Unfinished, UserError, describe_os_error, printable
 from ssl_zoo.terminal.out_of_memory import out_of_memory_message
 
-__all__ = ["discard", "exit_status", "prepare", "write"]
+__all__ = ["discard", "exit_status", "open_streams", "write"]
 
 
-def prepare() -> None:
+def open_streams() -> None:
     """Makes the streams usable: a closed one (`>&-`) goes nowhere, and stdout prints '?' for what it cannot encode."""
     # In the order of their numbers: an opened file takes the lowest that is free, which is the closed stream's own.
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):

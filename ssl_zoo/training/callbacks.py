@@ -25,7 +25,7 @@ from ssl_zoo.metrics import CSV, declared
 from ssl_zoo.runs.checkpoints import LAST
 from ssl_zoo.runs.directory import command_to_continue
 from ssl_zoo.terminal.signals import StopRequest
-from ssl_zoo.training.loggers import Row, log_epoch
+from ssl_zoo.training.loggers import LoggedRow, log_epoch
 from ssl_zoo.training.measure import Evaluator
 from ssl_zoo.training.module import TrainingModule
 from ssl_zoo.training.process import Process
@@ -49,7 +49,7 @@ class EpochRows(pl.Callback):
 
     def __init__(self, run_dir: Path, process: Process) -> None:
         self.run_dir, self.process = run_dir, process
-        self.rows: list[Row] = [{"epoch": 0, "step": 0}]  # the first is of the untrained encoder
+        self.rows: list[LoggedRow] = [{"epoch": 0, "step": 0}]  # the first is of the untrained encoder
         self.views = 0
         self.ended = False  # whether the last row is of the run's last epoch
         self._seconds = 0.0  # without those since `_started`
@@ -98,7 +98,7 @@ class EpochRows(pl.Callback):
         pl_module.losses.clear()
         self._seconds, self._started = self.seconds, None
         epoch, diverged = trainer.current_epoch + 1, not math.isfinite(loss)
-        row: Row = {"epoch": epoch, "step": trainer.global_step, "loss": loss, "lr": pl_module.lr}
+        row: LoggedRow = {"epoch": epoch, "step": trainer.global_step, "loss": loss, "lr": pl_module.lr}
         self.rows.append({**row, "views_per_second": self.views / self.seconds})
         self.ended = diverged or epoch == trainer.max_epochs
         trainer.should_stop = trainer.should_stop or diverged
@@ -138,7 +138,7 @@ class LogRows(pl.Callback):
         report: is given each epoch's row, for the terminal.
     """
 
-    def __init__(self, epochs: EpochRows, every: int, report: Callable[[Row], None]) -> None:
+    def __init__(self, epochs: EpochRows, every: int, report: Callable[[LoggedRow], None]) -> None:
         self.epochs, self.every, self.report = epochs, every, report
 
     def on_train_batch_end(

@@ -19,7 +19,7 @@ from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.method import Encoder, Method
 from ssl_zoo.runs.checkpoints import CheckpointFiles
 from ssl_zoo.training.callbacks import EpochRows, LogRows, MeasureEncoder, SaveCheckpoints, StopWhenAsked
-from ssl_zoo.training.loggers import Row, build_loggers
+from ssl_zoo.training.loggers import LoggedRow, build_loggers
 from ssl_zoo.training.module import TrainingModule
 from ssl_zoo.training.prepare import Prepared
 from ssl_zoo.training.process import cluster
@@ -34,7 +34,7 @@ class Trained(NamedTuple):
     loggers: list[Logger]
 
 
-def fit(ready: Prepared, report: Callable[[Row], None]) -> Trained:
+def fit(ready: Prepared, report: Callable[[LoggedRow], None]) -> Trained:
     """Trains, from the beginning or from a checkpoint.
 
     Args:

@@ -14,9 +14,9 @@ from ssl_zoo.config.mapping import to_mapping
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError, unknown_name
 
-__all__ = ["Row", "TensorBoard", "build_loggers", "check_loggers", "log_epoch"]
+__all__ = ["LoggedRow", "TensorBoard", "build_loggers", "check_loggers", "log_epoch"]
 
-Row = dict[str, float | None]
+LoggedRow = dict[str, float | None]
 TENSORBOARD = "tensorboard"
 MEASURED = ".measured"  # ends the name of the file with what was measured after the training
 NAMES = [TENSORBOARD, *sorted(name for name in lightning.__all__ if name != "Logger")]
@@ -58,7 +58,7 @@ def build_loggers(config: RunConfig, run_dir: Path, step: int) -> list[lightning
     return built
 
 
-def log_epoch(loggers: Iterable[lightning.Logger], row: Row, step: int) -> None:
+def log_epoch(loggers: Iterable[lightning.Logger], row: LoggedRow, step: int) -> None:
     """Logs the figures of an epoch's row, `epoch/NAME` each."""
     figures = {f"epoch/{name}": value for name, value in row.items() if name not in ("epoch", "step")}
     for logger in loggers:

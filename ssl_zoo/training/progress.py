@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 
 from ssl_zoo.equation import Siamese
-from ssl_zoo.image_defaults import describe
+from ssl_zoo.image_defaults import describe_images
 from ssl_zoo.metrics import METRICS
 from ssl_zoo.runs.naming import variant
 from ssl_zoo.terminal.console import styled
@@ -72,7 +72,7 @@ class TrainingProgress(ProgressDisplay):
 def _about_images(ready: Prepared) -> Iterator[str]:
     """Yields how a folder's images are trained on, and what was left out of it."""
     data = ready.data
-    if (line := describe(ready.config)) is not None:
+    if (line := describe_images(ready.config)) is not None:
         yield line
     if data.skipped:
         yield f"unreadable files left out: {len(data.skipped)}, such as '{data.skipped[0]}'"

@@ -9,7 +9,7 @@ from ssl_zoo.config.mapping import to_mapping
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError
 from ssl_zoo.runs.checkpoints import LAST, PREVIOUS, STAMP, Damaged, Position, read_checkpoint
-from ssl_zoo.runs.continuation import differences
+from ssl_zoo.runs.continuation import forbidden_changes
 from ssl_zoo.training.optim import peak_lr, schedule_factor
 
 __all__ = ["Saved", "check_checkpoint", "find_checkpoint", "schedule_change"]
@@ -84,7 +84,7 @@ def check_checkpoint(path: Path, config: RunConfig) -> Saved:
             f"resume needs a checkpoint of the same method; '{path}' is of method '{name}', and the run is of "
             f"'{config.method.name}'; set method={name} or name another checkpoint"
         )
-    if differing := differences(saved, to_mapping(config)):
+    if differing := forbidden_changes(saved, to_mapping(config)):
         listed = ", ".join(f"{key}={old}" for key, old, _ in differing)
         raise UserError(
             f"resume continues a run as it was begun; '{path}' was begun with {listed}; set the same, or start anew in "

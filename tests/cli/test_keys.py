@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from helpers.example import install_example
 
-from ssl_zoo.cli.keys import SCHEMAS, declared
+from ssl_zoo.cli.keys import SCHEMAS, declared_keys
 from ssl_zoo.cli.main import VERBS, main
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
@@ -25,7 +25,7 @@ def test_the_docs_list_the_keys() -> None:
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_every_key_has_a_meaning(name: str) -> None:
-    assert [key.name for key in declared(name) if not key.meaning] == []
+    assert [key.name for key in declared_keys(name) if not key.meaning] == []
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -34,7 +34,9 @@ def test_help_of_a_verb(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert printed.startswith(f"  ssl-zoo {verb}")
     name = "train" if verb == "config" else verb
-    assert all(f"  {key.name}" in printed for key in (declared(name) if name in SCHEMAS else ()) if key.kind)
+    assert all(
+        f"  {key.name}" in printed for key in (declared_keys(name) if name in SCHEMAS else ()) if key.kind
+    )
 
 
 def test_help_of_an_unknown_verb(capsys: pytest.CaptureFixture[str]) -> None:

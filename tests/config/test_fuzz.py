@@ -20,7 +20,7 @@ from helpers.saved_runs import train_tiny
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ssl_zoo.cli.listing import show
+from ssl_zoo.cli.listing import show_list
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.schema import RunSettings, SiameseConfig
 from ssl_zoo.config.validate import keys
@@ -130,7 +130,7 @@ READERS: dict[str, tuple[Callable[[list[str]], Any], list[str]]] = {
     "export": (read_export, [*keys(OnnxConfig)]),
     "report": (read_report, [*keys(ReportConfig)]),
     "bench": (read_bench, [*keys(BenchConfig), "eval.knn.k", "eval.run"]),
-    "list": (show, ["methods"]),
+    "list": (show_list, ["methods"]),
 }
 
 

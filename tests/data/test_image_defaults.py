@@ -13,7 +13,7 @@ from ssl_zoo.cli.main import main
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.mapping import config_hash, from_mapping, to_mapping
 from ssl_zoo.data.folder_sample import gray_of, sides_of
-from ssl_zoo.image_defaults import describe
+from ssl_zoo.image_defaults import describe_images
 
 
 @pytest.fixture
@@ -35,13 +35,13 @@ def _chosen(config: Any) -> Any:
 def test_small_images_are_trained_at_their_size(small: Any, method: str) -> None:
     config = _composed(small, f"method={method}")
     assert _chosen(config) == (32, "small", {0.0})
-    assert describe(config) == "images are 40 x 32: augment.size=32, backbone.stem=small, blur off"
+    assert describe_images(config) == "images are 40 x 32: augment.size=32, backbone.stem=small, blur off"
 
 
 def test_large_images_are_trained_as_the_method_says(tree: Any) -> None:
     config = _composed(tree(cat=2, dog=2, size=(65, 300)), "method=byol")
     assert _chosen(config) == (224, "standard", {1.0, 0.1})
-    assert describe(config).startswith(
+    assert describe_images(config).startswith(
         "images are 65 x 300: augment.size=224 (3.45 times their side), backbone.stem=sta"
     )
 
@@ -55,7 +55,7 @@ def test_the_median_of_the_shorter_sides_decides(tree: Any, noise: Any) -> None:
     noise(root / "cat" / "next.png", (60, 50))
     config = _composed(root)
     assert config.augment.size == 41
-    assert describe(config).startswith(
+    assert describe_images(config).startswith(
         "images are 20 to 400 pixels on their shorter side, 41 in the median: "
     )
 
@@ -87,7 +87,7 @@ def test_a_value_that_is_given_stands(small: Any, overrides: list[str], chosen: 
     config = _composed(small, *overrides)
     assert _chosen(config) == chosen
     if chosen[0] > 48:
-        assert f"augment.size={chosen[0]} ({chosen[0] // 32} times their side)" in describe(config)
+        assert f"augment.size={chosen[0]} ({chosen[0] // 32} times their side)" in describe_images(config)
 
 
 @pytest.mark.parametrize("kind", ["data", "recipe", "experiment"])
@@ -130,7 +130,7 @@ def test_folders_that_say_nothing_change_nothing(tmp_path: Path) -> None:
     for name in ("empty", "broken", "missing"):
         config = _composed(tmp_path / name)
         assert _chosen(config) == (224, "standard", {0.5})
-        assert describe(config) is None
+        assert describe_images(config) is None
     assert sides_of("~nobody-of-this-name/x") is sides_of("no\0name") is None
 
 
