@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["Comparison", "compare", "events"]
+__all__ = ["RunComparison", "compare_run_dirs", "events"]
 
 LEFT_OUT = {
     "seconds",
@@ -29,7 +29,7 @@ Events = dict[
 ]  # (tag, step) to the value, with digits enough to distinguish every float32
 
 
-class Comparison(NamedTuple):
+class RunComparison(NamedTuple):
     """Extent of a comparison, and the differences."""
 
     tensors: int
@@ -38,7 +38,7 @@ class Comparison(NamedTuple):
     differences: list[str]
 
 
-def compare(whole: Path, parts: Path) -> Comparison:
+def compare_run_dirs(whole: Path, parts: Path) -> RunComparison:
     """Compares two run directories.
 
     Args:
@@ -56,7 +56,7 @@ def compare(whole: Path, parts: Path) -> Comparison:
         written = events(file)
         differences += _unequal(file.name, {key: shown.get(key) for key in written}, written)
         count += len(written)
-    return Comparison(len(tensors), sum(map(len, tensors)), count, differences)
+    return RunComparison(len(tensors), sum(map(len, tensors)), count, differences)
 
 
 def events(path: Path) -> Events:

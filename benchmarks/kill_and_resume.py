@@ -25,10 +25,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from .compare_runs import Comparison, compare
+from .compare_runs import RunComparison, compare_run_dirs
 from .kill_processes import Action, Start, adopt, fork_ranks, start
 
-__all__ = ["VARIANTS", "Outcome", "folder_of", "main", "variants"]
+__all__ = ["VARIANTS", "VariantOutcome", "folder_of", "main", "variants"]
 
 COMMON = [
     "data.limit=192", "backbone.name=test_resnet", "augment.size=8", "epochs=3", "batch_size=32", "precision=fp32",
@@ -80,7 +80,7 @@ class Kill(NamedTuple):
 
 
 @dataclass
-class Outcome:
+class VariantOutcome:
     """Outcome of a variant."""
 
     name: str
@@ -89,7 +89,7 @@ class Outcome:
     kills: list[Kill] = field(default_factory=list)
     seconds: float = 0.0  # of all starts that were killed or continued
     problems: list[str] = field(default_factory=list)
-    compared: Comparison | None = None
+    compared: RunComparison | None = None
 
 
 def main() -> int:
@@ -164,11 +164,11 @@ def _prepare(out: Path, quick: bool) -> None:
         Image.fromarray((15 * image).astype("uint8")).resize((side, side)).save(file)
 
 
-def _variant(name: str, options: argparse.Namespace) -> Outcome:
+def _variant(name: str, options: argparse.Namespace) -> VariantOutcome:
     """Runs a variant without a kill, and again killed and continued until it is done."""
     folder = options.out / folder_of(name)
     folder.mkdir()
-    outcome = Outcome(name, VARIANTS[name])
+    outcome = VariantOutcome(name, VARIANTS[name])
     draw = random.Random(f"{options.seed} {name}")
     overrides = [override.replace("OUT", str(options.out.absolute())) for override in VARIANTS[name]]
     action = _action_of([*COMMON, *overrides, *(QUICK if options.quick else [])], options.quick)
@@ -250,12 +250,12 @@ def _draw(
     return events[chosen], draw.uniform(0, gap if chosen + 1 < len(events) else gap / 2)  # before its end
 
 
-def _examine(outcome: Outcome, folder: Path) -> None:
+def _examine(outcome: VariantOutcome, folder: Path) -> None:
     """Compares the two runs of a variant."""
     from ssl_zoo.runs.checkpoints import Damaged
 
     try:
-        outcome.compared = compare(folder / "whole", folder / "parts")
+        outcome.compared = compare_run_dirs(folder / "whole", folder / "parts")
     except (OSError, Damaged) as error:
         outcome.problems.append(f"there is nothing to compare: {error}")
         return
@@ -293,7 +293,7 @@ Each kill is given as the last event before it and the optimizer step from which
 """
 
 
-def _report(outcomes: list[Outcome], options: argparse.Namespace) -> str:
+def _report(outcomes: list[VariantOutcome], options: argparse.Namespace) -> str:
     from ssl_zoo.runs.environment import git_commit, versions
 
     kills = [kill for outcome in outcomes for kill in outcome.kills]
@@ -319,8 +319,8 @@ def _report(outcomes: list[Outcome], options: argparse.Namespace) -> str:
     return header + "\n".join(map(_row, outcomes)) + "\n"
 
 
-def _row(outcome: Outcome) -> str:
-    compared = outcome.compared or Comparison(0, 0, 0, [])
+def _row(outcome: VariantOutcome) -> str:
+    compared = outcome.compared or RunComparison(0, 0, 0, [])
     cells = (
         outcome.name,
         f"`{' '.join(outcome.overrides)}`",

@@ -25,7 +25,7 @@ from PIL import Image
 
 from ssl_zoo.runs.environment import git_commit, versions
 
-__all__ = ["SETTINGS", "Estimate", "main", "report"]
+__all__ = ["SETTINGS", "Estimate", "main", "markdown_page"]
 
 BACKBONES = {
     "ResNet-18": ("backbone.name=resnet18", "backbone.stem=small"),
@@ -99,15 +99,17 @@ def main() -> int:
             results.append(_measure(name, options.out, options.threads))
             print(results[-1], file=sys.stderr, flush=True)
             file.write_text(json.dumps([dataclasses.asdict(result) for result in results], indent=1))
-    text = report(results, f"python -m ssl_zoo.benchmarks.memory_estimate OUT --threads {options.threads}")
+    text = markdown_page(
+        results, f"python -m ssl_zoo.benchmarks.memory_estimate OUT --threads {options.threads}"
+    )
     print(text)
     if options.write is not None:
         (options.write / "results" / "memory-estimate.md").write_text(text)
     return 0 if all(abs(result.estimate / result.peak - 1) <= 0.25 for result in results) else 1
 
 
-def overrides(name: str, folder: Path) -> list[str]:
-    """The overrides of a setting whose images are in a folder."""
+def setting_overrides(name: str, folder: Path) -> list[str]:
+    """Returns the overrides of a setting whose images are in a folder."""
     method, backbone, size, batch = SETTINGS[name]
     _noise(folder, size, 2 * batch)
     common = (f"method={method}", f"augment.size={size}", f"batch_size={batch}", f"data.train={folder}")
@@ -116,7 +118,11 @@ def overrides(name: str, folder: Path) -> list[str]:
 
 def _measure(name: str, out: Path, threads: int) -> Estimate:
     slug = name.replace(", ", "-").replace(" ", "-").lower()
-    chosen = [*overrides(name, out / f"{slug}-images"), f"run_dir={out / slug}", f"trainer.threads={threads}"]
+    chosen = [
+        *setting_overrides(name, out / f"{slug}-images"),
+        f"run_dir={out / slug}",
+        f"trainer.threads={threads}",
+    ]
     done = subprocess.run([sys.executable, "-c", MEASURE, name, *chosen], capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{name} ended with status {done.returncode}\n{done.stderr[-2000:]}")
@@ -145,8 +151,8 @@ at commit `{commit}` with {versions}, on {cores} CPU cores in {precision}.
 """
 
 
-def report(results: Sequence[Estimate], command: str) -> str:
-    """The results as a page in Markdown."""
+def markdown_page(results: Sequence[Estimate], command: str) -> str:
+    """Returns the results as a page in Markdown."""
     from ssl_zoo.build import hardware_for
     from ssl_zoo.config.compose import compose
 

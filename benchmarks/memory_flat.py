@@ -33,7 +33,7 @@ from ssl_zoo.runs.environment import git_commit, versions
 
 from .speed.memory import group_memory
 
-__all__ = ["Measured", "link_images", "main", "peak", "report"]
+__all__ = ["Measured", "link_images", "main", "markdown_page", "peak"]
 
 TRAINED = 640  # images that the tiny encoder is trained on
 TESTED = 4096  # images that kNN classifies, for any size of the labelled training set
@@ -94,7 +94,7 @@ def main() -> int:
     (out / "results.json").write_text(
         json.dumps([dataclasses.asdict(result) for result in results], indent=1)
     )
-    text = report(
+    text = markdown_page(
         results, _command(options), "the tiny encoder" if options.run is None else "the encoder of `--run`"
     )
     print(text)
@@ -228,7 +228,7 @@ at commit `{commit}` with {versions}, on {cores} CPU cores, with {encoder}.
 """
 
 
-def report(results: Sequence[Measured], command: str, encoder: str) -> str:
+def markdown_page(results: Sequence[Measured], command: str, encoder: str) -> str:
     """Returns the results as a page in Markdown."""
     names = list(dict.fromkeys(result.name for result in results))
     sizes = sorted({result.images for result in results})

@@ -38,7 +38,7 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Checks, runs, writes; returns the exit status: 0 also where steps failed, which the summary notes."""
-    options = read_options(arguments)
+    options = parse_options(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that all processes are ended
     try:
         chosen = check_options(options)
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Returns the options as given."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["SHORT", "Outcome", "Task", "run_together"]
+__all__ = ["SHORT", "CommandOutcome", "CommandTask", "run_together"]
 
 Figures = dict[str, Any]
 GRACE = 8.0  # seconds that a process has to save after SIGTERM, before it is killed
@@ -21,7 +21,7 @@ TAIL = 3000  # characters of a process's output that are kept
 
 
 @dataclass(frozen=True)
-class Task:
+class CommandTask:
     """Command, and how its figures are read once it has ended, for whatever reason."""
 
     name: str
@@ -31,7 +31,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CommandOutcome:
     """Outcome of a task, or why it was not started."""
 
     name: str
@@ -43,7 +43,7 @@ class Outcome:
 
 
 class _Process:
-    def __init__(self, task: Task, log: Path, env: Mapping[str, str], deadline: float) -> None:
+    def __init__(self, task: CommandTask, log: Path, env: Mapping[str, str], deadline: float) -> None:
         self.task, self.log = task, log
         self.began = time.monotonic()
         self.limit = min(self.began + task.limit, deadline)
@@ -74,7 +74,7 @@ class _Process:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
 
-    def end(self) -> Outcome:
+    def end(self) -> CommandOutcome:
         seconds = time.monotonic() - self.began
         if self.process.returncode is None:
             self.send(signal.SIGKILL)
@@ -90,13 +90,13 @@ class _Process:
         except (OSError, ValueError, LookupError, TypeError) as error:  # a file is not there, or not whole
             figures = {}
             status += "" if status != "done" else f", but its results cannot be read: {error!r}"
-        return Outcome(self.task.name, status, seconds, self.task.command, figures, printed)
+        return CommandOutcome(self.task.name, status, seconds, self.task.command, figures, printed)
 
 
 def run_together(
-    tasks: Sequence[Task],
+    tasks: Sequence[CommandTask],
     folder: Path,
-    note: Callable[[Outcome], None],
+    note: Callable[[CommandOutcome], None],
     *,
     deadline: float,
     at_once: int = 1,
@@ -119,7 +119,7 @@ def run_together(
             while waiting and len(running) < at_once:
                 task = waiting.pop(0)
                 if time.monotonic() > deadline - SHORT:
-                    note(Outcome(task.name, "not started: no time is left", command=task.command))
+                    note(CommandOutcome(task.name, "not started: no time is left", command=task.command))
                     continue
                 log = folder / f"{task.name.replace(' ', '-')}.log"
                 running.append(_Process(task, log, env, deadline))

@@ -18,7 +18,7 @@ from ssl_zoo.runs.environment import git_commit, versions
 
 from . import steps
 from .plan import Decision, decide
-from .processes import SHORT, Outcome, Task, run_together
+from .processes import SHORT, CommandOutcome, CommandTask, run_together
 from .summary import summary
 
 __all__ = ["NAMES", "Session"]
@@ -38,7 +38,7 @@ class Session:
         self.measured: dict[str, Any] | None = (
             None if throughput is None else json.loads(throughput.read_text())
         )
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[CommandOutcome] = []
         self.machine = {
             "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "a CPU",
             "torch": versions()["torch"],
@@ -69,7 +69,7 @@ class Session:
         """Runs all methods in two precisions, and the tests."""
         tasks = steps.methods(self.setting, LIMITS["methods"])
         if self.setting.tests is None:
-            self._note(Outcome("tests", "not started: no folder of tests; set --tests CHECKOUT/tests"))
+            self._note(CommandOutcome("tests", "not started: no folder of tests; set --tests CHECKOUT/tests"))
         else:
             tasks = steps.tests(self.setting, LIMITS["tests"]) + tasks
         self._run(tasks, at_once=1 if self.setting.toy else AT_ONCE)
@@ -82,7 +82,9 @@ class Session:
         """Runs SimSiam as long as fits, and a linear classifier on it."""
         decision = self._decide(reserved=0 if self.setting.toy else LIMITS["linear"] / 2)
         if decision is None:
-            self._note(Outcome("simsiam", f"not started: {self.left:.0f} s are too short for 20 epochs"))
+            self._note(
+                CommandOutcome("simsiam", f"not started: {self.left:.0f} s are too short for 20 epochs")
+            )
             return
         self._run([self._long("simsiam", decision)])
         if decision.compile and self.outcomes[-1].status.startswith("failed"):
@@ -100,18 +102,20 @@ class Session:
         for group in (others, seeds):
             decision = self._decide(at_once=len(group))
             if decision is None:
-                self._note(Outcome(", ".join(name for _, name, _ in group), "not started: no time is left"))
+                self._note(
+                    CommandOutcome(", ".join(name for _, name, _ in group), "not started: no time is left")
+                )
                 continue
             tasks = [self._long(method, decision, seed, name) for method, name, seed in group]
             self._run(tasks, at_once=1 if self.setting.toy else len(tasks))
         decision = self._decide(at_once=4)
         if decision is None or self.measured is None:
-            self._note(Outcome("figure 2", "not started: no time is left, or no throughput measured"))
+            self._note(CommandOutcome("figure 2", "not started: no time is left, or no throughput measured"))
         else:
             epochs = 1 if self.setting.toy else decision.epochs
             self._run([steps.suite(self.setting, self.left, epochs, at_once=4)])
 
-    def _long(self, method: str, decision: Decision, seed: int = 0, name: str | None = None) -> Task:
+    def _long(self, method: str, decision: Decision, seed: int = 0, name: str | None = None) -> CommandTask:
         epochs = 2 if self.setting.toy else decision.epochs
         more = [f"epochs={epochs}", f"seed={seed}", f"compile={str(decision.compile).lower()}"]
         more += [f"data.workers={self.setting.cores}", "monitor.every_epochs=20"]
@@ -122,14 +126,14 @@ class Session:
             return Decision(2, False, 0) if self.left > SHORT else None
         return decide(self.measured, self.left - reserved, at_once=at_once) if self.left > SHORT else None
 
-    def _run(self, tasks: Sequence[Task], at_once: int = 1) -> None:
+    def _run(self, tasks: Sequence[CommandTask], at_once: int = 1) -> None:
         """Runs the tasks for which there is time."""
         threads = max(1, self.setting.cores // at_once) if at_once > 1 else None
         run_together(
             tasks, self.setting.work, self._note, deadline=self.deadline, at_once=at_once, threads=threads
         )
 
-    def _note(self, outcome: Outcome) -> None:
+    def _note(self, outcome: CommandOutcome) -> None:
         """Writes all results so far."""
         self.outcomes.append(outcome)
         if outcome.name == "throughput" and outcome.figures:

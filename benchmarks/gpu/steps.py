@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from ssl_zoo.config.overrides import write_override
 
-from .processes import Figures, Task
+from .processes import CommandTask, Figures
 
 __all__ = ["METHODS", "Setting", "evaluation", "methods", "read_run", "run", "suite", "tests", "throughput"]
 
@@ -57,7 +57,7 @@ class Setting(NamedTuple):
         ]
 
 
-def methods(setting: Setting, limit: float) -> list[Task]:
+def methods(setting: Setting, limit: float) -> list[CommandTask]:
     """Returns an epoch of each method at full width, in bf16 and in fp32."""
     more = ("epochs=1", "monitor.baselines=false", f"data.workers={max(1, setting.cores // 4)}")
     return [
@@ -67,7 +67,7 @@ def methods(setting: Setting, limit: float) -> list[Task]:
     ]
 
 
-def tests(setting: Setting, limit: float) -> list[Task]:
+def tests(setting: Setting, limit: float) -> list[CommandTask]:
     """Returns the tests for a GPU, by path, without the checkout's pytest options, some of which need packages."""
     assert setting.tests is not None
     command = [
@@ -93,10 +93,10 @@ def tests(setting: Setting, limit: float) -> list[Task]:
         "tests of compiling": "compiled",
         "tests": "not compiled",
     }  # at the same time, as compiling takes long
-    return [Task(name, [*command, part], limit, _last_line) for name, part in parts.items()]
+    return [CommandTask(name, [*command, part], limit, _last_line) for name, part in parts.items()]
 
 
-def throughput(setting: Setting, limit: float) -> Task:
+def throughput(setting: Setting, limit: float) -> CommandTask:
     """Returns ssl-zoo, the bare loop, the compiled one and lightly's way, in turns."""
     file = setting.out / "throughput.json"
     rounds = (
@@ -118,10 +118,10 @@ def throughput(setting: Setting, limit: float) -> Task:
         "ssl-zoo,bare,lightly" if setting.toy else "ssl-zoo,bare,bare-compiled,lightly",
     ]
     command += setting.overrides("simsiam", f"data.workers={setting.cores}", test=False)
-    return Task("throughput", command, limit, lambda printed: _json(file))
+    return CommandTask("throughput", command, limit, lambda printed: _json(file))
 
 
-def run(setting: Setting, method: str, limit: float, *overrides: str, name: str | None = None) -> Task:
+def run(setting: Setting, method: str, limit: float, *overrides: str, name: str | None = None) -> CommandTask:
     """Returns a run of a method."""
     name = name or method
     folder = setting.folder(name)
@@ -132,19 +132,19 @@ def run(setting: Setting, method: str, limit: float, *overrides: str, name: str 
         "train",
         *setting.overrides(method, *overrides, f"run_dir={folder}"),
     ]
-    return Task(name, command, limit, lambda printed: read_run(folder))
+    return CommandTask(name, command, limit, lambda printed: read_run(folder))
 
 
-def evaluation(setting: Setting, name: str, limit: float) -> Task:
+def evaluation(setting: Setting, name: str, limit: float) -> CommandTask:
     """Returns the linear evaluation of a run on all labels."""
     folder = setting.folder(name)
     command = [sys.executable, "-m", "ssl_zoo", "eval", f"run={folder}", "protocol=linear_cached"]
     if setting.toy:
         command += ["linear_cached.epochs=1", "linear_cached.lr=[0.1]", "linear_cached.weight_decay=[0.0]"]
-    return Task(f"{name} linear", command, limit, partial(_evaluated, folder))
+    return CommandTask(f"{name} linear", command, limit, partial(_evaluated, folder))
 
 
-def suite(setting: Setting, limit: float, epochs: int, at_once: int) -> Task:
+def suite(setting: Setting, limit: float, epochs: int, at_once: int) -> CommandTask:
     """Returns SimSiam's Figure 2 with two seeds, as one decides nothing."""
     out = setting.work / "figure2"
     command = [
@@ -162,7 +162,9 @@ def suite(setting: Setting, limit: float, epochs: int, at_once: int) -> Task:
         f"workers={at_once}",
         f"out={out}",
     ]
-    return Task("figure 2", command, limit, lambda printed: {"output": "; ".join(printed.splitlines()[1:-1])})
+    return CommandTask(
+        "figure 2", command, limit, lambda printed: {"output": "; ".join(printed.splitlines()[1:-1])}
+    )
 
 
 def read_run(folder: Path) -> Figures:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .plan import compiling
-from .processes import Outcome
+from .processes import CommandOutcome
 from .steps import METHODS
 
 __all__ = ["summary"]
@@ -14,7 +14,7 @@ __all__ = ["summary"]
 Report = dict[str, Any]
 
 
-def summary(machine: Report, outcomes: Sequence[Outcome], measured: Report | None) -> str:
+def summary(machine: Report, outcomes: Sequence[CommandOutcome], measured: Report | None) -> str:
     """Returns all results so far as Markdown."""
     lines = [
         f"# On {machine['device']}",
@@ -31,12 +31,12 @@ def summary(machine: Report, outcomes: Sequence[Outcome], measured: Report | Non
     return "\n".join(lines) + "\n"
 
 
-def _steps(outcomes: Sequence[Outcome]) -> list[str]:
+def _steps(outcomes: Sequence[CommandOutcome]) -> list[str]:
     rows = [[o.name, o.status, f"{o.seconds:.0f}", str(o.figures.get("output", ""))] for o in outcomes]
     return ["## Steps", "", *_table(["step", "status", "seconds", "output"], rows), ""]
 
 
-def _runs(outcomes: Sequence[Outcome]) -> list[str]:
+def _runs(outcomes: Sequence[CommandOutcome]) -> list[str]:
     linear = {
         o.name.removesuffix(" linear"): o.figures.get("top1") for o in outcomes if o.name.endswith(" linear")
     }

@@ -44,7 +44,7 @@ PLAIN = ["precision=fp32", "trainer.channels_last=false"]
 PATHS: dict[str, list[str]] = {"fast": [], "plain": PLAIN}
 
 
-def overrides(path: str, seed: int, train: Path, run_dir: Path, threads: int) -> list[str]:
+def run_overrides(path: str, seed: int, train: Path, run_dir: Path, threads: int) -> list[str]:
     """Returns the overrides of a run. It has no test images, so only the collapse diagnostics are measured."""
     return [
         "experiment=cifar10/simsiam", "data=imagefolder", f"data.train={train}", "data.limit=10000", "epochs=5",
@@ -93,7 +93,7 @@ def _run(options: argparse.Namespace, path: str, seed: int) -> None:
     folder = _folder(options, path, seed)
     if (folder / "result.json").is_file():
         return
-    chosen = overrides(path, seed, options.train, folder, options.threads)
+    chosen = run_overrides(path, seed, options.train, folder, options.threads)
     command = [sys.executable, "-m", "ssl_zoo.benchmarks.speed.accuracy", str(options.out), "--train", "-"]
     subprocess.run([*command, "--test", "-", "--one", path, *chosen], check=True)
 
@@ -112,7 +112,7 @@ def _score(options: argparse.Namespace, path: str, seed: int) -> Run:
     kept = folder / "scores.json"
     last = folder / "checkpoints" / LAST
     if not kept.is_file() or kept.stat().st_mtime < last.stat().st_mtime:
-        chosen = overrides("fast", seed, options.train, folder, options.threads)
+        chosen = run_overrides("fast", seed, options.train, folder, options.threads)
         chosen += [f"data.test={options.test}", f"monitor.labelled_samples={options.labelled}"]
         config = compose(chosen)
         data = load_data(config.data)

@@ -32,7 +32,7 @@ from ssl_zoo.config.schema import ViewConfig
 
 from .torchvision_views import plain_transform
 
-__all__ = ["differences", "measure", "smooth_images", "table"]
+__all__ = ["augmentation_table", "gaps_to_torchvision", "measure", "smooth_images"]
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SIZES = {
@@ -103,7 +103,7 @@ def _speeds(size: int, rounds: int) -> dict[str, Any]:
     return result
 
 
-def differences(size: int, n: int = 16) -> dict[str, dict[str, float]]:
+def gaps_to_torchvision(size: int, n: int = 16) -> dict[str, dict[str, float]]:
     """Returns per operation the mean and the largest absolute difference from torchvision, of values in [0, 1]."""
     generator = torch.Generator().manual_seed(0)
     images = smooth_images(n, size)
@@ -152,7 +152,7 @@ def differences(size: int, n: int = 16) -> dict[str, dict[str, float]]:
     return {name: {"mean": float(gap.mean()), "max": float(gap.max())} for name, gap in gaps.items()}
 
 
-def table(result: dict[str, Any], gaps: dict[str, dict[str, dict[str, float]]]) -> str:
+def augmentation_table(result: dict[str, Any], gaps: dict[str, dict[str, dict[str, float]]]) -> str:
     """Returns both as Markdown."""
     lines = [
         f"{result['threads']} thread of {result['cpu']}, torch {result['torch']}, {result['rounds']} rounds; views per",
@@ -191,8 +191,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file that gets the figures")
     options = parser.parse_args()
     result = measure(options.rounds)
-    gaps = {str(size): differences(size) for size in (32, 224)}
-    sys.stdout.write(table(result, gaps))
+    gaps = {str(size): gaps_to_torchvision(size) for size in (32, 224)}
+    sys.stdout.write(augmentation_table(result, gaps))
     if options.json:
         options.json.write_text(json.dumps({**result, "difference from torchvision": gaps}, indent=2) + "\n")
 

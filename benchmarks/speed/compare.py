@@ -42,7 +42,7 @@ from .contenders import CONTENDERS
 from .flops import flops_per_view, peak_flops
 from .interleave import Contender, ContenderFailed, available_cores, take_turns
 from .pause import Order
-from .report import figures, fractions, notes, ratios, regular_costs, table
+from .report import contender_figures, fractions, notes, ratios, regular_costs, table
 from .step_times import DEFAULT, check_single
 
 __all__ = ["compare", "main"]
@@ -143,7 +143,10 @@ def compare(options: argparse.Namespace) -> Report:
         reports = take_turns([contender for contender, _ in started.values()], order, options.rounds)
         costs = started["ssl-zoo"][0].ask("costs") if "ssl-zoo" in names else None
         measured = {
-            name: {**figures(reports[name], views_per_step), **_footprint(*started[name], reports[name])}
+            name: {
+                **contender_figures(reports[name], views_per_step),
+                **_footprint(*started[name], reports[name]),
+            }
             for name in names
         }
         for contender, _ in started.values():

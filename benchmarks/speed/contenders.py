@@ -118,10 +118,10 @@ def _bare(
     generator = torch.Generator(device).manual_seed(config.seed)
     batches = []
     for _, (images, index) in zip(range(PREPARED), loader, strict=False):
-        moved = (
+        on_device = (
             images.to(device) if isinstance(images, torch.Tensor) else [view.to(device) for view in images]
         )
-        batch_views = augment(moved, generator)
+        batch_views = augment(on_device, generator)
         batches.append(([view.contiguous(memory_format=layout) for view in batch_views], index.to(device)))
     if ready.hardware.compile if compiled is None else compiled:
         compile_encoders(method)
@@ -187,7 +187,7 @@ def _costs(callback: GateCallback, options: argparse.Namespace) -> Report:
     trainer, module = callback.trainer, callback.module
     assert trainer is not None
     assert isinstance(module, TrainingModule)
-    measure = next(found for found in trainer.callbacks if isinstance(found, MeasureEncoder))  # type: ignore[attr-defined]
+    measure = next(hook for hook in trainer.callbacks if isinstance(hook, MeasureEncoder))  # type: ignore[attr-defined]
     evaluator, method = measure.evaluator, module.method
     assert evaluator is not None
     path = options.folder / "measured.ckpt"

@@ -98,7 +98,7 @@ def training_step(overrides: tuple[str, ...]) -> Callable[[], None]:
     return step
 
 
-def measure(curve: Curve, rounds: int) -> dict[int, list[float]]:
+def measure_curve(curve: Curve, rounds: int) -> dict[int, list[float]]:
     """Returns the seconds of a step at each value, a list over the rounds."""
     steps = {value: training_step(overrides) for value, overrides in curve.points.items()}
     for step in steps.values():
@@ -143,7 +143,7 @@ def measure_processes(rounds: int) -> dict[int, list[float]]:
     return seconds
 
 
-def table(curve: Curve, seconds: dict[int, list[float]]) -> str:
+def curve_table(curve: Curve, seconds: dict[int, list[float]]) -> str:
     """Returns a Markdown table of a curve."""
     lines = [f"| {curve.unit} | ms a step | spread |", "|---|---|---|"]
     for value, times in seconds.items():
@@ -152,7 +152,7 @@ def table(curve: Curve, seconds: dict[int, list[float]]) -> str:
     return f"**{curve.title}**\n\n" + "\n".join(lines) + "\n"
 
 
-def draw(path: Path, measured: list[tuple[Curve, dict[int, list[float]]]]) -> None:
+def draw_curves(path: Path, measured: list[tuple[Curve, dict[int, list[float]]]]) -> None:
     """Draws all curves into one picture."""
     figure = Figure(figsize=(12, 7), layout="constrained")
     FigureCanvasAgg(figure)
@@ -191,16 +191,16 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     measured: list[tuple[Curve, dict[int, list[float]]]] = []
     for curve in CURVES:
-        measured.append((curve, measure(curve, options.rounds)))
-        sys.stdout.write(table(*measured[-1]) + "\n")
+        measured.append((curve, measure_curve(curve, options.rounds)))
+        sys.stdout.write(curve_table(*measured[-1]) + "\n")
         sys.stdout.flush()
     measured.append((PROCESSES, measure_processes(options.rounds)))
-    sys.stdout.write(table(*measured[-1]))
+    sys.stdout.write(curve_table(*measured[-1]))
     if options.json is not None:
         content: dict[str, Any] = {curve.title: seconds for curve, seconds in measured}
         options.json.write_text(json.dumps({"threads": options.threads, "seconds": content}, indent=1))
     if options.write is not None:
-        draw(options.write / "images" / "speed-curves.png", measured)
+        draw_curves(options.write / "images" / "speed-curves.png", measured)
 
 
 if __name__ == "__main__":

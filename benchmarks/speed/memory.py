@@ -7,25 +7,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Memory", "group_memory"]
+__all__ = ["GroupMemory", "group_memory"]
 
 PROC = Path("/proc")
 
 
-class Memory(NamedTuple):
+class GroupMemory(NamedTuple):
     """Memory of a process group in MiB."""
 
     peak: float  # resident memory of the main process (VmHWM)
     workers: float  # private pages of its other processes, now; shared ones are in `peak`
 
 
-def group_memory(leader: int) -> Memory | None:
+def group_memory(leader: int) -> GroupMemory | None:
     """Returns the memory of a process group, by its leader's number; None where there is no /proc."""
     if sys.platform != "linux":
         return None
     peak = _sum(PROC / str(leader) / "status", ("VmHWM",))
     others = [pid for pid in _group(leader) if pid != leader]
-    return Memory(peak, sum(_sum(PROC / str(pid) / "smaps_rollup", ("Private_",)) for pid in others))
+    return GroupMemory(peak, sum(_sum(PROC / str(pid) / "smaps_rollup", ("Private_",)) for pid in others))
 
 
 def _group(leader: int) -> Iterator[int]:

@@ -11,7 +11,7 @@ from ssl_zoo.training.callbacks import SAVE_FRACTION
 
 from .step_clock import PARTS
 
-__all__ = ["figures", "fractions", "notes", "ratios", "regular_costs", "spread", "table"]
+__all__ = ["contender_figures", "fractions", "notes", "ratios", "regular_costs", "spread", "table"]
 
 Report = dict[str, Any]
 SOLO_LEARN = (
@@ -25,7 +25,7 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
-def figures(reports: Sequence[Report], views_per_step: int) -> Report:
+def contender_figures(reports: Sequence[Report], views_per_step: int) -> Report:
     """Returns views/s of a contender, round by round and over all."""
     seconds = [report["ended"] - report["began"] for report in reports]
     steps = [report["steps"] for report in reports]

@@ -30,21 +30,21 @@ REGISTRIES: tuple[Registry[Any], ...] = (*WITH_KEYS, METRICS)
 def show_machine() -> None:
     """Prints what a report of a problem should contain."""
     chosen = hardware_for(compose())
-    found = environment(chosen)
+    machine = environment(chosen)
     table = Table(box=None, show_header=False, padding=(0, 2))
     rows = {
-        "processor": f"{found['processor']}, {found['cpu_cores']} cores, {found['cpu_threads']} threads used",
+        "processor": f"{machine['processor']}, {machine['cpu_cores']} cores, {machine['cpu_threads']} threads used",
         "GPU": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "trainer.accelerator=auto": chosen.device.type,
         "precision=auto": f"{chosen.precision}: {chosen.reason}",
         "compile=auto": f"{str(chosen.compile).lower()}: {COMPILE}",
-        "commit": found["git_commit"] or "an installed package",
-        "platform": found["platform"],
+        "commit": machine["git_commit"] or "an installed package",
+        "platform": machine["platform"],
         "configs": os.pathsep.join(str(folder) for folder in group_dirs()),
         "plugins": ", ".join(f"{kind.kind} {name} ({_state(kind, name)})" for kind, name in _plugins())
         or "none",
         "lacking": ", ".join(unmet_requirements()) or "nothing",
-        **found["versions"],
+        **machine["versions"],
     }
     for name, value in rows.items():
         table.add_row(styled((name, "bold")), str(value))

@@ -155,15 +155,15 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
     }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
+        earlier_keys = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 continue  # YAML refuses it
-            if key.value in seen:
+            if key.value in earlier_keys:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key '{key.value}' stands twice", key.start_mark
                 )
-            seen.add(key.value)
+            earlier_keys.add(key.value)
             if not key.tag.endswith(":merge"):
                 key.tag = self.DEFAULT_SCALAR_TAG
         block: dict[Any, Any] = super().construct_mapping(node, deep)

@@ -16,10 +16,10 @@ __all__ = ["permutation", "stream"]
 
 
 def _philox(seed: int, purpose: str, counter: tuple[int, ...]) -> np.random.Philox:
-    # Philox counts in the first of the four words, so the other three are free to name the stream.
+    # Philox counts in the first of four numbers, so the other three are free to name the stream.
     key = [seed, int.from_bytes(purpose.encode(), "little")]
-    words = [0, *counter, *(0 for _ in range(3 - len(counter)))]
-    return np.random.Philox(key=np.array(key, np.uint64), counter=np.array(words, np.uint64))
+    counters = [0, *counter, *(0 for _ in range(3 - len(counter)))]
+    return np.random.Philox(key=np.array(key, np.uint64), counter=np.array(counters, np.uint64))
 
 
 def stream(seed: int, purpose: str, *counter: int) -> np.random.Generator:

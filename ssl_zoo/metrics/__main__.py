@@ -28,14 +28,14 @@ def page() -> str:
     """Returns the page as Markdown."""
     parts = [HEAD]
     for group in get_args(Group):
-        rows = [_row(one) for one in METRICS.all().values() if one.group == group]
+        rows = [_row(metric) for metric in METRICS.all().values() if metric.group == group]
         parts += ["", GROUPS[group], "", COLUMNS, *rows]
     return "\n".join(parts) + "\n"
 
 
-def _row(one: Metric) -> str:
-    files = ", ".join(f"`{file}`" for file in one.files)
-    cells = (f"`{one.name}`", one.title, one.meaning, one.better or "", one.source, files)
+def _row(metric: Metric) -> str:
+    files = ", ".join(f"`{file}`" for file in metric.files)
+    cells = (f"`{metric.name}`", metric.title, metric.meaning, metric.better or "", metric.source, files)
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 

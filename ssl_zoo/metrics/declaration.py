@@ -71,10 +71,10 @@ def metric(name: str, **declaration: Any) -> Callable[[Compute], Compute]:
 def declared(file: str) -> dict[str, Metric]:
     """Returns the metrics whose keys stand in a file, by key and group by group."""
     groups = get_args(Group)
-    those = [one for one in METRICS.all().values() if file in one.files]
-    return {one.name: one for one in sorted(those, key=lambda one: groups.index(one.group))}
+    of_file = [known for known in METRICS.all().values() if file in known.files]
+    return {known.name: known for known in sorted(of_file, key=lambda known: groups.index(known.group))}
 
 
 def computed() -> dict[str, Metric]:
     """Returns the metrics that are computed of the embeddings, by key."""
-    return {name: one for name, one in METRICS.all().items() if one.target}
+    return {name: known for name, known in METRICS.all().items() if known.target}

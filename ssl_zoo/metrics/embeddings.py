@@ -96,9 +96,9 @@ def measure_embeddings(z_a: Tensor, z_b: Tensor) -> dict[str, float]:
         return dict.fromkeys(computed(), float("nan"))
     views = (Embeddings(z_a), Embeddings(z_b))
     values = {}
-    for key, one in computed().items():
-        compute = one.load()
-        values[key] = compute(*views) if one.views == 2 else sum(map(compute, views)) / 2
+    for key, known in computed().items():
+        compute = known.load()
+        values[key] = compute(*views) if known.views == 2 else sum(map(compute, views)) / 2
     return values
 
 

@@ -86,5 +86,5 @@ DECLARATIONS = (
 )
 # fmt: on
 
-for one in DECLARATIONS:
-    METRICS.add(one)
+for declaration in DECLARATIONS:
+    METRICS.add(declaration)

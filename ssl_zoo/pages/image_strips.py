@@ -58,9 +58,9 @@ def stack(rows: Sequence[Image.Image]) -> Image.Image:
     """Joins rows below one another on white, for the file."""
     width = max(row.width for row in rows)
     height = sum(row.height + GAP for row in rows)
-    sheet = Image.new("RGB", (width, height), "white")
+    stacked = Image.new("RGB", (width, height), "white")
     top = 0
     for row in rows:
-        sheet.paste(row, (0, top), row)
+        stacked.paste(row, (0, top), row)
         top += row.height + GAP
-    return sheet
+    return stacked

@@ -160,8 +160,8 @@ def training_views(encoded: EncodedImages) -> Section:
         f"First the image at {size} pixels, then the {len(views)} views that training makes of it, {sizes} pixels "
         "wide, with the run's own augmentation; normalisation is undone. Drawn anew for this page."
     )
-    sheet = {"views.png": _png(stack(lines))}
-    return Section("views", "What the model saw", [Prose(text), Strips([], rows, sheet)])
+    files = {"views.png": _png(stack(lines))}
+    return Section("views", "What the model saw", [Prose(text), Strips([], rows, files)])
 
 
 def _png(image: Image.Image) -> bytes:

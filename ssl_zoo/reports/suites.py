@@ -172,7 +172,11 @@ def _configuration(suites: Sequence[ComparedSuite], name: str) -> str:
     common = set(hashes[0]).intersection(*hashes[1:])
     if not common:
         return "no seed in common"
-    return "same" if all(one[seed] == hashes[0][seed] for one in hashes for seed in common) else "differs"
+    return (
+        "same"
+        if all(by_seed[seed] == hashes[0][seed] for by_seed in hashes for seed in common)
+        else "differs"
+    )
 
 
 def _differs(suites: Sequence[ComparedSuite]) -> list[Block]:

@@ -67,9 +67,8 @@ def changed_verdicts(suites: Sequence[ComparedSuite]) -> dict[str, bool]:
     changed = {}
     for name in shared_rows(suites):
         known = [verdicts for suite in suites if (verdicts := suite.verdicts(name))]
-        alike = (
-            len({sum(one.values()) for one in known}) == 1
-        )  # as many seeds: then their numbers count as well
+        # With as many seeds in each suite the number of each verdict counts as well.
+        alike = len({sum(verdicts.values()) for verdicts in known}) == 1
         kinds = {tuple(sorted(verdicts.items() if alike else verdicts)) for verdicts in known}
         changed[name] = len(kinds) > 1
     return changed

@@ -176,9 +176,9 @@ def _machine(rows: Mapping[str, RowRecord], folder: Path) -> str:
         read_environment(run_dir(run, folder)) for row in rows.values() for run in row.runs if run.finished
     ]
     machines = [
-        f"{one.get('processor')}, {one.get('cpu_cores')} cores, {one.get('cpu_threads')} thread(s) a run"
-        + ("" if one.get("device") == "cpu" else f", {one.get('device')}")
-        + f", {one.get('precision')}"
-        for one in environments
+        f"{env.get('processor')}, {env.get('cpu_cores')} cores, {env.get('cpu_threads')} thread(s) a run"
+        + ("" if env.get("device") == "cpu" else f", {env.get('device')}")
+        + f", {env.get('precision')}"
+        for env in environments
     ]
     return "; ".join(dict.fromkeys(machines))

@@ -45,10 +45,10 @@ def out_of_memory_message(error: BaseException, verb: str) -> str | None:
         error: whatever was raised.
         verb: of the command line, whose keys the message proposes.
     """
-    seen: set[int] = set()
+    visited: set[int] = set()  # causes may go in a circle
     cause: BaseException | None = error
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
+    while cause is not None and id(cause) not in visited:
+        visited.add(id(cause))
         refused = isinstance(cause, OSError) and cause.errno == errno.ENOMEM
         if refused or isinstance(cause, MemoryError) or _is_out_of_memory(cause):
             lines = str(cause).strip().splitlines() or ["an allocation was refused"]

@@ -98,9 +98,9 @@ class Evaluator:
                 f"monitor.knn.k must be at most the number of labelled training images, {size}; received {self.k}; "
                 f"set monitor.knn.k={max(1, size // 10)}"
             )
-        seen = random_subset(data.train, config.monitor.samples, seed=0)
+        measured = random_subset(data.train, config.monitor.samples, seed=0)
         views = config.augment.flat[:2]
-        self.loader = seen.train_loader(min(BATCH, len(seen)), views, seed=0)
+        self.loader = measured.train_loader(min(BATCH, len(measured)), views, seed=0)
         self.augment = Augment(views, config.data.mean, config.data.std).to(self.device)
 
     def measure(self, method: Method, *, knn: bool = True, probe: bool = True) -> Measurement:

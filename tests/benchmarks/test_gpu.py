@@ -13,7 +13,7 @@ import pytest
 from helpers import stopping as held
 from ssl_zoo.benchmarks.gpu import __main__ as command
 from ssl_zoo.benchmarks.gpu import plan, processes, session, steps
-from ssl_zoo.benchmarks.gpu.processes import Outcome, Task, run_together
+from ssl_zoo.benchmarks.gpu.processes import CommandOutcome, CommandTask, run_together
 
 from ssl_zoo.config.compose import compose
 from ssl_zoo.runs import environment
@@ -31,11 +31,13 @@ def setting(tmp_path: Path) -> steps.Setting:
     return steps.Setting(tmp_path / "images, mine", tmp_path / "work", tmp_path / "out", None, cores=16)
 
 
-def python(name: str, code: str, limit: float = FOREVER) -> Task:
-    return Task(name, [sys.executable, "-S", "-c", code], limit, lambda printed: {"output": printed.strip()})
+def python(name: str, code: str, limit: float = FOREVER) -> CommandTask:
+    return CommandTask(
+        name, [sys.executable, "-S", "-c", code], limit, lambda printed: {"output": printed.strip()}
+    )
 
 
-def overrides(task: Task) -> list[str]:
+def overrides(task: CommandTask) -> list[str]:
     return [part for part in task.command if "=" in part]
 
 
@@ -106,7 +108,7 @@ def test_a_process_is_ended_at_its_limit_with_all_it_started(
 
     monkeypatch.setattr(processes._Process, "over", watched)
     code = "import os, time, sys; pid = os.fork(); print(pid or os.getppid(), flush=True); time.sleep(1000)"
-    outcomes: list[Outcome] = []
+    outcomes: list[CommandOutcome] = []
     tasks = [
         python("long", code),
         python("broken", "print('why'); raise SystemExit(3)"),
@@ -122,7 +124,7 @@ def test_a_process_is_ended_at_its_limit_with_all_it_started(
 
 
 def test_nothing_is_started_short_before_the_end(tmp_path: Path) -> None:
-    outcomes: list[Outcome] = []
+    outcomes: list[CommandOutcome] = []
     end = time.monotonic() + processes.SHORT / 2
     run_together([python("late", "")], tmp_path, outcomes.append, deadline=end)
     assert [outcome.status for outcome in outcomes] == ["not started: no time is left"]
@@ -133,7 +135,7 @@ def test_what_fails_is_noted_and_the_others_go_on(
 ) -> None:
     ran: list[list[str]] = []
 
-    def run(task: Task, *_: Any) -> Any:
+    def run(task: CommandTask, *_: Any) -> Any:
         ran.append(list(task.command))
         if task.name == "throughput":
             (setting.out / "throughput.json").write_text(json.dumps(measured(5e4, 2.0)))
@@ -152,7 +154,7 @@ def test_what_fails_is_noted_and_the_others_go_on(
             (folder / "environment.json").write_text('{"precision": "bf16"}')
             (folder / "metrics.csv").write_text("epoch\n")
             (folder / "curves.png").write_bytes(b"")
-        return Task(task.name, [sys.executable, "-S", "-c", ""], task.limit, task.figures)
+        return CommandTask(task.name, [sys.executable, "-S", "-c", ""], task.limit, task.figures)
 
     original = processes._Process
     monkeypatch.setattr(processes, "_Process", lambda task, *rest: original(run(task), *rest))

@@ -254,8 +254,12 @@ def test_flops_are_those_of_a_step() -> None:
 
 
 def test_figures_and_ratios() -> None:
-    ours = report.figures([{"began": 0, "ended": 2, "steps": 4}, {"began": 5, "ended": 6, "steps": 4}], 10)
-    theirs = report.figures([{"began": 2, "ended": 4, "steps": 2}, {"began": 6, "ended": 7, "steps": 2}], 10)
+    ours = report.contender_figures(
+        [{"began": 0, "ended": 2, "steps": 4}, {"began": 5, "ended": 6, "steps": 4}], 10
+    )
+    theirs = report.contender_figures(
+        [{"began": 2, "ended": 4, "steps": 2}, {"began": 6, "ended": 7, "steps": 2}], 10
+    )
     assert ours["views_per_second"] == {"median": 30, "min": 20, "max": 40, "rounds": [20, 40]}
     found = report.ratios({"ssl-zoo": ours, "lightly": theirs})
     assert found == {"ssl-zoo / lightly": {"of_medians": 2, "median": 2, "min": 2, "max": 2}}

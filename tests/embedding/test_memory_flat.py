@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from helpers.embeddings import COUNT
-from ssl_zoo.benchmarks.memory_flat import COMMANDS, IMPORTS, Measured, link_images, peak, report
-from ssl_zoo.benchmarks.speed.memory import Memory, group_memory
+from ssl_zoo.benchmarks.memory_flat import COMMANDS, IMPORTS, Measured, link_images, markdown_page, peak
+from ssl_zoo.benchmarks.speed.memory import GroupMemory, group_memory
 
 
 def test_more_images_than_there_are_are_linked_again(pictures: Path, tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_the_peak_is_seen_though_it_is_gone_again(tmp_path: Path, monkeypatch: p
 
     def look(leader: int) -> Any:
         if not gone.exists():
-            return Memory(0.0, 0.0)
+            return GroupMemory(0.0, 0.0)
         seen.touch()
         return group_memory(leader)
 
@@ -58,7 +58,7 @@ def test_the_report_says_how_much_each_further_image_takes() -> None:
         for images in (10_000, 60_000)
         for name, base, rate in (("embed, .npy", 150, 0), ("eval, kNN", 170, 384))
     ]
-    lines = report(found, "COMMAND", "an encoder").splitlines()
+    lines = markdown_page(found, "COMMAND", "an encoder").splitlines()
     assert "| 10,000 | 150 (140 to 170) | 174 (164 to 194) |" in lines
     assert lines[-1] == "| bytes per further image | +0 | +384 |"
     assert COMMANDS.keys() == IMPORTS.keys()

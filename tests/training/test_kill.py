@@ -18,7 +18,7 @@ import torch
 from helpers.runs import overrides
 from helpers.saved_runs import Bomb
 from helpers.stopping import stopped_after
-from ssl_zoo.benchmarks.compare_runs import compare, events
+from ssl_zoo.benchmarks.compare_runs import compare_run_dirs, events
 from ssl_zoo.benchmarks.kill_and_resume import folder_of, variants
 from torch.utils.tensorboard import SummaryWriter
 
@@ -112,9 +112,9 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 def test_a_difference_is_noticed(what: str, killed: Path, tmp_path: Path) -> None:
     runs = killed / folder_of("MoCo")
     shutil.copytree(runs / "parts", tmp_path / "parts")
-    assert compare(runs / "whole", tmp_path / "parts").differences == []
+    assert compare_run_dirs(runs / "whole", tmp_path / "parts").differences == []
     CHANGES[what](tmp_path / "parts")
-    assert what in "\n".join(compare(runs / "whole", tmp_path / "parts").differences)
+    assert what in "\n".join(compare_run_dirs(runs / "whole", tmp_path / "parts").differences)
 
 
 @linux
@@ -154,7 +154,7 @@ def test_a_diverged_run_that_is_taken_up_again_trains_no_further(tmp_path: Path)
     for folder in ("whole", "again", "again"):  # as if killed before result.json
         (tmp_path / folder / "result.json").unlink(missing_ok=True)
         ssl_zoo.train([*run, f"run_dir={tmp_path / folder}", "resume=auto"], silent=True)
-    assert compare(tmp_path / "whole", tmp_path / "again").differences == []
+    assert compare_run_dirs(tmp_path / "whole", tmp_path / "again").differences == []
 
 
 RUN = overrides(
@@ -227,7 +227,7 @@ def test_what_happens_to_the_last_checkpoint_is_no_harm(
         assert "'run/checkpoints/last.ckpt' cannot be read as one" in said
         assert reason in said
         assert "continuing from the one before it, 'run/checkpoints/previous.ckpt'" in said
-    assert compare(whole, Path("run")).differences == []
+    assert compare_run_dirs(whole, Path("run")).differences == []
     kept = (
         {"last.ckpt", "previous.ckpt"} if reason is None else {"last.ckpt", "previous.ckpt", "damaged.ckpt"}
     )

@@ -236,6 +236,6 @@ def test_free_memory_where_the_system_does_not_say(tmp_path: Path, monkeypatch: 
 
 def test_the_estimates_page() -> None:
     found = [memory_estimate.Estimate("SimSiam, ResNet-18, 32 px, batch 64", 860.4, 1500.0, 1200.0)]
-    page = memory_estimate.report(found, "the command")
+    page = memory_estimate.markdown_page(found, "the command")
     assert page.splitlines()[-1] == "| SimSiam, ResNet-18, 32 px, batch 64 | 860 | 1,500 | 1,200 | 1.25 |"
     assert len(memory_estimate.SETTINGS) == 12

@@ -128,8 +128,10 @@ def _read(config: DetectionConfig) -> _Images:
     else:
         train = read_coco(folders[0], config.train_split, masks=config.masks)
         test = read_coco(config.test or folders[0], config.test_split, train.classes, masks=config.masks)
-    seen, shown = ({os.path.realpath(image.path) for image in split.images} for split in (train, test))
-    shared = seen & shown
+    train_paths, test_paths = (
+        {os.path.realpath(image.path) for image in split.images} for split in (train, test)
+    )
+    shared = train_paths & test_paths
     if shared:
         raise UserError(
             f"test images must be none of the training images; {len(shared)} are both, such as '{min(shared)}'; set "
