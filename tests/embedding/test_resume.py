@@ -199,9 +199,9 @@ def test_stopping_keeps_what_is_done_and_says_how_to_go_on(
         patch.setattr(Store, "append", asking)
         with pytest.raises(Interrupted) as stopped:
             embed(overrides, silent=True)
-    said = str(stopped.value)
-    assert f"stopped after 15 of {COUNT} images" in said
-    assert said.endswith(f"continue with the same overrides: ssl-zoo embed {' '.join(overrides)}")
+    message = str(stopped.value)
+    assert f"stopped after 15 of {COUNT} images" in message
+    assert message.endswith(f"continue with the same overrides: ssl-zoo embed {' '.join(overrides)}")
     assert position(tmp_path / "f.npy.parts") == 15
     assert signal.getsignal(number) is before
     embed(overrides, silent=True)
@@ -353,10 +353,10 @@ def test_unreadable_images_are_left_out_where_asked(
         embed(embedding(run, damaged, tmp_path / "f.npy"), silent=True)
     assert not (tmp_path / "f.npy.parts").exists()
     found = read(embed(embedding(run, damaged, tmp_path / "f.npy", "data.on_error=skip")))
-    said = capsys.readouterr().out
-    assert "left out: 1 files that are no readable images, such as" in said
-    assert "left out: 'ant/014.jpg' (" in said
-    assert "2 more left out that turned out to be unreadable" in said
+    printed = capsys.readouterr().out
+    assert "left out: 1 files that are no readable images, such as" in printed
+    assert "left out: 'ant/014.jpg' (" in printed
+    assert "2 more left out that turned out to be unreadable" in printed
     assert found.about["left_out"] == 3
     assert found.about["rows"] == len(found.features) == len(found.files) == 27
     for name in ("ant/014.jpg", "bee/003.jpg", "bee/000.png"):

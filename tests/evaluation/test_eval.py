@@ -63,12 +63,12 @@ def test_records_beside_the_run(copy: Path, capsys: pytest.CaptureFixture[str]) 
     names = ["knn", "few_labels", "linear_cached", "linear_moco", "finetune", "label_free"]
     chosen = quick("knn", "few_labels", "linear_cached", "linear", "finetune", "label_free")
     assert main(["eval", "run=run", f"protocol=[{','.join(names)}]", *chosen]) == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     files = {json.loads(file.read_text())["protocol"]: file for file in copy.glob("eval-*.json")}
     assert set(files) == set(names)
     for name, file in files.items():
         record = json.loads(file.read_text())
-        assert f"{name}: {record['metric']}" in said
+        assert f"{name}: {record['metric']}" in printed
         assert record["encoder"]["digest"] == ssl_zoo.open_run(copy).digest
         assert record["data"]["name"] == "digits"
         assert record["data"]["train_images"] == 100

@@ -59,11 +59,11 @@ def test_an_earlier_checkpoint_tells_nothing_of_the_end(run: Any) -> None:
     assert result["verdict_reason"][1:] in text_of(report([str(run), "samples=20"], silent=True))
     with (run / "metrics.csv").open() as file:
         rows = {int(row["epoch"]): row for row in csv.DictReader(file)}
-    told = RunSummary.of(open_run(run / "checkpoints" / "previous.ckpt"))
-    assert [row["epoch"] for row in told.rows] == [0, 1, 2, 3]
+    summary = RunSummary.of(open_run(run / "checkpoints" / "previous.ckpt"))
+    assert [row["epoch"] for row in summary.rows] == [0, 1, 2, 3]
     for name in ("loss", "output_std_ratio", "effective_rank"):
-        assert told.figure(name) == float(rows[3][name]) != float(rows[4][name])
-    assert told.figure("linear_top1") is None
+        assert summary.figure(name) == float(rows[3][name]) != float(rows[4][name])
+    assert summary.figure("linear_top1") is None
     assert RunSummary.of(open_run(run)).figure("linear_top1") == result["linear_top1"]
 
 
@@ -89,21 +89,21 @@ def test_label_free_scores_are_told_one_by_one(run: Any) -> None:
     (file,) = run.glob("eval-label_free-*.json")
     record = json.loads(file.read_text())
     found = lines(evaluation_table(open_run(run), None))
-    told = {row[3]: (row[4], row[6]) for row in found if row[0] == "label_free"}
-    assert list(told) == [row["score"].replace("_", " ") for row in record["rows"]]
+    scores = {row[3]: (row[4], row[6]) for row in found if row[0] == "label_free"}
+    assert list(scores) == [row["score"].replace("_", " ") for row in record["rows"]]
     for row in record["rows"]:
-        value, meaning = told[row["score"].replace("_", " ")]
+        value, meaning = scores[row["score"].replace("_", " ")]
         assert float(value.replace("−", "-")) == pytest.approx(row["value"], rel=5.1e-3)
         assert meaning.startswith(row["read"])
-    assert record["in_words"] in told["rankme"][1]
+    assert record["in_words"] in scores["rankme"][1]
 
 
 def test_a_comparison_of_checkpoints_takes_no_figure_of_the_end(run: Any) -> None:
     both = [str(run), str(run / "checkpoints" / "previous.ckpt"), "samples=20"]
     record = json.loads((report(both, silent=True).parent / "report.json").read_text())
-    told = {one["name"]: (one["verdict"], one["linear_top1"]) for one in record["runs_scored"]}
+    runs = {one["name"]: (one["verdict"], one["linear_top1"]) for one in record["runs_scored"]}
     result = json.loads((run / "result.json").read_text())
-    assert told == {
+    assert runs == {
         "run": (result["verdict"], result["linear_top1"]),
         "run/previous.ckpt": ("unfinished", None),
     }

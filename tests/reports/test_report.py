@@ -103,11 +103,11 @@ def test_the_curves_tell_their_last_values(labelled: Any, page: Any) -> None:
         ("Effective rank of", "effective_rank"),
     ):
         (alt,) = (image["alt"] for image in page.all("img") if image["alt"].startswith(heading))
-        told = [float(override.replace("−", "-")) for override in re.search(pattern, alt).groups()]
+        stated = [float(number.replace("−", "-")) for number in re.search(pattern, alt).groups()]
         known = [(float(row["epoch"]), float(row[column])) for row in rows if row[column]]
         values = [value for _, value in known]
         expected = [known[-1][0], values[0], known[0][0], values[-1], min(values), max(values)]
-        assert told == pytest.approx(expected, rel=5.1e-3)  # three digits
+        assert stated == pytest.approx(expected, rel=5.1e-3)  # three digits
 
 
 def test_the_page_is_whole_in_itself(labelled: Any, page: Any) -> None:

@@ -63,8 +63,8 @@ def suite(*rows: Any, claims: Any = (), columns: tuple[str, ...] = ("top1", "ver
         "switches": (), "pixels": {}, "remarks": (), "command": "ssl-zoo bench suite=mine",
         "versions": {"torch": "2.15"}, "machine": "4 cores", "date": "2026-01-01",
     }  # fmt: skip
-    told = tuple(ClaimRecord(text, state, "because") for text, state in dict(claims).items())
-    return SuiteRecord(**{**values, "rows": rows, "claims": told, **fields})
+    claim_records = tuple(ClaimRecord(text, state, "because") for text, state in dict(claims).items())
+    return SuiteRecord(**{**values, "rows": rows, "claims": claim_records, **fields})
 
 
 def opened(tmp_path: Path, *records: Any) -> Any:
@@ -346,9 +346,9 @@ def test_what_is_refused(
     (tmp_path / "none").mkdir()
     before = sorted(tmp_path.rglob("*"))
     assert main(["report", *overrides]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert re.search(message, said)
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert re.search(message, printed)
     assert sorted(tmp_path.rglob("*")) == before
 
 

@@ -65,9 +65,9 @@ def test_a_second_start_is_refused_and_names_the_first(
         for name in files:
             write_file(run / name, to_yaml(compose(RUN)))
         assert main(["train", *RUN, f"run_dir={run}", *more]) == 2
-        said = capsys.readouterr().err
-        assert f"process {os.getpid()} on {socket.gethostname()}, since 20" in said
-        assert len(said.splitlines()) == 1
+        printed = capsys.readouterr().err
+        assert f"process {os.getpid()} on {socket.gethostname()}, since 20" in printed
+        assert len(printed.splitlines()) == 1
         assert sorted(file.name for file in run.iterdir()) == [LOCK, *files]
     assert run.exists() == bool(files), "the first made it, and what it left in it stays"
 
@@ -138,9 +138,9 @@ def test_folders_that_cannot_be_are_refused(
         assert why_not_writable(Path(folder)) is not None
     elif "\0" not in folder:
         assert main(["train", *RUN, f"run_dir={folder}"]) == 2
-        said = capsys.readouterr().err
-        assert said.startswith("ssl-zoo: run_dir")
-        assert len(said.splitlines()) == 1
+        printed = capsys.readouterr().err
+        assert printed.startswith("ssl-zoo: run_dir")
+        assert len(printed.splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -186,8 +186,8 @@ def test_a_full_disk_leaves_nothing_of_a_run_that_has_saved_nothing(
     full_after(0, monkeypatch)
     run = tmp_path / "there" / "run"
     assert main(["train", *RUN, f"run_dir={run}"]) == 1
-    [said] = capsys.readouterr().err.splitlines()
-    assert said == (
+    [printed] = capsys.readouterr().err.splitlines()
+    assert printed == (
         f"ssl-zoo: '{run}/checkpoints/last.ckpt': No space left on device; free some space, or write to another disk"
     )
     assert list(tmp_path.iterdir()) == []
@@ -200,8 +200,8 @@ def test_a_full_disk_keeps_what_was_saved_before(
     with monkeypatch.context() as patch:
         full_after(1, patch)
         assert main(["train", *RUN, f"run_dir={run}"]) == 1
-    [said] = capsys.readouterr().err.splitlines()
-    assert said.endswith(
+    [printed] = capsys.readouterr().err.splitlines()
+    assert printed.endswith(
         f"is kept; to continue: {shlex.join(['ssl-zoo', 'train', f'run_dir={run}', 'resume=auto'])}"
     )
     assert [file.name for file in (run / "checkpoints").iterdir()] == ["last.ckpt"]

@@ -75,15 +75,15 @@ def side_by_side(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, s
 
 
 def test_a_failing_row_does_not_stop_the_others(side_by_side: tuple[Path, str, str, int]) -> None:
-    place, said, error, status = side_by_side
+    place, printed, error, status = side_by_side
     assert status == 1, error
     assert error == (
         "ssl-zoo: 1 run(s) failed; the others are done and reported; the same command tries again\n"
     )
     message = "batch_size must be at most the number of training images, 40; received 200; set batch_size=10"
-    assert f"bad, seed 0: failed: {message}" in said
-    assert f"failed  bad, seed 0: {message} (log: " in said
-    assert "A tiny suite · None, Table 0 · 3 runs, 0 of them done already" in said
+    assert f"bad, seed 0: failed: {message}" in printed
+    assert f"failed  bad, seed 0: {message} (log: " in printed
+    assert "A tiny suite · None, Table 0 · 3 runs, 0 of them done already" in printed
     folder = report_of(place / "out")
     assert {file.name for file in folder.iterdir()} >= {
         "report.html",
@@ -158,9 +158,9 @@ def test_a_suite_that_is_killed_and_stopped_ends_with_the_same_figures(tmp_path:
         return parent, held.halted(tmp_path / f"step-{step}", 2, parent)
 
     def ended(parent: subprocess.Popen[str], rows: list[int]) -> tuple[str, str]:
-        said = parent.communicate()
+        output = parent.communicate()
         held.wait_for(lambda: all(map(held.is_gone, rows)))
-        return said
+        return output
 
     # One run is killed, which loses step 3, and then the parent: the other saves itself and ends.
     parent, rows = start(step=3)
@@ -178,11 +178,11 @@ def test_a_suite_that_is_killed_and_stopped_ends_with_the_same_figures(tmp_path:
     # Ctrl-C, which a terminal sends to the parent's group.
     parent, rows = start(step=6)
     parent.send_signal(signal.SIGINT)
-    said, error = ended(parent, rows)
+    printed, error = ended(parent, rows)
     assert parent.returncode == 1
-    assert "Traceback" not in said + error
-    said = "stopped; what is done stays done, and those under way are saved"
-    assert error == f"ssl-zoo: {said}; to go on: ssl-zoo {' '.join(command)}\n"
+    assert "Traceback" not in printed + error
+    ending = "stopped; what is done stays done, and those under way are saved"
+    assert error == f"ssl-zoo: {ending}; to go on: ssl-zoo {' '.join(command)}\n"
     assert list(out.iterdir()) == [out / "rows"], "no report of what is not done"
     assert steps_saved(out) == [6, 6]
 
@@ -191,11 +191,11 @@ def test_a_suite_that_is_killed_and_stopped_ends_with_the_same_figures(tmp_path:
     assert figures(found) == figures(whole)
     assert results(out) == results(tmp_path / "whole")
     for run in (tmp_path / "whole" / "rows").glob("*/"):
-        told = [
+        metrics = [
             (place / run.name / "metrics.csv").read_text().splitlines()
             for place in (out / "rows", run.parent)
         ]
-        apart = [[line.rsplit(",", 1)[0] for line in lines] for lines in told]  # but for views per second
+        apart = [[line.rsplit(",", 1)[0] for line in lines] for lines in metrics]  # but for views per second
         assert apart[0] == apart[1]
         costs = [
             json.loads((place / run.name / "cost.json").read_text()) for place in (out / "rows", run.parent)
@@ -261,15 +261,15 @@ def test_protocols_are_columns(tmp_path: Path) -> None:
     for row, weights in (("scratch", "random"), ("trained", "trained")):
         for run in record.row(row).runs:
             place = report_of(tmp_path / "out") / run.folder
-            told = {
+            records = {
                 name: json.loads(file.read_text())
                 for name in ("knn", "few_labels")
                 for file in place.glob(f"eval-{name}-*.json")
                 if json.loads(file.read_text())["encoder"]["weights"] == weights
             }
-            assert told["knn"]["settings"]["knn"]["k"] == [3]
+            assert records["knn"]["settings"]["knn"]["k"] == [3]
             for name in ("knn", "few_labels"):
-                assert run.values[name] == told[name]["top1"]
+                assert run.values[name] == records[name]["top1"]
             assert run.values["top1"] == run.values["knn"], "the first protocol's"
             result = json.loads((place / "result.json").read_text())
             assert run.verdict == ("untrained" if row == "scratch" else result["verdict"])
@@ -321,13 +321,13 @@ def test_each_row_is_tuned_alike_and_never_on_the_test_set(tmp_path: Path) -> No
         assert record.row(row).values("tuned") == [best[row]]
         assert f"optimizer.lr={best[row]}" in record.row(row).overrides
     assert {config["optimizer"]["lr"] for config in finals} == set(best.values())
-    said = [
+    remarks = [
         remark
         for remark in record.remarks
         if remark.startswith("two: optimizer.lr tuned by knn_top1 on a held-out 25%")
     ]
-    assert len(said) == 1
-    assert f"chosen {best['two']:g}, at the edge of what was tried." in said[0]
+    assert len(remarks) == 1
+    assert f"chosen {best['two']:g}, at the edge of what was tried." in remarks[0]
 
 
 def test_a_whole_number_is_tuned_too(tmp_path: Path) -> None:
@@ -391,9 +391,9 @@ def test_cores_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_dry_run_creates_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     suite = write_suite(tmp_path / "mine.yaml")
     assert cli.main(["bench", f"suite={suite}", "seeds=2", "dry_run=true", f"out={tmp_path / 'out'}"]) == 0
-    said = capsys.readouterr().out
-    assert "4 runs, 0 of them done already" in said
-    assert "two: 0 of 2 done · method.stop_gradient=false" in said
+    printed = capsys.readouterr().out
+    assert "4 runs, 0 of them done already" in printed
+    assert "two: 0 of 2 done · method.stop_gradient=false" in printed
     assert list(tmp_path.iterdir()) == [suite]
 
 

@@ -36,8 +36,8 @@ def test_rows_run_as_jobs(
     local = importlib.import_module("submitit.local.local")
     start, started = local.start_controller, []
 
-    def noted(*told: Any, **more: Any) -> Any:
-        started.append(start(*told, **more))
+    def noted(*arguments: Any, **more: Any) -> Any:
+        started.append(start(*arguments, **more))
         return started[-1]
 
     monkeypatch.setattr(local, "start_controller", noted)
@@ -51,13 +51,13 @@ def test_rows_run_as_jobs(
         "slurm.minutes=5",
     ]
     assert cli.main(["bench", *overrides, f"out={out}"]) == 1
-    said, error = capsys.readouterr()
+    printed, error = capsys.readouterr()
     assert (
         error == "ssl-zoo: 1 run(s) failed; the others are done and reported; the same command tries again\n"
     )
     message = "batch_size must be at most the number of training images, 40; received 200; set batch_size=10"
-    assert f"bad, seed 0: failed: {message}" in said
-    assert "one, seed 0: top1 " in said
+    assert f"bad, seed 0: failed: {message}" in printed
+    assert "one, seed 0: top1 " in printed
     (folder,) = (folder for folder in out.iterdir() if folder.name != "rows")
     record = read(folder)
     assert [(row.name, row.runs[0].finished) for row in record.rows] == [("one", True), ("bad", False)]
@@ -83,9 +83,9 @@ def test_without_submitit_nothing_begins(
     monkeypatch.setattr(slurm, "find_spec", lambda name: None)
     suite = write_suite(tmp_path / "mine.yaml")
     assert cli.main(["bench", f"suite={suite}", "launcher=slurm", f"out={tmp_path / 'out'}"]) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err == (
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == (
         "ssl-zoo: launcher=slurm submits through submitit, which is not installed; pip install 'ssl-zoo[slurm]', or "
         "leave launcher out\n"
     )

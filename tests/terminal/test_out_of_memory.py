@@ -67,11 +67,11 @@ def test_a_training_that_runs_out_of_memory(
 
     monkeypatch.setattr(run_module, "fit", fit)
     assert cli.main(["train", *overrides("simsiam", f"run_dir={tmp_path / 'run'}")]) == 1
-    said = capfd.readouterr().err
-    (line,) = [line for line in said.splitlines() if line.startswith("ssl-zoo: ")]
+    printed = capfd.readouterr().err
+    (line,) = [line for line in printed.splitlines() if line.startswith("ssl-zoo: ")]
     assert line.startswith("ssl-zoo: memory ran out: ")
     assert "set a smaller batch_size (trainer.accumulate=N keeps the images per step)" in line
-    assert "Traceback" not in said
+    assert "Traceback" not in printed
     assert not (tmp_path / "run").exists() or not list((tmp_path / "run").iterdir())
 
 
@@ -81,9 +81,9 @@ def test_every_verb_says_it_in_one_line(
 ) -> None:
     monkeypatch.setitem(cli.VERBS, verb, lambda overrides: too_large())
     assert cli.main([verb, "x=1"]) == 1
-    said = capsys.readouterr().err
-    assert said.startswith("ssl-zoo: memory ran out: ")
-    assert said.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith("ssl-zoo: memory ran out: ")
+    assert printed.count("\n") == 1
 
 
 def test_other_errors_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -220,13 +220,13 @@ def test_what_happens_to_the_last_checkpoint_is_no_harm(
     act, reason = HARMS[harm]
     act(Path("run/checkpoints/last.ckpt"))
     ssl_zoo.train([*RUN, "run_dir=run", "resume=auto"])
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     if reason is None:
-        assert "ckpt" not in said.replace("checkpoints/last.ckpt", "", 1)
+        assert "ckpt" not in printed.replace("checkpoints/last.ckpt", "", 1)
     else:
-        assert "'run/checkpoints/last.ckpt' cannot be read as one" in said
-        assert reason in said
-        assert "continuing from the one before it, 'run/checkpoints/previous.ckpt'" in said
+        assert "'run/checkpoints/last.ckpt' cannot be read as one" in printed
+        assert reason in printed
+        assert "continuing from the one before it, 'run/checkpoints/previous.ckpt'" in printed
     assert compare_run_dirs(whole, Path("run")).differences == []
     kept = (
         {"last.ckpt", "previous.ckpt"} if reason is None else {"last.ckpt", "previous.ckpt", "damaged.ckpt"}
