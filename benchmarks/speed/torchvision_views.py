@@ -17,12 +17,13 @@ from ssl_zoo.config.schema import ViewConfig
 
 __all__ = ["PlainAugment", "plain_transform"]
 
+OPERATIONS = ("flip", "jitter", "grayscale", "blur", "solarize")
+
 
 def plain_transform(view: ViewConfig, mean: Sequence[float], std: Sequence[float]) -> Callable[[Any], Tensor]:
     """Returns the transform of one PIL image (H, W) to a float32 tensor (C, size, size), normalised."""
-    for name in ("rotate", "sobel", "affine", "noise", "cutout"):
-        part = getattr(view, name)
-        assert (part if isinstance(part, float) else part.p) == 0, f"torchvision's pipelines have no {name}"
+    for name, probability in view.probabilities.items():
+        assert probability == 0 or name in OPERATIONS, f"torchvision's pipelines have no {name}"
     jitter, crop, blur = view.jitter, view.crop, view.blur
     modes = {
         "bilinear": transforms.InterpolationMode.BILINEAR,

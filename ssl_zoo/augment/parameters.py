@@ -124,7 +124,7 @@ def draw(
     """
     n, _, height, width = images
     device = device or generator.device
-    probabilities, ranges = _probabilities(view), _ranges(view)
+    probabilities, ranges = view.probabilities, _ranges(view)
     sizes = [BOX_DRAWS, CUTOUT_DRAWS, 1, len(probabilities), len(ranges)]
     u = torch.rand(sum(sizes), n, generator=generator, device=device)
     box, cut, order, coins, values = u.split_with_sizes(sizes)
@@ -165,29 +165,13 @@ def draw(
         affine=affine,
         rotate=rotate,
         jitter=jitter,
-        gray=on["gray"],
+        gray=on["grayscale"],
         blur=blur,
         noise=noise,
         sobel=on["sobel"],
         solarize=on["solarize"],
         cutout=cutout,
     )
-
-
-def _probabilities(view: ViewConfig) -> dict[str, float]:
-    """Returns the probability of each operation."""
-    return {
-        "flip": view.flip,
-        "affine": view.affine.p,
-        "rotate": view.rotate,
-        "jitter": view.jitter.p,
-        "gray": view.grayscale,
-        "blur": view.blur.p,
-        "noise": view.noise.p,
-        "sobel": view.sobel,
-        "solarize": view.solarize.p,
-        "cutout": view.cutout.p,
-    }
 
 
 def _ranges(view: ViewConfig) -> dict[str, tuple[float, float]]:

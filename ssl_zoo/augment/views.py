@@ -36,9 +36,8 @@ CACHED = 147456  # values per thread that are processed together: 576 KiB, with 
 class Augment(nn.Module):
     """Makes the views of a batch, each image of each view with its own random parameters.
 
-    In this order: crop and flip, affine, rotate, jitter, grayscale, blur, noise, sobel, solarize, cutout,
-    normalise. These include all operations of [0], Figures 4 and 5. Consecutive views of equal settings are drawn and
-    computed together.
+    Operations follow one another in the order of `ViewConfig`'s keys; the result is normalised. They include all
+    of [0], Figures 4 and 5. Consecutive views of equal settings are drawn and computed together.
 
     Args:
         views: settings of each view.

@@ -6,34 +6,24 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.methods import ROUNDING
+from helpers.methods import EVERY_OPERATION, NO_OPERATION, ROUNDING
 
 from ssl_zoo.augment import Augment
 from ssl_zoo.config.schema import (
     AffineConfig,
     BlurConfig,
     CropConfig,
-    CutoutConfig,
-    JitterConfig,
-    NoiseConfig,
-    SolarizeConfig,
     ViewConfig,
 )
 
 MEAN, STD = (0.48, 0.45, 0.4), (0.22, 0.23, 0.24)
 OPERATIONS = {
-    "flip": 0.5,
+    **EVERY_OPERATION,
     "affine": AffineConfig(p=0.5, degrees=30.0, translate=0.2, scale=(0.8, 1.2), shear=10.0),
     "rotate": 0.6,
-    "jitter": JitterConfig(),
     "grayscale": 0.5,
     "blur": BlurConfig(kernel=0.3),
-    "noise": NoiseConfig(p=0.5),
-    "sobel": 0.5,
-    "solarize": SolarizeConfig(p=0.5),
-    "cutout": CutoutConfig(p=0.5),
 }
-OFF = {"flip": 0.0, "jitter": JitterConfig(p=0.0), "grayscale": 0.0, "blur": BlurConfig(p=0.0)}
 
 
 def make(views: Any, images: Any, part: tuple[int, ...] = (0, 1), seed: int = 4) -> Any:
@@ -75,7 +65,7 @@ def test_parts_make_the_whole(size: int, channels: int, cropped: bool, world: in
 
 @pytest.mark.parametrize("key", OPERATIONS)
 def test_parts_of_each_operation(key: Any) -> None:
-    view = ViewConfig(size=16, **{**OFF, key: OPERATIONS[key]})
+    view = ViewConfig(size=16, **{**NO_OPERATION, key: OPERATIONS[key]})
     images = torch.randint(0, 256, (24, 3, 16, 16), dtype=torch.uint8)
     check([view], images, 2)
     check([view], [images], 2)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision.transforms.functional as F
+from helpers.methods import EVERY_OPERATION, NO_OPERATION
 from scipy import ndimage
 from torchvision.transforms import InterpolationMode
 
@@ -34,19 +35,21 @@ BYOL = (
     ViewConfig(size=16, crop=CropConfig(scale=(0.08, 1.0), interpolation="bicubic"), blur=BlurConfig(p=1.0)),
     ViewConfig(size=20, blur=BlurConfig(p=0.1), solarize=SolarizeConfig(p=0.5)),
 )
+SETTINGS: dict[str, Any] = {
+    "affine": AffineConfig(p=0.7, degrees=30.0, translate=0.2, scale=(0.8, 1.2), shear=10.0),
+    "rotate": 0.7,
+    "jitter": JitterConfig(p=0.8, strength=1.5),
+    "grayscale": 0.3,
+    "blur": BlurConfig(p=0.5, kernel=0.3),
+    "noise": NoiseConfig(p=0.5, std=0.2),
+    "sobel": 0.3,
+    "solarize": SolarizeConfig(p=0.4, threshold=0.3),
+    "cutout": CutoutConfig(p=0.6),
+}
 EVERYTHING = ViewConfig(
-    size=24,
-    affine=AffineConfig(p=0.7, degrees=30.0, translate=0.2, scale=(0.8, 1.2), shear=10.0),
-    rotate=0.7,
-    jitter=JitterConfig(p=0.8, strength=1.5),
-    grayscale=0.3,
-    blur=BlurConfig(p=0.5, kernel=0.3),
-    noise=NoiseConfig(p=0.5, std=0.2),
-    sobel=0.3,
-    solarize=SolarizeConfig(p=0.4, threshold=0.3),
-    cutout=CutoutConfig(p=0.6),
-)
-OFF = ViewConfig(size=16, flip=0.0, jitter=JitterConfig(p=0.0), grayscale=0.0, blur=BlurConfig(p=0.0))
+    size=24, **{**EVERY_OPERATION, **SETTINGS}
+)  # `chain` must follow for a further operation
+OFF = ViewConfig(size=16, **NO_OPERATION)
 
 
 def batch(n: int = 40, channels: int = 3, height: int = 20, width: int = 24) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -13,8 +14,6 @@ from ssl_zoo.config.registries import METHODS
 from ssl_zoo.config.schema import (
     AffineConfig,
     BlurConfig,
-    CutoutConfig,
-    NoiseConfig,
     RunConfig,
     SolarizeConfig,
     ViewConfig,
@@ -36,17 +35,28 @@ SMALL = (
 # and normalisation by std=0.2 five times: 1.7e-4. Another draw changes most values of an image by a hundred times that.
 ROUNDING = 2e-4
 
-# A view in which every operation has its part.
-VIEW = ViewConfig(
-    size=24,
-    affine=AffineConfig(p=0.5, degrees=30.0, translate=0.1),
-    rotate=0.6,
-    blur=BlurConfig(p=0.5, kernel=0.3),
-    noise=NoiseConfig(p=0.5),
-    sobel=0.3,
-    solarize=SolarizeConfig(p=0.3),
-    cutout=CutoutConfig(p=0.5),
-)
+DEFAULTS = ViewConfig()
+
+
+def with_probability(operation: str, p: float) -> Any:
+    """The value of a view's key that gives an operation this probability."""
+    default = getattr(DEFAULTS, operation)
+    return p if isinstance(default, float) else dataclasses.replace(default, p=p)
+
+
+# Views in which every operation of the schema has its part, and in which none has.
+EVERY_OPERATION: dict[str, Any] = {
+    name: with_probability(name, p or 0.5) for name, p in DEFAULTS.probabilities.items()
+}
+NO_OPERATION: dict[str, Any] = {name: with_probability(name, 0.0) for name in DEFAULTS.probabilities}
+_VIEW = {
+    "affine": AffineConfig(p=0.5, degrees=30.0, translate=0.1),
+    "rotate": 0.6,
+    "blur": BlurConfig(p=0.5, kernel=0.3),
+    "sobel": 0.3,
+    "solarize": SolarizeConfig(p=0.3),
+}
+VIEW = ViewConfig(size=24, **{**EVERY_OPERATION, **_VIEW})
 
 
 class Flat(nn.Module):

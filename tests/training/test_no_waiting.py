@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+from helpers.methods import EVERY_OPERATION
 from helpers.runs import SIAMESE_METHODS
 from helpers.runs import overrides as of_tiny_run
 from ssl_zoo.benchmarks.speed.step_clock import observed
@@ -37,9 +38,8 @@ IMAGES = 64
 KEPT: Sequence[Any] = (pixels.constant, crop._table, blur._taps)  # made once for a device
 AUGMENT = (
     "data.channels=3", "data.mean=[0.5,0.5,0.5]", "data.std=[0.2,0.2,0.2]",
-    "augment.affine.p=0.5", "augment.affine.degrees=10", "augment.rotate=0.5", "augment.grayscale=0.5",
-    "augment.blur.p=0.5", "augment.noise.p=0.5", "augment.sobel=0.5", "augment.solarize.p=0.5",
-    "augment.cutout.p=0.5", "augment.jitter.p=0.8", "augment.jitter.hue=0.1", "augment.flip=0.5",
+    "augment.affine.degrees=10", "augment.jitter.hue=0.1",
+    *(f"augment.{name}{'' if isinstance(value, float) else '.p'}=0.5" for name, value in EVERY_OPERATION.items()),
 )  # fmt: skip
 CASES = {
     **{name: of_tiny_run(name) for name in SIAMESE_METHODS},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -139,8 +140,7 @@ class CutoutConfig:
 
 @section
 class ViewConfig:
-    """Settings of a view: crop, flip, affine, rotate, jitter, grayscale, blur, noise, sobel, solarize, cutout, in this
-    order. An operation of probability 0 is skipped and draws no random numbers."""
+    """Settings of a view: its operations, in the order of these keys. An operation of probability 0 is skipped."""
 
     size: Side = 224
     """Side of the square view, in pixels."""
@@ -159,6 +159,12 @@ class ViewConfig:
     """Probability that the edges, sqrt(gx^2 + gy^2) per channel, replace the image."""
     solarize: SolarizeConfig = SolarizeConfig()
     cutout: CutoutConfig = CutoutConfig()
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """The probability of each operation after the crop, in their order."""
+        names = [field.name for field in dataclasses.fields(ViewConfig) if field.name not in ("size", "crop")]
+        return {name: getattr(getattr(self, name), "p", getattr(self, name)) for name in names}
 
 
 @section
