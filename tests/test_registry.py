@@ -99,11 +99,16 @@ def test_barlow_twins_against_its_algorithm(plugin: Path) -> None:
 @pytest.mark.parametrize("name", ADDED.values())
 def test_the_docs_show_the_examples_own_code(name: str) -> None:
     shown = (EXAMPLE.parent.parent / "docs" / "adding.md").read_text()
-    code = (EXAMPLE / PACKAGE / f"{name}.py").read_text().partition("\n\n\n")[2]
+    code = (EXAMPLE / PACKAGE / f"{name}.py").read_text().partition('"""\n\n')[2]  # all below the docstring
     assert f"```python\n{code}```" in shown
-    for kind in ("data", "protocol"):
-        if (file := EXAMPLE / PACKAGE / "configs" / kind / f"{name}.yaml").is_file():
-            assert f"```yaml\n{file.read_text()}```" in shown
+    configs = EXAMPLE / PACKAGE / "configs"
+    for file in (
+        configs / "data" / f"{name}.yaml",
+        configs / "recipe" / name / "default.yaml",
+        configs / "protocol" / f"{name}.yaml",
+    ):
+        assert not file.is_file() or f"```yaml\n{file.read_text()}```" in shown
+    assert f"```toml\n{(EXAMPLE / 'pyproject.toml').read_text()}```" in shown
 
 
 def test_list_shows_own_yaml_and_survives_a_broken_plugin(

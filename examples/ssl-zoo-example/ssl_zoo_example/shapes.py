@@ -25,7 +25,7 @@ def shapes(config: ShapesConfig) -> Data:
     """Returns the shapes, `data.images` of them to train on, in equal parts of the three classes."""
     generator = torch.Generator().manual_seed(0)
     train, test = (_draw(count, config.channels, generator) for count in (config.images, config.images // 3))
-    return Data(train, train, test, CLASSES, config.channels)
+    return Data(train=train, labelled=train, test=test, classes=CLASSES, channels=config.channels)
 
 
 def _draw(count: int, channels: int, generator: torch.Generator) -> MemorySplit:
