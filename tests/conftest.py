@@ -20,6 +20,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import pytest
 import torch
+from helpers import plugins
+
+from ssl_zoo import registry
 
 # Few tests that take long: xdist hands out files in this order, and none of these is to be begun last.
 FIRST = (
@@ -31,6 +34,7 @@ FIRST = (
 )
 THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
 torch.set_num_threads(THREADS)
+registry._plugins = plugins.find_added
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

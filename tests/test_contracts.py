@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from helpers import runs
+from helpers import plugins, runs
 from helpers.example import ADDED, REGISTRIES, install_example
 from helpers.exports import COLOUR, make
 from PIL import Image
 
 import ssl_zoo
+from ssl_zoo import registry
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.groups import group_names
 from ssl_zoo.config.schema import DataConfig
@@ -28,7 +30,18 @@ from ssl_zoo.metrics import Embeddings, computed
 
 
 def names(group: str) -> list[str]:
-    return [*REGISTRIES[group].names(), ADDED[group]]
+    return [*dict.fromkeys([*REGISTRIES[group].names(), *plugins.installed(group), ADDED[group]])]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _installed_plugins() -> Iterator[None]:
+    """Shows the plugins that are hidden from other tests, which shall not find them registered either."""
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in REGISTRIES.values():
+            kind.all()
+            patch.setattr(kind, "_entries", dict(kind._entries))
+        patch.setattr(registry, "_plugins", plugins.find_all)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -38,13 +51,13 @@ def _example(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize(("group", "name"), [(group, name) for group in REGISTRIES for name in names(group)])
 def test_an_entry_is_found_and_described(group: str, name: str) -> None:
-    registry = REGISTRIES[group]
-    entry: Any = registry.get(name)
+    kind = REGISTRIES[group]
+    entry: Any = kind.get(name)
     assert entry.name == name
     assert dataclasses.is_dataclass(entry.config) or group == "metrics"
     assert entry.meaning if group == "metrics" else entry.summary
-    with pytest.raises(UserError, match=f"unknown {registry.kind} '{name}s'.*did you mean '{name}'"):
-        registry.get(f"{name}s")
+    with pytest.raises(UserError, match=f"unknown {kind.kind} '{name}s'.*did you mean '{name}'"):
+        kind.get(f"{name}s")
     yaml_group = {"methods": "method", "data": "data", "protocols": "protocol"}.get(group)
     assert yaml_group is None or name in group_names(yaml_group), "its YAML is configs/GROUP/NAME.yaml"
 
@@ -131,7 +144,9 @@ def test_an_export_holds_the_files_that_its_card_names(name: str, exported: Path
     assert "```python" in card
 
 
-@pytest.mark.parametrize("name", [*computed(), ADDED["metrics"]])
+@pytest.mark.parametrize(
+    "name", dict.fromkeys([*computed(), *plugins.installed("metrics"), ADDED["metrics"]])
+)
 def test_a_metric_is_a_finite_number_of_any_embeddings(name: str) -> None:
     metric = computed()[name]
     for z in (torch.randn(12, 6), torch.ones(12, 6), torch.randn(3, 40, dtype=torch.float64)):

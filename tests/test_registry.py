@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from helpers import plugins
 from helpers.example import ADDED, EXAMPLE, PACKAGE, REGISTRIES, install_example
 from helpers.runs import TINY
 
@@ -21,7 +22,7 @@ import ssl_zoo
 from ssl_zoo.cli.main import main
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.groups import group_dirs, group_file, group_names
-from ssl_zoo.config.registries import METHODS, register
+from ssl_zoo.config.registries import METHODS, SOURCES, register
 from ssl_zoo.errors import UserError
 from ssl_zoo.method import Method
 from ssl_zoo.registry import GROUPS
@@ -41,6 +42,42 @@ def test_the_example_adds_one_to_each_registry(plugin: Path) -> None:
         assert PACKAGE not in sys.modules, "its name is known without an import"
     for group, name in ADDED.items():
         assert REGISTRIES[group].get(name).summary
+
+
+@pytest.fixture
+def stripes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Installs another plugin, with a data source; returns its folder."""
+    site = tmp_path / "site"
+    (site / "zoo_stripes-1.dist-info").mkdir(parents=True)
+    (site / "zoo_stripes-1.dist-info" / "METADATA").write_text("Name: zoo-stripes\nVersion: 1\n")
+    (site / "zoo_stripes-1.dist-info" / "entry_points.txt").write_text(
+        "[ssl_zoo.data]\nstripes = zoo_stripes\n"
+    )
+    (site / "zoo_stripes.py").write_text(
+        "from ssl_zoo.config.registries import data_source\n"
+        "@data_source('stripes')\ndef stripes(config): 'Stripes.'\n"
+    )
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setattr(SOURCES, "_entries", dict(SOURCES._entries))
+    monkeypatch.delitem(sys.modules, "zoo_stripes", raising=False)
+    return site
+
+
+def test_another_plugin_outlives_the_example(stripes: Path, tmp_path: Path) -> None:
+    for number in range(2):
+        with pytest.MonkeyPatch.context() as patch:
+            install_example(tmp_path / str(number), patch)
+            assert SOURCES.get("stripes").summary == "Stripes."
+            assert SOURCES.get(ADDED["data"]).summary
+    assert SOURCES.get("stripes").summary == "Stripes."
+
+
+def test_tests_do_not_see_what_is_installed(stripes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "stripes" in SOURCES.names()
+    monkeypatch.setattr(plugins, "INSTALLED", (str(stripes), *plugins.INSTALLED))
+    plugins.find_added.cache_clear()
+    assert "stripes" not in SOURCES.names()
+    assert "stripes" in plugins.installed("data"), "but the contracts do"
 
 
 def test_a_duplicate_raises() -> None:

@@ -28,7 +28,7 @@ def page() -> str:
     """Returns the page as Markdown."""
     parts = [HEAD]
     for group in get_args(Group):
-        rows = [_row(metric) for metric in METRICS.all().values() if metric.group == group]
+        rows = [_row(metric) for metric in METRICS.registered() if metric.group == group]
         parts += ["", GROUPS[group], "", COLUMNS, *rows]
     return "\n".join(parts) + "\n"
 

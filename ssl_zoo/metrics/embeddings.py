@@ -31,7 +31,7 @@ WITH_FEATURES = (CSV, RESULT, SUITE, LABEL_FREE)  # metrics that protocol=label_
 
 
 class Embeddings:
-    """Embeddings of one view of N images, as encoded and on the unit sphere.
+    """Embeddings of one view of N images: `z` as encoded, `unit` on the unit sphere.
 
     Args:
         z: (N, D) of any float type and device, all finite.
@@ -41,7 +41,7 @@ class Embeddings:
         self.z = z
 
     @cached_property
-    def Z(self) -> Tensor:
+    def unit(self) -> Tensor:
         """(N, D) unit vectors in float64; a zero vector becomes the one with equal channels."""
         z = self.z.to(
             "cpu" if self.z.device.type == "mps" else self.z.device, torch.float64
@@ -52,12 +52,12 @@ class Embeddings:
     @cached_property
     def center(self) -> Tensor:
         """(D,) mean o of the unit vectors."""
-        return self.Z.mean(dim=0)
+        return self.unit.mean(dim=0)
 
     @cached_property
     def residuals(self) -> Tensor:
         """(N, D) unit vectors less their mean."""
-        return self.Z - self.center
+        return self.unit - self.center
 
     @cached_property
     def energies(self) -> Tensor:
@@ -115,7 +115,7 @@ def measure_embeddings(z_a: Tensor, z_b: Tensor) -> dict[str, float]:
     files=WITH_FEATURES,
 )
 def output_std_ratio(view: Embeddings) -> float:
-    return float(view.Z.std(dim=0).mean() * view.Z.shape[1] ** 0.5)
+    return float(view.unit.std(dim=0).mean() * view.unit.shape[1] ** 0.5)
 
 
 @metric(
@@ -175,7 +175,7 @@ def effective_rank(view: Embeddings) -> float:
     views=2,
 )
 def alignment(a: Embeddings, b: Embeddings) -> float:
-    return float((a.Z - b.Z).square().sum(dim=1).mean())
+    return float((a.unit - b.unit).square().sum(dim=1).mean())
 
 
 @metric(
@@ -188,10 +188,10 @@ def alignment(a: Embeddings, b: Embeddings) -> float:
     files=WITH_FEATURES,
 )
 def uniformity(view: Embeddings, chunk: int = 1024) -> float:
-    Z, N = view.Z, len(view.Z)
-    # ||Z_i - Z_j||^2 = 2 - 2 cos. Over all ordered pairs every unordered one counts twice, and i = j adds 1.
+    z, N = view.unit, len(view.unit)
+    # ||z_i - z_j||^2 = 2 - 2 cos. Over all ordered pairs every unordered one counts twice, and i = j adds 1.
     # In chunks, so that memory is chunk * N.
-    total = torch.stack([(4.0 * (block @ Z.T) - 4.0).exp().sum() for block in torch.split(Z, chunk)]).sum()
+    total = torch.stack([(4.0 * (block @ z.T) - 4.0).exp().sum() for block in torch.split(z, chunk)]).sum()
     return float(((total - N) / (N * (N - 1))).log())
 
 
