@@ -114,7 +114,17 @@ def describe_key(key: str) -> str:
 
 
 def _chosen(name: str, keys: list[Key], key: str) -> str:
-    chosen = [entry for entry in keys if entry.name == key or entry.name.startswith(f"{key}.")]
+    """Returns the help of a key or block of a verb, under what has it where that is one of several to choose from."""
+    chosen = list[Key]()
+    owner: Key | None = None
+    for entry in keys:
+        if "=" in entry.name:
+            owner = entry
+        if entry.name == key or entry.name.startswith(f"{key}."):
+            if owner is not None and owner is not entry:
+                chosen.append(owner)
+            owner = None
+            chosen.append(entry)
     heading = "in a suite's YAML file" if name == "suite" else f"ssl-zoo {name}"
     return f"{heading}\n\n{as_text(chosen, _width())}" if chosen else ""
 

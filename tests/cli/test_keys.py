@@ -11,6 +11,8 @@ from helpers.example import install_example
 
 from ssl_zoo.cli.keys import SCHEMAS, declared_keys
 from ssl_zoo.cli.main import VERBS, main
+from ssl_zoo.config.registries import SOURCES, data_source
+from ssl_zoo.config.schema import DataConfig, section
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 
@@ -107,3 +109,27 @@ def test_keys_of_a_plugin_are_described(
     install_example(tmp_path, monkeypatch)
     assert main(["config", "--describe", key]) == 0
     assert expected in capsys.readouterr().out
+
+
+@section
+class OtherConfig(DataConfig):
+    """The keys of another source."""
+
+    images: int = 7
+    """Pages."""
+
+
+def test_a_key_of_two_sources_is_shown_with_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install_example(tmp_path, monkeypatch)
+    data_source("other", config=OtherConfig)(lambda config: None)
+    SOURCES.get("shapes")
+    assert main(["config", "--describe", "data.images"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line[:1].strip() or "=" in line]
+    other = ["data.source=other: The keys of another source.", "  data.images=7  whole number"]
+    shapes = [
+        "data.source=shapes: The keys that `data.` takes with data.source=shapes.",
+        "  data.images=600  whole number, at least 3",
+    ]
+    assert lines == ["ssl-zoo train", *other, *shapes]
