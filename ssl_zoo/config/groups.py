@@ -120,6 +120,10 @@ def load_group(
             values, block = merge(values, block), {}
         elif isinstance(entry, str):
             there, _, base = entry[1:].partition("/") if entry.startswith("/") else (group, "", entry)
+            if there not in GROUPS:
+                raise UserError(
+                    f"defaults lists files of the groups {', '.join(GROUPS)}; '{file}' has '{entry}'; mend it there"
+                )
             loaded = load_group(there, base, folders, (*above, (group, name)))
             values = merge(values, loaded.values)
             inherited.update(loaded.choices)

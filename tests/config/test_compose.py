@@ -95,6 +95,7 @@ BROKEN = {
     "epochs: 3\nepochs: 4": "the key 'epochs' stands twice",
     "[seed, 3]": "is a block of keys; ",
     "defaults: [nothing]": "unknown GROUP 'nothing'",
+    "defaults: [/methods/byol]": "groups method, data, recipe, experiment; '.*' has '/methods/byol'",
     "defaults: [mine]": "builds on others, not itself",
     "defaults: 3": "lists names of files, .*has 3",
     "defaults: [{data: digits}]": "lists names of files, .*has {'data': 'digits'}",
