@@ -213,6 +213,12 @@ def test_a_broken_plugin_hurts_nobody_else(plugin: Path) -> None:
         compose(["method=barlowtwins"])
 
 
+def test_the_example_method_trains_on_the_example_data_by_a_recipe_of_its_own(plugin: Path) -> None:
+    config = compose(["method=barlowtwins", "data=shapes"])
+    assert config.method.projector.hidden_dim == 512  # the paper's 8192 collapse at the rate of shapes
+    assert config.optimizer.lr == 0.015
+
+
 @pytest.mark.slow
 def test_all_that_the_example_adds_works_together(
     plugin: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -230,6 +236,8 @@ def test_all_that_the_example_adds_works_together(
     assert record["settings"]["centroid"] == {"center": True}
     assert record["data"]["train_images"] == 96
     assert record["top1"] > 1 / 3
+    document = (EXAMPLE.parents[1] / "docs" / "evaluation.md").read_text()
+    assert [key for key in record if f"`{key}`" not in document] == []
     [fewer] = ssl_zoo.evaluate(
         [f"run={tmp_path / 'run'}", "protocol=centroid", "data.images=30"], silent=True
     )
