@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from helpers.runs import overrides
 from ssl_zoo.benchmarks.compare_runs import events
+from tensorboard.summary.writer import event_file_writer
 
 import ssl_zoo
 from ssl_zoo.cli import main as cli
@@ -45,7 +46,11 @@ def test_an_unknown_logger_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
     assert not (tmp_path / "run").exists()
 
 
-def test_tensorboard_hides_later_steps_of_a_killed_start_and_an_earlier_end(tmp_path: Path) -> None:
+def test_tensorboard_hides_later_steps_of_a_killed_start_and_an_earlier_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Files of one second are read in the order of their names, which end in a count: 10 stands before 9.
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(0))
     killed = TensorBoard(tmp_path)
     for step in (1, 2, 3):
         killed.log_metrics({"loss": float(step)}, step)
