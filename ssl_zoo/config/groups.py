@@ -124,11 +124,14 @@ def load_group(
                 raise UserError(
                     f"defaults lists files of the groups {', '.join(GROUPS)}; '{file}' has '{entry}'; mend it there"
                 )
+            _check_base(there, base, folders, file)
             loaded = load_group(there, base, folders, (*above, (group, name)))
             values = merge(values, loaded.values)
             inherited.update(loaded.choices)
             names += loaded.names
         elif group == "experiment" and (choice := _choice(entry)) is not None:
+            if choice[1] != "none":
+                _check_base(*choice, folders, file)
             choices.update([choice])
         else:
             raise UserError(
@@ -136,6 +139,14 @@ def load_group(
                 f"'{file}' has {shown(entry)}; mend it there"
             )
     return GroupFile(merge(values, block), {**inherited, **choices}, (*names, name))
+
+
+def _check_base(group: str, name: str, folders: Sequence[Path], file: Path) -> None:
+    """Raises a UserError that tells which file builds on one that does not exist."""
+    try:
+        group_file(group, name, folders)
+    except UserError as error:
+        raise UserError(f"'{file}' builds on {group}/{name}: {error}") from error
 
 
 def _choice(entry: Any) -> tuple[str, str] | None:

@@ -94,7 +94,7 @@ BROKEN = {
     "broken: [": "cannot be read as one: ",
     "epochs: 3\nepochs: 4": "the key 'epochs' stands twice",
     "[seed, 3]": "is a block of keys; ",
-    "defaults: [nothing]": "unknown GROUP 'nothing'",
+    "defaults: [nothing]": "builds on GROUP/nothing: unknown GROUP 'nothing'",
     "defaults: [/methods/byol]": "groups method, data, recipe, experiment; '.*' has '/methods/byol'",
     "defaults: [mine]": "builds on others, not itself",
     "defaults: 3": "lists names of files, .*has 3",
