@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from ssl_zoo.config.options import read_options
 from ssl_zoo.config.validate import validate
-from ssl_zoo.errors import UserError
+from ssl_zoo.errors import UserError, shown
 from ssl_zoo.exporters.schema import ExportConfig, OnnxConfig
 from ssl_zoo.registry import Entry, Registry
 from ssl_zoo.runs.paths import checkpoint_of
@@ -119,6 +119,6 @@ def _check_read(values: Mapping[str, Any], formats: Sequence[Format]) -> None:
         for key in sorted(other.keys & values.keys()):
             if not any(key in entry.keys for entry in formats):
                 raise UserError(
-                    f"{key} is read with format={other.name} only; received {key}={values[key]!r} with "
+                    f"{key} is read with format={other.name} only; received {key}={shown(values[key])} with "
                     f"format={','.join(entry.name for entry in formats)}; leave it out"
                 )

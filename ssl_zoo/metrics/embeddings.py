@@ -148,6 +148,7 @@ def residual_ratio(view: Embeddings) -> float:
 @metric(
     "effective_rank",
     title="effective rank",
+    reading="1 to D",
     meaning="exp of the entropy of the singular values of the centred z/|z|, 1 to min(D, N − 1): how many directions "
     "the differences between images use. Low while the output std ratio is high: dimensional collapse.",
     better="higher",
