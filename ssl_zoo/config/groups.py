@@ -120,7 +120,7 @@ def load_group(
             values, block = merge(values, block), {}
         elif isinstance(entry, str):
             there, _, base = entry[1:].partition("/") if entry.startswith("/") else (group, "", entry)
-            if there not in GROUPS:
+            if there not in (*GROUPS, group):
                 raise UserError(
                     f"defaults lists files of the groups {', '.join(GROUPS)}; '{file}' has '{entry}'; mend it there"
                 )
