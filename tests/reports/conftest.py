@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from helpers.browser import CHROMIUM
 from helpers.runs import SIAMESE, overrides
 from PIL import Image
 
@@ -26,6 +29,20 @@ EVALUATION = {
     "data": {"name": "digits"},
     "seconds": 3.2,
 }
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, for the tests marked by `helpers.browser.MARKS`."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as started:
+        options = ["--no-sandbox", "--disable-gpu"]
+        try:
+            chromium = started.chromium.launch(executable_path=CHROMIUM, args=options, env={**os.environ})
+        except playwright.Error as error:
+            pytest.skip(f"Chromium does not start: {str(error).splitlines()[0]}")
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture(scope="session")

@@ -3,36 +3,16 @@
 from __future__ import annotations
 
 import io
-import os
-import shutil
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from helpers.browser import MARKS, Watched
 from PIL import Image
 
 from ssl_zoo.reports.report import report
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        options = ["--no-sandbox", "--disable-gpu"]
-        try:
-            chromium = started.chromium.launch(executable_path=CHROMIUM, args=options, env={**os.environ})
-        except playwright.Error as error:
-            pytest.skip(f"Chromium does not start: {str(error).splitlines()[0]}")
-        yield chromium
-        chromium.close()
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")
@@ -44,25 +24,6 @@ def pages(labelled: Any, unlabelled: Any, tmp_path_factory: pytest.TempPathFacto
         "unlabelled": unlabelled / "report" / "report.html",
         "compared": compared,
     }
-
-
-class Watched:
-    """An open page with all that it complained of and asked for."""
-
-    def __init__(self, browser: Any, file: Any, scheme: Any, width: Any) -> None:
-        self.context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 800})
-        self.page = self.context.new_page()
-        self.complaints: list[Any] = []
-        self.asked: list[Any] = []
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("requestfailed", lambda request: self.complaints.append(request.url[:80]))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(file.as_uri())
-        self.page.wait_for_function("[...document.images].every(image => image.complete)")
-
-    def ask(self, script: Any) -> Any:
-        return self.page.evaluate(script)
 
 
 @pytest.mark.parametrize("name", ["labelled", "unlabelled", "compared"])

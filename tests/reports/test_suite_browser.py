@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from helpers.browser import MARKS, Watched
 from helpers.suite_records import a_row, a_suite, incomplete
 
 from ssl_zoo.reports.suite import contents
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        options = ["--no-sandbox", "--disable-gpu"]
-        try:
-            chromium = started.chromium.launch(executable_path=CHROMIUM, args=options, env={**os.environ})
-        except playwright.Error as error:
-            pytest.skip(f"Chromium does not start: {str(error).splitlines()[0]}")
-        yield chromium
-        chromium.close()
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")
@@ -54,28 +34,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return folder / "report.html"
 
 
-class Watched:
-    """An open page with all that it complained of and asked for."""
-
-    def __init__(self, browser: Any, file: Any, scheme: str = "light", width: int = 1200) -> None:
-        self.context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 800})
-        self.page = self.context.new_page()
-        self.complaints: list[Any] = []
-        self.asked: list[Any] = []
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(file.as_uri())
-        self.page.wait_for_function("[...document.images].every(image => image.complete)")
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.context.close()
-
-    def ask(self, script: Any) -> Any:
-        return self.page.evaluate(script)
+class WatchedSuite(Watched):
+    """The page of a suite, with its table of results."""
 
     def rows(self) -> Any:
         """The first and the second cell of each row of the results."""
@@ -95,7 +55,7 @@ def accuracies(rows: Any) -> Any:
 
 
 def test_a_click_sorts_and_the_third_restores(browser: Any, report: Any) -> None:
-    with Watched(browser, report) as seen:
+    with WatchedSuite(browser, report) as seen:
         first = seen.rows()
         heading = seen.page.get_by_role("button", name="top-1").first
         heading.click()
@@ -114,7 +74,7 @@ def test_a_click_sorts_and_the_third_restores(browser: Any, report: Any) -> None
 
 
 def test_a_heading_sorts_by_keyboard(browser: Any, report: Any) -> None:
-    with Watched(browser, report) as seen:
+    with WatchedSuite(browser, report) as seen:
         seen.page.locator("#results .scroll").first.focus()
         seen.page.keyboard.press("Tab")
         assert seen.ask("document.activeElement.textContent.trim()") == "row"
@@ -129,7 +89,7 @@ def test_a_heading_sorts_by_keyboard(browser: Any, report: Any) -> None:
 
 
 def test_sorting_one_column_ends_the_order_of_another(browser: Any, report: Any) -> None:
-    with Watched(browser, report) as seen:
+    with WatchedSuite(browser, report) as seen:
         seen.page.get_by_role("button", name="top-1").first.click()
         seen.page.get_by_role("button", name="verdict").first.click()
         assert seen.sorted_by() == [["verdict", "ascending"]]
@@ -137,7 +97,7 @@ def test_sorting_one_column_ends_the_order_of_another(browser: Any, report: Any)
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_picture_is_there_and_nothing_is_fetched(browser: Any, report: Any, scheme: str) -> None:
-    with Watched(browser, report, scheme) as seen:
+    with WatchedSuite(browser, report, scheme) as seen:
         images = seen.ask("[...document.images].map(i => [i.naturalWidth, i.alt])")
         assert len(images) == 7  # two of claims, three panels, a heat map, lines
         assert all(width > 0 and alt.strip() for width, alt in images)
@@ -147,7 +107,7 @@ def test_every_picture_is_there_and_nothing_is_fetched(browser: Any, report: Any
 
 @pytest.mark.parametrize("width", [360, 768])
 def test_nothing_overflows(browser: Any, report: Any, width: int) -> None:
-    with Watched(browser, report, width=width) as seen:
+    with WatchedSuite(browser, report, width=width) as seen:
         seen.ask("document.querySelectorAll('details').forEach(block => block.open = true)")
         assert seen.ask("document.documentElement.scrollWidth") <= width
         outside = seen.ask(
@@ -158,7 +118,7 @@ def test_nothing_overflows(browser: Any, report: Any, width: int) -> None:
 
 
 def test_the_states_of_claims_are_in_sight_on_a_phone(browser: Any, report: Any) -> None:
-    with Watched(browser, report, width=360) as seen:
+    with WatchedSuite(browser, report, width=360) as seen:
         right = seen.ask(
             "[...document.querySelectorAll('#claims td .badge')].map(e => e.getBoundingClientRect().right)"
         )
@@ -167,7 +127,7 @@ def test_the_states_of_claims_are_in_sight_on_a_phone(browser: Any, report: Any)
 
 
 def test_bars_are_as_long_as_the_accuracies_and_say_so(browser: Any, report: Any) -> None:
-    with Watched(browser, report) as seen:
+    with WatchedSuite(browser, report) as seen:
         bars = seen.ask("""[...document.querySelectorAll('#results tbody tr:first-child .bars')].map(e =>
             [e.getAttribute('role'), e.ariaLabel, e.clientWidth,
              [...e.children].map(bar => bar.getBoundingClientRect().width)])""")
@@ -180,7 +140,7 @@ def test_bars_are_as_long_as_the_accuracies_and_say_so(browser: Any, report: Any
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_has_contrast(browser: Any, report: Any, scheme: str) -> None:
     """WCAG 2 AA: 4.5 to 1 for all text, on the ground that is painted behind it."""
-    with Watched(browser, report, scheme) as seen:
+    with WatchedSuite(browser, report, scheme) as seen:
         seen.page.get_by_role("button", name="top-1").first.click()
         worst = seen.ask("""() => {
             const parts = c => c.match(/[\\d.]+/g).map(Number);
