@@ -104,7 +104,7 @@ def describe_key(key: str) -> str:
         if with_plugins:
             _import_plugins()
         tables = {name: [*declared_keys(name)] for name in SCHEMAS}
-        known = [entry.name for keys in tables.values() for entry in keys]
+        known = [entry.name for keys in tables.values() for entry in keys if "=" not in entry.name]
         texts = [_chosen(name, keys, key) for name, keys in tables.items()]
         if any(texts):
             return "\n".join([*filter(None, texts), *_files_that_set(key)])

@@ -73,6 +73,13 @@ def test_a_key_is_described(key: str, expected: str, capsys: pytest.CaptureFixtu
     assert expected in capsys.readouterr().out
 
 
+def test_an_unknown_key_is_answered_with_keys_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "--describe", "nonsense"]) == 2
+    listed = capsys.readouterr().err.partition("there are ")[2]
+    assert "include_normalization" in listed
+    assert "=" not in listed
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
