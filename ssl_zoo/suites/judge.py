@@ -30,7 +30,7 @@ from ssl_zoo.suites.claims import Claim, Comparison, VerdictClaim
 from ssl_zoo.suites.record import ClaimRecord, RowRecord, RunRecord
 from ssl_zoo.suites.statistics import CONFIDENCE, ROUNDING, Interval, welch
 
-__all__ = ["judge_claim"]
+__all__ = ["judge_claim", "measured"]
 
 DIVERGED = "diverged"
 STATES = ("fails", "undecided", "holds")  # the first of them that a part has is that of the whole
@@ -85,9 +85,9 @@ def _compare(claim: Comparison, other: str | None, rows: Mapping[str, RowRecord]
         return ClaimRecord(text, "undecided", why, metric=metric)
     values = [_values(side, metric) for side in sides]
     notes = [note for side in sides for note in _notes(side, metric)]
-    for side, measured in zip(sides, values, strict=True):
-        if len(measured) < 2:
-            return dataclasses.replace(_too_few(text, side, len(measured), metric, notes), metric=metric)
+    for side, figures in zip(sides, values, strict=True):
+        if len(figures) < 2:
+            return dataclasses.replace(_too_few(text, side, len(figures), metric, notes), metric=metric)
 
     left, right = values[0], claim.bound if other is None else values[1]
     interval = welch(left, right)
@@ -132,8 +132,13 @@ def _same_runs(left: RowRecord, right: RowRecord, rows: Mapping[str, RowRecord])
     return origin(left) == origin(right) or any(run in evidence(right) for run in evidence(left))
 
 
+def measured(row: RowRecord, metric: str | None) -> list[RunRecord]:
+    """Returns the finished runs that have the metric; without one, all finished runs."""
+    return [run for run in row.runs if run.finished and (metric is None or _has(run, metric))]
+
+
 def _values(row: RowRecord, metric: str) -> list[float]:
-    return [run.values[metric] for run in row.runs if run.finished and _has(run, metric)]
+    return [run.values[metric] for run in measured(row, metric)]
 
 
 def _has(run: RunRecord, metric: str) -> bool:

@@ -7,42 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.claim_rows import row
 from scipy import stats
 
 from ssl_zoo.errors import UserError
 from ssl_zoo.suites.claims import Comparison, VerdictClaim, parse
 from ssl_zoo.suites.judge import judge_claim
-from ssl_zoo.suites.record import RowRecord, RunRecord
 
 ROWS = ("baseline", "no_stop_gradient", "simclr+predictor", "lr-0.05/2", "A")
-
-
-def row(
-    name: Any,
-    values: Any = (),
-    verdicts: Any = None,
-    metric: str = "top1",
-    errors: Any = (),
-    same_as: Any = None,
-    hashes: Any = None,
-) -> Any:
-    """A row with a run for each value (None: not measured) and one for each error."""
-    verdicts = verdicts or ["healthy"] * len(values)
-    runs = [
-        RunRecord(
-            seed=seed,
-            folder=f"{name}-{seed}",
-            config_hash=hashes[seed] if hashes else f"{name}-{seed}",
-            command="",
-            values={} if value is None else {metric: value},
-            verdict=verdict,
-        )
-        for seed, (value, verdict) in enumerate(zip(values, verdicts, strict=True))
-    ]
-    runs += [
-        RunRecord(len(runs) + i, "", f"{name}-error-{i}", "", error=error) for i, error in enumerate(errors)
-    ]
-    return RowRecord(name, (), tuple(runs), same_as=same_as)
 
 
 def judged(text: Any, *rows: Any, names: Any = None) -> Any:
