@@ -20,7 +20,7 @@ from torch import nn
 from ssl_zoo.config.schema import BackboneConfig
 from ssl_zoo.errors import UserError, suggest
 
-__all__ = ["Backbone", "Fit", "build_backbone", "fit_small", "inspect_backbone"]
+__all__ = ["Backbone", "Fit", "build_backbone", "fit_small", "inspect_backbone", "single_pixel_fraction"]
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 HUB_TIMEOUT = 5.0  # seconds
@@ -213,3 +213,30 @@ def inspect_backbone(model: nn.Module, name: str, channels: int, size: int) -> t
         for hook in hooks:
             hook.remove()
     return int(features.shape[1]), any(single)
+
+
+def single_pixel_fraction(model: nn.Module, channels: int, size: int) -> float | None:
+    """Returns the fraction of a model's spatial convolutions that get maps of 1 x 1; None without any.
+
+    Args:
+        model: that reads images (1, channels, size, size); its mode is restored.
+        channels: of the images.
+        size: pixels.
+    """
+    single: list[bool] = []
+
+    def note_size(convolution: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        single.append(max(inputs[0].shape[2:]) == 1)
+
+    spatial = [m for m in model.modules() if isinstance(m, nn.Conv2d) and max(m.kernel_size) > 1]
+    hooks = [convolution.register_forward_pre_hook(note_size) for convolution in spatial]
+    was_training = model.training
+    parameter = next(model.parameters())
+    try:
+        with torch.no_grad():
+            model.eval()(torch.zeros(1, channels, size, size, device=parameter.device))
+    finally:
+        model.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    return sum(single) / len(single) if single else None

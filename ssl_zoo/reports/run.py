@@ -79,7 +79,7 @@ def run_page(
     return Page(
         title=title(summary),
         kicker=f"ssl-zoo report · seed {run.config.seed} · {run.config.backbone.name} · {name_of(run)}",
-        lead=summary.reason,
+        lead=summary.explanation,
         badge=badge(summary),
         facts=facts(summary, outputs[0].embeddings.shape[1]),
         sections=[section for section in sections if section is not None],

@@ -55,6 +55,12 @@ class RunSummary:
             "no baselines. What follows is of the last checkpoint."
         )
 
+    @property
+    def explanation(self) -> str:
+        """The verdict in a sentence, and where it is not healthy the likely cause with one thing to try."""
+        cause, action = self.result.get("cause"), self.result.get("remedy")
+        return f"{self.reason} Likely cause: {cause}. To try: {action}" if cause and action else self.reason
+
     def figure(self, name: str) -> float | None:
         """Returns a figure of result.json or, without it, the last one measured."""
         value = self.result.get(name) if self.result else _last(self.rows, name)

@@ -206,7 +206,7 @@ def settings(entries: Sequence[ComparedRun]) -> Section:
 
 def reasons(entries: Sequence[ComparedRun]) -> Table:
     """Tabulates the verdicts in full."""
-    rows = [(e.scored_run.name, Badge(e.scored_run.verdict), e.summary.reason) for e in entries]
+    rows = [(e.scored_run.name, Badge(e.scored_run.verdict), e.summary.explanation) for e in entries]
     return Table(("run", "verdict", "reason"), rows, "The verdict of each run, in its own words.", wordy=True)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
 from ssl_zoo.metrics import METRICS, computed
 from ssl_zoo.runs.result import Result
@@ -73,8 +74,9 @@ def closing_table(result: Result, title: str, initial: Mapping[str, float]) -> P
         if line
     )
     grid = Table.grid(padding=(1, 0, 0, 0))
-    for part in (table, verdict, styled((foot, "dim"))):
-        grid.add_row(part)
+    for part in (table, verdict, _remedy(result), styled((foot, "dim"))):
+        if part is not None:
+            grid.add_row(part)
     return Panel(grid, title=styled(title), title_align="left", border_style=colour, expand=False)
 
 
@@ -84,6 +86,13 @@ def next_steps(result: Result) -> str:
     verbs = (("eval", *protocol), ("report",), ("export", "format=timm"))
     commands = (("ssl-zoo", verb, str(result.run_dir), *options) for verb, *options in verbs)
     return "next: " + "\n      ".join(map(shlex.join, commands))
+
+
+def _remedy(result: Result) -> Text | None:
+    """Returns the likely cause of a verdict other than healthy, and what to try."""
+    if result.cause is None:
+        return None
+    return styled(("likely cause: ", "bold"), result.cause, ("\nto try: ", "bold"), result.remedy or "")
 
 
 def _number(value: float | None) -> str:

@@ -11,6 +11,7 @@ from ssl_zoo.config.mapping import config_hash
 from ssl_zoo.config.registries import SOURCES
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import Data
+from ssl_zoo.monitors.remedy import Remedy, remedy
 from ssl_zoo.monitors.verdict import Evidence, Verdict, judge
 from ssl_zoo.runs.environment import git_commit, versions
 from ssl_zoo.runs.naming import differing_axes, variant
@@ -18,6 +19,7 @@ from ssl_zoo.runs.result import Baselines, Result
 from ssl_zoo.training.callbacks import EpochRows
 from ssl_zoo.training.closing_table import closing_table, next_steps
 from ssl_zoo.training.curves import draw_curves
+from ssl_zoo.training.facts import gather_facts
 from ssl_zoo.training.fit import Trained
 from ssl_zoo.training.loggers import log_epoch
 from ssl_zoo.training.measure import Measurement, Scores
@@ -45,7 +47,10 @@ def conclude(ready: Prepared, trained: Trained, progress: TrainingProgress) -> R
         random_encoder_linear_top1=None if initial.scores.probe is None else initial.scores.probe.mean,
     )
     verdict = _judge(ready, trained.epochs, final, initial)
-    result = _result(ready, trained.epochs, final, baselines, verdict)
+    named = None
+    if verdict.name != "healthy":
+        named = remedy(config, gather_facts(ready, trained.epochs.rows, verdict.name, final, initial))
+    result = _result(ready, trained.epochs, final, baselines, verdict, named)
     result.write()
     title = f"{variant(config)} on {config.data.name}, seed {config.seed}"
     draw_curves(ready.run_dir / "curves.png", title, trained.epochs.rows, result.baselines)
@@ -92,7 +97,12 @@ def _judge(ready: Prepared, epochs: EpochRows, final: Measurement, initial: Meas
 
 
 def _result(
-    ready: Prepared, epochs: EpochRows, final: Measurement, baselines: Baselines, verdict: Verdict
+    ready: Prepared,
+    epochs: EpochRows,
+    final: Measurement,
+    baselines: Baselines,
+    verdict: Verdict,
+    named: Remedy | None,
 ) -> Result:
     assert ready.evaluator is not None
     config, last, scores = ready.config, epochs.rows[-1], final.scores
@@ -112,6 +122,8 @@ def _result(
         metrics=final.diagnostics,
         verdict=verdict.name,
         verdict_reason=verdict.reason,
+        cause=None if named is None else f"{named.name}: {named.cause}",
+        remedy=None if named is None else named.action,
         differs_from_paper=differing_axes(config),
         views_per_second=epochs.views / epochs.seconds if epochs.seconds else None,
         train_seconds=epochs.seconds,

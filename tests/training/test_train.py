@@ -34,8 +34,8 @@ pytestmark = pytest.mark.slow
 CONTRACT = {
     "method", "data", "seed", "epochs", "steps", "loss", "knn_top1", "linear_top1", "linear_protocol", "baselines",
     "output_std_ratio", "center_ratio", "residual_ratio", "effective_rank", "alignment", "uniformity", "verdict",
-    "verdict_reason", "views_per_second", "train_seconds", "peak_memory_mb", "skipped", "config_hash", "git_commit",
-    "versions",
+    "verdict_reason", "cause", "remedy", "views_per_second", "train_seconds", "peak_memory_mb", "skipped",
+    "config_hash", "git_commit", "versions",
 }  # fmt: skip
 
 
