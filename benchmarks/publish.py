@@ -1,53 +1,72 @@
-"""Copies the reports of suites into docs/, each with its figures, and writes a page of all claims.
+"""Copies the reports of suites into docs/, each with its figures, and writes a page of what all of them say.
 
-    python -m ssl_zoo.benchmarks.publish runs/bench docs/results/suites [--only 'simsiam_*'] [--title TITLE]
+    python -m ssl_zoo.benchmarks.publish docs/results/suites digits='runs/bench/*-digits-quick' cifar='runs/cifar/*'
 
-It reads the folders that `ssl-zoo bench` has written (RUNS/SUITE-DATA-BUDGET) and changes nothing in them. Pictures are
-reduced to 128 colours.
+Each further argument is LABEL=FOLDERS, with a pattern of the folders that `ssl-zoo bench` has written; nothing is changed
+in them. A report goes to OUT/LABEL/SUITE, the page to OUT.md. Pictures are reduced to 128 colours.
 """
 
 from __future__ import annotations
 
 import argparse
-import fnmatch
+import glob
 import io
 import re
 import shutil
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
-from ssl_zoo.suites.record import RECORD, SuiteRecord, read, run_dir
+from ssl_zoo.suites.record import RECORD, ClaimRecord, SuiteRecord, read, run_dir
 
 COLOURS = 128
-MARKS = {"holds": "✓", "fails": "✕", "undecided": "?"}
+MARKS = {"holds": "✓", "fails": "✕", "no difference": "≈", "undecided": "?", "not asked": "–"}
+NOT_ASKED = "not asked"
+
+
+@dataclass(frozen=True)
+class Source:
+    """The suites of one data set."""
+
+    label: str
+    records: dict[str, SuiteRecord]  # by suite
+    seconds: dict[Path, float]  # of each run, once
+
+    def counts(self) -> Counter[str]:
+        """Counts the claims by state."""
+        return Counter(claim.state for record in self.records.values() for claim in record.claims)
 
 
 def main() -> None:
-    """Copies the reports and writes the page of claims."""
+    """Copies the reports and writes the page."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("runs", type=Path, help="folder that holds the suites' folders")
     parser.add_argument("out", type=Path, help="folder of the reports; the page is beside it, named like it")
-    parser.add_argument("--only", default="*", help="pattern of the folders")
-    parser.add_argument("--title", default="Suites on digits")
+    parser.add_argument("sources", nargs="+", metavar="LABEL=FOLDERS", help="a pattern of suites' folders")
     options = parser.parse_args()
-    folders = sorted(file.parent for file in options.runs.glob(f"*/{RECORD}"))
-    folders = [folder for folder in folders if fnmatch.fnmatch(folder.name, options.only)]
-    records, runs = {}, set[Path]()
-    for folder in folders:
+    sources = [_publish(*source.split("=", 1), options.out) for source in options.sources]
+    options.out.with_suffix(".md").write_text(_page(sources, options.out.name))
+
+
+def _publish(label: str, pattern: str, out: Path) -> Source:
+    records, seconds = {}, dict[Path, float]()
+    if (out / label).is_dir():
+        shutil.rmtree(out / label)
+    for folder in sorted(Path(name) for name in glob.glob(pattern)):
+        if not (folder / RECORD).is_file():
+            continue
         record = read(folder)
         records[record.name] = record
-        runs |= {run_dir(run, folder).resolve() for row in record.rows for run in row.runs}
-        _copy(folder, options.out / record.name)
-    options.out.with_suffix(".md").write_text(_page(records, len(runs), options))
+        for run in (run for row in record.rows for run in row.runs):
+            seconds[run_dir(run, folder).resolve()] = run.values.get("seconds", 0.0)
+        _copy(folder, out / label / record.name)
+    return Source(label, records, seconds)
 
 
 def _copy(folder: Path, out: Path) -> None:
-    if out.is_dir():
-        shutil.rmtree(out)
     out.mkdir(parents=True)
     text = (folder / "report.md").read_text()
     (out / "report.md").write_text(text)
@@ -60,48 +79,68 @@ def _copy(folder: Path, out: Path) -> None:
         (out / name).write_bytes(file.getvalue())
 
 
-def _page(records: dict[str, SuiteRecord], runs: int, options: argparse.Namespace) -> str:
-    states = Counter(claim.state for record in records.values() for claim in record.claims)
-    commits = sorted({commit[:12] for record in records.values() for commit in record.commits})
-    counts = ", ".join(f"{states[state]} {verb}" for state, verb in STATES.items())
+def _page(sources: list[Source], folder: str) -> str:
     lines = [
-        f"# {options.title}",
+        "# What the suites say",
         "",
-        f"{len(records)} suites, {runs} runs, each suite run once. Of {states.total()} claims {counts}.",
-        "Made by `ssl-zoo bench suite=NAME` for each and then",
+        "The claims are the papers', about ImageNet or all of CIFAR-10: what holds there need not hold on little data. "
+        "A report has its table, its curves, its cost and its commands.",
         "",
-        f"    python -m ssl_zoo.benchmarks.publish {options.runs} {options.out}"
-        + (f" --only '{options.only}'" if options.only != "*" else ""),
+        *_totals(sources),
         "",
-        f"Runs at commit {', '.join(f'`{commit}`' for commit in commits)}. The claims are the papers', about",
-        "ImageNet or all of CIFAR-10: what holds there need not hold here. The report of a suite has its table, its",
-        "curves, its cost and the commands.",
+        "✓ holds, ✕ fails, ≈ no difference that matters, ? undecided, – not asked.",
         "",
-        "| suite | paper | rows × seeds | claims |",
-        "|---|---|---|---|",
+        f"| suite | question | {' | '.join(source.label for source in sources)} |",
+        "|---|---|" + "---|" * len(sources),
     ]
-    for name, record in records.items():
-        of = f"{len(record.rows)} × {len(record.seeds)}"
-        marks = " ".join(MARKS[claim.state] for claim in record.claims)
-        lines.append(
-            f"| [{name}]({options.out.name}/{name}/report.md) | {record.paper}, {record.section} | {of} | {marks} |"
-        )
-    for name, record in records.items():
-        lines += [
-            "",
-            f"## {record.paper}, {record.section}: {record.title}",
-            "",
-            f"[{name}]({options.out.name}/{name}/report.md)",
-            "",
-        ]
-        lines += [
-            f"- {MARKS[claim.state]} **{claim.state}**: `{claim.text}`. {claim.why}"
-            for claim in record.claims
-        ]
-    return "\n".join(lines) + "\n"
+    suites = {name: record for source in sources for name, record in source.records.items()}
+    for name, record in sorted(suites.items()):
+        cells = [_marks(source, name, folder) for source in sources]
+        paper = f"{record.paper}, {record.section}"
+        lines.append(f"| {paper} | {record.question} | {' | '.join(cells)} |")
+    for source in sources:
+        lines += ["", f"## {source.label}: every claim", ""]
+        for name, record in source.records.items():
+            lines += [
+                f"**{record.paper}, {record.section}**: [{record.title}]({folder}/{source.label}/{name}/report.md)",
+                "",
+            ]
+            lines += [*map(_sentence, record.claims), ""]
+    return "\n".join(lines).rstrip() + "\n"
 
 
-STATES = {"holds": "hold", "fails": "fail", "undecided": "stay undecided"}
+def _totals(sources: list[Source]) -> list[str]:
+    states = [state for state in MARKS if state != NOT_ASKED]
+    lines = [
+        f"| data | suites | runs | core hours | claims asked | {' | '.join(states)} | decided |",
+        "|---|" + "--:|" * (len(states) + 5),
+    ]
+    for source in sources:
+        counts = source.counts()
+        asked = counts.total() - counts[NOT_ASKED]
+        decided = (asked - counts["undecided"]) / asked if asked else 0.0
+        figures = [
+            str(len(source.records)),
+            str(len(source.seconds)),
+            f"{sum(source.seconds.values()) / 3600:.1f}",
+            str(asked),
+            *(str(counts[state]) for state in states),
+            f"{decided:.0%}",
+        ]
+        lines.append(f"| {source.label} | {' | '.join(figures)} |")
+    return lines
+
+
+def _marks(source: Source, name: str, folder: str) -> str:
+    if name not in source.records:
+        return ""
+    marks = " ".join(MARKS[claim.state] for claim in source.records[name].claims)
+    return f"[{marks}]({folder}/{source.label}/{name}/report.md)"
+
+
+def _sentence(claim: ClaimRecord) -> str:
+    return f"- {MARKS[claim.state]} **{claim.state}**: `{claim.text}`. {claim.why}"
+
 
 if __name__ == "__main__":
     main()

@@ -25,15 +25,15 @@ def test_reports_and_the_page_of_claims(tmp_path: Path, monkeypatch: pytest.Monk
         record.write(folder)
         write_report(record, folder)
     (runs / "one-cifar10-quick").mkdir()  # not run yet
-    monkeypatch.setattr("sys.argv", ["publish", str(runs), str(out), "--only", "*-digits-quick"])
+    monkeypatch.setattr("sys.argv", ["publish", str(out), f"digits={runs}/*-digits-quick"])
     publish.main()
 
     page = (tmp_path / "docs" / "suites.md").read_text()
-    assert "2 suites, 12 runs, each suite run once. Of 6 claims 2 hold, 2 fail, 2 stay undecided." in page
-    assert "| [one](suites/one/report.md) | SimSiam, Figure 2 | 2 × 3 | ✓ ✕ ? |" in page
+    assert "| digits | 2 | 12 | 0.0 | 6 | 2 | 2 | 0 | 2 | 67% |" in page
+    assert "| [✓ ✕ ?](suites/digits/one/report.md) |" in page
     assert "- ✕ **fails**: `output_std_ratio(sg) < 0.5`. 0.991 against 0.500." in page
     for name in ("one", "two"):
-        place = out / name
+        place = out / "digits" / name
         assert (place / "report.md").read_text() == (runs / f"{name}-digits-quick" / "report.md").read_text()
         with (place / "results.csv").open() as file:
             assert len(list(csv.DictReader(file))) == 6
@@ -48,8 +48,9 @@ def test_an_earlier_report_is_replaced_whole(tmp_path: Path, monkeypatch: pytest
     record = a_suite([a_row(folder, "sg"), a_row(folder, "no_sg")], name="one")
     record.write(folder)
     write_report(record, folder)
-    (out / "one").mkdir(parents=True)
-    (out / "one" / "old.png").write_bytes(b"")
-    monkeypatch.setattr("sys.argv", ["publish", str(tmp_path / "runs"), str(out)])
+    (out / "digits" / "one").mkdir(parents=True)
+    (out / "digits" / "one" / "old.png").write_bytes(b"")
+    monkeypatch.setattr("sys.argv", ["publish", str(out), f"digits={tmp_path}/runs/*"])
     publish.main()
-    assert not (out / "one" / "old.png").exists()
+    assert (out / "digits" / "one" / "report.md").is_file()
+    assert not (out / "digits" / "one" / "old.png").exists()
