@@ -2,8 +2,8 @@
 
     python -m ssl_zoo.benchmarks.publish docs/results/suites digits='runs/bench/*-digits-quick' cifar='runs/cifar/*'
 
-Each further argument is LABEL=FOLDERS, with a pattern of the folders that `ssl-zoo bench` has written; nothing is changed
-in them. A report goes to OUT/LABEL/SUITE, the page to OUT.md. Pictures are reduced to 128 colours.
+Each further argument is LABEL=FOLDERS, with a pattern of the folders that `ssl-zoo bench` has written; nothing
+changes in them. A report goes to OUT/LABEL/SUITE, the page to OUT.md. Pictures are reduced to 128 colours.
 """
 
 from __future__ import annotations

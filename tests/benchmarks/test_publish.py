@@ -29,7 +29,7 @@ def test_reports_and_the_page_of_claims(tmp_path: Path, monkeypatch: pytest.Monk
     publish.main()
 
     page = (tmp_path / "docs" / "suites.md").read_text()
-    assert "| digits | 2 | 12 | 0.0 | 6 | 2 | 2 | 0 | 2 | 67% |" in page
+    assert "| digits | 2 | 12 | 0.2 | 6 | 2 | 2 | 0 | 2 | 67% |" in page
     assert "| [✓ ✕ ?](suites/digits/one/report.md) |" in page
     assert "- ✕ **fails**: `output_std_ratio(sg) < 0.5`. 0.991 against 0.500." in page
     for name in ("one", "two"):
