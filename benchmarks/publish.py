@@ -47,11 +47,12 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder of the reports; the page is beside it, named like it")
     parser.add_argument("sources", nargs="+", metavar="LABEL=FOLDERS", help="a pattern of suites' folders")
     options = parser.parse_args()
-    sources = [_publish(*source.split("=", 1), options.out) for source in options.sources]
+    sources = [_publish(source, options.out) for source in options.sources]
     options.out.with_suffix(".md").write_text(_page(sources, options.out.name))
 
 
-def _publish(label: str, pattern: str, out: Path) -> Source:
+def _publish(source: str, out: Path) -> Source:
+    label, _, pattern = source.partition("=")
     records, seconds = {}, dict[Path, float]()
     if (out / label).is_dir():
         shutil.rmtree(out / label)
