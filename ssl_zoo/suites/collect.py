@@ -19,7 +19,7 @@ from ssl_zoo.suites.read import Suite, pair_of
 from ssl_zoo.suites.record import RowRecord, SuiteRecord, run_dir
 from ssl_zoo.suites.trial import Trial, evaluation_of, protocol_of, run_record
 
-__all__ = ["collect"]
+__all__ = ["collect", "row_records"]
 
 
 def collect(
@@ -54,28 +54,10 @@ def collect(
     )
     if other_method:
         remarks = (*remarks, "The method was changed by hand, so the paper's figures are left out.")
-    row_records: dict[str, RowRecord] = {}
-    first: dict[tuple[str, str], str] = {}
-    for row in rows:
-        records = [run_record(trial, runs, folder, errors.get(trial.name)) for trial in trials[row.name]]
-        if tuned is not None and row.name in tuned:
-            records = [
-                dataclasses.replace(run, values={**run.values, "tuned": tuned[row.name]})
-                if run.finished
-                else run
-                for run in records
-            ]
-        key = (trials[row.name][0].hash, row.source.weights)
-        same = first.setdefault(key, row.name)
-        row_records[row.name] = RowRecord(
-            name=row.name,
-            overrides=row.row_overrides,
-            runs=tuple(records),
-            paper=None if other_method else row.source.paper,
-            note=row.source.note,
-            same_as=None if same == row.name else same,
-        )
-    config, result = suite.config, _first_result(row_records, folder)
+    records = row_records(rows, trials, runs, folder, errors, tuned or {})
+    if other_method:
+        records = {name: dataclasses.replace(row, paper=None) for name, row in records.items()}
+    config, result = suite.config, _first_result(records, folder)
     top1, protocols, pixels = _accuracies(trials, runs, result)
     return SuiteRecord(
         name=suite.name,
@@ -88,23 +70,55 @@ def collect(
         data=planner.data,
         data_in_words=_data_in_words(rows[0]),
         budget=planner.budget,
-        seeds=tuple(trial.config.seed for trial in trials[rows[0].name]),
+        seeds=tuple(sorted({trial.config.seed for group in trials.values() for trial in group})),
         overrides=tuple(planner.overrides),
         base=tuple(planner.base),
         columns=_columns(config.columns, next(iter(trials.values()))[0]),
         top1=top1,
         protocols=protocols,
-        rows=tuple(row_records.values()),
-        claims=tuple(judge_claim(claim, row_records) for claim in suite.claims_on(planner.data)),
+        rows=tuple(records.values()),
+        claims=tuple(judge_claim(claim, records) for claim in suite.claims_on(planner.data)),
         figures=tuple(dataclasses.asdict(figure) for figure in config.figures),
         switches=_switches(suite, rows),
         pixels=pixels,
         remarks=(*config.remarks, *remarks),
         command=shlex.join(["ssl-zoo", "bench", *command]),
         versions=versions(),
-        machine=_machine(row_records, folder),
+        machine=_machine(records, folder),
         date=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
     )
+
+
+def row_records(
+    rows: Sequence[Row],
+    trials: Mapping[str, Sequence[Trial]],
+    runs: Path,
+    folder: Path,
+    errors: Mapping[str, str],
+    tuned: Mapping[str, float],
+) -> dict[str, RowRecord]:
+    """Reads the runs of each row. See `collect`."""
+    records: dict[str, RowRecord] = {}
+    first: dict[tuple[str, str], str] = {}
+    for row in rows:
+        measured = [run_record(trial, runs, folder, errors.get(trial.name)) for trial in trials[row.name]]
+        if row.name in tuned:
+            measured = [
+                dataclasses.replace(run, values={**run.values, "tuned": tuned[row.name]})
+                if run.finished
+                else run
+                for run in measured
+            ]
+        same = first.setdefault((trials[row.name][0].hash, row.source.weights), row.name)
+        records[row.name] = RowRecord(
+            name=row.name,
+            overrides=row.row_overrides,
+            runs=tuple(measured),
+            paper=row.source.paper,
+            note=row.source.note,
+            same_as=None if same == row.name else same,
+        )
+    return records
 
 
 def _columns(listed: Sequence[str], trial: Trial) -> tuple[str, ...]:

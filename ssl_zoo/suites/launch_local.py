@@ -85,17 +85,17 @@ class Failure:
 
 
 def run_local(
-    trials: Sequence[Trial],
+    take: Callable[[], Trial | None],
     rows: Path,
     slots: Slots,
     *,
     on_tick: Callable[[Sequence[Worker]], None],
     on_end: Callable[[Trial, Failure | None], None],
 ) -> None:
-    """Runs trials, the first ones first, until all have ended; one that fails does not stop the others.
+    """Runs trials until none is left and all have ended; one that fails does not stop the others.
 
     Args:
-        trials: those that are not done.
+        take: gives the next trial to start; None while there is none.
         rows: the folder of the run directories.
         slots: how many at a time.
         on_tick: is called four times a second with the workers.
@@ -104,16 +104,18 @@ def run_local(
     Raises:
         KeyboardInterrupt: Ctrl-C, or SIGTERM: those under way have been stopped, and saved where they could.
     """
-    waiting, workers = list(trials), list[Worker]()
+    workers = list[Worker]()
     with sigterm_interrupts():
         try:
-            while waiting or workers:
-                while waiting and len(workers) < slots.workers:
-                    free = min(set(range(slots.workers)) - {worker.slot for worker in workers})
-                    workers.append(_start(waiting.pop(0), rows, slots, free))
+            while True:
                 for worker in [worker for worker in workers if worker.process.poll() is not None]:
                     workers.remove(worker)
                     on_end(worker.trial, _failure(worker))
+                while len(workers) < slots.workers and (trial := take()) is not None:
+                    free = min(set(range(slots.workers)) - {worker.slot for worker in workers})
+                    workers.append(_start(trial, rows, slots, free))
+                if not workers:
+                    return
                 on_tick(workers)
                 time.sleep(TICK)
         except BaseException:

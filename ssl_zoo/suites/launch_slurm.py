@@ -30,7 +30,7 @@ def check_submitit() -> None:
 
 
 def run_slurm(
-    trials: Sequence[Trial],
+    take: Callable[[], Trial | None],
     rows: Path,
     config: SlurmConfig,
     workers: int | None,
@@ -38,19 +38,31 @@ def run_slurm(
     on_tick: Callable[[int, int], None],
     on_end: Callable[[Trial, Failure | None], None],
 ) -> None:
-    """Submits trials as one array and waits for them.
+    """Submits trials as one array and waits for them, then what has become possible by their results, and so on.
 
     Ctrl-C ends the waiting, not the trials: the same command later finds what they have finished and submits the rest
     again; a run is locked by the process that trains it, so that a second one waits.
 
     Args:
-        trials: those that are not done.
+        take: gives the next trial to start; None while there is none.
         rows: the folder of the run directories, on a file system that all machines share.
         config: what each worker asks the cluster for.
         workers: trials at a time; None: as many as the cluster gives.
         on_tick: is called every two seconds with the number of trials that run and wait.
         on_end: is called for each trial that has ended, with its failure if it has no result.
     """
+    while trials := list(iter(take, None)):
+        _run_array(trials, rows, config, workers, on_tick, on_end)
+
+
+def _run_array(
+    trials: Sequence[Trial],
+    rows: Path,
+    config: SlurmConfig,
+    workers: int | None,
+    on_tick: Callable[[int, int], None],
+    on_end: Callable[[Trial, Failure | None], None],
+) -> None:
     import submitit
 
     files = [write_trial(trial, rows) for trial in trials]

@@ -8,11 +8,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from ssl_zoo.config.overrides import override_list, read_override, to_nested
-from ssl_zoo.config.schema import Count, Folder, section
+from ssl_zoo.config.schema import Count, Folder, Positive, section
 from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError
 
-__all__ = ["BenchConfig", "SlurmConfig", "read_bench"]
+__all__ = ["FIRST_SEEDS", "BenchConfig", "SlurmConfig", "read_bench"]
+
+FIRST_SEEDS = 3  # of each row, with seeds=auto
 
 
 @section
@@ -43,8 +45,12 @@ class BenchConfig:
 
     suite: Folder
     """Name of a suite, or a YAML file."""
-    seeds: Count = 3
-    """Seeds of each row: 0 to seeds - 1."""
+    seeds: Count | Literal["auto"] = "auto"
+    """Seeds of each row: 0 to seeds - 1. auto: 3, and then one at a time where an undecided claim needs it."""
+    max_seeds: Annotated[int, Field(ge=FIRST_SEEDS, le=20)] = 10
+    """Seeds of a row at most, with seeds=auto."""
+    max_minutes: Positive | None = None
+    """Minutes in which all runs end: none is started that would probably take longer. null: no limit."""
     budget: Literal["quick", "full"] = "quick"
     """full: the recipes as they stand; quick: for a first answer, see docs/suites.md."""
     workers: Count | None = None
@@ -90,7 +96,12 @@ def read_bench(overrides: Sequence[str]) -> tuple[BenchConfig, list[str], list[s
     values = to_nested(settings)
     if isinstance(values.get("evaluate"), str):
         values["evaluate"] = [values["evaluate"]]
-    return validate(BenchConfig, values, ""), evaluation, rest
+    config = validate(BenchConfig, values, "")
+    if "max_seeds" in values and config.seeds != "auto":
+        raise UserError(
+            f"max_seeds is read with seeds=auto; received seeds={config.seeds}; leave one of them out"
+        )
+    return config, evaluation, rest
 
 
 TAKEN = {

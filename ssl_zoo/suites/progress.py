@@ -1,15 +1,17 @@
-"""Progress of a suite: a bar of its runs on a terminal, and a line for each run that has ended."""
+"""Progress of a suite: a bar of its runs on a terminal, a line for each run that has ended and each new round."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
-from statistics import fmean
 from types import TracebackType
 
 from ssl_zoo.runs.run_files import read_metrics
 from ssl_zoo.suites.launch_local import Failure, Worker
 from ssl_zoo.suites.record import RunRecord
+from ssl_zoo.suites.rounds import Rounds
+from ssl_zoo.suites.time_limit import TimeLimit
 from ssl_zoo.suites.trial import Trial
 from ssl_zoo.terminal.progress import ProgressDisplay
 
@@ -22,18 +24,18 @@ class SuiteProgress:
     """Progress and time left.
 
     Args:
-        total: trials of the suite, those of one run counted once.
-        done: trials that were done before.
+        rounds: the suite's trials.
+        limit: its time.
         workers: trials at a time.
         silent: print nothing.
         bar: whether a terminal gets a bar.
     """
 
-    def __init__(self, total: int, done: int, workers: int, *, silent: bool, bar: bool) -> None:
-        self.display = ProgressDisplay("run", total, done, silent=silent, bar=bar)
-        self.total, self.done, self.workers = total, done, workers
-        self.seconds: list[float] = []  # of the trials that ended here
+    def __init__(self, rounds: Rounds, limit: TimeLimit, workers: int, *, silent: bool, bar: bool) -> None:
+        self.display = ProgressDisplay("run", rounds.total, rounds.ended, silent=silent, bar=bar)
+        self.rounds, self.limit, self.workers = rounds, limit, workers
         self.refreshed = 0.0
+        self.round = 1
 
     def __enter__(self) -> SuiteProgress:
         self.display.start()
@@ -46,25 +48,39 @@ class SuiteProgress:
 
     def update(self, workers: Sequence[Worker]) -> None:
         """Moves the bar by the epochs that the workers have done, every other second."""
+        self._log_round()
         if time.monotonic() - self.refreshed < REFRESH:
             return
         self.refreshed = time.monotonic()
-        self.display.update(self.done + sum(map(_fraction_done, workers)), f"{len(workers)} at work")
+        self._show(sum(map(_fraction_done, workers)), f"{len(workers)} at work")
 
     def update_counts(self, running: int, waiting: int) -> None:
         """Shows how many trials run and wait, which is all that a cluster reports."""
-        self.display.update(self.done, f"{running} at work, {waiting} waiting")
+        self._log_round()
+        self._show(0.0, f"{running} at work, {waiting} waiting")
 
-    def end(self, trial: Trial, record: RunRecord, failure: Failure | None, seconds: float | None) -> None:
+    def end(self, trial: Trial, record: RunRecord, failure: Failure | None) -> None:
         """Logs a trial that has ended."""
-        self.done += 1
-        if failure is None and seconds is not None:
-            self.seconds.append(seconds)
+        done, total = self.rounds.ended, self.rounds.total
         outcome = f"failed: {failure.message}" if failure else _figures(record)
-        rest, left = "", self.total - self.done
-        if self.seconds:
-            rest = f" · {_minutes(fmean(self.seconds) * left / max(1, min(self.workers, left)))} left"
-        self.display.log(f"{self.done}/{self.total} {trial.row}, seed {trial.config.seed}: {outcome}{rest}")
+        expected, left, rest = self.limit.expected(trial.row), total - done, ""
+        if expected is not None:
+            rest = f" · {_minutes(expected * left / max(1, min(self.workers, left)))} left"
+        self.display.log(f"{done}/{total} {trial.row}, seed {trial.config.seed}: {outcome}{rest}")
+
+    def _log_round(self) -> None:
+        if self.rounds.round != self.round:
+            self.round = self.rounds.round
+            self.display.log(f"{self.rounds.heading}{self._time_left()}")
+
+    def _show(self, under_way: float, workers: str) -> None:
+        rounds = self.rounds
+        which = f"round {rounds.round}, " if rounds.round > 1 else ""
+        self.display.update(rounds.ended + under_way, f"{which}{workers}{self._time_left()}", rounds.total)
+
+    def _time_left(self) -> str:
+        left = self.limit.left
+        return "" if math.isinf(left) else f" · {_minutes(max(0.0, left))} of max_minutes left"
 
 
 def _fraction_done(worker: Worker) -> float:

@@ -6,7 +6,6 @@ import hashlib
 import os
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +15,21 @@ from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.files.folders import check_writable
 from ssl_zoo.hardware.device import pick_device
-from ssl_zoo.runs.run_files import read_record
-from ssl_zoo.suites.claims import is_about_accuracy
-from ssl_zoo.suites.collect import collect
+from ssl_zoo.suites.claims import Claim, is_about_accuracy
+from ssl_zoo.suites.collect import collect, row_records
 from ssl_zoo.suites.evaluations import evaluation_overrides
+from ssl_zoo.suites.extend import rows_to_extend
 from ssl_zoo.suites.launch_local import Failure, Slots, run_local
 from ssl_zoo.suites.launch_slurm import check_submitit, run_slurm
 from ssl_zoo.suites.listing import suite_files
-from ssl_zoo.suites.options import BenchConfig, read_bench
-from ssl_zoo.suites.plan import Planner, Row
+from ssl_zoo.suites.options import FIRST_SEEDS, BenchConfig, read_bench
+from ssl_zoo.suites.plan import Planner
 from ssl_zoo.suites.progress import SuiteProgress
 from ssl_zoo.suites.read import Suite, read_suite
 from ssl_zoo.suites.record import RunRecord, SuiteRecord
-from ssl_zoo.suites.trial import COST, Trial, is_done, run_record, slug
+from ssl_zoo.suites.rounds import Rounds
+from ssl_zoo.suites.time_limit import TimeLimit
+from ssl_zoo.suites.trial import Trial, is_done, run_record, slug
 from ssl_zoo.suites.tuning import plan_tuning
 from ssl_zoo.terminal.console import Console, styled
 
@@ -66,6 +67,7 @@ class SuiteRun:
             None if suite.config.tune is None else plan_tuning(suite.config.tune, self.planner, self.rows)
         )
         self.errors: dict[str, str] = {}
+        self.limit = TimeLimit(self.config.max_minutes)
         self._check(out)
 
     def _check(self, out: Path) -> None:
@@ -102,80 +104,132 @@ class SuiteRun:
         Raises:
             Interrupted: Ctrl-C; the runs are saved and the same overrides go on.
         """
-        rows, tuned = self.rows, None
+        rows, tuned, tuning = self.rows, None, None
         try:
             if self.tuning is not None:
                 self._print_heading("tuning of: ", self.tuning.all_trials)
-                self._run({row: _flat(trials) for row, trials in self.tuning.trials.items()})
+                candidates = {row: _flat(trials) for row, trials in self.tuning.trials.items()}
+                most = max(map(len, candidates.values()))
+                tuning = Rounds(candidates, most, self._is_done, self._fits)
+                self._run(tuning)
                 tuned = self.tuning.chosen(self.runs)
                 key = self.tuning.config.key
                 rows = self.planner.rows({row: [f"{key}={value}"] for row, value in tuned.items()})
-            trials = self._trials(rows)
-            self._print_heading("", _flat(trials))
-            self._run(trials)
+            self.rows = rows
+            rounds = self._rounds(tuned or {})
+            self._print_heading("", _flat({row: rounds.started(row) for row in rounds.trials}))
+            if tuning is None or not tuning.stopped:  # rows wait until all candidates have been tried
+                self._run(rounds)
         except KeyboardInterrupt:
             raise Interrupted(self._stop_message()) from None
-        self.rows = rows
-        record = self._collect(trials, tuned)
+        ending = self._ending(rounds)
+        record = self._collect({row: rounds.started(row) for row in rounds.trials}, tuned, ending)
+        for sentence in ending:
+            self.console.print(sentence, style="dim")
         self.folder.mkdir(parents=True, exist_ok=True)
         record.write(self.folder)
         return record
 
     def preview(self) -> SuiteRecord:
         """Prints what would be run; a row is shown by what sets it apart."""
-        trials = self._trials(self.rows)
+        rounds = self._rounds({})
+        trials = {row: rounds.started(row) for row in rounds.trials}
         tuning = [] if self.tuning is None else self.tuning.all_trials
         for what, group in (("tuning of: ", tuning), ("", _flat(trials))):
             if group:
                 self._print_heading(what, group)
         for row in self.rows:
-            done = sum(is_done(trial, self.runs / trial.name) for trial in trials[row.name])
+            done = sum(map(self._is_done, trials[row.name]))
             what = shlex.join(row.row_overrides) or "(the base)"
             self.console.print(f"{row.name}: {done} of {len(trials[row.name])} done · {what}")
+        if self.config.seeds == "auto":
+            self.console.print(
+                f"then one more seed at a time for the rows of undecided claims, up to {self.config.max_seeds} a row: "
+                f"{len({trial.name for trial in _flat(rounds.trials)}) - rounds.total} runs at most"
+            )
         shared = [f"data={self.planner.data}", *self.planner.base, *self.planner.overrides]
         self.console.print(f"all rows: {shlex.join(dict.fromkeys(shared))}", style="dim")
         return self._collect(trials, None)
 
-    def _trials(self, rows: Sequence[Row]) -> dict[str, list[Trial]]:
-        return {
-            row.name: [row.trial(seed, self.evaluations) for seed in range(self.config.seeds)] for row in rows
-        }
+    def _rounds(self, tuned: Mapping[str, float]) -> Rounds:
+        """Returns the trials of all rows: the first seeds, and with seeds=auto what claims ask for."""
+        config = self.config
+        first, most = (
+            (FIRST_SEEDS, config.max_seeds) if config.seeds == "auto" else (config.seeds, config.seeds)
+        )
+        trials = {row.name: [row.trial(seed, self.evaluations) for seed in range(most)] for row in self.rows}
 
-    def _run(self, trials: Mapping[str, Sequence[Trial]]) -> None:
-        """Runs those that are not done: the first seed of each row, then the second ..."""
-        by_seed = sorted(_flat(trials), key=lambda trial: trial.config.seed)
-        unique = _unique(by_seed)
-        missing = [trial for trial in unique.values() if not is_done(trial, self.runs / trial.name)]
-        if not missing:
-            return
-        trainer, local = missing[0].config.trainer, self.config.launcher == "local"
+        def asked_by(claim: Claim, counts: Mapping[str, int]) -> set[str]:
+            judged = {row: group[: counts[row]] for row, group in trials.items()}
+            records = row_records(self.rows, judged, self.runs, self.folder, self.errors, tuned)
+            return rows_to_extend(claim, records)
+
+        claims = self.suite.claims_on(self.planner.data) if most > first else ()
+        return Rounds(trials, first, self._is_done, self._fits, claims, asked_by)
+
+    def _is_done(self, trial: Trial) -> bool:
+        return is_done(trial, self.runs / trial.name)
+
+    def _fits(self, trial: Trial) -> bool:
+        return self.limit.fits(trial.row)
+
+    def _run(self, rounds: Rounds) -> None:
+        """Runs what is not done."""
+        for row in rounds.trials:
+            for trial in rounds.started(row):
+                self.limit.note(row, self._record(trial).values.get("seconds"))
+        trainer, local = self.rows[0].config.trainer, self.config.launcher == "local"
         device = pick_device(trainer.accelerator).type if local else "cpu"
-        workers = self.config.workers if local else self.config.workers or len(missing)
+        left = max(1, rounds.total - rounds.ended)
+        workers = self.config.workers if local else self.config.workers or left
         slots = Slots.of_machine(device, workers, self.config.threads, trainer.devices)
 
         def on_end(trial: Trial, failure: Failure | None) -> None:
             if failure is not None:
                 self.errors[trial.name] = f"{failure.message} (log: {failure.log})"
-            cost = read_record(self.runs / trial.name / COST) or {}
-            progress.end(trial, self._record(trial), failure, cost.get("seconds"))
+            record = self._record(trial)
+            self.limit.note(trial.row, record.values.get("seconds"))
+            rounds.end(trial, failed=failure is not None)
+            progress.end(trial, record, failure)
 
-        done, silent = len(unique) - len(missing), self.console.quiet
-        with SuiteProgress(
-            len(unique), done, slots.workers, silent=silent, bar=self.config.progress
-        ) as progress:
+        silent, bar = self.console.quiet, self.config.progress
+        with SuiteProgress(rounds, self.limit, slots.workers, silent=silent, bar=bar) as progress:
             if local:
-                run_local(missing, self.runs, slots, on_tick=progress.update, on_end=on_end)
+                run_local(rounds.take, self.runs, slots, on_tick=progress.update, on_end=on_end)
             else:
                 slurm, counts = self.config.slurm, progress.update_counts
-                run_slurm(missing, self.runs, slurm, self.config.workers, on_tick=counts, on_end=on_end)
+                run_slurm(rounds.take, self.runs, slurm, self.config.workers, on_tick=counts, on_end=on_end)
+
+    def _ending(self, rounds: Rounds) -> list[str]:
+        """Describes how many seeds rows have got and why they got no more."""
+        config, sentences = self.config, list[str]()
+        if config.seeds == "auto":
+            numbers = {row: len(rounds.started(row)) for row in rounds.trials}
+            sentences.append(
+                f"seeds=auto: {FIRST_SEEDS} seeds for each row, then one at a time where an undecided claim needed it, "
+                f"up to max_seeds={config.max_seeds}; {sum(numbers.values())} seeds of {len(numbers)} rows in "
+                f"{rounds.round} rounds."
+            )
+            if rounds.limited:
+                texts = "; ".join(" ".join(claim.text.split()) for claim in rounds.limited)
+                sentences.append(f"max_seeds={config.max_seeds} left undecided: {texts}.")
+        if rounds.stopped:
+            sentences.append(
+                f"max_minutes={config.max_minutes:g} ended the suite: {rounds.total - rounds.ended} run(s) were not "
+                "started, as they would probably have ended later; the same command goes on."
+            )
+        return sentences
 
     def _record(self, trial: Trial) -> RunRecord:
         return run_record(trial, self.runs, self.folder, self.errors.get(trial.name))
 
     def _collect(
-        self, trials: Mapping[str, Sequence[Trial]], tuned: Mapping[str, float] | None
+        self,
+        trials: Mapping[str, Sequence[Trial]],
+        tuned: Mapping[str, float] | None,
+        ending: Sequence[str] = (),
     ) -> SuiteRecord:
-        remarks = [] if self.tuning is None else self.tuning.sentences(self.runs)
+        remarks = [*([] if self.tuning is None else self.tuning.sentences(self.runs)), *ending]
         return collect(
             self.suite,
             self.planner,
@@ -206,16 +260,6 @@ def _flat(trials: Mapping[Any, Sequence[Trial]]) -> list[Trial]:
     return [trial for group in trials.values() for trial in group]
 
 
-def _unique(trials: Sequence[Trial]) -> dict[str, Trial]:
-    """Each run once, by name; of rows that are the same run the first, with the evaluations of all."""
-    unique: dict[str, Trial] = {}
-    for trial in trials:
-        first = unique.setdefault(trial.name, trial)
-        more = tuple(overrides for overrides in trial.evaluations if overrides not in first.evaluations)
-        unique[trial.name] = replace(first, evaluations=(*first.evaluations, *more))
-    return unique
-
-
 def _device(overrides: Sequence[str]) -> str:
     values = [str(value) for key, value in map(read_override, overrides) if key == "trainer.accelerator"]
     known = values and values[-1] in ("cpu", "gpu", "mps")  # another is refused with the rows
@@ -240,7 +284,7 @@ def _folder_name(suite: Suite, config: BenchConfig, planner: Planner, evaluation
     further = [override for override in planner.overrides if not override.startswith("data=")]
     files = suite_files()
     another = [] if files.get(suite.name, suite.file) == suite.file else [str(suite.file.resolve())]
-    usual = (3, None, None, None)  # seeds, evaluate, experiments, threads
+    usual = ("auto", None, None, None)  # seeds, evaluate, experiments, threads
     choices = (config.seeds, config.evaluate, config.experiments, config.threads)
     overrides = [*planner.overrides, *evaluation, *another, *map(str, choices)]
     plain = not (further or evaluation or another) and choices == usual

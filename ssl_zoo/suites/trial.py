@@ -9,6 +9,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,12 @@ class Trial:
     evaluations: tuple[tuple[str, ...], ...] = ()  # overrides of `ssl-zoo eval`, one tuple for each protocol
     weights: str = "trained"
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """Hash of the configuration; two trials that share it train the same thing."""
         return config_hash(self.config)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Name of the run directory."""
         config = self.config

@@ -51,10 +51,10 @@ class ProgressDisplay:
         """Prints a line."""
         self.console.print(line)
 
-    def update(self, done: float, description: str) -> bool:
-        """Moves the bar; returns whether there is one."""
+    def update(self, done: float, description: str, total: int | None = None) -> bool:
+        """Moves the bar, or changes its total too; returns whether there is one."""
         if self.bar is not None:
-            self.bar.update(self.task, completed=done, description=description)
+            self.bar.update(self.task, completed=done, description=description, total=total)
         return self.bar is not None
 
     def waiting(self, task: str) -> AbstractContextManager[Any]:

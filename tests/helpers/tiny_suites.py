@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +49,15 @@ def write_suite(file: Path, **changes: Any) -> Path:
 
 
 def in_process(
-    trials: Sequence[Trial], rows: Path, slots: Slots, *, on_tick: object, on_end: Callable[..., None]
+    take: Callable[[], Trial | None],
+    rows: Path,
+    slots: Slots,
+    *,
+    on_tick: object,
+    on_end: Callable[..., None],
 ) -> None:
     """Stands in for `run_local`: one trial after the other, here, which saves some seconds for each."""
-    for trial in trials:
+    for trial in iter(take, None):
         message = "no result"
         try:
             run_trial(json.loads(write_trial(trial, rows).read_text()))

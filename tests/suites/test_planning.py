@@ -321,7 +321,7 @@ def test_the_overrides_of_the_command() -> None:
             "epochs=3", "data.limit=10", "workers=2", "eval.data=cifar10", "progress=false",
         ]
     )  # fmt: skip
-    assert (config.suite, config.seeds, config.budget, config.workers) == ("methods", 3, "quick", 2)
+    assert (config.suite, config.seeds, config.budget, config.workers) == ("methods", "auto", "quick", 2)
     assert config.evaluate == ("knn", "few_labels")
     assert read_bench(["suite=methods", "evaluate=knn"])[0].evaluate == ("knn",)
     assert (config.slurm.cpus, config.slurm.gpus, config.slurm.extra) == (4, 1, {"qos": "long"})

@@ -142,7 +142,7 @@ def test_no_text_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 REFUSED_OVERRIDES = {
-    "seeds=0": "seeds must be at least 1; received 0",
+    "seeds=0": "seeds must be at least 1 or one of 'auto'; received 0",
     "budget=medium": "budget must be one of quick, full; received 'medium'",
     "budgt=full": "unknown key 'budgt'",
     "seed=1": "set their number with seeds=3; received 'seed=1'",
