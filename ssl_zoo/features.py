@@ -16,9 +16,12 @@ from ssl_zoo.augment import normalize
 from ssl_zoo.data import Split
 from ssl_zoo.hardware.device import Hardware
 
-__all__ = ["BATCH", "each_batch", "extract", "full_precision"]
+__all__ = ["BATCH", "each_batch", "extract", "full_precision", "images_at_once"]
 
 BATCH = 256  # images per forward pass
+# On a CPU, whose caches hold what fewer images need. 137 in place of 196 us an image took the small setting's backbone
+# at 16 pixels, 472 in place of 748 at 32, ResNet-18 5.4 in place of 6.4 ms at 32, a ViT 32 in place of 38 ms at 224.
+CPU_BATCH = 64
 
 T = TypeVar("T")
 
@@ -30,7 +33,7 @@ def extract(
     mean: Sequence[float],
     std: Sequence[float],
     hardware: Hardware,
-    batch: int = BATCH,
+    batch: int | None = None,
 ) -> Iterator[Tensor]:
     """Yields the features of a split in its order, (n, F) float32 on the device; see `each_batch`.
 
@@ -57,7 +60,7 @@ def each_batch(
     mean: Sequence[float],
     std: Sequence[float],
     hardware: Hardware,
-    batch: int = BATCH,
+    batch: int | None = None,
 ) -> Iterator[T]:
     """Yields what an encoder makes of the images of a split, in the split's order.
 
@@ -69,13 +72,13 @@ def each_batch(
         mean: C values, of pixels in [0, 1].
         std: C values above 0.
         hardware: the device and the precision.
-        batch: images per forward pass.
+        batch: images per forward pass; None: as `images_at_once`.
 
     Raises:
         UserError: an image cannot be read.
     """
     device, dtype = hardware.device, hardware.dtype
-    for images in split.plain_batches(size, batch):
+    for images in split.plain_batches(size, batch or images_at_once(device)):
         x = normalize(images.to(device, non_blocking=True), mean, std)  # (n, C, size, size)
         # Not around the loop: a generator would leave the modes on for whoever asks it.
         with (
@@ -85,6 +88,11 @@ def each_batch(
         ):
             encoded = encode(x)
         yield encoded
+
+
+def images_at_once(device: torch.device) -> int:
+    """Returns the number of images per forward pass with which features come fastest."""
+    return CPU_BATCH if device.type == "cpu" else BATCH
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from ssl_zoo.build import assemble, hardware_for
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import Data, MemorySplit
-from ssl_zoo.features import BATCH
+from ssl_zoo.features import images_at_once
 from ssl_zoo.hardware.device import Hardware
 from ssl_zoo.hardware.live_bytes import LiveBytes
 from ssl_zoo.method import Method
@@ -81,7 +81,11 @@ def footprint(config: RunConfig, data: Data) -> Footprint:
                 module.assume_full()
         weights = live.live
         step, kept = _step(config, method, hardware, live, data)
-        measuring = kept + sum(p.nbytes for p in method.parameters()) + _measuring(config, method, live, data)
+        measuring = (
+            kept
+            + sum(p.nbytes for p in method.parameters())
+            + _measuring(config, method, hardware, live, data)
+        )
     name, tensor = max(method.state_dict().items(), key=lambda item: item[1].nbytes)
     largest = f"{name} ({' x '.join(map(str, tensor.shape))})"
     return Footprint(hardware.device, weights, kept, step, measuring, largest)
@@ -143,7 +147,7 @@ def _step(
     return max(augmenting, live.peak + buckets + batches), kept
 
 
-def _measuring(config: RunConfig, method: Method, live: LiveBytes, data: Data) -> int:
+def _measuring(config: RunConfig, method: Method, hardware: Hardware, live: LiveBytes, data: Data) -> int:
     """Returns the bytes that measuring an encoder takes: a forward pass, and classifiers on features and on pixels."""
     scored = data.labelled is not None and data.test is not None
     labelled = (
@@ -152,7 +156,9 @@ def _measuring(config: RunConfig, method: Method, live: LiveBytes, data: Data) -
         else 0
     )
     test = len(data.test) if scored and data.test is not None else 0
-    images = min(BATCH, max(labelled, test, min(config.monitor.samples, len(data.train))))
+    images = min(
+        images_at_once(hardware.device), max(labelled, test, min(config.monitor.samples, len(data.train)))
+    )
     method.eval()
     size = config.augment.size
     before = live.live

@@ -18,7 +18,6 @@ from ssl_zoo.data import load_data
 from ssl_zoo.errors import UserError
 from ssl_zoo.hardware.free_memory import free_memory
 from ssl_zoo.hardware.live_bytes import LiveBytes
-from ssl_zoo.training import footprint as footprint_module
 from ssl_zoo.training import memory_check
 from ssl_zoo.training.footprint import footprint
 from ssl_zoo.training.optim import build_optimizer
@@ -114,7 +113,7 @@ def test_what_does_not_fit_is_refused_with_values_that_do(
     kept = memory_check.GAPS * memory_check.SPARE * needed.of.kept
     free = int(kept + (needed.of.step - needed.of.kept) * 0.6)
     monkeypatch.setattr(memory_check, "free_memory", lambda device: free)
-    monkeypatch.setattr(footprint_module, "BATCH", 16)  # the measurement is not what does not fit
+    monkeypatch.setattr("ssl_zoo.features.CPU_BATCH", 16)  # the measurement is not what does not fit
     with pytest.raises(UserError, match="a run must fit into the memory that is free") as error:
         ssl_zoo.train(run, silent=True)
     assert not (tmp_path / "run").exists()
