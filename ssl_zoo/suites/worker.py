@@ -33,33 +33,36 @@ from ssl_zoo.suites.trial import COST, PATIENCE, evaluation_of
 from ssl_zoo.terminal.signals import sigterm_interrupts
 from ssl_zoo.terminal.streams import exit_status
 from ssl_zoo.training.run import train
+from ssl_zoo.training.shared import Shared
 
 __all__ = ["passes_per_image", "run_trial"]
 
 IMAGES = 4  # of the step whose forward passes are counted
 
 
-def run_trial(trial: dict[str, Any]) -> None:
+def run_trial(trial: dict[str, Any], shared: Shared | None = None) -> None:
     """Trains and evaluates what is not there yet. Another process at the same run is waited for.
 
     Args:
         trial: as `write_trial` writes it.
+        shared: what earlier trials of this process have loaded and measured.
     """
     folder = Path(trial["folder"])
     with hold(folder, wait=True):
         cost = {"seconds": 0.0, **(read_record(folder / COST) or {})}
         if read_record(folder / "result.json") is None:
-            _train(folder, trial["overrides"], cost)
+            _train(folder, trial["overrides"], cost, shared)
         if cost.get("passes_per_image") is None:
             write_json(folder / COST, {**cost, "passes_per_image": passes_per_image(folder)})
         _evaluate(folder, trial["evaluations"])
 
 
-def _train(folder: Path, overrides: Sequence[str], cost: dict[str, Any]) -> None:
+def _train(folder: Path, overrides: Sequence[str], cost: dict[str, Any], shared: Shared | None) -> None:
     """Trains, or goes on training; the seconds of what was stopped count as well, but for a kill's."""
     started = time.perf_counter()
     try:
-        train([*overrides, write_override("run_dir", str(folder)), "resume=auto", "trainer.progress=false"])
+        here = [write_override("run_dir", str(folder)), "resume=auto", "trainer.progress=false"]
+        train([*overrides, *here], shared=shared)
     finally:
         cost["seconds"] += time.perf_counter() - started
         if (folder / "config.yaml").is_file():

@@ -37,7 +37,7 @@ def conclude(ready: Prepared, trained: Trained, progress: TrainingProgress) -> R
     with progress.waiting("measuring the trained encoder, the untrained one and raw pixels"):
         # Moved once more, since Lightning took it to the CPU.
         final = evaluator.measure(to_device(config, ready.method, ready.hardware))
-        initial = evaluator.measure(ready.untrained(), knn=compare, probe=compare)
+        initial = evaluator.measure_untrained(ready.untrained(), scores=compare)
         pixels = evaluator.pixel_scores() if compare else Scores()
     _complete(trained, initial, final)
     baselines = Baselines(

@@ -22,12 +22,13 @@ from ssl_zoo.data import Data, Split, skipping
 from ssl_zoo.data.sampling import random_subset
 from ssl_zoo.data.train_loader import move_images
 from ssl_zoo.errors import UserError
-from ssl_zoo.features import BATCH, each_batch, full_precision
+from ssl_zoo.features import BATCH, each_batch, full_precision, images_at_once
 from ssl_zoo.hardware.device import Hardware
 from ssl_zoo.method import Method
 from ssl_zoo.metrics import CSV, declared, measure_embeddings
 from ssl_zoo.monitors.knn import knn_top1, usual_k
 from ssl_zoo.monitors.probe import ProbeResult, few_label_top1, probe_protocol
+from ssl_zoo.training.shared import Shared, fingerprint
 
 __all__ = ["Evaluator", "Measurement", "Scores"]
 
@@ -72,13 +73,17 @@ class Evaluator:
         config: the run's configuration.
         data: its images.
         hardware: where the encoder is, and the precision it is trained in.
+        shared: what earlier runs of this process have measured; None: nothing.
 
     Raises:
         UserError: `monitor.knn.k` is larger than the labelled training set.
     """
 
-    def __init__(self, config: RunConfig, data: Data, hardware: Hardware) -> None:
+    def __init__(
+        self, config: RunConfig, data: Data, hardware: Hardware, shared: Shared | None = None
+    ) -> None:
         self.config = config
+        self.shared = Shared() if shared is None else shared
         self.data = data
         self.hardware = hardware._replace(precision="fp32")
         self.device = hardware.device
@@ -115,10 +120,26 @@ class Evaluator:
             )
             return Measurement(diagnostics, self._scores(labelled, test, knn, probe))
 
+    def measure_untrained(self, method: Method, *, scores: bool = True) -> Measurement:
+        """Measures a method before its training; once for all runs of this process that begin with equal encoders."""
+        key = ("untrained", self._settings, repr(scores), fingerprint(method.encoder))
+        return self.shared.once(key, lambda: self.measure(method, knn=scores, probe=scores))
+
     def pixel_scores(self) -> Scores:
-        """Measures kNN and the linear probe on raw pixels, at most 32 x 32 of them."""
+        """Measures kNN and the linear probe on raw pixels, at most 32 x 32; once for all runs of this process."""
         if not self.scored:
             return Scores()
+        return self.shared.once(("pixels", self._settings), self._score_pixels)
+
+    @property
+    def _settings(self) -> str:
+        """All but images and weights that a measurement depends on; other settings of the trainer do no harm."""
+        config = self.config
+        return repr(
+            (config.augment, config.monitor, config.backbone, config.trainer, torch.get_num_threads())
+        )
+
+    def _score_pixels(self) -> Scores:
         side = min(self.config.augment.size, PIXEL_SIDE)
         labelled, test = (self._each(split, side, lambda x: x.flatten(1)) for split in self._splits())
         return self._scores(labelled, test)
@@ -193,7 +214,9 @@ class Evaluator:
         for images, _ in self.loader:
             views = self.augment(move_images(images, self.device), generator)
             for z, view in zip(embedded, views, strict=True):
-                z.append(method.encoder.forward(view).float())  # without torch.compile, for another precision
+                for part in view.split(images_at_once(self.device)):
+                    # Without torch.compile, for another precision.
+                    z.append(method.encoder.forward(part).float())
         return torch.cat(embedded[0]), torch.cat(embedded[1])  # (N, D) each
 
     def _labels(self) -> tuple[Tensor, Tensor]:

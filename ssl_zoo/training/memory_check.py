@@ -13,6 +13,7 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.hardware.free_memory import free_memory, resident
 from ssl_zoo.training.footprint import Footprint, footprint
 from ssl_zoo.training.process import launcher
+from ssl_zoo.training.shared import Shared
 
 __all__ = ["Need", "check_memory", "need"]
 
@@ -61,7 +62,7 @@ def need(config: RunConfig, data: Data) -> Need | None:
     return Need(of, config.trainer.devices, (config.trainer.devices - 1) * resident() if starts else 0)
 
 
-def check_memory(config: RunConfig, data: Data) -> None:
+def check_memory(config: RunConfig, data: Data, shared: Shared | None = None) -> None:
     """Refuses a run that would take more memory than is free. One process of a machine checks for all.
 
     Raises:
@@ -69,7 +70,9 @@ def check_memory(config: RunConfig, data: Data) -> None:
     """
     if os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0")) != "0":
         return
-    wanted = need(config, data)
+    shared = Shared() if shared is None else shared
+    key = ("need", repr(dataclasses.replace(config, seed=0, run_dir=None)))  # equal for all seeds
+    wanted = shared.once(key, lambda: need(config, data))
     free = None if wanted is None else free_memory(wanted.of.device)
     if wanted is None or free is None or wanted.fits(free):
         return

@@ -10,7 +10,7 @@ import torch
 
 from ssl_zoo.build import build, hardware_for, to_device
 from ssl_zoo.config.schema import RunConfig
-from ssl_zoo.data import Data, load_data
+from ssl_zoo.data import Data
 from ssl_zoo.errors import UserError
 from ssl_zoo.hardware.device import Hardware, use_threads
 from ssl_zoo.method import Method
@@ -23,6 +23,7 @@ from ssl_zoo.training.measure import Evaluator
 from ssl_zoo.training.memory_check import check_memory
 from ssl_zoo.training.process import Process, this_process
 from ssl_zoo.training.resume import Saved, find_checkpoint
+from ssl_zoo.training.shared import Shared
 
 __all__ = ["Prepared", "prepare"]
 
@@ -50,12 +51,13 @@ class Prepared:
         return to_device(self.config, build(self.config, self.data.channels)[0], self.hardware)
 
 
-def prepare(config: RunConfig, run_dir: Path | None = None) -> Prepared:
+def prepare(config: RunConfig, run_dir: Path | None = None, shared: Shared | None = None) -> Prepared:
     """Builds and checks everything.
 
     Args:
         config: of the run.
-        run_dir: the run directory, chosen before and locked; null: chosen here.
+        run_dir: the run directory, chosen before and locked; None: chosen here.
+        shared: what earlier runs of this process have loaded and measured; None: nothing.
 
     Raises:
         UserError: the configuration is wrong; nothing has been created.
@@ -68,7 +70,8 @@ def prepare(config: RunConfig, run_dir: Path | None = None) -> Prepared:
         run_dir = choose_run_dir(config) if process.rank_zero else Path(config.run_dir or ".").expanduser()
     saved = find_checkpoint(config, run_dir)
     _set_threads(config, process)
-    data = load_data(config.data)
+    shared = Shared() if shared is None else shared
+    data = shared.data(config.data)
     _check_batch(config, len(data.train))
     if saved is not None and saved.images != len(data.train):
         raise UserError(
@@ -76,7 +79,7 @@ def prepare(config: RunConfig, run_dir: Path | None = None) -> Prepared:
             f"has {len(data.train)}; start anew in another run_dir"
         )
     if config.trainer.memory_check:
-        check_memory(config, data)  # before the weights take any
+        check_memory(config, data, shared)  # before the weights take any
     method, backbone = build(config, data.channels)
     method.allocate(len(data.train))
     hardware = hardware_for(config, strides_single_pixels=backbone.strides_single_pixels)
@@ -90,7 +93,7 @@ def prepare(config: RunConfig, run_dir: Path | None = None) -> Prepared:
         saved=saved,
         data=data,
         method=to_device(config, method, hardware),
-        evaluator=Evaluator(config, data, hardware) if process.rank_zero else None,
+        evaluator=Evaluator(config, data, hardware, shared) if process.rank_zero else None,
     )
 
 

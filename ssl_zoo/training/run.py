@@ -27,16 +27,18 @@ from ssl_zoo.training.launch import launched
 from ssl_zoo.training.prepare import Prepared, prepare
 from ssl_zoo.training.process import this_process
 from ssl_zoo.training.progress import TrainingProgress
+from ssl_zoo.training.shared import Shared
 
 __all__ = ["run", "train"]
 
 
-def train(overrides: Sequence[str] = (), *, silent: bool = False) -> Result:
+def train(overrides: Sequence[str] = (), *, silent: bool = False, shared: Shared | None = None) -> Result:
     """Trains a method: `ssl_zoo.train(["method=simsiam", "epochs=5"])`, as `ssl-zoo train` does.
 
     Args:
         overrides: the same overrides as on the command line.
         silent: print nothing.
+        shared: what earlier runs of this process have loaded and measured.
 
     Returns:
         What `result.json` in the run directory holds.
@@ -45,16 +47,16 @@ def train(overrides: Sequence[str] = (), *, silent: bool = False) -> Result:
         UserError: the overrides, or what they name, are wrong; nothing has been created.
         Interrupted: Ctrl-C; the run is saved and `resume=auto` continues it.
     """
-    return run(compose_run(overrides), silent=silent)
+    return run(compose_run(overrides), silent=silent, shared=shared)
 
 
-def run(config: RunConfig, *, silent: bool = False) -> Result:
+def run(config: RunConfig, *, silent: bool = False, shared: Shared | None = None) -> Result:
     """Trains by a complete configuration. See `train`. Each of several processes returns the same."""
     rank_zero = this_process(config).rank_zero
     with ExitStack() as stack:
         stack.callback(torch.set_num_threads, torch.get_num_threads())
         run_dir, locked = stack.enter_context(claim_run_dir(config)) if rank_zero else (None, True)
-        ready = prepare(config, run_dir)
+        ready = prepare(config, run_dir, shared)
         progress = TrainingProgress(
             config.epochs, silent=silent or not rank_zero, bar=config.trainer.progress
         )

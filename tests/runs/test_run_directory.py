@@ -262,7 +262,7 @@ def test_stopped_before_the_training_begins(
         assert (tmp_path / "run").is_dir()
         signal.raise_signal(number)
 
-    monkeypatch.setattr("ssl_zoo.training.prepare.load_data", stop)
+    monkeypatch.setattr("ssl_zoo.training.shared.load_data", stop)
     before = signal.getsignal(number)
     assert main(["train", *RUN, f"run_dir={tmp_path / 'run'}"]) == 1
     assert capsys.readouterr().err == "ssl-zoo: stopped; nothing was saved yet\n"
