@@ -1,4 +1,4 @@
-"""Trains digits with faults that are planted on purpose, and recipes without one: is the cause named, is nobody accused?
+"""Trains digits with faults planted on purpose, and recipes without one: is the cause named, is nobody accused?
 
     python -m ssl_zoo.benchmarks.planted_faults OUT [--only WORDS ...] [--follow] [--write docs]
 
