@@ -21,7 +21,10 @@ from typing import Any, NamedTuple
 
 __all__ = ["FAULTS", "HEALTHY", "Fault", "main"]
 
-COMMON = ["precision=fp32", "trainer.threads=1", "trainer.progress=false", "trainer.loggers=[]"]
+COMMON = [  # half of the recipes' epochs or less, as most faults show by then
+    "epochs=10", "monitor.every_epochs=10", "precision=fp32", "trainer.threads=1", "trainer.progress=false",
+    "trainer.loggers=[]",
+]  # fmt: skip
 SEED = "seed=0"
 RIGHTLY = 0.9  # of the broken runs
 

@@ -10,7 +10,7 @@ import timm
 import torch
 from torch import nn
 
-from ssl_zoo.backbone import _announce_download, build_backbone
+from ssl_zoo.backbone import _announce_download, build_backbone, single_pixel_fraction
 from ssl_zoo.build import hardware_for
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.schema import BackboneConfig
@@ -43,6 +43,15 @@ def test_small_stem_is_simclrs() -> None:
     assert (model.conv1.kernel_size, model.conv1.stride) == ((3, 3), (1, 1))
     standard = build_backbone(BackboneConfig(name="resnet18"), 3, 32).model.eval()
     assert standard.forward_features(torch.randn(1, 3, 32, 32)).shape[2:] == (1, 1)
+
+
+def test_fraction_of_convolutions_that_see_single_pixels() -> None:
+    model = build_backbone(BackboneConfig(name="resnet18"), 3, 32).model
+    # 1 of the stem, and two blocks of two in each of four stages, at sides of 32, then 8, 4, 2, 1. The first of each
+    # of the last three stages gets the map of the stage before. The 1 x 1 convolutions of the shortcuts don't count.
+    for size, single in ((32, 3), (16, 7), (64, 0), (1, 17)):
+        assert single_pixel_fraction(model, 3, size) == single / 17
+    assert single_pixel_fraction(nn.Linear(2, 2), 3, 2) is None
 
 
 @pytest.mark.parametrize("zero", [True, False])

@@ -74,6 +74,7 @@ def test_the_figures_of_the_run_are_on_the_page(labelled: Any, page: Any) -> Non
     for expected in (
         result["verdict"],
         reason[0].upper() + reason[1:],
+        f"Likely cause: {result['cause']}. To try: {result['remedy']}",
         f"{100 * result['linear_top1']:.1f} ± {100 * result['linear_top1_std']:.1f} %",
         f"{100 * result['knn_top1']:.1f} %",
         f"{100 * result['baselines']['pixels_linear_top1']:.1f} %",
