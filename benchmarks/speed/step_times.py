@@ -14,7 +14,7 @@ from ssl_zoo.build import hardware_for
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import Interrupted, UserError
-from ssl_zoo.training.conclude import peak_memory_mb
+from ssl_zoo.hardware.peak_memory import peak_memory_mb
 from ssl_zoo.training.fit import fit
 from ssl_zoo.training.prepare import prepare
 

@@ -1,17 +1,20 @@
-"""Launches trials on this machine: several workers at a time, each a process of its own."""
+"""Launches trials on this machine: several workers at a time, each a process that runs one trial after another."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import IO
 
 import torch
@@ -21,7 +24,7 @@ from ssl_zoo.terminal.signals import sigterm_interrupts
 
 __all__ = ["Failure", "Slots", "Worker", "last_message", "run_local"]
 
-TICK = 0.25  # seconds between checks of the processes
+TICK = 0.1  # seconds between checks of the processes
 FULL = 2**20  # bytes free, at most, of a disk to which the log of a run cannot be written
 LAST = 2000  # characters of a log that are read for the message of a failed run
 
@@ -62,19 +65,6 @@ class Slots:
         return cls(many, gpus, threads or max(1, cores // many))
 
 
-@dataclass
-class Worker:
-    """The process of a trial."""
-
-    trial: Trial
-    folder: Path
-    slot: int
-    process: subprocess.Popen[bytes]
-    log: IO[bytes]
-    log_start: int  # bytes of the log, from earlier starts
-    started: float = field(default_factory=time.monotonic)
-
-
 @dataclass(frozen=True)
 class Failure:
     """A trial that ended without a result, with the message of its worker."""
@@ -98,68 +88,126 @@ def run_local(
         take: gives the next trial to start; None while there is none.
         rows: the folder of the run directories.
         slots: how many at a time.
-        on_tick: is called four times a second with the workers.
+        on_tick: is called ten times a second with the workers that run a trial.
         on_end: is called for each trial that has ended, with its failure if it has no result.
 
     Raises:
         KeyboardInterrupt: Ctrl-C, or SIGTERM: those under way have been stopped, and saved where they could.
     """
-    workers = list[Worker]()
+    workers = [Worker(rows, slots, slot) for slot in range(slots.workers)]
     with sigterm_interrupts():
         try:
             while True:
-                for worker in [worker for worker in workers if worker.process.poll() is not None]:
-                    workers.remove(worker)
-                    on_end(worker.trial, _failure(worker))
-                while len(workers) < slots.workers and (trial := take()) is not None:
-                    free = min(set(range(slots.workers)) - {worker.slot for worker in workers})
-                    workers.append(_start(trial, rows, slots, free))
-                if not workers:
-                    return
-                on_tick(workers)
+                for worker in workers:
+                    if worker.has_ended:
+                        on_end(*worker.finish())
+                for worker in workers:
+                    if worker.trial is None and (trial := take()) is not None:
+                        worker.start(trial)
+                busy = [worker for worker in workers if worker.trial is not None]
+                if not busy:
+                    break
+                on_tick(busy)
                 time.sleep(TICK)
         except BaseException:
-            _stop(workers)
+            _end(workers, stop=True)
             raise
+        _end(workers)
 
 
-def _start(trial: Trial, rows: Path, slots: Slots, slot: int) -> Worker:
-    file, log = write_trial(trial, rows), (rows / f"{trial.name}.log").open("ab")
-    log_start = log.tell()
-    environment = {**os.environ, "OMP_NUM_THREADS": str(slots.threads), "PYTHONUNBUFFERED": "1"}
-    if slots.gpus:
-        environment["CUDA_VISIBLE_DEVICES"] = ",".join(_device(i) for i in slots.gpus[slot])
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ssl_zoo.suites.worker", str(file), "--with-parent"],
-        stdin=subprocess.PIPE,  # never written to: it closes when this process is gone, however it goes
-        stdout=log,
-        stderr=log,
-        env=environment,
-        start_new_session=True,  # this process passes Ctrl-C on
-    )
-    return Worker(trial, rows / trial.name, slot, process, log, log_start)
+class Worker:
+    """The process of a slot, which starts with its first trial, and anew after one that failed.
+
+    Args:
+        rows: the folder of the run directories.
+        slots: the resources of a trial.
+        slot: this one's number.
+
+    Attributes:
+        trial: the trial under way; None while it waits for one.
+    """
+
+    def __init__(self, rows: Path, slots: Slots, slot: int) -> None:
+        self.rows, self.slots, self.slot = rows, slots, slot
+        self.trial: Trial | None = None
+        self.process: subprocess.Popen[bytes] | None = None
+        self._answers = SimpleQueue[bytes]()
+        self._log, self._log_start = rows, 0  # bytes of the log, from earlier starts
+
+    def start(self, trial: Trial) -> None:
+        """Has the process run a trial."""
+        file, self._log = write_trial(trial, self.rows), self.rows / f"{trial.name}.log"
+        with self._log.open("ab") as log:
+            self._log_start = log.tell()
+            if self.process is None or self.process.poll() is not None:
+                self.process = self._launch(log)
+        assert self.process.stdin is not None
+        self.trial = trial
+        with contextlib.suppress(BrokenPipeError):  # it has just ended, which is noticed with the next tick
+            self.process.stdin.write(json.dumps([str(file), str(self._log)]).encode() + b"\n")
+            self.process.stdin.flush()
+
+    def _launch(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        slots = self.slots
+        environment = {**os.environ, "OMP_NUM_THREADS": str(slots.threads), "PYTHONUNBUFFERED": "1"}
+        if slots.gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(_device(i) for i in slots.gpus[self.slot])
+        self.close()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ssl_zoo.suites.worker", "--serve"],
+            stdin=subprocess.PIPE,  # closes when this process is gone, however it goes
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=environment,
+            start_new_session=True,  # this process passes Ctrl-C on
+        )
+        self._answers = SimpleQueue[bytes]()
+        threading.Thread(target=_pass_on, args=(process.stdout, self._answers), daemon=True).start()
+        return process
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the trial under way has ended."""
+        if self.trial is None or self.process is None:
+            return False
+        return not self._answers.empty() or self.process.poll() is not None
+
+    def finish(self) -> tuple[Trial, Failure | None]:
+        """Returns the trial that has ended, with its failure if it has no result."""
+        trial, self.trial = self.trial, None
+        assert trial is not None
+        assert self.process is not None
+        while not self._answers.empty():
+            self._answers.get()
+        if is_done(trial, self.rows / trial.name):
+            return trial, None
+        code = self.process.poll()
+        message = last_message(self._log, self._log_start)
+        if not message:
+            message = f"the process ended with status {code}, and said nothing"
+        if shutil.disk_usage(self._log).free < FULL:
+            message += "; the disk is full"
+        if code is not None and code < 0:
+            message = f"killed by signal {-code}{' (out of memory?)' if code == -signal.SIGKILL else ''}"
+        return trial, Failure(trial, message, self._log)
+
+    def close(self) -> None:
+        """Closes stdin, by which the process ends."""
+        if self.process is not None and self.process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self.process.stdin.close()
+
+
+def _pass_on(stream: IO[bytes], answers: SimpleQueue[bytes]) -> None:
+    with stream:
+        for line in stream:
+            answers.put(line)
 
 
 def _device(index: int) -> str:
     """Returns a GPU's name among those that this process may see."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     return visible.split(",")[index] if visible else str(index)
-
-
-def _failure(worker: Worker) -> Failure | None:
-    _close(worker)
-    if is_done(worker.trial, worker.folder):
-        return None
-    path = Path(worker.log.name)
-    code = worker.process.returncode
-    message = (
-        last_message(path, worker.log_start) or f"the process ended with status {code}, and said nothing"
-    )
-    if shutil.disk_usage(path).free < FULL:
-        message += "; the disk is full"
-    if code < 0:
-        message = f"killed by signal {-code}{' (out of memory?)' if code == -signal.SIGKILL else ''}"
-    return Failure(worker.trial, message, path)
 
 
 def last_message(log: Path, since: int = 0) -> str:
@@ -173,23 +221,22 @@ def last_message(log: Path, since: int = 0) -> str:
     return (ours or lines or [""])[-1].removeprefix("ssl-zoo: ")
 
 
-def _close(worker: Worker) -> None:
-    if worker.process.stdin is not None:
-        with contextlib.suppress(OSError):
-            worker.process.stdin.close()
-    worker.log.close()
-
-
-def _stop(workers: Sequence[Worker]) -> None:
-    """Stops all workers; each run saves itself first."""
-    for worker in workers:
-        with contextlib.suppress(ProcessLookupError):
-            worker.process.send_signal(signal.SIGTERM)
+def _end(workers: Sequence[Worker], *, stop: bool = False) -> None:
+    """Ends all processes; a run under way is stopped, and saves itself first."""
+    processes = [worker.process for worker in workers if worker.process is not None]
+    if stop:
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+    else:
+        for worker in workers:
+            worker.close()
     until = time.monotonic() + PATIENCE
-    for worker in workers:
+    for process in processes:
         try:
-            worker.process.wait(max(0.1, until - time.monotonic()))
+            process.wait(max(0.1, until - time.monotonic()))
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(worker.process.pid, signal.SIGKILL)
-        _close(worker)
+                os.killpg(process.pid, signal.SIGKILL)
+    for worker in workers:
+        worker.close()

@@ -84,8 +84,10 @@ class SuiteProgress:
 
 
 def _fraction_done(worker: Worker) -> float:
-    rows = read_metrics(worker.folder)
-    return rows[-1].get("epoch", 0.0) / worker.trial.config.epochs if rows else 0.0
+    if (trial := worker.trial) is None:
+        return 0.0
+    rows = read_metrics(worker.rows / trial.name)
+    return rows[-1].get("epoch", 0.0) / trial.config.epochs if rows else 0.0
 
 
 def _figures(record: RunRecord) -> str:

@@ -1,13 +1,16 @@
-"""A worker: the process of one trial. It trains, evaluates, and notes what that cost.
+"""A worker: the process of one trial, or of one after another. It trains, evaluates, and notes what that cost.
 
-    python -m ssl_zoo.suites.worker FILE.trial [--with-parent]
+    python -m ssl_zoo.suites.worker FILE.trial
+    python -m ssl_zoo.suites.worker --serve
 
 Whatever is done already is not done again, so that a worker may be killed at any moment and started anew. With
-`--with-parent` it stops, saved, when the process that started it is gone.
+`--serve` it reads requests from stdin and answers each on stdout when it is done, so that a suite imports torch once
+for each worker; it ends with the first trial that fails, and stops, saved, when the process that started it is gone.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -16,6 +19,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import torch
@@ -27,6 +31,7 @@ from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.evaluation.run import evaluate
 from ssl_zoo.files.json_files import write_json
 from ssl_zoo.files.locks import hold
+from ssl_zoo.hardware.peak_memory import reset_peak_memory
 from ssl_zoo.method import Encoder
 from ssl_zoo.runs.run_files import read_record
 from ssl_zoo.suites.trial import COST, PATIENCE, evaluation_of
@@ -102,29 +107,65 @@ def passes_per_image(config: RunConfig | Path) -> float:
     return passes / IMAGES
 
 
-def _stop_with_parent() -> None:
-    """Ends this process, a run saved first, when its standard input closes, which the parent holds open."""
+def _read_requests(requests: SimpleQueue[bytes | None], busy: threading.Event) -> None:
+    """Passes on the lines of stdin. When it closes, the parent is done or gone: a run under way saves itself."""
+    rest = b""
+    while part := os.read(sys.stdin.fileno(), 2**16):  # a buffer's lock would be held when Python ends
+        *lines, rest = (rest + part).split(b"\n")
+        for line in lines:
+            requests.put(line)
+    requests.put(None)
+    busy.wait()  # where nothing runs, the process ends meanwhile
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(PATIENCE)
+    os._exit(1)
 
-    def watch() -> None:
-        while os.read(sys.stdin.fileno(), 1):  # unbuffered: a buffer's lock would be held when Python ends
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(PATIENCE)
-        os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+def _serve() -> int:
+    """Runs the trials that are asked for, each with a log of its own; returns the status of the first that fails."""
+    answers = os.dup(sys.stdout.fileno())
+    requests, busy = SimpleQueue[bytes | None](), threading.Event()
+    threading.Thread(target=_read_requests, args=(requests, busy), daemon=True).start()
+    try:
+        while (request := requests.get()) is not None:
+            file, log = json.loads(request)
+            sys.argv[1:] = [file]  # which the run's environment.json records
+            _log_to(log)
+            busy.set()
+            if status := _run(Path(file)):
+                return status
+            busy.clear()
+            gc.collect()  # what Lightning's trainer holds in circles
+            reset_peak_memory()
+            os.write(answers, b"done\n")
+    except KeyboardInterrupt:  # while it waits
+        pass
+    return 0
+
+
+def _log_to(file: str) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    log = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for number in (1, 2):
+        os.dup2(log, number)
+    os.close(log)
+
+
+def _run(file: Path) -> int:
+    """Runs a trial; exit status 0 done, 2 the overrides are wrong, 1 anything else."""
+    try:
+        run_trial(json.loads(file.read_text()))
+    except BaseException as error:
+        return exit_status(error, "bench")
+    return 0
 
 
 def main() -> None:
-    """Reads the trial and runs it; exit status 0 done, 2 the overrides are wrong, 1 anything else."""
-    if "--with-parent" in sys.argv[2:]:
-        _stop_with_parent()
-    trial = json.loads(Path(sys.argv[1]).read_text())
-    try:
-        with sigterm_interrupts():
-            run_trial(trial)
-    except BaseException as error:
-        sys.exit(exit_status(error, "bench"))
+    """Runs one trial, or those that are asked for."""
+    with sigterm_interrupts():
+        status = _serve() if sys.argv[1:] == ["--serve"] else _run(Path(sys.argv[1]))
+    sys.exit(status)
 
 
 if __name__ == "__main__":

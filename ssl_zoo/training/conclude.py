@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
-import torch
-
 from ssl_zoo.build import to_device
 from ssl_zoo.config.mapping import config_hash
 from ssl_zoo.config.registries import SOURCES
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import Data
+from ssl_zoo.hardware.peak_memory import peak_memory_mb
 from ssl_zoo.monitors.remedy import Remedy, remedy
 from ssl_zoo.monitors.verdict import Evidence, Verdict, judge
 from ssl_zoo.runs.environment import git_commit, versions
@@ -26,7 +23,7 @@ from ssl_zoo.training.measure import Measurement, Scores
 from ssl_zoo.training.prepare import Prepared
 from ssl_zoo.training.progress import TrainingProgress
 
-__all__ = ["conclude", "peak_memory_mb"]
+__all__ = ["conclude"]
 
 
 def conclude(ready: Prepared, trained: Trained, progress: TrainingProgress) -> Result:
@@ -138,15 +135,3 @@ def _result(
 
 def _skipped(data: Data, config: RunConfig) -> int | None:
     return len({*data.skipped, *data.unreadable}) if SOURCES.get(config.data.source).folders else None
-
-
-def peak_memory_mb(device: torch.device) -> float:
-    """Returns the most that was allocated on a GPU, elsewhere the most that this process ever had, in MiB."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    try:
-        import resource
-    except ImportError:  # Windows
-        return float("nan")
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
