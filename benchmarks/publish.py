@@ -19,10 +19,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from ssl_zoo.pages.page import SIGNS
 from ssl_zoo.suites.record import RECORD, ClaimRecord, SuiteRecord, read, run_dir
 
 COLOURS = 128
-MARKS = {"holds": "✓", "fails": "✕", "no difference": "≈", "undecided": "?", "not asked": "–"}
 NOT_ASKED = "not asked"
 
 
@@ -111,7 +111,7 @@ def _page(sources: list[Source], folder: str) -> str:
 
 
 def _totals(sources: list[Source]) -> list[str]:
-    states = [state for state in MARKS if state != NOT_ASKED]
+    states = [state for state in SIGNS if state != NOT_ASKED]
     lines = [
         f"| data | suites | runs | core hours | claims asked | {' | '.join(states)} | decided |",
         "|---|" + "--:|" * (len(states) + 5),
@@ -135,12 +135,12 @@ def _totals(sources: list[Source]) -> list[str]:
 def _marks(source: Source, name: str, folder: str) -> str:
     if name not in source.records:
         return ""
-    marks = " ".join(MARKS[claim.state] for claim in source.records[name].claims)
+    marks = " ".join(SIGNS[claim.state] for claim in source.records[name].claims)
     return f"[{marks}]({folder}/{source.label}/{name}/report.md)"
 
 
 def _sentence(claim: ClaimRecord) -> str:
-    return f"- {MARKS[claim.state]} **{claim.state}**: `{claim.text}`. {claim.why}"
+    return f"- {SIGNS[claim.state]} **{claim.state}**: `{claim.text}`. {claim.why}"
 
 
 if __name__ == "__main__":

@@ -44,6 +44,10 @@ DECLARATIONS = (
         "suite where `top1` is `linear_top1`.",
     ),
     Metric(
+        name="test_images", title="test images", group="accuracy", unit="count", files=(SUITE,),
+        meaning="Labelled test images, from `result.json`; an accuracy moves in steps of one of them.",
+    ),
+    Metric(
         name="images_seen", title="images seen", group="cost", unit="count", files=(SUITE,),
         meaning="Images that the training took, each epoch anew.",
     ),

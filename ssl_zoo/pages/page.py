@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ssl_zoo.pages.drawing import Picture
 
 __all__ = [
+    "SIGNS",
     "Badge",
     "Bar",
     "Block",
@@ -33,7 +34,10 @@ TONES = {
     "fails": "bad",
     "failed": "bad",
     "undecided": "fair",
+    "no difference": "plain",
+    "not asked": "plain",
 }
+SIGNS = {"holds": "✓", "fails": "✕", "no difference": "≈", "undecided": "?", "not asked": "–"}  # of claims
 MARKS = {"good": "✓", "bad": "✕", "fair": "!", "plain": "·"}  # colour alone would not show a tone
 
 
@@ -51,8 +55,8 @@ class Badge:
 
     @property
     def mark(self) -> str:
-        """A sign for the tone."""
-        return MARKS[self.tone]
+        """A sign for the outcome of a claim, else for the tone."""
+        return SIGNS.get(self.like or self.text, MARKS[self.tone])
 
     @property
     def order(self) -> str:

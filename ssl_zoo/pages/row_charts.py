@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from ssl_zoo.pages.charts import colour, draw_baselines
 from ssl_zoo.pages.drawing import Paint, Theme
 from ssl_zoo.pages.legend import LINES, add_legend, legend_height, short
+from ssl_zoo.pages.page import SIGNS
 
 __all__ = ["Difference", "Group", "against", "against_size", "differences", "differences_size", "heat_map"]
 
-MARKS = {"holds": "✓", "fails": "✕", "undecided": "?"}
 MARKERS = "osD^vPX"
 WIDEST = 72  # letters of a claim in a picture
 SPAN = 8  # numbers that span more than this factor stand on a logarithmic axis
@@ -57,7 +57,7 @@ def differences(title: str, rows: Sequence[Difference]) -> Paint:
             filled = "none" if row.state == "undecided" else "full"
             axes.plot(row.value, height, "o", color=ink, markersize=5, fillstyle=filled)
             axes.annotate(
-                f"{MARKS.get(row.state, '')} {short(row.label, WIDEST)}", (0, height + 0.2),
+                f"{SIGNS.get(row.state, '')} {short(row.label, WIDEST)}", (0, height + 0.2),
                 xycoords=("axes fraction", "data"), ha="left", va="bottom", fontsize=7.5, color=theme.ink,
                 path_effects=[withStroke(linewidth=2, foreground=theme.ground)], zorder=5,
             )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ssl_zoo.errors import Unfinished
+from ssl_zoo.reports.outcomes import counted
 from ssl_zoo.reports.suite import write_report
 from ssl_zoo.suites.record import SuiteRecord
 from ssl_zoo.suites.run import SuiteRun
@@ -12,7 +13,13 @@ from ssl_zoo.terminal.console import Console, styled
 
 __all__ = ["bench"]
 
-COLOURS = {"holds": "green", "fails": "red", "undecided": "yellow"}
+COLOURS = {
+    "holds": "green",
+    "fails": "red",
+    "no difference": "blue",
+    "undecided": "yellow",
+    "not asked": "dim",
+}
 
 
 def bench(overrides: Sequence[str], *, silent: bool = False) -> SuiteRecord:
@@ -38,11 +45,13 @@ def bench(overrides: Sequence[str], *, silent: bool = False) -> SuiteRecord:
     record = suite.run()
     write_report(record, suite.folder)
     for claim in record.claims:
-        console.print(styled((f"{claim.state:>9}", COLOURS[claim.state]), f"  {claim.text}: {claim.why}"))
+        console.print(styled((f"{claim.state:>13}", COLOURS[claim.state]), f"  {claim.text}: {claim.why}"))
+    if record.claims:
+        console.print(f"claims: {counted(claim.state for claim in record.claims)}", style="bold")
     for row in record.rows:
         for run in row.runs:
             if run.error:
-                console.print(styled(("   failed", "red"), f"  {row.name}, seed {run.seed}: {run.error}"))
+                console.print(styled(("       failed", "red"), f"  {row.name}, seed {run.seed}: {run.error}"))
     console.print(f"written: {suite.folder / 'report.html'}, report.md, results.csv")
     if suite.errors:
         again = "the others are done and reported; the same command tries again"

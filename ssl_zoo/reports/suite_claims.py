@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from ssl_zoo.pages.drawing import Picture, chart
@@ -10,28 +9,22 @@ from ssl_zoo.pages.legend import drawable
 from ssl_zoo.pages.numbers import number
 from ssl_zoo.pages.page import Badge, Block, Cell, Gallery, Prose, Section, Table
 from ssl_zoo.pages.row_charts import Difference, differences, differences_size
+from ssl_zoo.reports.outcomes import counted, worst
 from ssl_zoo.suites.aggregate import heading, is_fraction
 from ssl_zoo.suites.record import ClaimRecord, SuiteRecord
 
 __all__ = ["claims", "claims_badge", "missing"]
 
-STATES = {
-    "holds": ("holds", "hold"),
-    "fails": ("fails", "fail"),
-    "undecided": ("is undecided", "are undecided"),
-}
+OUTCOMES = (
+    "✓ holds, ✕ fails: all of the interval is on the claim's side of its bound, or on the other. ≈ no difference: all "
+    "of it is closer to the bound than matters. ? undecided: these seeds do not tell. – not asked: these runs cannot."
+)
 
 
 def claims_badge(record: SuiteRecord) -> Badge | None:
-    """Sums up the claims in a badge, toned by the worst: two that hold do not hide one that fails."""
-    counts = Counter(claim.state for claim in record.claims)
-    if not counts:
-        return None
-    worst = next(state for state in ("fails", "undecided", "holds") if counts[state])
-    verb = "holds" if len(record.claims) == 1 else _verb("holds", counts)
-    parts = [f"{counts['holds']} of {_count(len(record.claims), 'claim')} {verb}"]
-    parts += [f"{counts[state]} {_verb(state, counts)}" for state in ("fails", "undecided") if counts[state]]
-    return Badge(", ".join(parts), like=worst)
+    """Sums up the claims in a badge, toned by the worst."""
+    outcomes = [claim.state for claim in record.claims]
+    return Badge(counted(outcomes), like=worst(outcomes)) if outcomes else None
 
 
 def missing(record: SuiteRecord) -> str:
@@ -51,15 +44,13 @@ def claims(record: SuiteRecord) -> Section | None:
         (Cell(claim.text, claim.text, code=True, left=True), Badge(claim.state), claim.why)
         for claim in record.claims
     ]
-    caption = (
-        "A claim holds, fails or stays undecided by all seeds together, never by one run. Undecided: these seeds "
-        "do not tell."
-    )
+    caption = f"By all seeds together, never by one run. {OUTCOMES}"
     blocks: list[Block] = [Table(("claim", "", "why"), rows, caption, wordy=True)]
     if pictures := _intervals(record.claims):
         text = (
-            "Point: difference of the means; line: its 95 % interval; dashed: no difference. A claim with a margin of "
-            "its own needs more than to be clear of that line, or less: its sentence says how much."
+            "Point: difference of the means; line: its interval, at the level that the claim's sentence names; dashed: "
+            "a difference of 0. A claim with a margin of its own needs more than to be clear of that line, or less: "
+            "its sentence says how much."
         )
         blocks += [Prose(text), Gallery(pictures, wide=True)]
     return Section("claims", "Claims", blocks)
@@ -88,7 +79,7 @@ def _intervals(claims: Sequence[ClaimRecord]) -> list[Picture]:
         picture = chart(
             f"claims-{scale.replace('_', '-')}",
             differences(f"Left side minus right side, {unit}", rows),
-            alt=f"Differences in {unit} with 95 % intervals: {intervals}.",
+            alt=f"Differences in {unit} with intervals: {intervals}.",
             size=differences_size(rows),
         )
         pictures.append(picture)
@@ -100,10 +91,6 @@ def _difference(claim: ClaimRecord, label: str, factor: int) -> Difference:
     low = estimate if claim.low is None else claim.low
     high = estimate if claim.high is None else claim.high
     return Difference(label, claim.state, factor * estimate, factor * low, factor * high)
-
-
-def _verb(state: str, counts: Counter[str]) -> str:
-    return STATES[state][counts[state] != 1]
 
 
 def _count(number: int, phrase: str) -> str:

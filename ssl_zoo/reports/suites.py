@@ -151,10 +151,10 @@ def _claims(suites: Sequence[ComparedSuite]) -> Table | None:
     for text, changed in changed_claims(suites).items():
         states = [suite.state(text) for suite in suites]
         badges = [NONE if state is None else Badge(state) for state in states]
-        rows.append((text, *badges, _changed(changed, everywhere=None not in states)))
+        rows.append((text, *badges, _changed(changed, everywhere=not {None, "not asked"} & set(states))))
     if not rows:
         return None
-    header = ("claim", *(suite.label for suite in suites), "state")
+    header = ("claim", *(suite.label for suite in suites), "outcome")
     return Table(header, rows, "What the runs of each suite say of its claims.", sortable=True)
 
 

@@ -75,9 +75,9 @@ def changed_verdicts(suites: Sequence[ComparedSuite]) -> dict[str, bool]:
 
 
 def changed_claims(suites: Sequence[ComparedSuite]) -> dict[str, bool]:
-    """Returns for each claim whether its state differs between the suites that make it."""
+    """Returns for each claim whether its outcome differs between the suites that ask it."""
     texts = dict.fromkeys(claim.text for suite in suites for claim in suite.record.claims)
-    return {text: len({state for suite in suites if (state := suite.state(text))}) > 1 for text in texts}
+    return {text: len({suite.state(text) for suite in suites} - {None, "not asked"}) > 1 for text in texts}
 
 
 def differing_settings(suites: Sequence[ComparedSuite]) -> dict[str, list[str]]:

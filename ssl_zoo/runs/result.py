@@ -42,6 +42,7 @@ class Result:
     linear_top1: float | None
     linear_top1_std: float | None  # over the draws of the labels
     linear_protocol: str | None
+    test_images: int | None  # that the accuracies are measured on
     baselines: Baselines
     metrics: Mapping[str, float]  # of the embeddings, by key; keys of result.json themselves
     verdict: str

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
@@ -21,11 +21,12 @@ from ssl_zoo.errors import UserError, unknown_name
 from ssl_zoo.metrics import SUITE, declared
 from ssl_zoo.monitors.verdict import VerdictName
 
-__all__ = ["Claim", "Comparison", "VerdictClaim", "is_about_accuracy", "parse", "rows_of"]
+__all__ = ["SMALLEST", "Claim", "Comparison", "VerdictClaim", "is_about_accuracy", "parse"]
 
 VERDICTS = get_args(VerdictName)
 OTHERS = "others"
 MARGIN = 0.02  # of accuracies
+SMALLEST = 0.005  # difference of accuracies that matters
 
 NAME = r"[^\s()<>~=]+"
 FIGURE = rf"({NAME}) ?\( ?([^()]*?) ?\)"
@@ -63,6 +64,7 @@ class Comparison:
     bound: float  # the offset, or that number
     margin: float | None = None  # of ~
     each: bool = False  # written as `others`
+    smallest: float | None = None  # difference that matters; None: any
 
 
 Claim = VerdictClaim | Comparison
@@ -73,18 +75,20 @@ def is_about_accuracy(claim: Claim) -> bool:
     return isinstance(claim, Comparison) and claim.is_fraction
 
 
-def rows_of(claim: Claim) -> tuple[str, ...]:
-    """Returns the rows that the claim names; `others` names none."""
-    return (claim.row, *(() if isinstance(claim, VerdictClaim) or claim.each else claim.others))
-
-
-def parse(text: str, rows: Collection[str], metrics: Collection[str] = ()) -> Claim:
+def parse(
+    text: str,
+    rows: Collection[str],
+    metrics: Collection[str] = (),
+    smallest: float | Mapping[str, float] = SMALLEST,
+) -> Claim:
     """Reads a claim.
 
     Args:
         text: as in the YAML; runs of whitespace count as one space.
         rows: the names of all rows of the suite.
         metrics: names besides the declared ones: those of protocols, whose figure is a fraction of 1.
+        smallest: difference that matters, of all accuracies or by metric; 0.005 of accuracies without one, and any
+            difference of other metrics.
 
     Raises:
         UserError: the claim has none of the forms, or names a row, metric or verdict that there is not.
@@ -92,7 +96,7 @@ def parse(text: str, rows: Collection[str], metrics: Collection[str] = ()) -> Cl
     sentence = " ".join(text.split())
     try:
         if match := COMPARISON.fullmatch(sentence):
-            return _comparison(text, match, rows, metrics)
+            return _comparison(text, match, rows, metrics, smallest)
         if match := VERDICT.fullmatch(sentence):
             return _verdict(text, match, rows)
         raise UserError(FORMS)
@@ -115,7 +119,11 @@ def _verdict(text: str, match: re.Match[str], rows: Collection[str]) -> VerdictC
 
 
 def _comparison(
-    text: str, match: re.Match[str], rows: Collection[str], metrics: Collection[str]
+    text: str,
+    match: re.Match[str],
+    rows: Collection[str],
+    metrics: Collection[str],
+    smallest: float | Mapping[str, float],
 ) -> Comparison:
     metric, row, sign, right = match.groups()
     _known("metric", metric, {*declared(SUITE), *metrics})
@@ -143,7 +151,14 @@ def _comparison(
         0.0 if number is None else _number(number, metric, is_fraction),
         _margin(sign, within, metric, is_fraction),
         each=other == OTHERS,
+        smallest=_smallest(smallest, metric, is_fraction),
     )
+
+
+def _smallest(smallest: float | Mapping[str, float], metric: str, is_fraction: bool) -> float | None:
+    if not isinstance(smallest, Mapping):
+        return smallest if is_fraction else None
+    return smallest.get(metric, SMALLEST if is_fraction else None)
 
 
 def _others(row: str, other: str, rows: Collection[str]) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def collect(
         top1=top1,
         protocols=protocols,
         rows=tuple(records.values()),
-        claims=tuple(judge_claim(claim, records) for claim in suite.claims_on(planner.data)),
+        claims=tuple(judge_claim(claim, records) for claim in suite.claims),
         figures=tuple(dataclasses.asdict(figure) for figure in config.figures),
         switches=_switches(suite, rows),
         pixels=pixels,

@@ -1,20 +1,12 @@
-"""Judges a claim by the runs: it holds, fails or stays undecided, by all seeds and never by one run.
+"""Judges a claim by the runs, by all seeds and never by one run.
 
-A comparison is judged by the 95 % interval of the difference d of the means, see `statistics.welch`:
+A claim holds, fails, shows no difference, stays undecided or is not asked. Comparisons are judged as `outcomes` says.
+Not asked is what these runs cannot say: a row was left out by the budget or the data, the two rows are the same runs
+here, or no run has the metric, as an accuracy without labels.
 
-| claim           | holds                            | fails                          |
-|-----------------|----------------------------------|--------------------------------|
-| a > b + bound   | all of the interval > bound      | all of it <= bound             |
-| a < b + bound   | all of the interval < bound      | all of it >= bound             |
-| a ~ b within m  | all of d - bound in [-m, m]      | all of it outside              |
-| a is VERDICT    | all seeds have it                | no seed has it                 |
-
-and is undecided otherwise. So `>` fails where all values are equal. `is not` swaps the last line.
-
-Against several rows a claim holds if it holds against each, which needs no correction for their number [0],
-and fails if it fails against one, uncorrected: of ten others that are all equal to a row, one may beat it by chance.
-
-- [0] Berger, 1982, Multiparameter hypothesis testing and acceptance sampling
+A claim on verdicts is about all seeds: it holds if all have the verdict (`is not`: none), and one seed that has another
+refutes it. It is decided by the first two seeds with a result; a diverged seed, whose figures are not finite, neither
+confirms nor refutes `is not`, so that such a claim stays undecided where no other seed refutes it.
 """
 
 from __future__ import annotations
@@ -23,17 +15,45 @@ import dataclasses
 import math
 import statistics
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from ssl_zoo.pages.numbers import number, percent
 from ssl_zoo.suites.claims import Claim, Comparison, VerdictClaim
+from ssl_zoo.suites.outcomes import Evidence, outcome, seeds_to_decide
 from ssl_zoo.suites.record import ClaimRecord, RowRecord, RunRecord
-from ssl_zoo.suites.statistics import CONFIDENCE, ROUNDING, Interval, welch
+from ssl_zoo.suites.sentences import (
+    count_of,
+    figures,
+    forecast,
+    has_metric,
+    notes,
+    sentence,
+    tally,
+    too_few,
+)
+from ssl_zoo.suites.statistics import welch
 
-__all__ = ["judge_claim", "measured"]
+__all__ = ["Part", "judge_claim", "judged_parts", "measured"]
 
 DIVERGED = "diverged"
-STATES = ("fails", "undecided", "holds")  # the first of them that a part has is that of the whole
+IMAGES = "test_images"
+STATES = ("fails", "undecided", "no difference", "holds")  # the first that a part has is that of the whole
+
+
+@dataclass(frozen=True)
+class Part:
+    """A comparison with one row, or with a number, judged.
+
+    Attributes:
+        claim: the comparison.
+        record: its outcome.
+        further: seeds of each row that would probably decide an undecided one; empty where that is not known, None:
+            more than are thought of.
+    """
+
+    claim: Comparison
+    record: ClaimRecord
+    further: Mapping[str, int] | None = field(default_factory=dict)
 
 
 def judge_claim(claim: Claim, rows: Mapping[str, RowRecord]) -> ClaimRecord:
@@ -41,73 +61,142 @@ def judge_claim(claim: Claim, rows: Mapping[str, RowRecord]) -> ClaimRecord:
 
     Args:
         claim: as `parse` returns it.
-        rows: by name; a row that was left out of this run is missing, and claims on it are undecided.
+        rows: by name; a row that was left out of this run is missing.
     """
     if isinstance(claim, VerdictClaim):
         return _verdict(claim, rows)
-    if not claim.each:
-        return _compare(claim, claim.others[0] if claim.others else None, rows)
-    judged = [_compare(claim, other, rows) for other in claim.others if other in rows or len(rows) < 2]
+    parts = judged_parts(claim, rows)
+    asked = [part.record for part in parts if part.record.state != "not asked"]
+    if claim.each and not asked:
+        why = "None of the other rows was run, or all of them are the same runs on this data."
+        return ClaimRecord(claim.text, "not asked", why, metric=claim.metric)
+    if not asked:
+        return parts[0].record
     # the record that decides is shown, and of several that with the least to spare
-    shown = min(judged, key=lambda record: (STATES.index(record.state), _spare(claim, record)))
-    return dataclasses.replace(shown, why=f"{shown.why[:-1]}; {_tally(judged)}.")
+    shown = min(asked, key=lambda record: (STATES.index(record.state), _spare(claim, record)))
+    if claim.each:
+        shown = dataclasses.replace(shown, why=f"{shown.why[:-1]}; {tally(asked)}.")
+    return _with_forecast(shown, parts, rows) if shown.state == "undecided" else shown
+
+
+def judged_parts(claim: Comparison, rows: Mapping[str, RowRecord]) -> list[Part]:
+    """Judges the comparisons with one row that a claim consists of; against `others`, those with rows of this run."""
+    if not claim.each:
+        return [_compare(claim, rows, 1)]
+    others = [other for other in claim.others if other in rows]
+    return [_compare(dataclasses.replace(claim, others=(other,)), rows, len(others)) for other in others]
+
+
+def measured(row: RowRecord, metric: str | None) -> list[RunRecord]:
+    """Returns the finished runs that have the metric; without one, all finished runs."""
+    return [run for run in row.runs if run.finished and (metric is None or has_metric(run, metric))]
 
 
 def _verdict(claim: VerdictClaim, rows: Mapping[str, RowRecord]) -> ClaimRecord:
     row = rows.get(claim.row)
     if row is None or not row.runs:
-        return ClaimRecord(claim.text, "undecided", f"{claim.row} was not run.")
+        return ClaimRecord(claim.text, "not asked", f"{claim.row} was not run.")
     counts = Counter(row.verdicts)
     seeds, having = counts.total(), sum(counts[verdict] for verdict in set(claim.verdicts))
     if seeds < 2:
-        return _too_few(claim.text, row, seeds, "a result", _notes(row))
-    state = "holds" if having == seeds else "fails" if having == 0 else "undecided"
-    if claim.negated:
-        state = {"holds": "fails", "fails": "holds"}.get(state, state)
-        if counts[DIVERGED] and state == "holds" and DIVERGED not in claim.verdicts:
-            state = "undecided"  # figures that are not finite decide nothing
+        return ClaimRecord(claim.text, "undecided", sentence([too_few(row, seeds, "a result"), *notes(row)]))
+    refuting = having if claim.negated else seeds - having
+    state = "fails" if refuting else "holds"
+    if claim.negated and state == "holds" and counts[DIVERGED]:
+        state = "undecided"
     verdicts = ", ".join(
-        f"{verdict} in {count} of {_count(seeds, 'seed')}" for verdict, count in counts.most_common()
+        f"{verdict} in {count} of {count_of(seeds, 'seed')}" for verdict, count in counts.most_common()
     )
-    return ClaimRecord(claim.text, state, _sentence([f"{row.name} is {verdicts}", *_notes(row)]))
+    return ClaimRecord(claim.text, state, sentence([f"{row.name} is {verdicts}", *notes(row)]))
 
 
-def _compare(claim: Comparison, other: str | None, rows: Mapping[str, RowRecord]) -> ClaimRecord:
-    """Judges a comparison with one row, or with a number."""
-    text, metric = claim.text, claim.metric
-    names = [claim.row] if other is None else [claim.row, other]
-    if absent := [name for name in names if name not in rows or not rows[name].runs]:
-        were = "was" if len(absent) == 1 else "were"
-        return ClaimRecord(text, "undecided", f"{' and '.join(absent)} {were} not run.", metric=metric)
+def _compare(claim: Comparison, rows: Mapping[str, RowRecord], others: int) -> Part:
+    """Judges a comparison with one row, one of so many, or with a number."""
+    record = ClaimRecord(claim.text, "not asked", "", metric=claim.metric)
+    names = [claim.row, *claim.others]
+    if reason := _not_asked(claim, names, rows):
+        return Part(claim, dataclasses.replace(record, why=reason))
     sides = [rows[name] for name in names]
-    if other is not None and _same_runs(sides[0], sides[1], rows):
-        why = f"{' and '.join(names)} are the same runs on this data, so a comparison says nothing."
-        return ClaimRecord(text, "undecided", why, metric=metric)
-    values = [_values(side, metric) for side in sides]
-    notes = [note for side in sides for note in _notes(side, metric)]
-    for side, figures in zip(sides, values, strict=True):
-        if len(figures) < 2:
-            return dataclasses.replace(_too_few(text, side, len(figures), metric, notes), metric=metric)
+    runs = [measured(side, claim.metric) for side in sides]
+    remarks = [note for side in sides for note in notes(side, claim.metric)]
+    for side, having in zip(sides, runs, strict=True):
+        if len(having) < 2:
+            why = sentence([too_few(side, len(having), claim.metric), *remarks])
+            return Part(claim, dataclasses.replace(record, state="undecided", why=why))
 
-    left, right = values[0], claim.bound if other is None else values[1]
-    interval = welch(left, right)
-    state, why = _state(claim, interval, statistics.mean(left)), _figures(claim, other, left, right, interval)
-    return ClaimRecord(text, state, _sentence([why, *notes]), *interval, metric)
+    values = [[run.values[claim.metric] for run in having] for having in runs]
+    right = values[1] if claim.others else claim.bound
+    deviation = _smallest_deviation(claim, runs)
+    evidence = Evidence(
+        left=statistics.mean(values[0]),
+        estimate=welch(values[0], right).estimate,
+        variances=[max(statistics.variance(side), deviation**2) for side in values],
+        counts=[len(side) for side in values],
+        others=others,
+    )
+    state, level = outcome(claim, evidence)
+    interval = evidence.interval(level)
+    why = sentence([figures(claim, values[0], right, interval, level, state), *remarks])
+    record = ClaimRecord(claim.text, state, why, *interval, claim.metric)
+    if state != "undecided":
+        return Part(claim, record)
+    seeds = seeds_to_decide(claim, evidence)
+    counts = dict(zip(names, evidence.counts, strict=True))
+    more = None if seeds is None else {name: seeds - count for name, count in counts.items() if seeds > count}
+    return Part(claim, record, more)
 
 
-def _state(claim: Comparison, interval: Interval, left: float) -> str:
-    """Returns the state by the table above."""
-    offset = claim.bound if claim.others else 0.0
-    slack = ROUNDING * (abs(left) + abs(interval.estimate) + abs(offset))
-    low, high = interval.low - offset, interval.high - offset
-    if claim.margin is not None:
-        margin = claim.margin + slack
-        if -margin <= low and high <= margin:
-            return "holds"
-        return "fails" if low > margin or high < -margin else "undecided"
-    if claim.sign == "<":
-        low, high = -high, -low
-    return "holds" if low > slack else "fails" if high <= slack else "undecided"
+def _with_forecast(record: ClaimRecord, parts: Sequence[Part], rows: Mapping[str, RowRecord]) -> ClaimRecord:
+    """Adds what would decide an undecided claim; against several rows, all of what is undecided."""
+    further = dict[str, int]()
+    for part in parts:
+        if part.further is None:
+            return dataclasses.replace(record, why=sentence([record.why[:-1], forecast(None, None)]))
+        for name, seeds in part.further.items():
+            further[name] = max(seeds, further.get(name, 0))
+    if not further:
+        return record
+    minutes = _minutes(further, rows)
+    why = sentence([record.why[:-1], forecast(further, minutes)])
+    return dataclasses.replace(record, why=why, more_seeds=max(further.values()), more_minutes=minutes)
+
+
+def _not_asked(claim: Comparison, names: Sequence[str], rows: Mapping[str, RowRecord]) -> str:
+    """Returns why these runs cannot say anything of a comparison; empty where they can."""
+    if absent := [name for name in names if name not in rows or not rows[name].runs]:
+        return f"{' and '.join(absent)} {'was' if len(absent) == 1 else 'were'} not run."
+    if len(names) > 1 and _same_runs(rows[names[0]], rows[names[1]], rows):
+        return f"{' and '.join(names)} are the same runs on this data, so a comparison says nothing."
+    finite = [run for row in rows.values() for run in row.runs if run.finished and run.verdict != DIVERGED]
+    if finite and not any(has_metric(run, claim.metric) for run in finite):
+        labels = ", which takes labelled images" if claim.is_fraction else ""
+        return f"{claim.metric} was not measured in any run{labels}."
+    return ""
+
+
+def _smallest_deviation(claim: Comparison, runs: Sequence[Sequence[RunRecord]]) -> float:
+    """Returns the least standard deviation that seeds are taken to have, as three equal ones do not show that it is 0.
+
+    An accuracy on N images moves in steps of 1 / N. Values that keep within a step, from one count to the next, have a
+    standard deviation of half a step at most, and so much may hide behind values that are equal by chance. Where N is
+    not known, a quarter of the smallest difference that matters takes its place. Other metrics have no step: what is
+    equal in all digits is computed, not drawn.
+    """
+    if not claim.is_fraction:
+        return 0.0
+    images = [run.values[IMAGES] for having in runs for run in having if has_metric(run, IMAGES)]
+    return 0.5 / min(images) if images else (claim.smallest or 0.0) / 4
+
+
+def _minutes(more: Mapping[str, int], rows: Mapping[str, RowRecord]) -> float | None:
+    """Returns the minutes of further runs, one after the other, by what the rows' runs have taken."""
+    total = 0.0
+    for name, seeds in more.items():
+        seconds = [run.values["seconds"] for run in rows[name].runs if has_metric(run, "seconds")]
+        if not seconds:
+            return None
+        total += seeds * statistics.mean(seconds) / 60
+    return total
 
 
 def _spare(claim: Comparison, record: ClaimRecord) -> float:
@@ -130,80 +219,3 @@ def _same_runs(left: RowRecord, right: RowRecord, rows: Mapping[str, RowRecord])
         return [(run.config_hash, run.values) for run in row.runs]
 
     return origin(left) == origin(right) or any(run in evidence(right) for run in evidence(left))
-
-
-def measured(row: RowRecord, metric: str | None) -> list[RunRecord]:
-    """Returns the finished runs that have the metric; without one, all finished runs."""
-    return [run for run in row.runs if run.finished and (metric is None or _has(run, metric))]
-
-
-def _values(row: RowRecord, metric: str) -> list[float]:
-    return [run.values[metric] for run in measured(row, metric)]
-
-
-def _has(run: RunRecord, metric: str) -> bool:
-    value = run.values.get(metric)  # null in a file where it was not finite
-    return value is not None and math.isfinite(value)
-
-
-def _notes(row: RowRecord, metric: str | None = None) -> list[str]:
-    """Returns notes on seeds without a result, and on those whose result lacks the metric."""
-    failed = [run for run in row.runs if not run.finished and run.error is not None]
-    waiting = [run for run in row.runs if not run.finished and run.error is None]
-    without = [run for run in row.runs if metric and run.finished and not _has(run, metric)]
-    reasons = sorted({"diverged" if run.verdict == "diverged" else "not measured" for run in without})
-    return [
-        f"{len(runs)} of {_count(len(row.runs), 'seed')} of {row.name} {what}"
-        for runs, what in (
-            (failed, "failed"),
-            (waiting, f"{'has' if len(waiting) == 1 else 'have'} no result yet"),
-            (without, f"{'has' if len(without) == 1 else 'have'} no {metric} ({' or '.join(reasons)})"),
-        )
-        if runs
-    ]
-
-
-def _too_few(text: str, row: RowRecord, seeds: int, what: str, notes: list[str]) -> ClaimRecord:
-    have = f"no seed of {row.name} has {what}"
-    if seeds == 1:
-        have = f"only one seed of {row.name} has {what}, and one seed decides nothing"
-    return ClaimRecord(text, "undecided", _sentence([have[0].upper() + have[1:], *notes]))
-
-
-def _figures(
-    claim: Comparison, other: str | None, left: list[float], right: list[float] | float, interval: Interval
-) -> str:
-    level, difference, points = (percent, _points, " points") if claim.is_fraction else (number, number, "")
-    if isinstance(right, float):
-        against, over = level(right), _count(len(left), "seed")
-    else:
-        against = level(statistics.mean(right)) + (f" of {other}" if claim.each else "")
-        over = f"{len(left)} and {len(right)} seeds"
-    estimate, low, high = (difference(value) for value in interval)
-    equal = ", equal in all seeds" if interval.low == interval.high else ""
-    margin = "" if claim.margin is None else f", for a margin of {difference(claim.margin)}{points}"
-    return (
-        f"{level(statistics.mean(left))} against {against}: a difference of {estimate}{points} "
-        f"({100 * CONFIDENCE:g} % interval {low} to {high}) over {over}{equal}{margin}"
-    )
-
-
-def _points(fraction: float) -> str:
-    """Writes a difference in points with one decimal, as accuracies have, unless that would be a rounded 0."""
-    value = 100 * fraction
-    return number(value, 1) if 0 < abs(value) < 0.05 else f"{value:.1f}".replace("-", "−")
-
-
-def _tally(judged: list[ClaimRecord]) -> str:
-    counts = Counter(record.state for record in judged)
-    verbs = {"holds": "holds", "undecided": "is undecided", "fails": "fails"}
-    parts = [f"{verb} against {counts[state]}" for state, verb in verbs.items() if counts[state]]
-    return f"it {', '.join(parts)} of {_count(len(judged), 'other row')}"
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
-
-
-def _sentence(parts: list[str]) -> str:
-    return "; ".join(parts) + "."

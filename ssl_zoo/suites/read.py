@@ -9,6 +9,7 @@ import itertools
 import os
 import re
 import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError, suggest, unknown_name
 from ssl_zoo.files.paths import user_path
 from ssl_zoo.metrics import SUITE, declared
-from ssl_zoo.suites.claims import Claim, parse, rows_of
+from ssl_zoo.suites.claims import Claim, parse
 from ssl_zoo.suites.listing import suite_files
 from ssl_zoo.suites.schema import BudgetConfig, Overrides, RowConfig, SuiteConfig
 
@@ -40,13 +41,6 @@ class Suite:
     def budget(self, name: str) -> BudgetConfig:
         """Returns what `budget=NAME` adds."""
         return self.config.quick if name == "quick" else self.config.full
-
-    def claims_on(self, data: str) -> tuple[Claim, ...]:
-        """Returns the claims without those about rows that are not for this data."""
-        absent = {
-            name for name, row in self.rows.items() if row.only_data is not None and data not in row.only_data
-        }
-        return tuple(claim for claim in self.claims if not absent & set(rows_of(claim)))
 
     def chosen(self, budget: str, data: str) -> dict[str, RowConfig]:
         """Returns the rows that this budget runs on this data."""
@@ -80,7 +74,8 @@ def read_suite(name: str) -> Suite:
         rows = config.rows or _pairs(config)
         _check(config, rows)
         metrics = [*declared(SUITE), *config.evaluate]
-        claims = tuple(parse(text, rows, metrics) for text in config.claims)
+        _check_smallest(config, metrics)
+        claims = tuple(parse(text, rows, metrics, config.smallest_difference) for text in config.claims)
     except UserError as error:
         raise UserError(f"{error} (suite: {file})") from error
     return Suite(file.stem, file, config, rows, claims)
@@ -121,6 +116,20 @@ def _pairs(config: SuiteConfig) -> dict[str, RowConfig]:
         ]
         rows[PAIR.join(on)] = RowConfig(overrides=tuple(overrides))
     return rows
+
+
+def _check_smallest(config: SuiteConfig, metrics: Sequence[str]) -> None:
+    smallest = config.smallest_difference
+    for name, value in smallest.items() if isinstance(smallest, Mapping) else [("accuracy", smallest)]:
+        known = declared(SUITE).get(name)
+        if isinstance(smallest, Mapping) and name not in metrics:
+            raise unknown_name("metric", name, metrics)
+        if not value > 0:
+            raise UserError(f"smallest_difference is above 0; received {value:g}; set for instance 0.005")
+        if (known is None or known.is_fraction) and value >= 1:
+            raise UserError(
+                f"smallest_difference of an accuracy is a fraction of 1; received {value:g}; write 0.01 for one point"
+            )
 
 
 def _check(config: SuiteConfig, rows: dict[str, RowConfig]) -> None:

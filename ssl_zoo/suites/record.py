@@ -11,6 +11,7 @@ from typing import Any
 from ssl_zoo.files.json_files import load_json, write_json
 
 __all__ = [
+    "OUTCOMES",
     "RECORD",
     "ClaimRecord",
     "RowRecord",
@@ -21,6 +22,7 @@ __all__ = [
 ]
 
 RECORD = "suite.json"
+OUTCOMES = ("holds", "fails", "no difference", "undecided", "not asked")  # of claims
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,16 @@ class ClaimRecord:
     """A claim and its state by the runs."""
 
     text: str  # as in the YAML
-    state: str  # holds, fails, undecided
+    state: str  # one of OUTCOMES
     why: str  # one sentence with the figures
     estimate: float | None = None  # difference of means, left minus right; fractions of 1 for accuracies
     low: float | None = None  # confidence interval of the difference
     high: float | None = None
     metric: str | None = None
+    more_seeds: int | None = (
+        None  # of a row, that would probably decide an undecided claim; None: not known, or > 100
+    )
+    more_minutes: float | None = None  # of their runs, one after the other
 
 
 @dataclass(frozen=True)
@@ -152,5 +158,7 @@ def read(folder: Path) -> SuiteRecord:
         for row in values["rows"]
     )
     claims = tuple(ClaimRecord(**claim) for claim in values["claims"])
+    if unknown := {claim.state for claim in claims} - set(OUTCOMES):
+        raise ValueError(f"outcomes are {', '.join(OUTCOMES)}; there is {', '.join(sorted(unknown))}")
     lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
     return SuiteRecord(**{**values, **lists, "rows": rows, "claims": claims})

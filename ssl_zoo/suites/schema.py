@@ -127,6 +127,8 @@ class SuiteConfig:
     """Further figures."""
     claims: tuple[str, ...] = ()
     """The paper's claims, judged over seeds; docs/suites.md has their grammar."""
+    smallest_difference: float | dict[str, float] = 0.005
+    """Smallest difference that matters: of all accuracies, as a fraction of 1, or by metric. Less is no difference."""
     tune: TuneConfig | None = None
     equal_keys: tuple[str, ...] = ()
     """Keys or blocks in which all rows must agree."""

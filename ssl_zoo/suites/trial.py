@@ -123,6 +123,7 @@ def run_record(trial: Trial, rows: Path, folder: Path, error: str | None = None)
     if result is None or None in evaluated.values():
         return RunRecord(**base, error=error)
     values = {key: result.get(key) for key in declared(RESULT) if key in declared(SUITE)}
+    values["test_images"] = result.get("test_images")
     values["random_encoder_linear_top1"] = result["baselines"].get("random_encoder_linear_top1")
     values |= _cost(trial, result, read_record(directory / COST) or {}, evaluated.values())
     verdict = str(result["verdict"])

@@ -115,6 +115,7 @@ def _result(
         linear_top1=None if scores.probe is None else scores.probe.mean,
         linear_top1_std=None if scores.probe is None else scores.probe.std,
         linear_protocol=ready.evaluator.linear_protocol,
+        test_images=None if ready.data.test is None or scores.knn_top1 is None else len(ready.data.test),
         baselines=baselines,
         metrics=final.diagnostics,
         verdict=verdict.name,

@@ -15,8 +15,12 @@ def row(
     errors: Any = (),
     same_as: Any = None,
     hashes: Any = None,
+    images: Any = None,
+    seconds: Any = None,
 ) -> Any:
     """A row with a run for each value (None: not measured) and one for each error."""
+    further = {"test_images": images, "seconds": seconds}
+    known = {key: value for key, value in further.items() if value is not None}
     verdicts = verdicts or ["healthy"] * len(values)
     runs = [
         RunRecord(
@@ -24,7 +28,7 @@ def row(
             folder=f"{name}-{seed}",
             config_hash=hashes[seed] if hashes else f"{name}-{seed}",
             command="",
-            values={} if value is None else {metric: value},
+            values=known if value is None else {metric: value, **known},
             verdict=verdict,
         )
         for seed, (value, verdict) in enumerate(zip(values, verdicts, strict=True))

@@ -111,7 +111,7 @@ def test_claims_come_first_and_state_is_not_told_by_colour_alone(tmp_path: Path)
     headings = re.findall(r"<h2[^>]*>(.*?)</h2>", html)
     assert headings == ["Claims", "Results", "Learning curves", "Cost", "Protocol", "How to run it again"]
     text = words_of(html)
-    for state, mark in (("holds", "✓"), ("fails", "✕"), ("undecided", "!")):
+    for state, mark in (("holds", "✓"), ("fails", "✕"), ("undecided", "?")):
         assert f"{mark} {state}" in text
 
 

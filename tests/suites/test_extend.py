@@ -53,4 +53,16 @@ def test_against_others_only_the_undecided_ones() -> None:
     a, low, close = row("a", [0.7, 0.9, 0.8]), row("b", LOW), row("c", [0.7, 0.9, 0.79])
     assert extended("top1(a) > top1(others)", a, low, close) == {"a", "c"}
     high = row("d", [0.99, 0.99, 0.99])
-    assert extended("top1(a) < top1(others)", a, low, close, high) == set()  # it fails against b
+    assert extended("top1(a) < top1(others)", a, row("b", [0.1] * 3), close, high) == {"a", "b", "c", "d"}
+    far = row("b", [0.1] * 6)
+    assert (
+        extended("top1(a) < top1(others)", row("a", [0.7, 0.9] * 3), far, close, high) == set()
+    )  # it fails against b
+
+
+def test_a_claim_that_would_take_more_than_100_seeds_is_given_up() -> None:
+    """With three seeds a forecast is worth little; from five it is believed."""
+    values = [0.6, 0.9, 0.5, 0.8, 0.71]
+    few, many = ([row("a", values[:n]), row("b", values[:n][::-1])] for n in (3, 5))
+    assert extended("top1(a) > top1(b)", *few) == {"a", "b"}
+    assert extended("top1(a) > top1(b)", *many) == set()

@@ -1,0 +1,98 @@
+"""The outcome of a comparison by the interval of its difference, valid at every look.
+
+| claim           | holds                      | fails                  | no difference                     |
+|-----------------|----------------------------|------------------------|-----------------------------------|
+| a > b + bound   | all of the interval > bound| all of it <= bound     | all of d - bound in (-s, s)       |
+| a < b + bound   | all of the interval < bound| all of it >= bound     | all of d - bound in (-s, s)       |
+| a ~ b within m  | all of d - bound in [-m, m]| all of it outside      | never: this is what it claims     |
+
+and undecided otherwise; d is the difference of the means and s the smallest that matters. No difference comes first: a
+difference that is surely smaller than matters neither confirms the claim nor refutes it.
+
+Error: seeds may be added as long as a claim is undecided, and each new seed is a look. Where the truth is a bound, an
+interval misses it on one side: at d = bound `a > b` may wrongly hold; at bound + s it may wrongly show no difference
+or fail, both by an interval below the truth. Of 99 % intervals 0.5 % miss on one side, at a look; at one at least of 18
+looks, at 3, 4 ... 20 seeds, 2.6 % with equal variances, 3.5 % with deviations of 1 to 5, up to 5 % for accuracies near
+100 %, whose distribution is skewed (tests/suites/test_looks.py). At 95 % it would be 9 %, and 17 % on both sides. The
+level is the same for a number of seeds that is fixed, so that `seeds=3` and `seeds=auto` say the same of the same runs.
+
+Against K `others` a claim holds if it holds against each, which needs no correction [0]: for a false one the row that
+refutes it has to be missed. It fails if it fails against one, and shows no difference if it shows none against one and
+holds against the rest; these are K chances to err, so the level of their intervals is 1 - 0.01 / K (Bonferroni).
+
+- [0] Berger, 1982, Multiparameter hypothesis testing and acceptance sampling
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ssl_zoo.suites.claims import Comparison
+from ssl_zoo.suites.statistics import ROUNDING, Interval, interval_of
+
+__all__ = ["LEVEL", "MOST", "Evidence", "outcome", "seeds_to_decide"]
+
+LEVEL = 0.99  # of the interval at each look
+MOST = 100  # seeds that are thought of
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What seeds say of a difference: means, variances and numbers of the sides; a number has one side.
+
+    Attributes:
+        left: mean of the left side.
+        estimate: difference of the means.
+        variances: of each side.
+        counts: seeds of each side.
+        others: K, where a claim is about each of K rows.
+    """
+
+    left: float
+    estimate: float
+    variances: Sequence[float]
+    counts: Sequence[int]
+    others: int = 1
+
+    def interval(self, level: float) -> Interval:
+        """Returns the interval of the difference."""
+        return interval_of(self.estimate, self.variances, self.counts, level)
+
+    @property
+    def strict_level(self) -> float:
+        """The level by which one of several others refutes a claim."""
+        return 1 - (1 - LEVEL) / self.others
+
+
+def outcome(claim: Comparison, evidence: Evidence) -> tuple[str, float]:
+    """Returns the outcome by the table above, and the level of the interval that shows it."""
+    interval, strict = evidence.interval(LEVEL), evidence.interval(evidence.strict_level)
+    offset = claim.bound if claim.others else 0.0
+    slack = ROUNDING * (abs(evidence.left) + abs(evidence.estimate) + abs(offset))
+    (low, high), (least, most) = ((side.low - offset, side.high - offset) for side in (interval, strict))
+    if claim.margin is not None:
+        margin = claim.margin + slack
+        if -margin <= low and high <= margin:
+            return "holds", LEVEL
+        return "fails" if least > margin or most < -margin else "undecided", evidence.strict_level
+    if claim.smallest is not None and max(-least, most) < claim.smallest - slack:
+        return "no difference", evidence.strict_level
+    if claim.sign == "<":
+        low, most = -high, -least
+    if low > slack:
+        return "holds", LEVEL
+    return "fails" if most <= slack else "undecided", evidence.strict_level
+
+
+def seeds_to_decide(claim: Comparison, evidence: Evidence) -> int | None:
+    """Returns the number of seeds of each row that would decide an undecided claim, if means and deviations stay.
+
+    None: more than `MOST`. The row with fewer seeds is extended first.
+    """
+    for seeds in range(min(evidence.counts) + 1, MOST + 1):
+        counts = [max(count, seeds) for count in evidence.counts]
+        more = Evidence(evidence.left, evidence.estimate, evidence.variances, counts, evidence.others)
+        if outcome(claim, more)[0] != "undecided":
+            return seeds
+    return None
