@@ -198,7 +198,7 @@ def test_rows_that_are_the_same_run_are_trained_once(tmp_path: Path, monkeypatch
     }
     claims = ["top1(other) > top1(one)", "top1(other) > top1(same)"]
     suite = write_suite(tmp_path / "mine.yaml", rows=rows, claims=claims)
-    trainer = Trainer(lambda row, seed: 0.5 + 0.001 * (-1) ** seed, workers=2)
+    trainer = Trainer(lambda row, seed: 0.5 + 0.01 * (-1) ** seed, workers=2)
     monkeypatch.setattr("ssl_zoo.suites.run.run_local", trainer)
     record = ssl_zoo.bench([f"suite={suite}", f"out={tmp_path / 'out'}", "max_seeds=4"], silent=True)
     assert trainer.seeds("one") == trainer.seeds("other") == [0, 1, 2, 3]
