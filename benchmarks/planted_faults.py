@@ -54,7 +54,7 @@ FAULTS = (
     Fault("temperature far off", "method=simclr method.temperature=100"),
     Fault("views identical", "method=simclr 'augment.crop.scale=[1,1]' augment.affine.p=0 augment.jitter.p=0"),
     Fault("rate too low", "method=simclr optimizer.lr=0.000001"),
-    Fault("no predictor", "method=simclr method.similarity=cosine method.negatives=none"),
+    Fault("no negatives", "method=simclr method.similarity=cosine method.negatives=none"),
     Fault("too few steps", "method=simclr batch_size=1437 epochs=10"),
     Fault("images too small for the stem", "method=simclr augment.size=4 backbone.stem=standard"),
     Fault("momentum encoder frozen", "method=moco method.momentum_encoder.decay=1"),

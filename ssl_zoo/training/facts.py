@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ssl_zoo.augment import normalize
-from ssl_zoo.backbone import single_pixel_fraction
+from ssl_zoo.backbone import fit_small, single_pixel_fraction
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import skipping
@@ -36,6 +36,7 @@ def gather_facts(
     config, data = ready.config, ready.data
     reference = reference_of(config)
     spread, mean = _pixels(ready)
+    fit = fit_small(config.backbone.name, config.augment.size)
     skipped = len({*data.skipped, *data.unreadable})
     return Facts(
         verdict=verdict,
@@ -53,6 +54,7 @@ def gather_facts(
         single_pixels=single_pixel_fraction(
             ready.method.encoder.backbone, data.channels, config.augment.size
         ),
+        small_stem=fit is not None and fit.stem == "small",
         unreadable=skipped / (len(data.train) + skipped),
         reference=reference,
         reference_peak_lr=None if reference is None else _peak_lr(reference),

@@ -11,6 +11,7 @@ import pytest
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.monitors.remedy import CAUSES, UNKNOWN, Facts, Remedy, remedy
+from ssl_zoo.monitors.remedy.objective import narrow_head
 from ssl_zoo.monitors.verdict import VerdictName
 from ssl_zoo.training.optim import peak_lr
 
@@ -42,12 +43,16 @@ def asked(overrides: list[str], verdict: VerdictName = "collapsed", **figures: A
     return remedy(*facts_of(overrides, verdict, **figures))
 
 
+COSINE_SIMCLR = ["method=simclr", "method.similarity=cosine", "method.negatives=none"]
+BN = ("projector.bn_hidden", "projector.bn_output", "predictor.bn_hidden")
 SIMCLR_TINY = ["method=simclr", "augment.size=4", "backbone.stem=standard"]
 LN = math.log(100)
 FAULTS: list[tuple[str, list[str], dict[str, Any]]] = [
     ("no predictor", ["method=simsiam", "method.predictor.kind=identity"], {}),
     ("no predictor", ["method=byol", "method.predictor.kind=identity"], {}),
-    ("no predictor", ["method=simclr", "method.similarity=cosine", "method.negatives=none"], {}),
+    ("no negatives", ["method=simclr", "method.similarity=cosine", "method.negatives=none"], {}),
+    ("stop-gradient off", [*COSINE_SIMCLR, "method.predictor.kind=mlp"], {}),
+    ("no BN in the heads", ["method=simsiam", *(f"method.{key}=false" for key in BN)], {}),
     ("stop-gradient off", ["method=simsiam", "method.stop_gradient=false"], {}),
     ("stop-gradient off", ["method=swav", "method.stop_gradient=false"], {"verdict": "diverged"}),
     ("predictor fixed", ["method=simsiam", "method.predictor.trainable=false"], {}),
@@ -114,8 +119,7 @@ def test_a_cause_is_named_and_its_remedy_removes_it(
     assert asked(overrides, **{**figures, "verdict": "healthy"}) is None
     if named.action.startswith("data.train=FOLDER"):
         return
-    [action] = shlex.split(named.action)
-    after = asked([*overrides, action], **{**figures, **RELIEVED})
+    after = asked([*overrides, *shlex.split(named.action)], **{**figures, **RELIEVED})
     assert after is not None
     assert after.name == UNKNOWN, f"{named.action} leads to: {after.cause}"
 
@@ -180,3 +184,15 @@ def test_the_rate_is_that_of_the_linear_rule() -> None:
     expected = peak(recipe) * 16 / recipe.batch_size
     assert f"{lr / expected:.3g} times" in named.cause
     assert named.action == f"optimizer.lr={expected:.2g}"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_papers_heads_are_wide_enough_for_imagenet(method: str) -> None:
+    config, facts = facts_of([f"method={method}", "recipe=none"], classes=1000, reference=None)
+    assert narrow_head(config, facts) is None
+
+
+def test_a_model_without_a_small_stem_is_given_larger_images() -> None:
+    named = asked(SIMCLR_TINY, single_pixels=0.9, small_stem=False)
+    assert named is not None
+    assert named.action == "augment.size=16"

@@ -48,6 +48,7 @@ CAUSES: tuple[Cause, ...] = (
     images.single_pixel_maps,
     optimization.few_steps,
     objective.unstable_predictor,
+    objective.no_bn,
     images.weak_views,
     optimization.low_precision,
 )

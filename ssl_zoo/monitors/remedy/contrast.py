@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from ssl_zoo.config.schema import RunConfig
-from ssl_zoo.monitors.remedy.facts import Facts, Remedy, explains, leaf, step_images
+from ssl_zoo.monitors.remedy.facts import Facts, Remedy, explains, leaf, step_images, unlike_reference
 
 __all__ = ["codes_are_uniform", "few_negatives", "few_prototypes", "stale_queue", "temperature_far_off"]
 
@@ -24,7 +24,7 @@ def few_prototypes(config: RunConfig, facts: Facts) -> Remedy | None:
     if leaf(config, "method.assignment") != "sinkhorn":
         return None
     number, needed = config.method.prototypes.number, max(4, facts.classes or 0)
-    if number >= needed:
+    if number >= needed or not unlike_reference(config, facts, "method.prototypes.number"):
         return None
     usual = leaf(facts.reference, "method.prototypes.number")
     value = usual if usual is not None and usual >= needed else 10 * needed

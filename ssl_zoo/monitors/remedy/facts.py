@@ -43,6 +43,7 @@ class Facts:
     )
     pixel_mean: float | None = None  # mean of the normalised pixels
     single_pixels: float | None = None  # fraction of the spatial convolutions that get maps of 1 x 1
+    small_stem: bool = True  # whether the backbone has one: a ResNet
     unreadable: float = 0.0  # fraction of the training images that were left out
     reference: RunConfig | None = None  # the same method and data without overrides
     reference_peak_lr: float | None = None  # its highest rate, at its own batch

@@ -169,7 +169,7 @@ def single_pixel_maps(config: RunConfig, facts: Facts) -> Remedy | None:
         "images too small for the stem",
         f"at augment.size={config.augment.size} {facts.single_pixels:.0%} of the spatial convolutions get maps of 1 x "
         "1 (backbone.stem=standard)",
-        "backbone.stem=small",
+        "backbone.stem=small" if facts.small_stem else f"augment.size={4 * config.augment.size}",
     )
 
 

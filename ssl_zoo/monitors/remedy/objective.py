@@ -17,14 +17,22 @@ __all__ = [
     "frozen_head",
     "frozen_momentum_encoder",
     "narrow_head",
+    "no_bn",
     "no_predictor",
     "no_stop_gradient",
     "targets_without_momentum",
     "unstable_predictor",
 ]
 
+REPELLING = ("similarity", "negatives", "assignment")
+NARROW = 16  # channels; papers have 128 or more for 1,000 classes
+SETTLED = 100  # steps after which a usable momentum encoder has left its first weights
 SLOW = 0.5  # fraction of its initial weights that a momentum encoder has kept
 MOVING_KEYS = 0.5  # decay of a momentum encoder below which a queue holds keys of other encoders
+
+
+def _is_changed(config: RunConfig, facts: Facts, *keys: str) -> bool:
+    return any(unlike_reference(config, facts, f"method.{key}") for key in keys)
 
 
 def _repels(method: object) -> bool:
@@ -36,19 +44,25 @@ def _repels(method: object) -> bool:
 
 @explains("collapsed", "partially collapsed", "not learning")
 def no_predictor(config: RunConfig, facts: Facts) -> Remedy | None:
-    """Neither predictor nor negatives nor codes: SimSiam, Table 1 (a), BYOL without predictor."""
+    """Neither predictor nor negatives nor codes: SimSiam, Table 1 (a), and SimCLR without negatives."""
     method = config.method
     if not isinstance(method, SiameseConfig) or _repels(method) or method.predictor.kind != "identity":
         return None
-    changed = any(
-        unlike_reference(config, facts, f"method.{key}") for key in ("predictor.kind", "similarity")
-    )
-    if method.assignment != "identity" or not changed:
+    if method.assignment != "identity" or not _is_changed(config, facts, "predictor.kind", *REPELLING):
         return None
+    usual = leaf(facts.reference, "method")
+    minimum = "equal outputs for all images are a minimum of the loss that nothing keeps the encoder from"
+    if _repels(usual):
+        return Remedy(
+            "no negatives" if usual.negatives != "none" else "no codes",
+            f"method.negatives={method.negatives}, and no predictor and no codes: {minimum}",
+            " ".join(
+                f"method.{key}={getattr(usual, key)}" for key in REPELLING if _is_changed(config, facts, key)
+            ),
+        )
     return Remedy(
         "no predictor",
-        "method.predictor.kind=identity, and no negatives and no codes: equal outputs for all images are a "
-        "minimum of the loss that nothing keeps the encoder from",
+        f"method.predictor.kind=identity, and no negatives and no codes: {minimum}",
         "method.predictor.kind=mlp",
     )
 
@@ -59,7 +73,7 @@ def no_stop_gradient(config: RunConfig, facts: Facts) -> Remedy | None:
     method = config.method
     if not isinstance(method, SiameseConfig) or method.stop_gradient or method.negatives != "none":
         return None
-    if not unlike_reference(config, facts, "method.stop_gradient"):
+    if not _is_changed(config, facts, "stop_gradient", *REPELLING):
         return None
     target = "codes" if method.assignment == "sinkhorn" else "target"
     return Remedy(
@@ -102,10 +116,28 @@ def unstable_predictor(config: RunConfig, facts: Facts) -> Remedy | None:
     )
 
 
+@explains("collapsed", "partially collapsed", "not learning", "diverged")
+def no_bn(config: RunConfig, facts: Facts) -> Remedy | None:
+    """No BN in either head of a method that lives on its predictor: SimSiam, Table 3 (a), 34.6 % against 68.1."""
+    predictor, projector = leaf(config, "method.predictor"), leaf(config, "method.projector")
+    if predictor is None or projector is None or predictor.kind != "mlp" or _repels(config.method):
+        return None
+    keys = ("projector.bn_hidden", "projector.bn_output", "predictor.bn_hidden", "predictor.bn_output")
+    if any(leaf(config, f"method.{key}") for key in keys) or not _is_changed(config, facts, *keys):
+        return None
+    return Remedy(
+        "no BN in the heads",
+        "method.projector.bn_hidden=false and method.predictor.bn_hidden=false: without BN training hardly starts",
+        "method.projector.bn_hidden=true",
+    )
+
+
 @explains("collapsed", "partially collapsed", "not learning")
 def frozen_head(config: RunConfig, facts: Facts) -> Remedy | None:
     """A projector whose learning rate is 0."""
-    if leaf(config, "method.projector.lr_multiplier") != 0:
+    if leaf(config, "method.projector.lr_multiplier") != 0 or not _is_changed(
+        config, facts, "projector.lr_multiplier"
+    ):
         return None
     return Remedy(
         "projector fixed",
@@ -125,7 +157,7 @@ def frozen_momentum_encoder(config: RunConfig, facts: Facts) -> Remedy | None:
     if momentum is None or not momentum.enabled or facts.steps == 0:
         return None
     left = momentum.decay**facts.steps
-    if left < SLOW:
+    if momentum.decay ** max(facts.steps, SETTLED) < SLOW:
         return None
     usable = 0.01 ** (1 / facts.steps)  # keeps 1 % of the first weights
     reference = leaf(facts.reference, "method.momentum_encoder.decay")
@@ -160,8 +192,8 @@ def targets_without_momentum(config: RunConfig, facts: Facts) -> Remedy | None:
 
 @explains("collapsed", "partially collapsed", "not learning")
 def narrow_head(config: RunConfig, facts: Facts) -> Remedy | None:
-    """A layer of the head with fewer channels than the class means take, C - 1 of C classes; without labels 2."""
-    needed = max(2, (facts.classes or 0) - 1)
+    """A layer of the head with fewer channels than class means take: C - 1 for few classes, or 16; without labels 2."""
+    needed = max(2, min(NARROW, (facts.classes or 0) - 1))
     projector = leaf(config, "method.projector")
     if projector is None or projector.layers == 0:
         return None
@@ -172,14 +204,14 @@ def narrow_head(config: RunConfig, facts: Facts) -> Remedy | None:
     if predictor is not None and predictor.kind == "mlp" and predictor.hidden_dim is not None:
         widths["predictor.hidden_dim"] = predictor.hidden_dim
     key = min(widths, key=lambda name: widths[name])
-    if widths[key] >= needed:
+    if widths[key] >= needed or not _is_changed(config, facts, key):
         return None
     usual = leaf(facts.reference, f"method.{key}")
     value = usual if usual is not None and usual >= needed else max(64, 2 * needed)
     return Remedy(
         "head too narrow",
         f"method.{key}={widths[key]} leaves fewer than the {needed} directions that "
-        + (f"{facts.classes} classes take" if needed > 2 else "tell images apart"),
+        + (f"{facts.classes} classes need" if needed > 2 else "tell images apart"),
         f"method.{key}={value}",
     )
 
