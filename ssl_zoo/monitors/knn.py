@@ -11,7 +11,7 @@ are those of the MoCo and SimSiam CIFAR-10 runs (InstDisc itself: tau = 0.07).
 The labelled set is compared chunk by chunk and never held: of each query only its nearest so far are kept. How it is
 cut into chunks decides nothing. Similarities are computed in float64 and rounded to 2^-24, as fine as float32 has
 them, so that the order of a sum doesn't show; equal ones count in the order of the labelled set; votes are summed in
-whole numbers, and the smallest label wins a tie. It takes 1.2 times as long as in float32.
+whole numbers, and the smallest label wins a tie.
 
 lightly's `knn_predict` gives the same predictions; it is not used because it holds the labelled set and a
 (queries * k, classes) matrix, 800 MB for 1,024 queries and 1,000 classes, takes class numbers from 0 without
@@ -167,7 +167,19 @@ class Neighbours:
         for number, block in enumerate(self._queries):
             near = (_unit(block) @ keys.T).mul_(STEP).round_().mul_(PLACES).sub_(position)  # (B, n)
             near = torch.cat([self._nearest[number], near], dim=1)
-            self._nearest[number] = near.topk(min(self.k, near.shape[1]), dim=1, sorted=False).values
+            self._nearest[number] = _largest(near, min(self.k, near.shape[1]))
+
+
+def _largest(rows: Tensor, k: int) -> Tensor:
+    """Returns the k largest of each row (B, n), in any order; the rows are put in another order.
+
+    On a CPU by numpy, whose partition of 1,224 numbers takes a sixth of the time of torch's topk.
+    """
+    if rows.device.type != "cpu":
+        return rows.topk(k, dim=1, sorted=False).values
+    array = rows.numpy()
+    array.partition(array.shape[1] - k, axis=1)
+    return rows[:, -k:].clone()
 
 
 def _unit(x: Tensor) -> Tensor:
