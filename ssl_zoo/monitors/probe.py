@@ -95,9 +95,12 @@ def few_label_top1(
     scaler = StandardScaler().fit(x)  # sums in float64, and leaves constant features at 0
     x_test = scaler.transform(x_test)
     right = np.empty((draws, len(y_test)), dtype=bool)  # (R, N)
-    for draw, rows in enumerate(draw_labels(y, labels_per_class, draws, seed, label_fraction)):
-        # Only the drawn rows need float64, in which lbfgs converges without trouble.
-        right[draw] = _predict(scaler.transform(x[rows].astype(np.float64)), y[rows], x_test) == y_test
+    # More threads than one wait for one another longer than such small problems take: 2.0 s instead of 0.3 s, measured.
+    # Set once, as each time takes some milliseconds, as long as a fit.
+    with threadpool_limits(1):
+        for draw, rows in enumerate(draw_labels(y, labels_per_class, draws, seed, label_fraction)):
+            # Only the drawn rows need float64, in which lbfgs converges without trouble.
+            right[draw] = _predict(scaler.transform(x[rows].astype(np.float64)), y[rows], x_test) == y_test
     accuracies = right.mean(axis=1)  # (R,)
     std = float(accuracies.std(ddof=1)) if draws > 1 else NAN
     return ProbeResult(
@@ -137,8 +140,7 @@ def _predict(
     """Returns the labels (N,) of the rows of (N, D), by the classifier fitted to (n, D) and (n,)."""
     if (y == y[0]).all():  # scikit-learn refuses a single class
         return np.full(len(x_test), y[0])
-    # More threads than one wait for one another longer than such small problems take: 2.0 s instead of 0.3 s, measured.
-    with threadpool_limits(1), warnings.catch_warnings():
+    with warnings.catch_warnings():
         # The one warning left is that of a line search at the limit of rounding: the optimum to all digits.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model = LogisticRegression(C=1.0, max_iter=10_000).fit(x, y)
