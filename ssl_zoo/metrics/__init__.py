@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import run  # declares the metrics of a run
 from .declaration import CSV, LABEL_FREE, METRICS, RESULT, SUITE, Metric, computed, declared, metric
 from .embeddings import Embeddings, measure_embeddings
+from .spectral_rank import rank_of
 
 __all__ = [
     "CSV",
@@ -18,5 +19,6 @@ __all__ = [
     "declared",
     "measure_embeddings",
     "metric",
+    "rank_of",
     "run",
 ]

@@ -28,7 +28,7 @@ from torch.nn.functional import normalize
 
 from ssl_zoo.errors import UserError
 
-__all__ = ["Neighbours", "knn_predict_labels", "knn_top1", "usual_k"]
+__all__ = ["Neighbours", "knn_hits", "knn_predict_labels", "knn_top1", "usual_k"]
 
 MOST = 200  # neighbours
 CHUNK = 1024
@@ -71,6 +71,22 @@ def knn_top1(
         UserError: k exceeds M.
     """
     return _neighbours(labelled, labels, queries, k, chunk).top1(query_labels, k, temperature)
+
+
+def knn_hits(
+    labelled: Tensor,
+    labels: Tensor,
+    queries: Tensor,
+    query_labels: Tensor,
+    k: int,
+    temperature: float,
+    chunk: int = CHUNK,
+) -> Tensor | None:
+    """Returns whether each query's class is predicted, (N,) bool; None where a feature is not finite.
+
+    Arguments and errors as in `knn_top1`.
+    """
+    return _neighbours(labelled, labels, queries, k, chunk).hits(query_labels, k, temperature)
 
 
 def knn_predict_labels(
@@ -129,10 +145,12 @@ class Neighbours:
 
     def top1(self, query_labels: Tensor, k: int, temperature: float) -> float:
         """Returns the fraction of queries whose label (N,) is predicted; nan where a feature is not finite."""
-        if not self.finite:
-            return float("nan")
-        predicted = self.predict(k, temperature)
-        return float((predicted == query_labels.to(self.device)).sum().item() / len(predicted))
+        hits = self.hits(query_labels, k, temperature)
+        return float("nan") if hits is None else float(hits.sum().item() / len(hits))
+
+    def hits(self, query_labels: Tensor, k: int, temperature: float) -> Tensor | None:
+        """Returns whether each query's label (N,) is predicted, (N,) bool; None where a feature is not finite."""
+        return self.predict(k, temperature) == query_labels.to(self.device) if self.finite else None
 
     @torch.no_grad()
     def predict(self, k: int, temperature: float) -> Tensor:

@@ -1,8 +1,9 @@
 """Verdict on a run, a word and a sentence: healthy, collapsed, partially collapsed, diverged or not learning.
 
-The rules are asked in this order, and the first that applies gives the verdict:
+The rules are asked in this order, and the first that applies gives the verdict. With few labels, many or none they are
+the same; labels only say how many directions are needed, and add evidence of learning.
 
-1. diverged: the loss, a weight or an embedding is not finite.
+1. diverged: the loss, a weight, an embedding or a feature is not finite.
 
 2. collapsed: residual energy 1 - m_o^2 < 2^-8. m_o^2 is the mean cosine similarity over pairs of images, and
    2^-8 is the step of bf16 just below 1. So different images have, on average, the same embedding up to the
@@ -11,46 +12,43 @@ The rules are asked in this order, and the first that applies gives the verdict:
    0.0625. The converse fails: 5 classes, one-hot in 2,048 channels, have a ratio of 0.04 and are no collapse.
    So the rule reads the energy and cites the ratio.
 
-3. not learning, with labels: the linear probe gains no more over the untrained encoder than chance allows,
-   2 standard errors (one-sided 2.3 %). Two things vary. The same n test images serve all draws of the labels,
-   so the spread over the R draws says nothing about the choice of those images; both are needed. With g_i the
-   gain on image i (its fraction of hits over the draws, trained minus untrained) and d_r that in draw r:
+3. not learning: nothing that was measured is better than in the untrained encoder by more than its margin; see
+   `learning`, which has the evidence and its one error rate.
 
-       SE^2 = ((sum g_i^2 + 1) - (sum g_i)^2 / (n + 2)) / (n + 2)^2  +  var(d_r) / R
+4. partially collapsed: it learned something, but
 
-   The first term is the paired variance of a mean over n images, smoothed by half an image in each cell of
-   the hit-or-miss table, so that a few images without a difference are not taken for certainty [1]. Where the
-   hits are not known, it is the binomial (p (1 - p) + q (1 - q)) / (n + 2) of two accuracies, smoothed alike
-   [2]. That one is an upper bound: it ignores that both encoders get much the same images right and that an
-   average over draws varies less than one hit or miss. On digits (n = 360) it is 2.4 points, the paired one
-   1.0. A term whose figures are missing is left out.
+   - the centre dominates: residual energy < 1/5, that is, four times as much energy in the centre that all images
+     share as in what tells them apart. Then m_o > 2 m_r, since m_r^2 <= 1 - m_o^2 (Jensen): the centre vector is more
+     than twice as long as the residuals ("m_o much larger than m_r" [1]), and different images have a mean cosine
+     above 0.8. The lowest energy of a healthy run among the published ones is 0.62 (SwAV on digits); C balanced
+     classes at right angles have 1 - 1/C, at least 1/2.
+   - or directions are missing: the spectral rank is below
 
-4. partially collapsed (dimensional): it learned something, but the effective rank is below C - 1 for C
-   classes. That many directions are the least in which C class means can lie at equal and largest angles, the
-   simplex that trained classifiers converge to [0]. Asked only where the embeddings could show it, with C - 1
-   at most half of the min(D, N - 1) directions they have: even an isotropic Gaussian of N = D reaches only
-   0.81 of them, and healthy spectra decay. Otherwise, and without labels, it must reach 2: below that a single
-   direction is used on average.
+         min(C - 1, 1 / (1/D + 1/(N - 1)))
 
-5. not learning, without labels: two views of an image are no nearer to each other, relative to different
-   images, than they are for the untrained encoder (`relative_alignment`).
+     C - 1 directions are the least in which C class means lie at equal and largest angles, the simplex that trained
+     classifiers converge to [0]; without labels it is 2, as along a single line images differ by one number. The
+     second term is what N embeddings of width D can show: the participation ratio of their sampled spectrum where all
+     directions are equal (an isotropic Gaussian; Marchenko and Pastur). Both terms grow with C, D and N and neither
+     jumps, so more classes never turn "partially collapsed" into "healthy".
 
-6. healthy: none of these.
+5. healthy: none of these.
+
+Raw pixels decide nothing, as an encoder can learn and still be worse than they; the sentence says so wherever a
+classifier on pixels is ahead by more than its margin.
 
 The verdict is about the trained encoder. An untrained one maps all images into a narrow cone: on digits,
-`resnet10t` has a residual energy of 0.001 and looks collapsed by rule 2. So a run of no epoch is "not
+`resnet10t` has a residual energy of 0.02 and would be partially collapsed by rule 4. So a run of no epoch is "not
 learning" and no other rule is asked; else the untrained encoder is the measure of what was learned, never
 of what a collapse is, and the sentence cites its figure.
 
 - [0] Papyan et al., 2020, https://arxiv.org/abs/2008.08186
-- [1] Agresti and Min, 2005, Simple improved confidence intervals for comparing matched proportions
-- [2] Agresti and Caffo, 2000, https://doi.org/10.1080/00031305.2000.10474560
+- [1] Zhang et al., 2022, https://arxiv.org/abs/2203.16262
 """
 
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
@@ -58,38 +56,55 @@ from typing import Literal
 
 import torch
 
-__all__ = ["Evidence", "Verdict", "VerdictName", "judge", "relative_alignment", "residual_energy"]
+from .learning import Accuracy, Difference, Distances, accuracy_gain, alignment_fall, has_learned, margin
 
-# The thresholds; rules 2 to 4 above derive them.
+__all__ = [
+    "Classifier",
+    "Evidence",
+    "Verdict",
+    "VerdictName",
+    "is_collapsed",
+    "judge",
+    "needed_directions",
+    "relative_alignment",
+    "residual_energy",
+]
+
+# The thresholds; rules 2 and 4 above derive them.
 COLLAPSED_ENERGY = 2.0**-8
-UNLABELLED_RANK = 2.0
-SHOWABLE = 0.5  # fraction of the directions there are that a healthy spectrum can be asked to fill
-STANDARD_ERRORS = 2.0
+DOMINATED_ENERGY = 1 / 5
+UNLABELLED_DIRECTIONS = 2.0
 
-READ = ("output_std_ratio", "center_ratio", "effective_rank", "alignment")  # metrics that the rules read
+# Metrics that the rules read.
+READ = ("output_std_ratio", "center_ratio", "residual_ratio", "spectral_rank", "alignment")
 VerdictName = Literal["healthy", "collapsed", "partially collapsed", "diverged", "not learning"]
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """Accuracies of one classifier; None is what was not measured."""
+
+    name: str
+    trained: Accuracy
+    untrained: Accuracy | None = None
+    pixels: Accuracy | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """Figures by which a run is judged; None is what was not measured. Accuracies are fractions of 1."""
+    """Figures by which a run is judged; None is what was not measured."""
 
     epochs: int  # trained
     loss: float | None  # the last; None if no step was made
     weights_finite: bool
     diagnostics: Mapping[str, float]  # metrics of the embeddings, by key
     initial: Mapping[str, float] | None  # the untrained encoder's, of the same images and views
-    directions: int | None = None  # min(D, N - 1) of the diagnosed embeddings; None: many more than C
+    distances: Distances | None = None  # of the embeddings of `diagnostics`
+    initial_distances: Distances | None = None
+    width: int | None = None  # D of the embeddings; None: many more than C
+    images: int | None = None  # N of the diagnosed ones; None: many more than C
     classes: int | None = None  # C; one class tells as much as no labels
-    linear_top1: float | None = None  # the last epoch's, mean over the draws; nan: features not finite
-    random_linear_top1: float | None = None  # the untrained encoder's
-    linear_draws: tuple[float, ...] | None = None  # top-1 per draw, paired with those of the next
-    random_linear_draws: tuple[float, ...] | None = None
-    linear_hits: tuple[float, ...] | None = None  # per test image, `ProbeResult.hits`
-    random_linear_hits: tuple[float, ...] | None = None
-    test_size: int | None = None  # n, the images behind the accuracies
-    knn_top1: float | None = None  # decides nothing and stands beside the probe's
-    random_knn_top1: float | None = None
+    classifiers: tuple[Classifier, ...] = ()  # on the last epoch's features
 
 
 @dataclass(frozen=True)
@@ -106,15 +121,19 @@ def judge(evidence: Evidence) -> Verdict:
         ("diverged", _diverged),
         ("not learning", _not_trained),
         ("collapsed", _collapsed),
-        ("not learning", _gains_nothing),
+        ("not learning", _not_learning),
         ("partially collapsed", _partially_collapsed),
-        ("not learning", _views_no_nearer),
     )
     for name, rule in rules:
         reason = rule(evidence)
         if reason is not None:
             return Verdict(name, reason)
-    return Verdict("healthy", _healthy(evidence))
+    return Verdict("healthy", f"{_learning(evidence)}; {_state(evidence)}{_pixels(evidence)}.")
+
+
+def is_collapsed(figures: Mapping[str, float]) -> bool:
+    """Whether embeddings with these metrics are collapsed, by rule 2."""
+    return residual_energy(figures) < COLLAPSED_ENERGY
 
 
 def residual_energy(figures: Mapping[str, float]) -> float:
@@ -137,13 +156,20 @@ def relative_alignment(figures: Mapping[str, float]) -> float:
     return figures["alignment"] / (2.0 * energy)
 
 
+def needed_directions(classes: int | None, width: int | None = None, images: int | None = None) -> float:
+    """Returns the least spectral rank that is asked of embeddings; arguments as in `Evidence`."""
+    simplex = classes - 1.0 if classes is not None and classes > 1 else UNLABELLED_DIRECTIONS
+    shown = (0.0 if width is None else 1 / width) + (0.0 if images is None else 1 / max(images - 1, 1))
+    return min(simplex, 1 / shown if shown else math.inf)
+
+
 # Each rule returns its sentence, or None where it does not apply.
 def _diverged(e: Evidence) -> str | None:
     is_finite = {
         f"the loss ({e.loss})": e.loss is None or math.isfinite(e.loss),
         "a weight": e.weights_finite,
         "an embedding": _finite(e.diagnostics),
-        "a feature": e.linear_top1 is None or math.isfinite(e.linear_top1),
+        "a feature": all(math.isfinite(classifier.trained.top1) for classifier in e.classifiers),
     }
     broken = [part for part, finite in is_finite.items() if not finite]
     return f"not finite after {_epochs(e)}: {', '.join(broken)}." if broken else None
@@ -154,109 +180,109 @@ def _not_trained(e: Evidence) -> str | None:
 
 
 def _collapsed(e: Evidence) -> str | None:
-    energy = residual_energy(e.diagnostics)
-    if energy >= COLLAPSED_ENERGY:
+    if not is_collapsed(e.diagnostics):
         return None
     return (
-        f"all outputs are one vector up to the rounding of bf16: residual energy {energy:.2g} is below "
-        f"{COLLAPSED_ENERGY:.2g} after {_epochs(e)}{_untrained(e, residual_energy)}; "
-        f"output std ratio {e.diagnostics['output_std_ratio']:.2g}."
+        f"all outputs are one vector up to the rounding of bf16: residual energy "
+        f"{residual_energy(e.diagnostics):.2g} is below {COLLAPSED_ENERGY:.2g} after {_epochs(e)}"
+        f"{_untrained(e, residual_energy)}; output std ratio {e.diagnostics['output_std_ratio']:.2g}."
     )
+
+
+def _not_learning(e: Evidence) -> str | None:
+    learning = has_learned(_gains(e), _fall(e))
+    if learning is None or learning.learned:
+        return None
+    return f"{_learning(e)}; {_state(e)}{_pixels(e)}."
 
 
 def _partially_collapsed(e: Evidence) -> str | None:
-    need, why = UNLABELLED_RANK, "are more than a single one"
-    simplex = (e.classes or 0) - 1.0  # directions
-    if simplex >= 1 and (e.directions is None or simplex <= SHOWABLE * e.directions):
-        need, why = simplex, f"{e.classes} classes take at equal margins"
-    if e.diagnostics["effective_rank"] >= need:
-        return None
-    return (
-        f"effective rank {e.diagnostics['effective_rank']:.3g} is below the {need:g} directions that {why}, "
-        f"after {_epochs(e)}{_untrained(e, itemgetter('effective_rank'))}; "
-        f"output std ratio {e.diagnostics['output_std_ratio']:.2f}."
-    )
+    d, faults = e.diagnostics, []
+    if residual_energy(d) < DOMINATED_ENERGY:
+        faults.append(
+            f"the centre that all images share dominates: residual energy {residual_energy(d):.2g} is below "
+            f"{DOMINATED_ENERGY:g}{_untrained(e, residual_energy)}, m_o {d['center_ratio']:.2f} against m_r "
+            f"{d['residual_ratio']:.2f}"
+        )
+    need = needed_directions(e.classes, e.width, e.images)
+    if d["spectral_rank"] < need:
+        whose = f"{e.classes} classes" if _labelled(e) else "embeddings that are more than a line"
+        faults.append(
+            f"directions are missing: spectral rank {d['spectral_rank']:.3g} is below the {need:.4g} that {whose} "
+            f"need{_untrained(e, itemgetter('spectral_rank'))}"
+        )
+    return f"{'; '.join(faults)}; {_learning(e)}{_pixels(e)}." if faults else None
 
 
-def _gains_nothing(e: Evidence) -> str | None:
-    if (gain := _gain(e)) is None:
-        return None
-    p, q, error = gain
-    if p - q > STANDARD_ERRORS * error:
-        return None
-    return f"{_accuracies(e, p, q)}, not more than {_margin(error)}{_knn(e)}; {_state(e)}."
+# The parts of the sentences.
+def _gains(e: Evidence) -> list[Difference]:
+    return [
+        accuracy_gain(classifier.name, classifier.trained, classifier.untrained)
+        for classifier in (e.classifiers if _labelled(e) else ())
+        if classifier.untrained is not None and math.isfinite(classifier.untrained.top1)
+    ]
 
 
-def _views_no_nearer(e: Evidence) -> str | None:
-    if _gain(e) is not None or e.initial is None or not _finite(e.initial):
+def _fall(e: Evidence) -> Difference | None:
+    if e.initial is None or not _finite(e.initial):
         return None
     now, before = relative_alignment(e.diagnostics), relative_alignment(e.initial)
-    if now < before:
-        return None
-    return (
-        f"judged without {_unknown(e)}: the squared distance between views of an image is {now:.2g} of that "
-        f"between images after {_epochs(e)}, not less than the untrained encoder's {before:.2g}."
-    )
+    return alignment_fall(now, before, e.distances, e.initial_distances)
 
 
-def _healthy(e: Evidence) -> str:
-    d, state = e.diagnostics, _state(e)
-    if (gain := _gain(e)) is not None:
-        p, q, error = gain
-        return f"{_accuracies(e, p, q)}, more than {_margin(error)}{_knn(e)}; {state}."
-    if e.initial is None or not _finite(e.initial):
-        return (
-            f"judged without {_unknown(e)} or an untrained encoder's embeddings, after {_epochs(e)}: {state}."
+def _learning(e: Evidence) -> str:
+    """Returns all that was measured of learning, with margins, and what it comes to."""
+    gains, fall = _gains(e), _fall(e)
+    of = len(gains) + (fall is not None)
+    if not of:
+        return f"judged without {_unknown(e)} or an untrained encoder's embeddings, after {_epochs(e)}"
+    told = [
+        f"{gain.name} {gain.first:.1%} against {gain.second:.1%}, a gain of {_points(gain, of)}"
+        for gain in gains
+    ]
+    if fall is not None:
+        told.append(
+            f"squared distance between views of an image {fall.first:.2g} of that between images against "
+            f"{fall.second:.2g}, a fall of {fall.estimate:.2g} ± {margin(fall, of):.1g}"
         )
-    return (
-        f"judged without {_unknown(e)}: the squared distance between views of an image is "
-        f"{relative_alignment(d):.2g} of that between images after {_epochs(e)}, less than the untrained "
-        f"encoder's {relative_alignment(e.initial):.2g}; {state}."
-    )
+    return f"{_decided(e, gains, fall)} after {_epochs(e)}, against the untrained encoder: {'; '.join(told)}"
 
 
-def _gain(e: Evidence) -> tuple[float, float, float] | None:
-    """Returns accuracy trained and untrained and the standard error of their difference; None if not measured."""
-    p, q = e.linear_top1, e.random_linear_top1
-    if not _labelled(e) or p is None or q is None or not math.isfinite(q):
-        return None
-    variance = 0.0
-    if e.linear_hits and e.random_linear_hits:
-        gains = [a - b for a, b in zip(e.linear_hits, e.random_linear_hits, strict=True)]
-        n = len(gains)
-        variance += (sum(g * g for g in gains) + 1 - sum(gains) ** 2 / (n + 2)) / (n + 2) ** 2
-    elif e.test_size is not None:
-        n = e.test_size
-        smoothed = [(n * accuracy + 1) / (n + 2) for accuracy in (p, q)]
-        variance += sum(accuracy * (1 - accuracy) for accuracy in smoothed) / (n + 2)
-    if e.linear_draws and e.random_linear_draws and len(e.linear_draws) > 1:
-        gains = [a - b for a, b in zip(e.linear_draws, e.random_linear_draws, strict=True)]
-        variance += statistics.variance(gains) / len(gains)
-    return p, q, math.sqrt(variance)
+def _decided(e: Evidence, gains: list[Difference], fall: Difference | None) -> str:
+    """Returns what the differences to the untrained encoder come to."""
+    learning = has_learned(gains, fall)
+    assert learning is not None
+    if learning.by == "labels":
+        return "labels show a gain" if learning.learned else "labels show no gain"
+    views = "nearer" if learning.learned else "not nearer"
+    why = "the test images are too few to tell" if gains else f"judged without {_unknown(e)}"
+    return f"{why}, views of an image are {views}"
 
 
-def _accuracies(e: Evidence, p: float, q: float) -> str:
-    return (
-        f"linear top-1 {p:.1%} after {_epochs(e)} against {q:.1%} of the untrained encoder: a gain of "
-        f"{100 * (p - q):.1f} points"
-    )
-
-
-def _knn(e: Evidence) -> str:
-    if e.knn_top1 is None or e.random_knn_top1 is None:
+def _pixels(e: Evidence) -> str:
+    """Returns which classifiers are better on raw pixels, beyond their margins."""
+    if not _labelled(e):
         return ""
-    return f"; kNN {e.knn_top1:.1%} against {e.random_knn_top1:.1%}"
+    leads = [
+        accuracy_gain(classifier.name, classifier.pixels, classifier.trained)
+        for classifier in e.classifiers
+        if classifier.pixels is not None and math.isfinite(classifier.pixels.top1)
+    ]
+    ahead = [lead for lead in leads if lead.estimate > margin(lead, len(leads))]
+    if not ahead:
+        return ""
+    told = (f"{lead.name} {lead.first:.1%}, {_points(lead, len(leads))} more" for lead in ahead)
+    return f"; raw pixels are ahead of the trained encoder: {', '.join(told)}"
+
+
+def _points(difference: Difference, of: int) -> str:
+    unknown = " (no standard error known)" if difference.error == 0 else ""
+    return f"{100 * difference.estimate:.1f} ± {100 * margin(difference, of):.1f} points{unknown}"
 
 
 def _state(e: Evidence) -> str:
     d = e.diagnostics
-    return f"output std ratio {d['output_std_ratio']:.2f} and effective rank {d['effective_rank']:.3g}"
-
-
-def _margin(error: float) -> str:
-    if error == 0:
-        return "0 (neither test size nor draws known, so no standard error)"
-    return f"{STANDARD_ERRORS:g} standard errors ({100 * STANDARD_ERRORS * error:.1f})"
+    return f"output std ratio {d['output_std_ratio']:.2f} and spectral rank {d['spectral_rank']:.3g}"
 
 
 def _labelled(e: Evidence) -> bool:
@@ -264,7 +290,7 @@ def _labelled(e: Evidence) -> bool:
 
 
 def _unknown(e: Evidence) -> str:
-    return "linear probes of both encoders" if _labelled(e) else "labels"
+    return "accuracies of both encoders" if _labelled(e) else "labels"
 
 
 def _finite(figures: Mapping[str, float]) -> bool:

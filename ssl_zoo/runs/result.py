@@ -47,6 +47,7 @@ class Result:
     metrics: Mapping[str, float]  # of the embeddings, by key; keys of result.json themselves
     verdict: str
     verdict_reason: str
+    collapsed_epoch: int | None  # in which a collapse was noticed first
     cause: str | None  # likely, in a few words and a sentence; None where the verdict is healthy
     remedy: str | None  # one thing to try: an override, or what to look at
     differs_from_paper: dict[str, Any]  # axes on which this run stands elsewhere than the named method

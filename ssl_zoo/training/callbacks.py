@@ -1,8 +1,8 @@
 """Lightning callbacks of a run, one for each task, in the order in which they act.
 
-An epoch's row is begun (`EpochRows`), completed by a measurement (`MeasureEncoder`) and logged (`LogRows`); then the
-run is saved (`SaveCheckpoints`) and ends early where that is asked for (`StopWhenAsked`). Of several processes rank
-zero measures and writes; all save together.
+An epoch's row is begun (`EpochRows`), completed by measurements (`MeasureEncoder`, `NoticeCollapse` in `collapse.py`)
+and logged (`LogRows`); then the run is saved (`SaveCheckpoints`) and ends early where that is asked for
+(`StopWhenAsked`). Of several processes rank zero measures and writes; all save together.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class EpochRows(pl.Callback):
         self.rows: list[LoggedRow] = [{"epoch": 0, "step": 0}]  # the first is of the untrained encoder
         self.views = 0
         self.ended = False  # whether the last row is of the run's last epoch
+        self.collapsed_epoch: int | None = None  # in which a collapse was noticed first
         self._seconds = 0.0  # without those since `_started`
         self._started: float | None = None
 
@@ -69,10 +70,16 @@ class EpochRows(pl.Callback):
 
     # Plain values only, so that a checkpoint never unpickles code.
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows, "seconds": self.seconds, "views": self.views}
+        return {
+            "rows": self.rows,
+            "seconds": self.seconds,
+            "views": self.views,
+            "collapsed_epoch": self.collapsed_epoch,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows, self._seconds, self.views = state_dict["rows"], state_dict["seconds"], state_dict["views"]
+        self.collapsed_epoch = state_dict.get("collapsed_epoch")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert (trainer.global_rank, trainer.world_size) == self.process, "Lightning found other processes"

@@ -9,7 +9,7 @@ from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import Data
 from ssl_zoo.hardware.peak_memory import peak_memory_mb
 from ssl_zoo.monitors.remedy import Remedy, remedy
-from ssl_zoo.monitors.verdict import Evidence, Verdict, judge
+from ssl_zoo.monitors.verdict import Classifier, Evidence, Verdict, judge
 from ssl_zoo.runs.environment import git_commit, versions
 from ssl_zoo.runs.naming import differing_axes, variant
 from ssl_zoo.runs.result import Baselines, Result
@@ -43,7 +43,7 @@ def conclude(ready: Prepared, trained: Trained, progress: TrainingProgress) -> R
         random_encoder_knn_top1=initial.scores.knn_top1,
         random_encoder_linear_top1=None if initial.scores.probe is None else initial.scores.probe.mean,
     )
-    verdict = _judge(ready, trained.epochs, final, initial)
+    verdict = _judge(ready, trained.epochs, final, initial, pixels)
     named = None
     if verdict.name != "healthy":
         named = remedy(config, gather_facts(ready, trained.epochs.rows, verdict.name, final, initial))
@@ -67,10 +67,14 @@ def _complete(trained: Trained, initial: Measurement, final: Measurement) -> Non
         logger.finalize("success")
 
 
-def _judge(ready: Prepared, epochs: EpochRows, final: Measurement, initial: Measurement) -> Verdict:
+def _judge(
+    ready: Prepared, epochs: EpochRows, final: Measurement, initial: Measurement, pixels: Scores
+) -> Verdict:
     data = ready.data
-    probe, random = final.scores.probe, initial.scores.probe
-    diagnosed = min(ready.config.monitor.samples, len(data.train))
+    compared = (
+        ("linear probe", final.scores.linear, initial.scores.linear, pixels.linear),
+        ("kNN", final.scores.knn, initial.scores.knn, pixels.knn),
+    )
     return judge(
         Evidence(
             epochs=int(epochs.rows[-1]["epoch"] or 0),
@@ -78,17 +82,16 @@ def _judge(ready: Prepared, epochs: EpochRows, final: Measurement, initial: Meas
             weights_finite=all(bool(p.isfinite().all()) for p in ready.method.parameters()),
             diagnostics=final.diagnostics,
             initial=initial.diagnostics,
-            directions=min(ready.method.embedding_dim, diagnosed - 1),
+            distances=final.distances,
+            initial_distances=initial.distances,
+            width=ready.method.embedding_dim,
+            images=min(ready.config.monitor.samples, len(data.train)),
             classes=None if data.classes is None else len(data.classes),
-            linear_top1=None if probe is None else probe.mean,
-            random_linear_top1=None if random is None else random.mean,
-            linear_draws=None if probe is None else probe.draws,
-            random_linear_draws=None if random is None else random.draws,
-            linear_hits=None if probe is None else probe.hits,
-            random_linear_hits=None if random is None else random.hits,
-            test_size=None if data.test is None else len(data.test),
-            knn_top1=final.scores.knn_top1,
-            random_knn_top1=initial.scores.knn_top1,
+            classifiers=tuple(
+                Classifier(name, trained, *others)
+                for name, trained, *others in compared
+                if trained is not None
+            ),
         )
     )
 
@@ -120,6 +123,8 @@ def _result(
         metrics=final.diagnostics,
         verdict=verdict.name,
         verdict_reason=verdict.reason,
+        collapsed_epoch=epochs.collapsed_epoch
+        or (int(last["epoch"] or 0) if verdict.name == "collapsed" else None),
         cause=None if named is None else f"{named.name}: {named.cause}",
         remedy=None if named is None else named.action,
         differs_from_paper=differing_axes(config),

@@ -19,6 +19,7 @@ from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.method import Encoder, Method
 from ssl_zoo.runs.checkpoints import CheckpointFiles
 from ssl_zoo.training.callbacks import EpochRows, LogRows, MeasureEncoder, SaveCheckpoints, StopWhenAsked
+from ssl_zoo.training.collapse import NoticeCollapse
 from ssl_zoo.training.loggers import LoggedRow, build_loggers
 from ssl_zoo.training.module import TrainingModule
 from ssl_zoo.training.prepare import Prepared
@@ -34,12 +35,15 @@ class Trained(NamedTuple):
     loggers: list[Logger]
 
 
-def fit(ready: Prepared, report: Callable[[LoggedRow], None]) -> Trained:
+def fit(
+    ready: Prepared, report: Callable[[LoggedRow], None], log: Callable[[str], None] = lambda line: None
+) -> Trained:
     """Trains, from the beginning or from a checkpoint.
 
     Args:
         ready: the run.
         report: is given each epoch's row.
+        log: is given a sentence when something happens that concerns the whole run.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM; the run is saved.
@@ -56,6 +60,7 @@ def fit(ready: Prepared, report: Callable[[LoggedRow], None]) -> Trained:
     callbacks = [
         epochs,
         MeasureEncoder(epochs, ready.evaluator, config.monitor.every_epochs),
+        NoticeCollapse(epochs, ready.evaluator, stop=config.monitor.stop_on == "collapsed", log=log),
         LogRows(epochs, config.trainer.log_every_steps, report),
         checkpoints,
         StopWhenAsked(checkpoints),

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -25,14 +26,16 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.features import BATCH, each_batch, full_precision, images_at_once
 from ssl_zoo.hardware.device import Hardware
 from ssl_zoo.method import Method
-from ssl_zoo.metrics import CSV, declared, measure_embeddings
-from ssl_zoo.monitors.knn import knn_top1, usual_k
+from ssl_zoo.metrics import CSV, Embeddings, declared, measure_embeddings
+from ssl_zoo.monitors.knn import knn_hits, usual_k
+from ssl_zoo.monitors.learning import Accuracy, Distances
 from ssl_zoo.monitors.probe import ProbeResult, few_label_top1, probe_protocol
 from ssl_zoo.training.shared import Shared, fingerprint
 
 __all__ = ["Evaluator", "Measurement", "Scores"]
 
 PIXEL_SIDE = 32  # the pixel baseline sees images of at most this side
+FEW = 32  # images by which the residual energy is estimated after each epoch
 KNN_FRACTION = 0.02  # of the time of training, for kNN
 VIEW_COST = {"fp32": 3.0, "bf16": 0.75, "fp16": 0.75}  # of training on a view, in forward passes in float32
 
@@ -41,8 +44,18 @@ VIEW_COST = {"fp32": 3.0, "bf16": 0.75, "fp16": 0.75}  # of training on a view, 
 class Scores:
     """Accuracies of classifiers on frozen features; None without labels or test images, or where not asked for."""
 
-    knn_top1: float | None = None
+    knn: Accuracy | None = None
     probe: ProbeResult | None = None
+
+    @property
+    def knn_top1(self) -> float | None:
+        """Top-1 of kNN; nan where a feature is not finite."""
+        return None if self.knn is None else self.knn.top1
+
+    @property
+    def linear(self) -> Accuracy | None:
+        """The accuracy of the linear probe."""
+        return None if self.probe is None else Accuracy(self.probe.mean, self.probe.hits, self.probe.draws)
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,7 @@ class Measurement:
 
     diagnostics: dict[str, float]  # metrics of the embeddings, by key
     scores: Scores
+    distances: Distances | None = None  # of the embeddings; None where one is not finite
 
     @property
     def row(self) -> dict[str, float | None]:
@@ -111,14 +125,39 @@ class Evaluator:
     def measure(self, method: Method, *, knn: bool = True, probe: bool = True) -> Measurement:
         """Measures the embeddings of two views, and kNN and the linear probe on the backbone's features."""
         with _evaluating(method):
-            diagnostics = measure_embeddings(*self._embed_two_views(method))
+            embedded = self._embed_two_views(method)
+            diagnostics = measure_embeddings(*embedded)
+            finite = math.isfinite(diagnostics["center_ratio"])
+            distances = Distances.between(*embedded) if finite else None
             if not (self.scored and (knn or probe)):
-                return Measurement(diagnostics, Scores())
+                return Measurement(diagnostics, Scores(), distances)
             size, backbone = self.config.augment.size, method.encoder.backbone
             labelled, test = (
                 self._each(split, size, lambda x: backbone(x).float()) for split in self._splits()
             )
-            return Measurement(diagnostics, self._scores(labelled, test, knn, probe))
+            return Measurement(diagnostics, self._scores(labelled, test, knn, probe), distances)
+
+    def estimate_energy(self, method: Method) -> float:
+        """Estimates the residual energy 1 - m_o^2 of the embeddings from a few images; nan where one is not finite.
+
+        Without bias: the mean of n unit vectors has E|o|^2 = m_o^2 + (1 - m_o^2) / n.
+        """
+        with _evaluating(method):
+            view = Embeddings(method.encoder.forward(self._few_views).float())
+            n = len(view.z)
+            return float(1 - view.center.square().sum()) * n / (n - 1)
+
+    @cached_property
+    def _few_views(self) -> Tensor:
+        """A view (n, C, H, W) of each of a few training images, always the same."""
+        few = random_subset(self.data.train, FEW, seed=0)
+        views = self.config.augment.flat[:1]
+        loader = few.train_loader(len(few), views, seed=0)
+        augment = Augment(views, self.config.data.mean, self.config.data.std).to(self.device)
+        images, _ = next(iter(loader))
+        generator = torch.Generator(self.device).manual_seed(0)
+        view: Tensor = augment(move_images(images, self.device), generator)[0]
+        return view
 
     def measure_untrained(self, method: Method, *, scores: bool = True) -> Measurement:
         """Measures a method before its training; once for all runs of this process that begin with equal encoders."""
@@ -233,9 +272,16 @@ class Evaluator:
             min(self.k, len(labelled.labels)),
         )
         return Scores(
-            knn_top1(*labelled, *test, k=k, temperature=tau) if knn else None,
+            _knn(labelled, test, k, tau) if knn else None,
             few_label_top1(*labelled, *test, few, self.draws) if probe else None,
         )
+
+
+def _knn(labelled: Labelled, test: Labelled, k: int, temperature: float) -> Accuracy:
+    hits = knn_hits(*labelled, *test, k=k, temperature=temperature)
+    if hits is None:
+        return Accuracy(math.nan)
+    return Accuracy(float(hits.sum().item() / len(hits)), tuple(hits.double().tolist()))
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def run(config: RunConfig, *, silent: bool = False, shared: Shared | None = None
             _set_aside(ready)
         with launched(config):
             try:
-                trained = fit(ready, progress.report)
+                trained = fit(ready, progress.report, progress.log)
             finally:
                 progress.stop()
             _gather_skipped(ready.data)

@@ -1,4 +1,4 @@
-"""Each verdict from evidence made by hand, on both sides of its threshold."""
+"""Each verdict from evidence made by hand, on both sides of its threshold, and from synthetic embeddings."""
 
 from __future__ import annotations
 
@@ -8,28 +8,42 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
 
 from ssl_zoo.metrics import measure_embeddings
 from ssl_zoo.monitors import Evidence, judge
+from ssl_zoo.monitors.learning import Accuracy
+from ssl_zoo.monitors.verdict import (
+    COLLAPSED_ENERGY,
+    DOMINATED_ENERGY,
+    Classifier,
+    needed_directions,
+    residual_energy,
+)
 
 NAN = math.nan
-GOOD = {"output_std_ratio": 0.9, "center_ratio": 0.4, "effective_rank": 40.0, "alignment": 0.2}
+GOOD = {
+    "output_std_ratio": 0.9, "center_ratio": 0.4, "residual_ratio": 0.9, "spectral_rank": 40.0, "alignment": 0.2,
+}  # fmt: skip
 CONE = {
-    "output_std_ratio": 0.2,
-    "center_ratio": 0.98,
-    "effective_rank": 3.0,
-    "alignment": 0.03,
-}  # an untrained encoder
-LEARNED: dict[str, Any] = {
-    "classes": 10,
-    "linear_top1": 0.95,
-    "random_linear_top1": 0.85,
-    "linear_draws": (0.94, 0.96),
-    "random_linear_draws": (0.84, 0.86),
-    "test_size": 360,
-}
+    "output_std_ratio": 0.2, "center_ratio": 0.98, "residual_ratio": 0.18, "spectral_rank": 3.0, "alignment": 0.03,
+}  # fmt: skip  # an untrained encoder
+
+
+def hits(right: int, of: int = 360) -> Accuracy:
+    return Accuracy(right / of, (1.0,) * right + (0.0,) * (of - right))
+
+
+def classifier(trained: int, untrained: int | None, pixels: int | None = None, **names: Any) -> Classifier:
+    others = (None if right is None else hits(right) for right in (untrained, pixels))
+    return Classifier(names.get("name", "linear probe"), hits(trained), *others)
+
+
 UNLABELLED = Evidence(epochs=20, loss=0.5, weights_finite=True, diagnostics=GOOD, initial=CONE)
-LABELLED = replace(UNLABELLED, **LEARNED)
+LEARNED = (classifier(342, 306), classifier(345, 330, name="kNN"))
+LABELLED = replace(UNLABELLED, classes=10, classifiers=LEARNED)
 
 
 def name(evidence: Evidence) -> str:
@@ -40,20 +54,122 @@ def reason(evidence: Evidence) -> str:
     return judge(evidence).reason
 
 
+def of_embeddings(z_a: Tensor, z_b: Tensor | None = None, **fields: Any) -> Evidence:
+    """Evidence of a run with a clear gain and these embeddings (N, D)."""
+    diagnostics = measure_embeddings(z_a, z_a if z_b is None else z_b)
+    known: dict[str, Any] = {"width": z_a.shape[1], "images": len(z_a), **fields}
+    return replace(LABELLED, diagnostics=diagnostics, **known)
+
+
+def low_rank(directions: int, width: int, images: int = 1024) -> Tensor:
+    """Isotropic embeddings in a subspace, of unit length, that use exactly so many directions."""
+    g = torch.Generator().manual_seed(0)
+    z = torch.randn(images, directions, generator=g, dtype=torch.float64)
+    return torch.nn.functional.pad(z, (0, width - directions))
+
+
+def power_law(exponent: float, width: int, images: int = 1024) -> Tensor:
+    g = torch.Generator().manual_seed(0)
+    scale = torch.arange(1, width + 1, dtype=torch.float64) ** (-exponent / 2)
+    return torch.randn(images, width, generator=g, dtype=torch.float64) * scale
+
+
 def test_healthy_cites_the_figures() -> None:
     verdict = judge(LABELLED)
     assert verdict.name == "healthy"
-    for figure in ("95.0%", "85.0%", "10.0 points", "20 epochs", "0.90", "effective rank 40"):
+    for figure in ("95.0%", "85.0%", "10.0 ± ", "95.8%", "91.7%", "20 epochs", "0.90", "spectral rank 40"):
         assert figure in verdict.reason
 
 
-def test_knn_stands_beside_the_probe() -> None:
-    """Where the probe sees no gain and kNN does, the reader sees both."""
-    evidence = replace(LABELLED, linear_top1=0.85, linear_draws=None, random_linear_draws=None)
-    beside = replace(evidence, knn_top1=0.315, random_knn_top1=0.24)
-    assert judge(beside).name == judge(evidence).name == "not learning"
-    assert "85.0% after 20 epochs against 85.0%" in judge(beside).reason
-    assert "; kNN 31.5% against 24.0%;" in judge(beside).reason
+@pytest.mark.parametrize(("directions", "width"), [(3, 2048), (10, 128), (100, 128), (2, 64)])
+def test_an_exact_low_rank_is_partial_for_all_classes_that_it_cannot_hold(
+    directions: int, width: int
+) -> None:
+    evidence = of_embeddings(low_rank(directions, width))
+    for classes in (5, 10, 100, 500, 1000, 100_000):
+        verdict = judge(replace(evidence, classes=classes))
+        holds = directions >= classes - 1
+        assert verdict.name == ("healthy" if holds else "partially collapsed")
+        assert holds or f"spectral rank {directions} is below the" in verdict.reason
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(2, 60), st.integers(0, 60), st.integers(1, 4))
+def test_balanced_one_hot_classes_are_healthy(classes: int, wider: int, each: int) -> None:
+    z = torch.eye(classes, classes + wider).repeat(max(each, 4 // classes), 1)
+    assert name(of_embeddings(z, classes=classes)) == "healthy"
+
+
+@pytest.mark.parametrize("exponent", [0.0, 1.0, 1.5, 2.0])
+@pytest.mark.parametrize(
+    ("width", "images"), [(128, 1024), (600, 300), (300, 300), (64, 64), (16, 17), (8, 1024)]
+)
+def test_power_laws_are_healthy_for_any_number_of_classes(exponent: float, width: int, images: int) -> None:
+    evidence = of_embeddings(power_law(exponent, width, images))
+    for classes in (None, 2, 10, 100, 1000, 10_000):
+        assert name(replace(evidence, classes=classes)) == "healthy"
+
+
+@given(
+    st.floats(1, 2000), st.integers(2, 3000), st.integers(1, 3000), st.integers(1, 4096), st.integers(2, 4096)
+)
+def test_more_classes_and_less_rank_never_help(
+    rank: float, classes: int, more: int, width: int, images: int
+) -> None:
+    evidence = replace(LABELLED, width=width, images=images, diagnostics=dict(GOOD, spectral_rank=rank))
+    partial = [
+        name(replace(evidence, classes=c, diagnostics=dict(GOOD, spectral_rank=r))) == "partially collapsed"
+        for r, c in ((rank, classes), (rank, classes + more), (rank / 2, classes))
+    ]
+    assert not partial[0] or (partial[1] and partial[2])
+
+
+@given(st.integers(2, 5000), st.integers(1, 5000), st.integers(2, 5000))
+def test_the_needed_directions_neither_jump_nor_fall(classes: int, width: int, images: int) -> None:
+    need = needed_directions(classes, width, images)
+    for wider in (
+        needed_directions(classes + 1, width, images),
+        needed_directions(classes, width + 1, images),
+        needed_directions(classes, width, images + 1),
+    ):
+        assert -1e-9 <= wider - need <= 1 + 1e-9
+    assert need <= min(classes - 1, width, images - 1) + 1e-9
+
+
+def test_without_labels_a_line_is_too_little() -> None:
+    for classes in (None, 1):
+        for rank, expected in ((1.0, "partially collapsed"), (2.0, "healthy")):
+            evidence = replace(UNLABELLED, classes=classes, diagnostics=dict(GOOD, spectral_rank=rank))
+            assert name(evidence) == expected
+    assert "more than a line" in reason(replace(UNLABELLED, diagnostics=dict(GOOD, spectral_rank=1.0)))
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_less_energy_is_never_better(energy: float, other: float) -> None:
+    order = ("healthy", "partially collapsed", "collapsed")
+    low, high = sorted((energy, other))
+    worse, better = (
+        name(replace(LABELLED, diagnostics=dict(GOOD, center_ratio=math.sqrt(1 - e)))) for e in (low, high)
+    )
+    assert order.index(worse) >= order.index(better)
+
+
+@pytest.mark.parametrize("evidence", [LABELLED, UNLABELLED])
+def test_a_dominating_centre_is_partial_and_says_so(evidence: Evidence) -> None:
+    for energy, expected in (
+        (0.999 * DOMINATED_ENERGY, "partially collapsed"),
+        (1.001 * DOMINATED_ENERGY, "healthy"),
+    ):
+        d = dict(GOOD, center_ratio=center(energy), residual_ratio=math.sqrt(energy), alignment=0.02)
+        verdict = judge(replace(evidence, diagnostics=d))
+        assert verdict.name == expected
+        assert ("the centre that all images share dominates" in verdict.reason) == (expected != "healthy")
+    narrow = torch.nn.functional.normalize(
+        torch.randn(500, 64, generator=torch.Generator().manual_seed(0)), dim=1
+    )
+    verdict = judge(of_embeddings(narrow + 3 * torch.eye(64)[0]))
+    assert verdict.name == "partially collapsed"
+    assert "m_o 0.95 against m_r 0.31" in verdict.reason
 
 
 @pytest.mark.parametrize("loss", [NAN, math.inf, -math.inf])
@@ -66,7 +182,8 @@ def test_weights_embeddings_or_features_that_are_not_finite_diverged() -> None:
     nothing = dict.fromkeys(GOOD, NAN)
     assert name(replace(LABELLED, weights_finite=False)) == "diverged"
     assert name(replace(UNLABELLED, diagnostics=nothing)) == "diverged"
-    assert name(replace(LABELLED, linear_top1=NAN)) == "diverged"
+    broken = Classifier("kNN", Accuracy(NAN), hits(300))
+    assert name(replace(LABELLED, classifiers=(broken,))) == "diverged"
     assert name(replace(UNLABELLED, loss=None)) == "healthy"  # no step made: nothing diverged
 
 
@@ -79,7 +196,7 @@ def test_collapsed_below_the_resolution_of_bf16(evidence: Evidence) -> None:
     just_below = dict(GOOD, output_std_ratio=0.06, center_ratio=center(0.999 * 2**-8))
     just_above = dict(GOOD, center_ratio=center(1.001 * 2**-8), alignment=1e-4)
     assert name(replace(evidence, diagnostics=just_below)) == "collapsed"
-    assert name(replace(evidence, diagnostics=just_above)) == "healthy"
+    assert name(replace(evidence, diagnostics=just_above)) == "partially collapsed"
     sentence = reason(replace(evidence, diagnostics=just_below))
     assert "0.0039" in sentence
     assert "output std ratio 0.06" in sentence
@@ -97,133 +214,55 @@ def test_the_threshold_is_where_bf16_tells_the_cosine_from_one() -> None:
 def test_measured_collapse(noise: float) -> None:
     g = torch.Generator().manual_seed(0)
     z_a, z_b = (torch.ones(200, 64) + noise * torch.randn(200, 64, generator=g) for _ in range(2))
-    diagnostics = measure_embeddings(z_a, z_b)
-    assert diagnostics["output_std_ratio"] < 2**-4
-    assert name(replace(LABELLED, diagnostics=diagnostics)) == "collapsed"
-    assert name(replace(LABELLED, diagnostics=measure_embeddings(0 * z_a, 0 * z_b))) == "collapsed"
+    evidence = of_embeddings(z_a, z_b)
+    assert evidence.diagnostics["output_std_ratio"] < 2**-4
+    assert residual_energy(evidence.diagnostics) < COLLAPSED_ENERGY
+    assert name(evidence) == "collapsed"
+    assert name(of_embeddings(0 * z_a, 0 * z_b)) == "collapsed"
 
 
 def test_few_channels_are_no_collapse() -> None:
-    z = torch.eye(5, 2048).repeat(20, 1)  # five classes, one-hot: perfect, though the std ratio is low
-    diagnostics = measure_embeddings(z, z)
-    assert diagnostics["output_std_ratio"] < 2**-4
-    assert name(replace(LABELLED, diagnostics=diagnostics, classes=5)) == "healthy"
-
-
-@pytest.mark.parametrize(
-    ("classes", "directions", "need"),
-    [
-        (10, None, 9),
-        (10, 127, 9),
-        (10, 18, 9),
-        (10, 17, 2),  # more than half of the directions there are
-        (1000, 1023, 2),
-        (1000, 2000, 999),
-        (1000, None, 999),
-        (3, 127, 2),
-        (2, 127, 1),
-        (1, 127, 2),
-        (None, 127, 2),
-    ],
-)
-def test_partially_collapsed_below_what_the_classes_need(
-    classes: int | None, directions: int | None, need: int
-) -> None:
-    evidence = replace(LABELLED, classes=classes, directions=directions)
-    enough = replace(evidence, diagnostics=dict(GOOD, effective_rank=float(need)))
-    assert name(enough) == "healthy"
-    if need > 1:  # the effective rank of anything is at least 1
-        verdict = judge(replace(evidence, diagnostics=dict(GOOD, effective_rank=need - 0.01)))
-        assert verdict.name == "partially collapsed"
-        assert f"below the {need} directions" in verdict.reason
+    evidence = of_embeddings(
+        torch.eye(5, 2048).repeat(20, 1), classes=5
+    )  # perfect, though the std ratio is low
+    assert evidence.diagnostics["output_std_ratio"] < 2**-4
+    assert name(evidence) == "healthy"
 
 
 def test_the_untrained_cone_excuses_nothing_and_condemns_nothing() -> None:
-    same = replace(LABELLED, diagnostics=dict(GOOD, effective_rank=4.0))
+    same = replace(LABELLED, diagnostics=dict(GOOD, spectral_rank=4.0))
     assert name(same) == "partially collapsed"
     assert "untrained encoder: 3" in reason(same)
-    collapsed_start = dict(CONE, output_std_ratio=0.01, center_ratio=0.99999, effective_rank=1.1)
+    collapsed_start = dict(CONE, output_std_ratio=0.01, center_ratio=0.99999, spectral_rank=1.0)
     assert name(replace(LABELLED, initial=collapsed_start)) == "healthy"
     nothing = dict.fromkeys(GOOD, NAN)
     assert name(replace(same, initial=nothing)) == "partially collapsed"
 
 
-def by_hand(p: float, q: float, n: int, gains: list[float]) -> float:
-    """Standard error: plus-one binomial variances, and the spread of the paired gains."""
-    p, q = (n * p + 1) / (n + 2), (n * q + 1) / (n + 2)
-    middle = sum(gains) / len(gains)
-    spread = sum((g - middle) ** 2 for g in gains) / (len(gains) - 1) / len(gains)
-    return math.sqrt(p * (1 - p) / (n + 2) + q * (1 - q) / (n + 2) + spread)
+def test_no_gain_is_not_learning() -> None:
+    for trained, untrained in ((306, 306), (180, 320), (360, 360), (0, 0)):
+        flat = replace(LABELLED, classifiers=(classifier(trained, untrained),), initial=GOOD)
+        assert name(flat) == "not learning"
+    worse = replace(LABELLED, classifiers=(classifier(250, 306), classifier(300, 330, name="kNN")))
+    assert name(worse) == "not learning"  # whatever the alignment
+    assert "labels show no gain" in reason(worse)
+    assert "69.4% against 85.0%, a gain of -15.6 ± " in reason(worse)
 
 
-def test_learning_means_more_than_two_standard_errors() -> None:
-    q, n = 0.85, 360
-    random_draws, noise = (0.80, 0.84, 0.88, 0.88), (0.01, -0.02, 0.03, -0.02)
-
-    def trained(gain: float) -> Evidence:
-        draws = tuple(a + gain + b for a, b in zip(random_draws, noise, strict=True))
-        return replace(
-            LABELLED,
-            linear_top1=q + gain,
-            random_linear_top1=q,
-            linear_draws=draws,
-            random_linear_draws=random_draws,
-            test_size=n,
-        )
-
-    below, above = 0.0546, 0.0556
-    assert below < 2 * by_hand(q + below, q, n, [below + b for b in noise])
-    assert above > 2 * by_hand(q + above, q, n, [above + b for b in noise])
-    assert name(trained(below)) == "not learning"
-    assert name(trained(above)) == "healthy"
-    assert "not more than 2 standard errors" in reason(trained(below))
-
-
-def test_hits_per_image_give_a_tighter_standard_error() -> None:
-    # 100 images; both encoders right on 80 and wrong on 4, the trained one alone on b, the other on c = 16 - b.
-    def paired(b: int) -> Evidence:
-        c = 16 - b
-        hits, random_hits = (1.0,) * (80 + b) + (0.0,) * (4 + c), (1.0,) * 80 + (0.0,) * (4 + b) + (1.0,) * c
-        return replace(
-            UNLABELLED,
-            classes=10,
-            linear_top1=sum(hits) / 100,
-            random_linear_top1=sum(random_hits) / 100,
-            linear_hits=hits,
-            random_linear_hits=random_hits,
-        )
-
-    # Wald+2 of Agresti and Min as in their R function diffpropci: sqrt((b + c + 1) - (c - b)^2 / (n + 2)) / (n + 2)
-    for b, learned in ((11, False), (12, True)):
-        error = math.sqrt(17 - (16 - 2 * b) ** 2 / 102) / 102
-        assert ((2 * b - 16) / 100 > 2 * error) == learned
-        assert name(paired(b)) == ("healthy" if learned else "not learning")
-        assert f"2 standard errors ({200 * error:.1f})" in reason(paired(b))
-    assert name(replace(paired(12), linear_hits=None, test_size=100)) == "not learning"  # the binomial bound
-    assert (
-        name(replace(paired(12), linear_draws=(0.9, 1.0), random_linear_draws=(0.9, 0.8))) == "not learning"
+def test_one_classifier_is_enough() -> None:
+    evidence = replace(
+        LABELLED, classifiers=(classifier(306, 306), classifier(345, 320, name="kNN")), initial=GOOD
     )
+    assert name(evidence) == "healthy"
+    assert "linear probe 85.0% against 85.0%, a gain of 0.0 ± " in reason(evidence)
 
 
-@pytest.mark.parametrize(("p", "q"), [(0.85, 0.85), (0.5, 0.9), (1.0, 1.0), (0.0, 0.0)])
-def test_no_gain_is_not_learning(p: float, q: float) -> None:
-    evidence = replace(LABELLED, linear_top1=p, random_linear_top1=q)
-    assert name(evidence) == "not learning"
-    assert name(replace(evidence, test_size=None, linear_draws=None)) == "not learning"
-
-
-def test_a_handful_of_test_images_proves_nothing() -> None:
-    alone = {"linear_draws": None, "random_linear_draws": None, "linear_top1": 1.0, "random_linear_top1": 0.8}
-    assert name(replace(LABELLED, **alone, test_size=5)) == "not learning"
-    assert name(replace(LABELLED, **alone, test_size=100)) == "healthy"
-    unknown = replace(LABELLED, **alone, test_size=None)
-    assert name(unknown) == "healthy"
-    assert "no standard error" in reason(unknown)
-
-
-def test_unequal_draws_are_an_error_of_the_caller() -> None:
-    with pytest.raises(ValueError, match="shorter"):
-        judge(replace(LABELLED, linear_draws=(0.9, 0.95, 0.96)))
+def test_few_test_images_leave_the_verdict_as_it_is_without_labels() -> None:
+    few = tuple(Classifier(c, hits(8, 10), hits(7, 10)) for c in ("linear probe", "kNN"))
+    for initial in (CONE, GOOD):
+        labelled = replace(LABELLED, classifiers=few, initial=initial)
+        assert name(labelled) == name(replace(UNLABELLED, initial=initial))
+        assert reason(labelled).startswith("the test images are too few to tell")
 
 
 @pytest.mark.parametrize(
@@ -231,26 +270,21 @@ def test_unequal_draws_are_an_error_of_the_caller() -> None:
     [
         {},
         {"classes": 10},
-        {"classes": 10, "linear_top1": 0.9},
-        {"classes": 10, "linear_top1": 0.9, "random_linear_top1": NAN},
-        {"classes": 1, "linear_top1": 1.0, "random_linear_top1": 1.0},
+        {"classes": 10, "classifiers": (classifier(324, None),)},
+        {"classes": 10, "classifiers": (Classifier("kNN", hits(324), Accuracy(NAN)),)},
+        {"classes": 1, "classifiers": (classifier(360, 360),)},
     ],
 )
-def test_without_probes_the_alignment_decides(missing: dict[str, Any]) -> None:
+def test_without_accuracies_the_alignment_decides(missing: dict[str, Any]) -> None:
     evidence = replace(UNLABELLED, **missing)
     start = CONE["alignment"] / (2 * (1 - CONE["center_ratio"] ** 2))  # 0.38 of the distance between images
     spread = 2 * (1 - GOOD["center_ratio"] ** 2)
-    for share, expected in ((0.999, "healthy"), (1.001, "not learning")):
+    for share, expected in ((0.93, "healthy"), (0.95, "not learning"), (1.1, "not learning")):
         aligned = replace(evidence, diagnostics=dict(GOOD, alignment=share * start * spread))
         assert name(aligned) == expected
-        how = "labels" if missing.get("classes") in (None, 1) else "linear probes of both encoders"
-        assert reason(aligned).startswith(f"judged without {how}: ")
+        how = "labels" if missing.get("classes") in (None, 1) else "accuracies of both encoders"
+        assert reason(aligned).startswith(f"judged without {how}, ")
         assert "0.38" in reason(aligned)
-
-
-def test_an_untrained_encoder_is_not_learning() -> None:
-    untrained = dict(CONE, effective_rank=20.0)
-    assert name(replace(UNLABELLED, diagnostics=untrained, initial=untrained)) == "not learning"
 
 
 @pytest.mark.parametrize("initial", [None, dict.fromkeys(GOOD, NAN)])
@@ -260,17 +294,31 @@ def test_without_anything_to_compare_with_it_says_so(initial: dict[str, float] |
     assert "judged without labels or an untrained encoder" in verdict.reason
 
 
+def test_raw_pixels_ahead_are_said_and_decide_nothing() -> None:
+    """Animal silhouettes: kNN 71.9 % against 78.8 % on pixels."""
+    behind = classifier(259, 200, 284, name="kNN")
+    for pixels, said in ((284, True), (262, False), (259, False), (200, False)):
+        evidence = replace(LABELLED, classifiers=(LEARNED[0], replace(behind, pixels=hits(pixels))))
+        assert name(evidence) == "healthy"
+        assert ("raw pixels are ahead" in reason(evidence)) == said
+    assert "raw pixels are ahead of the trained encoder: kNN 78.9%, 6.9 ± " in reason(
+        replace(LABELLED, classifiers=(behind,))
+    )
+    partial = replace(LABELLED, classifiers=(behind,), diagnostics=dict(GOOD, spectral_rank=3.0))
+    assert "raw pixels are ahead" in reason(partial)
+
+
 def test_the_first_rule_that_applies_gives_the_verdict() -> None:
     worst = replace(
         LABELLED,
         loss=NAN,
-        diagnostics=dict(GOOD, center_ratio=1.0, output_std_ratio=0.0, effective_rank=1.0),
-        linear_top1=0.1,
+        diagnostics=dict(GOOD, center_ratio=1.0, output_std_ratio=0.0, spectral_rank=1.0),
+        classifiers=(classifier(36, 306),),
     )
     repairs: list[dict[str, Any]] = [
         {"loss": 0.5},
-        {"diagnostics": dict(GOOD, effective_rank=1.0)},
-        {"linear_top1": 0.95},
+        {"diagnostics": dict(GOOD, spectral_rank=1.0)},
+        {"classifiers": LEARNED},
         {"diagnostics": GOOD},
     ]
     seen = [name(worst)]
@@ -281,7 +329,7 @@ def test_the_first_rule_that_applies_gives_the_verdict() -> None:
 
 
 def test_a_run_of_no_epoch_is_not_learning() -> None:
-    narrow = dict(CONE, center_ratio=0.9999, effective_rank=1.1)
+    narrow = dict(CONE, center_ratio=0.9999, spectral_rank=1.0)
     for diagnostics in (narrow, GOOD):
         untrained = replace(LABELLED, epochs=0, loss=None, diagnostics=diagnostics)
         assert name(untrained) == "not learning"
@@ -289,11 +337,17 @@ def test_a_run_of_no_epoch_is_not_learning() -> None:
         assert name(replace(untrained, weights_finite=False)) == "diverged"
 
 
-@pytest.mark.parametrize(("epochs", "overrides"), [(1, "1 epoch"), (2, "2 epochs")])
-def test_reasons_are_one_sentence(epochs: int, overrides: str) -> None:
-    for evidence in (LABELLED, UNLABELLED, replace(LABELLED, linear_top1=0.2)):
+@pytest.mark.parametrize(("epochs", "said"), [(1, "1 epoch"), (2, "2 epochs")])
+def test_reasons_are_one_sentence(epochs: int, said: str) -> None:
+    for evidence in (
+        LABELLED,
+        UNLABELLED,
+        replace(LABELLED, classifiers=(classifier(72, 306),)),
+        replace(LABELLED, diagnostics=dict(GOOD, spectral_rank=1.0)),
+        replace(LABELLED, diagnostics=dict(GOOD, center_ratio=1.0)),
+    ):
         sentence = reason(replace(evidence, epochs=epochs))
-        assert f"after {overrides}" in sentence
+        assert f"after {said}" in sentence
         assert ("epochs" in sentence) == (epochs != 1)
         assert sentence.endswith(".")
         assert "\n" not in sentence

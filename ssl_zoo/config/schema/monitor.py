@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -45,3 +45,5 @@ class MonitorConfig:
     probe: ProbeConfig = ProbeConfig()
     baselines: bool = True
     """Whether raw pixels and the untrained encoder are measured as well."""
+    stop_on: Literal["collapsed"] | None = None
+    """What ends the run early, with its result. collapsed: all embeddings are one vector after an epoch."""

@@ -1,0 +1,93 @@
+"""Notices a collapse in the epoch in which it happens, and ends the run there if that is asked for.
+
+At each epoch's end the residual energy of a few images is estimated, one forward pass without gradient. Where it is
+low, the embeddings are measured in full, if they were not anyway, and rule 2 of the verdict is asked of them: what is
+reported during training is what the verdict would say.
+
+An untrained encoder maps all images into a narrow cone, and may look collapsed before it has learned anything. So the
+estimate is low when it is below COLLAPSED_ENERGY and below half of the highest that the run has had, the untrained
+encoder's included: a run that starts in a cone must first leave it or narrow it. And nothing is asked before
+SETTLED_STEPS: in evaluation mode a BN layer takes its running mean, of which the part 0.9^n is still the initial 0
+after n steps, and 0.9^53 < 2^-8.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+
+from ssl_zoo.distributed import any_process
+from ssl_zoo.monitors.verdict import COLLAPSED_ENERGY, is_collapsed, residual_energy
+from ssl_zoo.training.callbacks import EpochRows
+from ssl_zoo.training.measure import Evaluator
+from ssl_zoo.training.module import TrainingModule
+
+__all__ = ["NoticeCollapse"]
+
+SETTLED_STEPS = 53
+
+
+class NoticeCollapse(pl.Callback):
+    """Reports the first epoch in which the embeddings are collapsed; with `stop` the run ends with it.
+
+    Args:
+        epochs: the rows of the run, which get the measurement and keep the epoch.
+        evaluator: measures, in the process of rank zero; None in the others.
+        stop: whether to end the run, all processes together.
+        log: is given the sentence for the terminal.
+    """
+
+    def __init__(
+        self, epochs: EpochRows, evaluator: Evaluator | None, *, stop: bool, log: Callable[[str], None]
+    ) -> None:
+        self.epochs, self.evaluator, self.stop, self.log = epochs, evaluator, stop, log
+        self.highest = 0.0  # residual energy so far
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"highest": self.highest}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.highest = state_dict["highest"]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, TrainingModule)
+        if self.evaluator is not None and pl_module.batches_done == 0:
+            self.highest = self.evaluator.estimate_energy(pl_module.method)
+        ended = self.stop and self.epochs.collapsed_epoch == self.epochs.rows[-1]["epoch"]  # is resumed
+        trainer.should_stop = trainer.should_stop or ended
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, TrainingModule)
+        if self.epochs.ended:  # then all is measured, and judged
+            return
+        collapsed = self.evaluator is not None and self._is_collapsed(self.evaluator, pl_module)
+        if collapsed and self.epochs.collapsed_epoch is None:
+            self._report(trainer.current_epoch + 1)
+        if self.stop and any_process(collapsed, pl_module.device):
+            self.epochs.collapsed_epoch = trainer.current_epoch + 1
+            self.epochs.ended = trainer.should_stop = True
+
+    def _is_collapsed(self, evaluator: Evaluator, module: TrainingModule) -> bool:
+        energy = evaluator.estimate_energy(module.method)
+        low = energy < min(COLLAPSED_ENERGY, self.highest / 2) and module.global_step >= SETTLED_STEPS
+        self.highest = max(self.highest, energy)
+        if not low:
+            return False
+        row = self.epochs.rows[-1]
+        if row.get("center_ratio") is None:
+            row.update(evaluator.measure(module.method, knn=False, probe=False).row)
+        return is_collapsed(self._figures())
+
+    def _figures(self) -> dict[str, float]:
+        return {key: math.nan if value is None else value for key, value in self.epochs.rows[-1].items()}
+
+    def _report(self, epoch: int) -> None:
+        self.epochs.collapsed_epoch = epoch
+        then = "the run ends" if self.stop else "monitor.stop_on=collapsed would end the run"
+        self.log(
+            f"collapsed in epoch {epoch}: residual energy {residual_energy(self._figures()):.2g} is below "
+            f"{COLLAPSED_ENERGY:.2g}; {then}"
+        )
