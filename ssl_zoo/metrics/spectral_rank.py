@@ -11,10 +11,10 @@ strongest,
     s(k) = sum_{j > k} lambda_j / sum_j lambda_j,      rank = least k >= 1 with  s(k) < (k+1)^-4 / sum_{j <= k+1} j^-4
 
 the right side being what is left to the last of k + 1 directions whose energies decay like j^-4. That is the spectrum
-of integrated Brownian motion, the roughest random line that has a tangent (its covariance inverts d^4/dt^4 [0]; Brownian
-motion itself, without tangents, has j^-2). Likewise responses that vary smoothly over a d-dimensional set of images
-decay faster than j^-(1 + 2/d) [1], over a line faster than j^-3. So from where a spectrum falls below j^-4 on, the
-images do not differ in further directions by more than a smooth line would that they lie along.
+of integrated Brownian motion, the roughest random line that has a tangent (its covariance inverts d^4/dt^4 [0];
+Brownian motion itself, without tangents, has j^-2). Likewise responses that vary smoothly over a d-dimensional set of
+images decay faster than j^-(1 + 2/d) [1], over a line faster than j^-3. So from where a spectrum falls below j^-4 on,
+the images do not differ in further directions by more than a smooth line would that they lie along.
 
 - k directions of equal energy have the rank k, C balanced classes at equal angles have C - 1.
 - A power law with an exponent up to 4 has the rank of all its directions.
