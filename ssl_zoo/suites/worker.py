@@ -124,7 +124,7 @@ def _read_requests(requests: SimpleQueue[bytes | None], busy: threading.Event) -
 def _serve() -> int:
     """Runs the trials that are asked for, each with a log of its own; returns the status of the first that fails."""
     answers = os.dup(sys.stdout.fileno())
-    requests, busy = SimpleQueue[bytes | None](), threading.Event()
+    requests, busy, shared = SimpleQueue[bytes | None](), threading.Event(), Shared()
     threading.Thread(target=_read_requests, args=(requests, busy), daemon=True).start()
     try:
         while (request := requests.get()) is not None:
@@ -132,7 +132,7 @@ def _serve() -> int:
             sys.argv[1:] = [file]  # which the run's environment.json records
             _log_to(log)
             busy.set()
-            if status := _run(Path(file)):
+            if status := _run(Path(file), shared):
                 return status
             busy.clear()
             gc.collect()  # what Lightning's trainer holds in circles
@@ -152,10 +152,10 @@ def _log_to(file: str) -> None:
     os.close(log)
 
 
-def _run(file: Path) -> int:
+def _run(file: Path, shared: Shared | None = None) -> int:
     """Runs a trial; exit status 0 done, 2 the overrides are wrong, 1 anything else."""
     try:
-        run_trial(json.loads(file.read_text()))
+        run_trial(json.loads(file.read_text()), shared)
     except BaseException as error:
         return exit_status(error, "bench")
     return 0
