@@ -192,6 +192,13 @@ def test_papers_heads_are_wide_enough_for_imagenet(method: str) -> None:
     assert narrow_head(config, facts) is None
 
 
+def test_a_run_that_was_ended_early_is_not_called_short() -> None:
+    for overrides in (["method=simclr"], ["method=moco", "method.queue.size=100000"]):
+        named = asked(overrides, epochs=1, steps=11)
+        assert named is not None
+        assert named.name == UNKNOWN
+
+
 def test_a_model_without_a_small_stem_is_given_larger_images() -> None:
     named = asked(SIMCLR_TINY, single_pixels=0.9, small_stem=False)
     assert named is not None

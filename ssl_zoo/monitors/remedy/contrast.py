@@ -129,7 +129,7 @@ def stale_queue(config: RunConfig, facts: Facts) -> Remedy | None:
         return None
     seen = facts.steps * step_images(config) * (2 if config.method.symmetric else 1)
     size = config.method.queue.size
-    if seen == 0 or seen >= size:
+    if facts.epochs < config.epochs or seen >= size:
         return None
     return Remedy(
         "queue never filled",

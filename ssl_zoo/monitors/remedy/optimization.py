@@ -80,7 +80,7 @@ def rate_too_high(config: RunConfig, facts: Facts) -> Remedy | None:
         action = _mend_rate(config, facts, ratio, expected)
         return Remedy(
             "rate too high",
-            f"the peak rate {facts.peak_lr:.3g} ({_spelled(config)}) is {ratio:.3g} times what the recipe's rate is at "
+            f"the peak rate {facts.peak_lr:.3g} ({_spelled(config)}) is {ratio:.3g} times what {_origin(facts)} has at "
             f"{step_images(config)} images a step by the linear rule ({expected:.3g})"
             + ("" if action.startswith("optimizer.lr") else f", {action.partition('=')[0]} included"),
             action,
@@ -102,7 +102,7 @@ def rate_too_low(config: RunConfig, facts: Facts) -> Remedy | None:
     ratio, expected = compared
     return Remedy(
         "rate too low",
-        f"the peak rate {facts.peak_lr:.3g} ({_spelled(config)}) is 1/{1 / ratio:.3g} of what the recipe's rate is at "
+        f"the peak rate {facts.peak_lr:.3g} ({_spelled(config)}) is 1/{1 / ratio:.3g} of what {_origin(facts)} has at "
         f"{step_images(config)} images a step by the linear rule ({expected:.3g})",
         _mend_rate(config, facts, ratio, expected),
     )
@@ -188,8 +188,8 @@ def low_precision(config: RunConfig, facts: Facts) -> Remedy | None:
 
 @explains("collapsed", "partially collapsed", "not learning")
 def few_steps(config: RunConfig, facts: Facts) -> Remedy | None:
-    """Too few optimizer steps to leave the random initialisation."""
-    if facts.steps >= FEW_STEPS and not _is_short(config, facts):
+    """Too few optimizer steps to leave the random initialisation; not of a run that was ended before its last epoch."""
+    if facts.epochs < config.epochs or (facts.steps >= FEW_STEPS and not _is_short(config, facts)):
         return None
     per_epoch = max(1, facts.steps // max(1, facts.epochs))
     usual = leaf(facts.reference, "epochs") or 0
@@ -197,15 +197,16 @@ def few_steps(config: RunConfig, facts: Facts) -> Remedy | None:
         batch = max(2, facts.images * config.epochs // (5 * FEW_STEPS * config.trainer.accumulate))
         return Remedy(
             "too few steps",
-            f"{facts.images} images in steps of {step_images(config)} are {facts.steps} optimizer steps in "
-            f"{facts.epochs} epochs",
+            f"batch_size={config.batch_size}: {facts.images} images in steps of {step_images(config)} are "
+            f"{facts.steps} optimizer steps in {facts.epochs} epochs",
             f"batch_size={min(batch, max(2, config.batch_size // 4))}",
         )
-    epochs = max(usual, math.ceil(5 * FEW_STEPS / per_epoch), 2 * config.epochs)
+    enough = usual > config.epochs and usual * per_epoch >= FEW_STEPS
+    epochs = usual if enough else max(math.ceil(5 * FEW_STEPS / per_epoch), 2 * config.epochs)
     return Remedy(
         "too few epochs",
-        f"{facts.steps} optimizer steps in {facts.epochs} epochs"
-        + (f" (the recipe has {usual} epochs)" if usual > config.epochs else ""),
+        f"epochs={config.epochs} are {facts.steps} optimizer steps"
+        + (f", and {_origin(facts)} has {usual} epochs" if usual > config.epochs else ""),
         f"epochs={epochs}",
     )
 
@@ -216,6 +217,12 @@ def _is_short(config: RunConfig, facts: Facts) -> bool:
     if reference is None:
         return False
     return facts.epochs / step_images(config) < 0.25 * reference.epochs / step_images(reference)
+
+
+def _origin(facts: Facts) -> str:
+    return (
+        "the recipe" if facts.reference is not None and facts.reference.recipe else "the method's own setting"
+    )
 
 
 def _spelled(config: RunConfig) -> str:
