@@ -66,8 +66,8 @@ def _facts(record: SuiteRecord) -> list[Fact]:
     runs = [run for row in record.rows for run in row.runs]
     finished = sum(run.finished for run in runs)
     done = "all have a result" if finished == len(runs) else f"{finished} of {len(runs)} runs have a result"
-    rows, seeds = len(record.rows), len(record.seeds)
-    size = f"{rows} {'row' if rows == 1 else 'rows'} × {seeds} {'seed' if seeds == 1 else 'seeds'}"
+    rows = len(record.rows)
+    size = f"{rows} {'row' if rows == 1 else 'rows'} × {record.seeds_in_words}"
     return [
         Fact("data", record.data, record.data_in_words),
         Fact("runs", size, done),

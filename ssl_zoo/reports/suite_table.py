@@ -33,6 +33,8 @@ def results(record: SuiteRecord) -> Section:
         header.append(VERDICT if column == VERDICT else heading(column))
         if with_paper and column == _paper_beside(record):
             header.append("paper")
+    if _numbers_differ(record):
+        header.append("seeds")
     rows = [_row(record, row, with_paper) for row in record.rows] + _baselines(record, with_paper)
     blocks: list[Block] = [Table(header, rows, _caption(record, with_paper), sortable=True)]
     return Section("results", "Results", [*blocks, *_without_result(record)])
@@ -63,7 +65,14 @@ def _row(record: SuiteRecord, row: RowRecord, with_paper: bool) -> list[AnyCell]
         cells.append(_figure(aggregate_of(row, column), column == accuracy_of(record), paper))
         if with_paper and column == _paper_beside(record):
             cells.append(_paper(row.paper, in_percent=accuracy_of(record) is not None))
+    if _numbers_differ(record):
+        cells.append(Cell(str(len(row.runs)), len(row.runs)))
     return cells
+
+
+def _numbers_differ(record: SuiteRecord) -> bool:
+    """Whether some rows have more seeds than others, as with seeds=auto."""
+    return len({len(row.runs) for row in record.rows}) > 1
 
 
 def _figure(mean: Aggregate, with_bars: bool, paper: float | None = None) -> Cell:
@@ -104,6 +113,8 @@ def _baselines(record: SuiteRecord, with_paper: bool) -> list[list[AnyCell]]:
             cells.append(_figure(means[column], column == accuracy_of(record)) if column in means else empty)
             if with_paper and column == _paper_beside(record):
                 cells.append(Cell("–"))
+        if _numbers_differ(record):
+            cells.append(Cell("–"))
         rows.append(cells)
     return rows
 
@@ -128,10 +139,8 @@ def _notes(row: RowRecord) -> str:
 
 
 def _caption(record: SuiteRecord, with_paper: bool) -> str:
-    seeds = len(record.seeds)
-    sentences = [
-        f"Mean ± standard deviation over {seeds} seeds." if seeds > 1 else "One seed: no spread is known."
-    ]
+    spread = f"Mean ± standard deviation over {record.seeds_in_words}."
+    sentences = [spread if len(record.seeds) > 1 else "One seed: no spread is known."]
     if "top1" in record.columns:
         sentences.append(f"top-1: {record.top1}.")
     if with_paper:

@@ -119,6 +119,14 @@ class SuiteRecord:
         return list(dict.fromkeys(run.commit for row in self.rows for run in row.runs if run.commit))
 
     @property
+    def seeds_in_words(self) -> str:
+        """Number of seeds of the rows: `1 seed`, `3 seeds`, `3 to 7 seeds`."""
+        numbers = sorted({len(row.runs) for row in self.rows}) or [0]
+        if len(numbers) > 1:
+            return f"{numbers[0]} to {numbers[-1]} seeds"
+        return f"{numbers[0]} seed{'' if numbers[0] == 1 else 's'}"
+
+    @property
     def complete(self) -> bool:
         """Whether each row and seed has a result."""
         return all(run.finished for row in self.rows for run in row.runs)

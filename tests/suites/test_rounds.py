@@ -98,6 +98,10 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Suit
     return run
 
 
+def report(folder: Path) -> str:
+    return (folder / "report.md").read_text()
+
+
 def seeds_of(record: SuiteRecord) -> dict[str, int]:
     return {row.name: len(row.runs) for row in record.rows}
 
@@ -111,13 +115,23 @@ def test_claims_that_are_decided_at_once_add_nothing(bench: Callable[..., SuiteR
     assert seeds_of(bench(Trainer(), "seeds=auto", claims=[], out="none")) == seeds_of(record)
 
 
-def test_rows_of_undecided_claims_get_seeds_up_to_the_limit(bench: Callable[..., SuiteRecord]) -> None:
+def test_rows_of_undecided_claims_get_seeds_up_to_the_limit(
+    bench: Callable[..., SuiteRecord], tmp_path: Path
+) -> None:
     trainer = Trainer()
     record = bench(trainer, "max_seeds=6")
     assert seeds_of(record) == {"low": 3, "high": 6, "near": 6, "alone": 3}
     assert trainer.started[12:] == [(row, seed) for seed in (3, 4, 5) for row in ("high", "near")]
     assert record.seeds == (0, 1, 2, 3, 4, 5)
     assert [claim.state for claim in record.claims] == ["holds", "undecided"]
+    page = report(tmp_path / "out" / "mine-digits-quick")
+    assert "4 rows × 3 to 6 seeds" in page
+    assert [
+        line.split("|")[-2].strip() for line in page.splitlines() if line.startswith(("| low ", "| high "))
+    ][:2] == [
+        "3",
+        "6",
+    ], "a column of its own"
     (remark,) = (remark for remark in record.remarks if "left undecided" in remark)
     assert remark == "max_seeds=6 left undecided: top1(near) > top1(high)."
 
