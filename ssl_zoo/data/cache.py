@@ -22,42 +22,51 @@ Faults = dict[int, str]  # position -> why it is unreadable
 
 
 def decode_all(
-    root: Path, names: Sequence[str], channels: int, workers: int, most: float
+    root: Path, names: Sequence[str], channels: int, workers: int, most: float, positions: Tensor
 ) -> tuple[Tensor, Faults] | None:
-    """Decodes all images, if they are small, of one size and at most `most` bytes together.
+    """Decodes images, if they are small, of one size and at most `most` bytes together.
+
+    Args:
+        root: the folder.
+        names: N paths relative to it.
+        channels: 1 or 3.
+        workers: processes; 0 decodes in this one.
+        most: bytes of the decoded images.
+        positions: (n,) int64, of the images that are decoded.
 
     Returns:
-        uint8 (N, C, H, W), zero where an image is unreadable, and the unreadable ones; or None.
+        uint8 (N, C, H, W), zero where an image is unreadable or not decoded, and the unreadable ones; or None.
     """
     shape = _first_shape(root, names, channels)
-    if shape is None or min(shape[1:]) > SMALL_SIDE or len(names) * shape.numel() > most:
+    if shape is None or min(shape[1:]) > SMALL_SIDE or len(positions) * shape.numel() > most:
         return None
+    # Pages of zeros that are never written take no memory.
     images = torch.zeros((len(names), *shape), dtype=torch.uint8)  # (N, C, H, W)
     faults: Faults = {}
-    work = _DecodeWork(root, names, channels, shape)
-    for start, part in enumerate(run_tasks(work, _chunks(names), _processes(names, workers))):
+    chunks = torch.split(positions, _CHUNK)
+    tasks = run_tasks(_DecodeWork(root, names, channels, shape), chunks, _processes(positions, workers))
+    for chunk, part in zip(chunks, tasks, strict=True):
         if part is None:
             return None
-        decoded, unreadable = part
-        images[start * _CHUNK : start * _CHUNK + len(decoded)] = decoded
+        images[chunk], unreadable = part
         faults.update(unreadable)
     return images, faults
 
 
-def check_all(root: Path, names: Sequence[str], workers: int, *, whole: bool) -> Faults:
-    """Returns the files that cannot be read, judged by their headers or as a `whole`; see `check_image`."""
+def check_all(root: Path, names: Sequence[str], workers: int, positions: Tensor, *, whole: bool) -> Faults:
+    """Returns the files that cannot be read, judged by their headers or as a `whole`; see `check_image`.
+
+    Of the files at `positions`, (n,) int64.
+    """
     faults: Faults = {}
-    for part in run_tasks(_CheckWork(root, names, whole), _chunks(names), _processes(names, workers)):
+    chunks = torch.split(positions, _CHUNK)
+    for part in run_tasks(_CheckWork(root, names, whole), chunks, _processes(positions, workers)):
         faults.update(part)
     return faults
 
 
-def _chunks(names: Sequence[str]) -> tuple[Tensor, ...]:
-    return torch.split(torch.arange(len(names)), _CHUNK)
-
-
-def _processes(names: Sequence[str], workers: int) -> int:
-    return workers if len(names) > _FEW else 0
+def _processes(positions: Tensor, workers: int) -> int:
+    return workers if len(positions) > _FEW else 0
 
 
 def _first_shape(root: Path, names: Sequence[str], channels: int) -> torch.Size | None:

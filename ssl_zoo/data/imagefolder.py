@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.data.cache import check_all, decode_all
 from ssl_zoo.data.file_split import FileSplit
 from ssl_zoo.data.memory_split import MemorySplit
 from ssl_zoo.data.overlap import check_apart
+from ssl_zoo.data.partition import partition
 from ssl_zoo.data.scan import Listing, scan_folder
 from ssl_zoo.data.split import Data, Split
 from ssl_zoo.errors import UserError, suggest
@@ -25,7 +27,7 @@ def imagefolder(config: DataConfig, *, whole: bool = True) -> Data:
     Small images of one size are kept in memory, as far as `data.cache_mb` (2**20 bytes) goes; others stay files, of
     which only the headers are checked here. With `data.on_error=skip` they are decoded once, so that what cannot be
     read is left out from the beginning, and with it a class of which nothing is left. With a holdout `data.test` is not
-    looked at.
+    looked at. With a limit only the images that `load_data` will take are read; the others' pixels are zero.
 
     Args:
         config: the data.
@@ -128,12 +130,15 @@ def _read(
     if classes is not None:
         number = {name: index for index, name in enumerate(classes)}
         labels = torch.tensor([number[name.partition("/")[0]] for name in names])  # (N,)
-    decoded = decode_all(root, names, config.channels, config.workers, cache)
+    positions = torch.arange(len(names))
+    if key == "data.train" and config.limit is not None and config.on_error == "raise":
+        positions = _taken(len(names), labels, classes or (), config)
+    decoded = decode_all(root, names, config.channels, config.workers, cache, positions)
     split: Split
     if decoded is None:
         unreadable: dict[str, str] | None = {} if config.on_error == "skip" else None
         split = FileSplit(root, names, labels, config.channels, config.workers, unreadable)
-        faults = check_all(root, names, config.workers, whole=whole and config.on_error == "skip")
+        faults = check_all(root, names, config.workers, positions, whole=whole and config.on_error == "skip")
     else:
         split, faults = MemorySplit(decoded[0], labels, names), decoded[1]
     reasons = dict(listing.faulty)
@@ -143,10 +148,10 @@ def _read(
     some = "; ".join(f"'{name}' ({reason})" for name, reason in list(reasons.items())[:_SHOWN])
     if len(reasons) > _SHOWN:
         some += f"; and {len(reasons) - _SHOWN} more"
-    if config.on_error == "raise" or len(faults) == len(names):
+    if config.on_error == "raise" or len(faults) == len(positions):
         fix = (
             "move them elsewhere"
-            if len(faults) == len(names)
+            if len(faults) == len(positions)
             else "move them elsewhere or set data.on_error=skip"
         )
         raise UserError(
@@ -156,3 +161,14 @@ def _read(
     if faults:
         split = split.select([position for position in range(len(names)) if position not in faults])
     return split, tuple(str(root / name) for name in reasons)
+
+
+def _taken(count: int, labels: Tensor | None, classes: tuple[str, ...], config: DataConfig) -> Tensor:
+    """Returns the positions (n,) of the training images that a limit and a holdout leave, ascending; all where a class
+    is empty, which is refused once the folder is read.
+    """
+    if labels is not None and len(labels.unique()) < len(classes):
+        return torch.arange(count)
+    parts = partition(count, labels, classes, config.holdout, config.limit)
+    held = torch.empty(0, dtype=torch.int64) if parts.held is None else parts.held
+    return torch.cat([parts.train, parts.labelled, held]).unique()

@@ -173,6 +173,31 @@ def test_holdout_and_limit_without_labels(tmp_path: Path, noise: Any, folder_con
     assert not set(data.test.names) & set(data.train.names)
 
 
+@STORAGES
+@pytest.mark.parametrize("holdout", [0.0, 0.25])
+def test_a_limit_reads_the_images_it_takes_and_no_others(
+    tree: Any, folder_config: Any, cache_mb: float, holdout: float
+) -> None:
+    root = tree(cat=10, dog=12)
+    keys = {"cache_mb": cache_mb, "holdout": holdout}
+    expected = load_data(folder_config(root, limit=6, **keys))
+    taken = {*expected.train.names, *(expected.test.names if holdout else ())}
+    for file in root.rglob("*.png"):
+        if file.relative_to(root).as_posix() not in taken:
+            file.write_text("no image")
+    data = load_data(folder_config(root, limit=6, **keys))
+    for split, was in ((data.train, expected.train), (data.test, expected.test)):
+        if was is None:
+            assert split is None
+            continue
+        assert split.names == was.names
+        (pixels,), (before,) = split.plain_batches(12, 100), was.plain_batches(12, 100)
+        assert torch.equal(pixels, before)
+    damaged = root / expected.train.names[0]
+    damaged.write_text("no image")
+    assert str(damaged.relative_to(root)) in _message(folder_config(root, limit=6, **keys))
+
+
 @pytest.mark.parametrize("flat", ["train", "test"])
 def test_a_test_set_needs_classes_on_both_sides(
     flat: str, tree: Any, tmp_path: Path, noise: Any, folder_config: Any
