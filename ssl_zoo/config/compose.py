@@ -99,8 +99,10 @@ def _layers(
     Raises:
         UserError: there is no such file, data's holds more than the data, or an experiment is of another method.
     """
+    known = group_names("recipe", folders)
     for group, name in choices.items():
-        if not (group in OPTIONAL and name == "none"):
+        is_folder = group == "recipe" and f"{name}/default" in known
+        if not (group in OPTIONAL and name == "none") and not is_folder:
             group_file(group, name, folders)
     experiment, settings = choices.get("experiment", "none"), GroupFile({}, {}, ())
     if experiment != "none":
@@ -118,13 +120,20 @@ def _layers(
             f"a file of data/ says what the data is, in the block data; that of '{chosen['data']}' has '{other[0]}' as "
             f"well; move it to recipe/{chosen['data']}/default.yaml, on how to train on that data"
         )
-    known, usual = group_names("recipe", folders), f"{chosen['data']}/{chosen['method']}"
-    recipe = chosen.get("recipe", usual if usual in known else "none")
+    usual = f"{chosen['data']}/{chosen['method']}"
+    recipe = _recipe(chosen.get("recipe", usual if usual in known else "none"), chosen["method"], known)
     recipes = [default for name in data.names if (default := f"{name}/default") in known]
     recipes += [recipe] if recipe != "none" else []
     layers = [data.values, *(load_group("recipe", name, folders).values for name in recipes), settings.values]
     named = {"recipe": recipe, "experiment": experiment}
     return method.values, layers, {key: None if name == "none" else name for key, name in named.items()}
+
+
+def _recipe(name: str, method: str, known: Sequence[str]) -> str:
+    """Returns the recipe that `recipe=NAME` chooses; of a folder the method's, or else the one for any method."""
+    if name in known or name == "none":
+        return name
+    return f"{name}/{method}" if f"{name}/{method}" in known else f"{name}/default"
 
 
 def _resolved(layers: Sequence[dict[str, Any]]) -> dict[str, Any]:

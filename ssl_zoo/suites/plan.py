@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from ssl_zoo.config.compose import compose
 from ssl_zoo.config.groups import GROUPS, group_names
 from ssl_zoo.config.mapping import to_mapping
 from ssl_zoo.config.overrides import read_override, to_dotted
+from ssl_zoo.config.registries import SOURCES
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError
 from ssl_zoo.suites.multiply import multiplied
@@ -22,14 +24,16 @@ from ssl_zoo.suites.trial import Trial
 __all__ = ["Planner", "Row"]
 
 NOT_A_ROWS = ("data", "seed", "run_dir", "resume", "trainer.threads", "data.limit", "data.holdout")
-# A budget's settings where the suite has none. The recipes of digits are short already.
+# A budget's settings where the suite has none. The recipes of digits and of small images are short already.
 USUAL = {
     ("quick", "digits"): BudgetConfig(overrides="monitor.every_epochs=4"),
+    ("quick", "small"): BudgetConfig(overrides="recipe=small data.limit=10000"),
     ("quick", None): BudgetConfig(
         overrides="data.limit=10000", multiply={"epochs": "1/20", "optimizer.warmup_epochs": "1/20"}
     ),
     ("full", None): BudgetConfig(),
 }
+SMALL_SOURCES = ("cifar10", "cifar100")
 
 
 @dataclass(frozen=True)
@@ -83,14 +87,35 @@ class Planner:
 
     @property
     def _usual(self) -> BudgetConfig:
-        return USUAL.get((self.budget, self.data)) or USUAL[self.budget, None]
+        family = "small" if self._has_small_recipe else self.data
+        return USUAL.get((self.budget, family)) or USUAL[self.budget, None]
+
+    @functools.cached_property
+    def _has_small_recipe(self) -> bool:
+        """Whether `quick` trains by the recipe for small images: where it is named, and on CIFAR and folders of images of
+        its size where neither an experiment nor a recipe is.
+        """
+        suite = self.suite
+        named = [*as_list(suite.config.base), *as_list(suite.budget(self.budget).overrides), *self.overrides]
+        recipe = _last(named, "recipe")
+        if self.budget != "quick" or self.experiments is not None or _last(named, "experiment") is not None:
+            return False
+        if recipe is not None:
+            return recipe.partition("/")[0] == "small"
+        about_data = [override for override in named if read_override(override)[0].startswith("data.")]
+        data = compose([f"data={self.data}", *about_data]).data
+        images = SOURCES.get(data.source).load_image_defaults()
+        if images is None or data.train is None:
+            return data.source in SMALL_SOURCES
+        sides = images.sides_of(data.train)
+        return sides is not None and sides.median <= images.SMALL
 
     @property
     def base(self) -> list[str]:
         """The overrides that all rows share, without the user's."""
-        config = self.suite.config
-        family = config.overrides_by_data.get(self.experiments or self.data, "")
-        blocks = (self._usual.overrides, config.base, family, self.suite.budget(self.budget).overrides)
+        config, family = self.suite.config, "small" if self._has_small_recipe else self.data
+        about_family = config.overrides_by_data.get(self.experiments or family, "")
+        blocks = (self._usual.overrides, config.base, about_family, self.suite.budget(self.budget).overrides)
         overrides = [override for block in blocks for override in as_list(block)]
         limit = _last(as_list(self._usual.overrides), "data.limit")
         if limit is not None and not _has_more(_last(self.overrides, "data.train"), int(limit)):
@@ -177,7 +202,8 @@ class Planner:
     def _experiment(self, overrides: Sequence[str]) -> list[str]:
         """Returns `experiment=` of the row's method, where the data has one and no override names another."""
         method, family = _last(overrides, "method") or "simsiam", self.experiments or self.data
-        if _last(overrides, "experiment") is None and f"{family}/{method}" in _experiments(family):
+        chosen = _last(overrides, "experiment") is not None or self._has_small_recipe
+        if not chosen and f"{family}/{method}" in _experiments(family):
             # ImageNet's are the methods' defaults, but for lengths that differ between papers.
             return [] if family == "imagenet" else [f"experiment={family}/{method}"]
         return []

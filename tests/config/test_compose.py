@@ -28,8 +28,17 @@ def test_every_yaml_composes(group: str) -> None:
         overrides = [f"{group}={name}"]
         if group == "recipe":
             data, method = name.split("/")
-            overrides += [f"data={data}", *([] if method == "default" else [f"method={method}"])]
+            overrides += [f"data={'cifar10' if data == 'small' else data}", *([] if method == "default" else [f"method={method}"])]
         assert compose(overrides).batch_size > 1
+
+
+def test_a_folder_of_recipes_gives_the_methods_or_the_one_for_any() -> None:
+    named = compose(["recipe=small", "method=byol", "data=cifar10"])
+    assert named == compose(["recipe=small/byol", "method=byol", "data=cifar10"])
+    assert named.recipe == "small/byol"
+    assert compose(["recipe=cifar10", "method=byol", "data=cifar10"]).recipe == "cifar10/default"
+    with pytest.raises(UserError, match="unknown recipe 'smal'"):
+        compose(["recipe=smal"])
 
 
 def test_no_yaml_is_out_of_reach() -> None:

@@ -61,16 +61,45 @@ def test_later_overrides_win(rows: Any) -> None:
 
 
 def test_what_a_budget_means_where_a_suite_says_nothing(rows: Any) -> None:
+    small = compose(["recipe=small", "data=cifar10"]).epochs
     for budget, data, expected in (
-        ("quick", "digits", (40, 4, None)),
-        ("full", "digits", (40, 5, None)),
-        ("quick", "cifar10", (40, 5, 10000)),  # of 800 a twentieth
-        ("full", "cifar10", (800, 5, None)),
+        ("quick", "digits", (40, None, "digits/simsiam", None)),
+        ("full", "digits", (40, None, "digits/simsiam", None)),
+        ("quick", "cifar10", (small, 10000, "small/simsiam", None)),
+        ("quick", "cifar100", (small, 10000, "small/simsiam", None)),
+        ("quick", "stl10", (5, 10000, None, None)),  # of 100 a twentieth
+        ("full", "cifar10", (800, None, None, "cifar10/simsiam")),
     ):
         config = rows(f"data={data}", budget=budget)["one"].config
-        assert (config.epochs, config.monitor.every_epochs, config.data.limit) == expected
+        assert (config.epochs, config.data.limit, config.recipe, config.experiment) == expected
         assert config.data.name == data
-        assert config.experiment == ("cifar10/simsiam" if data == "cifar10" else None)
+
+
+def test_quick_on_cifar_trains_each_row_by_its_methods_small_recipe(rows: Any) -> None:
+    """Unless an experiment or a recipe is named: then by that, a twentieth as long."""
+    two = {"rows": {"one": {}, "two": {"overrides": "method=byol"}}}
+    found = rows("data=cifar10", **two)
+    assert [row.config.recipe for row in found.values()] == ["small/simsiam", "small/byol"]
+    assert all(compose(row.overrides) == row.config for row in found.values())
+    assert [row.config.epochs for row in rows("data=cifar10", experiments="cifar10", **two).values()] == [40, 40]
+    named = rows("data=cifar10", "experiment=cifar10/simsiam")["one"].config
+    assert (named.recipe, named.experiment, named.epochs) == (None, "cifar10/simsiam", 40)
+    assert rows("data=cifar10", "recipe=null")["one"].config.backbone.name == "resnet18"
+    asked = rows("data=stl10", "recipe=small")["one"].config
+    assert (asked.recipe, asked.epochs, asked.data.limit) == ("small/simsiam", found["one"].config.epochs, 10000)
+
+
+@pytest.mark.parametrize(("side", "recipe"), [(32, "small/simsiam"), (64, "small/simsiam"), (65, None)])
+def test_quick_takes_the_small_recipe_for_folders_of_small_images(
+    rows: Any, tmp_path: Path, side: int, recipe: str | None
+) -> None:
+    for name in ("a/1.png", "b/2.png"):
+        file = tmp_path / "photos" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (side, side)).save(file)
+    overrides = ("data=imagefolder", f"data.train={tmp_path / 'photos'}")
+    assert rows(*overrides)["one"].config.recipe == recipe
+    assert rows(*overrides, budget="full")["one"].config.recipe is None
 
 
 def test_times(rows: Any) -> None:
@@ -146,7 +175,8 @@ def test_rows_on_small_images_are_those_of_train(rows: Any, tmp_path: Path) -> N
         file = tmp_path / "photos" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (32, 32)).save(file)
-    row = rows("data=imagefolder", f"data.train={tmp_path / 'photos'}", "backbone.name=test_resnet")["one"]
+    overrides = ("data=imagefolder", f"data.train={tmp_path / 'photos'}", "backbone.name=test_resnet")
+    row = rows(*overrides, budget="full")["one"]
     assert (row.config.augment.size, row.config.backbone.stem) == (32, "small")
     assert compose(row.overrides) == row.config
 
@@ -179,8 +209,9 @@ def test_a_budgets_times(rows: Any) -> None:
     assert [row.config.epochs for row in rows(budget="full", **changes).values()] == [40, 80]
     assert [row.config.epochs for row in rows("epochs=7", **changes).values()] == [7, 14]
     # 800 / 20 / 4, and 80 / 20 / 4
-    assert [row.config.epochs for row in rows("data=cifar10", **changes).values()] == [10, 20]
-    assert rows("data=cifar10", **long)["long"].config.epochs == 1
+    cifar: dict[str, Any] = {"experiments": "cifar10"}
+    assert [row.config.epochs for row in rows("data=cifar10", **cifar, **changes).values()] == [10, 20]
+    assert rows("data=cifar10", **cifar, **long)["long"].config.epochs == 1
 
 
 def test_another_method_than_the_suites(rows: Any) -> None:
@@ -190,7 +221,7 @@ def test_another_method_than_the_suites(rows: Any) -> None:
     digits = rows("method=moco", quick=quick)["one"].config
     assert (digits.method.name, digits.epochs) == ("moco", recipe.epochs // 2)
     experiment = compose(["experiment=cifar10/moco"])
-    cifar = rows("method=moco", "data=cifar10", quick=quick)["one"].config
+    cifar = rows("method=moco", "data=cifar10", experiments="cifar10", quick=quick)["one"].config
     assert (cifar.method.name, cifar.experiment) == ("moco", "cifar10/moco")
     assert cifar.epochs == experiment.epochs // 40
 
@@ -219,7 +250,7 @@ def test_experiments(rows: Any) -> None:
 
 def test_the_data_of_a_suite_of_ones_own(rows: Any) -> None:
     found = rows(base="method=simsiam data=cifar10")["one"].config
-    assert (found.data.name, found.experiment, found.epochs) == ("cifar10", "cifar10/simsiam", 40)
+    assert (found.data.name, found.recipe) == ("cifar10", "small/simsiam")
     assert rows("data=digits", base="method=simsiam data=cifar10")["one"].config.data.name == "digits"
 
 
