@@ -28,7 +28,8 @@ def test_every_yaml_composes(group: str) -> None:
         overrides = [f"{group}={name}"]
         if group == "recipe":
             data, method = name.split("/")
-            overrides += [f"data={'cifar10' if data == 'small' else data}", *([] if method == "default" else [f"method={method}"])]
+            overrides.append(f"data={'cifar10' if data == 'small' else data}")
+            overrides += [] if method == "default" else [f"method={method}"]
         assert compose(overrides).batch_size > 1
 
 

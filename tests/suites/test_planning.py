@@ -81,12 +81,19 @@ def test_quick_on_cifar_trains_each_row_by_its_methods_small_recipe(rows: Any) -
     found = rows("data=cifar10", **two)
     assert [row.config.recipe for row in found.values()] == ["small/simsiam", "small/byol"]
     assert all(compose(row.overrides) == row.config for row in found.values())
-    assert [row.config.epochs for row in rows("data=cifar10", experiments="cifar10", **two).values()] == [40, 40]
+    assert [row.config.epochs for row in rows("data=cifar10", experiments="cifar10", **two).values()] == [
+        40,
+        40,
+    ]
     named = rows("data=cifar10", "experiment=cifar10/simsiam")["one"].config
     assert (named.recipe, named.experiment, named.epochs) == (None, "cifar10/simsiam", 40)
     assert rows("data=cifar10", "recipe=null")["one"].config.backbone.name == "resnet18"
     asked = rows("data=stl10", "recipe=small")["one"].config
-    assert (asked.recipe, asked.epochs, asked.data.limit) == ("small/simsiam", found["one"].config.epochs, 10000)
+    assert (asked.recipe, asked.epochs, asked.data.limit) == (
+        "small/simsiam",
+        found["one"].config.epochs,
+        10000,
+    )
 
 
 @pytest.mark.parametrize(("side", "recipe"), [(32, "small/simsiam"), (64, "small/simsiam"), (65, None)])
