@@ -92,8 +92,9 @@ class Planner:
 
     @functools.cached_property
     def _has_small_recipe(self) -> bool:
-        """Whether `quick` trains by the recipe for small images: where it is named, and on CIFAR and folders of images of
-        its size where neither an experiment nor a recipe is.
+        """Whether `quick` trains by the recipe for small images.
+
+        It does where that is named, and on CIFAR and folders of small images where no experiment or recipe is.
         """
         suite = self.suite
         named = [*as_list(suite.config.base), *as_list(suite.budget(self.budget).overrides), *self.overrides]
