@@ -167,8 +167,8 @@ def _taken(count: int, labels: Tensor | None, classes: tuple[str, ...], config: 
     """Returns the positions (n,) of the training images that a limit and a holdout leave, ascending; all where a class
     is empty, which is refused once the folder is read.
     """
-    if labels is not None and len(labels.unique()) < len(classes):
+    if labels is not None and len(set(labels.tolist())) < len(classes):
         return torch.arange(count)
     parts = partition(count, labels, classes, config.holdout, config.limit)
     held = torch.empty(0, dtype=torch.int64) if parts.held is None else parts.held
-    return torch.cat([parts.train, parts.labelled, held]).unique()
+    return torch.cat([parts.train, held]).sort().values
