@@ -20,6 +20,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from ssl_zoo.distributed import any_process
+from ssl_zoo.method import Method
 from ssl_zoo.monitors.verdict import COLLAPSED_ENERGY, is_collapsed, residual_energy
 from ssl_zoo.training.callbacks import EpochRows
 from ssl_zoo.training.measure import Evaluator
@@ -37,13 +38,13 @@ class NoticeCollapse(pl.Callback):
         epochs: the rows of the run, which get the measurement and keep the epoch.
         evaluator: measures, in the process of rank zero; None in the others.
         stop: whether to end the run, all processes together.
-        log: is given the sentence for the terminal.
+        report: is given the sentence for the terminal.
     """
 
     def __init__(
-        self, epochs: EpochRows, evaluator: Evaluator | None, *, stop: bool, log: Callable[[str], None]
+        self, epochs: EpochRows, evaluator: Evaluator | None, *, stop: bool, report: Callable[[str], None]
     ) -> None:
-        self.epochs, self.evaluator, self.stop, self.log = epochs, evaluator, stop, log
+        self.epochs, self.evaluator, self.stop, self.report = epochs, evaluator, stop, report
         self.highest = 0.0  # residual energy so far
 
     def state_dict(self) -> dict[str, Any]:
@@ -61,24 +62,28 @@ class NoticeCollapse(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, TrainingModule)
-        if self.epochs.ended:  # then all is measured, and judged
+        reported = self.epochs.collapsed_epoch is not None
+        if self.epochs.ended or (reported and not self.stop):  # at the end all is measured, and judged
             return
-        collapsed = self.evaluator is not None and self._is_collapsed(self.evaluator, pl_module)
-        if collapsed and self.epochs.collapsed_epoch is None:
+        settled = trainer.global_step >= SETTLED_STEPS
+        collapsed = self.evaluator is not None and self._is_collapsed(
+            self.evaluator, pl_module.method, settled
+        )
+        if collapsed and not reported:
             self._report(trainer.current_epoch + 1)
         if self.stop and any_process(collapsed, pl_module.device):
             self.epochs.collapsed_epoch = trainer.current_epoch + 1
             self.epochs.ended = trainer.should_stop = True
 
-    def _is_collapsed(self, evaluator: Evaluator, module: TrainingModule) -> bool:
-        energy = evaluator.estimate_energy(module.method)
-        low = energy < min(COLLAPSED_ENERGY, self.highest / 2) and module.global_step >= SETTLED_STEPS
+    def _is_collapsed(self, evaluator: Evaluator, method: Method, settled: bool) -> bool:
+        energy = evaluator.estimate_energy(method)
+        low = settled and energy < min(COLLAPSED_ENERGY, self.highest / 2)
         self.highest = max(self.highest, energy)
         if not low:
             return False
         row = self.epochs.rows[-1]
         if row.get("center_ratio") is None:
-            row.update(evaluator.measure(module.method, knn=False, probe=False).row)
+            row.update(evaluator.measure(method, knn=False, probe=False).row)
         return is_collapsed(self._figures())
 
     def _figures(self) -> dict[str, float]:
@@ -87,7 +92,7 @@ class NoticeCollapse(pl.Callback):
     def _report(self, epoch: int) -> None:
         self.epochs.collapsed_epoch = epoch
         then = "the run ends" if self.stop else "monitor.stop_on=collapsed would end the run"
-        self.log(
+        self.report(
             f"collapsed in epoch {epoch}: residual energy {residual_energy(self._figures()):.2g} is below "
             f"{COLLAPSED_ENERGY:.2g}; {then}"
         )

@@ -60,7 +60,7 @@ def fit(
     callbacks = [
         epochs,
         MeasureEncoder(epochs, ready.evaluator, config.monitor.every_epochs),
-        NoticeCollapse(epochs, ready.evaluator, stop=config.monitor.stop_on == "collapsed", log=log),
+        NoticeCollapse(epochs, ready.evaluator, stop=config.monitor.stop_on == "collapsed", report=log),
         LogRows(epochs, config.trainer.log_every_steps, report),
         checkpoints,
         StopWhenAsked(checkpoints),
