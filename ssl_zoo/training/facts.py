@@ -64,7 +64,8 @@ def gather_facts(
 def reference_of(config: RunConfig) -> RunConfig | None:
     """Returns the run's method, data, recipe and experiment without further overrides; None where not known."""
     chosen = [f"method={config.method.name}", f"data={config.data.name}"]
-    chosen += [] if config.experiment is None else [f"experiment={config.experiment}"]
+    groups = {"recipe": config.recipe, "experiment": config.experiment}
+    chosen += [f"{group}={name}" for group, name in groups.items() if name is not None]
     try:
         return compose([*chosen, *_folder(config)])
     except UserError:  # data of the user's own name, or a method that another package brought

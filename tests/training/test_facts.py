@@ -33,6 +33,8 @@ def test_the_reference_is_the_run_without_its_overrides() -> None:
     assert reference_of(config) == compose(["method=byol"])
     experiment = ["experiment=cifar10/simsiam", "data=cifar10"]
     assert reference_of(compose([*experiment, "epochs=3"])) == compose(experiment)
+    small = ["method=moco", "data=cifar10", "recipe=small"]
+    assert reference_of(compose([*small, "epochs=3"])) == compose(small)
     assert reference_of(compose(["data.name=mine"])) is None
 
 

@@ -52,7 +52,7 @@ def temperature_far_off(config: RunConfig, facts: Facts) -> Remedy | None:
     usual = leaf(facts.reference, "method.temperature")
     value = usual if usual is not None and COLD <= usual <= HOT else 0.2
     effect = (
-        f"even a perfect match has only {math.exp(2 / tau):.2g} times the odds of an opposite one"
+        f"even a perfect match has only {math.exp(2 / tau):.3g} times the odds of an opposite one"
         if tau > HOT
         else "differences of cosines by chance decide the softmax"
     )

@@ -102,7 +102,7 @@ def rate_too_low(config: RunConfig, facts: Facts) -> Remedy | None:
     ratio, expected = compared
     return Remedy(
         "rate too low",
-        f"the peak rate {facts.peak_lr:.3g} ({_spelled(config)}) is 1/{1 / ratio:.3g} of what {_origin(facts)} has at "
+        f"the peak rate {facts.peak_lr:.3g} ({_spelled(config)}) is {ratio:.2g} times what {_origin(facts)} has at "
         f"{step_images(config)} images a step by the linear rule ({expected:.3g})",
         _mend_rate(config, facts, ratio, expected),
     )
