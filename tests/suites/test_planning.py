@@ -63,8 +63,8 @@ def test_later_overrides_win(rows: Any) -> None:
 def test_what_a_budget_means_where_a_suite_says_nothing(rows: Any) -> None:
     small = compose(["recipe=small", "data=cifar10"]).epochs
     for budget, data, expected in (
-        ("quick", "digits", (40, None, "digits/simsiam", None)),
-        ("full", "digits", (40, None, "digits/simsiam", None)),
+        ("quick", "digits", (30, None, "digits/simsiam", None)),
+        ("full", "digits", (30, None, "digits/simsiam", None)),
         ("quick", "cifar10", (small, 10000, "small/simsiam", None)),
         ("quick", "cifar100", (small, 10000, "small/simsiam", None)),
         ("quick", "stl10", (5, 10000, None, None)),  # of 100 a twentieth
@@ -153,16 +153,22 @@ def test_a_users_word_does_not_undo_a_row(rows: Any) -> None:
 
 
 def test_rows_that_must_agree(rows: Any) -> None:
-    suite = {"equal_keys": ["augment", "epochs"], "base": "", "rows": {"a": {"overrides": "method=simsiam"}}}
+    suite = {
+        "equal_keys": ["augment", "optimizer.lr"],
+        "base": "",
+        "rows": {"a": {"overrides": "method=simsiam"}},
+    }
     rows(**suite)
     suite["rows"]["b"] = {"overrides": "method=byol"}
-    with pytest.raises(UserError, match="must agree in epochs; received 40 in a, 30 in b; set epochs=VALUE"):
+    with pytest.raises(
+        UserError, match=r"must agree in optimizer\.lr; received 1.6 in a, 0.4 in b; set optimizer\.lr=VALUE"
+    ):
         rows("augment.crop.interpolation=bilinear", **suite)
     with pytest.raises(
         UserError, match=r"must agree in augment\.crop\.interpolation; received bilinear in a"
     ):
-        rows("epochs=30", **suite)
-    rows("epochs=30", "augment.crop.interpolation=bilinear", **suite)
+        rows("optimizer.lr=0.4", **suite)
+    rows("optimizer.lr=0.4", "augment.crop.interpolation=bilinear", **suite)
 
 
 def test_the_quick_limit_is_at_most_what_is_there(rows: Any, tmp_path: Path, monkeypatch: Any) -> None:
@@ -207,17 +213,17 @@ def test_a_whole_number_stays_one(rows: Any) -> None:
 def test_a_budgets_times(rows: Any) -> None:
     """Of each row's own value, on top of what the budget means for the data; the user's value stays as it is."""
     changes = {
-        "quick": {"multiply": {"epochs": "1/4"}},
+        "quick": {"multiply": {"epochs": "1/5"}},
         "rows": {"one": {}, "double": {"multiply": {"epochs": 2}}},
     }
     long = {**changes, "rows": {"long": {"overrides": "epochs=80"}}}
-    assert rows(**long)["long"].config.epochs == 20
-    assert [row.config.epochs for row in rows(**changes).values()] == [10, 20]
-    assert [row.config.epochs for row in rows(budget="full", **changes).values()] == [40, 80]
+    assert rows(**long)["long"].config.epochs == 16
+    assert [row.config.epochs for row in rows(**changes).values()] == [6, 12]
+    assert [row.config.epochs for row in rows(budget="full", **changes).values()] == [30, 60]
     assert [row.config.epochs for row in rows("epochs=7", **changes).values()] == [7, 14]
-    # 800 / 20 / 4, and 80 / 20 / 4
+    # 800 / 20 / 5, and 80 / 20 / 5
     cifar: dict[str, Any] = {"experiments": "cifar10"}
-    assert [row.config.epochs for row in rows("data=cifar10", **cifar, **changes).values()] == [10, 20]
+    assert [row.config.epochs for row in rows("data=cifar10", **cifar, **changes).values()] == [8, 16]
     assert rows("data=cifar10", **cifar, **long)["long"].config.epochs == 1
 
 
@@ -308,7 +314,7 @@ def test_one_configuration_is_one_run(rows: Any) -> None:
         threads=1,
         rows={
             "one": {},
-            "same": {"overrides": "optimizer.lr=1.6 epochs=40"},  # the recipe's
+            "same": {"overrides": "optimizer.lr=1.6 epochs=30"},  # the recipe's
             "other": {"overrides": "optimizer.lr=1.5"},
             "there": {"overrides": "data.cache_mb=0 trainer.log_every_steps=7"},  # another way to the same
         },
