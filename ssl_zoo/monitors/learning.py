@@ -23,13 +23,13 @@ smaller one could come from another seed.
 **Labels before alignment.** Every loss draws views together, so alignment is the weaker evidence. With labels:
 
 1. a gain above its margin: learning.
-2. else, all gains certainly below SMALLEST_GAIN, estimate + margin: not learning, whatever the alignment. A significant
-   fall of all accuracies is the extreme case.
+2. else, an accuracy that falls by more than its margin, or all gains certainly below SMALLEST_GAIN (estimate + margin):
+   not learning, whatever the alignment.
 3. else the test images are too few to tell, and the alignment decides as it does without labels.
 
-So the mere arrival of labels changes nothing. Of a run that truly gains g, rule 2 is likely only while
-g + margin < SMALLEST_GAIN, and by rule 1 not where g > margin: with a true gain of more than half of SMALLEST_GAIN,
-half a point, there is no number of test images at which it would be called not learning.
+So the mere arrival of labels changes nothing. For a run whose accuracies rise by g, rule 2 needs g + margin <
+SMALLEST_GAIN, and rule 1 comes first where g > margin: with g above half of SMALLEST_GAIN, half a point, there is no
+number of test images at which it would be called not learning.
 
 - [0] Agresti and Min, 2005, Simple improved confidence intervals for comparing matched proportions
 """
@@ -162,8 +162,9 @@ def has_learned(gains: Sequence[Difference], fall: Difference | None) -> Learnin
     of = len(gains) + (fall is not None)
     if any(gain.estimate > margin(gain, of) for gain in gains):
         return Learning(True, "labels")
-    if gains and (fall is None or all(gain.estimate + margin(gain, of) < SMALLEST_GAIN for gain in gains)):
+    falls = any(gain.estimate < -margin(gain, of) for gain in gains)
+    if falls or (gains and all(gain.estimate + margin(gain, of) < SMALLEST_GAIN for gain in gains)):
         return Learning(False, "labels")
     if fall is None:
-        return None
+        return Learning(False, "labels") if gains else None
     return Learning(fall.estimate > max(margin(fall, of), SMALLEST_FALL * fall.second), "alignment")

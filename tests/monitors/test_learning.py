@@ -115,6 +115,8 @@ def test_labels_that_rule_a_gain_out_overrule_the_alignment() -> None:
     nearer = fall(0.7, 0.01)
     assert learned([gain(-0.05, 0.01), gain(-0.03, 0.01)], nearer) is False
     assert learned([gain(0.0, 0.002)], nearer) is False
+    assert learned([gain(-0.012, 0.003), gain(0.011, 0.006)], nearer) is False  # one falls, none rises
+    assert learned([gain(-0.05, 0.01), gain(0.05, 0.01)], nearer) is True  # one falls, one rises
     assert learned([gain(0.0, 0.05)], nearer) is True  # too few test images to tell
     assert learned([gain(0.0, 0.05)], fall(0.0, 0.01)) is False
     assert learned([], nearer) is True
