@@ -64,9 +64,9 @@ class Trainer:
             on_tick([])
             if not running:
                 return
-            self._finish(running.pop(), rows, on_end)
+            self.finish(running.pop(), rows, on_end)
 
-    def _finish(self, trial: Trial, rows: Path, on_end: Any) -> None:
+    def finish(self, trial: Trial, rows: Path, on_end: Any) -> None:
         self.now += 60 * self.minutes
         value = self.accuracy(trial.row, trial.config.seed)
         folder = rows / trial.name
@@ -267,3 +267,24 @@ def test_max_seeds_belongs_to_auto() -> None:
     for override, message in wrong.items():
         with pytest.raises(UserError, match=message):
             read_bench(["suite=methods", override])
+
+
+def test_a_cluster_gets_an_array_for_each_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arrays = list[list[tuple[str, int]]]()
+    trainer = Trainer()
+
+    def submitted(
+        trials: list[Trial], rows: Path, config: Any, workers: Any, on_tick: Any, on_end: Any
+    ) -> None:
+        arrays.append([(trial.row, trial.config.seed) for trial in trials])
+        for trial in trials:
+            trainer.finish(trial, rows, on_end)
+
+    monkeypatch.setattr("ssl_zoo.suites.launch_slurm._run_array", submitted)
+    monkeypatch.setattr("ssl_zoo.suites.run.check_submitit", lambda: None)
+    suite = write_suite(tmp_path / "mine.yaml", rows=ROWS, claims=CLAIMS)
+    command = [f"suite={suite}", f"out={tmp_path / 'out'}", "launcher=slurm", "max_seeds=5"]
+    record = ssl_zoo.bench(command, silent=True)
+    assert [len(array) for array in arrays] == [12, 2, 2]
+    assert arrays[1:] == [[("high", seed), ("near", seed)] for seed in (3, 4)]
+    assert seeds_of(record) == {"low": 3, "high": 5, "near": 5, "alone": 3}

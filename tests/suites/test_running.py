@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -46,16 +47,21 @@ def here(*command: str) -> SuiteRecord:
         return ssl_zoo.bench(command, silent=True)
 
 
+def whole_results(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(file.read_text()) for file in sorted(out.glob("rows/*/result.json"))]
+
+
 def report_of(out: Path) -> Path:
     """The suite's folder, the only one beside those of the runs."""
     (folder,) = (folder for folder in out.iterdir() if folder.name != "rows")
     return folder
 
 
-# Two rows and a third that cannot be trained, side by side, and the same one after the other in this process.
+# Three rows and one that cannot be trained, by two workers, and the same one after the other in this process.
 
-GOOD = {"one": {"paper": 68.1}, "two": {"overrides": "method.stop_gradient=false"}}
-BAD = {**GOOD, "bad": {"overrides": "batch_size=200"}}
+TWO = {"one": {"paper": 68.1}, "two": {"overrides": "method.stop_gradient=false"}}
+GOOD = {**TWO, "three": {"overrides": "optimizer.lr=0.06"}}
+BAD = {**TWO, "bad": {"overrides": "batch_size=200"}, "three": GOOD["three"]}
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +89,7 @@ def test_a_failing_row_does_not_stop_the_others(side_by_side: tuple[Path, str, s
     message = "batch_size must be at most the number of training images, 40; received 200; set batch_size=10"
     assert f"bad, seed 0: failed: {message}" in printed
     assert f"failed  bad, seed 0: {message} (log: " in printed
-    assert "A tiny suite · None, Table 0 · 3 runs, 0 of them done already" in printed
+    assert "A tiny suite · None, Table 0 · 4 runs, 0 of them done already" in printed
     folder = report_of(place / "out")
     assert {file.name for file in folder.iterdir()} >= {
         "report.html",
@@ -92,7 +98,7 @@ def test_a_failing_row_does_not_stop_the_others(side_by_side: tuple[Path, str, s
         "suite.json",
     }
     record = read(folder)
-    assert [run.finished for row in record.rows for run in row.runs] == [True, True, False]
+    assert [run.finished for row in record.rows for run in row.runs] == [True, True, False, True]
     assert str(record.row("bad").runs[0].error).startswith(message)
     assert [claim.state for claim in record.claims] == ["undecided"], "of one seed nothing follows"
     for row in ("one", "two"):
@@ -101,6 +107,9 @@ def test_a_failing_row_does_not_stop_the_others(side_by_side: tuple[Path, str, s
         assert run.values["forward_passes"] == 80
         assert run.values["seconds"] > run.values["train_seconds"]
     assert "batch_size must be" in (folder / "report.md").read_text()
+    for result in (place / "out" / "rows").glob("*/result.json"):
+        log = result.parent.with_name(f"{result.parent.name}.log").read_text()
+        assert log.count(" epochs · batch ") == 1, "a worker that runs several keeps their logs apart"
 
 
 def test_two_workers_give_the_figures_of_one(
@@ -109,7 +118,7 @@ def test_two_workers_give_the_figures_of_one(
     out = side_by_side[0] / "out"
     suite = write_suite(tmp_path / "mine.yaml", rows=GOOD)
     one = here(f"suite={suite}", "seeds=1", "workers=1", f"out={tmp_path / 'elsewhere'}")
-    assert len(results(out)) == 2
+    assert len(results(out)) == 3
     assert results(out) == results(tmp_path / "elsewhere")
     two = figures(read(report_of(out)))
     assert {key: two[key] for key in figures(one)} == figures(one)
@@ -129,7 +138,7 @@ def test_what_is_done_is_not_done_again(side_by_side: tuple[Path, str, str, int]
     record = here(f"suite={suite}", "seeds=1", "workers=2", f"out={out}")
     assert record.complete
     after = figures(record)
-    assert {key: after[key] for key in (("one", 0), ("two", 0))} == {
+    assert {key: after[key] for key in ((row, 0) for row in GOOD)} == {
         key: value for key, value in before.items() if key[0] != "bad"
     }
     assert {file: file.stat().st_mtime_ns for file in watched} == times
@@ -137,6 +146,26 @@ def test_what_is_done_is_not_done_again(side_by_side: tuple[Path, str, str, int]
     assert {file: file.stat().st_mtime_ns for file in watched} == times
     assert [run.seed for run in more.row("one").runs] == [0, 1]
     assert more.row("one").runs[0].values["top1"] == after["one", 0][1]["top1"]
+
+
+def test_a_worker_runs_one_trial_after_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only after one that failed another process starts; each run counts its own memory."""
+    started = list[subprocess.Popen[bytes]]()
+    real = subprocess.Popen
+
+    def noted(*arguments: Any, **more: Any) -> subprocess.Popen[bytes]:
+        process = real(*arguments, **more)
+        started.append(process)
+        return process
+
+    monkeypatch.setattr("ssl_zoo.suites.launch_local.subprocess.Popen", noted)
+    suite = write_suite(tmp_path / "mine.yaml", rows={**TWO, "bad": BAD["bad"]}, claims=None)
+    with pytest.raises(Unfinished, match="1 run"):
+        ssl_zoo.bench([f"suite={suite}", "seeds=1", "workers=1", f"out={tmp_path / 'out'}"], silent=True)
+    assert [process.returncode for process in started] == [2], "the third is of the same process, and ends it"
+    peaks = [result["peak_memory_mb"] for result in whole_results(tmp_path / "out")]
+    assert len(peaks) == 2
+    assert max(peaks) < 1.3 * min(peaks)
 
 
 # Killed and stopped, at a step at which the runs wait for it.
@@ -150,7 +179,7 @@ def steps_saved(out: Path) -> list[int]:
 
 @linux
 def test_a_suite_that_is_killed_and_stopped_ends_with_the_same_figures(tmp_path: Path) -> None:
-    suite, out = write_suite(tmp_path / "mine.yaml", base=LONG, rows=GOOD), tmp_path / "out"
+    suite, out = write_suite(tmp_path / "mine.yaml", base=LONG, rows=TWO), tmp_path / "out"
     command = ["bench", f"suite={suite}", "seeds=1", "workers=2", f"out={out}"]
 
     def start(step: int) -> tuple[subprocess.Popen[str], list[int]]:
