@@ -50,8 +50,10 @@ def _train(overrides: Sequence[str]) -> None:
     from ssl_zoo.runs.continuation import compose_run
 
     config = compose_run(overrides)
+    from ssl_zoo.hardware.heap import keep_freed_memory
     from ssl_zoo.training.run import run
 
+    keep_freed_memory()
     run(config)
 
 

@@ -31,6 +31,7 @@ from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.evaluation.run import evaluate
 from ssl_zoo.files.json_files import write_json
 from ssl_zoo.files.locks import hold
+from ssl_zoo.hardware.heap import keep_freed_memory, return_freed_memory
 from ssl_zoo.hardware.peak_memory import reset_peak_memory
 from ssl_zoo.method import Encoder
 from ssl_zoo.runs.run_files import read_record
@@ -136,6 +137,7 @@ def _serve() -> int:
                 return status
             busy.clear()
             gc.collect()  # what Lightning's trainer holds in circles
+            return_freed_memory()
             reset_peak_memory()
             os.write(answers, b"done\n")
     except KeyboardInterrupt:  # while it waits
@@ -163,6 +165,7 @@ def _run(file: Path, shared: Shared | None = None) -> int:
 
 def main() -> None:
     """Runs one trial, or those that are asked for."""
+    keep_freed_memory()
     with sigterm_interrupts():
         status = _serve() if sys.argv[1:] == ["--serve"] else _run(Path(sys.argv[1]))
     sys.exit(status)
