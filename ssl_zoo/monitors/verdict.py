@@ -304,4 +304,4 @@ def _epochs(e: Evidence) -> str:
 def _untrained(e: Evidence, figure: Callable[[Mapping[str, float]], float]) -> str:
     if e.initial is None or not _finite(e.initial):
         return ""
-    return f" (untrained encoder: {figure(e.initial):.2g})"
+    return f" (untrained encoder: {figure(e.initial):.3g})"

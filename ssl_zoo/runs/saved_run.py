@@ -52,8 +52,9 @@ class SavedRun:
 
     @property
     def is_finished(self) -> bool:
-        """Whether all epochs were trained."""
-        return self.position.epoch >= self.config.epochs
+        """Whether all epochs were trained, or the run ended before, collapsed or diverged, with its result."""
+        ended = self.result is not None and Position(self.result.get("epochs", 0), 0) == self.position
+        return ended or self.position.epoch >= self.config.epochs
 
     @cached_property
     def digest(self) -> str:

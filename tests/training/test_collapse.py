@@ -18,6 +18,7 @@ import ssl_zoo
 from ssl_zoo.config.compose import compose
 from ssl_zoo.metrics import Embeddings
 from ssl_zoo.monitors.verdict import COLLAPSED_ENERGY, residual_energy
+from ssl_zoo.runs.saved_run import open_run
 from ssl_zoo.training.collapse import SETTLED_STEPS, NoticeCollapse
 from ssl_zoo.training.measure import Evaluator
 from ssl_zoo.training.module import TrainingModule
@@ -130,6 +131,7 @@ def test_stop_on_collapsed_ends_the_run_with_its_result(tmp_path: Path) -> None:
     assert (stopped.verdict, stopped.epochs, stopped.collapsed_epoch) == ("collapsed", EPOCH, EPOCH)
     saved = json.loads((tmp_path / "run" / "result.json").read_text())
     assert (saved["verdict"], saved["epochs"], saved["steps"]) == ("collapsed", EPOCH, 10 * EPOCH)
+    assert open_run(tmp_path / "run").is_last, "its report has the verdict"
     again = ssl_zoo.train([f"run_dir={tmp_path / 'run'}", "resume=auto"], silent=True)
     assert (again.epochs, again.steps, again.loss) == (stopped.epochs, stopped.steps, stopped.loss)
     further = ssl_zoo.train(
