@@ -25,6 +25,7 @@ from ssl_zoo.terminal.signals import sigterm_interrupts
 __all__ = ["Failure", "Slots", "Worker", "last_message", "run_local"]
 
 TICK = 0.1  # seconds between checks of the processes
+RENEW = 50  # trials after which a process is replaced: each leaves about 6 MB behind
 FULL = 2**20  # bytes free, at most, of a disk to which the log of a run cannot be written
 LAST = 2000  # characters of a log that are read for the message of a failed run
 
@@ -116,7 +117,7 @@ def run_local(
 
 
 class Worker:
-    """The process of a slot, which starts with its first trial, and anew after one that failed.
+    """The process of a slot, which starts with its first trial, and anew after one that failed or after `RENEW`.
 
     Args:
         rows: the folder of the run directories.
@@ -132,6 +133,7 @@ class Worker:
         self.trial: Trial | None = None
         self.process: subprocess.Popen[bytes] | None = None
         self._answers = SimpleQueue[bytes]()
+        self._trials = 0  # that the process was given
         self._log, self._log_start = rows, 0  # bytes of the log, from earlier starts
 
     def start(self, trial: Trial) -> None:
@@ -139,10 +141,10 @@ class Worker:
         file, self._log = write_trial(trial, self.rows), self.rows / f"{trial.name}.log"
         with self._log.open("ab") as log:
             self._log_start = log.tell()
-            if self.process is None or self.process.poll() is not None:
-                self.process = self._launch(log)
+            if self.process is None or self.process.poll() is not None or self._trials == RENEW:
+                self.process, self._trials = self._launch(log), 0
         assert self.process.stdin is not None
-        self.trial = trial
+        self.trial, self._trials = trial, self._trials + 1
         with contextlib.suppress(BrokenPipeError):  # it has just ended, which is noticed with the next tick
             self.process.stdin.write(json.dumps([str(file), str(self._log)]).encode() + b"\n")
             self.process.stdin.flush()
@@ -153,6 +155,8 @@ class Worker:
         if slots.gpus:
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(_device(i) for i in slots.gpus[self.slot])
         self.close()
+        if self.process is not None:
+            self.process.wait()
         process = subprocess.Popen(
             [sys.executable, "-m", "ssl_zoo.suites.worker", "--serve"],
             stdin=subprocess.PIPE,  # closes when this process is gone, however it goes
