@@ -73,14 +73,15 @@ def forecast(more: Mapping[str, int] | None, minutes: float | None) -> str:
     groups: dict[int, list[str]] = {}
     for row, seeds in more.items():
         groups.setdefault(seeds, []).append(row)
-    needed = ", ".join(
-        f"{count_of(seeds, 'more seed')} of {' and '.join(names)}"
-        if len(names) < 3
-        else f"{count_of(seeds, 'more seed')} of each of {len(names)} rows"
-        for seeds, names in groups.items()
-    )
+    needed = ", ".join(f"{count_of(seeds, 'more seed')} {_of(names)}" for seeds, names in groups.items())
     took = "" if minutes is None else f" ({_minutes(minutes)} of runs)"
     return f"{needed}{took} would probably decide it"
+
+
+def _of(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return f"of {names[0]}"
+    return f"each of {' and '.join(names)}" if len(names) == 2 else f"of each of {len(names)} rows"
 
 
 def _minutes(minutes: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from html import unescape
 from pathlib import Path
@@ -21,10 +22,12 @@ from ssl_zoo.pages.markdown import markdown
 from ssl_zoo.pages.row_charts import Difference, Group, against, differences, heat_map
 from ssl_zoo.reports import suite_curves as panels
 from ssl_zoo.reports import suite_figures as figures
+from ssl_zoo.reports.outcomes import counted
 from ssl_zoo.reports.suite import contents, suite_page
+from ssl_zoo.reports.suite_claims import claims_badge
 from ssl_zoo.reports.suite_figures import numbered
 from ssl_zoo.suites.aggregate import Aggregate
-from ssl_zoo.suites.record import read
+from ssl_zoo.suites.record import OUTCOMES, ClaimRecord, read
 
 
 @pytest.fixture(autouse=True)
@@ -349,6 +352,49 @@ def test_intervals_are_in_points_and_against_zero(tmp_path: Path) -> None:
     assert [*interval] == [8.0, 12.0]
     assert [*point] == [10.0]
     assert [*zero] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "text"),
+    [
+        (["holds"], "1 of 1 claim holds"),
+        (["fails"], "0 of 1 claim holds, 1 fails"),
+        (["holds", "undecided", "undecided"], "1 of 3 claims holds, 2 are undecided"),
+        (["not asked", "not asked"], "none of 2 claims is asked"),
+        (
+            ["no difference", "holds", "not asked", "fails", "holds", "holds"],
+            "3 of 5 claims hold, 1 fails, 1 shows no difference; 1 not asked",
+        ),
+    ],
+)
+def test_outcomes_are_counted_among_the_claims_that_are_asked(outcomes: list[str], text: str) -> None:
+    assert counted(outcomes) == text
+
+
+def test_each_outcome_has_a_sign_of_its_own(tmp_path: Path) -> None:
+    records = tuple(ClaimRecord(f"top1(sg) > 0.{i}", outcome, "Why.") for i, outcome in enumerate(OUTCOMES))
+    record = a_suite([a_row(tmp_path, "sg")], claims=records)
+    files = contents(record, tmp_path)
+    for text in (words_of(files["report.html"].decode()), files["report.md"].decode()):
+        assert "1 of 4 claims holds, 1 fails, 1 shows no difference, 1 is undecided; 1 not asked" in text
+        for signed in ("✓ holds", "✕ fails", "≈ no difference", "? undecided", "– not asked"):
+            assert text.count(signed) > 1, "in the table and in the legend"
+    badge = claims_badge(record)
+    assert badge is not None
+    assert badge.tone == "bad"
+
+
+def test_a_record_with_another_outcome_is_not_read(tmp_path: Path) -> None:
+    record = a_suite([a_row(tmp_path, "sg")], claims=(ClaimRecord("sg is healthy", "open", "Why."),))
+    record.write(tmp_path)
+    with pytest.raises(
+        ValueError, match="outcomes are holds, fails, no difference, undecided, not asked; there is open"
+    ):
+        read(tmp_path)
+    old = {"text": "sg is healthy", "state": "undecided", "why": "Why."}  # without what would decide it
+    values = json.loads((tmp_path / "suite.json").read_text())
+    (tmp_path / "suite.json").write_text(json.dumps({**values, "claims": [old]}))
+    assert read(tmp_path).claims == (ClaimRecord(**old),)
 
 
 def test_claims_of_one_state_are_counted(tmp_path: Path) -> None:

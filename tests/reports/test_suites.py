@@ -187,15 +187,20 @@ def test_rows_are_compared_with_the_first_suite_that_has_them(tmp_path: Path) ->
 def test_verdicts_and_claims_that_changed(tmp_path: Path) -> None:
     mixed = ("healthy", "collapsed", "healthy")
     first = suite(
-        row("x", LOW), row("y", LOW), row("z", LOW, verdicts=mixed), claims={"a": "holds", "b": "holds"}
+        row("x", LOW),
+        row("y", LOW),
+        row("z", LOW, verdicts=mixed),
+        claims={"a": "holds", "b": "holds", "d": "holds"},
     )
     second = suite(
         row("x", LOW), row("y", LOW[:2]), row("z", LOW, verdicts=("collapsed", "healthy", "collapsed")),
-        claims={"a": "holds", "b": "undecided", "c": "fails"},
+        claims={"a": "holds", "b": "undecided", "c": "fails", "d": "not asked"},
     )  # fmt: skip
     suites = opened(tmp_path, first, second)
     assert changed_verdicts(suites) == {"x": False, "y": False, "z": True}
-    assert changed_claims(suites) == {"a": False, "b": True, "c": False}
+    assert changed_claims(suites) == {"a": False, "b": True, "d": False, "c": False}, (
+        "what is not asked has no outcome"
+    )
 
 
 def test_what_differs(tmp_path: Path) -> None:

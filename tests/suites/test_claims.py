@@ -200,8 +200,8 @@ def test_the_sentence_and_the_figures() -> None:
     assert found.more_minutes == pytest.approx(more * 2.5)
     assert found.why == (
         f"97.5 % against 71.7 %: a difference of 25.8 points (99 % interval −{-100 * reference.low:.1f} to "
-        f"{100 * reference.high:.1f}) over 3 and 3 seeds; {more} more seeds of a and b (about {more * 2.5:.0f} minutes "
-        "of runs) would probably decide it."
+        f"{100 * reference.high:.1f}) over 3 and 3 seeds; {more} more seeds each of a and b "
+        f"(about {more * 2.5:.0f} minutes of runs) would probably decide it."
     )
 
     found = judged("loss(a) < -0.9", row("a", [-0.95, -0.95], metric="loss"))
