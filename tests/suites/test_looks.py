@@ -18,7 +18,7 @@ from scipy.special import stdtrit
 from ssl_zoo.suites.claims import Comparison, parse
 from ssl_zoo.suites.extend import rows_to_extend
 from ssl_zoo.suites.judge import judge_claim
-from ssl_zoo.suites.outcomes import LEVEL, Evidence, outcome, seeds_to_decide
+from ssl_zoo.suites.outcomes import CLOSE, LEVEL, Evidence, outcome, seeds_to_decide
 
 FIRST, LAST = 3, 20
 SUITES = 8000
@@ -47,9 +47,16 @@ def looks(values: Values, seeds: NDArray[np.int64]) -> tuple[Values, Values]:
 
 
 def intervals(
-    a: Values, b: Values | float, deviation: float = 0.0, level: float = LEVEL, seeds_of_b: int = 0
-) -> tuple[Values, Values]:
-    """Welch's interval of the difference of means at each look, (suites, looks); b may have all its seeds at once."""
+    a: Values,
+    b: Values | float,
+    deviation: float = 0.0,
+    levels: tuple[float, float] = (LEVEL, CLOSE),
+    seeds_of_b: int = 0,
+) -> Values:
+    """Welch's intervals of the difference of means at each look, (ends at both levels, suites, looks).
+
+    b may have all its seeds at once.
+    """
     seeds = np.arange(FIRST, LAST + 1)
     counts = [seeds, np.full_like(seeds, seeds_of_b) if seeds_of_b else seeds]
     sides = [looks(side, n) for side, n in zip([a, b], counts, strict=False) if not isinstance(side, float)]
@@ -60,18 +67,20 @@ def intervals(
     safe = np.where(total > 0, total, 1.0)
     parts = [np.square(s / safe) / (n - 1) for s, n in zip(squares, counts, strict=False)]
     degrees = 1 / np.where(total > 0, sum(parts), 1.0)
-    half = stdtrit(degrees, (1 + level) / 2) * np.sqrt(total)
-    return estimate - half, estimate + half
+    halves = [stdtrit(degrees, (1 + level) / 2) * np.sqrt(total) for level in levels]
+    return np.stack([estimate + sign * half for half in halves for sign in (-1, 1)])
 
 
-def more(low: Values, high: Values, smallest: float = SMALLEST) -> States:
+def more(ends: Values, smallest: float = SMALLEST) -> States:
     """The outcome of `a > b` at each look."""
+    low, high, least, most = ends
     states = np.where(low > 1e-12, "holds", np.where(high <= 1e-12, "fails", "undecided"))
-    return np.where((low > -smallest) & (high < smallest), "no difference", states)
+    return np.where((least > -smallest) & (most < smallest), "no difference", states)
 
 
-def within(low: Values, high: Values, margin: float) -> States:
+def within(ends: Values, margin: float) -> States:
     """The outcome of `a ~ b within margin` at each look."""
+    low, high, _, _ = ends
     out = (low > margin) | (high < -margin)
     return np.where((low >= -margin) & (high <= margin), "holds", np.where(out, "fails", "undecided"))
 
@@ -98,32 +107,30 @@ def few_errors(seed: int, errors: float) -> Values:
 
 
 HALF_IMAGE = 0.5 / IMAGES
-DEVIATIONS = [(0.005, 0.005), (0.002, 0.01), (0.01, 0.002), (0.0, 0.005)]
+DEVIATIONS = [(0.005, 0.005), (0.002, 0.01), (0.01, 0.002), (0.0, 0.005), (0.0005, 0.0025), (0.003, 0.003)]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("left", "right"), DEVIATIONS)
 def test_at_most_one_in_twenty_is_decided_wrongly(left: float, right: float) -> None:
     # equal rows: `a > b` may not hold
-    low, high = intervals(normal(0, 0, left), normal(1, 0, right))
-    assert 0.01 < share(more(low, high), "holds") < WORST
+    assert share(more(intervals(normal(0, 0, left), normal(1, 0, right))), "holds") < WORST
     # a difference that just matters: neither no difference nor a failure
-    low, high = intervals(normal(2, SMALLEST, left), normal(3, 0, right))
-    assert share(more(low, high), "no difference", "fails") < WORST
+    ends = intervals(normal(2, SMALLEST, left), normal(3, 0, right))
+    assert share(more(ends), "no difference", "fails") < WORST
     # ~ with the truth at its margin, inside and outside
-    low, high = intervals(normal(4, 0.02, left), normal(5, 0, right))
-    assert share(within(low, high, 0.02), "fails") < WORST
-    assert share(within(low, high, 0.02), "holds") < WORST
+    ends = intervals(normal(4, 0.02, left), normal(5, 0, right))
+    assert share(within(ends, 0.02), "fails") < WORST
+    assert share(within(ends, 0.02), "holds") < WORST
     # and within a margin that is smaller than the deviations, where both sides can be missed
-    low, high = intervals(normal(6, 0, left), normal(7, 0, right))
-    assert share(within(low, high, 0.002), "fails") < WORST
+    assert share(within(intervals(normal(6, 0, left), normal(7, 0, right)), 0.002), "fails") < WORST
 
 
 @pytest.mark.slow
 def test_rows_with_unequal_numbers_of_seeds() -> None:
     for left, right in DEVIATIONS:
-        low, high = intervals(normal(8, 0, left), normal(9, 0, right), seeds_of_b=LAST)
-        assert share(more(low, high), "holds") < WORST
+        ends = intervals(normal(8, 0, left), normal(9, 0, right), seeds_of_b=LAST)
+        assert share(more(ends), "holds") < WORST
 
 
 @pytest.mark.slow
@@ -131,12 +138,13 @@ def test_rows_with_unequal_numbers_of_seeds() -> None:
 def test_accuracies_near_100_percent(left: float, right: float) -> None:
     """Few errors: discrete, skewed, with ties, and at 0.3 errors most seeds without any."""
     truth = (right - left) / IMAGES
-    bounds = intervals(few_errors(10, left), few_errors(11, right), HALF_IMAGE)
-    low, high = (side - truth for side in bounds)  # as if the rows were equal
-    assert (low > 0).any(1).mean() < WORST + NOISE
-    assert (high < 0).any(1).mean() < WORST + NOISE
-    low, high = (side - truth + SMALLEST for side in bounds)
-    assert share(more(low, high), "no difference", "fails") < WORST + NOISE
+    ends = (
+        intervals(few_errors(10, left), few_errors(11, right), HALF_IMAGE) - truth
+    )  # as if the rows were equal
+    assert (ends[0] > 0).any(1).mean() < WORST + NOISE
+    assert (ends[1] < 0).any(1).mean() < WORST + NOISE
+    assert share(more(ends + SMALLEST), "no difference", "fails") < WORST + NOISE
+    assert share(more(ends - SMALLEST), "no difference", "holds") < WORST + NOISE
 
 
 @pytest.mark.slow
@@ -145,29 +153,32 @@ def test_equal_values_decide_nothing_by_themselves() -> None:
     coin = np.random.default_rng(12).integers(0, 2, (SUITES, LAST))
     a, b = 0.90 + coin / 100, np.full((SUITES, LAST), 0.90)
     wrong = ("no difference", "fails")  # the difference is 0.005, which just matters
-    assert share(more(*intervals(a, b)), *wrong) > 0.1
-    assert share(more(*intervals(a, b, 0.5 / 100)), *wrong) < WORST
-    # nothing is decided by three equal seeds of both rows on 360 images; by four, that there is no difference
-    states = more(*intervals(np.full((1, LAST), 0.9), np.full((1, LAST), 0.9), HALF_IMAGE))
-    assert states[0, :2].tolist() == ["undecided", "no difference"]
+    assert share(more(intervals(a, b)), *wrong) > 0.1
+    assert share(more(intervals(a, b, 0.5 / 100)), *wrong) < WORST
+    # one seed of each row on 360 images decides nothing, three equal ones that there is no difference
+    record = judge_claim(
+        claim_of("top1(a) > top1(b)"), {name: row(name, [0.9] * 2, images=360) for name in "ab"}
+    )
+    assert record.state == "undecided"
 
 
 @pytest.mark.slow
 def test_looks_at_95_percent_would_be_wrong_too_often() -> None:
-    low, high = intervals(normal(0, 0, 0.005), normal(1, 0, 0.005), level=0.95)
-    assert share(more(low, high, smallest=0), "holds", "fails") > 0.15
+    ends = intervals(normal(0, 0, 0.005), normal(1, 0, 0.005), levels=(0.95, 0.95))
+    assert share(more(ends, smallest=0), "holds") > 0.09
+    assert share(more(ends, smallest=0), "holds", "fails") > 0.18
 
 
 @pytest.mark.slow
 def test_one_point_at_half_a_point_is_decided() -> None:
     """The issue's case: with a deviation of 0.5 points, 1 point is found in nearly all suites, with some six seeds."""
-    found, seeds = first(more(*intervals(normal(14, 0.01, 0.005), normal(15, 0, 0.005))))
+    found, seeds = first(more(intervals(normal(14, 0.01, 0.005), normal(15, 0, 0.005))))
     assert (found == "holds").mean() > 0.98
     assert 5.8 < seeds.mean() < 6.6
     # and no difference at all is said to be none
-    found, seeds = first(more(*intervals(normal(16, 0, 0.0025), normal(17, 0, 0.0025))))
+    found, seeds = first(more(intervals(normal(16, 0, 0.0025), normal(17, 0, 0.0025))))
     assert (found == "no difference").mean() > 0.95
-    assert seeds.mean() < 8
+    assert seeds.mean() < 7
 
 
 @pytest.mark.slow
@@ -176,11 +187,11 @@ def test_the_simulation_judges_as_claims_are_judged(seed: int) -> None:
     rng = np.random.default_rng(100 + seed)
     a, b = np.round(rng.normal(0.7, rng.choice([0.002, 0.01]), (2, 1, LAST)) * IMAGES) / IMAGES
     a = a + rng.choice([0, 3, 10]) / IMAGES
-    bounds = intervals(a, b, HALF_IMAGE)
+    ends = intervals(a, b, HALF_IMAGE)
     for text, states in (
-        ("top1(a) > top1(b)", more(*bounds)),
-        ("top1(a) ~ top1(b)", within(*bounds, 0.02)),
-        ("top1(b) < top1(a)", more(*bounds)),
+        ("top1(a) > top1(b)", more(ends)),
+        ("top1(a) ~ top1(b)", within(ends, 0.02)),
+        ("top1(b) < top1(a)", more(ends)),
     ):
         for look, expected in zip(range(FIRST, LAST + 1), states[0], strict=True):
             rows = [row(name, side[0, :look].tolist(), images=IMAGES) for name, side in (("a", a), ("b", b))]
@@ -191,13 +202,14 @@ def test_the_simulation_judges_as_claims_are_judged(seed: int) -> None:
 @pytest.mark.slow
 def test_a_claim_against_ten_others_is_as_careful() -> None:
     """a is best by nothing or by what just matters: `a > others` may neither fail nor show no difference in 1 of 20."""
-    others, level = 10, 1 - (1 - LEVEL) / 10
+    others = 10
+    levels = (1 - (1 - LEVEL) / others, 1 - (1 - CLOSE) / others)
     a, *rest = (normal(20 + k, 0, 0.005)[:2000] for k in range(others + 1))
     a += SMALLEST
-    pairs = [intervals(a, other, level=level) for other in rest]
+    pairs = [intervals(a, other, levels=levels) for other in rest]
     wrong = np.zeros(len(a), bool)
-    for low, high in pairs:
-        wrong |= np.isin(more(low, high), ["fails", "no difference"]).any(1)
+    for ends in pairs:
+        wrong |= np.isin(more(ends), ["fails", "no difference"]).any(1)
     assert wrong.mean() < WORST
     # and with one that is as good as a, it holds against all no more often than against that one
     best = normal(40, SMALLEST, 0.005)[:2000]

@@ -29,7 +29,7 @@ MEANS = {"low": 0.5, "high": 0.9, "near": 0.9, "alone": 0.5}
 
 def alternating(row: str, seed: int) -> float:
     """Two far apart, two that no number of seeds tells apart."""
-    return MEANS[row] + (0.001 if seed % 2 else -0.001) * (3 if row == "near" else 1)
+    return MEANS[row] + (0.001 if seed % 2 else -0.001) * (8 if row == "near" else 1)
 
 
 class Trainer:
