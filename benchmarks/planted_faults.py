@@ -11,7 +11,10 @@ fewer than 9 of 10 faults are named rightly or a healthy run is accused.
 from __future__ import annotations
 
 import argparse
+import functools
+import importlib
 import json
+import multiprocessing
 import shlex
 import sys
 import time
@@ -116,6 +119,7 @@ def main(argv: list[str] | None = None) -> int:
         "--only", nargs="*", default=(), help="runs whose overrides contain one of these words"
     )
     parser.add_argument("--development", action="store_true", help="no held-out fault")
+    parser.add_argument("--jobs", type=int, default=1, help="runs side by side")
     parser.add_argument("--follow", action="store_true", help="train broken runs again with their remedy")
     parser.add_argument("--write", type=Path, help="folder of the documents")
     options = parser.parse_args(argv)
@@ -127,13 +131,18 @@ def main(argv: list[str] | None = None) -> int:
         if (not options.only or any(word in fault.overrides for word in options.only))
         and not (options.development and fault.held_out)
     ]
+    importlib.import_module("ssl_zoo.training.run")  # once, before the forks
     outcomes = []
-    for fault in chosen:
-        outcome = _run(fault, out, options.follow)
-        outcomes.append(outcome)
-        right = "" if fault.cause == "healthy" or not outcome.is_broken else f"right={outcome.is_right} "
-        print(f"{fault.cause} | {fault.overrides} | {outcome.verdict} | {right}| {outcome.cause[:90]} | "
-              f"{outcome.remedy} | {outcome.after} | {outcome.seconds:.0f} s", flush=True)  # fmt: skip
+    # A process for each run gives its memory back.
+    with multiprocessing.get_context("fork").Pool(options.jobs, maxtasksperchild=1) as pool:
+        for outcome in pool.imap(
+            functools.partial(_run, out=out, follow=options.follow), chosen, chunksize=1
+        ):
+            outcomes.append(outcome)
+            fault = outcome.fault
+            right = "" if fault.cause == "healthy" or not outcome.is_broken else f"right={outcome.is_right} "
+            print(f"{fault.cause} | {fault.overrides} | {outcome.verdict} | {right}| {outcome.cause[:90]} | "
+                  f"{outcome.remedy} | {outcome.after} | {outcome.seconds:.0f} s", flush=True)  # fmt: skip
     if options.write is not None:
         (options.write / "results" / "planted-faults.md").write_text(_report(outcomes, options.follow))
     planted = [each for each in outcomes if each.fault.cause != "healthy" and each.is_broken]
