@@ -193,13 +193,13 @@ def few_steps(config: RunConfig, facts: Facts) -> Remedy | None:
         return None
     per_epoch = max(1, facts.steps // max(1, facts.epochs))
     usual = leaf(facts.reference, "epochs") or 0
-    if per_epoch < 5 and config.epochs >= usual / 2:
-        batch = max(2, facts.images * config.epochs // (5 * FEW_STEPS * config.trainer.accumulate))
+    usual_batch = leaf(facts.reference, "batch_size") or 64
+    if per_epoch < 5 and usual_batch < config.batch_size:
         return Remedy(
             "too few steps",
             f"batch_size={config.batch_size}: {facts.images} images in steps of {step_images(config)} are "
             f"{facts.steps} optimizer steps in {facts.epochs} epochs",
-            f"batch_size={min(batch, max(2, config.batch_size // 4))}",
+            f"batch_size={usual_batch}",
         )
     enough = usual > config.epochs and usual * per_epoch >= FEW_STEPS
     epochs = usual if enough else max(math.ceil(5 * FEW_STEPS / per_epoch), 2 * config.epochs)
