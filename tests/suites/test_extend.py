@@ -9,6 +9,7 @@ from helpers.claim_rows import row
 
 from ssl_zoo.suites.claims import parse
 from ssl_zoo.suites.extend import rows_to_extend
+from ssl_zoo.suites.judge import judge_claim
 
 
 def extended(text: str, *rows: Any, names: Any = None) -> set[str]:
@@ -66,3 +67,14 @@ def test_a_claim_that_would_take_more_than_100_seeds_is_given_up() -> None:
     few, many = ([row("a", values[:n]), row("b", values[:n][::-1])] for n in (3, 5))
     assert extended("top1(a) > top1(b)", *few) == {"a", "b"}
     assert extended("top1(a) > top1(b)", *many) == set()
+
+
+def test_a_claim_is_given_up_where_it_would_take_more_seeds_than_there_may_be() -> None:
+    rows = {"a": row("a", [0.74, 0.72, 0.71, 0.73, 0.71]), "b": row("b", [0.71, 0.72, 0.73, 0.70, 0.71])}
+    claim = parse("top1(a) > top1(b)", ("a", "b"))
+    more = judge_claim(claim, rows).more_seeds
+    assert more is not None
+    assert rows_to_extend(claim, rows, most=5 + more) == {"a", "b"}
+    assert rows_to_extend(claim, rows, most=5 + more - 1) == set()
+    early = {name: row(name, [run.values["top1"] for run in one.runs[:4]]) for name, one in rows.items()}
+    assert rows_to_extend(claim, early, most=4) == {"a", "b"}, "a forecast of four seeds is not believed"
