@@ -39,6 +39,12 @@ class Fault(NamedTuple):
     overrides: str
     held_out: bool = False
 
+    @property
+    def group(self) -> str:
+        if self.cause == "healthy":
+            return "healthy"
+        return "held-out" if self.held_out else "faults"
+
 
 FAULTS = (
     Fault("no predictor", "method=simsiam method.predictor.kind=identity"),
@@ -62,7 +68,7 @@ FAULTS = (
     Fault("momentum encoder too fast", "method=moco method.momentum_encoder.decay=0"),
     Fault("temperature far off", "method=moco method.temperature=0.001"),
     Fault("rate too high", "method=moco optimizer.lr=50"),
-    Fault("queue never filled", "method=moco method.queue.size=1000000"),
+    Fault("queue never filled", "method=moco method.queue.size=100000"),
     Fault("epsilon too large", "method=swav method.sinkhorn.epsilon=1"),
     Fault("stop-gradient off", "method=swav method.stop_gradient=false"),
     Fault("too few prototypes", "method=swav method.prototypes.number=1"),
@@ -118,7 +124,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--only", nargs="*", default=(), help="runs whose overrides contain one of these words"
     )
-    parser.add_argument("--development", action="store_true", help="no held-out fault")
+    parser.add_argument("--group", choices=("faults", "held-out", "healthy"), help="these runs alone")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side")
     parser.add_argument("--follow", action="store_true", help="train broken runs again with their remedy")
     parser.add_argument("--write", type=Path, help="folder of the documents")
@@ -129,7 +135,7 @@ def main(argv: list[str] | None = None) -> int:
         fault
         for fault in (*FAULTS, *(Fault("healthy", overrides) for overrides in HEALTHY))
         if (not options.only or any(word in fault.overrides for word in options.only))
-        and not (options.development and fault.held_out)
+        and options.group in (None, fault.group)
     ]
     importlib.import_module("ssl_zoo.training.run")  # once, before the forks
     outcomes = []
