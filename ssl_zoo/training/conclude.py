@@ -46,7 +46,7 @@ def conclude(ready: Prepared, trained: Trained, progress: TrainingProgress) -> R
     verdict = _judge(ready, trained.epochs, final, initial, pixels)
     named = None
     if verdict.name != "healthy":
-        named = remedy(config, gather_facts(ready, trained.epochs.rows, verdict.name, final, initial))
+        named = remedy(config, gather_facts(ready, trained.epochs.rows, verdict.name, initial))
     result = _result(ready, trained.epochs, final, baselines, verdict, named)
     result.write()
     title = f"{variant(config)} on {config.data.name}, seed {config.seed}"

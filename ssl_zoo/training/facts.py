@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from ssl_zoo.augment import normalize
 from ssl_zoo.backbone import fit_small, single_pixel_fraction
 from ssl_zoo.config.compose import compose
+from ssl_zoo.config.overrides import write_override
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import skipping
 from ssl_zoo.data.sampling import random_subset
@@ -21,17 +24,14 @@ __all__ = ["gather_facts", "reference_of"]
 PIXEL_IMAGES = 256  # images of which the pixels' statistics are
 
 
-def gather_facts(
-    ready: Prepared, rows: list[LoggedRow], verdict: VerdictName, final: Measurement, initial: Measurement
-) -> Facts:
+def gather_facts(ready: Prepared, rows: list[LoggedRow], verdict: VerdictName, initial: Measurement) -> Facts:
     """Gathers the facts about a run that is not healthy.
 
     Args:
         ready: the run.
         rows: of its epochs, that of the untrained encoder first.
         verdict: its word.
-        final: measured of the trained encoder.
-        initial: measured of the untrained one.
+        initial: measured of the untrained encoder.
     """
     config, data = ready.config, ready.data
     reference = reference_of(config)
@@ -47,7 +47,6 @@ def gather_facts(
         losses=tuple(loss for row in rows if (loss := row.get("loss")) is not None),
         classes=None if data.classes is None else len(data.classes),
         precision=ready.hardware.precision,
-        diagnostics=final.diagnostics,
         initial=initial.diagnostics,
         pixel_spread=spread,
         pixel_mean=mean,
@@ -63,18 +62,14 @@ def gather_facts(
 
 def reference_of(config: RunConfig) -> RunConfig | None:
     """Returns the run's method, data, recipe and experiment without further overrides; None where not known."""
-    chosen = [f"method={config.method.name}", f"data={config.data.name}"]
-    groups = {"recipe": config.recipe, "experiment": config.experiment}
-    chosen += [f"{group}={name}" for group, name in groups.items() if name is not None]
-    try:
-        return compose([*chosen, *_folder(config)])
-    except UserError:  # data of the user's own name, or a method that another package brought
-        return None
-
-
-def _folder(config: RunConfig) -> list[str]:
-    """The folder of the images, which decides on the size of their views."""
-    return [] if config.data.train is None else [f"data.train='{config.data.train}'"]
+    choices = {"method": config.method.name, "recipe": config.recipe, "experiment": config.experiment}
+    chosen = [f"{group}={name}" for group, name in choices.items() if name is not None]
+    if config.data.train is not None:  # the size of the views follows from the images
+        chosen.append(write_override("data.train", config.data.train))
+    for data in (config.data.name, config.data.source):  # a name may be the user's own
+        with contextlib.suppress(UserError):
+            return compose([*chosen, write_override("data", data)])
+    return None
 
 
 def _peak_lr(config: RunConfig) -> float:

@@ -35,7 +35,7 @@ def test_the_reference_is_the_run_without_its_overrides() -> None:
     assert reference_of(compose([*experiment, "epochs=3"])) == compose(experiment)
     small = ["method=moco", "data=cifar10", "recipe=small"]
     assert reference_of(compose([*small, "epochs=3"])) == compose(small)
-    assert reference_of(compose(["data.name=mine"])) is None
+    assert reference_of(compose(["data.name=mine", "epochs=3"])) == compose([])
 
 
 def test_facts_of_a_run(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_facts_of_a_run(tmp_path: Path) -> None:
         {"epoch": 1, "step": 4, "loss": -0.5},
         {"epoch": 2, "step": 8, "loss": -0.6},
     ]
-    facts = gather_facts(ready, rows, "collapsed", measured, measured)  # type: ignore[arg-type]
+    facts = gather_facts(ready, rows, "collapsed", measured)  # type: ignore[arg-type]
     assert (facts.epochs, facts.steps, facts.images, facts.classes) == (2, 8, 64, 10)
     assert facts.losses == (-0.5, -0.6)
     assert facts.peak_lr == pytest.approx(ready.config.optimizer.lr * 16 / 256)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +10,6 @@ from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.monitors.verdict import VerdictName
 
 __all__ = ["Cause", "Facts", "Remedy", "explains", "leaf", "step_images", "unlike_reference"]
-
-MISSING = object()
 
 
 @dataclass(frozen=True)
@@ -36,8 +33,7 @@ class Facts:
     losses: tuple[float, ...] = ()  # mean of each epoch
     classes: int | None = None
     precision: str = "fp32"
-    diagnostics: Mapping[str, float] | None = None  # metrics of the trained encoder's embeddings
-    initial: Mapping[str, float] | None = None  # the untrained encoder's, of the same images and views
+    initial: Mapping[str, float] | None = None  # metrics of the untrained encoder's embeddings
     pixel_spread: float | None = (
         None  # standard deviation over images of a normalised pixel, mean over pixels
     )
@@ -52,11 +48,6 @@ class Facts:
     def loss(self) -> float | None:
         """The last epoch's loss."""
         return self.losses[-1] if self.losses else None
-
-    @property
-    def is_broken_off(self) -> bool:
-        """Whether the loss is not finite."""
-        return self.loss is not None and not math.isfinite(self.loss)
 
 
 Cause = Callable[[RunConfig, Facts], Remedy | None]
