@@ -77,7 +77,7 @@ def collect(
         top1=top1,
         protocols=protocols,
         rows=tuple(records.values()),
-        claims=tuple(judge_claim(claim, records) for claim in suite.claims),
+        claims=tuple(judge_claim(claim, records) for claim in suite.claims_on(planner.data)),
         figures=tuple(dataclasses.asdict(figure) for figure in config.figures),
         switches=_switches(suite, rows),
         pixels=pixels,

@@ -164,7 +164,7 @@ class SuiteRun:
             records = row_records(self.rows, judged, self.runs, self.folder, self.errors, tuned)
             return rows_to_extend(claim, records)
 
-        claims = self.suite.claims if most > first else ()
+        claims = self.suite.claims_on(self.planner.data) if most > first else ()
         return Rounds(trials, first, self._is_done, self._fits, claims, asked_by)
 
     def _is_done(self, trial: Trial) -> bool:

@@ -248,3 +248,20 @@ def test_words_are_a_line_or_a_list(tmp_path: Path) -> None:
         "data.train=my folder",
     ]  # as a shell reads it
     assert as_list(suite.rows["two"].overrides) == ["epochs=2", "data.train='my folder'"]
+
+
+def test_digits_scored_with_one_label_need_two_points_of_difference_unless_the_suite_says_otherwise(
+    tmp_path: Path,
+) -> None:
+    texts = ["top1(a) > top1(b)", "knn_top1(a) > knn_top1(b)", "a is healthy"]
+    rows = {"rows": {"a": {}, "b": {"overrides": "method=byol"}}}
+    suite = read_suite(str(write_suite(tmp_path / "one.yaml", **rows, claims=texts)))
+    smallest = {
+        data: [getattr(c, "smallest", None) for c in suite.claims_on(data)] for data in ("digits", "cifar10")
+    }
+    assert smallest == {"digits": [0.02, 0.005, None], "cifar10": [0.005, 0.005, None]}
+
+    suite = read_suite(
+        str(write_suite(tmp_path / "two.yaml", **rows, claims=texts, smallest_difference=0.01))
+    )
+    assert [getattr(claim, "smallest", None) for claim in suite.claims_on("digits")] == [0.01, 0.01, None]
