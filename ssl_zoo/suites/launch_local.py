@@ -25,7 +25,7 @@ from ssl_zoo.terminal.signals import sigterm_interrupts
 __all__ = ["Failure", "Slots", "Worker", "last_message", "run_local"]
 
 TICK = 0.1  # seconds between checks of the processes
-RENEW = 50  # trials after which a process is replaced: each leaves about 6 MB behind
+RENEW = 50  # trials after which a process is replaced, should they leave memory behind
 FULL = 2**20  # bytes free, at most, of a disk to which the log of a run cannot be written
 LAST = 2000  # characters of a log that are read for the message of a failed run
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-__all__ = ["StopRequest", "sigterm_interrupts"]
+__all__ = ["StopRequest", "handlers_restored", "sigterm_interrupts"]
 
 
 class StopRequest:
@@ -48,6 +48,22 @@ class StopRequest:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@contextmanager
+def handlers_restored() -> Iterator[None]:
+    """Gives Ctrl-C and SIGTERM back, after the block, to the handlers before it.
+
+    Lightning adds a handler that holds its trainer, and a `StopRequest` that is closed after Lightning has gone would
+    put it back: each training in a process would keep the one before it, weights and all.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 @contextmanager

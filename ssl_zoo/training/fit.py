@@ -18,6 +18,7 @@ from ssl_zoo.augment import Augment
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.method import Encoder, Method
 from ssl_zoo.runs.checkpoints import CheckpointFiles
+from ssl_zoo.terminal.signals import handlers_restored
 from ssl_zoo.training.callbacks import EpochRows, LogRows, MeasureEncoder, SaveCheckpoints, StopWhenAsked
 from ssl_zoo.training.collapse import NoticeCollapse
 from ssl_zoo.training.loggers import LoggedRow, build_loggers
@@ -89,7 +90,8 @@ def fit(
         )
         checkpoint = None if ready.saved is None else ready.saved.path
         try:
-            trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
+            with handlers_restored():
+                trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
         except SystemExit as error:  # what Lightning makes of Ctrl-C before the first step
             raise KeyboardInterrupt from error
         finally:
