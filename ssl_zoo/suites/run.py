@@ -35,6 +35,7 @@ from ssl_zoo.terminal.console import Console, styled
 
 __all__ = ["SuiteRun"]
 
+HOPELESS = 2  # times max_seeds: a claim that would probably take more seeds is given up
 ROWS = "rows"  # the folder of run directories, which all suites share
 
 
@@ -162,7 +163,7 @@ class SuiteRun:
         def asked_by(claim: Claim, counts: Mapping[str, int]) -> set[str]:
             judged = {row: group[: counts[row]] for row, group in trials.items()}
             records = row_records(self.rows, judged, self.runs, self.folder, self.errors, tuned)
-            return rows_to_extend(claim, records)
+            return rows_to_extend(claim, records, most=HOPELESS * most)
 
         claims = self.suite.claims_on(self.planner.data) if most > first else ()
         return Rounds(trials, first, self._is_done, self._fits, claims, asked_by)

@@ -88,10 +88,15 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Suit
     """Runs a suite of these rows and claims with a trainer."""
 
     def run(
-        trainer: Trainer, *overrides: str, claims: Sequence[str] = CLAIMS, out: str = "out"
+        trainer: Trainer,
+        *overrides: str,
+        claims: Sequence[str] = CLAIMS,
+        out: str = "out",
+        hopeless: int = 100,
     ) -> SuiteRecord:
-        suite = write_suite(tmp_path / "mine.yaml", rows=ROWS, claims=list(claims))
+        suite = write_suite(tmp_path / "mine.yaml", rows=ROWS, claims=list(claims), smallest_difference=0.005)
         monkeypatch.setattr("ssl_zoo.suites.run.run_local", trainer)
+        monkeypatch.setattr("ssl_zoo.suites.run.HOPELESS", hopeless)
         monkeypatch.setattr("ssl_zoo.suites.time_limit.time.monotonic", lambda: trainer.now)
         return ssl_zoo.bench([f"suite={suite}", f"out={tmp_path / out}", *overrides], silent=True)
 
@@ -138,6 +143,12 @@ def test_rows_of_undecided_claims_get_seeds_up_to_the_limit(
     more = Trainer()
     assert seeds_of(bench(more, "max_seeds=7")) == {"low": 3, "high": 7, "near": 7, "alone": 3}
     assert more.started == [("high", 6), ("near", 6)], "the seeds that are there count"
+
+
+def test_a_claim_that_would_take_twice_the_most_seeds_is_given_up(bench: Callable[..., SuiteRecord]) -> None:
+    record = bench(Trainer(), "max_seeds=6", hopeless=2)
+    assert seeds_of(record) == {"low": 3, "high": 5, "near": 5, "alone": 3}
+    assert record.claims[1].state == "undecided"
 
 
 def test_seeds_follow_from_the_results_alone(bench: Callable[..., SuiteRecord]) -> None:
@@ -282,7 +293,7 @@ def test_a_cluster_gets_an_array_for_each_round(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr("ssl_zoo.suites.launch_slurm._run_array", submitted)
     monkeypatch.setattr("ssl_zoo.suites.run.check_submitit", lambda: None)
-    suite = write_suite(tmp_path / "mine.yaml", rows=ROWS, claims=CLAIMS)
+    suite = write_suite(tmp_path / "mine.yaml", rows=ROWS, claims=CLAIMS, smallest_difference=0.005)
     command = [f"suite={suite}", f"out={tmp_path / 'out'}", "launcher=slurm", "max_seeds=5"]
     record = ssl_zoo.bench(command, silent=True)
     assert [len(array) for array in arrays] == [12, 2, 2]
