@@ -161,7 +161,7 @@ def test_rows_that_must_agree(rows: Any) -> None:
     rows(**suite)
     suite["rows"]["b"] = {"overrides": "method=byol"}
     with pytest.raises(
-        UserError, match=r"must agree in optimizer\.lr; received 1.6 in a, 0.4 in b; set optimizer\.lr=VALUE"
+        UserError, match=r"must agree in optimizer\.lr; received 3.2 in a, 0.4 in b; set optimizer\.lr=VALUE"
     ):
         rows("augment.crop.interpolation=bilinear", **suite)
     with pytest.raises(
@@ -314,7 +314,7 @@ def test_one_configuration_is_one_run(rows: Any) -> None:
         threads=1,
         rows={
             "one": {},
-            "same": {"overrides": "optimizer.lr=1.6 epochs=30"},  # the recipe's
+            "same": {"overrides": "optimizer.lr=3.2 epochs=30"},  # the recipe's
             "other": {"overrides": "optimizer.lr=1.5"},
             "there": {"overrides": "data.cache_mb=0 trainer.log_every_steps=7"},  # another way to the same
         },
