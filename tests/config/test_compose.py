@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -43,15 +44,15 @@ def test_a_folder_of_recipes_gives_the_methods_or_the_one_for_any() -> None:
         compose(["recipe=smal"])
 
 
-def test_the_small_recipes_differ_in_the_method_and_the_rate_alone() -> None:
+def test_the_small_recipes_differ_in_the_method_and_its_steps_alone() -> None:
     """So the suite `methods` compares them on one footing, and the other suites' rows have equal lengths."""
     names = ["simsiam", "byol", "simclr", "moco", "swav"]
     found = [compose([f"method={name}", "recipe=small", "data=cifar10"]) for name in names]
     for config in found:
-        optimizer = dataclasses.replace(config.optimizer, lr=1.0, warmup_epochs=0.0)
-        rest = {"method": found[0].method, "recipe": "small", "optimizer": found[0].optimizer}
+        own: dict[str, float] = {"lr": 1.0, "warmup_epochs": 0.0, "weight_decay": 0.0}
+        rest: dict[str, Any] = {"method": found[0].method, "recipe": "small", "optimizer": found[0].optimizer}
         assert dataclasses.replace(config, **rest) == dataclasses.replace(found[0], **rest)
-        assert optimizer == dataclasses.replace(found[0].optimizer, lr=1.0, warmup_epochs=0.0)
+        assert dataclasses.replace(config.optimizer, **own) == dataclasses.replace(found[0].optimizer, **own)
 
 
 def test_no_yaml_is_out_of_reach() -> None:
