@@ -124,6 +124,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--only", nargs="*", default=(), help="runs whose overrides contain one of these words"
     )
+    parser.add_argument("--done", action="store_true", help="train nothing: report what OUT holds")
     parser.add_argument("--group", choices=("faults", "held-out", "healthy"), help="these runs alone")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side")
     parser.add_argument("--follow", action="store_true", help="train broken runs again with their remedy")
@@ -136,6 +137,7 @@ def main(argv: list[str] | None = None) -> int:
         for fault in (*FAULTS, *(Fault("healthy", overrides) for overrides in HEALTHY))
         if (not options.only or any(word in fault.overrides for word in options.only))
         and options.group in (None, fault.group)
+        and not (options.done and not (_folder(_words(fault, out), out) / "result.json").exists())
     ]
     importlib.import_module("ssl_zoo.training.run")  # once, before the forks
     outcomes = []
@@ -157,8 +159,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(fault: Fault, out: Path, follow: bool) -> Outcome:
-    words = shlex.split(fault.overrides.replace("OUT", str(out)))
-    words = words if any(word.startswith("seed=") for word in words) else [*words, SEED]
+    words = _words(fault, out)
     result, seconds = _train(words, out)
     outcome = Outcome(fault, result["verdict"], result["cause"] or "", result["remedy"] or "", seconds)
     if not (follow and outcome.is_broken and _is_override(outcome.remedy)):
@@ -169,6 +170,20 @@ def _run(fault: Fault, out: Path, follow: bool) -> Outcome:
     )
 
 
+def _words(fault: Fault, out: Path) -> list[str]:
+    """Returns the overrides of a run."""
+    words = shlex.split(fault.overrides.replace("OUT", str(out)))
+    return [*COMMON, *words, *([] if "seed=" in fault.overrides else [SEED])]
+
+
+def _folder(words: list[str], out: Path) -> Path:
+    """Returns the run directory of overrides."""
+    from ssl_zoo.config.compose import compose
+    from ssl_zoo.config.mapping import config_hash
+
+    return out / config_hash(compose(words))
+
+
 def _is_override(remedy: str) -> bool:
     return "=" in remedy and " of " not in remedy and not remedy.startswith("look")
 
@@ -176,11 +191,8 @@ def _is_override(remedy: str) -> bool:
 def _train(words: list[str], out: Path) -> tuple[dict[str, Any], float]:
     """Trains a run unless it is there; returns its result and the seconds of processor time it took."""
     import ssl_zoo
-    from ssl_zoo.config.compose import compose
-    from ssl_zoo.config.mapping import config_hash
 
-    words = [*COMMON, *words]
-    folder = out / config_hash(compose(words))
+    folder = _folder(words, out)
     done = folder / "result.json"
     seconds = 0.0
     if not done.exists():
