@@ -51,7 +51,6 @@ FAULTS = (
     Fault("stop-gradient off", "method=simsiam method.stop_gradient=false"),
     Fault("predictor fixed", "method=simsiam method.predictor.trainable=false"),
     Fault("rate too high", "method=simsiam optimizer.lr=160"),
-    Fault("too few epochs", "method=simsiam epochs=1"),
     Fault("weight decay too high", "method=simsiam optimizer.weight_decay=0.5"),
     Fault("BN over few images", "method=simsiam batch_size=2 data.limit=200"),
     Fault("head too narrow", "method=simsiam method.projector.output_dim=1"),
@@ -59,12 +58,10 @@ FAULTS = (
     Fault("rate too high", "method=byol optimizer.lr=100"),
     Fault("crops too small", "method=byol 'augment.crop.scale=[0.01,0.02]'"),
     Fault("views too strong", "method=byol augment.affine.translate=1"),
-    Fault("temperature far off", "method=simclr method.temperature=0.001"),
     Fault("views identical", "method=simclr 'augment.crop.scale=[1,1]' augment.affine.p=0 augment.jitter.p=0"),
     Fault("rate too low", "method=simclr optimizer.lr=0.000001"),
     Fault("no negatives", "method=simclr method.similarity=cosine method.negatives=none"),
     Fault("too few steps", "method=simclr batch_size=1437 epochs=2"),
-    Fault("images too small for the stem", "method=simclr augment.size=2 backbone.stem=standard"),
     Fault("momentum encoder too fast", "method=moco method.momentum_encoder.decay=0"),
     Fault("temperature far off", "method=moco method.temperature=0.001"),
     Fault("rate too high", "method=moco optimizer.lr=50"),
@@ -219,7 +216,12 @@ HEADER = """# Planted faults
 Runs on digits with a fault that was planted on purpose, one each, and healthy runs: is the likely cause named rightly,
 and is no healthy run accused? A fault counts where it breaks the run, so that the verdict is not healthy. Held-out
 faults were written down before any of them was run, and no rule was changed for them. One seed each; a run took
-{mean:.0f} s of processor time on average. Made by
+{mean:.0f} s of processor time on average.
+
+Planted while the causes were written, and left out, as digits are learned in spite of them, at ten epochs: BYOL without
+predictor, with a momentum encoder that never moves, with a momentum of 0.999, with noise of std 1; SimCLR at a
+temperature of 100 and of 0.001, with all images in one step, on 4 and on 2 pixels in a standard stem; MoCo with a decay
+of 1 and with a queue of 1; SimSiam after one epoch. Made by
 
     {command}
 
