@@ -59,6 +59,8 @@ def collect(
         records = {name: dataclasses.replace(row, paper=None) for name, row in records.items()}
     config, result = suite.config, _first_result(records, folder)
     top1, protocols, pixels = _accuracies(trials, runs, result)
+    trial = next(iter(trials.values()))[0]
+    claims = suite.claims_on(trial.config, evaluated=bool(trial.evaluations))
     return SuiteRecord(
         name=suite.name,
         title=config.title,
@@ -73,11 +75,11 @@ def collect(
         seeds=tuple(sorted({trial.config.seed for group in trials.values() for trial in group})),
         overrides=tuple(planner.overrides),
         base=tuple(planner.base),
-        columns=_columns(config.columns, next(iter(trials.values()))[0]),
+        columns=_columns(config.columns, trial),
         top1=top1,
         protocols=protocols,
         rows=tuple(records.values()),
-        claims=tuple(judge_claim(claim, records) for claim in suite.claims_on(planner.data)),
+        claims=tuple(judge_claim(claim, records) for claim in claims),
         figures=tuple(dataclasses.asdict(figure) for figure in config.figures),
         switches=_switches(suite, rows),
         pixels=pixels,

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ssl_zoo.config.groups import group_names, read_yaml
+from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError, suggest, unknown_name
 from ssl_zoo.files.paths import user_path
@@ -26,10 +27,10 @@ __all__ = ["BUDGETS", "Suite", "as_list", "pair_of", "read_suite"]
 
 BUDGETS = ("quick", "full")
 PAIR = "+"  # A+B: both switches on
-# Smallest difference that matters where the suite has none. Digits are scored with one label a class, by which all that
-# is learned spans 50 points, 41 to 91, and not the 14 of ten labels: half a point there is nearly two here.
-SMALLEST_ON = {"digits": 0.02}
-PROBE = ("top1", "linear_top1")
+# Smallest difference of the linear probe that matters where the suite has none, by source and labels a class. With one
+# label a class all that is learned on digits spans 50 points, 41 to 91, and not the 14 of ten labels: half a point
+# there is nearly two here.
+SMALLEST_ON = {("digits", 1): 0.02}
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,20 @@ class Suite:
         """Returns what `budget=NAME` adds."""
         return self.config.quick if name == "quick" else self.config.full
 
-    def claims_on(self, data: str) -> tuple[Claim, ...]:
-        """Returns the claims, with the smallest difference that matters on this data where the suite has none."""
-        smallest = SMALLEST_ON.get(data)
-        if smallest is None or self.config.smallest_difference is not None or self.config.evaluate:
+    def claims_on(self, config: RunConfig, *, evaluated: bool = False) -> tuple[Claim, ...]:
+        """Returns the claims, with the smallest difference that matters for these runs where the suite has none.
+
+        Args:
+            config: of one of the runs.
+            evaluated: whether protocols evaluate the runs, so that `top1` is not the linear probe's.
+        """
+        smallest = SMALLEST_ON.get((config.data.source, config.monitor.probe.labels_per_class))
+        if smallest is None or self.config.smallest_difference is not None:
             return self.claims
+        probe = ("linear_top1",) if evaluated else ("linear_top1", "top1")
         return tuple(
             replace(claim, smallest=smallest)
-            if isinstance(claim, Comparison) and claim.metric in PROBE
+            if isinstance(claim, Comparison) and claim.metric in probe
             else claim
             for claim in self.claims
         )

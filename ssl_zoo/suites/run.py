@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ssl_zoo.config.overrides import read_override
-from ssl_zoo.config.registries import SOURCES
-from ssl_zoo.config.schema import DataConfig
-from ssl_zoo.errors import Interrupted, UserError
+from ssl_zoo.errors import Interrupted
 from ssl_zoo.files.folders import check_writable
 from ssl_zoo.hardware.device import pick_device
-from ssl_zoo.suites.claims import Claim, is_about_accuracy
+from ssl_zoo.suites.checks import check_suite
+from ssl_zoo.suites.claims import Claim
 from ssl_zoo.suites.collect import collect, row_records
 from ssl_zoo.suites.evaluations import evaluation_overrides
 from ssl_zoo.suites.extend import rows_to_extend
 from ssl_zoo.suites.launch_local import Failure, Slots, run_local
-from ssl_zoo.suites.launch_slurm import check_submitit, run_slurm
+from ssl_zoo.suites.launch_slurm import run_slurm
 from ssl_zoo.suites.listing import suite_files
 from ssl_zoo.suites.options import FIRST_SEEDS, BenchConfig, read_bench
 from ssl_zoo.suites.plan import Planner
@@ -69,35 +67,9 @@ class SuiteRun:
         )
         self.errors: dict[str, str] = {}
         self.limit = TimeLimit(self.config.max_minutes)
-        self._check(out)
-
-    def _check(self, out: Path) -> None:
         rule = "out must be a folder that can be written to"
         check_writable(self.runs, rule, "name another with out=", out)
-        for data in {row.config.data for row in self.rows}:
-            _check_images(data)
-            if (
-                SOURCES.get(data.source).folders
-                and data.test is None
-                and not data.holdout
-                and self._needs_labels()
-            ):
-                raise UserError(
-                    "all claims of this suite are about accuracies, which need labelled test images; received no "
-                    "data.test; set data.test=FOLDER, or data.holdout=0.2 to test on a part of the training images"
-                )
-        if self.suite.config.evaluate and self.config.evaluate == ():
-            raise UserError("this suite's columns are of protocols; received no evaluate; leave evaluate out")
-        if self.config.launcher == "slurm":
-            check_submitit()
-        elif (self.config.threads or 1) > (cores := os.cpu_count() or 1):
-            raise UserError(
-                f"threads must be at most the number of cores, {cores}; received {self.config.threads}"
-            )
-
-    def _needs_labels(self) -> bool:
-        claims = self.suite.claims
-        return bool(self.evaluations) or (bool(claims) and all(is_about_accuracy(claim) for claim in claims))
+        check_suite(suite, self.config, self.rows, evaluated=bool(self.evaluations))
 
     def run(self) -> SuiteRecord:
         """Runs what is missing and returns the record, which lies in the suite's folder as well.
@@ -165,7 +137,8 @@ class SuiteRun:
             records = row_records(self.rows, judged, self.runs, self.folder, self.errors, tuned)
             return rows_to_extend(claim, records, most=HOPELESS * most)
 
-        claims = self.suite.claims_on(self.planner.data) if most > first else ()
+        evaluated = bool(self.evaluations)
+        claims = self.suite.claims_on(self.rows[0].config, evaluated=evaluated) if most > first else ()
         return Rounds(trials, first, self._is_done, self._fits, claims, asked_by)
 
     def _is_done(self, trial: Trial) -> bool:
@@ -265,19 +238,6 @@ def _device(overrides: Sequence[str]) -> str:
     values = [str(value) for key, value in map(read_override, overrides) if key == "trainer.accelerator"]
     known = values and values[-1] in ("cpu", "gpu", "mps")  # another is refused with the rows
     return pick_device(values[-1] if known else "auto").type
-
-
-def _check_images(data: DataConfig) -> None:
-    """Refuses folders of images that are not there, before anything starts."""
-    if not SOURCES.get(data.source).folders:
-        return
-    if data.train is None:
-        raise UserError(
-            "data=imagefolder needs a folder of training images; received none; set data.train=FOLDER"
-        )
-    for key, folder in (("data.train", data.train), ("data.test", data.test)):
-        if folder is not None and not Path(folder).expanduser().is_dir():
-            raise UserError(f"{key} must be a folder of images; there is none at '{folder}'; name another")
 
 
 def _folder_name(suite: Suite, config: BenchConfig, planner: Planner, evaluation: Sequence[str]) -> str:

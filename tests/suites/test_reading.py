@@ -10,6 +10,8 @@ import pytest
 from helpers.tiny_suites import TINY, write_suite
 
 from ssl_zoo.cli import main as cli
+from ssl_zoo.config.compose import compose
+from ssl_zoo.suites.claims import Comparison
 from ssl_zoo.suites.listing import suite_files
 from ssl_zoo.suites.read import as_list, read_suite
 
@@ -250,18 +252,22 @@ def test_words_are_a_line_or_a_list(tmp_path: Path) -> None:
     assert as_list(suite.rows["two"].overrides) == ["epochs=2", "data.train='my folder'"]
 
 
+def smallest_of(file: Path, *overrides: str, evaluated: bool = False) -> list[float | None]:
+    claims = read_suite(str(file)).claims_on(compose(overrides), evaluated=evaluated)
+    return [claim.smallest if isinstance(claim, Comparison) else None for claim in claims]
+
+
 def test_digits_scored_with_one_label_need_two_points_of_difference_unless_the_suite_says_otherwise(
     tmp_path: Path,
 ) -> None:
-    texts = ["top1(a) > top1(b)", "knn_top1(a) > knn_top1(b)", "a is healthy"]
-    rows = {"rows": {"a": {}, "b": {"overrides": "method=byol"}}}
-    suite = read_suite(str(write_suite(tmp_path / "one.yaml", **rows, claims=texts)))
-    smallest = {
-        data: [getattr(c, "smallest", None) for c in suite.claims_on(data)] for data in ("digits", "cifar10")
+    block: dict[str, Any] = {
+        "rows": {"a": {}, "b": {"overrides": "method=byol"}},
+        "claims": ["top1(a) > top1(b)", "linear_top1(a) < 0.9", "knn_top1(a) > knn_top1(b)", "a is healthy"],
     }
-    assert smallest == {"digits": [0.02, 0.005, None], "cifar10": [0.005, 0.005, None]}
-
-    suite = read_suite(
-        str(write_suite(tmp_path / "two.yaml", **rows, claims=texts, smallest_difference=0.01))
-    )
-    assert [getattr(claim, "smallest", None) for claim in suite.claims_on("digits")] == [0.01, 0.01, None]
+    suite = write_suite(tmp_path / "one.yaml", **block)
+    assert smallest_of(suite, "data=digits") == [0.02, 0.02, 0.005, None]
+    assert smallest_of(suite, "data=digits", evaluated=True) == [0.005, 0.02, 0.005, None]
+    assert smallest_of(suite, "data=digits", "monitor.probe.labels_per_class=10") == [0.005] * 3 + [None]
+    assert smallest_of(suite, "data=cifar10") == [0.005] * 3 + [None]
+    suite = write_suite(tmp_path / "two.yaml", **block, smallest_difference=0.01)
+    assert smallest_of(suite, "data=digits") == [0.01] * 3 + [None]

@@ -292,7 +292,7 @@ def test_a_cluster_gets_an_array_for_each_round(tmp_path: Path, monkeypatch: pyt
             trainer.finish(trial, rows, on_end)
 
     monkeypatch.setattr("ssl_zoo.suites.launch_slurm._run_array", submitted)
-    monkeypatch.setattr("ssl_zoo.suites.run.check_submitit", lambda: None)
+    monkeypatch.setattr("ssl_zoo.suites.checks.check_submitit", lambda: None)
     suite = write_suite(tmp_path / "mine.yaml", rows=ROWS, claims=CLAIMS, smallest_difference=0.005)
     command = [f"suite={suite}", f"out={tmp_path / 'out'}", "launcher=slurm", "max_seeds=5"]
     record = ssl_zoo.bench(command, silent=True)

@@ -1,0 +1,67 @@
+"""Refuses what would keep a suite's runs from their results, before anything is created."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ssl_zoo.config.registries import SOURCES
+from ssl_zoo.config.schema import DataConfig
+from ssl_zoo.errors import UserError
+from ssl_zoo.suites.claims import is_about_accuracy
+from ssl_zoo.suites.launch_slurm import check_submitit
+from ssl_zoo.suites.options import BenchConfig
+from ssl_zoo.suites.plan import Row
+from ssl_zoo.suites.read import Suite
+
+__all__ = ["check_suite"]
+
+
+def check_suite(suite: Suite, config: BenchConfig, rows: Sequence[Row], *, evaluated: bool) -> None:
+    """Refuses a suite whose images, protocols, launcher or threads are not there.
+
+    Args:
+        suite: the suite.
+        config: how it is run.
+        rows: composed.
+        evaluated: whether protocols evaluate the runs.
+
+    Raises:
+        UserError: one of them is not there.
+    """
+    for data in {row.config.data for row in rows}:
+        _check_images(data)
+        if (
+            SOURCES.get(data.source).folders
+            and data.test is None
+            and not data.holdout
+            and (evaluated or _needs_labels(suite))
+        ):
+            raise UserError(
+                "all claims of this suite are about accuracies, which need labelled test images; received no "
+                "data.test; set data.test=FOLDER, or data.holdout=0.2 to test on a part of the training images"
+            )
+    if suite.config.evaluate and config.evaluate == ():
+        raise UserError("this suite's columns are of protocols; received no evaluate; leave evaluate out")
+    if config.launcher == "slurm":
+        check_submitit()
+    elif (config.threads or 1) > (cores := os.cpu_count() or 1):
+        raise UserError(f"threads must be at most the number of cores, {cores}; received {config.threads}")
+
+
+def _needs_labels(suite: Suite) -> bool:
+    return bool(suite.claims) and all(is_about_accuracy(claim) for claim in suite.claims)
+
+
+def _check_images(data: DataConfig) -> None:
+    """Refuses folders of images that are not there, before anything starts."""
+    if not SOURCES.get(data.source).folders:
+        return
+    if data.train is None:
+        raise UserError(
+            "data=imagefolder needs a folder of training images; received none; set data.train=FOLDER"
+        )
+    for key, folder in (("data.train", data.train), ("data.test", data.test)):
+        if folder is not None and not Path(folder).expanduser().is_dir():
+            raise UserError(f"{key} must be a folder of images; there is none at '{folder}'; name another")
