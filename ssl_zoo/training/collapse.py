@@ -46,18 +46,20 @@ class NoticeCollapse(pl.Callback):
     ) -> None:
         self.epochs, self.evaluator, self.stop, self.report = epochs, evaluator, stop, report
         self.highest = 0.0  # residual energy so far
+        self.stopped_in: int | None = None  # the epoch with which the run was ended
 
     def state_dict(self) -> dict[str, Any]:
-        return {"highest": self.highest}
+        return {"highest": self.highest, "stopped_in": self.stopped_in}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.highest = state_dict["highest"]
+        self.highest, self.stopped_in = state_dict["highest"], state_dict.get("stopped_in")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, TrainingModule)
         if self.evaluator is not None and pl_module.batches_done == 0:
             self.highest = self.evaluator.estimate_energy(pl_module.method)
-        ended = self.stop and self.epochs.collapsed_epoch == self.epochs.rows[-1]["epoch"]  # is resumed
+        collapsed = (self.stopped_in, self.epochs.collapsed_epoch)  # of a run that is resumed
+        ended = self.stop and self.epochs.rows[-1]["epoch"] in collapsed
         trainer.should_stop = trainer.should_stop or ended
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -69,10 +71,11 @@ class NoticeCollapse(pl.Callback):
         collapsed = self.evaluator is not None and self._is_collapsed(
             self.evaluator, pl_module.method, settled
         )
-        if collapsed and not reported:
-            self._report(trainer.current_epoch + 1)
+        epoch = trainer.current_epoch + 1
+        if collapsed:
+            self._report(epoch)
         if self.stop and any_process(collapsed, pl_module.device):
-            self.epochs.collapsed_epoch = trainer.current_epoch + 1
+            self.stopped_in, self.epochs.collapsed_epoch = epoch, self.epochs.collapsed_epoch or epoch
             self.epochs.ended = trainer.should_stop = True
 
     def _is_collapsed(self, evaluator: Evaluator, method: Method, settled: bool) -> bool:
@@ -90,7 +93,7 @@ class NoticeCollapse(pl.Callback):
         return {key: math.nan if value is None else value for key, value in self.epochs.rows[-1].items()}
 
     def _report(self, epoch: int) -> None:
-        self.epochs.collapsed_epoch = epoch
+        self.epochs.collapsed_epoch = self.epochs.collapsed_epoch or epoch
         then = "the run ends" if self.stop else "monitor.stop_on=collapsed would end the run"
         self.report(
             f"collapsed in epoch {epoch}: residual energy {residual_energy(self._figures()):.2g} is below "

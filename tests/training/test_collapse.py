@@ -95,6 +95,33 @@ def test_running_means_must_have_settled() -> None:
     assert noticed([0.02, 1e-4, 1e-4], [], settled=False) == (None, 0, False)
 
 
+def test_a_run_that_went_on_after_its_collapse_keeps_the_first_epoch_when_it_is_ended() -> None:
+    reported: list[str] = []
+    rows: list[Any] = [{"epoch": 0}, {"epoch": 7}]
+    epochs: Any = SimpleNamespace(rows=rows, collapsed_epoch=3, ended=False)  # 3: before `stop` was asked for
+    figures: Any = Figures([1e-4], [1e-4])
+    callback = NoticeCollapse(epochs, figures, stop=True, report=reported.append)
+    callback.load_state_dict({"highest": 0.5})
+    module: Any = object.__new__(TrainingModule)
+    pl.LightningModule.__init__(module)
+    module.method, module.batches_done = torch.nn.Identity(), 70
+    trainer: Any = SimpleNamespace(should_stop=False, current_epoch=7, global_step=80)
+    callback.on_train_start(trainer, module)
+    assert not trainer.should_stop
+    rows.append({"epoch": 8})
+    callback.on_train_epoch_end(trainer, module)
+    assert (trainer.should_stop, epochs.ended, epochs.collapsed_epoch) == (True, True, 3)
+    assert [text.partition(":")[0] for text in reported] == ["collapsed in epoch 8"]
+
+    again = NoticeCollapse(
+        epochs, figures, stop=True, report=reported.append
+    )  # begun once more: nothing to train
+    again.load_state_dict(callback.state_dict())
+    trainer.should_stop = False
+    again.on_train_start(trainer, module)
+    assert trainer.should_stop
+
+
 def test_embeddings_that_are_not_finite_are_no_collapse() -> None:
     assert noticed([0.02, float("nan"), float("nan")], []) == (None, 0, False)
 
