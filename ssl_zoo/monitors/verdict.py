@@ -236,16 +236,16 @@ def _learning(e: Evidence) -> str:
     of = len(gains) + (fall is not None)
     if not of:
         return f"judged without {_unknown(e)} or an untrained encoder's embeddings, after {_epochs(e)}"
-    told = [
+    parts = [
         f"{gain.name} {gain.first:.1%} against {gain.second:.1%}, a gain of {_points(gain, of)}"
         for gain in gains
     ]
     if fall is not None:
-        told.append(
+        parts.append(
             f"squared distance between views of an image {fall.first:.2g} of that between images against "
             f"{fall.second:.2g}, a fall of {fall.estimate:.2g} ± {margin(fall, of):.1g}"
         )
-    return f"{_decided(e, gains, fall)} after {_epochs(e)}, against the untrained encoder: {'; '.join(told)}"
+    return f"{_decided(e, gains, fall)} after {_epochs(e)}, against the untrained encoder: {'; '.join(parts)}"
 
 
 def _decided(e: Evidence, gains: list[Difference], fall: Difference | None) -> str:
@@ -271,8 +271,8 @@ def _pixels(e: Evidence) -> str:
     ahead = [lead for lead in leads if lead.estimate > margin(lead, len(leads))]
     if not ahead:
         return ""
-    told = (f"{lead.name} {lead.first:.1%}, {_points(lead, len(leads))} more" for lead in ahead)
-    return f"; raw pixels are ahead of the trained encoder: {', '.join(told)}"
+    parts = (f"{lead.name} {lead.first:.1%}, {_points(lead, len(leads))} more" for lead in ahead)
+    return f"; raw pixels are ahead of the trained encoder: {', '.join(parts)}"
 
 
 def _points(difference: Difference, of: int) -> str:

@@ -1,4 +1,4 @@
-"""Progress of a suite: a bar of its runs on a terminal, a line for each run that has ended and each new round."""
+"""Progress of a suite: a bar on a terminal, a line for each run that has ended and each new round, and its ending."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from types import TracebackType
 
 from ssl_zoo.runs.run_files import read_metrics
 from ssl_zoo.suites.launch_local import Failure, Worker
+from ssl_zoo.suites.options import FIRST_SEEDS, BenchConfig
 from ssl_zoo.suites.record import RunRecord
 from ssl_zoo.suites.rounds import Rounds
 from ssl_zoo.suites.time_limit import TimeLimit
 from ssl_zoo.suites.trial import Trial
 from ssl_zoo.terminal.progress import ProgressDisplay
 
-__all__ = ["SuiteProgress"]
+__all__ = ["SuiteProgress", "sentences_on_ending"]
 
 REFRESH = 2.0  # seconds between readings of the runs' metrics
 
@@ -98,3 +99,24 @@ def _figures(record: RunRecord) -> str:
 
 def _minutes(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def sentences_on_ending(config: BenchConfig, rounds: Rounds) -> list[str]:
+    """Describes how many seeds rows have got and why they got no more."""
+    sentences = list[str]()
+    if config.seeds == "auto":
+        numbers = {row: len(rounds.started(row)) for row in rounds.trials}
+        sentences.append(
+            f"seeds=auto: {FIRST_SEEDS} seeds for each row, then one at a time where an undecided claim needed it, "
+            f"up to max_seeds={config.max_seeds}; {sum(numbers.values())} seeds of {len(numbers)} rows in "
+            f"{rounds.round} rounds."
+        )
+        if rounds.limited:
+            texts = "; ".join(" ".join(claim.text.split()) for claim in rounds.limited)
+            sentences.append(f"max_seeds={config.max_seeds} left undecided: {texts}.")
+    if rounds.stopped:
+        sentences.append(
+            f"max_minutes={config.max_minutes:g} ended the suite: {rounds.total - rounds.ended} run(s) were not "
+            "started, as they would probably have ended later; the same command goes on."
+        )
+    return sentences

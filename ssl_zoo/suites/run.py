@@ -22,7 +22,7 @@ from ssl_zoo.suites.launch_slurm import run_slurm
 from ssl_zoo.suites.listing import suite_files
 from ssl_zoo.suites.options import FIRST_SEEDS, BenchConfig, read_bench
 from ssl_zoo.suites.plan import Planner
-from ssl_zoo.suites.progress import SuiteProgress
+from ssl_zoo.suites.progress import SuiteProgress, sentences_on_ending
 from ssl_zoo.suites.read import Suite, read_suite
 from ssl_zoo.suites.record import RunRecord, SuiteRecord
 from ssl_zoo.suites.rounds import Rounds
@@ -95,7 +95,7 @@ class SuiteRun:
                 self._run(rounds)
         except KeyboardInterrupt:
             raise Interrupted(self._stop_message()) from None
-        ending = self._ending(rounds)
+        ending = sentences_on_ending(self.config, rounds)
         record = self._collect({row: rounds.started(row) for row in rounds.trials}, tuned, ending)
         for sentence in ending:
             self.console.print(sentence, style="dim")
@@ -173,26 +173,6 @@ class SuiteRun:
             else:
                 slurm, counts = self.config.slurm, progress.update_counts
                 run_slurm(rounds.take, self.runs, slurm, self.config.workers, on_tick=counts, on_end=on_end)
-
-    def _ending(self, rounds: Rounds) -> list[str]:
-        """Describes how many seeds rows have got and why they got no more."""
-        config, sentences = self.config, list[str]()
-        if config.seeds == "auto":
-            numbers = {row: len(rounds.started(row)) for row in rounds.trials}
-            sentences.append(
-                f"seeds=auto: {FIRST_SEEDS} seeds for each row, then one at a time where an undecided claim needed it, "
-                f"up to max_seeds={config.max_seeds}; {sum(numbers.values())} seeds of {len(numbers)} rows in "
-                f"{rounds.round} rounds."
-            )
-            if rounds.limited:
-                texts = "; ".join(" ".join(claim.text.split()) for claim in rounds.limited)
-                sentences.append(f"max_seeds={config.max_seeds} left undecided: {texts}.")
-        if rounds.stopped:
-            sentences.append(
-                f"max_minutes={config.max_minutes:g} ended the suite: {rounds.total - rounds.ended} run(s) were not "
-                "started, as they would probably have ended later; the same command goes on."
-            )
-        return sentences
 
     def _record(self, trial: Trial) -> RunRecord:
         return run_record(trial, self.runs, self.folder, self.errors.get(trial.name))

@@ -168,19 +168,25 @@ class Evaluator:
         """Measures kNN and the linear probe on raw pixels, at most 32 x 32; once for all runs of this process."""
         if not self.scored:
             return Scores()
-        return self.shared.once(("pixels", self._settings), self._score_pixels)
+        settings = (self._pixel_side, self.config.monitor, self.device, torch.get_num_threads())
+        return self.shared.once(("pixels", repr(settings)), self._score_pixels)
 
     @property
     def _settings(self) -> str:
-        """All but images and weights that a measurement depends on; other settings of the trainer do no harm."""
+        """All but images and weights that an encoder's measurement depends on, and more of the trainer's."""
         config = self.config
         return repr(
             (config.augment, config.monitor, config.backbone, config.trainer, torch.get_num_threads())
         )
 
+    @property
+    def _pixel_side(self) -> int:
+        return min(self.config.augment.size, PIXEL_SIDE)
+
     def _score_pixels(self) -> Scores:
-        side = min(self.config.augment.size, PIXEL_SIDE)
-        labelled, test = (self._each(split, side, lambda x: x.flatten(1)) for split in self._splits())
+        labelled, test = (
+            self._each(split, self._pixel_side, lambda x: x.flatten(1)) for split in self._splits()
+        )
         return self._scores(labelled, test)
 
     @property

@@ -21,6 +21,8 @@ RUNS: dict[str, tuple[str, ...]] = {
     "first": ("monitor.baselines=true",),
     "another loss": ("monitor.baselines=true", "method.stop_gradient=false"),
     "another seed": ("monitor.baselines=true", "seed=1"),
+    "other views": ("monitor.baselines=true", "augment.flip=0.5", "trainer.accumulate=2", "batch_size=10"),
+    "other size": ("monitor.baselines=true", "augment.size=10"),
     "other images": ("monitor.baselines=true", "data.limit=100"),
 }
 
@@ -49,7 +51,7 @@ def test_runs_that_share_give_what_they_give_alone(tmp_path: Path, monkeypatch: 
             assert getattr(together, key) == getattr(alone, key), (name, key)
         assert (tmp_path / "shared" / name / "metrics.csv").exists()
     # Loads, memory checks, probes: of the trained encoder, the untrained one and raw pixels.
-    assert made == [(1, 1, 3), (0, 1, 1), (0, 0, 2), (1, 1, 3)]
+    assert made == [(1, 1, 3), (0, 1, 1), (0, 0, 2), (0, 1, 2), (0, 1, 3), (1, 1, 3)]
 
 
 def _count(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, calls: Counter[str]) -> None:

@@ -58,13 +58,13 @@ def _mend_rate(config: RunConfig, facts: Facts, ratio: float, expected: float) -
     scale = leaf(config, "method.loss_scale") or 1.0
     usual_scale = leaf(facts.reference, "method.loss_scale") or 1.0
     momentum, usual = config.optimizer.momentum, facts.reference.optimizer.momentum
-    shares = {
+    factors = {
         f"optimizer.lr={_short(config.optimizer.lr * expected / facts.peak_lr)}": facts.peak_lr / expected,
         f"optimizer.momentum={usual:g}": (1 - usual) / (1 - momentum),
         f"method.loss_scale={usual_scale:g}": scale / usual_scale,
     }
     sign = 1 if ratio > 1 else -1
-    return max(shares, key=lambda override: sign * math.log(shares[override]))
+    return max(factors, key=lambda override: sign * math.log(factors[override]))
 
 
 @explains("diverged", "collapsed", "partially collapsed", "not learning")
@@ -166,10 +166,10 @@ def statistics_of_few(config: RunConfig, facts: Facts) -> Remedy | None:
     if images > FEW_VALUES:
         return None
     count = f"{images} images" if views == 1 else f"{views} views of {images} images"
-    share = f" in each of {processes} processes" if processes > 1 else ""
+    each = f" in each of {processes} processes" if processes > 1 else ""
     return Remedy(
         "BN over few images",
-        f"batch_size={config.batch_size}: BN's statistics are of {count}{share}",
+        f"batch_size={config.batch_size}: BN's statistics are of {count}{each}",
         f"batch_size={leaf(facts.reference, 'batch_size') or 64 * processes}",
     )
 
