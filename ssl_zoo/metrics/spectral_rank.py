@@ -40,7 +40,7 @@ from .embeddings import Embeddings
 __all__ = ["rank_of", "spectral_rank"]
 
 EXPONENT = 4.0
-ROUNDING = 1e-9  # of the sums over a spectrum, relative to all energy
+ROUNDING = 1e-9  # of the sums over a spectrum, relative to what is compared
 
 
 @metric(
@@ -65,5 +65,5 @@ def rank_of(energies: Tensor) -> int:
     k = torch.arange(1, len(energies), dtype=energies.dtype, device=energies.device)  # (K - 1,)
     beyond = energies.flip(0).cumsum(0).flip(0)[1:] / total  # s(k)
     law = (k + 1) ** -EXPONENT
-    below = (beyond < law / (1 + law.cumsum(0)) - ROUNDING).nonzero()
+    below = (beyond < (1 - ROUNDING) * law / (1 + law.cumsum(0))).nonzero()
     return int(below[0]) + 1 if len(below) else len(energies)

@@ -17,7 +17,7 @@ def naive(spectrum: list[float]) -> int:
     total = sum(spectrum)
     for k in range(1, len(spectrum)):
         law = (k + 1) ** -4 / sum(j**-4 for j in range(1, k + 2))
-        if sum(spectrum[k:]) / total < law - 1e-9:
+        if sum(spectrum[k:]) / total < law * (1 - 1e-9):
             return k
     return len(spectrum)
 
@@ -51,6 +51,14 @@ def test_energy_moved_to_a_stronger_direction_never_raises_it(
 @pytest.mark.parametrize("directions", [1, 2, 9, 128, 2048])
 def test_a_power_law_up_to_the_exponent_has_all_its_directions(exponent: float, directions: int) -> None:
     assert rank_of(power_law(exponent, directions)) == directions
+
+
+@pytest.mark.parametrize("directions", [3, 176, 177, 500, 1500])
+def test_equal_directions_are_counted_however_many(directions: int) -> None:
+    """From 177 on the law is below 1e-9 of all energy."""
+    spectrum = torch.zeros(2048, dtype=torch.float64)
+    spectrum[:directions] = 1 / directions
+    assert rank_of(spectrum) == directions
 
 
 def test_a_steeper_power_law_has_fewer() -> None:
