@@ -21,16 +21,18 @@ the same; labels only say how many directions are needed, and add evidence of le
      share as in what tells them apart. Then m_o > 2 m_r, since m_r^2 <= 1 - m_o^2 (Jensen): the centre vector is more
      than twice as long as the residuals ("m_o much larger than m_r" [1]), and different images have a mean cosine
      above 0.8. The lowest energy of a healthy run among the published ones is 0.62 (SwAV on digits); C balanced
-     classes at right angles have 1 - 1/C, at least 1/2.
+     classes at right angles have 1 - 1/C, at least 1/2; classes in proportions p_c have 1 - sum p_c^2, which is
+     below 1/5 where one class has nine images of ten.
    - or directions are missing: the spectral rank is below
 
          min(C - 1, 1 / (1/D + 1/(N - 1)))
 
-     C - 1 directions are the least in which C class means lie at equal and largest angles, the simplex that trained
-     classifiers converge to [0]; without labels it is 2, as along a single line images differ by one number. The
-     second term is what N embeddings of width D can show: the participation ratio of their sampled spectrum where all
-     directions are equal (an isotropic Gaussian; Marchenko and Pastur). Both terms grow with C, D and N and neither
-     jumps, so more classes never turn "partially collapsed" into "healthy".
+     where C counts the classes among the images diagnosed. C - 1 directions are the least in which C class means
+     lie at equal and largest angles, the simplex that trained classifiers converge to [0]; without labels it is
+     2, as along a single line images differ by one number. The second term is what N embeddings of width D can
+     show: the participation ratio of their sampled spectrum where all directions are equal (an isotropic
+     Gaussian; Marchenko and Pastur). Both terms grow with C, D and N and neither jumps, so more classes never
+     turn "partially collapsed" into "healthy".
 
 5. healthy: none of these.
 
@@ -103,7 +105,7 @@ class Evidence:
     initial_distances: Distances | None = None
     width: int | None = None  # D of the embeddings; None: many more than C
     images: int | None = None  # N of the diagnosed ones; None: many more than C
-    classes: int | None = None  # C; one class tells as much as no labels
+    classes: int | None = None  # C, of the images diagnosed; one class tells as much as no labels
     classifiers: tuple[Classifier, ...] = ()  # on the last epoch's features
 
 

@@ -70,7 +70,8 @@ def _complete(trained: Trained, initial: Measurement, final: Measurement) -> Non
 def _judge(
     ready: Prepared, epochs: EpochRows, final: Measurement, initial: Measurement, pixels: Scores
 ) -> Verdict:
-    data = ready.data
+    data, evaluator = ready.data, ready.evaluator
+    assert evaluator is not None
     compared = (
         ("linear probe", final.scores.linear, initial.scores.linear, pixels.linear),
         ("kNN", final.scores.knn, initial.scores.knn, pixels.knn),
@@ -86,7 +87,7 @@ def _judge(
             initial_distances=initial.distances,
             width=ready.method.embedding_dim,
             images=min(ready.config.monitor.samples, len(data.train)),
-            classes=None if data.classes is None else len(data.classes),
+            classes=evaluator.classes,
             classifiers=tuple(
                 Classifier(name, trained, *others)
                 for name, trained, *others in compared

@@ -8,7 +8,7 @@ more, so kNN, which sees many images, is measured seldom; see `knn_every`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -118,6 +118,7 @@ class Evaluator:
                 f"set monitor.knn.k={max(1, size // 10)}"
             )
         measured = random_subset(data.train, config.monitor.samples, seed=0)
+        self.classes = _classes_seen(measured, data.classes)
         views = config.augment.flat[:2]
         self.loader = measured.train_loader(min(BATCH, len(measured)), views, seed=0)
         self.augment = Augment(views, config.data.mean, config.data.std).to(self.device)
@@ -288,6 +289,13 @@ def _knn(labelled: Labelled, test: Labelled, k: int, temperature: float) -> Accu
     if hits is None:
         return Accuracy(math.nan)
     return Accuracy(float(hits.sum().item() / len(hits)), tuple(hits.double().tolist()))
+
+
+def _classes_seen(split: Split, classes: Sequence[str] | None) -> int | None:
+    """Returns the number of classes among some images, which may lack rare ones; all where that is not known."""
+    if classes is None or split.labels is None or bool((split.labels < 0).any()):
+        return None if classes is None else len(classes)
+    return len(split.labels.unique())
 
 
 @contextmanager

@@ -183,6 +183,17 @@ def test_the_share_of_knn_is_two_percent(precision: str, measurements: int) -> N
     assert Evaluator(config, data, Hardware(torch.device("cpu"), precision, "")).knn_every == 4 * measurements
 
 
+def test_only_the_classes_that_are_measured_need_directions() -> None:
+    """Rare classes may be missing among the images of the diagnostics."""
+    config = compose(["data=digits", "monitor.samples=4"])
+    hardware = Hardware(torch.device("cpu"), "fp32", "")
+    images, names = torch.zeros(4, 1, 8, 8, dtype=torch.uint8), tuple("abcdefghij")
+    for labels, classes in (([0, 1, 1, 7], 3), ([0, 1, -1, 7], 10), (None, 10)):
+        split = MemorySplit(images, None if labels is None else torch.tensor(labels))
+        assert Evaluator(config, Data(split, None, None, names, 1), hardware).classes == classes
+    assert Evaluator(config, Data(split, None, None, None, 1), hardware).classes is None
+
+
 @pytest.mark.parametrize(("method", "stop_after"), [("moco", 3), ("byol", 5), ("swav", 8)])
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
     method: str, stop_after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
