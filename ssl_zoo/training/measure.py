@@ -295,7 +295,7 @@ def _classes_seen(split: Split, classes: Sequence[str] | None) -> int | None:
     """Returns the number of classes among some images, which may lack rare ones; all where that is not known."""
     if classes is None or split.labels is None or bool((split.labels < 0).any()):
         return None if classes is None else len(classes)
-    return len(split.labels.unique())
+    return len(torch.unique(split.labels))
 
 
 @contextmanager
