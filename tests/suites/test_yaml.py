@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ssl_zoo import registry
+from ssl_zoo.config.compose import compose
 from ssl_zoo.config.mapping import config_hash, to_mapping
 from ssl_zoo.config.overrides import read_override
 from ssl_zoo.suites.listing import suite_files
@@ -180,6 +181,19 @@ def test_the_quick_budget_on_digits(name: str) -> None:
         short, long = to_mapping(quick[row].config), to_mapping(full[row].config)
         changed = {key for key in short if short[key] != long[key]}
         assert changed <= {"monitor", "epochs"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_quick_budget_on_small_images(name: str) -> None:
+    """Each row is trained by the small recipe of its method, whatever the row multiplies or replaces."""
+    found = rows(name, "cifar10", "quick")
+    assert len(found) > 1
+    for row in found.values():
+        method = row.config.method.name
+        usual = compose([f"method={method}", "data=cifar10", "recipe=small"])
+        assert (row.config.recipe, row.config.experiment) == (f"small/{method}", None)
+        assert row.config.epochs in (usual.epochs, usual.epochs // 2)
+        assert row.config.augment.size == usual.augment.size
 
 
 @pytest.mark.parametrize(("name", "key"), ON_IMAGENET)
