@@ -325,6 +325,7 @@ def test_protocols_say_what_was_done(tmp_path: Path) -> None:
         "epochs=1",
         "monitor.knn.k=null",
         "monitor.labelled_samples=80",
+        "monitor.probe.labels_per_class=10",
     )
     result = ssl_zoo.train(run, silent=True)
     assert result.linear_protocol is not None
