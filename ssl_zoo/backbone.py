@@ -209,7 +209,8 @@ def inspect_backbone(model: nn.Module, name: str, channels: int, size: int) -> t
             "set a larger augment.size or choose another backbone"
         ) from error
     finally:
-        model.train(was_training)
+        for module, training in modes.items():
+            module.training = training
         for hook in hooks:
             hook.remove()
     return int(features.shape[1]), any(single)
@@ -230,13 +231,14 @@ def single_pixel_fraction(model: nn.Module, channels: int, size: int) -> float |
 
     spatial = [m for m in model.modules() if isinstance(m, nn.Conv2d) and max(m.kernel_size) > 1]
     hooks = [convolution.register_forward_pre_hook(note_size) for convolution in spatial]
-    was_training = model.training
+    modes = {module: module.training for module in model.modules()}
     parameter = next(model.parameters())
     try:
         with torch.no_grad():
             model.eval()(torch.zeros(1, channels, size, size, device=parameter.device))
     finally:
-        model.train(was_training)
+        for module, training in modes.items():
+            module.training = training
         for hook in hooks:
             hook.remove()
     return sum(single) / len(single) if single else None

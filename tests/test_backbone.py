@@ -46,11 +46,14 @@ def test_small_stem_is_simclrs() -> None:
 
 
 def test_fraction_of_convolutions_that_see_single_pixels() -> None:
-    model = build_backbone(BackboneConfig(name="resnet18"), 3, 32).model
+    model = build_backbone(BackboneConfig(name="resnet18"), 3, 32).model.train()
+    frozen = [module.eval() for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     # 1 of the stem, and two blocks of two in each of four stages, at sides of 32, then 8, 4, 2, 1. The first of each
     # of the last three stages gets the map of the stage before. The 1 x 1 convolutions of the shortcuts don't count.
     for size, single in ((32, 3), (16, 7), (64, 0), (1, 17)):
         assert single_pixel_fraction(model, 3, size) == single / 17
+    assert model.training
+    assert not any(module.training for module in frozen), "each module keeps its mode"
     assert single_pixel_fraction(nn.Linear(2, 2), 3, 2) is None
 
 
