@@ -191,28 +191,14 @@ def inspect_backbone(model: nn.Module, name: str, channels: int, size: int) -> t
     Raises:
         UserError: the model cannot read images of this size.
     """
-    single: list[bool] = []
-
-    def note_size(convolution: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        assert isinstance(convolution, nn.Conv2d)
-        strided = max(convolution.stride) > 1 and max(convolution.kernel_size) > 1
-        single.append(strided and max(inputs[0].shape[2:]) == 1)
-
-    hooks = [m.register_forward_pre_hook(note_size) for m in model.modules() if isinstance(m, nn.Conv2d)]
-    was_training = model.training
     try:
-        with torch.no_grad():
-            features = model.eval()(torch.zeros(1, channels, size, size))
+        features, sides = _encode_empty_image(model, channels, size)
     except Exception as error:
         raise UserError(
             f"backbone '{name}' cannot read {channels} x {size} x {size} images: {str(error).splitlines()[0]}; "
             "set a larger augment.size or choose another backbone"
         ) from error
-    finally:
-        for module, training in modes.items():
-            module.training = training
-        for hook in hooks:
-            hook.remove()
+    single = (side == 1 and max(conv.stride) > 1 and max(conv.kernel_size) > 1 for conv, side in sides)
     return int(features.shape[1]), any(single)
 
 
@@ -220,25 +206,33 @@ def single_pixel_fraction(model: nn.Module, channels: int, size: int) -> float |
     """Returns the fraction of a model's spatial convolutions that get maps of 1 x 1; None without any.
 
     Args:
-        model: that reads images (1, channels, size, size); its mode is restored.
+        model: that reads images (1, channels, size, size).
         channels: of the images.
         size: pixels.
     """
-    single: list[bool] = []
+    _, sides = _encode_empty_image(model, channels, size)
+    single = [side == 1 for conv, side in sides if max(conv.kernel_size) > 1]
+    return sum(single) / len(single) if single else None
 
-    def note_size(convolution: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        single.append(max(inputs[0].shape[2:]) == 1)
 
-    spatial = [m for m in model.modules() if isinstance(m, nn.Conv2d) and max(m.kernel_size) > 1]
-    hooks = [convolution.register_forward_pre_hook(note_size) for convolution in spatial]
+def _encode_empty_image(
+    model: nn.Module, channels: int, size: int
+) -> tuple[torch.Tensor, list[tuple[nn.Conv2d, int]]]:
+    """Returns the features of an empty image, and each convolution with the side of its map; modes are restored."""
+    sides: list[tuple[nn.Conv2d, int]] = []
+
+    def note_side(convolution: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        assert isinstance(convolution, nn.Conv2d)
+        sides.append((convolution, max(inputs[0].shape[2:])))
+
+    hooks = [m.register_forward_pre_hook(note_side) for m in model.modules() if isinstance(m, nn.Conv2d)]
     modes = {module: module.training for module in model.modules()}
-    parameter = next(model.parameters())
+    device = next((parameter.device for parameter in model.parameters()), None)
     try:
         with torch.no_grad():
-            model.eval()(torch.zeros(1, channels, size, size, device=parameter.device))
+            return model.eval()(torch.zeros(1, channels, size, size, device=device)), sides
     finally:
         for module, training in modes.items():
             module.training = training
         for hook in hooks:
             hook.remove()
-    return sum(single) / len(single) if single else None

@@ -117,7 +117,7 @@ def test_a_cause_is_named_and_its_remedy_removes_it(
     assert named is not None
     assert named.name == name
     assert asked(overrides, **{**figures, "verdict": "healthy"}) is None
-    if named.action.startswith("data.train=FOLDER"):
+    if "data.train=FOLDER" in named.action:
         return
     after = asked([*overrides, *shlex.split(named.action)], **{**figures, **RELIEVED})
     assert after is not None

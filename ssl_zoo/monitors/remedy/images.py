@@ -38,7 +38,7 @@ def constant_images(config: RunConfig, facts: Facts) -> Remedy | None:
         "images all alike",
         f"the training images are one image: their pixels differ by {facts.pixel_spread * max(config.data.std):.2g} of "
         "the range from image to image",
-        "data=imagefolder data.train=FOLDER of other images",
+        "data=imagefolder data.train=FOLDER",
     )
 
 
