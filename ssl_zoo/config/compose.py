@@ -29,7 +29,7 @@ from ssl_zoo.config.mapping import from_mapping
 from ssl_zoo.config.overrides import merge, override_list, read_override, to_nested
 from ssl_zoo.config.registries import SOURCES
 from ssl_zoo.config.schema import RunConfig
-from ssl_zoo.errors import UserError
+from ssl_zoo.errors import UserError, unknown_name
 
 __all__ = ["compose"]
 
@@ -101,8 +101,7 @@ def _layers(
     """
     known = group_names("recipe", folders)
     for group, name in choices.items():
-        is_folder = group == "recipe" and f"{name}/default" in known
-        if not (group in OPTIONAL and name == "none") and not is_folder:
+        if group != "recipe" and not (group in OPTIONAL and name == "none"):
             group_file(group, name, folders)
     experiment, settings = choices.get("experiment", "none"), GroupFile({}, {}, ())
     if experiment != "none":
@@ -130,10 +129,21 @@ def _layers(
 
 
 def _recipe(name: str, method: str, known: Sequence[str]) -> str:
-    """Returns the recipe that `recipe=NAME` chooses; of a folder the method's, or else the one for any method."""
+    """Returns the recipe that `recipe=NAME` chooses; of a folder the method's, or else the one for any method.
+
+    Raises:
+        UserError: there is no such file, nor such a folder with a recipe that the method can take.
+    """
     if name in known or name == "none":
         return name
-    return f"{name}/{method}" if f"{name}/{method}" in known else f"{name}/default"
+    for file in (f"{name}/{method}", f"{name}/default"):
+        if file in known:
+            return file
+    if "/" in name:
+        raise unknown_name("recipe", name, known)
+    split = (file.rpartition("/") for file in known)  # a file in no folder is named by itself
+    usable = {folder or file for folder, _, file in split if not folder or file in (method, "default")}
+    raise unknown_name("recipe", name, usable)
 
 
 def _resolved(layers: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -40,8 +40,30 @@ def test_a_folder_of_recipes_gives_the_methods_or_the_one_for_any() -> None:
     assert named == compose(["recipe=small/byol", "method=byol", "data=cifar10"])
     assert named.recipe == "small/byol"
     assert compose(["recipe=cifar10", "method=byol", "data=cifar10"]).recipe == "cifar10/default"
-    with pytest.raises(UserError, match="unknown recipe 'smal'"):
-        compose(["recipe=smal"])
+
+
+def test_an_unknown_folder_of_recipes_is_told_the_folders_with_one_for_the_method(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in ("smaller/byol", "smallest"):
+        path = tmp_path / "recipe" / f"{file}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("epochs: 3")
+    monkeypatch.setenv("SSL_ZOO_CONFIGS", str(tmp_path))
+    anyones = "cifar10, cifar100, digits, imagefolder, small, "
+    for overrides, there_are, nearest in (
+        (["method=simsiam", "recipe=smal"], f"{anyones}smallest, stl10", "small"),
+        (["method=byol", "recipe=smalle"], f"{anyones}smaller, smallest, stl10", "smaller"),
+    ):
+        with pytest.raises(UserError) as error:
+            compose(overrides)
+        name = overrides[1].removeprefix("recipe=")
+        assert (
+            str(error.value) == f"unknown recipe '{name}'; there are {there_are}; did you mean '{nearest}'?"
+        )
+    with pytest.raises(UserError, match="did you mean 'digits/simsiam'"):
+        compose(["recipe=digits/simsim"])
+    assert compose(["method=byol", "recipe=smaller"]).recipe == "smaller/byol"
 
 
 def test_the_small_recipes_differ_in_the_method_and_its_steps_alone() -> None:
