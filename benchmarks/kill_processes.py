@@ -122,7 +122,8 @@ def report_events(action: Action, pipe: int, last: str | None = None) -> NoRetur
         last: an event after which the training waits to be killed; None: it goes on to its end.
     """
     from ssl_zoo.distributed import rank
-    from ssl_zoo.training.callbacks import EpochRows, SaveCheckpoints
+    from ssl_zoo.training.callbacks import EpochRows
+    from ssl_zoo.training.saving import SaveCheckpoints
 
     def report(what: str | None, trainer: Any) -> None:
         if what is not None and rank() == 0:

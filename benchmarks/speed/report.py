@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ssl_zoo.config.schema import RunConfig
-from ssl_zoo.training.callbacks import SAVE_FRACTION
+from ssl_zoo.training.saving import SAVE_FRACTION
 
 from .step_clock import PARTS
 

@@ -6,9 +6,10 @@ figures into one word and one sentence. How the embeddings lie on the sphere is 
 
 from __future__ import annotations
 
+from .evidence import Evidence
 from .knn import knn_predict_labels, knn_top1
 from .probe import ProbeResult, few_label_top1, probe_protocol
-from .verdict import Evidence, Verdict, judge
+from .verdict import Verdict, judge
 
 __all__ = [
     "Evidence",

@@ -56,57 +56,16 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Literal
 
-import torch
+from .evidence import Evidence, is_finite, needed_directions, residual_energy
+from .learning import Difference, accuracy_gain, has_learned, margin
 
-from .learning import Accuracy, Difference, Distances, accuracy_gain, alignment_fall, has_learned, margin
-
-__all__ = [
-    "Classifier",
-    "Evidence",
-    "Verdict",
-    "VerdictName",
-    "is_collapsed",
-    "judge",
-    "needed_directions",
-    "relative_alignment",
-    "residual_energy",
-]
+__all__ = ["COLLAPSED_ENERGY", "DOMINATED_ENERGY", "Verdict", "VerdictName", "is_collapsed", "judge"]
 
 # The thresholds; rules 2 and 4 above derive them.
 COLLAPSED_ENERGY = 2.0**-8
 DOMINATED_ENERGY = 1 / 5
-UNLABELLED_DIRECTIONS = 2.0
 
-# Metrics that the rules read.
-READ = ("output_std_ratio", "center_ratio", "residual_ratio", "spectral_rank", "alignment")
 VerdictName = Literal["healthy", "collapsed", "partially collapsed", "diverged", "not learning"]
-
-
-@dataclass(frozen=True)
-class Classifier:
-    """Accuracies of one classifier; None is what was not measured."""
-
-    name: str
-    trained: Accuracy
-    untrained: Accuracy | None = None
-    pixels: Accuracy | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """Figures by which a run is judged; None is what was not measured."""
-
-    epochs: int  # trained
-    loss: float | None  # the last; None if no step was made
-    weights_finite: bool
-    diagnostics: Mapping[str, float]  # metrics of the embeddings, by key
-    initial: Mapping[str, float] | None  # the untrained encoder's, of the same images and views
-    distances: Distances | None = None  # of the embeddings of `diagnostics`
-    initial_distances: Distances | None = None
-    width: int | None = None  # D of the embeddings; None: many more than C
-    images: int | None = None  # N of the diagnosed ones; None: many more than C
-    classes: int | None = None  # C, of the images diagnosed; one class tells as much as no labels
-    classifiers: tuple[Classifier, ...] = ()  # on the last epoch's features
 
 
 @dataclass(frozen=True)
@@ -138,42 +97,15 @@ def is_collapsed(figures: Mapping[str, float]) -> bool:
     return residual_energy(figures) < COLLAPSED_ENERGY
 
 
-def residual_energy(figures: Mapping[str, float]) -> float:
-    """1 - m_o^2: the fraction of a unit vector's squared length that tells images apart, in [0, 1].
-
-    It is also 1 minus the mean cosine similarity over all pairs of images (each with itself included).
-    """
-    return max(0.0, 1.0 - figures["center_ratio"] ** 2)
-
-
-def relative_alignment(figures: Mapping[str, float]) -> float:
-    """Squared distance between views of an image over that between images, 2 (1 - m_o^2).
-
-    0: the views coincide. 1: they are as far apart as any two images, as are embeddings that are all equal. It does
-    not fall when a network just shrinks all distances, as the alignment does.
-    """
-    energy = residual_energy(figures)
-    if energy < torch.finfo(torch.float32).eps ** 2:  # equal up to rounding
-        return 1.0
-    return figures["alignment"] / (2.0 * energy)
-
-
-def needed_directions(classes: int | None, width: int | None = None, images: int | None = None) -> float:
-    """Returns the least spectral rank that is asked of embeddings; arguments as in `Evidence`."""
-    simplex = classes - 1.0 if classes is not None and classes > 1 else UNLABELLED_DIRECTIONS
-    shown = (0.0 if width is None else 1 / width) + (0.0 if images is None else 1 / max(images - 1, 1))
-    return min(simplex, 1 / shown if shown else math.inf)
-
-
 # Each rule returns its sentence, or None where it does not apply.
 def _diverged(e: Evidence) -> str | None:
-    is_finite = {
+    is_sound = {
         f"the loss ({e.loss})": e.loss is None or math.isfinite(e.loss),
         "a weight": e.weights_finite,
-        "an embedding": _finite(e.diagnostics),
+        "an embedding": is_finite(e.diagnostics),
         "a feature": all(math.isfinite(classifier.trained.top1) for classifier in e.classifiers),
     }
-    broken = [part for part, finite in is_finite.items() if not finite]
+    broken = [part for part, sound in is_sound.items() if not sound]
     return f"not finite after {_epochs(e)}: {', '.join(broken)}." if broken else None
 
 
@@ -192,7 +124,7 @@ def _collapsed(e: Evidence) -> str | None:
 
 
 def _not_learning(e: Evidence) -> str | None:
-    learning = has_learned(_gains(e), _fall(e))
+    learning = has_learned(e.gains, e.fall)
     if learning is None or learning.learned:
         return None
     return f"{_learning(e)}; {_state(e)}{_pixels(e)}."
@@ -208,7 +140,7 @@ def _partially_collapsed(e: Evidence) -> str | None:
         )
     need = needed_directions(e.classes, e.width, e.images)
     if d["spectral_rank"] < need:
-        whose = f"{e.classes} classes" if _labelled(e) else "embeddings that are more than a line"
+        whose = f"{e.classes} classes" if e.labelled else "embeddings that are more than a line"
         faults.append(
             f"directions are missing: spectral rank {d['spectral_rank']:.3g} is below the {need:.4g} that {whose} "
             f"need{_untrained(e, itemgetter('spectral_rank'))}"
@@ -217,24 +149,9 @@ def _partially_collapsed(e: Evidence) -> str | None:
 
 
 # The parts of the sentences.
-def _gains(e: Evidence) -> list[Difference]:
-    return [
-        accuracy_gain(classifier.name, classifier.trained, classifier.untrained)
-        for classifier in (e.classifiers if _labelled(e) else ())
-        if classifier.untrained is not None and math.isfinite(classifier.untrained.top1)
-    ]
-
-
-def _fall(e: Evidence) -> Difference | None:
-    if e.initial is None or not _finite(e.initial):
-        return None
-    now, before = relative_alignment(e.diagnostics), relative_alignment(e.initial)
-    return alignment_fall(now, before, e.distances, e.initial_distances)
-
-
 def _learning(e: Evidence) -> str:
     """Returns all that was measured of learning, with margins, and what it comes to."""
-    gains, fall = _gains(e), _fall(e)
+    gains, fall = e.gains, e.fall
     of = len(gains) + (fall is not None)
     if not of:
         return f"judged without {_unknown(e)} or an untrained encoder's embeddings, after {_epochs(e)}"
@@ -263,7 +180,7 @@ def _decided(e: Evidence, gains: list[Difference], fall: Difference | None) -> s
 
 def _pixels(e: Evidence) -> str:
     """Returns which classifiers are better on raw pixels, beyond their margins."""
-    if not _labelled(e):
+    if not e.labelled:
         return ""
     leads = [
         accuracy_gain(classifier.name, classifier.pixels, classifier.trained)
@@ -287,16 +204,8 @@ def _state(e: Evidence) -> str:
     return f"output std ratio {d['output_std_ratio']:.2f} and spectral rank {d['spectral_rank']:.3g}"
 
 
-def _labelled(e: Evidence) -> bool:
-    return e.classes is not None and e.classes > 1
-
-
 def _unknown(e: Evidence) -> str:
-    return "accuracies of both encoders" if _labelled(e) else "labels"
-
-
-def _finite(figures: Mapping[str, float]) -> bool:
-    return all(math.isfinite(figures[key]) for key in READ)
+    return "accuracies of both encoders" if e.labelled else "labels"
 
 
 def _epochs(e: Evidence) -> str:
@@ -304,6 +213,6 @@ def _epochs(e: Evidence) -> str:
 
 
 def _untrained(e: Evidence, figure: Callable[[Mapping[str, float]], float]) -> str:
-    if e.initial is None or not _finite(e.initial):
+    if e.initial is None or not is_finite(e.initial):
         return ""
     return f" (untrained encoder: {figure(e.initial):.3g})"

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ssl_zoo.pages.charts import map_size, scatter
 from ssl_zoo.pages.drawing import Picture, chart, photo
 from ssl_zoo.pages.image_strips import stack, strip, tile
 from ssl_zoo.pages.legend import drawable
+from ssl_zoo.pages.maps import map_size, scatter
 from ssl_zoo.pages.numbers import percent
 from ssl_zoo.pages.page import Block, Gallery, Prose, Section, Strips
 from ssl_zoo.reports.encoded_images import EncodedImages

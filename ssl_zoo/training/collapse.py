@@ -21,7 +21,8 @@ import pytorch_lightning as pl
 
 from ssl_zoo.distributed import any_process
 from ssl_zoo.method import Method
-from ssl_zoo.monitors.verdict import COLLAPSED_ENERGY, is_collapsed, residual_energy
+from ssl_zoo.monitors.evidence import residual_energy
+from ssl_zoo.monitors.verdict import COLLAPSED_ENERGY, is_collapsed
 from ssl_zoo.training.callbacks import EpochRows
 from ssl_zoo.training.measure import Evaluator
 from ssl_zoo.training.module import TrainingModule

@@ -8,8 +8,9 @@ from ssl_zoo.config.registries import SOURCES
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import Data
 from ssl_zoo.hardware.peak_memory import peak_memory_mb
+from ssl_zoo.monitors.evidence import Classifier, Evidence
 from ssl_zoo.monitors.remedy import Remedy, remedy
-from ssl_zoo.monitors.verdict import Classifier, Evidence, Verdict, judge
+from ssl_zoo.monitors.verdict import Verdict, judge
 from ssl_zoo.runs.environment import git_commit, versions
 from ssl_zoo.runs.naming import differing_axes, variant
 from ssl_zoo.runs.result import Baselines, Result
@@ -19,7 +20,7 @@ from ssl_zoo.training.curves import draw_curves
 from ssl_zoo.training.facts import gather_facts
 from ssl_zoo.training.fit import Trained
 from ssl_zoo.training.loggers import log_epoch
-from ssl_zoo.training.measure import Measurement, Scores
+from ssl_zoo.training.measurement import Measurement, Scores
 from ssl_zoo.training.prepare import Prepared
 from ssl_zoo.training.progress import TrainingProgress
 

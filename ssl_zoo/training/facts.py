@@ -15,7 +15,7 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.monitors.remedy import Facts
 from ssl_zoo.monitors.verdict import VerdictName
 from ssl_zoo.training.loggers import LoggedRow
-from ssl_zoo.training.measure import Measurement
+from ssl_zoo.training.measurement import Measurement
 from ssl_zoo.training.optim import peak_lr
 from ssl_zoo.training.prepare import Prepared
 

@@ -19,12 +19,13 @@ from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.method import Encoder, Method
 from ssl_zoo.runs.checkpoints import CheckpointFiles
 from ssl_zoo.terminal.signals import handlers_restored
-from ssl_zoo.training.callbacks import EpochRows, LogRows, MeasureEncoder, SaveCheckpoints, StopWhenAsked
+from ssl_zoo.training.callbacks import EpochRows, LogRows, MeasureEncoder
 from ssl_zoo.training.collapse import NoticeCollapse
 from ssl_zoo.training.loggers import LoggedRow, build_loggers
 from ssl_zoo.training.module import TrainingModule
 from ssl_zoo.training.prepare import Prepared
 from ssl_zoo.training.process import cluster
+from ssl_zoo.training.saving import SaveCheckpoints, StopWhenAsked
 
 __all__ = ["Trained", "compile_encoders", "fit"]
 

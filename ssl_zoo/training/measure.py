@@ -10,9 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,58 +24,19 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.features import BATCH, each_batch, full_precision, images_at_once
 from ssl_zoo.hardware.device import Hardware
 from ssl_zoo.method import Method
-from ssl_zoo.metrics import CSV, Embeddings, declared, measure_embeddings
-from ssl_zoo.monitors.knn import knn_hits, usual_k
-from ssl_zoo.monitors.learning import Accuracy, Distances
-from ssl_zoo.monitors.probe import ProbeResult, few_label_top1, probe_protocol
+from ssl_zoo.metrics import Embeddings, measure_embeddings
+from ssl_zoo.monitors.knn import usual_k
+from ssl_zoo.monitors.learning import Distances
+from ssl_zoo.monitors.probe import probe_protocol
+from ssl_zoo.training.measurement import Labelled, Measurement, Scores, score_features
 from ssl_zoo.training.shared import Shared, fingerprint
 
-__all__ = ["Evaluator", "Measurement", "Scores"]
+__all__ = ["Evaluator"]
 
 PIXEL_SIDE = 32  # the pixel baseline sees images of at most this side
 FEW = 32  # images by which the residual energy is estimated after each epoch
 KNN_FRACTION = 0.02  # of the time of training, for kNN
 VIEW_COST = {"fp32": 3.0, "bf16": 0.75, "fp16": 0.75}  # of training on a view, in forward passes in float32
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Accuracies of classifiers on frozen features; None without labels or test images, or where not asked for."""
-
-    knn: Accuracy | None = None
-    probe: ProbeResult | None = None
-
-    @property
-    def knn_top1(self) -> float | None:
-        """Top-1 of kNN; nan where a feature is not finite."""
-        return None if self.knn is None else self.knn.top1
-
-    @property
-    def linear(self) -> Accuracy | None:
-        """The accuracy of the linear probe."""
-        return None if self.probe is None else Accuracy(self.probe.mean, self.probe.hits, self.probe.draws)
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """Figures of a method's encoder."""
-
-    diagnostics: dict[str, float]  # metrics of the embeddings, by key
-    scores: Scores
-    distances: Distances | None = None  # of the embeddings; None where one is not finite
-
-    @property
-    def row(self) -> dict[str, float | None]:
-        """The figures in `metrics.csv` and TensorBoard, by column."""
-        figures = {"knn_top1": self.scores.knn_top1, **self.diagnostics}
-        return {key: value for key, value in figures.items() if key in declared(CSV)}
-
-
-class Labelled(NamedTuple):
-    """Features with labels."""
-
-    features: Tensor  # (n, F)
-    labels: Tensor  # (n,) int64
 
 
 class Evaluator:
@@ -111,7 +70,9 @@ class Evaluator:
         self.scored = self.labelled is not None and self.test is not None
         size = 0 if self.labelled is None else len(self.labelled)
         self.k = config.monitor.knn.k or usual_k(size)
-        self.draws = 1 if self._all_labels_drawn() else config.monitor.probe.draws
+        probe = config.monitor.probe
+        # Where no class has more labels than a draw takes, every draw is the same.
+        self.draws = 1 if self.scored and self._labels_of(max) <= probe.labels_per_class else probe.draws
         if self.scored and self.k > size:
             raise UserError(
                 f"monitor.knn.k must be at most the number of labelled training images, {size}; received {self.k}; "
@@ -136,7 +97,9 @@ class Evaluator:
             labelled, test = (
                 self._each(split, size, lambda x: backbone(x).float()) for split in self._splits()
             )
-            return Measurement(diagnostics, self._scores(labelled, test, knn, probe), distances)
+            k, draws = self.k if knn else None, self.draws if probe else None
+            scores = score_features(labelled, test, self.config.monitor, k=k, draws=draws)
+            return Measurement(diagnostics, scores, distances)
 
     def estimate_energy(self, method: Method) -> float:
         """Estimates the residual energy 1 - m_o^2 of the embeddings from a few images; nan where one is not finite.
@@ -188,7 +151,7 @@ class Evaluator:
         labelled, test = (
             self._each(split, self._pixel_side, lambda x: x.flatten(1)) for split in self._splits()
         )
-        return self._scores(labelled, test)
+        return score_features(labelled, test, self.config.monitor, k=self.k, draws=self.draws)
 
     @property
     def knn_every(self) -> int:
@@ -226,13 +189,11 @@ class Evaluator:
         fewer = f" (all where a class has fewer; at least {self._labels_of(min)})"
         return probe_protocol(per_class, self.draws) + (fewer if self._labels_of(min) < per_class else "")
 
-    def _all_labels_drawn(self) -> bool:
-        """Whether no class has more labels than a draw takes: then every draw is the same."""
-        return self.scored and self._labels_of(max) <= self.config.monitor.probe.labels_per_class
-
     def _labels_of(self, extreme: Callable[[list[int]], int]) -> int:
         """Returns the number of labels of the largest or smallest class."""
-        return extreme(torch.bincount(self._labels()[0]).tolist())
+        labels = self._splits()[0].labels
+        assert labels is not None
+        return extreme(torch.bincount(labels).tolist())
 
     def _splits(self) -> tuple[Split, Split]:
         assert self.labelled is not None
@@ -264,31 +225,6 @@ class Evaluator:
                     # Without torch.compile, for another precision.
                     z.append(method.encoder.forward(part).float())
         return torch.cat(embedded[0]), torch.cat(embedded[1])  # (N, D) each
-
-    def _labels(self) -> tuple[Tensor, Tensor]:
-        labelled, test = (split.labels for split in self._splits())
-        assert labelled is not None
-        assert test is not None
-        return labelled, test
-
-    def _scores(self, labelled: Labelled, test: Labelled, knn: bool = True, probe: bool = True) -> Scores:
-        monitor = self.config.monitor
-        few, tau, k = (
-            monitor.probe.labels_per_class,
-            monitor.knn.temperature,
-            min(self.k, len(labelled.labels)),
-        )
-        return Scores(
-            _knn(labelled, test, k, tau) if knn else None,
-            few_label_top1(*labelled, *test, few, self.draws) if probe else None,
-        )
-
-
-def _knn(labelled: Labelled, test: Labelled, k: int, temperature: float) -> Accuracy:
-    hits = knn_hits(*labelled, *test, k=k, temperature=temperature)
-    if hits is None:
-        return Accuracy(math.nan)
-    return Accuracy(float(hits.sum().item() / len(hits)), tuple(hits.double().tolist()))
 
 
 def _classes_seen(split: Split, classes: Sequence[str] | None) -> int | None:

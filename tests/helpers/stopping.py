@@ -51,7 +51,7 @@ def wait_for(what: Callable[[], object]) -> None:
 @contextlib.contextmanager
 def stopped_after(step: int) -> Iterator[None]:
     """Has the runs of this process stop, as by Ctrl-C, after so many optimizer steps."""
-    from ssl_zoo.training.callbacks import StopWhenAsked
+    from ssl_zoo.training.saving import StopWhenAsked
 
     inner = StopWhenAsked.on_train_batch_end
 
@@ -79,7 +79,8 @@ def is_gone(pid: int) -> bool:
 
 
 def _hold() -> None:
-    from ssl_zoo.training.callbacks import EpochRows, StopWhenAsked
+    from ssl_zoo.training.callbacks import EpochRows
+    from ssl_zoo.training.saving import StopWhenAsked
 
     folder, _, step = os.environ["HOLD"].rpartition(":")
     inner = EpochRows.on_train_batch_end  # before the step is saved

@@ -19,7 +19,7 @@ from ssl_zoo.runs.result import Baselines, Result
 from ssl_zoo.suites.aggregate import heading
 from ssl_zoo.suites.claims import Comparison, parse
 from ssl_zoo.training.closing_table import closing_table
-from ssl_zoo.training.measure import Measurement, Scores
+from ssl_zoo.training.measurement import Measurement, Scores
 
 MISSING: Any = None  # a run that is not read
 DOCS = Path(__file__).parent.parent.parent / "docs"

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ssl_zoo.metrics import measure_embeddings
-from ssl_zoo.monitors.verdict import relative_alignment, residual_energy
+from ssl_zoo.monitors.evidence import relative_alignment, residual_energy
 
 Rows = list[list[float]]
 Figures = dict[str, float]

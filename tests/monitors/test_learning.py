@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssl_zoo.metrics import measure_embeddings
+from ssl_zoo.monitors.evidence import relative_alignment
 from ssl_zoo.monitors.learning import (
     ERROR,
     SMALLEST_FALL,
@@ -23,7 +24,6 @@ from ssl_zoo.monitors.learning import (
     has_learned,
     margin,
 )
-from ssl_zoo.monitors.verdict import relative_alignment
 
 
 def gain(estimate: float, error: float, name: str = "kNN") -> Difference:

@@ -14,14 +14,9 @@ from torch import Tensor
 
 from ssl_zoo.metrics import measure_embeddings
 from ssl_zoo.monitors import Evidence, judge
+from ssl_zoo.monitors.evidence import Classifier, needed_directions, residual_energy
 from ssl_zoo.monitors.learning import Accuracy
-from ssl_zoo.monitors.verdict import (
-    COLLAPSED_ENERGY,
-    DOMINATED_ENERGY,
-    Classifier,
-    needed_directions,
-    residual_energy,
-)
+from ssl_zoo.monitors.verdict import COLLAPSED_ENERGY, DOMINATED_ENERGY
 
 NAN = math.nan
 GOOD = {

@@ -10,9 +10,10 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ssl_zoo.pages.charts import IntervalRow, Series, curves, curves_size, intervals, map_size, scatter
+from ssl_zoo.pages.charts import IntervalRow, Series, curves, curves_size, intervals
 from ssl_zoo.pages.drawing import LIGHT, _settings, chart
 from ssl_zoo.pages.legend import POINTS, columns, drawable
+from ssl_zoo.pages.maps import map_size, scatter
 
 XY = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
 

@@ -17,7 +17,7 @@ from ssl_zoo.metrics import measure_embeddings
 from ssl_zoo.runs.result import Result
 from ssl_zoo.training.closing_table import closing_table
 from ssl_zoo.training.facts import gather_facts, reference_of
-from ssl_zoo.training.measure import Measurement, Scores
+from ssl_zoo.training.measurement import Measurement, Scores
 from ssl_zoo.training.prepare import prepare
 
 TINY = (

@@ -26,7 +26,7 @@ import ssl_zoo
 from ssl_zoo.cli import main as cli
 from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.runs.checkpoints import Damaged, read_checkpoint
-from ssl_zoo.training.callbacks import StopWhenAsked
+from ssl_zoo.training.saving import StopWhenAsked
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes]
 

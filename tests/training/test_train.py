@@ -29,9 +29,9 @@ from ssl_zoo.metrics import CSV, declared
 from ssl_zoo.runs.result import Baselines, Result
 from ssl_zoo.terminal.signals import sigterm_interrupts
 from ssl_zoo.training import run as training
-from ssl_zoo.training.callbacks import SaveCheckpoints, StopWhenAsked
 from ssl_zoo.training.measure import Evaluator
 from ssl_zoo.training.prepare import prepare
+from ssl_zoo.training.saving import SaveCheckpoints, StopWhenAsked
 
 pytestmark = pytest.mark.slow
 

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from ssl_zoo.config.schema import RunConfig, ViewConfig
+from ssl_zoo.monitors.evidence import relative_alignment
 from ssl_zoo.monitors.remedy.facts import Facts, Remedy, explains, leaf, unlike_reference
-from ssl_zoo.monitors.verdict import relative_alignment
 
 __all__ = [
     "constant_images",
