@@ -18,25 +18,22 @@ import importlib.util
 import json
 import os
 import shlex
-import statistics
 import subprocess
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import count, cycle, islice, product
 from pathlib import Path
 
 from ssl_zoo.data.scan import scan_folder
-from ssl_zoo.runs.environment import git_commit, versions
 
+from .memory_page import TESTED, Measured, markdown_page
 from .speed.memory import group_memory
 
-__all__ = ["Measured", "link_images", "main", "markdown_page", "peak"]
+__all__ = ["link_images", "main", "peak"]
 
 TRAINED = 640  # images that the tiny encoder is trained on
-TESTED = 4096  # images that kNN classifies, for any size of the labelled training set
 PAUSE = 0.05  # seconds between two readings of the memory
 TRAIN = (
     "method=simsiam", "data=imagefolder", "backbone.name=test_resnet", "augment.size=32", "epochs=1", "batch_size=64",
@@ -60,16 +57,6 @@ IMPORTS = {  # what each command imports
     "embed, .parquet": "ssl_zoo.embedding.run, pyarrow.parquet",
     "eval, kNN": "ssl_zoo.evaluation.run, ssl_zoo.evaluation.protocols.knn",
 }
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Memory and time of a command on a number of images, in one round."""
-
-    name: str
-    images: int
-    megabytes: float  # peak in MiB, above that of the imports
-    seconds: float
 
 
 def main() -> int:
@@ -211,55 +198,6 @@ def _train(out: Path, source: str, threads: int) -> str:
     if done.returncode:
         raise SystemExit(done.stderr)
     return str(out / "run")
-
-
-HEADER = """# Memory
-
-Peak memory of embedding and kNN evaluation, in MiB above that of the imports, by the number of images (for kNN: of the
-labelled training set; {tested:,} are classified): median (least to most) of {rounds} rounds. Images are read from
-files. Made by
-
-    {command}
-
-at commit `{commit}` with {versions}, on {cores} CPU cores, with {encoder}.
-
-| images | {names} |
-|---|{lines}|
-"""
-
-
-def markdown_page(results: Sequence[Measured], command: str, encoder: str) -> str:
-    """Returns the results as a page in Markdown."""
-    names = list(dict.fromkeys(result.name for result in results))
-    sizes = sorted({result.images for result in results})
-    cells: defaultdict[tuple[str, int], list[float]] = defaultdict(list)
-    for result in results:
-        cells[result.name, result.images].append(result.megabytes)
-    used = versions()
-    text = HEADER.format(
-        rounds=max(map(len, cells.values())),
-        tested=min(TESTED, sizes[0]),
-        command=command,
-        commit=git_commit(),
-        versions=", ".join(f"{name} {used[name]}" for name in ("python", "torch")),
-        cores=os.cpu_count(),
-        encoder=encoder,
-        names=" | ".join(names),
-        lines="|".join("---:" for _ in names),
-    )
-    for size in sizes:
-        row = [_cell(cells[name, size]) for name in names]
-        text += f"| {size:,} | {' | '.join(row)} |\n"
-    if len(sizes) > 1:
-        medians = {key: statistics.median(values) for key, values in cells.items()}
-        more = [medians[name, sizes[-1]] - medians[name, sizes[0]] for name in names]
-        each = [f"{2**20 * grown / (sizes[-1] - sizes[0]):+.0f}" for grown in more]
-        text += f"| bytes per further image | {' | '.join(each)} |\n"
-    return text
-
-
-def _cell(megabytes: list[float]) -> str:
-    return f"{statistics.median(megabytes):.0f} ({min(megabytes):.0f} to {max(megabytes):.0f})"
 
 
 def _command(options: argparse.Namespace) -> str:

@@ -71,9 +71,7 @@ def _options(overrides: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "overrides", nargs="*", help="the run, as for `ssl-zoo train`; method=simsiam if none"
-    )
+    parser.add_argument("overrides", nargs="*", help="as for `ssl-zoo train`; method=simsiam if none")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=4, help="timed steps a turn, at least")
     parser.add_argument("--seconds", type=float, default=2.0, help="timed seconds a turn, at least")
@@ -83,9 +81,7 @@ def _options(overrides: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, help="of lightly's DataLoader; default: as many as cores")
     parser.add_argument("--contenders", default=",".join(STANDARD), help=f"of {', '.join(CONTENDERS)}")
     parser.add_argument(
-        "--together",
-        action="store_true",
-        help="start all at once, which is sooner done; start-up times mean nothing",
+        "--together", action="store_true", help="start all at once; start-up times mean nothing"
     )
     parser.add_argument("--json", type=Path, help="file that gets all figures")
     return parser.parse_intermixed_args(overrides)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from helpers.embeddings import COUNT
-from ssl_zoo.benchmarks.memory_flat import COMMANDS, IMPORTS, Measured, link_images, markdown_page, peak
+from ssl_zoo.benchmarks.memory_flat import COMMANDS, IMPORTS, link_images, peak
+from ssl_zoo.benchmarks.memory_page import Measured, markdown_page
 from ssl_zoo.benchmarks.speed.memory import GroupMemory, group_memory
 
 
