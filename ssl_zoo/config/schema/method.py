@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ssl_zoo.config.schema.contradictions import check_contradictions
 from ssl_zoo.config.schema.types import Count, Fraction, Index, NonNegative, Positive, Vectors, Width, section
 
 
@@ -160,62 +161,4 @@ class SiameseConfig(MethodConfig):
     """Multiplies the mean over pairs. A sum over both orders is 2 (SimCLR's code), of 2 - 2 cos 4 (BYOL)."""
 
     def __post_init__(self) -> None:
-        for refused, reason in (
-            (
-                not self.stop_gradient and self.momentum_encoder.enabled,
-                "stop_gradient=false contradicts momentum_encoder.enabled=true: no gradient may reach the "
-                "weights of a momentum encoder; set momentum_encoder.enabled=false as well",
-            ),
-            (
-                self.similarity == "info_nce" and self.negatives == "none",
-                "similarity=info_nce needs negatives, and negatives=none; set negatives=batch or queue, or "
-                "similarity=cosine",
-            ),
-            (
-                self.similarity != "info_nce" and self.negatives != "none",
-                f"similarity={self.similarity} never reads negatives, and negatives={self.negatives}; set "
-                "negatives=none or similarity=info_nce",
-            ),
-            (
-                self.assignment in ("moving_average", "memory") and self.similarity == "cross_entropy",
-                f"assignment={self.assignment} keeps unit vectors, which similarity=cross_entropy does not compare; "
-                "set similarity=cosine or info_nce",
-            ),
-            (
-                self.joint_batch and self.momentum_encoder.shuffle_bn,
-                "joint_batch=true contradicts momentum_encoder.shuffle_bn=true, which keeps the statistics of queries "
-                "and keys apart; set one of them to false",
-            ),
-            (
-                self.alternation_steps != 1 and self.momentum_encoder.enabled,
-                f"alternation_steps={self.alternation_steps} contradicts momentum_encoder.enabled=true: one says that "
-                "the targets' weights stand still, the other that they follow; set alternation_steps=1 or "
-                "momentum_encoder.enabled=false",
-            ),
-            (
-                self.alternation_steps != 1 and not self.stop_gradient,
-                f"alternation_steps={self.alternation_steps} contradicts stop_gradient=false: no gradient may reach "
-                "weights that stand still; set alternation_steps=1",
-            ),
-            (
-                self.assignment == "sinkhorn" and self.prototypes.number == 0,
-                "assignment=sinkhorn needs prototypes, and prototypes.number=0; set prototypes.number",
-            ),
-            (
-                self.assignment == "sinkhorn" and self.similarity != "cross_entropy",
-                f"assignment=sinkhorn makes codes that similarity={self.similarity} cannot compare; set "
-                "similarity=cross_entropy",
-            ),
-            (
-                self.prototypes.number > 0 and self.similarity != "cross_entropy",
-                f"similarity={self.similarity} never reads prototypes, and prototypes.number="
-                f"{self.prototypes.number}; set prototypes.number=0 or similarity=cross_entropy",
-            ),
-            (
-                self.predictor.kind == "identity" and not self.predictor.trainable,
-                "predictor.trainable=false contradicts predictor.kind=identity, which has no weights; set "
-                "predictor.kind=mlp or linear",
-            ),
-        ):
-            if refused:
-                raise ValueError(reason)
+        check_contradictions(self)
