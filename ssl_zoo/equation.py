@@ -165,6 +165,15 @@ class Siamese(Method):
         if self.memory is not None:
             self.memory.allocate(images)
 
+    def predict(self, z: Tensor) -> Tensor | None:
+        """Maps embeddings (N, D) to predictions (N, D); None without a predictor."""
+        return None if self.config.predictor.kind == "identity" else self.predictor(z)
+
+    def predictor_weight(self) -> Tensor | None:
+        """Returns the weight (D, D) of a predictor that is a single linear layer; None of another."""
+        layers = [layer for layer in self.predictor.modules() if not list(layer.children())]
+        return layers[0].weight if len(layers) == 1 and isinstance(layers[0], nn.Linear) else None
+
     def constant_lr_parameters(self) -> Iterable[nn.Parameter]:
         """Returns the predictor's parameters, with `predictor.lr: constant`."""
         return self.predictor.parameters() if self.config.predictor.lr == "constant" else ()

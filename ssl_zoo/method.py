@@ -72,6 +72,14 @@ class Method(nn.Module, ABC):
             index: (N,), the position of each image in the training set.
         """
 
+    def predict(self, z: Tensor) -> Tensor | None:
+        """Maps embeddings (N, D) to the predictor's outputs (N, D), for the diagnostics; None without one."""
+        return None
+
+    def predictor_weight(self) -> Tensor | None:
+        """Returns the weight (D, D) of a linear predictor, for the diagnostics; None where there is none."""
+        return None
+
     def constant_lr_parameters(self) -> Iterable[nn.Parameter]:
         """Returns the parameters whose learning rate the schedule leaves at its peak."""
         return ()

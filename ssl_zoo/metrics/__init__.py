@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import run  # declares the metrics of a run
+from . import predictions, run  # declare the metrics of a predictor and of a run
 from .declaration import CSV, LABEL_FREE, METRICS, RESULT, SUITE, Metric, computed, declared, metric
 from .embeddings import Embeddings, measure_embeddings
 from .spectral_rank import rank_of
@@ -19,6 +19,7 @@ __all__ = [
     "declared",
     "measure_embeddings",
     "metric",
+    "predictions",
     "rank_of",
     "run",
 ]

@@ -18,7 +18,8 @@ GROUPS = {
     "training": "## Training",
     "accuracy": "## Accuracy\n\nWithout labels there is none.",
     "embeddings": "## Embeddings\n\nOf the embeddings z of two augmented views of up to `monitor.samples` training "
-    "images, each view by itself and averaged; of N images and D channels. They need no labels.",
+    "images, each view by itself and averaged; of N images and D channels. They need no labels. Those of predictions "
+    "are left out where a method has no predictor.",
     "cost": "## Cost",
     "features": "## Features\n\nOf the backbone's features, N images and F channels, by `protocol=label_free`.",
 }

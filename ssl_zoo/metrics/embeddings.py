@@ -35,10 +35,20 @@ class Embeddings:
 
     Args:
         z: (N, D) of any float type and device, all finite.
+        predictions: (N, D), those of the predictor; None where there is none.
+        predictor_weight: (D, D), that of a linear predictor; None: of another, or there is none.
     """
 
-    def __init__(self, z: Tensor) -> None:
+    def __init__(
+        self, z: Tensor, predictions: Tensor | None = None, predictor_weight: Tensor | None = None
+    ) -> None:
         self.z = z
+        self.predictions = None if predictions is None else Embeddings(predictions)
+        self.predictor_weight = predictor_weight
+
+    def has(self, what: str) -> bool:
+        """Returns whether there is what a metric needs, by the name of the attribute; nothing is always there."""
+        return not what or getattr(self, what) is not None
 
     @cached_property
     def unit(self) -> Tensor:
@@ -74,15 +84,24 @@ class Embeddings:
 
 
 @torch.no_grad()
-def measure_embeddings(z_a: Tensor, z_b: Tensor) -> dict[str, float]:
+def measure_embeddings(
+    z_a: Tensor,
+    z_b: Tensor,
+    *,
+    predictions: tuple[Tensor, Tensor] | None = None,
+    predictor_weight: Tensor | None = None,
+) -> dict[str, float]:
     """Measures the embeddings of two views of the same N images by all metrics that are declared for it.
 
     Args:
         z_a: (N, D) embeddings of the first view, N >= 2, any float type and device; normalised here.
         z_b: (N, D) embeddings of the second view, row by row of the same images.
+        predictions: (N, D) each, the predictor's of both views; None: the method has no predictor.
+        predictor_weight: (D, D), the weight of a linear predictor without bias; None: there is none.
 
     Returns:
-        The values by key; all nan if an embedding is not finite.
+        The values by key, without those of a predictor that is not there; all nan if an embedding or a prediction is
+        not finite.
 
     Raises:
         ValueError: the shapes differ, are not (N, D), or N < 2.
@@ -92,11 +111,13 @@ def measure_embeddings(z_a: Tensor, z_b: Tensor) -> dict[str, float]:
             f"the embeddings of two views must have one shape (N, D) with N >= 2; received "
             f"{tuple(z_a.shape)} and {tuple(z_b.shape)}; pass the same images in both, at least two"
         )
-    if not (z_a.isfinite().all() and z_b.isfinite().all()):
-        return dict.fromkeys(computed(), float("nan"))
-    views = (Embeddings(z_a), Embeddings(z_b))
+    p_a, p_b = predictions or (None, None)
+    views = (Embeddings(z_a, p_a, predictor_weight), Embeddings(z_b, p_b, predictor_weight))
+    measured = {key: known for key, known in computed().items() if views[0].has(known.needs)}
+    if not all(outputs.isfinite().all() for outputs in (z_a, z_b, *(predictions or ()))):
+        return dict.fromkeys(measured, float("nan"))
     values = {}
-    for key, known in computed().items():
+    for key, known in measured.items():
         compute = known.load()
         values[key] = compute(*views) if known.views == 2 else sum(map(compute, views)) / 2
     return values
@@ -208,3 +229,20 @@ def uniformity(view: Embeddings, chunk: int = 1024) -> float:
 )
 def stable_rank(view: Embeddings) -> float:
     return float(view.energies.sum() / view.energies[-1]) if view.energies.any() else 1.0
+
+
+@metric(
+    "covariance",
+    title="covariance",
+    reading="0 decorrelated",
+    meaning="Sum of the squared off-diagonal entries of the covariance of z/|z|, over D: how much its channels repeat "
+    "one another.",
+    source=f"[VICReg](https://arxiv.org/abs/2105.04906), Eq. 4, of unit vectors; {ZHANG} plots it",
+    chart="Covariance of z/|z|",
+    bottom=0.0,
+    closing=False,
+)
+def covariance(view: Embeddings) -> float:
+    r, (N, D) = view.residuals, view.residuals.shape
+    entries = r.T @ r / (N - 1)  # (D, D)
+    return float((entries.square().sum() - entries.diagonal().square().sum()) / D)

@@ -19,6 +19,17 @@ DECLARATIONS = (
         meaning="Learning rate after the epoch's last step.",
     ),
     Metric(
+        name="encoder_gradient_norm", title="encoder gradient norm", group="training", bottom=0.0,
+        chart="Gradient norm of the encoder",
+        meaning="Length of the gradient of the encoder's weights, before it is clipped; mean over the optimizer steps "
+        "of an epoch.",
+    ),
+    Metric(
+        name="predictor_gradient_norm", title="predictor gradient norm", group="training", bottom=0.0,
+        chart="Gradient norm of the predictor",
+        meaning="The same of the predictor's weights; left out where a method has none to train.",
+    ),
+    Metric(
         name="tuned", title="tuned to", group="training", unit="setting", files=(SUITE,),
         meaning="The value of the suite's `tune` key that was chosen for the row.",
     ),

@@ -44,7 +44,7 @@ class Result:
     linear_protocol: str | None
     test_images: int | None  # that the accuracies are measured on
     baselines: Baselines
-    metrics: Mapping[str, float]  # of the embeddings, by key; keys of result.json themselves
+    metrics: Mapping[str, float]  # of embeddings and gradients, by key; keys of result.json themselves
     verdict: str
     verdict_reason: str
     collapsed_epoch: int | None  # in which a collapse was noticed first
@@ -72,7 +72,7 @@ class Result:
         values: dict[str, Any] = {}
         for name, value in dataclasses.asdict(self).items():
             values |= value if name == "metrics" else {name: value}
-        return values
+        return values | {key: None for key in declared(RESULT) if key not in values}
 
     def write(self) -> None:
         """Writes `result.json` into the run directory; figures that are not finite are written as null."""

@@ -19,6 +19,7 @@ from ssl_zoo.training.closing_table import closing_table, next_steps
 from ssl_zoo.training.curves import draw_curves
 from ssl_zoo.training.facts import gather_facts
 from ssl_zoo.training.fit import Trained
+from ssl_zoo.training.gradients import GRADIENT_NORMS
 from ssl_zoo.training.loggers import log_epoch
 from ssl_zoo.training.measurement import Measurement, Scores
 from ssl_zoo.training.prepare import Prepared
@@ -122,7 +123,8 @@ def _result(
         linear_protocol=ready.evaluator.linear_protocol,
         test_images=None if ready.data.test is None or scores.knn_top1 is None else len(ready.data.test),
         baselines=baselines,
-        metrics=final.diagnostics,
+        metrics=final.diagnostics
+        | {key: norm for key in GRADIENT_NORMS if (norm := last.get(key)) is not None},
         verdict=verdict.name,
         verdict_reason=verdict.reason,
         collapsed_epoch=epochs.collapsed_epoch

@@ -21,6 +21,7 @@ from ssl_zoo.runs.checkpoints import CheckpointFiles
 from ssl_zoo.terminal.signals import handlers_restored
 from ssl_zoo.training.callbacks import EpochRows, LogRows, MeasureEncoder
 from ssl_zoo.training.collapse import NoticeCollapse
+from ssl_zoo.training.gradients import GradientNorms
 from ssl_zoo.training.loggers import LoggedRow, build_loggers
 from ssl_zoo.training.module import TrainingModule
 from ssl_zoo.training.prepare import Prepared
@@ -61,6 +62,7 @@ def fit(
     checkpoints = SaveCheckpoints(epochs, config.trainer)
     callbacks = [
         epochs,
+        GradientNorms(epochs, ready.method),
         MeasureEncoder(epochs, ready.evaluator, config.monitor.every_epochs),
         NoticeCollapse(epochs, ready.evaluator, stop=config.monitor.stop_on == "collapsed", report=log),
         LogRows(epochs, config.trainer.log_every_steps, report),

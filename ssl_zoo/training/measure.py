@@ -88,7 +88,12 @@ class Evaluator:
         """Measures the embeddings of two views, and kNN and the linear probe on the backbone's features."""
         with _evaluating(method):
             embedded = self._embed_two_views(method)
-            diagnostics = measure_embeddings(*embedded)
+            p_a, p_b = (method.predict(z) for z in embedded)
+            diagnostics = measure_embeddings(
+                *embedded,
+                predictions=None if p_a is None or p_b is None else (p_a, p_b),
+                predictor_weight=method.predictor_weight(),
+            )
             finite = math.isfinite(diagnostics["center_ratio"])
             distances = Distances.between(*embedded) if finite else None
             if not (self.scored and (knn or probe)):

@@ -1,0 +1,65 @@
+"""Lengths of the gradients of encoder and predictor, as curves: a predictor without gradient learns nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from ssl_zoo.method import Method
+from ssl_zoo.training.callbacks import EpochRows
+from ssl_zoo.training.module import TrainingModule
+
+__all__ = ["GRADIENT_NORMS", "GradientNorms", "gradient_norm"]
+
+GRADIENT_NORMS = {
+    "encoder_gradient_norm": "encoder",
+    "predictor_gradient_norm": "predictor",
+}  # child of a method
+
+
+def gradient_norm(parameters: list[nn.Parameter]) -> Tensor:
+    """Returns the Euclidean length () of all gradients together; 0 where there are none."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    return torch.nn.utils.get_total_norm(gradients).float() if gradients else torch.zeros(())
+
+
+class GradientNorms(pl.Callback):
+    """Adds to each epoch's row the mean length of the gradients over its optimizer steps, before they are clipped.
+
+    Lengths stay on the device until the epoch ends. With several processes each has the whole batch's gradient.
+
+    Args:
+        epochs: the rows of the run.
+        method: whose encoder and, where it has one to train, predictor.
+    """
+
+    def __init__(self, epochs: EpochRows, method: Method) -> None:
+        self.epochs = epochs
+        children = dict(method.named_children())
+        trained = {
+            key: [p for p in children[child].parameters() if p.requires_grad]
+            for key, child in GRADIENT_NORMS.items()
+            if child in children
+        }
+        self.parts = {key: parameters for key, parameters in trained.items() if parameters}
+        self.norms: list[Tensor] = []  # (parts,) of each step of this epoch
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"norms": [norms.tolist() for norms in self.norms]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.norms = [torch.tensor(norms) for norms in state_dict["norms"]]
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        assert isinstance(pl_module, TrainingModule)
+        self.norms.append(torch.stack([gradient_norm(part) for part in self.parts.values()]))
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        means = torch.stack([norms.to(pl_module.device) for norms in self.norms]).mean(dim=0).tolist()
+        self.epochs.rows[-1].update(zip(self.parts, means, strict=True))
+        self.norms.clear()

@@ -1,0 +1,58 @@
+"""Lengths of the gradients: of encoder and predictor, mean over an epoch's steps."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from helpers.runs import overrides
+from torch import nn
+
+import ssl_zoo
+from ssl_zoo.training.gradients import gradient_norm
+from ssl_zoo.training.module import TrainingModule
+
+
+def test_the_length_of_all_gradients_together() -> None:
+    a, b, without = (nn.Parameter(torch.zeros(2)) for _ in range(3))
+    a.grad, b.grad = torch.tensor([3.0, 0.0]), torch.tensor([0.0, 4.0])
+    assert float(gradient_norm([a, without, b])) == 5
+    assert float(gradient_norm([without])) == 0
+
+
+def test_means_over_the_steps_of_an_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, list[float]] = {"encoder": [], "predictor": []}
+    original: Any = TrainingModule.on_before_optimizer_step
+
+    def record(self: TrainingModule, optimizer: torch.optim.Optimizer) -> None:
+        for name, norms in seen.items():
+            part = dict(self.method.named_children())[name]
+            squares = [float(p.grad.double().square().sum()) for p in part.parameters() if p.grad is not None]
+            norms.append(math.sqrt(math.fsum(squares)))
+        original(self, optimizer)
+
+    monkeypatch.setattr(TrainingModule, "on_before_optimizer_step", record)
+    result = ssl_zoo.train(
+        overrides("simsiam", "epochs=2", "trainer.accumulate=2", f"run_dir={tmp_path / 'run'}")
+    )
+    rows = list(csv.DictReader((tmp_path / "run" / "metrics.csv").read_text().splitlines()))
+    steps = len(seen["encoder"]) // 2
+    assert steps > 1
+    for name, norms in seen.items():
+        key = f"{name}_gradient_norm"
+        assert rows[0][key] == ""
+        for epoch in (1, 2):
+            expected = math.fsum(norms[(epoch - 1) * steps : epoch * steps]) / steps
+            assert float(rows[epoch][key]) == pytest.approx(expected, rel=1e-5)
+        assert result.metrics[key] == float(rows[2][key])
+
+
+def test_without_a_predictor_there_is_no_length_of_its_gradient(tmp_path: Path) -> None:
+    result = ssl_zoo.train(overrides("simclr", "epochs=1", f"run_dir={tmp_path / 'run'}"))
+    assert "predictor_gradient_norm" not in result.metrics
+    assert result.metrics["encoder_gradient_norm"] > 0
+    assert "eta" not in result.metrics
