@@ -25,6 +25,7 @@ from ssl_zoo.config.schema import SiameseConfig
 from ssl_zoo.distributed import gather, world_size
 from ssl_zoo.method import LossOutput, Method
 from ssl_zoo.parts.assignment import Prototypes, build_assignment
+from ssl_zoo.parts.extra_gradient import build_target
 from ssl_zoo.parts.heads import build_predictor
 from ssl_zoo.parts.memory import Memory
 from ssl_zoo.parts.negatives import build_negatives
@@ -47,6 +48,7 @@ class GridPoint:
     symmetric: bool
     pairs_per_image: int = 1
     alternation_steps: int | str = 1
+    extra_gradient: str = "none"
 
     @classmethod
     def of(cls, config: SiameseConfig) -> GridPoint:
@@ -61,6 +63,7 @@ class GridPoint:
             symmetric=config.symmetric,
             pairs_per_image=config.pairs_per_image,
             alternation_steps=config.alternation_steps,
+            extra_gradient=config.extra_gradient.title,
         )
 
 
@@ -95,6 +98,7 @@ class Siamese(Method):
         self.assign = build_assignment(config, self.prototypes, self.memory, dim)
         self.negatives = build_negatives(config, dim, self.memory)
         self.similarity = build_similarity(config)
+        self.target = build_target(config.extra_gradient)
         has_copy = config.momentum_encoder.enabled or config.alternation_steps != 1
         self.target_encoder = copy.deepcopy(self.encoder) if has_copy else None
         if self.target_encoder is not None:
@@ -119,7 +123,10 @@ class Siamese(Method):
             t = {j: self.assign(z_target[j].float(), j, index) for j in targets}
             t = {j: self.sg(t[j]) for j in t}
             keys = {j: gather(t[j]) for j in contrasted}  # of all processes, with gradient where there is one
-            terms = [self.similarity(p[i], t[j], self.negatives(keys, index, i, j)) for i, j in pairs]
+            target = {
+                (i, j): self.sg(self.target(p, t, i, j)) for i, j in pairs
+            }  # t[j], or parts of it and of p
+            terms = [self.similarity(p[i], target[i, j], self.negatives(keys, index, i, j)) for i, j in pairs]
             loss = config.loss_scale * torch.stack(terms).mean()
 
         stored = sorted(positives)

@@ -3,6 +3,7 @@
 - [0] SimSiam, 2020, https://arxiv.org/abs/2011.10566 (cosine: Eq. 1; cross-entropy over channels: Sec. 4.5)
 - [1] CPC, 2018, https://arxiv.org/abs/1807.03748 (InfoNCE)
 - [2] SwAV, 2020, https://arxiv.org/abs/2006.09882 (cross-entropy with codes: Eq. 2)
+- [3] Zhang et al., 2022, https://arxiv.org/abs/2203.16262 (dot product with a target of parts: Tables 3, 4)
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch.nn.functional import log_softmax, normalize, softmax
 from ssl_zoo.config.schema import SiameseConfig
 from ssl_zoo.parts.negatives import Keys
 
-__all__ = ["Cosine", "CrossEntropy", "InfoNCE", "build_similarity"]
+__all__ = ["Cosine", "CrossEntropy", "Dot", "InfoNCE", "build_similarity"]
 
 
 class Cosine(nn.Module):
@@ -29,6 +30,14 @@ class Cosine(nn.Module):
         """Maps predictions (N, D) and targets (N, D) to a scalar."""
         loss: Tensor = self.criterion(p, t)
         return loss
+
+
+class Dot(nn.Module):
+    """D(p, t) = - p/|p| . t, the target as long as it is, so that it is p/|p|'s gradient but for the sign."""
+
+    def forward(self, p: Tensor, t: Tensor, negatives: Keys | None) -> Tensor:
+        """Maps predictions (N, D) and targets (N, D) to a scalar."""
+        return -(normalize(p, dim=1) * t).sum(dim=1).mean()
 
 
 class CrossEntropy(nn.Module):
@@ -68,6 +77,8 @@ def build_similarity(config: SiameseConfig) -> nn.Module:
     """Builds the similarity that `method.similarity` names."""
     if config.similarity == "cosine":
         return Cosine()
+    if config.similarity == "dot":
+        return Dot()
     if config.similarity == "info_nce":
         return InfoNCE(config.temperature)
     return CrossEntropy(config.temperature, codes=config.assignment == "sinkhorn")

@@ -44,11 +44,12 @@ AXES: dict[str, tuple[Axis, ...]] = {
         ),
         Axis(
             ("method.similarity", "method.temperature"),
-            "cosine, cross_entropy, info_nce; above 0",
-            "D: negative cosine; cross-entropy of softmaxes over channels or, with prototypes, of codes; InfoNCE. The "
-            "temperature divides the logits of the last two",
+            "cosine, dot, cross_entropy, info_nce; above 0",
+            "D: negative cosine; negative dot product of p/|p| and the target as it is; cross-entropy of softmaxes "
+            "over channels or, with prototypes, of codes; InfoNCE. The temperature divides the logits of the last two",
             f"{SIMSIAM} Sec. 4.5 (cosine 68.1, cross-entropy 63.2); {SIMCLR} Table 5; {MOCO2} temperature",
             (
+                "test_extra_gradient.py::test_a_plain_dot_product_reads_the_targets_length",
                 "test_losses.py::test_cross_entropy_over_channels",
                 "test_losses.py::test_simclr_is_nt_xent",
                 "test_losses.py::test_moco_against_a_loop_over_the_queue",
@@ -272,6 +273,23 @@ AXES: dict[str, tuple[Axis, ...]] = {
             "fills it",
             f"{SWAV} official code (batch 256: 3,840 from epoch 15)",
             ("test_axes.py::test_sinkhorns_queue_joins_once_full_from_its_epoch_on",),
+        ),
+    ),
+    "Parts of the gradient": (
+        Axis(
+            ("method.extra_gradient",),
+            "of: none, predictor, negative, anchor; basic, center, residual: true, false",
+            "the target as the sum of those parts that are kept: the basic gradient, and the centre o_e and the "
+            "residual r_e of the extra gradient G_e = o_e + r_e, o_e = mean of G_e over the images of all processes. "
+            "predictor: P_j and G_e = Z_j - P_j; negative: Z_j and G_e = -Z_n, Z_n of the image half a batch further "
+            "on; anchor: G_e = Z_i alone. With `similarity=dot`, as the sum is not renormalised",
+            f"{ZHANG} Table 3 (negative), Table 4 (predictor), Conjecture 1 and Fig. 4 (anchor)",
+            (
+                "test_extra_gradient.py::test_parts_of_the_target_against_a_loop",
+                "test_extra_gradient.py::test_all_parts_of_simsiam_are_simsiam",
+                "test_extra_gradient.py::test_conjecture_1_on_free_embeddings",
+                "test_distributed.py::test_two_processes_equal_one",
+            ),
         ),
     ),
     "Optimizer": (

@@ -35,6 +35,14 @@ CASES: dict[str, tuple[str, ...]] = {
     "simsiam, moving average": (
         "simsiam", "method.predictor.kind=identity", "method.assignment=moving_average",
     ),
+    "simsiam, centre of the extra gradient": (
+        "simsiam", "method.similarity=dot", "method.extra_gradient.of=predictor",
+        "method.extra_gradient.residual=false",
+    ),
+    "triplet, residual of the negatives": (
+        "simsiam", "method.predictor.kind=identity", "method.similarity=dot", "method.extra_gradient.of=negative",
+        "method.extra_gradient.center=false",
+    ),
     "byol": ("byol",),
     "simclr": ("simclr",),
     "simclr, joint": ("simclr", "method.joint_batch=true"),

@@ -75,4 +75,44 @@ def _table(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
             "predictor.trainable=false contradicts predictor.kind=identity, which has no weights; set "
             "predictor.kind=mlp or linear",
         ),
+        *_of_extra_gradient(config),
+    )
+
+
+def _of_extra_gradient(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
+    extra = config.extra_gradient
+    parts = ", ".join(f"{name}={str(kept).lower()}" for name, kept in extra.parts.items())
+    return (
+        (
+            config.similarity == "dot" and not config.stop_gradient,
+            "similarity=dot contradicts stop_gradient=false: the loss would fall without end as the target grows; set "
+            "similarity=cosine",
+        ),
+        (
+            extra.of == "none" and not all(extra.parts.values()),
+            f"extra_gradient.of=none takes nothing apart, and never reads {parts}; set extra_gradient.of",
+        ),
+        (
+            extra.of != "none" and config.similarity != "dot",
+            f"extra_gradient.of={extra.of} needs targets that are not renormalised, and similarity="
+            f"{config.similarity}; set similarity=dot",
+        ),
+        (
+            extra.of != "none" and not any(extra.parts.values()),
+            f"extra_gradient.of={extra.of} needs a part that is kept, and {parts}; set one of them to true",
+        ),
+        (
+            extra.of == "anchor" and extra.basic,
+            "extra_gradient.of=anchor has no basic gradient, and extra_gradient.basic=true; set "
+            "extra_gradient.basic=false",
+        ),
+        (
+            extra.of == "predictor" and config.predictor.kind == "identity",
+            "extra_gradient.of=predictor takes Z - P apart, which predictor.kind=identity makes zero; set "
+            "predictor.kind=mlp",
+        ),
+        (
+            extra.of == "predictor" and not config.symmetric,
+            "extra_gradient.of=predictor needs the prediction of both views, and symmetric=false; set symmetric=true",
+        ),
     )

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ssl_zoo.config.schema.contradictions import check_contradictions
+from ssl_zoo.config.schema.gradient import ExtraGradientConfig
 from ssl_zoo.config.schema.types import Count, Fraction, Index, NonNegative, Positive, Vectors, Width, section
 
 
@@ -134,8 +135,9 @@ class SiameseConfig(MethodConfig):
     """Whether no gradient reaches the target. SimSiam, Section 4.1."""
     predictor: PredictorConfig
     momentum_encoder: MomentumConfig
-    similarity: Literal["cosine", "cross_entropy", "info_nce"]
-    """The loss D: negative cosine, cross-entropy of softmax outputs or of codes over prototypes, or InfoNCE."""
+    similarity: Literal["cosine", "dot", "cross_entropy", "info_nce"]
+    """The loss D: negative cosine; negative dot product of the unit prediction and the target as it is; cross-entropy
+    of softmax outputs or of codes over prototypes; or InfoNCE."""
     negatives: Literal["none", "batch", "queue", "memory_bank"]
     """Where InfoNCE's negatives come from: the batch (SimCLR), a queue (MoCo) or a memory bank (InstDisc)."""
     assignment: Literal["identity", "sinkhorn", "moving_average", "memory"]
@@ -155,6 +157,7 @@ class SiameseConfig(MethodConfig):
     prototypes: PrototypesConfig = PrototypesConfig()
     sinkhorn: SinkhornConfig = SinkhornConfig()
     memory: MemoryConfig = MemoryConfig()
+    extra_gradient: ExtraGradientConfig = ExtraGradientConfig()
     target_views: Annotated[int, Field(ge=2)] = 2
     """How many of the views are targets: the first ones. Small crops after them only predict (SwAV, Section 3.2)."""
     loss_scale: Positive = 1.0
