@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from ssl_zoo.config.added_keys import without_added
 from ssl_zoo.config.overrides import merge
 from ssl_zoo.config.registries import METHODS, method_config, run_settings
 from ssl_zoo.config.schema import RunConfig, SiameseConfig
@@ -94,6 +95,7 @@ def config_hash(config: RunConfig) -> str:
             del values[key]
         else:
             values[key] = {name: value for name, value in values[key].items() if name not in inner}
+    values = without_added(values)
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 

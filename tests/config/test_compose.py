@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from ssl_zoo.config.added_keys import ADDED_KEYS, without_added
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.groups import group_dirs, group_names
-from ssl_zoo.config.mapping import config_hash, from_mapping, to_mapping, to_yaml
+from ssl_zoo.config.mapping import config_hash, from_mapping, from_yaml, to_mapping, to_yaml
 from ssl_zoo.errors import UserError
 
 CONFIGS = group_dirs()[0]
@@ -321,3 +323,22 @@ def test_two_mistakes_two_lines() -> None:
     with pytest.raises(UserError) as error:
         compose(["optimizer.lr=-1", "epochs=ten"])
     assert len(str(error.value).splitlines()) == 2
+
+
+def test_keys_that_were_added_leave_the_hash_of_earlier_runs() -> None:
+    """`earlier_run.yaml` is a run's config.yaml from before the keys of `ADDED_KEYS`, with its hash."""
+    config = from_yaml((Path(__file__).parent / "earlier_run.yaml").read_text())
+    assert config_hash(config) == "8a95e2c3ff01"
+
+
+def test_an_added_key_with_another_value_changes_the_hash() -> None:
+    assert without_added({"a": {"b": 1}, "method": {"extra_gradient": {"of": "none"}}}) == {"a": {"b": 1}}
+    assert config_hash(
+        compose(["method.extra_gradient.of=predictor", "method.similarity=dot"])
+    ) != config_hash(compose(["method.similarity=dot"]))
+
+
+def test_the_added_keys_exist_and_their_value_is_the_default() -> None:
+    values = to_mapping(compose())
+    for path, before in ADDED_KEYS.items():
+        assert functools.reduce(lambda block, key: block[key], path.split("."), values) == before

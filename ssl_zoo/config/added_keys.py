@@ -1,0 +1,32 @@
+"""Keys that came after runs had been hashed, with the value at which a run computes what it did without them.
+
+`config_hash` leaves such a key out while it has that value. So a new version does not train a suite's finished trials
+again because it knows more keys. Whoever adds a key that changes nothing at its default adds it here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["ADDED_KEYS", "without_added"]
+
+ADDED_KEYS: Mapping[str, Any] = {
+    "method.extra_gradient.of": "none",
+    "method.extra_gradient.basic": True,
+    "method.extra_gradient.center": True,
+    "method.extra_gradient.residual": True,
+}
+
+
+def without_added(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns nested values without the added keys that change nothing, and without blocks that are then empty."""
+    kept = {}
+    for key, value in values.items():
+        path = prefix + key
+        if isinstance(value, Mapping) and value:
+            if inner := without_added(value, f"{path}."):
+                kept[key] = inner
+        elif path not in ADDED_KEYS or value != ADDED_KEYS[path]:
+            kept[key] = value
+    return kept
