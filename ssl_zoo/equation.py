@@ -5,7 +5,7 @@
 z = encoder(x), the encoder being backbone and projector; z' comes from the same encoder or from a copy of it
 (its moving average, or itself some steps ago); h is the predictor; T assigns the target (the identity, Sinkhorn
 codes over prototypes, or a memory of earlier targets); D is the similarity, with or without negatives; sg is
-stop-gradient.
+stop-gradient. h may also stand on the target, behind sg, or on both sides (`parts/placement.py`).
 
 - [0] SimSiam, 2020, https://arxiv.org/abs/2011.10566 (Sec. 3 and 6: the methods as variants of one form)
 """
@@ -29,6 +29,7 @@ from ssl_zoo.parts.extra_gradient import build_target
 from ssl_zoo.parts.heads import build_predictor
 from ssl_zoo.parts.memory import Memory
 from ssl_zoo.parts.negatives import build_negatives
+from ssl_zoo.parts.placement import build_placement
 from ssl_zoo.parts.schedule import Progress, momentum_decay
 from ssl_zoo.parts.similarity import build_similarity
 
@@ -49,6 +50,7 @@ class GridPoint:
     pairs_per_image: int = 1
     alternation_steps: int | str = 1
     extra_gradient: str = "none"
+    predictor_on: str = "anchor"
 
     @classmethod
     def of(cls, config: SiameseConfig) -> GridPoint:
@@ -64,6 +66,7 @@ class GridPoint:
             pairs_per_image=config.pairs_per_image,
             alternation_steps=config.alternation_steps,
             extra_gradient=config.extra_gradient.title,
+            predictor_on=config.predictor.on,
         )
 
 
@@ -91,6 +94,7 @@ class Siamese(Method):
         self.config = config
         dim = self.embedding_dim
         self.predictor = build_predictor(config.predictor, dim)
+        self.h = build_placement(config.predictor, self.predictor)
         self.prototypes = Prototypes(dim, config.prototypes)
         averages = config.assignment == "moving_average"
         with_memory = averages or config.assignment == "memory" or config.negatives == "memory_bank"
@@ -116,16 +120,16 @@ class Siamese(Method):
         shared = self.target_encoder is None
         z = self._encode(self.encoder, views, anchors | targets if shared else anchors)
         z_target = z if shared else self._encode(self._encode_target, views, targets)
-        p = {i: self.predictor(z[i]) for i in anchors}
+        p = {i: self.h.anchor(z[i]) for i in anchors}
+        z_target = {j: self.h.target(z_target[j]) for j in targets}
 
         with torch.autocast(views[0].device.type, enabled=False):  # losses in float32, always
             p = {i: self.prototypes(p[i].float()) for i in p}
             t = {j: self.assign(z_target[j].float(), j, index) for j in targets}
             t = {j: self.sg(t[j]) for j in t}
             keys = {j: gather(t[j]) for j in contrasted}  # of all processes, with gradient where there is one
-            target = {
-                (i, j): self.sg(self.target(p, t, i, j)) for i, j in pairs
-            }  # t[j], or parts of it and of p
+            target = {(i, j): self.sg(self.target(p, t, i, j)) for i, j in pairs}  # t[j], or its parts
+            target = {pair: self.h.stopped(target[pair]) for pair in pairs}  # where h stands behind sg
             terms = [self.similarity(p[i], target[i, j], self.negatives(keys, index, i, j)) for i, j in pairs]
             loss = config.loss_scale * torch.stack(terms).mean()
 

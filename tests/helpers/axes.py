@@ -123,6 +123,19 @@ AXES: dict[str, tuple[Axis, ...]] = {
             ),
         ),
         Axis(
+            ("method.predictor.on",),
+            "anchor, target, both",
+            "where h stands: D(h(z_i), sg z_j); D(z_i, h(sg z_j)), which trains h and gives the encoder no gradient "
+            "from the target; D(h(z_i), sg h(z_j))",
+            f"{ZHANG} Fig. 1c and 2, Table 2 (mirror, symmetric predictor)",
+            (
+                "parts/test_placement.py::test_the_predictor_on_the_target_and_on_both_sides",
+                "parts/test_placement.py::test_a_momentum_encoders_targets_pass_the_predictor_too",
+                "parts/test_placement.py::test_codes_are_of_what_the_predictor_makes_where_it_stands_on_both_sides",
+                "test_distributed.py::test_two_processes_equal_one",
+            ),
+        ),
+        Axis(
             ("method.predictor.hidden_dim",),
             "from 1, null",
             "width of the hidden layer; null: a quarter of the projector's output",

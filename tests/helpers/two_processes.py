@@ -43,6 +43,8 @@ CASES: dict[str, tuple[str, ...]] = {
         "simsiam", "method.predictor.kind=identity", "method.similarity=dot", "method.extra_gradient.of=negative",
         "method.extra_gradient.center=false",
     ),
+    "simsiam, mirror": ("simsiam", "method.predictor.on=target"),
+    "simsiam, predictor on both sides": ("simsiam", "method.predictor.on=both"),
     "byol": ("byol",),
     "simclr": ("simclr",),
     "simclr, joint": ("simclr", "method.joint_batch=true"),

@@ -41,6 +41,26 @@ def _table(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
             "set similarity=cosine or info_nce",
         ),
         (
+            config.predictor.on != "anchor" and config.predictor.kind == "identity",
+            f"predictor.on={config.predictor.on} contradicts predictor.kind=identity, which computes nothing on either "
+            "side; set predictor.on=anchor or predictor.kind=mlp",
+        ),
+        (
+            config.predictor.on == "target" and config.prototypes.number > 0,
+            f"predictor.on=target maps embeddings, and prototypes.number={config.prototypes.number} makes targets of "
+            "scores; set predictor.on=anchor or both, or prototypes.number=0",
+        ),
+        (
+            config.predictor.on == "target" and config.negatives != "none",
+            f"predictor.on=target maps the positives alone, and negatives={config.negatives} would stay as they are; "
+            "set predictor.on=anchor or both, or negatives=none with similarity=cosine",
+        ),
+        (
+            config.predictor.on != "anchor" and config.extra_gradient.of != "none",
+            f"extra_gradient.of={config.extra_gradient.of} is defined with the predictor on the anchor, and "
+            f"predictor.on={config.predictor.on}; set predictor.on=anchor or extra_gradient.of=none",
+        ),
+        (
             config.joint_batch and config.momentum_encoder.shuffle_bn,
             "joint_batch=true contradicts momentum_encoder.shuffle_bn=true, which keeps the statistics of queries "
             "and keys apart; set one of them to false",

@@ -55,6 +55,9 @@ class PredictorConfig:
     """Whether h follows the schedule of the learning rate. constant: the peak rate throughout, SimSiam, Table 1 (c)."""
     lr_multiplier: NonNegative = 1.0
     """Multiplies the learning rate of the predictor's weights."""
+    on: Literal["anchor", "target", "both"] = "anchor"
+    """Where h stands. anchor: D(h(z_i), sg z_j); target: D(z_i, h(sg z_j)), the mirror; both: D(h(z_i), sg h(z_j))
+    (https://arxiv.org/abs/2203.16262, Figures 1 and 2, Table 2)."""
 
 
 @section

@@ -1,0 +1,34 @@
+"""Zhang et al., 2022, https://arxiv.org/abs/2203.16262, as loops over pairs and images; nothing of ssl_zoo.
+
+A list holds one tensor of shape (N, D) per view; row n of every view comes from image n. sg is no operation here:
+`z_fixed` and `h_fixed` are the same embeddings and the same predictor computed from copies of the weights, of which
+nobody asks for a gradient. `h` maps (N, D) to (N, D).
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Map = Callable[[Tensor], Tensor]
+
+
+def mirror(z: list[Tensor], z_fixed: list[Tensor], h: Map) -> Tensor:
+    """Fig. 1 c: D(z_i, h(sg z_j)), mean over images and ordered pairs; the encoder learns from z_i alone."""
+    return _mean_over_pairs(z, [h(view) for view in z_fixed])
+
+
+def both_sides(z: list[Tensor], z_fixed: list[Tensor], h: Map, h_fixed: Map) -> Tensor:
+    """Table 2, symmetric predictor: D(h(z_i), sg h(z_j)), mean over images and ordered pairs."""
+    return _mean_over_pairs([h(view) for view in z], [h_fixed(view) for view in z_fixed])
+
+
+def negative_cosine(a: Tensor, b: Tensor) -> Tensor:
+    """- a/|a| . b/|b| of two vectors (D,)."""
+    return -(a * b).sum() / torch.sqrt((a * a).sum()) / torch.sqrt((b * b).sum())
+
+
+def _mean_over_pairs(p: list[Tensor], t: list[Tensor]) -> Tensor:
+    pairs = [(i, j) for i in range(len(p)) for j in range(len(t)) if i != j]
+    terms = [negative_cosine(p[i][n], t[j][n]) for i, j in pairs for n in range(len(p[i]))]
+    return torch.stack(terms).mean()
