@@ -5,7 +5,8 @@
 z = encoder(x), the encoder being backbone and projector; z' comes from the same encoder or from a copy of it
 (its moving average, or itself some steps ago); h is the predictor; T assigns the target (the identity, Sinkhorn
 codes over prototypes, or a memory of earlier targets); D is the similarity, with or without negatives; sg is
-stop-gradient. h may also stand on the target, behind sg, or on both sides (`parts/placement.py`).
+stop-gradient. h may also stand on the target, behind sg, or on both sides (`parts/placement.py`); of the target only
+some parts may be kept (`parts/extra_gradient.py`); and a decorrelation of z may join the loss.
 
 - [0] SimSiam, 2020, https://arxiv.org/abs/2011.10566 (Sec. 3 and 6: the methods as variants of one form)
 """
@@ -25,6 +26,7 @@ from ssl_zoo.config.schema import SiameseConfig
 from ssl_zoo.distributed import gather, world_size
 from ssl_zoo.method import LossOutput, Method
 from ssl_zoo.parts.assignment import Prototypes, build_assignment
+from ssl_zoo.parts.decorrelation import Decorrelation
 from ssl_zoo.parts.extra_gradient import build_target
 from ssl_zoo.parts.heads import build_predictor
 from ssl_zoo.parts.memory import Memory
@@ -51,6 +53,7 @@ class GridPoint:
     alternation_steps: int | str = 1
     extra_gradient: str = "none"
     predictor_on: str = "anchor"
+    decorrelation: str = "none"
 
     @classmethod
     def of(cls, config: SiameseConfig) -> GridPoint:
@@ -67,6 +70,7 @@ class GridPoint:
             alternation_steps=config.alternation_steps,
             extra_gradient=config.extra_gradient.title,
             predictor_on=config.predictor.on,
+            decorrelation=config.decorrelation.title,
         )
 
 
@@ -103,6 +107,7 @@ class Siamese(Method):
         self.negatives = build_negatives(config, dim, self.memory)
         self.similarity = build_similarity(config)
         self.target = build_target(config.extra_gradient)
+        self.decorrelate = Decorrelation(config.decorrelation)
         has_copy = config.momentum_encoder.enabled or config.alternation_steps != 1
         self.target_encoder = copy.deepcopy(self.encoder) if has_copy else None
         if self.target_encoder is not None:
@@ -132,6 +137,7 @@ class Siamese(Method):
             target = {pair: self.h.stopped(target[pair]) for pair in pairs}  # where h stands behind sg
             terms = [self.similarity(p[i], target[i, j], self.negatives(keys, index, i, j)) for i, j in pairs]
             loss = config.loss_scale * torch.stack(terms).mean()
+            loss = self.decorrelate(loss, z.values())
 
         stored = sorted(positives)
         self._remember([t[j].detach() for j in stored], {j: z_target[j].detach() for j in stored}, index)

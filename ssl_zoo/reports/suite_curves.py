@@ -30,7 +30,13 @@ COLOURED = 10  # rows at most that have a colour of their own
 BLUE, RED = 0, 2  # of the colours; the paper's for its two rows
 UNTRAINED = "untrained"  # the verdict of a row whose encoder was evaluated before its training
 LONGEST = 34  # letters of a row's name
-SCALES = ("similarity", "negatives", "assignment", "extra_gradient")  # axes that change what a loss is
+SCALES = (
+    "similarity",
+    "negatives",
+    "assignment",
+    "extra_gradient",
+    "decorrelation",
+)  # axes that change what a loss is
 
 
 PANELS = ("loss", "output_std_ratio", "knn_top1")  # metrics, in the order of the paper's figure

@@ -304,6 +304,20 @@ AXES: dict[str, tuple[Axis, ...]] = {
                 "test_distributed.py::test_two_processes_equal_one",
             ),
         ),
+        Axis(
+            ("method.decorrelation",),
+            "weight: from 0; standardized, alone: true, false",
+            "a regulariser in our form, the paper's not being known: the sum of the squared off-diagonal entries of "
+            "the covariance (standardized: of the correlation) of z/|z| times √D over the images of all processes, "
+            "over D, mean over the views; added to the loss, or alone",
+            f"{ZHANG} Fig. 5b, Appendix A.6",
+            (
+                "test_decorrelation.py::test_decorrelation_against_a_loop",
+                "test_decorrelation.py::test_closed_forms",
+                "test_decorrelation.py::test_alone_and_standardized_it_raises_the_residual",
+                "test_distributed.py::test_two_processes_equal_one",
+            ),
+        ),
     ),
     "Optimizer": (
         Axis(

@@ -45,6 +45,11 @@ CASES: dict[str, tuple[str, ...]] = {
     ),
     "simsiam, mirror": ("simsiam", "method.predictor.on=target"),
     "simsiam, predictor on both sides": ("simsiam", "method.predictor.on=both"),
+    "simsiam, decorrelation": ("simsiam", "method.decorrelation.weight=0.5"),
+    "standardized decorrelation alone": (
+        "simsiam", "method.predictor.kind=identity",
+        "method.decorrelation={weight: 1, standardized: true, alone: true}",
+    ),
     "byol": ("byol",),
     "simclr": ("simclr",),
     "simclr, joint": ("simclr", "method.joint_batch=true"),

@@ -45,5 +45,30 @@ def parts_loss(p: list[Tensor], z: list[Tensor], of: str, kept: set[str]) -> Ten
     return total
 
 
+def decorrelation(z: list[Tensor], standardized: bool) -> Tensor:
+    """Mean over views of 1/D sum over a != b of C_ab^2, C the covariance of the channels of sqrt(D) z/|z|.
+
+    Standardised: C_ab / sqrt((C_aa + 1e-5) (C_bb + 1e-5)), the correlation but for BN's epsilon.
+    """
+    total = z[0].new_zeros(())
+    for view in z:
+        images, dim = view.shape
+        columns = [torch.stack([_unit(row)[a] * dim**0.5 for row in view]) for a in range(dim)]
+        c = [[_covariance(columns[a], columns[b], images) for b in range(dim)] for a in range(dim)]
+        for a in range(dim):
+            for b in range(dim):
+                if a != b:
+                    scale = (c[a][a] + 1e-5) * (c[b][b] + 1e-5) if standardized else 1.0
+                    total = total + c[a][b] ** 2 / scale / dim / len(z)
+    return total
+
+
+def _covariance(a: Tensor, b: Tensor, images: int) -> Tensor:
+    mean_a, mean_b, total = sum(a) / images, sum(b) / images, a.new_zeros(())
+    for n in range(images):
+        total = total + (a[n] - mean_a) * (b[n] - mean_b)
+    return total / (images - 1)
+
+
 def _unit(x: Tensor) -> Tensor:
     return x / x.square().sum().sqrt()

@@ -8,7 +8,7 @@ number belongs or a value out of range is refused.
 
 from ssl_zoo.config.schema.backbone import BackboneConfig
 from ssl_zoo.config.schema.data import DataConfig
-from ssl_zoo.config.schema.gradient import ExtraGradientConfig
+from ssl_zoo.config.schema.gradient import DecorrelationConfig, ExtraGradientConfig
 from ssl_zoo.config.schema.method import (
     MemoryConfig,
     MethodConfig,
@@ -58,6 +58,7 @@ __all__ = [
     "CropConfig",
     "CutoutConfig",
     "DataConfig",
+    "DecorrelationConfig",
     "ExtraGradientConfig",
     "Folder",
     "Fraction",

@@ -96,6 +96,7 @@ def _table(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
             "predictor.kind=mlp or linear",
         ),
         *_of_extra_gradient(config),
+        *_of_decorrelation(config),
     )
 
 
@@ -132,7 +133,39 @@ def _of_extra_gradient(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
             "predictor.kind=mlp",
         ),
         (
+            extra.of != "none" and config.predictor.on != "anchor",
+            f"extra_gradient.of={extra.of} takes apart the gradient of P = h(z)/|h(z)|, and predictor.on="
+            f"{config.predictor.on} puts h on the target; set predictor.on=anchor",
+        ),
+        (
             extra.of == "predictor" and not config.symmetric,
             "extra_gradient.of=predictor needs the prediction of both views, and symmetric=false; set symmetric=true",
+        ),
+    )
+
+
+def _of_decorrelation(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
+    regularizer = config.decorrelation
+    unused = {
+        "predictor.kind": (config.predictor.kind, "identity"),
+        "momentum_encoder.enabled": (config.momentum_encoder.enabled, False),
+        "alternation_steps": (config.alternation_steps, 1),
+        "negatives": (config.negatives, "none"),
+        "assignment": (config.assignment, "identity"),
+        "prototypes.number": (config.prototypes.number, 0),
+        "extra_gradient.of": (config.extra_gradient.of, "none"),
+    }
+    wrong = {key: pair for key, pair in unused.items() if pair[0] != pair[1]}
+    received = ", ".join(f"{key}={str(value).lower()}" for key, (value, _) in wrong.items())
+    fix = ", ".join(f"{key}={str(value).lower()}" for key, (_, value) in wrong.items())
+    return (
+        (
+            regularizer.weight == 0 and (regularizer.standardized or regularizer.alone),
+            "decorrelation.weight=0 never reads decorrelation.standardized and decorrelation.alone; set "
+            "decorrelation.weight",
+        ),
+        (
+            regularizer.alone and bool(wrong),
+            f"decorrelation.alone=true leaves out the similarity, for which alone there is {received}; set {fix}",
         ),
     )

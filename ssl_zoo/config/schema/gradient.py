@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ssl_zoo.config.schema.types import section
+from ssl_zoo.config.schema.types import NonNegative, section
 
 
 @section
@@ -32,3 +32,23 @@ class ExtraGradientConfig:
         """The parts that are kept, as `basic and center of predictor`."""
         kept = [name for name, is_kept in self.parts.items() if is_kept]
         return self.of if self.of == "none" else f"{' and '.join(kept)} of {self.of}"
+
+
+@section
+class DecorrelationConfig:
+    """A regulariser in our form: the sum of the squared off-diagonal entries of the covariance of z/|z| times √D, over
+    D. Zhang et al., Fig. 5b."""
+
+    weight: NonNegative = 0.0
+    """Its weight in the loss. 0: none."""
+    standardized: bool = False
+    """Whether each channel is scaled to variance 1 first, so that it is the off-diagonal of the correlation."""
+    alone: bool = False
+    """Whether it is the whole loss, without the similarity."""
+
+    @property
+    def title(self) -> str:
+        """The weight and the form, as `1, standardized, alone`; `none` for no weight."""
+        if not self.weight:
+            return "none"
+        return ", ".join([f"{self.weight:g}", *["standardized"] * self.standardized, *["alone"] * self.alone])

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ssl_zoo.config.schema.contradictions import check_contradictions
-from ssl_zoo.config.schema.gradient import ExtraGradientConfig
+from ssl_zoo.config.schema.gradient import DecorrelationConfig, ExtraGradientConfig
 from ssl_zoo.config.schema.types import Count, Fraction, Index, NonNegative, Positive, Vectors, Width, section
 
 
@@ -161,6 +161,7 @@ class SiameseConfig(MethodConfig):
     sinkhorn: SinkhornConfig = SinkhornConfig()
     memory: MemoryConfig = MemoryConfig()
     extra_gradient: ExtraGradientConfig = ExtraGradientConfig()
+    decorrelation: DecorrelationConfig = DecorrelationConfig()
     target_views: Annotated[int, Field(ge=2)] = 2
     """How many of the views are targets: the first ones. Small crops after them only predict (SwAV, Section 3.2)."""
     loss_scale: Positive = 1.0
