@@ -50,6 +50,9 @@ VARIANTS = {
     "SimSiam, moving averages as targets": [
         "method=simsiam", "method.predictor.kind=identity", "method.assignment=moving_average",
     ],
+    "BYOL, DirectPred every 3 steps": [
+        "method=byol", "method.predictor.kind=direct", "method.predictor.direct.every=3",
+    ],
     "MoCo, memory bank": [
         "method=moco", "method.negatives=memory_bank", "method.assignment=memory", "method.memory.negatives=32",
         "method.momentum_encoder.enabled=false",

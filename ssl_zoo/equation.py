@@ -22,7 +22,7 @@ import torch
 from lightly.models.utils import batch_shuffle, batch_unshuffle, deactivate_requires_grad, update_momentum
 from torch import Tensor, nn
 
-from ssl_zoo.config.schema import SiameseConfig
+from ssl_zoo.config.schema import PredictorConfig, SiameseConfig
 from ssl_zoo.distributed import gather, world_size
 from ssl_zoo.method import LossOutput, Method
 from ssl_zoo.parts.assignment import Prototypes, build_assignment
@@ -60,7 +60,7 @@ class GridPoint:
         """Returns the grid point of a configuration."""
         return cls(
             stop_gradient=config.stop_gradient,
-            predictor=config.predictor.kind if config.predictor.trainable else "fixed random",
+            predictor=_named(config.predictor),
             momentum_encoder=config.momentum_encoder.enabled,
             similarity=config.similarity,
             negatives=config.negatives,
@@ -72,6 +72,11 @@ class GridPoint:
             predictor_on=config.predictor.on,
             decorrelation=config.decorrelation.title,
         )
+
+
+def _named(config: PredictorConfig) -> str:
+    trained = config.trainable or config.kind in ("direct", "optimal")
+    return "symmetric " * config.symmetric + (config.kind if trained else "fixed random")
 
 
 def ordered_pairs(
@@ -139,6 +144,7 @@ class Siamese(Method):
             loss = config.loss_scale * torch.stack(terms).mean()
             loss = self.decorrelate(loss, z.values())
 
+        self.predictor.remember([(z[i].detach(), t[j].detach()) for i, j in pairs])
         stored = sorted(positives)
         self._remember([t[j].detach() for j in stored], {j: z_target[j].detach() for j in stored}, index)
         return LossOutput(loss=loss)
@@ -195,6 +201,11 @@ class Siamese(Method):
         """Returns the predictor's parameters, with `predictor.lr: constant`."""
         return self.predictor.parameters() if self.config.predictor.lr == "constant" else ()
 
+    def weight_decays(self) -> Iterable[tuple[nn.Module, float]]:
+        """Returns the predictor with its weight decay, where `predictor.weight_decay` gives it one."""
+        decay = self.config.predictor.weight_decay
+        return () if decay is None else ((self.predictor, decay),)
+
     def lr_multipliers(self) -> Iterable[tuple[nn.Module, float]]:
         """Returns projector and predictor with their multipliers."""
         return (*super().lr_multipliers(), (self.predictor, self.config.predictor.lr_multiplier))
@@ -214,11 +225,15 @@ class Siamese(Method):
             self.prototypes.zero_grad(set_to_none=False)
 
     def after_step(self, progress: Progress) -> None:
-        """Moves the queues, the memory and the target encoder (parameters only, as in BYOL's and MoCo's code)."""
+        """Moves the queues, the memory, a predictor that the data set, and the target encoder.
+
+        The target encoder's parameters alone, as in BYOL's and MoCo's code.
+        """
         self.negatives.update()
         self.assign.update()
         if self.memory is not None:
             self.memory.update()
+        self.predictor.update(progress)
         if self.target_encoder is not None:
             decay = self._decay(progress)
             if decay < 1:

@@ -88,6 +88,10 @@ class Method(nn.Module, ABC):
         """Returns modules whose learning rate is a multiple of the optimizer's, with the factor."""
         return ((self.encoder.projector, self._projector_lr),)
 
+    def weight_decays(self) -> Iterable[tuple[nn.Module, float]]:
+        """Returns modules whose weight decay is not the optimizer's, with their own."""
+        return ()
+
     def allocate(self, images: int) -> None:
         """Called once before training with the number of training images, for state that is kept per image."""
 

@@ -12,6 +12,16 @@ from typing import Any
 __all__ = ["ADDED_KEYS", "without_added"]
 
 ADDED_KEYS: Mapping[str, Any] = {
+    "method.predictor.symmetric": False,
+    "method.predictor.weight_decay": None,
+    "method.predictor.direct.power": 0.5,
+    "method.predictor.direct.rho": 0.3,
+    "method.predictor.direct.eps": 0.1,
+    "method.predictor.direct.shift": 0.0,
+    "method.predictor.direct.every": 1,
+    "method.predictor.optimal.rho": 0.0,
+    "method.predictor.optimal.ridge": 1.0e-3,
+    "method.predictor.optimal.every": 1,
     "method.extra_gradient.of": "none",
     "method.extra_gradient.basic": True,
     "method.extra_gradient.center": True,

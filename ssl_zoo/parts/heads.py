@@ -5,10 +5,12 @@ BN as well; the BN subtracts it again, so it changes nothing that is computed.
 
 - [0] SimSiam, 2020, https://arxiv.org/abs/2011.10566 (Sec. 4.4: BN in the heads; B: a predictor a quarter wide)
 - [1] Zhang et al., 2022, https://arxiv.org/abs/2203.16262 (a single bias as predictor)
+- [2] Tian et al., 2021, https://arxiv.org/abs/2102.06810 (Table 3: symmetric predictors)
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -17,6 +19,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from ssl_zoo.config.schema import PredictorConfig, ProjectorConfig
+from ssl_zoo.parts.predictors import Direct, Optimal, Predictor
+from ssl_zoo.parts.schedule import Progress
 
 __all__ = ["build_predictor", "build_projector"]
 
@@ -36,25 +40,34 @@ def build_projector(config: ProjectorConfig, input_dim: int) -> nn.Module:
     return head
 
 
-def build_predictor(config: PredictorConfig, dim: int) -> nn.Module:
-    """Builds the predictor h, (N, dim) to (N, dim). Not trainable: its weights keep their random start."""
+def build_predictor(config: PredictorConfig, dim: int) -> Predictor:
+    """Builds the predictor h, (N, dim) to (N, dim). Not trainable: no gradient moves its weights."""
     if config.kind == "identity":
-        return nn.Identity()
+        return Identity()
     bn = nn.BatchNorm1d(dim) if config.bn_output else None
     bias = bn is None and config.bias_output
-    head: nn.Module
+    width = config.hidden_dim or max(1, dim // 4)
+    head: Predictor
     if config.kind == "bias":
         head = Bias(dim)
+    elif config.kind == "direct":
+        head = Direct(dim, config.direct)
+    elif config.kind == "optimal":
+        head = Optimal(dim, config.optimal)
     elif config.kind == "linear":
-        head = ProjectionHead([(dim, dim, bn, None, bias)])
+        head = Perceptron([(dim, dim, bn, None, bias)], config.symmetric)
     else:
-        width = config.hidden_dim or max(1, dim // 4)
-        head = ProjectionHead([_hidden(dim, width, config.bn_hidden), (width, dim, bn, None, bias)])
+        hidden = _hidden(dim, width, config.bn_hidden)
+        head = Perceptron([hidden, (width, dim, bn, None, bias)], config.symmetric)
     head.requires_grad_(config.trainable)
     return head
 
 
-class Bias(nn.Module):
+class Identity(nn.Identity, Predictor):
+    """h(z) = z."""
+
+
+class Bias(Predictor):
     """h(z) = z/|z| + b, b a trained vector that starts at 0: the smallest predictor that Zhang et al. study."""
 
     def __init__(self, dim: int) -> None:
@@ -64,6 +77,37 @@ class Bias(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Maps embeddings (N, D) to predictions (N, D)."""
         return normalize(z, dim=1) + self.bias
+
+
+class Perceptron(ProjectionHead, Predictor):  # type: ignore[misc]
+    """One or two linear layers. Symmetric: W = W^T, or W_2 = W_1^T of two layers, whatever stands between them.
+
+    The mean of both takes their place after each optimizer step, as in luckmatters, ssl/real-dataset/byol_trainer.py,
+    `regulate_predictor`; here it does at initialisation as well, so that no step has another predictor.
+
+    Args:
+        blocks: the layers, as lightly's `ProjectionHead` takes them.
+        symmetric: whether the weights are kept symmetric.
+    """
+
+    def __init__(
+        self, blocks: Sequence[tuple[int, int, nn.Module | None, nn.Module | None, bool]], symmetric: bool
+    ) -> None:
+        super().__init__(blocks)
+        self.symmetric = symmetric
+        self._symmetrize()
+
+    def update(self, progress: Progress) -> None:
+        """Makes the weights symmetric again."""
+        self._symmetrize()
+
+    @torch.no_grad()
+    def _symmetrize(self) -> None:
+        if self.symmetric:
+            weights = [layer.weight for layer in self.modules() if isinstance(layer, nn.Linear)]
+            mean = (weights[0] + weights[-1].T) / 2  # (D, D), or (hidden, D)
+            weights[0].copy_(mean)
+            weights[-1].copy_(mean.T)
 
 
 def _hidden(input_dim: int, output_dim: int, bn: bool) -> tuple[int, int, nn.Module | None, nn.Module, bool]:

@@ -48,6 +48,7 @@ def build_optimizer(config: OptimizerConfig, method: Method, batch: int) -> torc
         backbone=method.encoder.backbone,
         constant=method.constant_lr_parameters(),
         multipliers=method.lr_multipliers(),
+        decays=method.weight_decays(),
         fused=config.clip_grad_norm is None,
     )
 
@@ -60,6 +61,7 @@ def optimizer_over(
     backbone: torch.nn.Module,
     constant: Iterable[torch.nn.Parameter] = (),
     multipliers: Iterable[tuple[torch.nn.Module, float]] = (),
+    decays: Iterable[tuple[torch.nn.Module, float]] = (),
     nesterov: bool = False,
     fused: bool = True,
 ) -> torch.optim.Optimizer:
@@ -77,29 +79,32 @@ def optimizer_over(
         backbone: the part of the module that timm built.
         constant: parameters whose rate the schedule leaves alone.
         multipliers: parts of the module with the factor of their rate.
+        decays: parts of the module with a weight decay of their own.
         nesterov: of sgd.
         fused: sgd and adamw in one kernel, where the device has it.
     """
     lr = peak_lr(config, batch)
     fixed_rate = {id(parameter) for parameter in constant}
     multiplier = {id(p): factor for part, factor in multipliers for p in part.parameters()}
+    decay = {id(p): weight_decay for part, weight_decay in decays for p in part.parameters()}
     undecayed = _undecayed(backbone)
-    groups: dict[tuple[bool, bool, float], list[torch.nn.Parameter]] = {}
+    groups: dict[tuple[bool, bool, float, float], list[torch.nn.Parameter]] = {}
     for parameter in module.parameters():
         if parameter.requires_grad:
             plain = config.exclude_norm_and_bias and (parameter.ndim <= 1 or id(parameter) in undecayed)
-            key = (plain, id(parameter) in fixed_rate, multiplier.get(id(parameter), 1.0))
+            weight_decay = 0.0 if plain else decay.get(id(parameter), config.weight_decay)
+            key = (plain, id(parameter) in fixed_rate, multiplier.get(id(parameter), 1.0), weight_decay)
             groups.setdefault(key, []).append(parameter)
     settings = [
         {
             "params": parameters,
             "lr": lr * factor,
-            "weight_decay": 0.0 if plain else config.weight_decay,
+            "weight_decay": weight_decay,
             "constant": fixed,
             "multiplier": factor,
             **({"always_adapt": not plain} if config.name == "lars" else {}),
         }
-        for (plain, fixed, factor), parameters in sorted(groups.items())
+        for (plain, fixed, factor, weight_decay), parameters in sorted(groups.items())
     ]
     if config.name == "lars":
         return Lars(settings, lr=lr, momentum=config.momentum, trust_coeff=0.001)

@@ -15,6 +15,9 @@ MOCO = "[MoCo](https://arxiv.org/abs/1911.05722)"
 MOCO2 = "[MoCo v2](https://arxiv.org/abs/2003.04297)"
 SWAV = "[SwAV](https://arxiv.org/abs/2006.09882)"
 ZHANG = "[Zhang et al.](https://arxiv.org/abs/2203.16262)"
+TIAN = "[Tian et al.](https://arxiv.org/abs/2102.06810)"
+DIRECTCOPY = "[DirectCopy](https://arxiv.org/abs/2110.04947)"
+UNIGRAD = "[UniGrad](https://arxiv.org/abs/2112.05141)"
 GOYAL = "[Goyal et al.](https://arxiv.org/abs/1706.02677)"
 
 
@@ -113,8 +116,9 @@ AXES: dict[str, tuple[Axis, ...]] = {
     "Predictor": (
         Axis(
             ("method.predictor.kind", "method.predictor.trainable"),
-            "mlp, linear, bias, identity; true, false",
-            "h. `bias` is z/|z| + b. Not trainable: fixed at its random initialisation",
+            "mlp, linear, bias, identity, direct, optimal; true, false",
+            "h. `bias` is z/|z| + b; `direct` and `optimal` are W z, W set by the data. Not trainable: fixed at its "
+            "random initialisation, or set alone",
             f"{SIMSIAM} Table 1 (mlp 67.7, identity 0.1, fixed random 1.5); {BYOL} (linear); {ZHANG} (bias)",
             (
                 "test_equation.py::test_predictor_kinds",
@@ -153,6 +157,54 @@ AXES: dict[str, tuple[Axis, ...]] = {
                 "training/test_optim.py::test_constant_lr_predictor_keeps_the_peak_rate",
                 "test_axes.py::test_lr_multipliers_move_a_head_so_much_further",
             ),
+        ),
+    ),
+    "Predictors of Tian et al.": (
+        Axis(
+            ("method.predictor.direct",),
+            "power above 0, rho 0 to 1, eps from 0, shift -1 to 1, every from 1",
+            "predictor.kind=direct: after every n-th step W is set to U diag(max(s - c, 0)^power + eps) U^T, s and U "
+            "the eigenvalues, divided by the largest, and eigenvectors of F <- rho F + (1 - rho) E[z z^T] over all "
+            "processes; power 1 without shift: F + eps I. Between settings W follows its gradient",
+            f"{TIAN} Eq. 18, 19 (DirectPred), Tables 6 to 8 (STL-10: 77.86 against 75.06 of SGD; CIFAR-10: 85.21 "
+            f"against 84.49), 9; {DIRECTCOPY} (power 1)",
+            (
+                "parts/test_predictors.py::test_the_correlation_against_a_loop_over_batches_views_and_images",
+                "parts/test_predictors.py::test_directpred_is_the_root_of_the_correlation",
+                "parts/test_predictors.py::test_directcopy_is_the_correlation_itself",
+                "parts/test_predictors.py::test_powers_and_shifts_of_the_spectrum",
+                "parts/test_predictors.py::test_between_settings_the_predictor_follows_its_gradient",
+            ),
+        ),
+        Axis(
+            ("method.predictor.optimal",),
+            "rho 0 to 1, ridge above 0, every from 1",
+            "predictor.kind=optimal: after every n-th step W is set to the least-squares solution for the pairs of z "
+            "and its target, E[t z^T] (E[z z^T] + ridge)^-1",
+            f"{TIAN} Table 1 (STL-10, every 1, 2, 3, 5 batches: 40.67, 35.29, 34.60, 35.63)",
+            (
+                "parts/test_predictors.py::test_the_optimal_predictor_is_that_of_least_squares",
+                "parts/test_predictors.py::test_a_ridge_is_a_multiple_of_the_mean_eigenvalue",
+            ),
+        ),
+        Axis(
+            ("method.predictor.symmetric",),
+            "true, false",
+            "whether W = W^T is kept, by the mean of both after each step; of mlp the second layer is the transpose "
+            "of the first",
+            f"{TIAN} Table 3 (STL-10, linear, without moving average: true 36.62, false 72.85); ImageNet: true 0.1, "
+            "false 68.1",
+            (
+                "parts/test_predictors.py::test_a_symmetric_linear_predictor_is_the_mean_of_a_free_one_and_its_transpose",
+                "parts/test_predictors.py::test_the_second_layer_of_a_symmetric_mlp_is_the_transpose_of_the_first",
+            ),
+        ),
+        Axis(
+            ("method.predictor.weight_decay",),
+            "from 0, null",
+            "weight decay of the predictor's weights; null: the optimizer's",
+            f"{TIAN} Table 5",
+            ("parts/test_predictors.py::test_the_predictors_weight_decay_is_its_own",),
         ),
     ),
     "Heads and batch normalisation": (

@@ -51,6 +51,11 @@ CASES: dict[str, tuple[str, ...]] = {
         "method.decorrelation={weight: 1, standardized: true, alone: true}",
     ),
     "byol": ("byol",),
+    "byol, DirectPred every 2 steps": (
+        "byol", "method.predictor.kind=direct", "method.predictor.direct.every=2", "method.predictor.direct.eps=0.5",
+    ),
+    "byol, optimal predictor": ("byol", "method.predictor.kind=optimal", "method.predictor.optimal.ridge=0.1"),
+    "simsiam, symmetric predictor": ("simsiam", "method.predictor.symmetric=true"),
     "simclr": ("simclr",),
     "simclr, joint": ("simclr", "method.joint_batch=true"),
     "simclr, predictor and stop-gradient": (

@@ -8,6 +8,7 @@ number belongs or a value out of range is refused.
 
 from ssl_zoo.config.schema.backbone import BackboneConfig
 from ssl_zoo.config.schema.data import DataConfig
+from ssl_zoo.config.schema.fitted import DirectConfig, OptimalConfig
 from ssl_zoo.config.schema.gradient import DecorrelationConfig, ExtraGradientConfig
 from ssl_zoo.config.schema.method import (
     MemoryConfig,
@@ -59,6 +60,7 @@ __all__ = [
     "CutoutConfig",
     "DataConfig",
     "DecorrelationConfig",
+    "DirectConfig",
     "ExtraGradientConfig",
     "Folder",
     "Fraction",
@@ -72,6 +74,7 @@ __all__ = [
     "NamedViewConfig",
     "NoiseConfig",
     "NonNegative",
+    "OptimalConfig",
     "OptimizerConfig",
     "Positive",
     "PredictorConfig",

@@ -95,8 +95,42 @@ def _table(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
             "predictor.trainable=false contradicts predictor.kind=identity, which has no weights; set "
             "predictor.kind=mlp or linear",
         ),
+        *_of_predictor(config),
         *_of_extra_gradient(config),
         *_of_decorrelation(config),
+    )
+
+
+def _of_predictor(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
+    predictor = config.predictor
+    return (
+        (
+            predictor.symmetric and predictor.kind not in ("linear", "mlp"),
+            f"predictor.symmetric=true is of predictor.kind=linear and mlp alone, and predictor.kind="
+            f"{predictor.kind}; set predictor.symmetric=false or predictor.kind=linear",
+        ),
+        (
+            predictor.bn_output and predictor.kind in ("direct", "optimal"),
+            f"predictor.kind={predictor.kind} is a matrix that the data set, and predictor.bn_output=true; "
+            "set predictor.bn_output=false",
+        ),
+        (
+            predictor.kind == "optimal" and (config.similarity != "cosine" or not config.stop_gradient),
+            f"predictor.kind=optimal is the least-squares solution for constant targets in z's own space, and "
+            f"similarity={config.similarity}, stop_gradient={str(config.stop_gradient).lower()}; set "
+            "similarity=cosine and stop_gradient=true",
+        ),
+        (
+            predictor.kind == "optimal" and predictor.on != "anchor",
+            f"predictor.kind=optimal is solved for the anchors' embeddings and their targets, and predictor.on="
+            f"{predictor.on}; set predictor.on=anchor",
+        ),
+        (
+            predictor.weight_decay is not None and (predictor.kind == "identity" or not predictor.trainable),
+            f"predictor.weight_decay={predictor.weight_decay} decays weights that are trained, and "
+            f"predictor.kind={predictor.kind}, predictor.trainable="
+            f"{str(predictor.trainable).lower()}; set predictor.weight_decay=null",
+        ),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ssl_zoo.config.schema.contradictions import check_contradictions
+from ssl_zoo.config.schema.fitted import DirectConfig, OptimalConfig
 from ssl_zoo.config.schema.gradient import DecorrelationConfig, ExtraGradientConfig
 from ssl_zoo.config.schema.types import Count, Fraction, Index, NonNegative, Positive, Vectors, Width, section
 
@@ -39,8 +40,9 @@ class ProjectorConfig:
 class PredictorConfig:
     """The predictor h, from the projector's output to the same dimension."""
 
-    kind: Literal["mlp", "linear", "bias", "identity"] = "identity"
-    """mlp: two layers (SimSiam, BYOL); linear: one; bias: z/|z| + b (https://arxiv.org/abs/2203.16262); identity."""
+    kind: Literal["mlp", "linear", "bias", "identity", "direct", "optimal"] = "identity"
+    """mlp: two layers (SimSiam, BYOL); linear: one; bias: z/|z| + b (https://arxiv.org/abs/2203.16262); identity.
+    direct and optimal: one linear layer, set by the data (https://arxiv.org/abs/2102.06810)."""
     hidden_dim: Width | None = 512
     """Width of the hidden layer of mlp. null: a quarter of the projector's output (SimSiam, Appendix B)."""
     bn_hidden: bool = True
@@ -50,7 +52,12 @@ class PredictorConfig:
     bias_output: bool = True
     """Whether the last layer has a bias, where no BN follows it."""
     trainable: bool = True
-    """Whether h is trained. false: it stays at its random initialisation, as in SimSiam, Table 1 (b)."""
+    """Whether h is trained. false: it stays at its random initialisation, as in SimSiam, Table 1 (b); direct and
+    optimal are then only set."""
+    symmetric: bool = False
+    """Whether linear keeps W = W^T, and mlp the transpose of its first layer as its second. Tian et al., Table 3."""
+    weight_decay: NonNegative | None = None
+    """Weight decay of the predictor's weights. null: the optimizer's. Tian et al., Table 5."""
     lr: Literal["decay", "constant"] = "decay"
     """Whether h follows the schedule of the learning rate. constant: the peak rate throughout, SimSiam, Table 1 (c)."""
     lr_multiplier: NonNegative = 1.0
@@ -58,6 +65,8 @@ class PredictorConfig:
     on: Literal["anchor", "target", "both"] = "anchor"
     """Where h stands. anchor: D(h(z_i), sg z_j); target: D(z_i, h(sg z_j)), the mirror; both: D(h(z_i), sg h(z_j))
     (https://arxiv.org/abs/2203.16262, Figures 1 and 2, Table 2)."""
+    direct: DirectConfig = DirectConfig()
+    optimal: OptimalConfig = OptimalConfig()
 
 
 @section

@@ -87,7 +87,7 @@ def no_stop_gradient(config: RunConfig, facts: Facts) -> Remedy | None:
 def fixed_predictor(config: RunConfig, facts: Facts) -> Remedy | None:
     """A predictor at its random initialisation: SimSiam, Table 1 (b)."""
     predictor = leaf(config, "method.predictor")
-    if predictor is None or predictor.kind == "identity" or _repels(config.method):
+    if predictor is None or predictor.kind in ("identity", "direct", "optimal") or _repels(config.method):
         return None
     for key, value in (("trainable", False), ("lr_multiplier", 0.0)):
         if getattr(predictor, key) == value and unlike_reference(config, facts, f"method.predictor.{key}"):
