@@ -145,6 +145,8 @@ def output_std_ratio(view: Embeddings) -> float:
     reading="0 centred, 1 collapsed",
     meaning="m_o = |o|, the length of the mean of z/|z|: the part that all images share. 0: none; 1: collapsed.",
     source=ZHANG,
+    chart="Center ratio",
+    bottom=0.0,
     closing=False,
     files=WITH_FEATURES,
 )
@@ -159,6 +161,8 @@ def center_ratio(view: Embeddings) -> float:
     meaning="m_r, the mean distance of z/|z| from o: the part that tells images apart; mean(|r|²) = 1 − m_o². "
     "0: collapsed.",
     source=ZHANG,
+    chart="Residual ratio",
+    bottom=0.0,
     closing=False,
     files=WITH_FEATURES,
 )

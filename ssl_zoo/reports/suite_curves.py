@@ -1,4 +1,4 @@
-"""Learning curves of a suite, the three panels of SimSiam's Figure 2: loss, std of the outputs, kNN accuracy.
+"""Learning curves of a suite; where it names no others, SimSiam's Figure 2: loss, std of the outputs, kNN accuracy.
 
 - [0] SimSiam, 2020, https://arxiv.org/abs/2011.10566
 """
@@ -39,9 +39,6 @@ SCALES = (
 )  # axes that change what a loss is
 
 
-PANELS = ("loss", "output_std_ratio", "knn_top1")  # metrics, in the order of the paper's figure
-
-
 def learning_curves(record: SuiteRecord, folder: Path) -> Section | None:
     """Draws a line for each row, the mean over its seeds, with a band from the least to the most.
 
@@ -54,7 +51,7 @@ def learning_curves(record: SuiteRecord, folder: Path) -> Section | None:
     labels = _labels(rows)
     one_scale = len({scale for row in rows for scale in _scales(row, folder)}) < 2
     drawn: list[tuple[Metric, list[Series]]] = []
-    for panel in map(METRICS.get, PANELS if one_scale else PANELS[1:]):
+    for panel in map(METRICS.get, [name for name in record.curves if one_scale or name != "loss"]):
         series = [
             line
             for index, (row, label) in enumerate(zip(rows, labels, strict=True))
@@ -167,7 +164,13 @@ def _text(record: SuiteRecord, rows: int, one_scale: bool, with_file: bool) -> s
     sentences = ["A line is the mean over the seeds, its band goes from the least to the most of them."]
     if len(record.seeds) == 1:
         sentences = ["A line is a run."]
-    sentences.append("Std ratio: std of z/|z| per channel, times √d; 1 is spread evenly, 0 is collapsed.")
+    for known in map(METRICS.get, record.curves):
+        if known.name == "output_std_ratio":
+            sentences.append(
+                "Std ratio: std of z/|z| per channel, times √d; 1 is spread evenly, 0 is collapsed."
+            )
+        elif known.reading:
+            sentences.append(f"{known.chart}: {known.reading}.")
     if not one_scale:
         sentences.append(
             "The rows have different losses, which no common axis could compare: they are left out."

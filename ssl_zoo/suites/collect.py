@@ -80,6 +80,7 @@ def collect(
         protocols=protocols,
         rows=tuple(records.values()),
         claims=tuple(judge_claim(claim, records) for claim in claims),
+        curves=config.curves,
         figures=tuple(dataclasses.asdict(figure) for figure in config.figures),
         switches=_switches(suite, rows),
         pixels=pixels,

@@ -18,7 +18,7 @@ from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError, suggest, unknown_name
 from ssl_zoo.files.paths import user_path
-from ssl_zoo.metrics import SUITE, declared
+from ssl_zoo.metrics import CSV, SUITE, declared
 from ssl_zoo.suites.claims import SMALLEST, Claim, Comparison, parse
 from ssl_zoo.suites.listing import suite_files
 from ssl_zoo.suites.schema import BudgetConfig, Overrides, RowConfig, SuiteConfig
@@ -195,6 +195,10 @@ def _check(config: SuiteConfig, rows: dict[str, RowConfig]) -> None:
                 f"a column is one of {', '.join(known)}; received '{name}'{suggest(name, known)}; the accuracy of a "
                 "protocol is there when `evaluate` lists it"
             )
+    drawn = [name for name, metric in declared(CSV).items() if metric.chart]
+    for name in config.curves:
+        if name not in drawn:
+            raise unknown_name("curve", name, drawn)
     if any(row.weights == "random" for row in rows.values()) and not config.evaluate:
         raise UserError(
             "weights: random evaluates an encoder before its training; received no evaluate; list a protocol"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl_zoo.files.json_files import load_json, write_json
+from ssl_zoo.suites.schema import PANELS
 
 __all__ = [
     "OUTCOMES",
@@ -112,6 +113,7 @@ class SuiteRecord:
     versions: dict[str, str]
     machine: str
     date: str  # on which it was run, UTC
+    curves: tuple[str, ...] = PANELS  # metrics that are drawn over the epochs
 
     @property
     def commits(self) -> list[str]:

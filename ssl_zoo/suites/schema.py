@@ -8,7 +8,18 @@ from pydantic import Field
 
 from ssl_zoo.config.schema import Count, section
 
-__all__ = ["BudgetConfig", "MapConfig", "Overrides", "RowConfig", "SuiteConfig", "SwitchConfig", "TuneConfig"]
+__all__ = [
+    "PANELS",
+    "BudgetConfig",
+    "MapConfig",
+    "Overrides",
+    "RowConfig",
+    "SuiteConfig",
+    "SwitchConfig",
+    "TuneConfig",
+]
+
+PANELS = ("loss", "output_std_ratio", "knn_top1")  # those of SimSiam's Figure 2
 
 Text = Annotated[str, Field(min_length=1)]
 Overrides = str | tuple[str, ...]  # separated by spaces, or as a list
@@ -123,6 +134,8 @@ class SuiteConfig:
         "seconds",
     )
     """Metrics that are the table's columns."""
+    curves: tuple[str, ...] = PANELS
+    """Metrics of `metrics.csv` that are drawn over the epochs, side by side in one picture."""
     figures: tuple[MapConfig, ...] = ()
     """Further figures."""
     claims: tuple[str, ...] = ()

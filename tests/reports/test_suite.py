@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -28,6 +29,7 @@ from ssl_zoo.reports.suite_claims import claims_badge
 from ssl_zoo.reports.suite_figures import numbered
 from ssl_zoo.suites.aggregate import Aggregate
 from ssl_zoo.suites.record import OUTCOMES, ClaimRecord, read
+from ssl_zoo.suites.schema import PANELS
 
 
 @pytest.fixture(autouse=True)
@@ -271,11 +273,18 @@ def test_the_figure_has_three_panels_and_the_table_in_its_legend(
     panels.learning_curves(a_suite([a_row(tmp_path, "sg"), a_row(tmp_path, "no_sg")]), tmp_path)
     figure = painted(kept["figure"])
     assert [axes.get_title(loc="left") or axes.get_title() for axes in figure.axes] == [
-        METRICS.get(name).chart for name in panels.PANELS
+        METRICS.get(name).chart for name in PANELS
     ]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         "sg: top-1 92.0 ± 2.0 %", "no_sg: top-1 92.0 ± 2.0 %",
     ]  # fmt: skip
+
+
+def test_a_suite_names_the_curves_that_it_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = dataclasses.replace(a_suite([a_row(tmp_path, "sg")]), curves=("knn_top1", "output_std_ratio"))
+    seen, section = lines_of(record, tmp_path, monkeypatch)
+    assert list(seen) == ["knn_top1", "output_std_ratio"]
+    assert "Std ratio" in section.blocks[0].text
 
 
 def test_a_heat_map_is_symmetric_with_singles_on_the_diagonal(

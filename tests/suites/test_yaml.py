@@ -22,6 +22,25 @@ DATA = ("digits", "cifar10", "imagenet")
 # As printed in the papers, read there; in percent, for Table 5 of SimSiam AP50. Suites without any: an empty line.
 FIGURES: dict[str, dict[str, float]] = {
     "simsiam_figure2": {"with_stop_gradient": 67.7, "without_stop_gradient": 0.1},
+    "zhang_table2": {}, "zhang_table3": {}, "zhang_table4": {}, "zhang_figure4": {}, "zhang_figure5": {},
+    "tian_imagenet": {"linear": 68.1, "symmetric": 0.1},
+    "tian_table1": {
+        "trained": 74.51, "every_1": 40.67, "every_2": 35.29, "every_5": 35.63,
+        "every_1-momentum": 39.45, "every_5-momentum": 32.22,
+    },
+    "tian_table3": {
+        "linear": 74.51, "linear_symmetric": 75.09, "linear-momentum": 72.85, "linear_symmetric-momentum": 36.62,
+        "mlp": 78.85, "mlp_symmetric": 71.58, "mlp-momentum": 65.98, "mlp_symmetric-momentum": 35.59,
+    },
+    "tian_table5": {
+        "all": 74.51, "predictor_alone": 70.54, "none": 70.62,
+        "symmetric-momentum_predictor_alone": 71.12, "symmetric-momentum_none": 43.04,
+    },
+    "tian_table6": {
+        "eps_0": 76.77, "eps_0.01": 77.11, "eps_0.1": 77.86, "eps_0.5": 75.06,
+        "shift_0.1": 46.57, "shift_0.05": 65.31, "shift_-0.05": 77.11, "shift_-0.1": 76.46,
+    },
+    "tian_table8": {"trained": 84.49, "direct": 85.21, "direct_every_5": 84.93},
     "simsiam_table1": {"baseline": 67.7, "no_predictor": 0.1, "fixed_predictor": 1.5, "constant_lr": 68.1},
     "simsiam_table2": {
         "batch_0.125": 66.1, "batch_0.25": 67.3, "batch_0.5": 68.1, "batch_1": 68.1,
@@ -67,6 +86,7 @@ FIGURES: dict[str, dict[str, float]] = {
 
 # Accuracies and their spreads that a suite may name in its text, besides those of its rows.
 IN_TEXT = {
+    "tian_table8": {"0.20", "0.23", "0.29"},
     "simsiam_figure2": {"0.1"},
     "simsiam_table4": {"68.1"},
     "simsiam_section6_2_byol": {"0.3", "66.9"},
