@@ -26,6 +26,9 @@ ADDED_KEYS: Mapping[str, Any] = {
     "method.extra_gradient.basic": True,
     "method.extra_gradient.center": True,
     "method.extra_gradient.residual": True,
+    "method.decorrelation.weight": 0.0,
+    "method.decorrelation.standardized": False,
+    "method.decorrelation.alone": False,
 }
 
 

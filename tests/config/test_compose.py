@@ -266,7 +266,7 @@ def test_hash_is_of_what_is_computed() -> None:
         (["epochs=ten"], "epochs must be a whole number; received 'ten'"),
         (["epochs=1.5"], "epochs must be a whole number; received 1.5"),
         (["method.stop_gradient=1"], "method.stop_gradient must be true or false; received 1"),
-        (["method.similarity=cos"], "must be one of cosine, cross_entropy, info_nce; received 'cos'"),
+        (["method.similarity=cos"], "must be one of cosine, .*, info_nce.*; received 'cos'"),
         (["optimizer.lr=-0.1"], "optimizer.lr must be greater than 0.0; received -0.1"),
         (["optimizer.lr=.nan"], "optimizer.lr must be a number|finite"),
         (

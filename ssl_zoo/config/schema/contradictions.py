@@ -167,11 +167,6 @@ def _of_extra_gradient(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
             "predictor.kind=mlp",
         ),
         (
-            extra.of != "none" and config.predictor.on != "anchor",
-            f"extra_gradient.of={extra.of} takes apart the gradient of P = h(z)/|h(z)|, and predictor.on="
-            f"{config.predictor.on} puts h on the target; set predictor.on=anchor",
-        ),
-        (
             extra.of == "predictor" and not config.symmetric,
             "extra_gradient.of=predictor needs the prediction of both views, and symmetric=false; set symmetric=true",
         ),
