@@ -120,7 +120,10 @@ def test_conjecture_1_on_free_embeddings(part: str, seed: int) -> None:
             ],
             "needs a part that is kept",
         ),
-        (["similarity=dot", "extra_gradient.of=negative", "predictor.on=both"], "is defined with the predictor on the anchor"),
+        (
+            ["similarity=dot", "extra_gradient.of=negative", "predictor.on=both"],
+            "with the predictor on the anchor",
+        ),
         (["similarity=dot", "extra_gradient.of=anchor"], "has no basic gradient"),
         (["similarity=dot", "extra_gradient.of=predictor", "predictor.kind=identity"], "makes zero"),
         (
