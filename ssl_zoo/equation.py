@@ -4,9 +4,10 @@
 
 z = encoder(x), the encoder being backbone and projector; z' comes from the same encoder or from a copy of it
 (its moving average, or itself some steps ago); h is the predictor; T assigns the target (the identity, Sinkhorn
-codes over prototypes, or a memory of earlier targets); D is the similarity, with or without negatives; sg is
-stop-gradient. h may also stand on the target, behind sg, or on both sides (`parts/placement.py`); of the target only
-some parts may be kept (`parts/extra_gradient.py`); and a decorrelation of z may join the loss.
+codes over prototypes, a memory of earlier targets, or the mean over further views); D is the similarity, with or
+without negatives; sg is stop-gradient. h may also stand on the target, behind sg, or on both sides
+(`parts/placement.py`); of the target only some parts may be kept (`parts/extra_gradient.py`); and a decorrelation of z
+may join the loss.
 
 - [0] SimSiam, 2020, https://arxiv.org/abs/2011.10566 (Sec. 3 and 6: the methods as variants of one form)
 """
@@ -54,6 +55,7 @@ class GridPoint:
     extra_gradient: str = "none"
     predictor_on: str = "anchor"
     decorrelation: str = "none"
+    expectation_views: int = 0
 
     @classmethod
     def of(cls, config: SiameseConfig) -> GridPoint:
@@ -71,6 +73,7 @@ class GridPoint:
             extra_gradient=config.extra_gradient.title,
             predictor_on=config.predictor.on,
             decorrelation=config.decorrelation.title,
+            expectation_views=config.expectation_views,
         )
 
 
@@ -121,21 +124,23 @@ class Siamese(Method):
     def loss(self, views: Sequence[Tensor], index: Tensor) -> LossOutput:
         """Computes the equation, in its own order. See `Method.loss` for the arguments."""
         config = self.config
-        pairs = ordered_pairs(len(views), config.target_views, config.symmetric, config.pairs_per_image)
+        paired = len(views) - config.expectation_views
+        pairs = ordered_pairs(paired, config.target_views, config.symmetric, config.pairs_per_image)
         anchors, positives = {i for i, _ in pairs}, {j for _, j in pairs}
         contrasted = self.negatives.views_used(pairs)
         targets = positives | contrasted
+        sources = self.assign.sources(targets, len(views))
 
-        # z = encoder(x); z' from the same encoder or from its copy                                 (N, D)
-        shared = self.target_encoder is None
-        z = self._encode(self.encoder, views, anchors | targets if shared else anchors)
-        z_target = z if shared else self._encode(self._encode_target, views, targets)
+        # z = encoder(x); z' in the same pass, or apart: from the encoder's copy, or of further views        (N, D)
+        apart = self.target_encoder is not None or config.expectation_views > 0
+        z = self._encode(self.encoder, views, anchors if apart else anchors | sources)
+        z_target = self._encode(self._encode_target, views, sources) if apart else z
         p = {i: self.h.anchor(z[i]) for i in anchors}
-        z_target = {j: self.h.target(z_target[j]) for j in targets}
+        z_target = {j: self.h.target(z_target[j]).float() for j in sources}
 
         with torch.autocast(views[0].device.type, enabled=False):  # losses in float32, always
             p = {i: self.prototypes(p[i].float()) for i in p}
-            t = {j: self.assign(z_target[j].float(), j, index) for j in targets}
+            t = {j: self.assign(z_target, j, index) for j in targets}
             t = {j: self.sg(t[j]) for j in t}
             keys = {j: gather(t[j]) for j in contrasted}  # of all processes, with gradient where there is one
             target = {(i, j): self.sg(self.target(p, t, i, j)) for i, j in pairs}  # t[j], or its parts
@@ -145,8 +150,9 @@ class Siamese(Method):
             loss = self.decorrelate(loss, z.values())
 
         self.predictor.remember([(z[i].detach(), t[j].detach()) for i, j in pairs])
-        stored = sorted(positives)
-        self._remember([t[j].detach() for j in stored], {j: z_target[j].detach() for j in stored}, index)
+        stored = sorted(self.assign.sources(positives, len(views)))
+        z_stored = {j: z_target[j].detach() for j in stored}
+        self._remember([t[j].detach() for j in sorted(positives)], z_stored, index)
         return LossOutput(loss=loss)
 
     def sg(self, target: Tensor) -> Tensor:
@@ -166,14 +172,14 @@ class Siamese(Method):
 
     @torch.no_grad()
     def _encode_target(self, x: Tensor) -> Tensor:
-        """Returns the target encoder's output; its BN uses its own batch statistics, as in BYOL."""
-        assert self.target_encoder is not None
+        """Returns the target's output without gradient; a copy's BN uses its own batch statistics, as in BYOL."""
+        encoder = self.encoder if self.target_encoder is None else self.target_encoder
         if not (self.config.momentum_encoder.shuffle_bn and world_size() > 1):
-            z: Tensor = self.target_encoder(x)
+            z: Tensor = encoder(x)
             return z
         # Shuffled over the processes, so that batch statistics carry no information from keys to their queries.
         shuffled, order = batch_shuffle(x, distributed=True)
-        z = batch_unshuffle(self.target_encoder(shuffled), order, distributed=True)
+        z = batch_unshuffle(encoder(shuffled), order, distributed=True)
         return z
 
     def _remember(self, targets: Sequence[Tensor], z: Mapping[int, Tensor], index: Tensor) -> None:

@@ -378,7 +378,7 @@ def test_sinkhorns_queue_joins_once_full_from_its_epoch_on() -> None:
             joined = torch.cat([scores[view], linear(earlier, method.prototypes.weight.detach())])
             expected = naive.sinkhorn(joined, 0.05, 3)[:6]
             # The method's own module, on the embeddings that the loss is about to see.
-            codes = method.assign(z[view], view, index())
+            codes = method.assign({view: z[view]}, view, index())
             torch.testing.assert_close(codes.detach(), expected, rtol=1e-4, atol=1e-6)
         method.loss(views, index())
         method.after_step(where)
@@ -402,7 +402,7 @@ def test_asymmetric_swav_reads_the_queue_it_fills() -> None:
     assert torch.allclose(kept, z[3])  # the newest that fit: those of the last pair
     scores, earlier = (linear(x, method.prototypes.weight.detach()) for x in (z[1], kept))
     expected = naive.sinkhorn(torch.cat([scores, earlier]), 0.05, 3)[:6]
-    torch.testing.assert_close(method.assign(z[1], 1, index()).detach(), expected, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(method.assign({1: z[1]}, 1, index()).detach(), expected, rtol=1e-4, atol=1e-6)
 
 
 # Optimisers

@@ -29,6 +29,8 @@ ADDED_KEYS: Mapping[str, Any] = {
     "method.decorrelation.weight": 0.0,
     "method.decorrelation.standardized": False,
     "method.decorrelation.alone": False,
+    "method.expectation_views": 0,
+    "method.predictor.on": "anchor",
 }
 
 

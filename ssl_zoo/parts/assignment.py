@@ -1,4 +1,4 @@
-"""T, the assignment of targets: the identity, SwAV's codes over prototypes, or a memory of earlier outputs.
+"""T, the assignment of targets: the identity, SwAV's codes, a memory of earlier outputs, or a mean over more views.
 
 Sinkhorn-Knopp is written here rather than taken from lightly, whose `sinkhorn` runs under a hidden `no_grad`:
 stop-gradient is the equation's own line, and switched off the gradient flows through these iterations too.
@@ -6,6 +6,7 @@ stop-gradient is the equation's own line, and switched off the gradient flows th
 - [0] SwAV, 2020, https://arxiv.org/abs/2006.09882 (Sec. 3.1, Eq. 3-5; Listing 1)
 - [1] official code, https://github.com/facebookresearch/swav
 - [2] SimSiam, 2020, https://arxiv.org/abs/2011.10566 (Sec. 5.2: moving average; 6.2: prototypes by full gradient)
+- [3] Zhang et al., 2022, https://arxiv.org/abs/2203.16262 (Table 1: the expectation over augmentations, explicit)
 """
 
 from __future__ import annotations
@@ -22,7 +23,15 @@ from ssl_zoo.parts.fifo import Fifo
 from ssl_zoo.parts.memory import Memory
 from ssl_zoo.parts.schedule import Progress
 
-__all__ = ["Assignment", "FromMemory", "MovingAverage", "Prototypes", "Sinkhorn", "build_assignment"]
+__all__ = [
+    "Assignment",
+    "Expectation",
+    "FromMemory",
+    "MovingAverage",
+    "Prototypes",
+    "Sinkhorn",
+    "build_assignment",
+]
 
 
 class Prototypes(nn.Module):
@@ -73,9 +82,13 @@ class Assignment(nn.Module):
     def before_step(self, progress: Progress) -> None:
         """Called before each optimizer step."""
 
-    def forward(self, z: Tensor, view: int, index: Tensor) -> Tensor:
-        """Maps embeddings (N, D) of a target view, of the images at `index` (N,), to targets (N, D or K)."""
-        scores: Tensor = self.prototypes(z)
+    def sources(self, targets: set[int], views: int) -> set[int]:
+        """Returns the views, of so many, whose embeddings make the targets of some views: those views themselves."""
+        return targets
+
+    def forward(self, z: Mapping[int, Tensor], view: int, index: Tensor) -> Tensor:
+        """Maps the sources' embeddings (N, D), of the images at `index` (N,), to the targets (N, D or K) of a view."""
+        scores: Tensor = self.prototypes(z[view])
         return scores
 
     def remember(self, z: Mapping[int, Tensor]) -> None:
@@ -108,8 +121,8 @@ class Sinkhorn(Assignment):
     def before_step(self, progress: Progress) -> None:
         self.filling = progress.step >= self.config.queue_from_epoch * progress.steps_per_epoch
 
-    def forward(self, z: Tensor, view: int, index: Tensor) -> Tensor:
-        scores = self.prototypes(z)  # (N, K)
+    def forward(self, z: Mapping[int, Tensor], view: int, index: Tensor) -> Tensor:
+        scores = self.prototypes(z[view])  # (N, K)
         if not self.queues:
             return self.codes(scores)
         queue = self.queues[view % len(self.queues)]
@@ -150,16 +163,33 @@ class MovingAverage(Assignment):
         super().__init__(prototypes)
         object.__setattr__(self, "memory", memory)  # the method's own child: not registered twice
 
-    def forward(self, z: Tensor, view: int, index: Tensor) -> Tensor:
-        return self.memory.average(index, z)
+    def forward(self, z: Mapping[int, Tensor], view: int, index: Tensor) -> Tensor:
+        return self.memory.average(index, z[view])
 
 
 class FromMemory(MovingAverage):
     """T(z') = eta_x alone, stored when the image was last used: the positive of a memory bank (InstDisc)."""
 
-    def forward(self, z: Tensor, view: int, index: Tensor) -> Tensor:
+    def forward(self, z: Mapping[int, Tensor], view: int, index: Tensor) -> Tensor:
         stored: Tensor = self.memory(index)
         return stored
+
+
+class Expectation(Assignment):
+    """T(z') = mean of z'_k / |z'_k| over n further views k of the image, the last ones: one target for all anchors.
+
+    It is shorter than 1, by how far the views lie apart, and is not normalised again.
+    """
+
+    def __init__(self, prototypes: Prototypes, further_views: int) -> None:
+        super().__init__(prototypes)
+        self.further_views = further_views
+
+    def sources(self, targets: set[int], views: int) -> set[int]:
+        return set(range(views - self.further_views, views))
+
+    def forward(self, z: Mapping[int, Tensor], view: int, index: Tensor) -> Tensor:
+        return torch.stack([normalize(z[k], dim=1) for k in sorted(z)]).mean(dim=0)
 
 
 def build_assignment(
@@ -170,5 +200,7 @@ def build_assignment(
         return Sinkhorn(prototypes, config.sinkhorn, dim, config.target_views)
     if config.assignment == "identity":
         return Assignment(prototypes)
+    if config.assignment == "expectation":
+        return Expectation(prototypes, config.expectation_views)
     assert memory is not None
     return (MovingAverage if config.assignment == "moving_average" else FromMemory)(prototypes, memory)

@@ -292,14 +292,31 @@ AXES: dict[str, tuple[Axis, ...]] = {
         ),
         Axis(
             ("method.assignment", "method.memory.decay"),
-            "identity, sinkhorn, moving_average, memory; 0 to 1",
-            "T: the target itself; SwAV's codes; m eta + (1 - m) z' with one vector eta per image; or eta alone, the "
-            "positive of a memory bank. It starts as random unit vectors and takes images x output_dim x 4 bytes",
+            "identity, sinkhorn, moving_average, memory, expectation; 0 to 1",
+            "T: the target itself; SwAV's codes; m eta + (1 - m) z' with one vector eta per image; eta alone, the "
+            "positive of a memory bank; or the mean over `expectation_views`. A memory starts as random unit vectors "
+            "and takes images x output_dim x 4 bytes",
             f"{SIMSIAM} Sec. 5.2 (moving average, m = 0.8, no predictor: 55.0); {MOCO} Fig. 2b; {ZHANG} Table 1",
             (
                 "test_axes.py::test_moving_average_targets_against_a_loop",
                 "test_axes.py::test_memory_is_moved_by_both_views_and_only_for_the_images_seen",
                 "test_axes.py::test_memory_bank_against_a_loop",
+            ),
+        ),
+    ),
+    "Explicit expectation": (
+        Axis(
+            ("method.expectation_views",),
+            "from 0",
+            "with assignment=expectation: number of views of an image, beside the pair and with the settings of its "
+            "first, whose mean z/|z| by the latest weights is the target of every anchor. They pass the encoder one "
+            "after the other without gradient; the mean is not normalised again",
+            f"{ZHANG} Table 1 (explicit expectation over augmentations); {SIMSIAM} Sec. 5.2",
+            (
+                "parts/test_expectation.py::test_the_target_is_the_mean_over_further_views",
+                "parts/test_expectation.py::test_one_further_view_is_simsiams_target",
+                "parts/test_expectation.py::test_further_views_are_made_as_the_first",
+                "test_distributed.py::test_two_processes_equal_one",
             ),
         ),
     ),

@@ -50,6 +50,9 @@ CASES: dict[str, tuple[str, ...]] = {
         "simsiam", "method.predictor.kind=identity",
         "method.decorrelation={weight: 1, standardized: true, alone: true}",
     ),
+    "simsiam, expectation": (
+        "simsiam", "method.predictor.kind=identity", "method.assignment=expectation", "method.expectation_views=3",
+    ),
     "byol": ("byol",),
     "byol, DirectPred every 2 steps": (
         "byol", "method.predictor.kind=direct", "method.predictor.direct.every=2", "method.predictor.direct.eps=0.5",
@@ -85,7 +88,12 @@ def train(overrides: tuple[str, ...], rank: int, world: int) -> dict[str, Any]:
     if world > 1:
         synchronize(method, torch.device("cpu"))
     optimizer = build_optimizer(OptimizerConfig(lr=0.1, lr_scaling="none"), method, IMAGES)
-    count = 2 * (method.config.pairs_per_image if isinstance(method, Siamese) else 1)
+    pairs, further = (
+        (method.config.pairs_per_image, method.config.expectation_views)
+        if isinstance(method, Siamese)
+        else (1, 0)
+    )
+    count = 2 * pairs + further
     half = slice(rank * IMAGES // world, (rank + 1) * IMAGES // world)
     losses, gradients = [], []
     for step in range(3):

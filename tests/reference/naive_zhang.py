@@ -23,6 +23,17 @@ def both_sides(z: list[Tensor], z_fixed: list[Tensor], h: Map, h_fixed: Map) -> 
     return _mean_over_pairs([h(view) for view in z], [h_fixed(view) for view in z_fixed])
 
 
+def expectation(p: list[Tensor], z_further: list[Tensor]) -> Tensor:
+    """Table 1: D(p_i, sg E), E = mean over further views k of z_k/|z_k|, mean over images and anchors."""
+    terms = []
+    for n in range(len(p[0])):
+        mean = torch.zeros_like(z_further[0][n])
+        for z in z_further:
+            mean = mean + z[n] / torch.sqrt((z[n] * z[n]).sum()) / len(z_further)
+        terms += [negative_cosine(view[n], mean) for view in p]
+    return torch.stack(terms).mean()
+
+
 def negative_cosine(a: Tensor, b: Tensor) -> Tensor:
     """- a/|a| . b/|b| of two vectors (D,)."""
     return -(a * b).sum() / torch.sqrt((a * a).sum()) / torch.sqrt((b * b).sum())

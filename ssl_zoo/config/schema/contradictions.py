@@ -66,6 +66,35 @@ def _table(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
             "and keys apart; set one of them to false",
         ),
         (
+            config.assignment == "expectation" and config.expectation_views == 0,
+            "assignment=expectation is a mean over further views, and expectation_views=0; set expectation_views",
+        ),
+        (
+            config.assignment != "expectation" and config.expectation_views > 0,
+            f"assignment={config.assignment} never reads further views, and expectation_views="
+            f"{config.expectation_views}; set expectation_views=0 or assignment=expectation",
+        ),
+        (
+            config.assignment == "expectation" and config.similarity == "cross_entropy",
+            "assignment=expectation is a mean of unit vectors, which similarity=cross_entropy does not compare; set "
+            "similarity=cosine or info_nce",
+        ),
+        (
+            config.assignment == "expectation" and not config.stop_gradient,
+            "stop_gradient=false contradicts assignment=expectation, whose further views are encoded without gradient; "
+            "set stop_gradient=true",
+        ),
+        (
+            config.assignment == "expectation" and config.joint_batch,
+            "joint_batch=true contradicts assignment=expectation, whose further views are encoded without gradient, "
+            "apart from the pair; set joint_batch=false",
+        ),
+        (
+            config.assignment == "expectation" and config.extra_gradient.of != "none",
+            f"extra_gradient.of={config.extra_gradient.of} takes the target of the other view apart, and "
+            "assignment=expectation has one of no view; set assignment=identity or extra_gradient.of=none",
+        ),
+        (
             config.alternation_steps != 1 and config.momentum_encoder.enabled,
             f"alternation_steps={config.alternation_steps} contradicts momentum_encoder.enabled=true: one says that "
             "the targets' weights stand still, the other that they follow; set alternation_steps=1 or "

@@ -152,9 +152,9 @@ class SiameseConfig(MethodConfig):
     of softmax outputs or of codes over prototypes; or InfoNCE."""
     negatives: Literal["none", "batch", "queue", "memory_bank"]
     """Where InfoNCE's negatives come from: the batch (SimCLR), a queue (MoCo) or a memory bank (InstDisc)."""
-    assignment: Literal["identity", "sinkhorn", "moving_average", "memory"]
+    assignment: Literal["identity", "sinkhorn", "moving_average", "memory", "expectation"]
     """What is done to the target: nothing, Sinkhorn-Knopp codes (SwAV), the moving average of the image's outputs
-    (SimSiam, Section 5.2), or the stored average alone."""
+    (SimSiam, Section 5.2), the stored average alone, or the mean over expectation_views further views."""
     symmetric: bool
     """Whether each view is both prediction and target. SimSiam, Section 4.6."""
     joint_batch: bool = False
@@ -173,6 +173,9 @@ class SiameseConfig(MethodConfig):
     decorrelation: DecorrelationConfig = DecorrelationConfig()
     target_views: Annotated[int, Field(ge=2)] = 2
     """How many of the views are targets: the first ones. Small crops after them only predict (SwAV, Section 3.2)."""
+    expectation_views: Annotated[int, Field(ge=0, le=64)] = 0
+    """Views of an image, beside the pair and made as its first, whose mean z/|z| by the latest weights is the target of
+    assignment=expectation (https://arxiv.org/abs/2203.16262, Table 1)."""
     loss_scale: Positive = 1.0
     """Multiplies the mean over pairs. A sum over both orders is 2 (SimCLR's code), of 2 - 2 cos 4 (BYOL)."""
 

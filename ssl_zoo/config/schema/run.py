@@ -54,5 +54,8 @@ class RunConfig(RunSettings):
 
     @property
     def views(self) -> tuple[ViewConfig, ...]:
-        """The views made of an image: those of `augment`, once for each pair of pairs_per_image."""
-        return self.augment.flat * getattr(self.method, "pairs_per_image", 1)
+        """The views made of an image: those of `augment` for each pair, then the further ones of an expectation."""
+        flat, method = self.augment.flat, self.method
+        return flat * getattr(method, "pairs_per_image", 1) + flat[:1] * getattr(
+            method, "expectation_views", 0
+        )
