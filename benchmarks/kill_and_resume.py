@@ -53,6 +53,10 @@ VARIANTS = {
     "BYOL, DirectPred every 3 steps": [
         "method=byol", "method.predictor.kind=direct", "method.predictor.direct.every=3",
     ],
+    "UniGrad, two batches per step": [
+        "method=byol", "method.predictor.kind=identity", "method.similarity=gradient", "method.negatives=correlation",
+        "trainer.accumulate=2",
+    ],
     "MoCo, memory bank": [
         "method=moco", "method.negatives=memory_bank", "method.assignment=memory", "method.memory.negatives=32",
         "method.momentum_encoder.enabled=false",

@@ -1,8 +1,10 @@
-"""The negatives of InfoNCE: none, the batch, a queue of earlier targets, or a memory of all images.
+"""The negatives: none, the batch, a queue of earlier targets, a memory of all images, or the targets' correlation.
 
 - [0] SimCLR, 2020, https://arxiv.org/abs/2002.05709 (the batch: Sec. 2.1)
 - [1] MoCo, 2019, https://arxiv.org/abs/1911.05722 (the queue: Sec. 3.2; the three compared: Figures 2, 3)
 - [2] InstDisc, 2018, https://arxiv.org/abs/1805.01978 (the memory bank: Sec. 3.2)
+- [3] UniGrad, 2022, https://arxiv.org/abs/2112.05141 (the correlation). Code: fundamentalvision/UniGrad,
+  project/pretrainer.py, `loss_unigrad`, which updates F by a batch's targets before it reads F
 """
 
 from __future__ import annotations
@@ -16,10 +18,19 @@ from torch.nn.functional import normalize
 
 from ssl_zoo.config.schema import SiameseConfig
 from ssl_zoo.distributed import rank
+from ssl_zoo.parts.correlation import Correlation
 from ssl_zoo.parts.fifo import Fifo
 from ssl_zoo.parts.memory import Memory
 
-__all__ = ["BatchNegatives", "Keys", "MemoryBank", "Negatives", "Queue", "build_negatives"]
+__all__ = [
+    "BatchNegatives",
+    "CorrelationNegatives",
+    "Keys",
+    "MemoryBank",
+    "Negatives",
+    "Queue",
+    "build_negatives",
+]
 
 
 class Keys(NamedTuple):
@@ -36,8 +47,8 @@ class Negatives(nn.Module):
         """Returns the views whose targets serve as negatives of these pairs."""
         return set()
 
-    def forward(self, targets: Mapping[int, Tensor], index: Tensor, i: int, j: int) -> Keys | None:
-        """Returns the negatives of anchors in view i whose positives are in view j.
+    def forward(self, targets: Mapping[int, Tensor], index: Tensor, i: int, j: int) -> Keys | Tensor | None:
+        """Returns the negatives of anchors in view i whose positives are in view j; of a correlation F (D, D).
 
         Args:
             targets: of the views used, from all processes, (world_size * N, D) each.
@@ -107,6 +118,27 @@ class MemoryBank(Negatives):
         return Keys(normalize(self.memory(drawn), dim=1), same_image=index[:, None] == drawn)
 
 
+class CorrelationNegatives(Negatives):
+    """F (D, D), the moving average of all targets' correlation: with z F in place of the sum over keys (z . k) k."""
+
+    def __init__(self, dim: int, rho: float) -> None:
+        super().__init__()
+        self.correlation = Correlation(dim, rho)
+
+    def views_used(self, pairs: Sequence[tuple[int, int]]) -> set[int]:
+        return {j for _, j in pairs}
+
+    def forward(self, targets: Mapping[int, Tensor], index: Tensor, i: int, j: int) -> Tensor:
+        matrix: Tensor = self.correlation(normalize(torch.cat(list(targets.values())), dim=1))
+        return matrix
+
+    def remember(self, targets: Sequence[Tensor]) -> None:
+        self.correlation.remember(normalize(torch.cat(list(targets)), dim=1))
+
+    def update(self) -> None:
+        self.correlation.update()
+
+
 def build_negatives(config: SiameseConfig, dim: int, memory: Memory | None) -> Negatives:
     """Builds the negatives that `method.negatives` names, for targets of width `dim`."""
     if config.negatives == "queue":
@@ -114,4 +146,6 @@ def build_negatives(config: SiameseConfig, dim: int, memory: Memory | None) -> N
     if config.negatives == "memory_bank":
         assert memory is not None
         return MemoryBank(memory, config.memory.negatives)
+    if config.negatives == "correlation":
+        return CorrelationNegatives(dim, config.unified.rho)
     return BatchNegatives() if config.negatives == "batch" else Negatives()

@@ -4,6 +4,8 @@
 - [1] CPC, 2018, https://arxiv.org/abs/1807.03748 (InfoNCE)
 - [2] SwAV, 2020, https://arxiv.org/abs/2006.09882 (cross-entropy with codes: Eq. 2)
 - [3] Zhang et al., 2022, https://arxiv.org/abs/2203.16262 (dot product with a target of parts: Tables 3, 4)
+- [4] UniGrad, 2022, https://arxiv.org/abs/2112.05141 (the gradient of all methods in one form). Code:
+  fundamentalvision/UniGrad, project/pretrainer.py, `loss_unigrad`
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from torch.nn.functional import log_softmax, normalize, softmax
 from ssl_zoo.config.schema import SiameseConfig
 from ssl_zoo.parts.negatives import Keys
 
-__all__ = ["Cosine", "CrossEntropy", "Dot", "InfoNCE", "build_similarity"]
+__all__ = ["Cosine", "CrossEntropy", "Dot", "Gradient", "InfoNCE", "build_similarity"]
 
 
 class Cosine(nn.Module):
@@ -26,7 +28,7 @@ class Cosine(nn.Module):
         super().__init__()
         self.criterion = NegativeCosineSimilarity()
 
-    def forward(self, p: Tensor, t: Tensor, negatives: Keys | None) -> Tensor:
+    def forward(self, p: Tensor, t: Tensor, negatives: Keys | Tensor | None) -> Tensor:
         """Maps predictions (N, D) and targets (N, D) to a scalar."""
         loss: Tensor = self.criterion(p, t)
         return loss
@@ -35,7 +37,7 @@ class Cosine(nn.Module):
 class Dot(nn.Module):
     """D(p, t) = - p/|p| . t, the target as long as it is, so that it is p/|p|'s gradient but for the sign."""
 
-    def forward(self, p: Tensor, t: Tensor, negatives: Keys | None) -> Tensor:
+    def forward(self, p: Tensor, t: Tensor, negatives: Keys | Tensor | None) -> Tensor:
         """Maps predictions (N, D) and targets (N, D) to a scalar."""
         return -(normalize(p, dim=1) * t).sum(dim=1).mean()
 
@@ -48,7 +50,7 @@ class CrossEntropy(nn.Module):
         self.temperature = temperature
         self.codes = codes
 
-    def forward(self, p: Tensor, t: Tensor, negatives: Keys | None) -> Tensor:
+    def forward(self, p: Tensor, t: Tensor, negatives: Keys | Tensor | None) -> Tensor:
         """Maps scores (N, K) and codes or scores (N, K) to a scalar."""
         q = t if self.codes else softmax(t / self.temperature, dim=1)  # (N, K)
         return -(q * log_softmax(p / self.temperature, dim=1)).sum(dim=1).mean()
@@ -61,9 +63,9 @@ class InfoNCE(nn.Module):
         super().__init__()
         self.temperature = temperature
 
-    def forward(self, p: Tensor, t: Tensor, negatives: Keys | None) -> Tensor:
+    def forward(self, p: Tensor, t: Tensor, negatives: Keys | Tensor | None) -> Tensor:
         """Maps predictions (N, D), positives (N, D) and negatives (M, D) to a scalar."""
-        assert negatives is not None
+        assert isinstance(negatives, Keys)
         p, t = normalize(p, dim=1), normalize(t, dim=1)
         positive = (p * t).sum(dim=1, keepdim=True) / self.temperature  # (N, 1)
         negative = p @ negatives.keys.T / self.temperature  # (N, M)
@@ -73,12 +75,32 @@ class InfoNCE(nn.Module):
         return (logits.logsumexp(dim=1) - positive[:, 0]).mean()
 
 
+class Gradient(nn.Module):
+    """D(p, t) = p/|p| . sg(g), g = - t/|t| + lambda p/|p| F: no loss, but the gradient of one, stated.
+
+    Its value is that of UniGrad's code, and no measure of progress.
+    """
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, p: Tensor, t: Tensor, negatives: Keys | Tensor | None) -> Tensor:
+        """Maps predictions (N, D), positives (N, D) and the targets' correlation (D, D) to a scalar."""
+        assert isinstance(negatives, Tensor)
+        p, t = normalize(p, dim=1), normalize(t, dim=1)
+        gradient = -t + self.weight * p @ negatives  # (N, D)
+        return (gradient.detach() * p).sum(dim=1).mean()
+
+
 def build_similarity(config: SiameseConfig) -> nn.Module:
     """Builds the similarity that `method.similarity` names."""
     if config.similarity == "cosine":
         return Cosine()
     if config.similarity == "dot":
         return Dot()
+    if config.similarity == "gradient":
+        return Gradient(config.unified.weight)
     if config.similarity == "info_nce":
         return InfoNCE(config.temperature)
     return CrossEntropy(config.temperature, codes=config.assignment == "sinkhorn")

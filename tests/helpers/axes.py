@@ -47,11 +47,13 @@ AXES: dict[str, tuple[Axis, ...]] = {
         ),
         Axis(
             ("method.similarity", "method.temperature"),
-            "cosine, dot, cross_entropy, info_nce; above 0",
+            "cosine, dot, cross_entropy, info_nce, gradient; above 0",
             "D: negative cosine; negative dot product of p/|p| and the target as it is; cross-entropy of softmaxes "
-            "over channels or, with prototypes, of codes; InfoNCE. The temperature divides the logits of the last two",
-            f"{SIMSIAM} Sec. 4.5 (cosine 68.1, cross-entropy 63.2); {SIMCLR} Table 5; {MOCO2} temperature",
+            "over channels or, with prototypes, of codes; InfoNCE; UniGrad's gradient, stated. The temperature divides "
+            "the logits of cross_entropy and info_nce",
+            f"{SIMSIAM} Sec. 4.5 (cosine 68.1, cross-entropy 63.2); {SIMCLR} Table 5; {MOCO2} temperature; {UNIGRAD}",
             (
+                "test_unified_gradient.py::test_unigrad_is_the_form_itself",
                 "test_extra_gradient.py::test_a_plain_dot_product_reads_the_targets_length",
                 "test_losses.py::test_cross_entropy_over_channels",
                 "test_losses.py::test_simclr_is_nt_xent",
@@ -279,15 +281,32 @@ AXES: dict[str, tuple[Axis, ...]] = {
     "Negatives and memory": (
         Axis(
             ("method.negatives", "method.queue.size", "method.memory.negatives"),
-            "none, batch, queue, memory_bank; from 1",
+            "none, batch, queue, memory_bank, correlation; from 1",
             "which keys InfoNCE pushes away: the batch's (of all processes), the newest targets of earlier steps, or "
-            "vectors drawn from a memory of all images",
+            "vectors drawn from a memory of all images; for similarity=gradient the correlation of all targets",
             f"{MOCO} Fig. 3 (queue of 65,536: 60.6, of 4,096: 59.0, memory bank of 65,536: 58.0)",
             (
                 "test_losses.py::test_simclr_is_nt_xent",
                 "test_equation.py::test_queue_takes_keys_in_after_both_terms_first_in_first_out",
                 "test_equation.py::test_positives_are_never_among_the_queues_negatives",
                 "test_axes.py::test_memory_bank_against_a_loop",
+            ),
+        ),
+        Axis(
+            ("method.unified",),
+            "weight from 0, rho 0 to 1",
+            "lambda and rho of similarity=gradient, the gradient -z_2 + lambda z_1 F with respect to a unit z_1, "
+            "F <- rho F + (1 - rho) of the targets' E[z z^T] over views, batch and processes, before it is read. Every "
+            "method's gradient has this form, which the tests check for each",
+            f"{UNIGRAD} (ResNet-50, 100 epochs, momentum encoder: 70.3)",
+            (
+                "test_unified_gradient.py::test_unigrads_steps_against_its_code",
+                "test_unified_gradient.py::test_unigrad_is_the_form_itself",
+                "test_unified_gradient.py::test_with_directpred_the_negative_term_is_the_correlation",
+                "test_unified_gradient.py::test_asymmetric_methods",
+                "test_unified_gradient.py::test_moco",
+                "test_unified_gradient.py::test_simclr_gets_a_gradient_as_anchor_and_as_target",
+                "test_unified_gradient.py::test_swav",
             ),
         ),
         Axis(

@@ -59,6 +59,9 @@ CASES: dict[str, tuple[str, ...]] = {
     ),
     "byol, optimal predictor": ("byol", "method.predictor.kind=optimal", "method.predictor.optimal.ridge=0.1"),
     "simsiam, symmetric predictor": ("simsiam", "method.predictor.symmetric=true"),
+    "byol, UniGrad": (
+        "byol", "method.predictor.kind=identity", "method.similarity=gradient", "method.negatives=correlation",
+    ),
     "simclr": ("simclr",),
     "simclr, joint": ("simclr", "method.joint_batch=true"),
     "simclr, predictor and stop-gradient": (

@@ -26,3 +26,15 @@ def moved(matrix: Tensor | None, embeddings: Sequence[Tensor], rho: float) -> Te
     """F <- rho F + (1 - rho) E[f f^T]; the expectation itself where there is no F yet."""
     latest = correlation(embeddings)
     return latest if matrix is None else rho * matrix + (1 - rho) * latest
+
+
+def unigrad(z: Sequence[Tensor], targets: Sequence[Tensor], f: Tensor, weight: float) -> list[Tensor]:
+    """The gradient with respect to each unit anchor, -z_j' + lambda z_i F: of view 1 (N, D), of view 2 (N, D)."""
+    gradients = []
+    for anchors, positives in ((z[0], targets[1]), (z[1], targets[0])):
+        rows = []
+        for anchor, positive in zip(anchors, positives, strict=True):
+            negative = sum(anchor[i] * f[i] for i in range(len(f)))
+            rows.append(weight * negative - positive)
+        gradients.append(torch.stack(rows))
+    return gradients

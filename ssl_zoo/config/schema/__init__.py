@@ -8,7 +8,7 @@ number belongs or a value out of range is refused.
 
 from ssl_zoo.config.schema.backbone import BackboneConfig
 from ssl_zoo.config.schema.data import DataConfig
-from ssl_zoo.config.schema.fitted import DirectConfig, OptimalConfig
+from ssl_zoo.config.schema.fitted import DirectConfig, OptimalConfig, UnifiedConfig
 from ssl_zoo.config.schema.gradient import DecorrelationConfig, ExtraGradientConfig
 from ssl_zoo.config.schema.method import (
     MemoryConfig,
@@ -90,6 +90,7 @@ __all__ = [
     "SinkhornConfig",
     "SolarizeConfig",
     "TrainerConfig",
+    "UnifiedConfig",
     "ViewConfig",
     "extended",
     "section",

@@ -31,9 +31,19 @@ def _table(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
             "similarity=cosine",
         ),
         (
-            config.similarity != "info_nce" and config.negatives != "none",
+            config.similarity not in ("info_nce", "gradient") and config.negatives != "none",
             f"similarity={config.similarity} never reads negatives, and negatives={config.negatives}; set "
             "negatives=none or similarity=info_nce",
+        ),
+        (
+            (config.similarity == "gradient") != (config.negatives == "correlation"),
+            "similarity=gradient and negatives=correlation go together, and they are "
+            f"{config.similarity} and {config.negatives}; set both of them or neither",
+        ),
+        (
+            config.similarity == "gradient" and not config.stop_gradient,
+            "similarity=gradient states the anchor's gradient and gives the target none, and stop_gradient=false; set "
+            "stop_gradient=true",
         ),
         (
             config.assignment in ("moving_average", "memory") and config.similarity == "cross_entropy",

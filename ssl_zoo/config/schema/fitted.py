@@ -1,4 +1,4 @@
-"""Blocks of what follows from the correlation of the embeddings: predictors set by the data."""
+"""Blocks of what follows from the correlation of the embeddings: predictors set by the data, UniGrad's gradient."""
 
 from __future__ import annotations
 
@@ -36,3 +36,13 @@ class OptimalConfig:
     """Added to the eigenvalues of E[z z^T] before it is inverted, as a multiple of their mean."""
     every: Count = 1
     """Optimizer steps from one setting of W to the next; between them W follows its gradient."""
+
+
+@section
+class UnifiedConfig:
+    """UniGrad, the gradient -z_2 + lambda z_1 F with respect to a unit z_1: https://arxiv.org/abs/2112.05141."""
+
+    weight: NonNegative = 100.0
+    """lambda, the weight of the targets' correlation F."""
+    rho: Fraction = 0.99
+    """Fraction of itself that F keeps in each optimizer step."""

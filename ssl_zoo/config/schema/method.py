@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ssl_zoo.config.schema.contradictions import check_contradictions
-from ssl_zoo.config.schema.fitted import DirectConfig, OptimalConfig
+from ssl_zoo.config.schema.fitted import DirectConfig, OptimalConfig, UnifiedConfig
 from ssl_zoo.config.schema.gradient import DecorrelationConfig, ExtraGradientConfig
 from ssl_zoo.config.schema.types import Count, Fraction, Index, NonNegative, Positive, Vectors, Width, section
 
@@ -147,11 +147,12 @@ class SiameseConfig(MethodConfig):
     """Whether no gradient reaches the target. SimSiam, Section 4.1."""
     predictor: PredictorConfig
     momentum_encoder: MomentumConfig
-    similarity: Literal["cosine", "dot", "cross_entropy", "info_nce"]
+    similarity: Literal["cosine", "dot", "cross_entropy", "info_nce", "gradient"]
     """The loss D: negative cosine; negative dot product of the unit prediction and the target as it is; cross-entropy
-    of softmax outputs or of codes over prototypes; or InfoNCE."""
-    negatives: Literal["none", "batch", "queue", "memory_bank"]
-    """Where InfoNCE's negatives come from: the batch (SimCLR), a queue (MoCo) or a memory bank (InstDisc)."""
+    of softmax outputs or of codes over prototypes; InfoNCE; or UniGrad's gradient itself."""
+    negatives: Literal["none", "batch", "queue", "memory_bank", "correlation"]
+    """Where InfoNCE's negatives come from: the batch (SimCLR), a queue (MoCo) or a memory bank (InstDisc); for
+    similarity=gradient the correlation of all targets (UniGrad)."""
     assignment: Literal["identity", "sinkhorn", "moving_average", "memory", "expectation"]
     """What is done to the target: nothing, Sinkhorn-Knopp codes (SwAV), the moving average of the image's outputs
     (SimSiam, Section 5.2), the stored average alone, or the mean over expectation_views further views."""
@@ -169,6 +170,7 @@ class SiameseConfig(MethodConfig):
     prototypes: PrototypesConfig = PrototypesConfig()
     sinkhorn: SinkhornConfig = SinkhornConfig()
     memory: MemoryConfig = MemoryConfig()
+    unified: UnifiedConfig = UnifiedConfig()
     extra_gradient: ExtraGradientConfig = ExtraGradientConfig()
     decorrelation: DecorrelationConfig = DecorrelationConfig()
     target_views: Annotated[int, Field(ge=2)] = 2
