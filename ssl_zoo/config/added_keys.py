@@ -14,6 +14,7 @@ __all__ = ["ADDED_KEYS", "without_added"]
 ADDED_KEYS: Mapping[str, Any] = {
     "method.unified.weight": 100.0,
     "method.unified.rho": 0.99,
+    "start_from": None,
     "method.predictor.symmetric": False,
     "method.predictor.weight_decay": None,
     "method.predictor.direct.power": 0.5,

@@ -156,6 +156,8 @@ def _config(encoder: ExportedEncoder) -> str:
     values = to_mapping(encoder.run.config)
     for key in ("run_dir", "resume"):
         values.pop(key, None)
+    if values["start_from"] is not None:
+        values["start_from"] = "RUN"
     data: dict[str, Any] = values["data"]
     data.pop("root", None)
     for key in ("train", "test"):

@@ -84,7 +84,7 @@ def _diagnosed(encoder: ExportedEncoder) -> list[Figure]:
     if result is None:
         return []
     first = next(iter(read_metrics(encoder.run.folder)), {})
-    start = first if first.get("epoch") == 0 else {}
+    start = first if first.get("epoch") == 0 and not result.get("start_from") else {}
     readings = [f"{name}: {metric.reading}" for name, metric in computed().items() if metric.reading]
     in_words = f"of the projector's outputs z/|z| for augmented views; {'; '.join(readings)}"
     figures = []

@@ -137,8 +137,9 @@ def diagnostics(summary: RunSummary) -> Section:
         (metric.title, number(summary.figure(name)), number(start.get(name)), metric.meaning)
         for name, metric in computed().items()
     ]
-    caption = "Of the embeddings of augmented views, after the last epoch measured and, untrained, before the first."
-    table = Table(("figure", "trained", "untrained", "meaning"), rows, caption, wordy=True)
+    before = "at the start" if summary.result.get("start_from") else "untrained"
+    caption = f"Of the embeddings of augmented views, after the last epoch measured and, {before}, before the first."
+    table = Table(("figure", "trained", before, "meaning"), rows, caption, wordy=True)
     return Section("collapse", "Collapse diagnostics", [table])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 from ssl_zoo.config.registries import METHODS
@@ -18,7 +19,10 @@ def differing_axes(config: RunConfig) -> dict[str, Any]:
     if not issubclass(method, Siamese) or not isinstance(config.method, SiameseConfig):
         return {}
     here, paper = dataclasses.asdict(GridPoint.of(config.method)), dataclasses.asdict(method.paper)
-    return {axis: value for axis, value in here.items() if value != paper[axis]}
+    differing = {axis: value for axis, value in here.items() if value != paper[axis]}
+    if config.start_from is not None:
+        differing["start_from"] = Path(config.start_from).name
+    return differing
 
 
 def variant(config: RunConfig) -> str:

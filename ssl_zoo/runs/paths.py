@@ -13,17 +13,17 @@ __all__ = ["LAST", "checkpoint_of"]
 LAST = "last.ckpt"  # in checkpoints/
 
 
-def checkpoint_of(path: str | Path) -> Path:
-    """Returns the checkpoint that `run=PATH` names: the last of a run directory, or itself. It is not opened.
+def checkpoint_of(path: str | Path, key: str = "run") -> Path:
+    """Returns the checkpoint that `key=PATH` names: the last of a run directory, or itself. It is not opened.
 
     Raises:
         UserError: there is none.
     """
-    named = user_path(str(path), "run")
+    named = user_path(str(path), key)
     file = named / "checkpoints" / LAST if os.path.isdir(named) else named
     if not os.path.isfile(file):
         raise UserError(
-            f"run takes a run directory or a checkpoint; received '{path}', which "
+            f"{key} takes a run directory or a checkpoint; received '{path}', which "
             f"{'holds no checkpoints/' + LAST if os.path.isdir(named) else 'does not exist'}; name a folder that "
             "ssl-zoo train has written"
         )

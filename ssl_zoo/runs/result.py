@@ -51,6 +51,9 @@ class Result:
     cause: str | None  # likely, in a few words and a sentence; None where the verdict is healthy
     remedy: str | None  # one thing to try: an override, or what to look at
     differs_from_paper: dict[str, Any]  # axes on which this run stands elsewhere than the named method
+    start_from: (
+        dict[str, Any] | None
+    )  # the run whose weights this one began with, and the parts taken; None: none
     views_per_second: float | None
     train_seconds: float  # measurements not counted
     peak_memory_mb: float

@@ -111,13 +111,13 @@ class SavedRun:
         )
 
 
-def open_run(path: str | Path) -> SavedRun:
-    """Opens a run directory, by its last checkpoint, or any checkpoint that a run saved.
+def open_run(path: str | Path, key: str = "run") -> SavedRun:
+    """Opens a run directory, by its last checkpoint, or any checkpoint that a run saved; `key` names it in messages.
 
     Raises:
         UserError: there is no such run; its checkpoint is damaged, would run code, or is none of ours.
     """
-    file = checkpoint_of(path)
+    file = checkpoint_of(path, key)
     try:
         contents = read_checkpoint(file)
     except Damaged as error:

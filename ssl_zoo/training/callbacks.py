@@ -41,7 +41,9 @@ class EpochRows(pl.Callback):
 
     def __init__(self, run_dir: Path, process: Process) -> None:
         self.run_dir, self.process = run_dir, process
-        self.rows: list[LoggedRow] = [{"epoch": 0, "step": 0}]  # the first is of the untrained encoder
+        self.rows: list[LoggedRow] = [
+            {"epoch": 0, "step": 0}
+        ]  # the first is of the encoder before the training
         self.views = 0
         self.ended = False  # whether the last row is of the run's last epoch
         self.collapsed_epoch: int | None = None  # in which a collapse was noticed first

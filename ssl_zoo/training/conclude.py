@@ -38,7 +38,7 @@ def conclude(ready: Prepared, trained: Trained, progress: TrainingProgress) -> R
         final = evaluator.measure(to_device(config, ready.method, ready.hardware))
         initial = evaluator.measure_untrained(ready.untrained(), scores=compare)
         pixels = evaluator.pixel_scores() if compare else Scores()
-    _complete(trained, initial, final)
+    _complete(trained, None if ready.start else initial, final)
     baselines = Baselines(
         pixels_knn_top1=pixels.knn_top1,
         pixels_linear_top1=None if pixels.probe is None else pixels.probe.mean,
@@ -58,10 +58,14 @@ def conclude(ready: Prepared, trained: Trained, progress: TrainingProgress) -> R
     return result
 
 
-def _complete(trained: Trained, initial: Measurement, final: Measurement) -> None:
-    """Adds the measurements of the untrained and of the trained encoder to the first row and the last."""
+def _complete(trained: Trained, initial: Measurement | None, final: Measurement) -> None:
+    """Adds the measurements of the untrained and of the trained encoder to the first row and the last.
+
+    None: the run began with another's weights, and its first row is of these.
+    """
     rows = trained.epochs.rows
-    rows[0].update(initial.row)
+    if initial is not None:
+        rows[0].update(initial.row)
     rows[-1].update(final.row)
     trained.epochs.write()
     log_epoch(trained.loggers, final.row, int(rows[-1]["step"] or 0))
@@ -132,6 +136,7 @@ def _result(
         cause=None if named is None else f"{named.name}: {named.cause}",
         remedy=None if named is None else named.action,
         differs_from_paper=differing_axes(config),
+        start_from=ready.start,
         views_per_second=epochs.views / epochs.seconds if epochs.seconds else None,
         train_seconds=epochs.seconds,
         peak_memory_mb=peak_memory_mb(ready.hardware.device),

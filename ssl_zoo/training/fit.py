@@ -59,6 +59,9 @@ def fit(
     module = TrainingModule(config, ready.method, augment, images=len(ready.data.train), batches=len(loader))
     loggers = build_loggers(config, ready.run_dir, module.steps_until(ready.position))
     epochs = EpochRows(ready.run_dir, ready.process)
+    if ready.start is not None and ready.saved is None and ready.evaluator is not None:
+        begun_with = ready.evaluator.measure(ready.method, knn=config.monitor.baselines, probe=False)
+        epochs.rows[0].update(begun_with.row)
     checkpoints = SaveCheckpoints(epochs, config.trainer)
     callbacks = [
         epochs,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -24,6 +25,7 @@ from ssl_zoo.training.memory_check import check_memory
 from ssl_zoo.training.process import Process, this_process
 from ssl_zoo.training.resume import Saved, find_checkpoint
 from ssl_zoo.training.shared import Shared
+from ssl_zoo.training.start_from import find_start, recorded_start, take_weights
 
 __all__ = ["Prepared", "prepare"]
 
@@ -37,6 +39,7 @@ class Prepared:
     run_dir: Path
     process: Process
     saved: Saved | None  # to continue from
+    start: dict[str, Any] | None  # record of the run whose weights it began with
     data: Data
     method: Method
     evaluator: Evaluator | None  # measures, in the process of rank zero
@@ -69,6 +72,7 @@ def prepare(config: RunConfig, run_dir: Path | None = None, shared: Shared | Non
     if run_dir is None:
         run_dir = choose_run_dir(config) if process.rank_zero else Path(config.run_dir or ".").expanduser()
     saved = find_checkpoint(config, run_dir)
+    source = find_start(config, saved)
     _set_threads(config, process)
     shared = Shared() if shared is None else shared
     data = shared.data(config.data)
@@ -82,6 +86,9 @@ def prepare(config: RunConfig, run_dir: Path | None = None, shared: Shared | Non
         check_memory(config, data, shared)  # before the weights take any
     method, backbone = build(config, data.channels)
     method.allocate(len(data.train))
+    start = recorded_start(config, saved) if saved is not None else None
+    if source is not None:
+        start = take_weights(method, source)
     hardware = hardware_for(config, strides_single_pixels=backbone.strides_single_pixels)
     if process.world_size > 1 and config.method.batch_norm == "sync":
         synchronize(method, hardware.device)
@@ -91,6 +98,7 @@ def prepare(config: RunConfig, run_dir: Path | None = None, shared: Shared | Non
         run_dir=run_dir,
         process=process,
         saved=saved,
+        start=start,
         data=data,
         method=to_device(config, method, hardware),
         evaluator=Evaluator(config, data, hardware, shared) if process.rank_zero else None,

@@ -14,6 +14,7 @@ from ssl_zoo.terminal.console import styled
 from ssl_zoo.terminal.progress import ProgressDisplay
 from ssl_zoo.training.prepare import Prepared
 from ssl_zoo.training.resume import schedule_change
+from ssl_zoo.training.start_from import describe_start
 
 __all__ = ["TrainingProgress"]
 
@@ -45,6 +46,8 @@ class TrainingProgress(ProgressDisplay):
         self.heading(f"{variant(config)} on {config.data.name}", f" · {_size(ready)}")
         if not locked:
             self.log(f"the file system of '{ready.run_dir}' has no locks: start nothing else in that folder")
+        if ready.start is not None and saved is None:
+            self.log(describe_start(ready.start))
         if (change := schedule_change(config, saved)) is not None:
             self.log(change)
         if saved is not None and saved.instead_of is not None:

@@ -74,6 +74,7 @@ def check_checkpoint(path: Path, config: RunConfig) -> Saved:
     try:
         stamp = read_checkpoint(path)[STAMP]
         saved: dict[str, Any] = stamp["config"]
+        saved.setdefault("start_from", None)  # unknown to the version that saved it
         name, epochs = saved["method"]["name"], int(saved["epochs"])
         position, images = Position(*map(int, stamp["position"])), int(stamp["images"])
     except (Damaged, KeyError, TypeError, ValueError) as error:

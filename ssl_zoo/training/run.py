@@ -80,7 +80,7 @@ def _environment(ready: Prepared) -> dict[str, Any]:
     """Returns the record of the start that began the run, with those that continued it in order."""
     now = environment(ready.hardware)
     if (first := read_record(ready.run_dir / "environment.json")) is None:
-        return now
+        return now if ready.start is None else {**now, "start_from": ready.start}
     before = first.get("continued")
     starts = [*(before if isinstance(before, list) else []), {"from": list(ready.position), **now}]
     return {**first, "continued": starts}

@@ -39,10 +39,20 @@ class RunSettings:
     """The run directory. null: runs/DATE-DATA-METHOD-sSEED."""
     resume: Folder | None = None
     """auto (the last checkpoint of run_dir) or a checkpoint's path. null: from the beginning."""
+    start_from: Folder | None = None
+    """A run directory or a checkpoint whose weights the training begins with; the method may be another. null: random
+    weights, or those of backbone.pretrained."""
     recipe: str | None = None
     """The recipe for this data and method. null: without one."""
     experiment: str | None = None
     """The whole setting of a published run. null: none."""
+
+    def __post_init__(self) -> None:
+        if self.start_from is not None and self.backbone.pretrained:
+            raise ValueError(
+                f"start_from={self.start_from} contradicts backbone.pretrained=true: both give the backbone its "
+                "weights; leave one of them out"
+            )
 
 
 @section
