@@ -20,7 +20,6 @@ from ssl_zoo.config.compose import compose
 from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.method import Method
 from ssl_zoo.runs.saved_run import open_run
-from ssl_zoo.training import prepare as preparing
 from ssl_zoo.training.saving import StopWhenAsked
 from ssl_zoo.training.start_from import take_weights
 
@@ -109,14 +108,12 @@ def test_a_stage_is_a_run_of_its_own_from_these_weights(
             "the first row is of these weights"
         )
 
-    inner = preparing.build
-
     def by_hand(*args: Any) -> Any:
-        method, backbone = inner(*args)
+        method, backbone = build(*args)
         method.load_state_dict(state_of(source))
         return method, backbone
 
-    monkeypatch.setattr(preparing, "build", by_hand)
+    monkeypatch.setattr("ssl_zoo.training.prepare.build", by_hand)
     ssl_zoo.train(overrides("simsiam", *stage, f"run_dir={tmp_path / 'hand'}"), silent=True)
     ours, expected = state_of(tmp_path / "stage"), state_of(tmp_path / "hand")
     assert not torch.equal(
