@@ -57,6 +57,9 @@ VARIANTS = {
         "method=byol", "method.predictor.kind=identity", "method.similarity=gradient", "method.negatives=correlation",
         "trainer.accumulate=2",
     ],
+    "SimSiam, inverse predictor": [
+        "method=simsiam", "method.predictor.on=both", "method.predictor.inverse=true",
+    ],
     "MoCo, memory bank": [
         "method=moco", "method.negatives=memory_bank", "method.assignment=memory", "method.memory.negatives=32",
         "method.momentum_encoder.enabled=false",

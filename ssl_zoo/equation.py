@@ -5,9 +5,9 @@
 z = encoder(x), the encoder being backbone and projector; z' comes from the same encoder or from a copy of it
 (its moving average, or itself some steps ago); h is the predictor; T assigns the target (the identity, Sinkhorn
 codes over prototypes, a memory of earlier targets, or the mean over further views); D is the similarity, with or
-without negatives; sg is stop-gradient. h may also stand on the target, behind sg, or on both sides
-(`parts/placement.py`); of the target only some parts may be kept (`parts/extra_gradient.py`); and a decorrelation of z
-may join the loss.
+without negatives; sg is stop-gradient. h may also stand on the target, behind sg, or on both sides, there with an
+inverse (`parts/placement.py`); of the target only some parts may be kept (`parts/extra_gradient.py`); and a
+decorrelation of z may join the loss.
 
 - [0] SimSiam, 2020, https://arxiv.org/abs/2011.10566 (Sec. 3 and 6: the methods as variants of one form)
 """
@@ -54,6 +54,7 @@ class GridPoint:
     alternation_steps: int | str = 1
     extra_gradient: str = "none"
     predictor_on: str = "anchor"
+    inverse_predictor: bool = False
     decorrelation: str = "none"
     expectation_views: int = 0
 
@@ -72,6 +73,7 @@ class GridPoint:
             alternation_steps=config.alternation_steps,
             extra_gradient=config.extra_gradient.title,
             predictor_on=config.predictor.on,
+            inverse_predictor=config.predictor.inverse,
             decorrelation=config.decorrelation.title,
             expectation_views=config.expectation_views,
         )
@@ -106,7 +108,7 @@ class Siamese(Method):
         self.config = config
         dim = self.embedding_dim
         self.predictor = build_predictor(config.predictor, dim)
-        self.h = build_placement(config.predictor, self.predictor)
+        self.h = build_placement(config.predictor, self.predictor, dim)
         self.prototypes = Prototypes(dim, config.prototypes)
         averages = config.assignment == "moving_average"
         with_memory = averages or config.assignment == "memory" or config.negatives == "memory_bank"
@@ -139,6 +141,7 @@ class Siamese(Method):
         z_target = {j: self.h.target(z_target[j]).float() for j in sources}
 
         with torch.autocast(views[0].device.type, enabled=False):  # losses in float32, always
+            own = self.h.own_loss(z, p, self.sg)  # of the inverse predictor, else 0
             p = {i: self.prototypes(p[i].float()) for i in p}
             t = {j: self.assign(z_target, j, index) for j in targets}
             t = {j: self.sg(t[j]) for j in t}
@@ -146,7 +149,7 @@ class Siamese(Method):
             target = {(i, j): self.sg(self.target(p, t, i, j)) for i, j in pairs}  # t[j], or its parts
             target = {pair: self.h.stopped(target[pair]) for pair in pairs}  # where h stands behind sg
             terms = [self.similarity(p[i], target[i, j], self.negatives(keys, index, i, j)) for i, j in pairs]
-            loss = config.loss_scale * torch.stack(terms).mean()
+            loss = config.loss_scale * (torch.stack(terms).mean() + own)
             loss = self.decorrelate(loss, z.values())
 
         self.predictor.remember([(z[i].detach(), t[j].detach()) for i, j in pairs])
@@ -204,17 +207,19 @@ class Siamese(Method):
         return layers[0].weight if len(layers) == 1 and isinstance(layers[0], nn.Linear) else None
 
     def constant_lr_parameters(self) -> Iterable[nn.Parameter]:
-        """Returns the predictor's parameters, with `predictor.lr: constant`."""
-        return self.predictor.parameters() if self.config.predictor.lr == "constant" else ()
+        """Returns the parameters of the predictor and of its inverse, with `predictor.lr: constant`."""
+        constant = self.config.predictor.lr == "constant"
+        return (*self.predictor.parameters(), *self.h.parameters()) if constant else ()
 
     def weight_decays(self) -> Iterable[tuple[nn.Module, float]]:
-        """Returns the predictor with its weight decay, where `predictor.weight_decay` gives it one."""
+        """Returns predictor and inverse with their weight decay, where `predictor.weight_decay` gives them one."""
         decay = self.config.predictor.weight_decay
-        return () if decay is None else ((self.predictor, decay),)
+        return () if decay is None else ((self.predictor, decay), (self.h, decay))
 
     def lr_multipliers(self) -> Iterable[tuple[nn.Module, float]]:
-        """Returns projector and predictor with their multipliers."""
-        return (*super().lr_multipliers(), (self.predictor, self.config.predictor.lr_multiplier))
+        """Returns projector, predictor and inverse with their multipliers."""
+        factor = self.config.predictor.lr_multiplier
+        return (*super().lr_multipliers(), (self.predictor, factor), (self.h, factor))
 
     def before_step(self, progress: Progress) -> None:
         """Normalises the prototypes to unit length."""
@@ -240,6 +245,7 @@ class Siamese(Method):
         if self.memory is not None:
             self.memory.update()
         self.predictor.update(progress)
+        self.h.update(progress)
         if self.target_encoder is not None:
             decay = self._decay(progress)
             if decay < 1:

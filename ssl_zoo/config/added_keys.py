@@ -34,6 +34,7 @@ ADDED_KEYS: Mapping[str, Any] = {
     "method.decorrelation.alone": False,
     "method.expectation_views": 0,
     "method.predictor.on": "anchor",
+    "method.predictor.inverse": False,
 }
 
 

@@ -1,19 +1,30 @@
 """Where the predictor h stands: on the anchor, on the target (the mirror of SimSiam), or on both sides.
 
+With h on both sides the target may pass an inverse predictor h_inv after it.
+
     anchor             D( h(z_i), sg z_j )
     target             D( z_i, h(sg z_j) )       h is trained, and the target gives the encoder no gradient
     both               D( h(z_i), sg h(z_j) )    the target's h is a constant too
+    both and inverse   D( h(z_i), sg h_inv(h(z_j)) ) + D( h_inv(sg h(z_i)), sg z_i )
 
-- [0] Zhang et al., 2022, https://arxiv.org/abs/2203.16262 (Fig. 1 c, Fig. 2, Table 2)
+- [0] Zhang et al., 2022, https://arxiv.org/abs/2203.16262 (Fig. 1 c, Fig. 2, Table 2; Fig. 3: the inverse predictor)
 """
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import torch
 from torch import Tensor, nn
 
 from ssl_zoo.config.schema import PredictorConfig
+from ssl_zoo.parts.heads import build_predictor
+from ssl_zoo.parts.predictors import Predictor
+from ssl_zoo.parts.schedule import Progress
+from ssl_zoo.parts.similarity import Cosine
 
-__all__ = ["OnAnchor", "OnBoth", "OnTarget", "build_placement"]
+__all__ = ["Inverse", "OnAnchor", "OnBoth", "OnTarget", "build_placement"]
 
 
 class OnAnchor(nn.Module):
@@ -23,9 +34,9 @@ class OnAnchor(nn.Module):
         predictor: h, the method's.
     """
 
-    predictor: nn.Module
+    predictor: Predictor
 
-    def __init__(self, predictor: nn.Module) -> None:
+    def __init__(self, predictor: Predictor) -> None:
         super().__init__()
         object.__setattr__(self, "predictor", predictor)  # the method's own child: not registered twice
 
@@ -41,6 +52,21 @@ class OnAnchor(nn.Module):
     def stopped(self, t: Tensor) -> Tensor:
         """Maps a target, after stop-gradient, to what the prediction is compared with."""
         return t
+
+    def own_loss(
+        self, z: Mapping[int, Tensor], p: Mapping[int, Tensor], sg: Callable[[Tensor], Tensor]
+    ) -> Tensor | float:
+        """Returns the loss of what else is trained here, nothing but for `Inverse`.
+
+        Args:
+            z: embeddings of the anchors' views at least, (N, D) each.
+            p: predictions h(z) of each anchor view, (N, D) each.
+            sg: stop-gradient.
+        """
+        return 0.0
+
+    def update(self, progress: Progress) -> None:
+        """Called after each optimizer step."""
 
 
 class OnTarget(OnAnchor):
@@ -61,6 +87,39 @@ class OnBoth(OnAnchor):
         return self.anchor(z)
 
 
-def build_placement(config: PredictorConfig, predictor: nn.Module) -> OnAnchor:
-    """Builds the place that `method.predictor.on` names."""
+class Inverse(OnBoth):
+    """h on both sides, and h_inv behind it on the target.
+
+    h_inv is trained at the same time to bring P back to Z, by a loss of its own: its cosine with z over the anchors'
+    views, on which neither h nor the encoder learns. The form of that loss is ours, as no stored text has Zhang's.
+
+    Args:
+        predictor: h, the method's.
+        inverse: h_inv, with a weight of its own for each of h's.
+    """
+
+    def __init__(self, predictor: Predictor, inverse: Predictor) -> None:
+        super().__init__(predictor)
+        self.inverse = inverse
+        self.similarity = Cosine()
+
+    def target(self, z: Tensor) -> Tensor:
+        recovered: Tensor = self.inverse(super().target(z))
+        return recovered
+
+    def own_loss(
+        self, z: Mapping[int, Tensor], p: Mapping[int, Tensor], sg: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """Computes the mean over the anchors' views i of D( h_inv(sg h(z_i)), sg z_i )."""
+        terms = [self.similarity(self.inverse(sg(p[i].float())), sg(z[i].float()), None) for i in p]
+        return torch.stack(terms).mean()
+
+    def update(self, progress: Progress) -> None:
+        self.inverse.update(progress)
+
+
+def build_placement(config: PredictorConfig, predictor: Predictor, dim: int) -> OnAnchor:
+    """Builds the place that `method.predictor.on` names, and the inverse of h (N, dim) to (N, dim) where it has one."""
+    if config.inverse:
+        return Inverse(predictor, build_predictor(dataclasses.replace(config, trainable=True), dim))
     return {"anchor": OnAnchor, "target": OnTarget, "both": OnBoth}[config.on](predictor)

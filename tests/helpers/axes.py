@@ -142,6 +142,20 @@ AXES: dict[str, tuple[Axis, ...]] = {
             ),
         ),
         Axis(
+            ("method.predictor.inverse",),
+            "true, false",
+            "with on=both, whether an inverse h_inv of h's architecture and with h's learning rate follows it on the "
+            "target: D(h(z_i), sg h_inv(h(z_j))). D(h_inv(sg h(z_i)), sg z_i), a negative cosine averaged over the "
+            "anchors' views, joins the mean over pairs and trains h_inv alone",
+            f"{ZHANG} Fig. 3 (the loss of h_inv is our form)",
+            (
+                "parts/test_placement.py::test_the_inverse_predictor",
+                "parts/test_placement.py::test_the_inverse_learns_to_undo_the_predictor",
+                "training/test_kill.py::test_a_killed_run_continues_to_the_bit",
+                "test_distributed.py::test_two_processes_equal_one",
+            ),
+        ),
+        Axis(
             ("method.predictor.hidden_dim",),
             "from 1, null",
             "width of the hidden layer; null: a quarter of the projector's output",

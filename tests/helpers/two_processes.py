@@ -45,6 +45,7 @@ CASES: dict[str, tuple[str, ...]] = {
     ),
     "simsiam, mirror": ("simsiam", "method.predictor.on=target"),
     "simsiam, predictor on both sides": ("simsiam", "method.predictor.on=both"),
+    "simsiam, inverse predictor": ("simsiam", "method.predictor.on=both", "method.predictor.inverse=true"),
     "simsiam, decorrelation": ("simsiam", "method.decorrelation.weight=0.5"),
     "standardized decorrelation alone": (
         "simsiam", "method.predictor.kind=identity",

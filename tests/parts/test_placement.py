@@ -11,8 +11,12 @@ from reference import naive_zhang as naive
 from torch import Tensor, nn
 
 from ssl_zoo.config.compose import compose
+from ssl_zoo.config.schema import OptimizerConfig
 from ssl_zoo.equation import Siamese
 from ssl_zoo.runs.naming import variant
+from ssl_zoo.training.optim import build_optimizer
+
+INVERSE = ("method.predictor.on=both", "method.predictor.inverse=true")
 
 
 def assert_same_loss_and_gradients(method: Siamese, loss: Tensor, expected: Tensor, live: nn.Module) -> None:
@@ -68,6 +72,93 @@ def test_a_momentum_encoders_targets_pass_the_predictor_too(
     )
 
 
+@pytest.mark.parametrize("kind", ["mlp", "linear", "bias"])
+@pytest.mark.parametrize("name", ["simsiam", "byol"])
+def test_the_inverse_predictor(name: str, kind: str) -> None:
+    """Loss and gradients of encoder, h and h_inv; BYOL's momentum encoder stands where SimSiam has a copy."""
+    overrides = ("method.projector.hidden_dim=64", f"method.predictor.kind={kind}", *INVERSE)
+    method, views = build(name, *overrides), make_views()
+    with torch.no_grad():
+        for parameter in method.h.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    parts = {"encoder": method.encoder, "predictor": method.predictor, "inverse": method.h.inverse}
+    live, fixed = (nn.ModuleDict(copy.deepcopy(parts)) for _ in range(2))
+    z, z_fixed = ([part["encoder"](view) for view in views] for part in (live, fixed))
+    main, own = naive.inverse(
+        z, z_fixed, live["predictor"], fixed["predictor"], live["inverse"], fixed["inverse"]
+    )
+    loss = method.loss(views, index()).loss
+    expected = method.config.loss_scale * (main + own)
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    expected.backward()
+    for part, ours in (
+        ("encoder", method.encoder),
+        ("predictor", method.predictor),
+        ("inverse", method.h.inverse),
+    ):
+        for key, gradient in gradients(live[part]).items():
+            torch.testing.assert_close(ours.get_parameter(key).grad, gradient, msg=f"{part}.{key}")
+    assert any(gradient.abs().max() > 1e-3 for gradient in gradients(method.h.inverse).values())
+
+
+def test_the_inverse_learns_from_the_anchors_views() -> None:
+    method, views = build("simsiam", *INVERSE, "method.symmetric=false"), make_views()
+    z = [copy.deepcopy(method.encoder)(view) for view in views]
+    p = copy.deepcopy(method.predictor)(z[0])
+    recovered = copy.deepcopy(method.h.inverse)(p)
+    own = torch.stack([naive.negative_cosine(a, b) for a, b in zip(recovered, z[0], strict=True)]).mean()
+    torch.testing.assert_close(method.h.own_loss({0: z[0]}, {0: p}, method.sg), own)
+    target = copy.deepcopy(method.h.inverse)(copy.deepcopy(method.predictor)(z[1]))
+    main = torch.stack([naive.negative_cosine(a, b) for a, b in zip(p, target, strict=True)]).mean()
+    torch.testing.assert_close(method.loss(views, index()).loss, main + own)
+
+
+def test_the_inverse_learns_to_undo_the_predictor() -> None:
+    """Where encoder and h stand still, and h is an invertible matrix, h_inv h tends to the identity but for a scale."""
+    method = build("simsiam", *INVERSE, "method.predictor.kind=linear", "method.predictor.trainable=false")
+    method.encoder.requires_grad_(False)
+    with torch.no_grad():
+        method.predictor.layers[0].weight.add_(2 * torch.eye(8))
+    optimizer = torch.optim.Adam(method.h.parameters(), lr=0.02)
+    before = method.h.inverse.layers[0].weight @ method.predictor.layers[0].weight
+    for step in range(120):
+        optimizer.zero_grad()
+        method.loss(make_views(images=32, seed=step % 3), index(32)).loss.backward()
+        optimizer.step()
+    product = method.h.inverse.layers[0].weight @ method.predictor.layers[0].weight
+    identity = torch.eye(8).flatten()
+    assert torch.cosine_similarity(before.flatten(), identity, dim=0) < 0.6
+    assert torch.cosine_similarity(product.flatten(), identity, dim=0) > 0.99
+
+
+def test_the_inverse_is_optimized_as_the_predictor_is() -> None:
+    rates = (
+        "method.predictor.lr=constant",
+        "method.predictor.lr_multiplier=10",
+        "method.predictor.weight_decay=0.5",
+    )
+    method = build("byol", *INVERSE, *rates)
+    config = OptimizerConfig(lr=0.2, lr_scaling="none")
+    for group in build_optimizer(config, method, 64).param_groups:
+        held = {id(p) for p in group["params"]}
+        inverse, predictor = ({id(p) for p in part.parameters()} for part in (method.h, method.predictor))
+        assert len(inverse) == len(predictor) == 4
+        assert len(held & inverse) == len(held & predictor)
+        if held & inverse:
+            assert (group["lr"], group["weight_decay"], group["constant"]) == (2.0, 0.5, True)
+
+
+def test_a_symmetric_predictor_has_a_symmetric_inverse() -> None:
+    method = build("simsiam", *INVERSE, "method.predictor.kind=linear", "method.predictor.symmetric=true")
+    weight = method.h.inverse.layers[0].weight
+    with torch.no_grad():
+        weight.add_(torch.randn(8, 8))
+    method.after_step(progress())
+    assert torch.equal(weight, weight.T)
+    assert any(name.startswith("h.inverse.") for name in method.state_dict())
+
+
 def test_codes_are_of_what_the_predictor_makes_where_it_stands_on_both_sides() -> None:
     """The predictor as one more layer of the projector: the loss and Sinkhorn's queue are that method's."""
     swav = ("method.prototypes.number=5", "method.sinkhorn.queue_size=12")
@@ -98,6 +189,15 @@ def test_the_place_adds_nothing_to_a_checkpoint_and_is_named_where_it_differs() 
         ("simsiam", ["predictor.kind=identity", "predictor.on=both"], "computes nothing on either side"),
         ("swav", ["predictor.kind=mlp", "predictor.on=target"], "makes targets of scores"),
         ("moco", ["predictor.kind=mlp", "predictor.on=target"], "maps the positives alone"),
+        ("simsiam", ["predictor.on=target", "similarity=dot"], "takes targets as constants"),
+        ("simsiam", ["predictor.inverse=true"], "has none before it there"),
+        ("simsiam", ["predictor.inverse=true", "predictor.on=target"], "has none before it there"),
+        ("simsiam", ["predictor.inverse=true", "predictor.on=both", "stop_gradient=false"], "own loss alone"),
+        (
+            "simsiam",
+            ["predictor.inverse=true", "predictor.on=both", "predictor.kind=direct"],
+            "is set by the data",
+        ),
         (
             "simsiam",
             ["similarity=dot", "extra_gradient.of=predictor", "predictor.on=both"],

@@ -23,6 +23,21 @@ def both_sides(z: list[Tensor], z_fixed: list[Tensor], h: Map, h_fixed: Map) -> 
     return _mean_over_pairs([h(view) for view in z], [h_fixed(view) for view in z_fixed])
 
 
+def inverse(
+    z: list[Tensor], z_fixed: list[Tensor], h: Map, h_fixed: Map, h_inv: Map, h_inv_fixed: Map
+) -> tuple[Tensor, Tensor]:
+    """Fig. 3: D(h(z_i), sg h_inv(h(z_j))) over the ordered pairs; and what trains h_inv, D(h_inv(sg h(z_i)), sg z_i).
+
+    The first is of all ordered pairs of views, the second of all views; both are means over images.
+    """
+    main = _mean_over_pairs([h(view) for view in z], [h_inv_fixed(h_fixed(view)) for view in z_fixed])
+    terms = []
+    for view in z_fixed:
+        recovered = h_inv(h_fixed(view).detach())
+        terms += [negative_cosine(recovered[n], view[n]) for n in range(len(view))]
+    return main, torch.stack(terms).mean()
+
+
 def expectation(p: list[Tensor], z_further: list[Tensor]) -> Tensor:
     """Table 1: D(p_i, sg E), E = mean over further views k of z_k/|z_k|, mean over images and anchors."""
     terms = []

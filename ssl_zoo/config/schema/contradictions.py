@@ -66,9 +66,29 @@ def _table(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
             "set predictor.on=anchor or both, or negatives=none with similarity=cosine",
         ),
         (
+            config.predictor.on == "target" and config.similarity == "dot",
+            "similarity=dot takes targets as constants, and predictor.on=target trains h on the target: the loss would "
+            "fall without end as it grows; set similarity=cosine",
+        ),
+        (
             config.predictor.on != "anchor" and config.extra_gradient.of != "none",
             f"extra_gradient.of={config.extra_gradient.of} is defined with the predictor on the anchor, and "
             f"predictor.on={config.predictor.on}; set predictor.on=anchor or extra_gradient.of=none",
+        ),
+        (
+            config.predictor.inverse and config.predictor.on != "both",
+            f"predictor.inverse=true undoes h on the target, and predictor.on={config.predictor.on} has none before it "
+            "there; set predictor.on=both",
+        ),
+        (
+            config.predictor.inverse and not config.stop_gradient,
+            "stop_gradient=false contradicts predictor.inverse=true, whose inverse learns from its own loss alone; set "
+            "stop_gradient=true",
+        ),
+        (
+            config.predictor.inverse and config.predictor.kind in ("direct", "optimal"),
+            f"predictor.inverse=true learns by gradient, and predictor.kind={config.predictor.kind} is set by the "
+            "data; set predictor.kind=mlp or linear",
         ),
         (
             config.joint_batch and config.momentum_encoder.shuffle_bn,

@@ -65,6 +65,9 @@ class PredictorConfig:
     on: Literal["anchor", "target", "both"] = "anchor"
     """Where h stands. anchor: D(h(z_i), sg z_j); target: D(z_i, h(sg z_j)), the mirror; both: D(h(z_i), sg h(z_j))
     (https://arxiv.org/abs/2203.16262, Figures 1 and 2, Table 2)."""
+    inverse: bool = False
+    """Whether, with on=both, an inverse predictor of h's architecture undoes h on the target. It is trained at the same
+    time, by its cosine with z and at h's learning rate (https://arxiv.org/abs/2203.16262, Figure 3)."""
     direct: DirectConfig = DirectConfig()
     optimal: OptimalConfig = OptimalConfig()
 
