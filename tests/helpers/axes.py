@@ -421,6 +421,21 @@ AXES: dict[str, tuple[Axis, ...]] = {
             ),
         ),
     ),
+    "Training in stages": (
+        Axis(
+            ("start_from",),
+            "null, a run directory or a checkpoint",
+            "weights of another run to begin with, across methods and losses: the encoder's, all of them, and those of "
+            "predictor and prototypes where they fit; no optimizer, schedule, queue or memory",
+            f"{ZHANG} Fig. 5b (SimSiam, then another loss)",
+            (
+                "training/test_start_from.py::test_parts_that_fit_are_taken_and_the_others_listed",
+                "training/test_start_from.py::test_a_stage_is_a_run_of_its_own_from_these_weights",
+                "training/test_start_from.py::test_a_stopped_stage_continues_to_the_bit_without_the_run_it_began_with",
+                "training/test_start_from.py::test_a_stage_in_two_processes_is_that_in_one",
+            ),
+        ),
+    ),
     "Optimizer": (
         Axis(
             ("optimizer.name", "optimizer.momentum", "optimizer.weight_decay", "optimizer.exclude_norm_and_bias"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,24 @@ def test_a_stopped_stage_continues_to_the_bit_without_the_run_it_began_with(
         assert torch.equal(value, expected[name]), name
     with pytest.raises(UserError, match=r"start_from=.*other \(begun with .*one\)"):
         ssl_zoo.train([f"run_dir={tmp_path / 'parts'}", "resume=auto", "start_from=other"], silent=True)
+
+
+@pytest.mark.processes
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two processes need two cores")
+def test_a_stage_in_two_processes_is_that_in_one(source: Path, tmp_path: Path) -> None:
+    stage = overrides(
+        "simsiam", f"start_from={source}", "epochs=1", "optimizer.lr=1e-3", "monitor.baselines=false"
+    )
+    two = ("trainer.devices=2", "trainer.accelerator=cpu")
+    for name, processes in (("one", ()), ("two", two)):
+        run = [*stage, *processes, "trainer.threads=1", f"run_dir={tmp_path / name}"]
+        result = ssl_zoo.train(run, silent=True)
+        assert result.start_from is not None
+    expected, begun_with = state_of(tmp_path / "one"), state_of(source)
+    for name, value in state_of(tmp_path / "two").items():
+        torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=1e-4, msg=name)
+    name = "encoder.backbone.conv1.weight"
+    assert 0 < (expected[name] - begun_with[name]).abs().max() < 0.01
 
 
 @pytest.mark.parametrize(

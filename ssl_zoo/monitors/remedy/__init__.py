@@ -24,6 +24,7 @@ CAUSES: tuple[Cause, ...] = (
     images.wrong_normalisation,
     # proved by the configuration
     objective.no_predictor,
+    objective.gradient_parts_left_out,
     objective.no_stop_gradient,
     images.identical_views,
     contrast.few_prototypes,
