@@ -53,9 +53,8 @@ VARIANTS = {
     "BYOL, DirectPred every 3 steps": [
         "method=byol", "method.predictor.kind=direct", "method.predictor.direct.every=3",
     ],
-    "UniGrad, two batches per step": [
+    "UniGrad": [
         "method=byol", "method.predictor.kind=identity", "method.similarity=gradient", "method.negatives=correlation",
-        "trainer.accumulate=2",
     ],
     "SimSiam, inverse predictor": [
         "method=simsiam", "method.predictor.on=both", "method.predictor.inverse=true",
