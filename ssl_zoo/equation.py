@@ -144,7 +144,7 @@ class Siamese(Method):
 
     def predictor_weight(self) -> Tensor | None:
         """Returns the weight (D, D) of a predictor that is a single linear layer; None of another."""
-        layers = [layer for layer in self.predictor.modules() if not list(layer.children())]
+        layers = [layer for layer in self.predictor.modules() if list(layer.parameters(recurse=False))]
         return layers[0].weight if len(layers) == 1 and isinstance(layers[0], nn.Linear) else None
 
     def constant_lr_parameters(self) -> Iterable[nn.Parameter]:

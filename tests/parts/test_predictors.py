@@ -205,3 +205,9 @@ def test_a_run_is_named_by_its_predictor() -> None:
     ):
         method = compose(["method=simsiam", "data=cifar10", *overrides]).method
         assert GridPoint.of(method).predictor == expected
+
+
+@pytest.mark.parametrize(("kind", "layer"), [("direct", "linear"), ("linear", "layers.0"), ("mlp", None)])
+def test_diagnostics_see_the_weight_of_a_single_layer(kind: str, layer: str | None) -> None:
+    method = build("byol", f"method.predictor.kind={kind}")
+    assert method.predictor_weight() is (layer and method.predictor.get_submodule(layer).weight)
