@@ -46,6 +46,7 @@ def asked(overrides: list[str], verdict: VerdictName = "collapsed", **figures: A
 COSINE_SIMCLR = ["method=simclr", "method.similarity=cosine", "method.negatives=none"]
 PARTS = ("method.similarity=dot", "method.extra_gradient.center=false")
 TRIPLET = ["method=simsiam", "method.predictor.kind=identity", "method.extra_gradient.of=negative"]
+EXPECTATION = ("method.assignment=expectation", "method.expectation_views=2")
 BN = ("projector.bn_hidden", "projector.bn_output", "predictor.bn_hidden")
 SIMCLR_TINY = ["method=simclr", "augment.size=4", "backbone.stem=standard"]
 LN = math.log(100)
@@ -55,6 +56,9 @@ FAULTS: list[tuple[str, list[str], dict[str, Any]]] = [
     ("no negatives", ["method=simclr", "method.similarity=cosine", "method.negatives=none"], {}),
     ("parts of the gradient left out", ["method=simsiam", *PARTS, "method.extra_gradient.of=predictor"], {}),
     ("parts of the gradient left out", [*TRIPLET, *PARTS], {}),
+    ("predictor on the target", ["method=simsiam", "method.predictor.on=target"], {}),
+    ("predictor on both sides", ["method=byol", "method.predictor.on=both"], {}),
+    ("no predictor", ["method=simsiam", "method.predictor.kind=identity", *EXPECTATION], {}),
     ("stop-gradient off", [*COSINE_SIMCLR, "method.predictor.kind=mlp"], {}),
     ("no BN in the heads", ["method=simsiam", *(f"method.{key}=false" for key in BN)], {}),
     ("stop-gradient off", ["method=simsiam", "method.stop_gradient=false"], {}),

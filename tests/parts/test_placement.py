@@ -190,6 +190,7 @@ def test_the_place_adds_nothing_to_a_checkpoint_and_is_named_where_it_differs() 
         ("swav", ["predictor.kind=mlp", "predictor.on=target"], "makes targets of scores"),
         ("moco", ["predictor.kind=mlp", "predictor.on=target"], "maps the positives alone"),
         ("simsiam", ["predictor.on=target", "similarity=dot"], "takes targets as constants"),
+        ("simsiam", ["predictor.on=target", "predictor.kind=direct"], "maps the targets"),
         ("simsiam", ["predictor.inverse=true"], "has none before it there"),
         ("simsiam", ["predictor.inverse=true", "predictor.on=target"], "has none before it there"),
         ("simsiam", ["predictor.inverse=true", "predictor.on=both", "stop_gradient=false"], "own loss alone"),

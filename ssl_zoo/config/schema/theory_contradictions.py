@@ -31,6 +31,11 @@ def of_predictor(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
             "similarity=cosine and stop_gradient=true",
         ),
         (
+            predictor.kind == "direct" and predictor.on == "target",
+            "predictor.kind=direct is set by the correlation of the anchors' embeddings, and predictor.on=target maps "
+            "the targets; set predictor.on=anchor or both",
+        ),
+        (
             predictor.kind == "optimal" and predictor.on != "anchor",
             f"predictor.kind=optimal is solved for the anchors' embeddings and their targets, and predictor.on="
             f"{predictor.on}; set predictor.on=anchor",

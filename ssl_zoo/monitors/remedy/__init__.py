@@ -11,7 +11,7 @@ To add a cause, write one function in the file of its kind and put its name into
 from __future__ import annotations
 
 from ssl_zoo.config.schema import RunConfig
-from ssl_zoo.monitors.remedy import contrast, images, objective, optimization
+from ssl_zoo.monitors.remedy import contrast, images, objective, optimization, theory
 from ssl_zoo.monitors.remedy.facts import Cause, Facts, Remedy
 
 __all__ = ["CAUSES", "UNKNOWN", "Facts", "Remedy", "remedy"]
@@ -24,7 +24,8 @@ CAUSES: tuple[Cause, ...] = (
     images.wrong_normalisation,
     # proved by the configuration
     objective.no_predictor,
-    objective.gradient_parts_left_out,
+    theory.gradient_parts_left_out,
+    theory.misplaced_predictor,
     objective.no_stop_gradient,
     images.identical_views,
     contrast.few_prototypes,

@@ -3,7 +3,7 @@
 - [0] SimSiam, 2020, https://arxiv.org/abs/2011.10566 (Figure 2, Tables 1 and 3, Section 6.2)
 - [1] BYOL, 2020, https://arxiv.org/abs/2006.07733 (Table 5a)
 - [2] MoCo, 2019, https://arxiv.org/abs/1911.05722 (Section 4.1, momentum)
-- [3] Zhang et al., 2022, https://arxiv.org/abs/2203.16262 (Tables 3 and 4)
+- [3] Zhang et al., 2022, https://arxiv.org/abs/2203.16262 (Table 1: an expectation over views is no predictor)
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ __all__ = [
     "fixed_predictor",
     "frozen_head",
     "frozen_momentum_encoder",
-    "gradient_parts_left_out",
     "narrow_head",
     "no_bn",
     "no_predictor",
@@ -52,7 +51,8 @@ def no_predictor(config: RunConfig, facts: Facts) -> Remedy | None:
         return None
     if method.extra_gradient.of != "none" or method.decorrelation.weight:
         return None  # another loss than the paper's, which may keep the outputs apart
-    if method.assignment != "identity" or not _is_changed(config, facts, "predictor.kind", *REPELLING):
+    averaged = method.assignment not in ("identity", "expectation")  # over earlier weights
+    if averaged or not _is_changed(config, facts, "predictor.kind", *REPELLING):
         return None
     usual = leaf(facts.reference, "method")
     minimum = "equal outputs for all images are a minimum of the loss that nothing keeps the encoder from"
@@ -68,21 +68,6 @@ def no_predictor(config: RunConfig, facts: Facts) -> Remedy | None:
         "no predictor",
         f"method.predictor.kind=identity, and no negatives and no codes: {minimum}",
         "method.predictor.kind=mlp",
-    )
-
-
-@explains("collapsed", "partially collapsed", "not learning")
-def gradient_parts_left_out(config: RunConfig, facts: Facts) -> Remedy | None:
-    """Parts of SimSiam's or the triplet loss's gradient that are not kept: Zhang et al., Tables 3 and 4."""
-    extra = leaf(config, "method.extra_gradient")
-    if extra is None or extra.of in ("none", "anchor") or all(extra.parts.values()):
-        return None
-    missing = [name for name, kept in extra.parts.items() if not kept]
-    return Remedy(
-        "parts of the gradient left out",
-        f"method.extra_gradient keeps {extra.title} and leaves out {' and '.join(missing)}, so that it is not the "
-        "gradient of the whole loss",
-        " ".join(f"method.extra_gradient.{name}=true" for name in missing),
     )
 
 
