@@ -44,6 +44,7 @@ def asked(overrides: list[str], verdict: VerdictName = "collapsed", **figures: A
 
 
 COSINE_SIMCLR = ["method=simclr", "method.similarity=cosine", "method.negatives=none"]
+UNIGRAD = ("method.predictor.kind=identity", "method.similarity=gradient", "method.negatives=correlation")
 PARTS = ("method.similarity=dot", "method.extra_gradient.center=false")
 TRIPLET = ["method=simsiam", "method.predictor.kind=identity", "method.extra_gradient.of=negative"]
 EXPECTATION = ("method.assignment=expectation", "method.expectation_views=2")
@@ -59,6 +60,8 @@ FAULTS: list[tuple[str, list[str], dict[str, Any]]] = [
     ("predictor on the target", ["method=simsiam", "method.predictor.on=target"], {}),
     ("predictor on both sides", ["method=byol", "method.predictor.on=both"], {}),
     ("no predictor", ["method=simsiam", "method.predictor.kind=identity", *EXPECTATION], {}),
+    ("symmetric predictor", ["method=simsiam", "method.predictor.symmetric=true"], {}),
+    ("no predictor", ["method=simsiam", *UNIGRAD, "method.unified.weight=0"], {}),
     ("stop-gradient off", [*COSINE_SIMCLR, "method.predictor.kind=mlp"], {}),
     ("no BN in the heads", ["method=simsiam", *(f"method.{key}=false" for key in BN)], {}),
     ("stop-gradient off", ["method=simsiam", "method.stop_gradient=false"], {}),

@@ -26,6 +26,7 @@ CAUSES: tuple[Cause, ...] = (
     objective.no_predictor,
     theory.gradient_parts_left_out,
     theory.misplaced_predictor,
+    objective.symmetric_predictor,
     objective.no_stop_gradient,
     images.identical_views,
     contrast.few_prototypes,

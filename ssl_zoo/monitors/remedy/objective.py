@@ -21,6 +21,7 @@ __all__ = [
     "no_bn",
     "no_predictor",
     "no_stop_gradient",
+    "symmetric_predictor",
     "targets_without_momentum",
     "unstable_predictor",
 ]
@@ -38,9 +39,11 @@ def _is_changed(config: RunConfig, facts: Facts, *keys: str) -> bool:
 
 def _repels(method: object) -> bool:
     """Whether the loss itself keeps the outputs apart: negatives, or codes that must use all prototypes."""
-    return isinstance(method, SiameseConfig) and (
-        method.negatives != "none" or method.assignment == "sinkhorn"
-    )
+    if not isinstance(method, SiameseConfig):
+        return False
+    if method.negatives == "correlation":
+        return method.unified.weight > 0
+    return method.negatives != "none" or method.assignment == "sinkhorn"
 
 
 @explains("collapsed", "partially collapsed", "not learning")
@@ -68,6 +71,19 @@ def no_predictor(config: RunConfig, facts: Facts) -> Remedy | None:
         "no predictor",
         f"method.predictor.kind=identity, and no negatives and no codes: {minimum}",
         "method.predictor.kind=mlp",
+    )
+
+
+@explains("collapsed", "partially collapsed", "not learning")
+def symmetric_predictor(config: RunConfig, facts: Facts) -> Remedy | None:
+    """A predictor kept symmetric, without a moving average: Tian et al., 0.1 % against 68.1 with SimSiam."""
+    predictor, momentum = leaf(config, "method.predictor"), leaf(config, "method.momentum_encoder")
+    if predictor is None or not predictor.symmetric or momentum.enabled or _repels(config.method):
+        return None
+    return Remedy(
+        "symmetric predictor",
+        "method.predictor.symmetric=true without a momentum encoder, which it needs",
+        "method.predictor.symmetric=false",
     )
 
 
