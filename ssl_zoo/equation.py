@@ -142,6 +142,10 @@ class Siamese(Method):
         """Maps embeddings (N, D) to predictions (N, D); None without a predictor."""
         return None if self.config.predictor.kind == "identity" else self.predictor(z)
 
+    def recover(self, p: Tensor) -> Tensor | None:
+        """Maps predictions (N, D) back to embeddings (N, D); None without an inverse predictor."""
+        return self.h.recover(p)
+
     def predictor_weight(self) -> Tensor | None:
         """Returns the weight (D, D) of a predictor that is a single linear layer; None of another."""
         layers = [layer for layer in self.predictor.modules() if list(layer.parameters(recurse=False))]

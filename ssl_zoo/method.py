@@ -76,6 +76,10 @@ class Method(nn.Module, ABC):
         """Maps embeddings (N, D) to the predictor's outputs (N, D), for the diagnostics; None without one."""
         return None
 
+    def recover(self, p: Tensor) -> Tensor | None:
+        """Maps predictions (N, D) back to embeddings (N, D), for the diagnostics; None without an inverse predictor."""
+        return None
+
     def predictor_weight(self) -> Tensor | None:
         """Returns the weight (D, D) of a linear predictor, for the diagnostics; None where there is none."""
         return None

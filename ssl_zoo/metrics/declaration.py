@@ -53,7 +53,7 @@ class Metric(Entry):
     lines: tuple[tuple[str, float], ...] = ()  # drawn across the curve: label and height
     bottom: float | None = None  # of the curve's axis; None: as the values need it
     views: int = 1  # that the target takes: 1, and the values of both views are averaged, or 2
-    needs: str = ""  # "predictions", "predictor_weight": left out where a method has none
+    needs: str = ""  # "predictions", "predictor_weight", "recovered": left out where a method has none
 
     @property
     def is_fraction(self) -> bool:

@@ -37,12 +37,18 @@ class Embeddings:
         z: (N, D) of any float type and device, all finite.
         predictions: (N, D), those of the predictor; None where there is none.
         predictor_weight: (D, D), that of a linear predictor; None: of another, or there is none.
+        recovered: (N, D), what an inverse predictor makes of the predictions; None where there is none.
     """
 
     def __init__(
-        self, z: Tensor, predictions: Tensor | None = None, predictor_weight: Tensor | None = None
+        self,
+        z: Tensor,
+        predictions: Tensor | None = None,
+        predictor_weight: Tensor | None = None,
+        recovered: Tensor | None = None,
     ) -> None:
         self.z = z
+        self.recovered = recovered
         self.predictions = None if predictions is None else Embeddings(predictions)
         self.predictor_weight = predictor_weight
 
@@ -90,6 +96,7 @@ def measure_embeddings(
     *,
     predictions: tuple[Tensor, Tensor] | None = None,
     predictor_weight: Tensor | None = None,
+    recovered: tuple[Tensor, Tensor] | None = None,
 ) -> dict[str, float]:
     """Measures the embeddings of two views of the same N images by all metrics that are declared for it.
 
@@ -98,6 +105,7 @@ def measure_embeddings(
         z_b: (N, D) embeddings of the second view, row by row of the same images.
         predictions: (N, D) each, the predictor's of both views; None: the method has no predictor.
         predictor_weight: (D, D), the weight of a linear predictor without bias; None: there is none.
+        recovered: (N, D) each, the inverse predictor's of both predictions; None: there is none.
 
     Returns:
         The values by key, without those of a predictor that is not there; all nan if an embedding or a prediction is
@@ -111,10 +119,10 @@ def measure_embeddings(
             f"the embeddings of two views must have one shape (N, D) with N >= 2; received "
             f"{tuple(z_a.shape)} and {tuple(z_b.shape)}; pass the same images in both, at least two"
         )
-    p_a, p_b = predictions or (None, None)
-    views = (Embeddings(z_a, p_a, predictor_weight), Embeddings(z_b, p_b, predictor_weight))
+    (p_a, p_b), (r_a, r_b) = predictions or (None, None), recovered or (None, None)
+    views = (Embeddings(z_a, p_a, predictor_weight, r_a), Embeddings(z_b, p_b, predictor_weight, r_b))
     measured = {key: known for key, known in computed().items() if views[0].has(known.needs)}
-    if not all(outputs.isfinite().all() for outputs in (z_a, z_b, *(predictions or ()))):
+    if not all(outputs.isfinite().all() for outputs in (z_a, z_b, *(predictions or ()), *(recovered or ()))):
         return dict.fromkeys(measured, float("nan"))
     values = {}
     for key, known in measured.items():

@@ -71,6 +71,22 @@ def eta(view: Embeddings) -> float:
 
 
 @metric(
+    "inverse_cosine",
+    title="inverse cosine",
+    reading="1 inverted",
+    meaning="Mean cosine between z and h_inv(h(z)), h_inv the inverse predictor: how well it undoes the predictor.",
+    source=f"{ZHANG}, Figure 3",
+    chart="Cosine of z and h_inv(h(z))",
+    lines=(("inverted", 1.0),),
+    closing=False,
+    needs="recovered",
+)
+def inverse_cosine(view: Embeddings) -> float:
+    assert view.recovered is not None
+    return float((view.unit * Embeddings(view.recovered).unit).sum(dim=1).mean())
+
+
+@metric(
     "eigenspace_alignment",
     title="eigenspace alignment",
     reading="1 aligned",

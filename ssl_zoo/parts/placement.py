@@ -65,6 +65,10 @@ class OnAnchor(nn.Module):
         """
         return 0.0
 
+    def recover(self, p: Tensor) -> Tensor | None:
+        """Maps predictions back to embeddings, where there is an inverse."""
+        return None
+
     def update(self, progress: Progress) -> None:
         """Called after each optimizer step."""
 
@@ -104,15 +108,18 @@ class Inverse(OnBoth):
         self.similarity = Cosine()
 
     def target(self, z: Tensor) -> Tensor:
-        recovered: Tensor = self.inverse(super().target(z))
-        return recovered
+        return self.recover(super().target(z))
 
     def own_loss(
         self, z: Mapping[int, Tensor], p: Mapping[int, Tensor], sg: Callable[[Tensor], Tensor]
     ) -> Tensor:
         """Computes the mean over the anchors' views i of D( h_inv(sg h(z_i)), sg z_i )."""
-        terms = [self.similarity(self.inverse(sg(p[i].float())), sg(z[i].float()), None) for i in p]
+        terms = [self.similarity(self.recover(sg(p[i].float())), sg(z[i].float()), None) for i in p]
         return torch.stack(terms).mean()
+
+    def recover(self, p: Tensor) -> Tensor:
+        recovered: Tensor = self.inverse(p)
+        return recovered
 
     def update(self, progress: Progress) -> None:
         self.inverse.update(progress)

@@ -89,10 +89,12 @@ class Evaluator:
         with _evaluating(method):
             embedded = self._embed_two_views(method)
             p_a, p_b = (method.predict(z) for z in embedded)
+            r_a, r_b = (None if p is None else method.recover(p) for p in (p_a, p_b))
             diagnostics = measure_embeddings(
                 *embedded,
                 predictions=None if p_a is None or p_b is None else (p_a, p_b),
                 predictor_weight=method.predictor_weight(),
+                recovered=None if r_a is None or r_b is None else (r_a, r_b),
             )
             finite = math.isfinite(diagnostics["center_ratio"])
             distances = Distances.between(*embedded) if finite else None

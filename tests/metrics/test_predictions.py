@@ -6,12 +6,13 @@ import math
 
 import pytest
 import torch
+from helpers.methods import build, make_views
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from ssl_zoo.metrics import Embeddings, measure_embeddings
 from ssl_zoo.metrics.embeddings import covariance
-from ssl_zoo.metrics.predictions import eigenspace_alignment, eta
+from ssl_zoo.metrics.predictions import eigenspace_alignment, eta, inverse_cosine
 
 
 def gaussian(N: int, D: int, seed: int = 0) -> Tensor:
@@ -55,6 +56,26 @@ def test_eta_is_half_the_centre_that_the_embeddings_lack() -> None:
     full = torch.tensor([[1.0, 0.0]] * 4 + [[0.0, 1.0], [0.0, -1.0]])  # o = (2/3, 0)
     assert eta(Embeddings(half, full)) == pytest.approx(-0.5)
     assert eta(Embeddings(full, full)) == pytest.approx(0)
+
+
+def test_inverse_cosine_against_a_loop() -> None:
+    z, recovered = gaussian(12, 5), gaussian(12, 5, seed=1)
+    cosines = [float(torch.dot(a, b) / (a.norm() * b.norm())) for a, b in zip(z, recovered, strict=True)]
+    assert inverse_cosine(Embeddings(z, recovered=recovered)) == pytest.approx(math.fsum(cosines) / 12)
+    assert inverse_cosine(Embeddings(z, recovered=3 * z)) == pytest.approx(1)
+
+
+def test_an_inverse_predictor_is_measured_where_there_is_one() -> None:
+    views, predictions = (gaussian(12, 5), gaussian(12, 5, seed=1)), (gaussian(12, 5, seed=2),) * 2
+    measured = measure_embeddings(*views, predictions=predictions, recovered=views)
+    assert measured["inverse_cosine"] == pytest.approx(1)
+    assert "inverse_cosine" not in measure_embeddings(*views, predictions=predictions)
+    method = build("simsiam", "method.predictor.on=both", "method.predictor.inverse=true")
+    z = method.encoder(make_views()[0])
+    recovered = method.recover(method.predict(z))
+    assert recovered is not None
+    torch.testing.assert_close(recovered, method.h.inverse(method.predictor(z)))
+    assert build("simsiam").recover(z) is None
 
 
 def test_eigenspaces_of_a_function_of_the_correlation_are_aligned() -> None:
