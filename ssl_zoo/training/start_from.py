@@ -76,7 +76,9 @@ def recorded_start(config: RunConfig, saved: Saved) -> dict[str, Any] | None:
 
 def describe_start(record: Mapping[str, Any]) -> str:
     """Describes in a sentence what a run begins with."""
-    parts = f"begins with {' and '.join(record['taken'])} of {record['run']}, after {record['epoch']} epochs"
+    parts = (
+        f"begins with the {' and '.join(record['taken'])} of {record['run']}, after {record['epoch']} epochs"
+    )
     others = [
         f"{what}: {', '.join(record[key])}"
         for key, what in (("not_taken", "not taken"), ("random", "random"))

@@ -46,6 +46,7 @@ def asked(overrides: list[str], verdict: VerdictName = "collapsed", **figures: A
 COSINE_SIMCLR = ["method=simclr", "method.similarity=cosine", "method.negatives=none"]
 UNIGRAD = ("method.predictor.kind=identity", "method.similarity=gradient", "method.negatives=correlation")
 PARTS = ("method.similarity=dot", "method.extra_gradient.center=false")
+DUMMY = ("method.extra_gradient.of=anchor", "method.extra_gradient.basic=false")
 TRIPLET = ["method=simsiam", "method.predictor.kind=identity", "method.extra_gradient.of=negative"]
 EXPECTATION = ("method.assignment=expectation", "method.expectation_views=2")
 BN = ("projector.bn_hidden", "projector.bn_output", "predictor.bn_hidden")
@@ -62,6 +63,7 @@ FAULTS: list[tuple[str, list[str], dict[str, Any]]] = [
     ("no predictor", ["method=simsiam", "method.predictor.kind=identity", *EXPECTATION], {}),
     ("symmetric predictor", ["method=simsiam", "method.predictor.symmetric=true"], {}),
     ("no predictor", ["method=simsiam", *UNIGRAD, "method.unified.weight=0"], {}),
+    ("dummy term", ["method=simsiam", *PARTS, *DUMMY], {}),
     ("stop-gradient off", [*COSINE_SIMCLR, "method.predictor.kind=mlp"], {}),
     ("no BN in the heads", ["method=simsiam", *(f"method.{key}=false" for key in BN)], {}),
     ("stop-gradient off", ["method=simsiam", "method.stop_gradient=false"], {}),

@@ -13,16 +13,23 @@ __all__ = ["gradient_parts_left_out", "misplaced_predictor"]
 
 @explains("collapsed", "partially collapsed", "not learning")
 def gradient_parts_left_out(config: RunConfig, facts: Facts) -> Remedy | None:
-    """Parts of SimSiam's or the triplet loss's gradient that are not kept: Zhang et al., Tables 3 and 4."""
+    """Parts of the gradient that are not kept, or a dummy term: Zhang et al., Tables 3 and 4, Conjecture 1."""
     extra = leaf(config, "method.extra_gradient")
-    if extra is None or extra.of in ("none", "anchor") or all(extra.parts.values()):
+    if extra is None or extra.of == "none" or all(extra.parts.values()):
         return None
     missing = [name for name, kept in extra.parts.items() if not kept]
+    whole = " ".join(f"method.extra_gradient.{name}=true" for name in missing)
+    if extra.of == "anchor":
+        return Remedy(
+            "dummy term",
+            "method.extra_gradient.of=anchor: the loss brings no two views of an image together",
+            f"method.extra_gradient.of=none {whole}",
+        )
     return Remedy(
         "parts of the gradient left out",
         f"method.extra_gradient keeps {extra.title} and leaves out {' and '.join(missing)}, so that it is not the "
         "gradient of the whole loss",
-        " ".join(f"method.extra_gradient.{name}=true" for name in missing),
+        whole,
     )
 
 
