@@ -7,6 +7,7 @@ import copy
 import pytest
 import torch
 from helpers.methods import build, index, make_views, progress
+from helpers.two_processes import barlow_twins
 from reference import naive_correlation, naive_losses
 from reference import unified_gradient as unified
 from torch import Tensor, nn
@@ -122,6 +123,22 @@ def test_swav() -> None:
             torch.stack([unified.prototypical(u, q, prototypes, config.temperature) for u, q in rows])
         )
     check(method, z, expected)
+
+
+def test_barlow_twins() -> None:
+    """The example plugin. What standardisation takes out of a channel: its mean, and what goes along its values."""
+    method = barlow_twins().double()
+    method.encoder = nn.Identity()  # type: ignore[assignment]
+    z = [torch.randn(IMAGES, DIM, dtype=torch.float64).requires_grad_() for _ in range(2)]
+    method.loss(z, index(IMAGES)).loss.backward()
+    spread = [
+        (view.detach().var(dim=0, correction=0) + 1e-5).sqrt() for view in z
+    ]  # lightly's, with BN's epsilon
+    u = [(view.detach() - view.detach().mean(dim=0)) / s for view, s in zip(z, spread, strict=True)]
+    for i in (0, 1):
+        g = torch.stack([unified.decorrelating(u[i], u[1 - i], n, 5e-3) for n in range(IMAGES)])
+        g = (g - g.mean(dim=0) - u[i] * (g * u[i]).mean(dim=0)) / spread[i]
+        torch.testing.assert_close(z[i].grad, g, rtol=1e-9, atol=1e-9)
 
 
 def test_unigrad_is_the_form_itself() -> None:

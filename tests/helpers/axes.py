@@ -321,6 +321,7 @@ AXES: dict[str, tuple[Axis, ...]] = {
                 "test_unified_gradient.py::test_moco",
                 "test_unified_gradient.py::test_simclr_gets_a_gradient_as_anchor_and_as_target",
                 "test_unified_gradient.py::test_swav",
+                "test_unified_gradient.py::test_barlow_twins",
             ),
         ),
         Axis(

@@ -87,7 +87,7 @@ CASES: dict[str, tuple[str, ...]] = {
 
 def train(overrides: tuple[str, ...], rank: int, world: int) -> dict[str, Any]:
     """Losses, gradients and state after three steps on this process's part of each batch."""
-    method = build(*overrides) if overrides != ("barlowtwins",) else _barlow_twins()
+    method = build(*overrides) if overrides != ("barlowtwins",) else barlow_twins()
     method.allocate(20)
     if world > 1:
         synchronize(method, torch.device("cpu"))
@@ -119,7 +119,7 @@ def train(overrides: tuple[str, ...], rank: int, world: int) -> dict[str, Any]:
     return {"losses": torch.stack(losses), "gradients": gradients, "state": _state(method)}
 
 
-def _barlow_twins() -> Method:
+def barlow_twins() -> Method:
     """The example plugin on the tests' backbone, with BN in its projector as its YAML has it."""
     sys.path.insert(0, str(EXAMPLE))
     from ssl_zoo_example.barlowtwins import BarlowTwins, BarlowTwinsConfig

@@ -3,11 +3,12 @@
     contrastive (MoCo, SimCLR)    (-u_2 + sum_v s_v v) / tau,  s the softmax of u . v / tau over positive and negatives
       where targets have one      (-u_2 + sum_v t_v v) / tau,  t_v the share of u in the softmax of the anchor v
     asymmetric (SimSiam, BYOL)    (-W^T u_2 + lambda W^T W u) / |W u|,  lambda = u^T W^T u_2 / u^T W^T W u
+    decorrelation (Barlow Twins)  2 (-A u_2 + lambda sum_v (u_2^T v_2 / N) v),  A = I - (1 - lambda) diag of the
+                                  views' correlation; u has mean 0 and variance 1 over the batch in each channel
     UniGrad                       -u_2 + lambda F u,  F the targets' correlation
 
-Its third family, feature decorrelation, has no method here. Written by loops from the paper. SwAV is not in the paper:
-its prototypes take the place of positives and negatives, so that its gradient has the contrastive form with
--sum_k q_k c_k, q the codes, for -u_2.
+Written by loops from the paper. SwAV is not in it: its prototypes take the place of positives and negatives, so that
+its gradient has the contrastive form with -sum_k q_k c_k, q the codes, for -u_2.
 
 - [0] UniGrad, 2022, https://arxiv.org/abs/2112.05141 (Sec. 3, Table 1)
 """
@@ -19,7 +20,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["asymmetric", "contrastive", "contrastive_target", "prototypical", "tangent"]
+__all__ = ["asymmetric", "contrastive", "contrastive_target", "decorrelating", "prototypical", "tangent"]
 
 
 def contrastive(u: Tensor, positive: Tensor, negatives: Sequence[Tensor], tau: float) -> Tensor:
@@ -63,6 +64,14 @@ def prototypical(u: Tensor, codes: Tensor, prototypes: Tensor, tau: float) -> Te
     for q, share, c in zip(codes, shares, prototypes, strict=True):
         gradient = gradient + (share / sum(shares) - q) * c
     return gradient / tau
+
+
+def decorrelating(u: Tensor, other: Tensor, n: int, weight: float) -> Tensor:
+    """The gradient (D,) that image n of the standardised embeddings u (N, D) gets; the other view's are `other`."""
+    images = len(u)
+    diagonal = sum(u[v] * other[v] for v in range(images)) / images
+    negative = sum(torch.dot(other[n], other[v]) / images * u[v] for v in range(images))
+    return 2 * (weight * negative - (1 - (1 - weight) * diagonal) * other[n]) / images
 
 
 def tangent(gradient: Tensor, u: Tensor) -> Tensor:
