@@ -1,4 +1,4 @@
-"""Correlations of embeddings by loops, written from the papers: Tian et al., Eq. 19, and UniGrad, Sec. 3.
+"""Correlations of embeddings by loops, written from the papers: Tian et al., Eq. 19, and UniGrad.
 
 - [0] https://arxiv.org/abs/2102.06810
 - [1] https://arxiv.org/abs/2112.05141

@@ -10,7 +10,7 @@
 Written by loops from the paper. SwAV is not in it: its prototypes take the place of positives and negatives, so that
 its gradient has the contrastive form with -sum_k q_k c_k, q the codes, for -u_2.
 
-- [0] UniGrad, 2022, https://arxiv.org/abs/2112.05141 (Sec. 3, Table 1)
+- [0] UniGrad, 2022, https://arxiv.org/abs/2112.05141
 """
 
 from __future__ import annotations
