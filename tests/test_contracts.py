@@ -150,5 +150,7 @@ def test_an_export_holds_the_files_that_its_card_names(name: str, exported: Path
 def test_a_metric_is_a_finite_number_of_any_embeddings(name: str) -> None:
     metric = computed()[name]
     for z in (torch.randn(12, 6), torch.ones(12, 6), torch.randn(3, 40, dtype=torch.float64)):
-        value = metric.load()(*[Embeddings(z)] * metric.views)
+        weight = torch.eye(z.shape[1], dtype=z.dtype)
+        view = Embeddings(z, predictions=2 * z + 1, predictor_weight=weight, recovered=z - 1)
+        value = metric.load()(*[view] * metric.views)
         assert np.isfinite(float(value))

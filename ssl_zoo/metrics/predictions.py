@@ -5,7 +5,7 @@ the gradient on P of one view is Z of the other, which is P plus an extra gradie
 the centre, and takes the shared part of the outputs away if it points against o_p.
 
 - [0] Zhang et al., 2022, https://arxiv.org/abs/2203.16262 (centre and residual; Fig. 5a: eta)
-- [1] Tian et al., 2021, https://arxiv.org/abs/2102.06810 (Sec. 3.2: the eigenspaces of predictor and correlation align)
+- [1] Tian et al., 2021, https://arxiv.org/abs/2102.06810 (the eigenspaces of predictor and correlation align)
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def inverse_cosine(view: Embeddings) -> float:
     reading="1 aligned",
     meaning="|cos(u, W u)| over the eigenvectors u of the correlation E[z zᵀ], weighted by their eigenvalues; W is the "
     "weight of a linear predictor. 1: predictor and correlation have the same eigenvectors.",
-    source=f"{TIAN}, Section 3.2",
+    source=TIAN,
     chart="Alignment of the eigenspaces",
     lines=(("aligned", 1.0),),
     bottom=0.0,
