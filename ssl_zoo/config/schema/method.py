@@ -138,7 +138,7 @@ class SiameseConfig(MethodConfig):
     negatives: Literal["none", "batch", "queue", "memory_bank"]
     """Where InfoNCE's negatives come from: the batch (SimCLR), a queue (MoCo) or a memory bank (InstDisc)."""
     assignment: Literal["identity", "sinkhorn", "moving_average", "memory"]
-    """What is done to the target: nothing, Sinkhorn-Knopp codes (SwAV), the moving average of the image's outputs
+    """Operation on the target: none, Sinkhorn-Knopp codes (SwAV), the moving average of the image's outputs
     (SimSiam, Section 5.2), or the stored average alone."""
     symmetric: bool
     """Whether each view is both prediction and target. SimSiam, Section 4.6."""
