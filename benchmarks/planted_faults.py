@@ -37,7 +37,7 @@ RIGHTLY = 0.9  # of the broken runs
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run."""
+    """Verdict on a run, with the cause named and the remedy."""
 
     fault: Fault
     verdict: str
@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--done", action="store_true", help="train nothing: report what OUT holds")
     parser.add_argument("--group", choices=("faults", "held-out", "healthy"), help="these runs alone")
-    parser.add_argument("--jobs", type=int, default=1, help="runs side by side")
+    parser.add_argument("--workers", type=int, default=1, help="runs at a time")
     parser.add_argument("--follow", action="store_true", help="train broken runs again with their remedy")
     parser.add_argument("--write", type=Path, help="folder of the documents")
     options = parser.parse_args(argv)
@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
     importlib.import_module("ssl_zoo.training.run")  # once, before the forks
     outcomes = []
     # A process for each run gives its memory back.
-    with multiprocessing.get_context("fork").Pool(options.jobs, maxtasksperchild=1) as pool:
+    with multiprocessing.get_context("fork").Pool(options.workers, maxtasksperchild=1) as pool:
         run = functools.partial(_run, out=out, follow=options.follow, train=not options.done)
         for outcome in pool.imap(run, chosen, chunksize=1):
             outcomes.append(outcome)

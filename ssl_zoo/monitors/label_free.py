@@ -17,7 +17,7 @@ Ranks are bounded by the width F and grow with it, so they compare encoders of o
 high rank is no proof: it is also that of noise, and of an untrained encoder's small differences, which is why
 nothing here replaces the verdict.
 
-Which score to rank encoders by was tested on 47 runs on digits (21 methods and swaps of `docs/results/digits.md`, 2 or
+Which score to rank encoders by was tested on 47 runs on digits (21 methods and swaps of `suite=digits`, 2 or
 3 seeds each; all training images; features 96 wide, embeddings 64 or, MoCo, 512). Spearman's correlation with the
 linear probe on 10 labels a class, for all runs and for the 35 with the verdict healthy. This is the series that the
 score was chosen on, and so flatters it:

@@ -53,7 +53,7 @@ def bench(overrides: Sequence[str], *, silent: bool = False) -> SuiteRecord:
             if run.error:
                 console.print(styled(("       failed", "red"), f"  {row.name}, seed {run.seed}: {run.error}"))
     console.print(f"written: {suite.folder / 'report.html'}, report.md, results.csv")
-    if suite.errors:
+    if suite.results.errors:
         again = "the others are done and reported; the same command tries again"
-        raise Unfinished(f"{len(suite.errors)} run(s) failed; {again}")
+        raise Unfinished(f"{len(suite.results.errors)} run(s) failed; {again}")
     return record

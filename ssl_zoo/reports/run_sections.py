@@ -180,7 +180,7 @@ def provenance(summary: RunSummary, report_command: str) -> Section:
     known = [f"commit {commit}", f"config {config_hash(run.config)}", f"weights {run.digest}"]
     blocks.append(Details("Commit and versions", "\n".join([*known, versions]).strip()))
     blocks.append(Details("config.yaml", to_yaml(run.config)))
-    return Section("provenance", "How it was made", blocks)
+    return Section("provenance", "Provenance", blocks)
 
 
 def badge(summary: RunSummary) -> Badge:

@@ -84,7 +84,7 @@ def comparison_of(
         Section("reasons", "Verdicts", [reasons(entries)]),
     ]
     command = shlex.join(["ssl-zoo", "report", *config.run, *config.overrides(), *overrides])
-    sections.append(Section("provenance", "How it was made", [Details("This comparison:", command, True)]))
+    sections.append(Section("provenance", "Provenance", [Details("This comparison:", command, True)]))
     page = Page(
         title=f"{len(runs)} runs compared",
         kicker="ssl-zoo report",

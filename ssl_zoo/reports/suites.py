@@ -40,7 +40,7 @@ def suites_page(suites: Sequence[ComparedSuite], changes: Sequence[Change], comm
         Section("claims", "Claims", [table] if (table := _claims(suites)) else []),
         Section("figures", "Other figures", others),
         Section("differs", "What differs between the suites", _differs(suites)),
-        Section("provenance", "How it was made", [Details("This comparison:", command, shown=True)]),
+        Section("provenance", "Provenance", [Details("This comparison:", command, shown=True)]),
     ]
     return Page(
         title=f"{len(suites)} suites compared",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from ssl_zoo.runs.run_files import read_environment, read_record
 from ssl_zoo.suites.judge import judge_claim
 from ssl_zoo.suites.plan import Planner, Row
 from ssl_zoo.suites.read import Suite, pair_of
-from ssl_zoo.suites.record import RowRecord, SuiteRecord, run_dir
-from ssl_zoo.suites.trial import Trial, evaluation_of, protocol_of, run_record
+from ssl_zoo.suites.record import RowRecord, RunRecord, SuiteRecord, run_dir
+from ssl_zoo.suites.results import Results
+from ssl_zoo.suites.trial import Trial, evaluation_of, protocol_of
 
 __all__ = ["collect", "row_records"]
 
@@ -27,13 +28,12 @@ def collect(
     planner: Planner,
     rows: Sequence[Row],
     trials: Mapping[str, Sequence[Trial]],
-    runs: Path,
-    folder: Path,
-    errors: Mapping[str, str],
+    results: Results,
     *,
     command: Sequence[str],
     tuned: Mapping[str, float] | None = None,
     remarks: Sequence[str] = (),
+    waiting: bool = False,
 ) -> SuiteRecord:
     """Reads all runs and judges the claims.
 
@@ -42,23 +42,22 @@ def collect(
         planner: composed its rows.
         rows: composed.
         trials: of each row, by its name.
-        runs: the folder of the run directories.
-        folder: of the suite's report.
-        errors: messages of failed trials, by name.
+        results: reads their run directories.
         command: as typed.
         tuned: the value that was chosen for each row.
         remarks: besides the suite's own.
+        waiting: whether rows wait until they are tuned.
     """
     other_method = any(
         read_override(override)[0].partition(".")[0] == "method" for override in planner.overrides
     )
     if other_method:
         remarks = (*remarks, "The method was changed by hand, so the paper's figures are left out.")
-    records = row_records(rows, trials, runs, folder, errors, tuned or {})
+    records = row_records(rows, trials, results.unread if waiting else results.record, tuned or {})
     if other_method:
         records = {name: dataclasses.replace(row, paper=None) for name, row in records.items()}
-    config, result = suite.config, _first_result(records, folder)
-    top1, protocols, pixels = _accuracies(trials, runs, result)
+    config, result = suite.config, _first_result(records, results.folder)
+    top1, protocols, pixels = _accuracies(trials, results.runs, result)
     trial = next(iter(trials.values()))[0]
     claims = suite.claims_on(trial.config, evaluated=bool(trial.evaluations))
     return SuiteRecord(
@@ -87,7 +86,7 @@ def collect(
         remarks=(*config.remarks, *remarks),
         command=shlex.join(["ssl-zoo", "bench", *command]),
         versions=versions(),
-        machine=_machine(records, folder),
+        machine=_machine(records, results.folder),
         date=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
     )
 
@@ -95,16 +94,14 @@ def collect(
 def row_records(
     rows: Sequence[Row],
     trials: Mapping[str, Sequence[Trial]],
-    runs: Path,
-    folder: Path,
-    errors: Mapping[str, str],
+    record_of: Callable[[Trial], RunRecord],
     tuned: Mapping[str, float],
 ) -> dict[str, RowRecord]:
-    """Reads the runs of each row. See `collect`."""
+    """Returns the record of each row, from those of its trials."""
     records: dict[str, RowRecord] = {}
     first: dict[tuple[str, str], str] = {}
     for row in rows:
-        measured = [run_record(trial, runs, folder, errors.get(trial.name)) for trial in trials[row.name]]
+        measured = [record_of(trial) for trial in trials[row.name]]
         if row.name in tuned:
             measured = [
                 dataclasses.replace(run, values={**run.values, "tuned": tuned[row.name]})

@@ -52,7 +52,7 @@ class Slots:
             device: cpu, cuda or mps.
             workers: as asked for; None: one for each GPU, or for each core that `threads` allow.
             threads: as asked for; None: 1 on a CPU, so that the figures don't depend on the number of workers; beside
-                a GPU a share of the cores.
+                a GPU a part of the cores.
             devices: processes of one run.
         """
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -188,7 +188,7 @@ class Worker:
         code = self.process.poll()
         message = last_message(self._log, self._log_start)
         if not message:
-            message = f"the process ended with status {code}, and said nothing"
+            message = f"the process ended with status {code}, and printed nothing"
         if shutil.disk_usage(self._log).free < FULL:
             message += "; the disk is full"
         if code is not None and code < 0:

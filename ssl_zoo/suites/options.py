@@ -58,7 +58,7 @@ class BenchConfig:
     threads: Count | None = None
     """CPU threads of each trial. null: 1 on a CPU, an equal number of the cores beside a GPU."""
     launcher: Literal["local", "slurm"] = "local"
-    """What starts the trials: this process, or SLURM."""
+    """Launcher of the trials: this process, or SLURM."""
     slurm: SlurmConfig = SlurmConfig()
     experiments: str | None = None
     """Folder of the experiments that rows start from: cifar10 for experiment=cifar10/METHOD. null: the data's own."""

@@ -43,7 +43,7 @@ MOST = 100  # seeds that are thought of
 
 @dataclass(frozen=True)
 class Evidence:
-    """What seeds say of a difference: means, variances and numbers of the sides; a number has one side.
+    """Evidence of seeds on a difference: means, variances and numbers of the sides; a number has one side.
 
     Attributes:
         left: mean of the left side.

@@ -16,7 +16,7 @@ from ssl_zoo.suites.time_limit import TimeLimit
 from ssl_zoo.suites.trial import Trial
 from ssl_zoo.terminal.progress import ProgressDisplay
 
-__all__ = ["SuiteProgress", "sentences_on_ending"]
+__all__ = ["SuiteProgress", "sentence_on_stopped_tuning", "sentences_on_ending"]
 
 REFRESH = 2.0  # seconds between readings of the runs' metrics
 
@@ -101,15 +101,24 @@ def _minutes(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
+def sentence_on_stopped_tuning(config: BenchConfig, tuning: Rounds) -> str:
+    """Describes what the time limit left out, where it ended the suite before its rows."""
+    return (
+        f"max_minutes={config.max_minutes:g} ended the suite while it was tuning: {tuning.total - tuning.ended} of "
+        f"{tuning.total} runs of candidates were not started, as they would probably have ended later, and no run of "
+        "a row, as rows wait until all candidates have been tried; the same command goes on."
+    )
+
+
 def sentences_on_ending(config: BenchConfig, rounds: Rounds) -> list[str]:
     """Describes how many seeds rows have got and why they got no more."""
     sentences = list[str]()
     if config.seeds == "auto":
-        numbers = {row: len(rounds.started(row)) for row in rounds.trials}
+        numbers = {row: sum(map(rounds.has_ended, rounds.started(row))) for row in rounds.trials}
         sentences.append(
             f"seeds=auto: {FIRST_SEEDS} seeds for each row, then one at a time where an undecided claim needed it, "
             f"up to max_seeds={config.max_seeds}; {sum(numbers.values())} seeds of {len(numbers)} rows in "
-            f"{rounds.round} rounds."
+            f"{rounds.round} round{'' if rounds.round == 1 else 's'}."
         )
         if rounds.limited:
             texts = "; ".join(" ".join(claim.text.split()) for claim in rounds.limited)

@@ -101,7 +101,11 @@ class Rounds:
     def started(self, row: str) -> list[Trial]:
         """Returns a row's trials of the first round, and of later ones those that have ended."""
         group, count = self.trials[row], self.counts[row] + (row in self.growing)
-        return [trial for i, trial in enumerate(group[:count]) if i < self.first or self._has_ended(trial)]
+        return [trial for i, trial in enumerate(group[:count]) if i < self.first or self.has_ended(trial)]
+
+    def has_ended(self, trial: Trial) -> bool:
+        """Whether a trial neither waits nor runs."""
+        return trial.name not in self._waiting and trial.name not in self._running
 
     def _add(self, trial: Trial) -> None:
         self._known.add(trial.name)
@@ -111,15 +115,12 @@ class Rounds:
         more = tuple(overrides for overrides in trial.evaluations if overrides not in first.evaluations)
         self._waiting[trial.name] = replace(first, evaluations=(*first.evaluations, *more))
 
-    def _has_ended(self, trial: Trial) -> bool:
-        return trial.name not in self._waiting and trial.name not in self._running
-
     def _advance(self) -> None:
         """Judges the claims whose rows have their seeds; when all have been judged, the next round begins."""
         while True:
             for index, claim in enumerate(self.claims):
                 if index not in self._judged and all(
-                    self._has_ended(trial) for trial in self._trials_of(claim)
+                    self.has_ended(trial) for trial in self._trials_of(claim)
                 ):
                     self._judged.add(index)
                     self._judge(claim)

@@ -22,12 +22,13 @@ from ssl_zoo.suites.launch_slurm import run_slurm
 from ssl_zoo.suites.listing import suite_files
 from ssl_zoo.suites.options import FIRST_SEEDS, BenchConfig, read_bench
 from ssl_zoo.suites.plan import Planner
-from ssl_zoo.suites.progress import SuiteProgress, sentences_on_ending
+from ssl_zoo.suites.progress import SuiteProgress, sentence_on_stopped_tuning, sentences_on_ending
 from ssl_zoo.suites.read import Suite, read_suite
-from ssl_zoo.suites.record import RunRecord, SuiteRecord
+from ssl_zoo.suites.record import SuiteRecord
+from ssl_zoo.suites.results import Results
 from ssl_zoo.suites.rounds import Rounds
 from ssl_zoo.suites.time_limit import TimeLimit
-from ssl_zoo.suites.trial import Trial, is_done, run_record, slug
+from ssl_zoo.suites.trial import Trial, slug
 from ssl_zoo.suites.tuning import plan_tuning
 from ssl_zoo.terminal.console import Console, styled
 
@@ -43,7 +44,7 @@ class SuiteRun:
     Attributes:
         config: how it is run.
         folder: of its report: `OUT/SUITE-DATA-BUDGET`.
-        errors: messages of the trials that failed, by name.
+        results: of its runs.
 
     Raises:
         UserError: the overrides, the suite, a row or a claim is wrong.
@@ -65,7 +66,7 @@ class SuiteRun:
         self.tuning = (
             None if suite.config.tune is None else plan_tuning(suite.config.tune, self.planner, self.rows)
         )
-        self.errors: dict[str, str] = {}
+        self.results = Results(self.runs, self.folder)
         self.limit = TimeLimit(self.config.max_minutes)
         rule = "out must be a folder that can be written to"
         check_writable(self.runs, rule, "name another with out=", out)
@@ -77,26 +78,37 @@ class SuiteRun:
         Raises:
             Interrupted: Ctrl-C; the runs are saved and the same overrides go on.
         """
-        rows, tuned, tuning = self.rows, None, None
+        tuned = None
         try:
             if self.tuning is not None:
                 self._print_heading("tuning of: ", self.tuning.all_trials)
                 candidates = {row: _flat(trials) for row, trials in self.tuning.trials.items()}
                 most = max(map(len, candidates.values()))
-                tuning = Rounds(candidates, most, self._is_done, self._fits)
+                tuning = Rounds(candidates, most, self.results.is_done, self._fits)
                 self._run(tuning)
+                if tuning.stopped:  # rows wait until all candidates have been tried
+                    ending = [sentence_on_stopped_tuning(self.config, tuning)]
+                    return self._finish(self._rounds({}), None, ending, waiting=True)
                 tuned = self.tuning.chosen(self.runs)
                 key = self.tuning.config.key
-                rows = self.planner.rows({row: [f"{key}={value}"] for row, value in tuned.items()})
-            self.rows = rows
+                self.rows = self.planner.rows({row: [f"{key}={value}"] for row, value in tuned.items()})
             rounds = self._rounds(tuned or {})
             self._print_heading("", _flat({row: rounds.started(row) for row in rounds.trials}))
-            if tuning is None or not tuning.stopped:  # rows wait until all candidates have been tried
-                self._run(rounds)
+            self._run(rounds)
         except KeyboardInterrupt:
             raise Interrupted(self._stop_message()) from None
-        ending = sentences_on_ending(self.config, rounds)
-        record = self._collect({row: rounds.started(row) for row in rounds.trials}, tuned, ending)
+        return self._finish(rounds, tuned, sentences_on_ending(self.config, rounds))
+
+    def _finish(
+        self,
+        rounds: Rounds,
+        tuned: Mapping[str, float] | None,
+        ending: Sequence[str],
+        waiting: bool = False,
+    ) -> SuiteRecord:
+        """Prints how the suite ended, and writes and returns its record."""
+        trials = {row: rounds.started(row) for row in rounds.trials}
+        record = self._collect(trials, tuned, ending, waiting)
         for sentence in ending:
             self.console.print(sentence, style="dim")
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -112,7 +124,7 @@ class SuiteRun:
             if group:
                 self._print_heading(what, group)
         for row in self.rows:
-            done = sum(map(self._is_done, trials[row.name]))
+            done = sum(map(self.results.is_done, trials[row.name]))
             what = shlex.join(row.row_overrides) or "(the base)"
             self.console.print(f"{row.name}: {done} of {len(trials[row.name])} done · {what}")
         if self.config.seeds == "auto":
@@ -134,15 +146,12 @@ class SuiteRun:
 
         def asked_by(claim: Claim, counts: Mapping[str, int]) -> set[str]:
             judged = {row: group[: counts[row]] for row, group in trials.items()}
-            records = row_records(self.rows, judged, self.runs, self.folder, self.errors, tuned)
+            records = row_records(self.rows, judged, self.results.record, tuned)
             return rows_to_extend(claim, records, most=HOPELESS * most)
 
         evaluated = bool(self.evaluations)
         claims = self.suite.claims_on(self.rows[0].config, evaluated=evaluated) if most > first else ()
-        return Rounds(trials, first, self._is_done, self._fits, claims, asked_by)
-
-    def _is_done(self, trial: Trial) -> bool:
-        return is_done(trial, self.runs / trial.name)
+        return Rounds(trials, first, self.results.is_done, self._fits, claims, asked_by)
 
     def _fits(self, trial: Trial) -> bool:
         return self.limit.fits(trial.row)
@@ -151,7 +160,7 @@ class SuiteRun:
         """Runs what is not done."""
         for row in rounds.trials:
             for trial in rounds.started(row):
-                self.limit.note(row, self._record(trial).values.get("seconds"))
+                self.limit.note(row, self.results.record(trial).values.get("seconds"))
         trainer, local = self.rows[0].config.trainer, self.config.launcher == "local"
         device = pick_device(trainer.accelerator).type if local else "cpu"
         left = max(1, rounds.total - rounds.ended)
@@ -160,8 +169,8 @@ class SuiteRun:
 
         def on_end(trial: Trial, failure: Failure | None) -> None:
             if failure is not None:
-                self.errors[trial.name] = f"{failure.message} (log: {failure.log})"
-            record = self._record(trial)
+                self.results.errors[trial.name] = f"{failure.message} (log: {failure.log})"
+            record = self.results.record(trial)
             self.limit.note(trial.row, record.values.get("seconds"))
             rounds.end(trial, failed=failure is not None)
             progress.end(trial, record, failure)
@@ -174,32 +183,33 @@ class SuiteRun:
                 slurm, counts = self.config.slurm, progress.update_counts
                 run_slurm(rounds.take, self.runs, slurm, self.config.workers, on_tick=counts, on_end=on_end)
 
-    def _record(self, trial: Trial) -> RunRecord:
-        return run_record(trial, self.runs, self.folder, self.errors.get(trial.name))
-
     def _collect(
         self,
         trials: Mapping[str, Sequence[Trial]],
         tuned: Mapping[str, float] | None,
         ending: Sequence[str] = (),
+        waiting: bool = False,
     ) -> SuiteRecord:
-        remarks = [*([] if self.tuning is None else self.tuning.sentences(self.runs)), *ending]
+        remarks = list(ending)
+        if self.tuning is not None:
+            errors, is_done = self.results.errors, self.results.is_done
+            tried = all(trial.name in errors or is_done(trial) for trial in self.tuning.all_trials)
+            remarks = [*self.tuning.sentences(self.runs, tried=tried), *ending]
         return collect(
             self.suite,
             self.planner,
             self.rows,
             trials,
-            self.runs,
-            self.folder,
-            self.errors,
+            self.results,
             command=self.overrides,
             tuned=tuned,
             remarks=remarks,
+            waiting=waiting,
         )
 
     def _print_heading(self, what: str, trials: Sequence[Trial]) -> None:
         unique = {trial.name: trial for trial in trials}
-        done = sum(is_done(trial, self.runs / name) for name, trial in unique.items())
+        done = sum(map(self.results.is_done, unique.values()))
         config = self.suite.config
         rest = f" · {config.paper}, {config.section} · {len(unique)} runs, {done} of them done already"
         self.console.print(styled((f"{what}{config.title}", "bold"), rest))

@@ -111,7 +111,7 @@ class SuiteConfig:
     question: Text
     """The question that the suite answers, in a sentence."""
     paper_setting: str = ""
-    """What the rows' `paper` figures are: data, model, epochs, metric."""
+    """Setting of the rows' `paper` figures: data, model, epochs, metric."""
     base: Overrides = ""
     """Overrides of all rows."""
     overrides_by_data: dict[str, Overrides] = Field(default_factory=dict)

@@ -49,26 +49,34 @@ class Tuning:
                 best[row] = max(sorted(scores), key=lambda value: scores[value])
         return best
 
-    def sentences(self, runs: Path) -> list[str]:
-        """Returns a line for each row: what each candidate reached, and what was chosen."""
+    def sentences(self, runs: Path, *, tried: bool) -> list[str]:
+        """Returns a line for each row: what each candidate reached, and what was chosen.
+
+        Args:
+            runs: the folder of the run directories.
+            tried: whether all candidates have been, before which nothing is chosen.
+        """
         lines = []
-        best = self.chosen(runs)
+        best = self.chosen(runs) if tried else {}
         for row in self.trials:
             scores = self.scores(runs, row)
             results = ", ".join(
                 f"{value:g}: {'no result' if score is None else f'{100 * score:.1f} %'}"
                 for value, score in scores.items()
             )
-            if row not in best:
+            if tried and row not in best:
                 lines.append(
                     f"{row}: no trial of {self.config.key} gave a figure; the recipe's value is used."
                 )
                 continue
-            edge = row in best and best[row] in (min(scores), max(scores)) and len(scores) > 1
+            if not tried:
+                ending = "none is chosen before all have been tried."
+            else:
+                edge = best[row] in (min(scores), max(scores)) and len(scores) > 1
+                ending = f"chosen {best[row]:g}" + (", at the edge of what was tried." if edge else ".")
             lines.append(
                 f"{row}: {self.config.key} tuned by {self.config.metric} on a held-out {self.config.holdout:.0%} of "
-                f"the training images, {self.config.seeds} seed(s) a candidate: {results}; chosen "
-                f"{best.get(row, float('nan')):g}" + (", at the edge of what was tried." if edge else ".")
+                f"the training images, {self.config.seeds} seed(s) a candidate: {results}; {ending}"
             )
         return lines
 

@@ -1,4 +1,4 @@
-"""What is measured of an encoder: metrics of its embeddings, accuracies of kNN and the linear probe."""
+"""Figures of an encoder: metrics of its embeddings, accuracies of kNN and the linear probe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the runs of one process share: images loaded once, and figures that the training doesn't bear on."""
+"""Shared by the runs of one process: images loaded once, and figures that the training doesn't bear on."""
 
 from __future__ import annotations
 

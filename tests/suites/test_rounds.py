@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from helpers.tiny_suites import write_suite
 
 import ssl_zoo
 from ssl_zoo.errors import Unfinished, UserError
+from ssl_zoo.runs.run_files import read_record
 from ssl_zoo.suites.launch_local import Failure, Slots
 from ssl_zoo.suites.options import read_bench
 from ssl_zoo.suites.record import SuiteRecord
@@ -198,6 +200,82 @@ def test_no_run_starts_that_would_end_too_late(bench: Callable[..., SuiteRecord]
     assert [len(row.verdicts) for row in record.rows] == [1, 1, 1, 1]
     assert [claim.state for claim in record.claims] == ["undecided", "undecided"]
     assert seeds_of(bench(Trainer(), "max_seeds=4", out="short"))["near"] == 4, "the same command goes on"
+
+
+@pytest.fixture
+def tuned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., SuiteRecord]:
+    """Runs a suite of two rows, each with two candidates for its rate, of which one is the recipe's."""
+
+    def run(trainer: Trainer, *overrides: str) -> SuiteRecord:
+        rows = {name: ROWS[name] for name in ("low", "high")}
+        tune = {"key": "optimizer.lr", "multipliers": [1, 8], "holdout": 0.25, "metric": "top1", "seeds": 1}
+        suite = write_suite(tmp_path / "mine.yaml", rows=rows, claims=CLAIMS[:1], tune=tune)
+        monkeypatch.setattr("ssl_zoo.suites.run.run_local", trainer)
+        monkeypatch.setattr("ssl_zoo.suites.time_limit.time.monotonic", lambda: trainer.now)
+        return ssl_zoo.bench([f"suite={suite}", f"out={tmp_path / 'out'}", *overrides])
+
+    return run
+
+
+def test_the_time_may_be_up_while_candidates_are_tried(
+    tuned: Callable[..., SuiteRecord],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    trainer = Trainer(minutes=2)
+    record = tuned(trainer, "max_minutes=7")
+    assert trainer.started == [("low", 0), ("high", 0), ("low", 0)]
+    ending = (
+        "max_minutes=7 ended the suite while it was tuning: 1 of 4 runs of candidates were not started, as they would "
+        "probably have ended later, and no run of a row, as rows wait until all candidates have been tried; the same "
+        "command goes on."
+    )
+    assert record.remarks[-1] == ending
+    assert not [remark for remark in record.remarks if "chosen" in remark.replace("none is chosen", "")]
+    assert not [remark for remark in record.remarks if "seeds=auto" in remark]
+    printed = " ".join(capsys.readouterr().out.split())
+    assert ending in printed
+    assert "seeds=auto" not in printed
+    # Rows of the recipe's rate that another suite has trained are not of tuned ones.
+    other = Trainer()
+    monkeypatch.setattr("ssl_zoo.suites.run.run_local", other)
+    suite = write_suite(tmp_path / "other.yaml", rows=ROWS, claims=CLAIMS[:1])
+    ssl_zoo.bench([f"suite={suite}", f"out={tmp_path / 'out'}"], silent=True)
+    again = Trainer(minutes=2)
+    record = tuned(again, "max_minutes=1")
+    assert (len(other.started), again.started) == (12, [])
+    assert [claim.state for claim in record.claims] == ["undecided"]
+    assert not any(run.finished for row in record.rows for run in row.runs)
+
+    rest = Trainer()
+    record = tuned(rest)
+    assert rest.started[0] == ("high", 0), "the same command goes on"
+    assert all(run.finished for row in record.rows for run in row.runs)
+    assert record.remarks[-1].startswith("seeds=auto: 3 seeds for each row")
+    assert sum("; chosen 0." in remark for remark in record.remarks) == 2
+
+
+def test_a_run_that_is_done_is_read_no_more_often_for_more_rounds(
+    bench: Callable[..., SuiteRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reads(most: int) -> Counter[str]:
+        """Counts how often each row's result of the first seed is read."""
+        counts = Counter[str]()
+
+        def read(file: Path) -> Any:
+            if file.name == "result.json" and "-s0-" in file.parent.name:
+                counts[file.parent.name] += file.exists()
+            return read_record(file)
+
+        monkeypatch.setattr("ssl_zoo.suites.trial.read_record", read)
+        record = bench(Trainer(), f"max_seeds={most}", out=f"out{most}")
+        assert seeds_of(record)["near"] == most
+        return counts
+
+    few = reads(4)
+    assert len(few) == 4
+    assert reads(12) == few
 
 
 def test_a_claim_about_a_row_that_fails_adds_nothing(

@@ -38,7 +38,7 @@ class DataConfig:
     channels: Annotated[Literal[1, 3], BeforeValidator(_whole)] = 3
     """Channels of an image: 1 for grayscale, 3 for colours. Images are converted."""
     on_error: Literal["raise", "skip"] = "raise"
-    """What an unreadable image does: end the command, or be left out. skip decodes every file once at the start."""
+    """Treatment of an unreadable image: end the command, or leave it out. skip decodes every file once at the start."""
     cache_mb: NonNegative = 2048.0
     """Decoded images are kept in memory if they take at most so many MiB."""
     workers: Index = 2

@@ -157,7 +157,7 @@ class SiameseConfig(MethodConfig):
     """Where InfoNCE's negatives come from: the batch (SimCLR), a queue (MoCo) or a memory bank (InstDisc); for
     similarity=gradient the correlation of all targets (UniGrad)."""
     assignment: Literal["identity", "sinkhorn", "moving_average", "memory", "expectation"]
-    """What is done to the target: nothing, Sinkhorn-Knopp codes (SwAV), the moving average of the image's outputs
+    """Operation on the target: none, Sinkhorn-Knopp codes (SwAV), the moving average of the image's outputs
     (SimSiam, Section 5.2), the stored average alone, or the mean over expectation_views further views."""
     symmetric: bool
     """Whether each view is both prediction and target. SimSiam, Section 4.6."""

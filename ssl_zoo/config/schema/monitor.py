@@ -46,4 +46,4 @@ class MonitorConfig:
     baselines: bool = True
     """Whether raw pixels and the untrained encoder are measured as well."""
     stop_on: Literal["collapsed"] | None = None
-    """What ends the run early, with its result. collapsed: all embeddings are one vector after an epoch."""
+    """Event that ends the run early, with its result. collapsed: all embeddings are one vector after an epoch."""

@@ -77,7 +77,7 @@ class BlurConfig:
     """Side of the kernel, as a fraction of the view's. 0.1 is SimCLR's and BYOL's: 23 pixels of 224, and 9 of 96,
     which cuts a sigma of 2 off at 2 sigma. Pillow's blur, of the PyTorch codes, is not: 0.24 of 96 is 23 pixels."""
     padding: Literal["reflect", "zeros"] = "reflect"
-    """What lies beyond the image's borders. SimCLR's and BYOL's codes have zeros."""
+    """Padding beyond the image's borders. SimCLR's and BYOL's codes have zeros."""
 
     def __post_init__(self) -> None:
         check_ascending("blur.sigma", self.sigma)

@@ -29,7 +29,7 @@ class DetectionConfig:
     masks: bool = False
     """Whether masks are predicted too: Mask R-CNN, with format=coco."""
     neck: Literal["fpn", "c4"] = "fpn"
-    """What the detector sees. fpn: a pyramid of maps; c4: one map of stride 16, the last stage as head; ResNets."""
+    """Maps that the detector sees. fpn: a pyramid; c4: one map of stride 16, the last stage as head; ResNets."""
     iterations: Count = 24000
     """Optimizer steps."""
     batch_size: Count = 16

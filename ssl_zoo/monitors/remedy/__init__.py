@@ -65,7 +65,7 @@ def remedy(config: RunConfig, facts: Facts) -> Remedy | None:
 
 
 def _unknown(facts: Facts) -> Remedy:
-    """What to look at where no cause is known."""
+    """Names what to look at where no cause is known."""
     look = {
         "diverged": "the loss in curves.png before it broke; then a lower optimizer.lr",
         "not learning": "the views in ssl-zoo report RUN_DIR; then more epochs",

@@ -1,4 +1,4 @@
-"""What a cause may look at besides the configuration, and what it answers with."""
+"""Facts that a cause may look at besides the configuration, and the answer that it gives."""
 
 from __future__ import annotations
 
