@@ -85,7 +85,11 @@ def _diagnosed(encoder: ExportedEncoder) -> list[Figure]:
         return []
     first = next(iter(read_metrics(encoder.run.folder)), {})
     start = first if first.get("epoch") == 0 and not result.get("start_from") else {}
-    readings = [f"{name}: {metric.reading}" for name, metric in computed().items() if metric.reading]
+    readings = [
+        f"{name}: {metric.reading}"
+        for name, metric in computed().items()
+        if metric.reading and (not metric.needs or result.get(name) is not None)
+    ]
     in_words = f"of the projector's outputs z/|z| for augmented views; {'; '.join(readings)}"
     figures = []
     for name in computed():

@@ -136,6 +136,7 @@ def diagnostics(summary: RunSummary) -> Section:
     rows = [
         (metric.title, number(summary.figure(name)), number(start.get(name)), metric.meaning)
         for name, metric in computed().items()
+        if summary.result.get(name) is not None or name in start or not metric.needs
     ]
     before = "at the start" if summary.result.get("start_from") else "untrained"
     caption = f"Of the embeddings of augmented views, after the last epoch measured and, {before}, before the first."

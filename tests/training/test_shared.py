@@ -13,7 +13,7 @@ from torch import nn
 
 import ssl_zoo
 from ssl_zoo.runs.result import Result
-from ssl_zoo.training import measure, memory_check
+from ssl_zoo.training import measurement, memory_check
 from ssl_zoo.training import shared as shared_file
 from ssl_zoo.training.shared import Shared, fingerprint
 
@@ -30,7 +30,7 @@ RUNS: dict[str, tuple[str, ...]] = {
 @pytest.mark.slow
 def test_runs_that_share_give_what_they_give_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Counter[str] = Counter()
-    for module, name in ((shared_file, "load_data"), (memory_check, "need"), (measure, "few_label_top1")):
+    for module, name in ((shared_file, "load_data"), (memory_check, "need"), (measurement, "few_label_top1")):
         _count(monkeypatch, module, name, calls)
 
     def train(name: str, shared: Shared | None) -> Result:
