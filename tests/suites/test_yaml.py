@@ -225,6 +225,17 @@ def test_rows_are_the_papers_on_imagenet(name: str, key: str) -> None:
     assert {row: look_up(to_mapping(found[row].config), key) for row in expected} == expected
 
 
+@pytest.mark.parametrize("data", ["digits", "cifar10"])
+def test_the_predictor_alone_keeps_the_decay_of_all_weights(data: str) -> None:
+    """`${optimizer.weight_decay}` would be read after the row has set it to 0, and the row be that without decay."""
+    found = rows("tian_table5", data, "quick")
+    decay = found["all"].config.optimizer.weight_decay
+    assert decay > 0
+    for name in ("predictor_alone", "symmetric-momentum_predictor_alone"):
+        config = found[name].config
+        assert (config.optimizer.weight_decay, config.method.predictor.weight_decay) == (0.0, decay)
+
+
 def test_what_augmentations_leave_on_imagenet() -> None:
     """No view keeps what a row removes, BYOL's two kinds of views included."""
     found = rows("byol_figure3_augmentations", "imagenet", "full")
