@@ -125,6 +125,15 @@ def test_conjecture_1_on_free_embeddings(part: str, seed: int) -> None:
             "with the predictor on the anchor",
         ),
         (["similarity=dot", "extra_gradient.of=anchor"], "has no basic gradient"),
+        (
+            [
+                "similarity=dot",
+                "extra_gradient={of: anchor, basic: false}",
+                "momentum_encoder.enabled=true",
+                "assignment=moving_average",
+            ],
+            "momentum_encoder.enabled=true, assignment=moving_average; set momentum_encoder.enabled=false",
+        ),
         (["similarity=dot", "extra_gradient.of=predictor", "predictor.kind=identity"], "makes zero"),
         (
             ["similarity=dot", "extra_gradient.of=predictor", "symmetric=false"],

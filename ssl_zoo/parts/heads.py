@@ -83,7 +83,8 @@ class Perceptron(ProjectionHead, Predictor):  # type: ignore[misc]
     """One or two linear layers. Symmetric: W = W^T, or W_2 = W_1^T of two layers, whatever stands between them.
 
     The mean of both takes their place after each optimizer step, as in luckmatters, ssl/real-dataset/byol_trainer.py,
-    `regulate_predictor`; here it does at initialisation as well, so that no step has another predictor.
+    `regulate_predictor`; here it does at initialisation and with another run's weights as well, so that no step has
+    another predictor.
 
     Args:
         blocks: the layers, as lightly's `ProjectionHead` takes them.
@@ -96,6 +97,7 @@ class Perceptron(ProjectionHead, Predictor):  # type: ignore[misc]
         super().__init__(blocks)
         self.symmetric = symmetric
         self._symmetrize()
+        self.register_load_state_dict_post_hook(_symmetrize_loaded)  # `start_from` may bring a free one
 
     def update(self, progress: Progress) -> None:
         """Makes the weights symmetric again."""
@@ -108,6 +110,11 @@ class Perceptron(ProjectionHead, Predictor):  # type: ignore[misc]
             mean = (weights[0] + weights[-1].T) / 2  # (D, D), or (hidden, D)
             weights[0].copy_(mean)
             weights[-1].copy_(mean.T)
+
+
+def _symmetrize_loaded(module: nn.Module, incompatible_keys: object) -> None:
+    assert isinstance(module, Perceptron)
+    module._symmetrize()
 
 
 def _hidden(input_dim: int, output_dim: int, bn: bool) -> tuple[int, int, nn.Module | None, nn.Module, bool]:

@@ -158,6 +158,22 @@ def test_the_second_layer_of_a_symmetric_mlp_is_the_transpose_of_the_first() -> 
     assert torch.equal(first, expected)
 
 
+@pytest.mark.parametrize("kind", ["mlp", "linear"])
+def test_loaded_weights_are_made_symmetric(kind: str) -> None:
+    """A stage may begin with a free predictor; what is symmetric already stays to the bit."""
+    shape = f"method.predictor.kind={kind}"
+    method, free = build("byol", shape, SYMMETRIC), build("byol", shape)
+    first, last = (free.predictor.layers[n].weight.detach().clone() for n in (0, -1))
+    method.predictor.load_state_dict(free.predictor.state_dict())
+    layers = method.predictor.layers
+    assert torch.equal(layers[0].weight, (first + last.T) / 2)
+    assert torch.equal(layers[-1].weight, layers[0].weight.T)
+    saved = copy.deepcopy(method.state_dict())
+    method.load_state_dict(saved)
+    assert all(torch.equal(value, saved[name]) for name, value in method.state_dict().items())
+    assert torch.equal(free.predictor.layers[0].weight, first)
+
+
 @pytest.mark.parametrize(("own", "decays"), [("null", (0.2, 0.2)), ("0.0", (0.2, 0.0)), ("0.5", (0.2, 0.5))])
 def test_the_predictors_weight_decay_is_its_own(own: str, decays: tuple[float, float]) -> None:
     """w <- w - lr (gradient + decay w), decay 0.2 in the encoder: what a step adds to one without decay."""
@@ -186,6 +202,8 @@ def test_the_predictors_weight_decay_is_its_own(own: str, decays: tuple[float, f
         ("simclr", ["predictor.kind=optimal", "stop_gradient=true"], "similarity=info_nce"),
         ("simsiam", ["predictor.kind=optimal", "stop_gradient=false"], "stop_gradient=false"),
         ("simclr", ["predictor.weight_decay=0"], "predictor.kind=identity"),
+        ("byol", ["predictor.kind=direct", "predictor.weight_decay=0.1"], "predictor.direct.every above 1"),
+        ("byol", ["predictor.kind=optimal", "predictor.weight_decay=0.1"], "predictor.optimal.every above 1"),
         ("simsiam", ["predictor.trainable=false", "predictor.weight_decay=0"], "weights that are trained"),
         ("simsiam", ["predictor.direct.shift=1"], "less than 1"),
         ("simsiam", ["predictor.optimal.ridge=0"], "greater than 0|above 0"),

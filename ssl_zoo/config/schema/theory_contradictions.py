@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ __all__ = ["of_decorrelation", "of_extra_gradient", "of_predictor"]
 def of_predictor(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
     """Contradictions of a predictor that the data set, or that is symmetric."""
     predictor = config.predictor
+    set_by_data = {"direct": predictor.direct, "optimal": predictor.optimal}.get(predictor.kind)
     return (
         (
             predictor.symmetric and predictor.kind not in ("linear", "mlp"),
@@ -41,6 +43,11 @@ def of_predictor(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
             f"{predictor.on}; set predictor.on=anchor",
         ),
         (
+            predictor.weight_decay is not None and set_by_data is not None and set_by_data.every == 1,
+            f"predictor.weight_decay={predictor.weight_decay} decays weights that predictor.kind={predictor.kind} sets "
+            f"anew after each step; set predictor.weight_decay=null or predictor.{predictor.kind}.every above 1",
+        ),
+        (
             predictor.weight_decay is not None and (predictor.kind == "identity" or not predictor.trainable),
             f"predictor.weight_decay={predictor.weight_decay} decays weights that are trained, and "
             f"predictor.kind={predictor.kind}, predictor.trainable="
@@ -53,6 +60,13 @@ def of_extra_gradient(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
     """Contradictions of the plain dot product and the gradient's parts."""
     extra = config.extra_gradient
     parts = ", ".join(f"{name}={str(kept).lower()}" for name, kept in extra.parts.items())
+    received, fix = _unread(
+        {
+            "momentum_encoder.enabled": (config.momentum_encoder.enabled, False),
+            "alternation_steps": (config.alternation_steps, 1),
+            "assignment": (config.assignment, "identity"),
+        }
+    )
     return (
         (
             config.similarity == "dot" and not config.stop_gradient,
@@ -78,6 +92,11 @@ def of_extra_gradient(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
             "extra_gradient.basic=false",
         ),
         (
+            extra.of == "anchor" and bool(received),
+            f"extra_gradient.of=anchor never reads the other view's target, for which alone there is {received}; set "
+            f"{fix}",
+        ),
+        (
             extra.of == "predictor" and config.predictor.kind == "identity",
             "extra_gradient.of=predictor takes Z - P apart, which predictor.kind=identity makes zero; set "
             "predictor.kind=mlp",
@@ -92,18 +111,17 @@ def of_extra_gradient(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
 def of_decorrelation(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
     """Contradictions of the decorrelation."""
     regularizer = config.decorrelation
-    unused = {
-        "predictor.kind": (config.predictor.kind, "identity"),
-        "momentum_encoder.enabled": (config.momentum_encoder.enabled, False),
-        "alternation_steps": (config.alternation_steps, 1),
-        "negatives": (config.negatives, "none"),
-        "assignment": (config.assignment, "identity"),
-        "prototypes.number": (config.prototypes.number, 0),
-        "extra_gradient.of": (config.extra_gradient.of, "none"),
-    }
-    wrong = {key: pair for key, pair in unused.items() if pair[0] != pair[1]}
-    received = ", ".join(f"{key}={str(value).lower()}" for key, (value, _) in wrong.items())
-    fix = ", ".join(f"{key}={str(value).lower()}" for key, (_, value) in wrong.items())
+    received, fix = _unread(
+        {
+            "predictor.kind": (config.predictor.kind, "identity"),
+            "momentum_encoder.enabled": (config.momentum_encoder.enabled, False),
+            "alternation_steps": (config.alternation_steps, 1),
+            "negatives": (config.negatives, "none"),
+            "assignment": (config.assignment, "identity"),
+            "prototypes.number": (config.prototypes.number, 0),
+            "extra_gradient.of": (config.extra_gradient.of, "none"),
+        }
+    )
     return (
         (
             regularizer.weight == 0 and (regularizer.standardized or regularizer.alone),
@@ -111,7 +129,18 @@ def of_decorrelation(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
             "decorrelation.weight",
         ),
         (
-            regularizer.alone and bool(wrong),
+            regularizer.alone and bool(received),
             f"decorrelation.alone=true leaves out the similarity, for which alone there is {received}; set {fix}",
         ),
     )
+
+
+def _unread(settings: Mapping[str, tuple[object, object]]) -> tuple[str, str]:
+    """Returns the overrides that are set though nothing reads them, and those that mend it; both empty for none.
+
+    Args:
+        settings: by key the value received and the only one that is allowed.
+    """
+    wrong = {key: values for key, values in settings.items() if values[0] != values[1]}
+    received = ", ".join(f"{key}={str(value).lower()}" for key, (value, _) in wrong.items())
+    return received, ", ".join(f"{key}={str(value).lower()}" for key, (_, value) in wrong.items())
