@@ -12,7 +12,7 @@ from ssl_zoo.method import Method
 from ssl_zoo.training.callbacks import EpochRows
 from ssl_zoo.training.module import TrainingModule
 
-__all__ = ["GRADIENT_NORMS", "GradientNorms", "gradient_norm"]
+__all__ = ["GRADIENT_NORMS", "GradientNorms", "gradient_norm", "loss_scale"]
 
 GRADIENT_NORMS = {
     "encoder_gradient_norm": "encoder",
@@ -23,7 +23,17 @@ GRADIENT_NORMS = {
 def gradient_norm(parameters: list[nn.Parameter]) -> Tensor:
     """Returns the Euclidean length () of all gradients together; 0 where there are none."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    return torch.nn.utils.get_total_norm(gradients).float() if gradients else torch.zeros(())
+    if not gradients:
+        return torch.zeros((), device=parameters[0].device)
+    return torch.nn.utils.get_total_norm(gradients).float()
+
+
+def loss_scale(trainer: pl.Trainer, optimizer: torch.optim.Optimizer) -> float:
+    """Returns the factor that fp16's gradients still have: a fused optimizer undoes it within its step alone."""
+    scaler = getattr(trainer.precision_plugin, "scaler", None)
+    if scaler is None or not getattr(optimizer, "_step_supports_amp_scaling", False):
+        return 1.0
+    return float(scaler.get_scale())
 
 
 class GradientNorms(pl.Callback):
@@ -57,7 +67,8 @@ class GradientNorms(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
         assert isinstance(pl_module, TrainingModule)
-        self.norms.append(torch.stack([gradient_norm(part) for part in self.parts.values()]))
+        norms = torch.stack([gradient_norm(part) for part in self.parts.values()])
+        self.norms.append(norms / loss_scale(trainer, optimizer))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         means = torch.stack([norms.to(pl_module.device) for norms in self.norms]).mean(dim=0).tolist()

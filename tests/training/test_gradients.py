@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from helpers.runs import overrides
+from pytorch_lightning.plugins.precision import MixedPrecision, Precision
+from pytorch_lightning.plugins.precision.amp import _optimizer_handles_unscaling
 from torch import nn
 
 import ssl_zoo
-from ssl_zoo.training.gradients import gradient_norm
+from ssl_zoo.training.gradients import gradient_norm, loss_scale
 from ssl_zoo.training.module import TrainingModule
 
 
@@ -22,6 +25,20 @@ def test_the_length_of_all_gradients_together() -> None:
     a.grad, b.grad = torch.tensor([3.0, 0.0]), torch.tensor([0.0, 4.0])
     assert float(gradient_norm([a, without, b])) == 5
     assert float(gradient_norm([without])) == 0
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_fused_optimizers_gradients_have_the_scale_of_fp16(fused: bool) -> None:
+    """The scaler unscales, before they are measured, those of another; of a fused one it leaves them as they are."""
+    weight = nn.Parameter(torch.zeros(2))
+    optimizer = torch.optim.SGD([weight], lr=0.1, fused=fused)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    trainer: Any = SimpleNamespace(precision_plugin=MixedPrecision("16-mixed", "cpu", scaler))
+    scaler.scale(3 * weight[0] + 4 * weight[1]).backward()
+    if not _optimizer_handles_unscaling(optimizer):
+        scaler.unscale_(optimizer)
+    assert float(gradient_norm([weight])) / loss_scale(trainer, optimizer) == 5
+    assert loss_scale(SimpleNamespace(precision_plugin=Precision()), optimizer) == 1  # type: ignore[arg-type]
 
 
 def test_means_over_the_steps_of_an_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
