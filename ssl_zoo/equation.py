@@ -82,7 +82,7 @@ class Siamese(Method):
         z_target = {j: self.h.target(z_target[j]).float() for j in sources}
 
         with torch.autocast(views[0].device.type, enabled=False):  # losses in float32, always
-            own = self.h.own_loss(z, p, self.sg)  # of the inverse predictor, else 0
+            inverse_loss = self.h.inverse_loss(z, p, self.sg)  # of the inverse predictor, else 0
             p = {i: self.prototypes(p[i].float()) for i in p}
             t = {j: self.assign(z_target, j, index) for j in targets}
             t = {j: self.sg(t[j]) for j in t}
@@ -90,7 +90,7 @@ class Siamese(Method):
             target = {(i, j): self.sg(self.target(p, t, i, j)) for i, j in pairs}  # t[j], or its parts
             target = {pair: self.h.stopped(target[pair]) for pair in pairs}  # where h stands behind sg
             terms = [self.similarity(p[i], target[i, j], self.negatives(keys, index, i, j)) for i, j in pairs]
-            loss = config.loss_scale * (torch.stack(terms).mean() + own)
+            loss = config.loss_scale * (torch.stack(terms).mean() + inverse_loss)
             loss = self.decorrelate(loss, z.values())
 
         self.predictor.remember([(z[i].detach(), t[j].detach()) for i, j in pairs])

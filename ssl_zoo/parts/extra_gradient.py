@@ -62,8 +62,8 @@ class Parts(Target):
     ) -> tuple[Tensor, Tensor]:
         """Returns the basic gradient and G_e, (N, D) each; see `forward` for the arguments."""
         if self.config.of == "anchor":
-            own = normalize(p[i], dim=1)
-            return torch.zeros_like(own), own
+            anchor = normalize(p[i], dim=1)
+            return torch.zeros_like(anchor), anchor
         z = normalize(t[j], dim=1)
         if self.config.of == "negative":
             return z, -_another_image(z)

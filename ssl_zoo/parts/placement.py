@@ -53,10 +53,10 @@ class OnAnchor(nn.Module):
         """Maps a target, after stop-gradient, to what the prediction is compared with."""
         return t
 
-    def own_loss(
+    def inverse_loss(
         self, z: Mapping[int, Tensor], p: Mapping[int, Tensor], sg: Callable[[Tensor], Tensor]
     ) -> Tensor | float:
-        """Returns the loss of what else is trained here, nothing but for `Inverse`.
+        """Returns the loss that trains the inverse predictor; 0 where there is none.
 
         Args:
             z: embeddings of the anchors' views at least, (N, D) each.
@@ -110,7 +110,7 @@ class Inverse(OnBoth):
     def target(self, z: Tensor) -> Tensor:
         return self.recover(super().target(z))
 
-    def own_loss(
+    def inverse_loss(
         self, z: Mapping[int, Tensor], p: Mapping[int, Tensor], sg: Callable[[Tensor], Tensor]
     ) -> Tensor:
         """Computes the mean over the anchors' views i of D( h_inv(sg h(z_i)), sg z_i )."""
