@@ -97,7 +97,8 @@ class Perceptron(ProjectionHead, Predictor):  # type: ignore[misc]
         super().__init__(blocks)
         self.symmetric = symmetric
         self._symmetrize()
-        self.register_load_state_dict_post_hook(_symmetrize_loaded)  # `start_from` may bring a free one
+        # `start_from` may bring a free one.
+        self.register_load_state_dict_post_hook(_symmetrize_loaded)  # type: ignore[no-untyped-call]
 
     def update(self, progress: Progress) -> None:
         """Makes the weights symmetric again."""

@@ -14,7 +14,7 @@ __all__ = ["of_decorrelation", "of_extra_gradient", "of_predictor"]
 def of_predictor(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
     """Contradictions of a predictor that the data set, or that is symmetric."""
     predictor = config.predictor
-    set_by_data = {"direct": predictor.direct, "optimal": predictor.optimal}.get(predictor.kind)
+    every = {"direct": predictor.direct.every, "optimal": predictor.optimal.every}.get(predictor.kind)
     return (
         (
             predictor.symmetric and predictor.kind not in ("linear", "mlp"),
@@ -43,7 +43,7 @@ def of_predictor(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
             f"{predictor.on}; set predictor.on=anchor",
         ),
         (
-            predictor.weight_decay is not None and set_by_data is not None and set_by_data.every == 1,
+            predictor.weight_decay is not None and every == 1,
             f"predictor.weight_decay={predictor.weight_decay} decays weights that predictor.kind={predictor.kind} sets "
             f"anew after each step; set predictor.weight_decay=null or predictor.{predictor.kind}.every above 1",
         ),
