@@ -34,7 +34,7 @@ class Embeddings:
     """Embeddings of one view of N images: `z` as encoded, `unit` on the unit sphere.
 
     Args:
-        z: (N, D) of any float type and device, all finite.
+        z: (N, D) of any float type and device; finite, where a metric is computed of it.
         predictions: (N, D), those of the predictor; None where there is none.
         predictor_weight: (D, D), that of a linear predictor; None: of another, or there is none.
         recovered: (N, D), what an inverse predictor makes of the predictions; None where there is none.
@@ -55,6 +55,13 @@ class Embeddings:
     def has(self, what: str) -> bool:
         """Returns whether there is what a metric needs, by the name of the attribute; nothing is always there."""
         return not what or getattr(self, what) is not None
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all embeddings, and all outputs of the predictors that are there, are finite."""
+        predicted = () if self.predictions is None else (self.predictions.z,)
+        recovered = () if self.recovered is None else (self.recovered,)
+        return all(bool(outputs.isfinite().all()) for outputs in (self.z, *predicted, *recovered))
 
     @cached_property
     def unit(self) -> Tensor:
@@ -90,22 +97,13 @@ class Embeddings:
 
 
 @torch.no_grad()
-def measure_embeddings(
-    z_a: Tensor,
-    z_b: Tensor,
-    *,
-    predictions: tuple[Tensor, Tensor] | None = None,
-    predictor_weight: Tensor | None = None,
-    recovered: tuple[Tensor, Tensor] | None = None,
-) -> dict[str, float]:
+def measure_embeddings(a: Tensor | Embeddings, b: Tensor | Embeddings) -> dict[str, float]:
     """Measures the embeddings of two views of the same N images by all metrics that are declared for it.
 
     Args:
-        z_a: (N, D) embeddings of the first view, N >= 2, any float type and device; normalised here.
-        z_b: (N, D) embeddings of the second view, row by row of the same images.
-        predictions: (N, D) each, the predictor's of both views; None: the method has no predictor.
-        predictor_weight: (D, D), the weight of a linear predictor without bias; None: there is none.
-        recovered: (N, D) each, the inverse predictor's of both predictions; None: there is none.
+        a: (N, D) embeddings of the first view, N >= 2, any float type and device, normalised here; or with the
+            predictor's outputs, as `Embeddings`.
+        b: those of the second view, row by row of the same images.
 
     Returns:
         The values by key, without those of a predictor that is not there; all nan if an embedding or a prediction is
@@ -114,15 +112,15 @@ def measure_embeddings(
     Raises:
         ValueError: the shapes differ, are not (N, D), or N < 2.
     """
+    views = [view if isinstance(view, Embeddings) else Embeddings(view) for view in (a, b)]
+    z_a, z_b = (view.z for view in views)
     if z_a.shape != z_b.shape or z_a.ndim != 2 or len(z_a) < 2:
         raise ValueError(
             f"the embeddings of two views must have one shape (N, D) with N >= 2; received "
             f"{tuple(z_a.shape)} and {tuple(z_b.shape)}; pass the same images in both, at least two"
         )
-    (p_a, p_b), (r_a, r_b) = predictions or (None, None), recovered or (None, None)
-    views = (Embeddings(z_a, p_a, predictor_weight, r_a), Embeddings(z_b, p_b, predictor_weight, r_b))
     measured = {key: known for key, known in computed().items() if views[0].has(known.needs)}
-    if not all(outputs.isfinite().all() for outputs in (z_a, z_b, *(predictions or ()), *(recovered or ()))):
+    if not all(view.is_finite for view in views):
         return dict.fromkeys(measured, float("nan"))
     values = {}
     for key, known in measured.items():

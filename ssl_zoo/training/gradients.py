@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from ssl_zoo.method import Method
 from ssl_zoo.training.callbacks import EpochRows
-from ssl_zoo.training.module import TrainingModule
 
 __all__ = ["GRADIENT_NORMS", "GradientNorms", "gradient_norm", "loss_scale"]
 
@@ -66,7 +65,6 @@ class GradientNorms(pl.Callback):
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        assert isinstance(pl_module, TrainingModule)
         norms = torch.stack([gradient_norm(part) for part in self.parts.values()])
         self.norms.append(norms / loss_scale(trainer, optimizer))
 

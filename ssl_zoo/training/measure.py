@@ -88,14 +88,7 @@ class Evaluator:
         """Measures the embeddings of two views, and kNN and the linear probe on the backbone's features."""
         with _evaluating(method):
             embedded = self._embed_two_views(method)
-            p_a, p_b = (method.predict(z) for z in embedded)
-            r_a, r_b = (None if p is None else method.recover(p) for p in (p_a, p_b))
-            diagnostics = measure_embeddings(
-                *embedded,
-                predictions=None if p_a is None or p_b is None else (p_a, p_b),
-                predictor_weight=method.predictor_weight(),
-                recovered=None if r_a is None or r_b is None else (r_a, r_b),
-            )
+            diagnostics = measure_embeddings(*(_with_predictions(method, z) for z in embedded))
             finite = math.isfinite(diagnostics["center_ratio"])
             distances = Distances.between(*embedded) if finite else None
             if not (self.scored and (knn or probe)):
@@ -232,6 +225,12 @@ class Evaluator:
                     # Without torch.compile, for another precision.
                     z.append(method.encoder.forward(part).float())
         return torch.cat(embedded[0]), torch.cat(embedded[1])  # (N, D) each
+
+
+def _with_predictions(method: Method, z: Tensor) -> Embeddings:
+    """Returns embeddings (N, D) with what the method's predictor and its inverse make of them, where it has them."""
+    p = method.predict(z)
+    return Embeddings(z, p, method.predictor_weight(), None if p is None else method.recover(p))
 
 
 def _classes_seen(split: Split, classes: Sequence[str] | None) -> int | None:

@@ -67,9 +67,11 @@ def test_inverse_cosine_against_a_loop() -> None:
 
 def test_an_inverse_predictor_is_measured_where_there_is_one() -> None:
     views, predictions = (gaussian(12, 5), gaussian(12, 5, seed=1)), (gaussian(12, 5, seed=2),) * 2
-    measured = measure_embeddings(*views, predictions=predictions, recovered=views)
+    measured = measure_embeddings(
+        *(Embeddings(z, p, recovered=z) for z, p in zip(views, predictions, strict=True))
+    )
     assert measured["inverse_cosine"] == pytest.approx(1)
-    assert "inverse_cosine" not in measure_embeddings(*views, predictions=predictions)
+    assert "inverse_cosine" not in measure_embeddings(*map(Embeddings, views, predictions))
     method = build("simsiam", "method.predictor.on=both", "method.predictor.inverse=true")
     z = method.encoder(make_views()[0])
     recovered = method.recover(method.predict(z))
@@ -106,9 +108,9 @@ def test_what_a_method_lacks_is_left_out() -> None:
     z_a, z_b, p_a, p_b = (gaussian(10, 4, seed) for seed in range(4))
     without = measure_embeddings(z_a, z_b)
     assert not {"eta", "prediction_center_ratio", "eigenspace_alignment"} & without.keys()
-    some = measure_embeddings(z_a, z_b, predictions=(p_a, p_b))
+    some = measure_embeddings(Embeddings(z_a, p_a), Embeddings(z_b, p_b))
     assert {"eta", "prediction_center_ratio", "prediction_residual_ratio"} == some.keys() - without.keys()
-    whole = measure_embeddings(z_a, z_b, predictions=(p_a, p_b), predictor_weight=torch.eye(4))
+    whole = measure_embeddings(Embeddings(z_a, p_a, torch.eye(4)), Embeddings(z_b, p_b, torch.eye(4)))
     assert whole.keys() - some.keys() == {"eigenspace_alignment"}
     assert whole["prediction_center_ratio"] == measure_embeddings(p_a, p_b)["center_ratio"]
     assert whole["prediction_residual_ratio"] == measure_embeddings(p_a, p_b)["residual_ratio"]
@@ -117,4 +119,4 @@ def test_what_a_method_lacks_is_left_out() -> None:
 def test_a_prediction_that_is_not_finite_makes_all_nan() -> None:
     z, p = gaussian(10, 4), gaussian(10, 4)
     p[3, 2] = math.inf
-    assert all(math.isnan(value) for value in measure_embeddings(z, z, predictions=(z, p)).values())
+    assert all(math.isnan(value) for value in measure_embeddings(Embeddings(z, z), Embeddings(z, p)).values())
