@@ -27,9 +27,14 @@ def gradient_norm(parameters: list[nn.Parameter]) -> Tensor:
     return torch.nn.utils.get_total_norm(gradients).float()
 
 
+def scaler_of(trainer: pl.Trainer) -> torch.amp.GradScaler | None:
+    """Returns fp16's scaler, which skips a step if any gradient overflows; None with another precision."""
+    return getattr(trainer.precision_plugin, "scaler", None)
+
+
 def loss_scale(trainer: pl.Trainer, optimizer: torch.optim.Optimizer) -> float:
     """Returns the factor that fp16's gradients still have: a fused optimizer undoes it within its step alone."""
-    scaler = getattr(trainer.precision_plugin, "scaler", None)
+    scaler = scaler_of(trainer)
     if scaler is None or not getattr(optimizer, "_step_supports_amp_scaling", False):
         return 1.0
     return float(scaler.get_scale())
@@ -38,7 +43,8 @@ def loss_scale(trainer: pl.Trainer, optimizer: torch.optim.Optimizer) -> float:
 class GradientNorms(pl.Callback):
     """Adds to each epoch's row the mean length of the gradients over its optimizer steps, before they are clipped.
 
-    Lengths stay on the device until the epoch ends. With several processes each has the whole batch's gradient.
+    Steps that fp16's scaler skips are left out; an epoch that has no others gets no length. Lengths stay on the device
+    until the epoch ends. With several processes each has the whole batch's gradient.
 
     Args:
         epochs: the rows of the run.
@@ -66,9 +72,16 @@ class GradientNorms(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
         norms = torch.stack([gradient_norm(part) for part in self.parts.values()])
-        self.norms.append(norms / loss_scale(trainer, optimizer))
+        norms = norms / loss_scale(trainer, optimizer)
+        if scaler_of(trainer) is not None:  # NaN where it will skip the step
+            every = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            norms = torch.where(gradient_norm(every).isfinite(), norms, torch.nan)
+        self.norms.append(norms)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        means = torch.stack([norms.to(pl_module.device) for norms in self.norms]).mean(dim=0).tolist()
-        self.epochs.rows[-1].update(zip(self.parts, means, strict=True))
+        norms = torch.stack([norms.to(pl_module.device) for norms in self.norms])  # (steps, parts)
         self.norms.clear()
+        if scaler_of(trainer) is not None:
+            norms = norms[~norms.isnan().any(dim=1)]
+        if len(norms):
+            self.epochs.rows[-1].update(zip(self.parts, norms.mean(dim=0).tolist(), strict=True))

@@ -15,7 +15,7 @@ from pytorch_lightning.plugins.precision import MixedPrecision, Precision
 from torch import nn
 
 import ssl_zoo
-from ssl_zoo.training.gradients import gradient_norm, loss_scale
+from ssl_zoo.training.gradients import GradientNorms, gradient_norm, loss_scale
 from ssl_zoo.training.module import TrainingModule
 
 
@@ -72,3 +72,59 @@ def test_without_a_predictor_there_is_no_length_of_its_gradient(tmp_path: Path) 
     assert "predictor_gradient_norm" not in result.metrics
     assert result.metrics["encoder_gradient_norm"] > 0
     assert "eta" not in result.metrics
+
+
+OVERFLOWS = torch.tensor([torch.inf, 1.0])
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("overflowing", ["encoder", "predictor", "prototypes"])
+def test_steps_that_fp16_skips_are_not_in_the_mean(overflowing: str, fused: bool) -> None:
+    """Three steps, the second skipped, by whichever gradient overflows; then an epoch that is skipped as a whole."""
+    method, row = nn.Module(), {"loss": 1.0}
+    for name in ("encoder", "predictor", "prototypes"):
+        child = nn.Module()
+        child.weight = nn.Parameter(torch.zeros(2))
+        method.add_module(name, child)
+    optimizer = torch.optim.SGD(method.parameters(), lr=0.1, fused=fused)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    trainer: Any = SimpleNamespace(precision_plugin=MixedPrecision("16-mixed", "cpu", scaler))
+    module: Any = SimpleNamespace(device=torch.device("cpu"))
+    norms = GradientNorms(SimpleNamespace(rows=[row]), method)  # type: ignore[arg-type]
+
+    def step(size: float, overflows: bool) -> None:
+        scale = scaler.get_scale()
+        for child in method.children():
+            child.weight.grad = torch.tensor([3 * size * scale, 4 * size * scale])
+        if overflows:
+            method.get_submodule(overflowing).weight.grad = OVERFLOWS.clone()
+        before = method.encoder.weight.detach().clone()
+        scaler.scale(torch.ones(()))  # makes the scale, as the loss does
+        if not fused:  # as Lightning does
+            scaler.unscale_(optimizer)
+        norms.on_before_optimizer_step(trainer, module, optimizer)
+        scaler.step(optimizer)
+        assert bool((before == method.encoder.weight).all()) is overflows  # PyTorch skips that step
+        scaler.update()
+
+    for size, overflows in ((1.0, False), (7.0, True), (3.0, False)):
+        step(size, overflows)
+    norms.on_train_epoch_end(trainer, module)
+    assert row == {"loss": 1.0, "encoder_gradient_norm": 10.0, "predictor_gradient_norm": 10.0}
+    row.clear()
+    step(1.0, True)
+    norms.on_train_epoch_end(trainer, module)
+    assert row == {}
+
+
+def test_an_overflow_without_fp16_is_in_the_mean() -> None:
+    method, row = nn.Module(), dict[str, float]()
+    method.add_module("encoder", nn.Linear(1, 2, bias=False))
+    optimizer = torch.optim.SGD(method.parameters(), lr=0.1)
+    trainer: Any = SimpleNamespace(precision_plugin=Precision())
+    norms = GradientNorms(SimpleNamespace(rows=[row]), method)  # type: ignore[arg-type]
+    for gradient in (torch.ones(2), OVERFLOWS):
+        method.encoder.weight.grad = gradient[:, None].clone()
+        norms.on_before_optimizer_step(trainer, SimpleNamespace(), optimizer)  # type: ignore[arg-type]
+    norms.on_train_epoch_end(trainer, SimpleNamespace(device=torch.device("cpu")))  # type: ignore[arg-type]
+    assert row == {"encoder_gradient_norm": math.inf}
