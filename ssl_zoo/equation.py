@@ -86,7 +86,8 @@ class Siamese(Method):
             p = {i: self.prototypes(p[i].float()) for i in p}
             t = {j: self.assign(z_target, j, index) for j in targets}
             t = {j: self.sg(t[j]) for j in t}
-            keys = {j: gather(t[j]) for j in contrasted}  # of all processes, with gradient where there is one
+            # Keys are of all processes, with gradient where there is one.
+            keys = self.negatives.shared({j: gather(t[j]) for j in contrasted})
             target = {(i, j): self.sg(self.target(p, t, i, j)) for i, j in pairs}  # t[j], or its parts
             target = {pair: self.h.stopped(target[pair]) for pair in pairs}  # where h stands behind sg
             terms = [self.similarity(p[i], target[i, j], self.negatives(keys, index, i, j)) for i, j in pairs]

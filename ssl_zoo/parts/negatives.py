@@ -47,11 +47,19 @@ class Negatives(nn.Module):
         """Returns the views whose targets serve as negatives of these pairs."""
         return set()
 
+    def shared(self, targets: Mapping[int, Tensor]) -> Mapping[int, Tensor]:
+        """Returns what all terms of a batch read, by view: the targets themselves, or a correlation F (D, D).
+
+        Args:
+            targets: of the views used, from all processes, (world_size * N, D) each.
+        """
+        return targets
+
     def forward(self, targets: Mapping[int, Tensor], index: Tensor, i: int, j: int) -> Keys | Tensor | None:
         """Returns the negatives of anchors in view i whose positives are in view j; of a correlation F (D, D).
 
         Args:
-            targets: of the views used, from all processes, (world_size * N, D) each.
+            targets: what `shared` returned.
             index: (N,), which image of the training set each anchor is.
             i: the anchors' view.
             j: the positives' view.
@@ -128,9 +136,12 @@ class CorrelationNegatives(Negatives):
     def views_used(self, pairs: Sequence[tuple[int, int]]) -> set[int]:
         return {j for _, j in pairs}
 
-    def forward(self, targets: Mapping[int, Tensor], index: Tensor, i: int, j: int) -> Tensor:
+    def shared(self, targets: Mapping[int, Tensor]) -> Mapping[int, Tensor]:
         matrix: Tensor = self.correlation(normalize(torch.cat(list(targets.values())), dim=1))
-        return matrix
+        return dict.fromkeys(targets, matrix)
+
+    def forward(self, targets: Mapping[int, Tensor], index: Tensor, i: int, j: int) -> Tensor:
+        return targets[j]
 
     def remember(self, targets: Sequence[Tensor]) -> None:
         self.correlation.remember(normalize(torch.cat(list(targets)), dim=1))
