@@ -91,8 +91,79 @@ def residual(z: Tensor) -> float:
         ),
         ("byol", ["decorrelation={weight: 1, alone: true}"], "momentum_encoder.enabled=true; set"),
         ("simclr", ["decorrelation={weight: 1, alone: true}"], "negatives=batch; set negatives=none"),
+        (
+            "simsiam",
+            ["decorrelation={weight: 1, alone: true}", "predictor.kind=identity", "similarity=dot"],
+            "similarity=dot chooses one; set similarity=cosine",
+        ),
+        (
+            "simsiam",
+            ["decorrelation={weight: 1, alone: true}", "predictor.kind=identity", "predictor.symmetric=true"],
+            "predictor.symmetric=true is of",
+        ),
+        (
+            "simsiam",
+            ["decorrelation={weight: 1, alone: true}", "predictor.kind=identity", "predictor.on=both"],
+            "computes nothing on either",
+        ),
     ],
 )
 def test_contradictions(name: str, changes: list[str], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         compose([f"method={name}", "data=cifar10", *(f"method.{change}" for change in changes)])
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("simsiam",),
+        ("byol", "method.momentum_encoder.enabled=false"),
+        ("simclr", "method.similarity=cosine", "method.negatives=none"),
+        ("swav", "method.assignment=identity", "method.prototypes.number=0"),
+    ],
+    ids=lambda overrides: overrides[0],
+)
+def test_alone_it_accepts_what_a_method_has_by_default(overrides: tuple[str, ...]) -> None:
+    """Their own stop_gradient, temperature, similarity and loss_scale, which nothing reads, change no bit."""
+    name, *changes = overrides
+    settings = (ALONE, "method.decorrelation={weight: 0.5, alone: true}")
+    method = build(name, *settings, *changes)
+    z = [method.encoder(view) for view in make_views()]
+    torch.testing.assert_close(
+        method.loss(make_views(), index()).loss, 0.5 * naive.decorrelation(z, False), rtol=1e-4, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("overrides", "regularised"),
+    [
+        (("simsiam", "method.symmetric=true"), 2),
+        (("simsiam", "method.symmetric=false"), 2),
+        (("byol", "method.symmetric=true"), 2),
+        (("byol", "method.symmetric=false"), 1),
+        (("simsiam", "method.symmetric=false", "method.alternation_steps=3"), 1),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else str(value),
+)
+def test_the_views_that_are_regularised(overrides: tuple[str, ...], regularised: int) -> None:
+    """Those that pass the trained encoder: the target's too, unless a copy of the encoder makes it."""
+    weighted, plain = (build(*overrides, f"method.decorrelation.weight={weight}") for weight in (0.5, 0))
+    views = make_views()
+    z = [plain.encoder(view) for view in views[:regularised]]
+    expected = 0.5 * naive.decorrelation(z, False) + plain.loss(views, index()).loss
+    torch.testing.assert_close(weighted.loss(views, index()).loss, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_scale_of_the_loss_is_not_the_regularisers() -> None:
+    losses = [
+        build("simsiam", f"method.loss_scale={scale}", f"method.decorrelation.weight={weight}")
+        .double()
+        .loss([view.double() for view in make_views()], index())
+        .loss
+        for scale in (1, 3)
+        for weight in (0, 0.5)
+    ]
+    plain, regularised, scaled, both = losses
+    torch.testing.assert_close(scaled, 3 * plain)
+    torch.testing.assert_close(both - scaled, regularised - plain, rtol=1e-5, atol=1e-7)
+    assert regularised > plain

@@ -2,11 +2,14 @@
 
     R = 1/D  sum over a != b of  C_ab^2        C: covariance, or correlation, of the channels of sqrt(D) z/|z|
 
-mean over the views, C over the images of all processes. This is our form: Zhang et al. take a correlation regulariser
-whose formula is not known to us. The sum is VICReg's covariance term. z is on the sphere, as a loss of directions
-leaves the length of z free, which would make R small without decorrelating anything. By sqrt(D) the covariance of
-isotropic embeddings is the identity, so that a weight means the same for any width; without it R is D^2 times
-smaller, the metric `covariance`.
+mean over the views that pass the trained encoder, C over the images of all processes. Those are both views of a pair,
+in an asymmetric method too; but the anchors' alone, one view of an asymmetric pair, where targets are encoded apart:
+by a momentum encoder, by weights that stand still, or as an expectation.
+
+This is our form: Zhang et al. take a correlation regulariser whose formula is not known to us. The sum is VICReg's
+covariance term. z is on the sphere, as a loss of directions leaves the length of z free, which would make R small
+without decorrelating anything. By sqrt(D) the covariance of isotropic embeddings is the identity, so that a weight
+means the same for any width; without it R is D^2 times smaller, the metric `covariance`.
 
 - [0] Zhang et al., 2022, https://arxiv.org/abs/2203.16262 (Fig. 5b, Appendix A.6)
 - [1] VICReg, 2021, https://arxiv.org/abs/2105.04906 (Eq. 4)
@@ -39,8 +42,8 @@ class Decorrelation(nn.Module):
         """Returns the regularised loss, a scalar.
 
         Args:
-            loss: the mean over pairs, a scalar.
-            z: embeddings of each view, (N, D) each, of any float type.
+            loss: the scaled mean over pairs, a scalar; `loss_scale` does not multiply R.
+            z: embeddings of each view that the trained encoder saw, (N, D) each, of any float type.
         """
         if not self.config.weight:
             return loss

@@ -106,12 +106,15 @@ AXES: dict[str, tuple[Axis, ...]] = {
             ("method.loss_scale",),
             "above 0",
             "factor of the mean over pairs: 2 for a sum over both orders (the code of SimCLR and of FAIR's symmetric "
-            "MoCo), 4 for a sum of 2 - 2 cos (BYOL)",
+            "MoCo), 4 for a sum of 2 - 2 cos (BYOL). It multiplies the loss of an inverse predictor too, and no "
+            "decorrelation",
             f"{BYOL} Eq. 2",
             (
                 "test_losses.py::test_byol_sums_over_both_orders",
                 "test_losses.py::test_simclrs_code_sums_over_both_directions",
                 "test_losses.py::test_symmetric_mocos_code_sums_over_both_orders",
+                "parts/test_placement.py::test_the_scale_of_the_loss_is_the_inverse_predictors_too",
+                "test_decorrelation.py::test_the_scale_of_the_loss_is_not_the_regularisers",
             ),
         ),
     ),
@@ -412,11 +415,14 @@ AXES: dict[str, tuple[Axis, ...]] = {
             "weight: from 0; standardized, alone: true, false",
             "a regulariser in our form, the paper's not being known: the sum of the squared off-diagonal entries of "
             "the covariance (standardized: of the correlation) of z/|z| times √D over the images of all processes, "
-            "over D, mean over the views; added to the loss, or alone",
+            "over D; added to the loss, or alone. Mean over the views that pass the trained encoder: both of a pair, "
+            "with `symmetric=false` too, but the anchors' alone, then one of a pair, where targets are encoded apart "
+            "(momentum encoder, alternation, expectation)",
             f"{ZHANG} Fig. 5b, Appendix A.6",
             (
                 "test_decorrelation.py::test_decorrelation_against_a_loop",
                 "test_decorrelation.py::test_closed_forms",
+                "test_decorrelation.py::test_the_views_that_are_regularised",
                 "test_decorrelation.py::test_alone_and_standardized_it_raises_the_residual",
                 "test_distributed.py::test_two_processes_equal_one",
             ),

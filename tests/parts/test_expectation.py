@@ -104,9 +104,28 @@ def test_further_views_are_made_as_the_first() -> None:
         ("simsiam", [*expecting(2), "similarity=cross_entropy"], "does not compare"),
         ("simsiam", [*expecting(2), "stop_gradient=false"], "encoded without gradient"),
         ("simsiam", [*expecting(2), "joint_batch=true"], "apart from the pair"),
+        ("simclr", [*expecting(2), "stop_gradient=true", "joint_batch=false"], "which would count twice"),
+        (
+            "moco",
+            [*expecting(2), "symmetric=true"],
+            "would enter 2 times .symmetric=true, pairs_per_image=1.; set",
+        ),
+        (
+            "moco",
+            [*expecting(2), "pairs_per_image=3"],
+            "would enter 3 times .symmetric=false, pairs_per_image=3.; set",
+        ),
         ("simsiam", [*expecting(2), "similarity=dot", "extra_gradient.of=predictor"], "has one of no view"),
     ],
 )
 def test_contradictions(name: str, overrides: list[str], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         compose([f"method={name}", *(f"method.{override.removeprefix('method.')}" for override in overrides)])
+
+
+def test_a_queue_takes_the_expectation_once() -> None:
+    method, views = build("moco", *expecting(3)), make_views(5)
+    method.loss(views, index())
+    method.after_step(progress())
+    keys = method.negatives.store.vectors
+    assert len(keys.unique(dim=0)) == len(keys)

@@ -209,3 +209,12 @@ def test_the_place_adds_nothing_to_a_checkpoint_and_is_named_where_it_differs() 
 def test_contradictions(name: str, overrides: list[str], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         compose([f"method={name}", *(f"method.{override}" for override in overrides)])
+
+
+def test_the_scale_of_the_loss_is_the_inverse_predictors_too() -> None:
+    plain, scaled = (build("simsiam", *INVERSE, f"method.loss_scale={scale}") for scale in (1, 3))
+    for method in (plain, scaled):
+        method.loss(make_views(), index()).loss.backward()
+    ours = gradients(scaled.h.inverse)
+    for name, gradient in gradients(plain.h.inverse).items():
+        torch.testing.assert_close(ours[name], 3 * gradient)

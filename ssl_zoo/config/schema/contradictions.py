@@ -21,6 +21,9 @@ def check_contradictions(config: SiameseConfig) -> None:
 
 def _table(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
     """Returns a row for each contradiction: whether the configuration has it, and the message."""
+    target_count = config.pairs_per_image * (
+        2 if config.symmetric else 1
+    )  # of an image, but for multi-crop's
     return (
         (
             not config.stop_gradient and config.momentum_encoder.enabled,
@@ -125,6 +128,17 @@ def _table(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
             config.assignment == "expectation" and config.extra_gradient.of != "none",
             f"extra_gradient.of={config.extra_gradient.of} takes the target of the other view apart, and "
             "assignment=expectation has one of no view; set assignment=identity or extra_gradient.of=none",
+        ),
+        (
+            config.assignment == "expectation" and config.negatives == "batch",
+            "negatives=batch takes a key from each view of an image, and assignment=expectation has one for all views, "
+            "which would count twice; set assignment=identity, or negatives=none with similarity=cosine",
+        ),
+        (
+            config.assignment == "expectation" and config.negatives == "queue" and target_count > 1,
+            f"negatives=queue takes a key of each target, and assignment=expectation has one for all views, which "
+            f"would enter {target_count} times (symmetric={str(config.symmetric).lower()}, pairs_per_image="
+            f"{config.pairs_per_image}); set symmetric=false and pairs_per_image=1, or assignment=identity",
         ),
         (
             config.alternation_steps != 1 and config.momentum_encoder.enabled,

@@ -37,14 +37,17 @@ class ExtraGradientConfig:
 @section
 class DecorrelationConfig:
     """A regulariser in our form: the sum of the squared off-diagonal entries of the covariance of z/|z| times √D, over
-    D. Zhang et al., Fig. 5b."""
+    D, mean over the views that pass the trained encoder: where targets are encoded apart, the anchors' alone. Zhang et
+    al., Fig. 5b."""
 
     weight: NonNegative = 0.0
     """Its weight in the loss. 0: none."""
     standardized: bool = False
     """Whether each channel is scaled to variance 1 first, so that it is the off-diagonal of the correlation."""
     alone: bool = False
-    """Whether it is the whole loss, without the similarity."""
+    """Whether it is the whole loss, without the similarity. What has weights, state or views of its own for the
+    similarity is then refused; stop_gradient, temperature and loss_scale stay at the method's, and nothing reads
+    them."""
 
     @property
     def title(self) -> str:

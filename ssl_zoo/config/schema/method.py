@@ -182,7 +182,8 @@ class SiameseConfig(MethodConfig):
     """Views of an image, beside the pair and made as its first, whose mean z/|z| by the latest weights is the target of
     assignment=expectation (https://arxiv.org/abs/2203.16262, Table 1)."""
     loss_scale: Positive = 1.0
-    """Multiplies the mean over pairs. A sum over both orders is 2 (SimCLR's code), of 2 - 2 cos 4 (BYOL)."""
+    """Multiplies the mean over pairs and the loss of an inverse predictor, but no decorrelation. A sum over both
+    orders is 2 (SimCLR's code), of 2 - 2 cos 4 (BYOL)."""
 
     def __post_init__(self) -> None:
         check_contradictions(self)

@@ -132,6 +132,10 @@ def of_decorrelation(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
             regularizer.alone and bool(received),
             f"decorrelation.alone=true leaves out the similarity, for which alone there is {received}; set {fix}",
         ),
+        (
+            regularizer.alone and config.similarity == "dot",
+            "decorrelation.alone=true leaves out the similarity, and similarity=dot chooses one; set similarity=cosine",
+        ),
     )
 
 
