@@ -52,7 +52,15 @@ def test_a_bias_is_the_least_predictor() -> None:
     with torch.no_grad():
         method.predictor.bias.copy_(torch.linspace(-1, 1, 8))
     p = [normalize(z_i, dim=1) + method.predictor.bias for z_i in z]
-    torch.testing.assert_close(method.loss(views, index()).loss, naive.simsiam(p, z, stop_gradient=True))
+    loss = method.loss(views, index()).loss
+    torch.testing.assert_close(loss, naive.simsiam(p, z, stop_gradient=True))
+    loss.backward()
+    descent = [  # the part of Z_b that is orthogonal to P_a, over |p_a|
+        (target - (target @ predicted / predicted.norm()) * predicted / predicted.norm()) / predicted.norm()
+        for a, b in ((0, 1), (1, 0))
+        for predicted, target in zip(p[a], normalize(z[b], dim=1), strict=True)
+    ]
+    torch.testing.assert_close(method.predictor.bias.grad, -torch.stack(descent).mean(dim=0))
 
 
 def test_the_predictors_width_follows_at_a_quarter() -> None:

@@ -179,6 +179,8 @@ def test_constant_lr_is_the_predictors_alone() -> None:
         ("swav", ["similarity=cosine"], "cannot compare"),
         ("simsiam", ["prototypes.number=3"], "never reads prototypes"),
         ("simclr", ["predictor.trainable=false"], "has no weights"),
+        ("simsiam", ["predictor.kind=bias", "predictor.trainable=false"], "would stay 0"),
+        ("simsiam", ["predictor.kind=bias", "predictor.bn_output=true"], "would take it away again"),
     ],
 )
 def test_contradictions_are_refused_with_the_reason(name: str, overrides: list[str], reason: str) -> None:

@@ -68,7 +68,11 @@ class Identity(nn.Identity, Predictor):
 
 
 class Bias(Predictor):
-    """h(z) = z/|z| + b, b a trained vector that starts at 0: the smallest predictor that Zhang et al. study."""
+    """h(z) = z/|z| + b, b a trained vector that starts at 0: the smallest predictor that Zhang et al. study.
+
+    b is added to Z = z/|z|, not to z, so that a step of b is worth the same whatever the length of z. So it is in what
+    is probably their code, pantheon5100/simsimpp, solo/methods/new_predictor.py, `BiasLayer`.
+    """
 
     def __init__(self, dim: int) -> None:
         super().__init__()

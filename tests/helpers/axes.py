@@ -122,8 +122,8 @@ AXES: dict[str, tuple[Axis, ...]] = {
         Axis(
             ("method.predictor.kind", "method.predictor.trainable"),
             "mlp, linear, bias, identity, direct, optimal; true, false",
-            "h. `bias` is z/|z| + b; `direct` and `optimal` are W z, W set by the data. Not trainable: fixed at its "
-            "random initialisation, or set alone",
+            "h. `bias` is z/|z| + b, b a vector that starts at 0; `direct` and `optimal` are W z, W set by the data. "
+            "Not trainable: fixed at its random initialisation, or set alone",
             f"{SIMSIAM} Table 1 (mlp 67.7, identity 0.1, fixed random 1.5); {BYOL} (linear); {ZHANG} (bias)",
             (
                 "test_equation.py::test_predictor_kinds",

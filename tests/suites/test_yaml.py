@@ -24,7 +24,8 @@ FIGURES: dict[str, dict[str, float]] = {
     "simsiam_figure2": {"with_stop_gradient": 67.7, "without_stop_gradient": 0.1},
     "unigrad": {"unigrad": 70.3, "simsiam": 68.1, "byol": 66.5, "simclr": 62.7},
     "zhang_table1": {}, "zhang_table2": {}, "zhang_table3": {}, "zhang_table4": {},
-    "zhang_figure4": {}, "zhang_figure5": {},
+    "zhang_figure4": {}, "zhang_figure5": {}, "zhang_bias": {},
+    "vicreg_table4": {"simsiam": 67.9, "no_bn": 35.1},
     "tian_imagenet": {"linear": 68.1, "symmetric": 0.1},
     "tian_table1": {
         "trained": 74.51, "every_1": 40.67, "every_2": 35.29, "every_5": 35.63,
@@ -41,6 +42,8 @@ FIGURES: dict[str, dict[str, float]] = {
     "tian_table6": {
         "eps_0": 76.77, "eps_0.01": 77.11, "eps_0.1": 77.86, "eps_0.5": 75.06,
         "shift_0.1": 46.57, "shift_0.05": 65.31, "shift_-0.05": 77.11, "shift_-0.1": 76.46,
+        "shift_0.1_every_2": 75.01, "shift_0.05_every_2": 75.10,
+        "shift_-0.05_every_2": 76.83, "shift_-0.1_every_2": 76.31,
     },
     "tian_table8": {"trained": 84.49, "direct": 85.21, "direct_every_5": 84.93},
     "simsiam_table1": {"baseline": 67.7, "no_predictor": 0.1, "fixed_predictor": 1.5, "constant_lr": 68.1},
@@ -90,6 +93,7 @@ FIGURES: dict[str, dict[str, float]] = {
 IN_TEXT = {
     "tian_table8": {"0.20", "0.23", "0.29"},
     "simsiam_figure2": {"0.1"},
+    "vicreg_table4": {"0.1", "34.6"},
     "simsiam_table4": {"68.1"},
     "simsiam_section6_2_byol": {"0.3", "66.9"},
     "simsiam_table5": {"35.9", "75.9", "77.1", "75.5", "77.3"},  # AP50, VOC07

@@ -170,6 +170,11 @@ def _table(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
             "predictor.trainable=false contradicts predictor.kind=identity, which has no weights; set "
             "predictor.kind=mlp or linear",
         ),
+        (
+            config.predictor.kind == "bias" and not config.predictor.trainable,
+            "predictor.trainable=false contradicts predictor.kind=bias, whose bias would stay 0; set "
+            "predictor.kind=identity, mlp or linear",
+        ),
         *of_predictor(config),
         *of_extra_gradient(config),
         *of_decorrelation(config),

@@ -12,7 +12,7 @@ __all__ = ["of_decorrelation", "of_extra_gradient", "of_predictor"]
 
 
 def of_predictor(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
-    """Contradictions of a predictor that the data set, or that is symmetric."""
+    """Contradictions of a predictor that the data set, that is symmetric, or that is a bias."""
     predictor = config.predictor
     every = {"direct": predictor.direct.every, "optimal": predictor.optimal.every}.get(predictor.kind)
     return (
@@ -25,6 +25,11 @@ def of_predictor(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
             predictor.bn_output and predictor.kind in ("direct", "optimal"),
             f"predictor.kind={predictor.kind} is a matrix that the data set, and predictor.bn_output=true; "
             "set predictor.bn_output=false",
+        ),
+        (
+            predictor.bn_output and predictor.kind == "bias",
+            "predictor.kind=bias adds a vector to z/|z|, and predictor.bn_output=true would take it away again; set "
+            "predictor.bn_output=false",
         ),
         (
             predictor.kind == "optimal" and (config.similarity != "cosine" or not config.stop_gradient),
