@@ -43,6 +43,26 @@ FAULTS = (
     Fault("images all alike", "method=swav data=imagefolder data.train=OUT/gray data.channels=1 data.holdout=0.2 "
           "backbone.name=test_resnet batch_size=64 epochs=5 method.prototypes.number=30 "
           "method.projector.hidden_dim=64 method.projector.output_dim=32 optimizer.warmup_epochs=0"),
+    # Variants of the theory papers. A symmetric predictor is not among them: digits are learned in spite of it.
+    Fault("predictor on both sides", "method=simsiam method.predictor.on=both"),
+    Fault("predictor on the target", "method=simsiam method.predictor.on=target"),
+    Fault("no predictor", "method=simsiam method.predictor.kind=identity method.assignment=expectation "
+          "method.expectation_views=2"),
+    Fault("parts of the gradient left out", "method=simsiam method.similarity=dot method.extra_gradient.of=predictor "
+          "method.extra_gradient.center=false method.extra_gradient.residual=false"),
+    Fault("parts of the gradient left out", "method=simsiam method.predictor.kind=identity method.similarity=dot "
+          "method.extra_gradient.of=negative method.extra_gradient.center=false"),
+    Fault("dummy term", "method=simsiam method.predictor.kind=identity method.similarity=dot "
+          "method.extra_gradient.of=anchor method.extra_gradient.basic=false method.extra_gradient.residual=false"),
+    Fault("no negatives", "method=simsiam method.predictor.kind=identity method.similarity=gradient "
+          "method.negatives=correlation method.unified.weight=0"),
+    Fault("decorrelation alone", "method=simsiam method.predictor.kind=identity method.decorrelation.weight=1 "
+          "method.decorrelation.standardized=true method.decorrelation.alone=true"),
+    Fault("eigenvalues cut off", "method=simsiam method.predictor.kind=direct method.predictor.direct.eps=0 "
+          "method.predictor.direct.shift=0.5"),
+    Fault("predictor nearly the identity", "method=simsiam method.predictor.kind=direct "
+          "method.predictor.direct.eps=100"),
+    Fault("least-squares predictor", "method=simsiam method.predictor.kind=optimal"),
     # Digits were learned in spite of these while the causes were written.
     Fault("no predictor", "method=byol method.predictor.kind=identity"),
     Fault("momentum encoder frozen", "method=byol method.momentum_encoder.decay=1"),

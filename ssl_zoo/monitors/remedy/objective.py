@@ -59,6 +59,12 @@ def no_predictor(config: RunConfig, facts: Facts) -> Remedy | None:
         return None
     usual = leaf(facts.reference, "method")
     minimum = "equal outputs for all images are a minimum of the loss that nothing keeps the encoder from"
+    if method.negatives == "correlation":
+        return Remedy(
+            "no negatives",
+            f"method.unified.weight=0, and no predictor and no codes: {minimum}",
+            "method.unified.weight=100",
+        )
     if _repels(usual):
         return Remedy(
             "no negatives" if usual.negatives != "none" else "no codes",
