@@ -87,9 +87,16 @@ def from_yaml(text: str) -> RunConfig:
     return from_mapping(yaml.safe_load(text))
 
 
-def config_hash(config: RunConfig) -> str:
-    """Returns twelve hex digits that two runs share when they compute the same thing."""
+def config_hash(config: RunConfig, start: str | None = None) -> str:
+    """Returns twelve hex digits that two runs share when they compute the same thing.
+
+    Args:
+        config: of the run.
+        start: what the weights are that it begins with, in place of the path in `start_from`; None: the path.
+    """
     values = to_mapping(config)
+    if start is not None:
+        values["start_from"] = start
     for key, inner in NOT_HASHED.items():
         if inner is None:
             del values[key]

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ssl_zoo.config.mapping import config_hash
 from ssl_zoo.errors import UserError
 from ssl_zoo.files.folders import check_writable
 from ssl_zoo.files.json_files import load_json
@@ -71,7 +70,7 @@ def _identity(run: SavedRun) -> dict[str, Any]:
     return {
         "folder": str(run.folder.resolve()),
         "checkpoint": run.path.name,
-        "config_hash": config_hash(run.config),
+        "config_hash": run.config_hash,
         "digest": run.digest,
         "finished": run.is_finished,
     }

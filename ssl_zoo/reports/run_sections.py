@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ssl_zoo.config.mapping import config_hash, to_yaml
+from ssl_zoo.config.mapping import to_yaml
 from ssl_zoo.metrics import computed
 from ssl_zoo.pages.numbers import number, percent, seconds
 from ssl_zoo.pages.page import Badge, Block, Details, Fact, Prose, Section, Table
@@ -178,7 +178,7 @@ def provenance(summary: RunSummary, report_command: str) -> Section:
     used = result.get("versions") or environment.get("versions") or {}
     versions = "\n".join(f"{name} {value}" for name, value in used.items())
     commit = result.get("git_commit") or environment.get("git_commit") or "not recorded"
-    known = [f"commit {commit}", f"config {config_hash(run.config)}", f"weights {run.digest}"]
+    known = [f"commit {commit}", f"config {run.config_hash}", f"weights {run.digest}"]
     blocks.append(Details("Commit and versions", "\n".join([*known, versions]).strip()))
     blocks.append(Details("config.yaml", to_yaml(run.config)))
     return Section("provenance", "Provenance", blocks)

@@ -45,17 +45,20 @@ def learning_curves(record: SuiteRecord, folder: Path) -> Section | None:
     Args:
         record: the suite.
         folder: its folder, in which its runs' folders lie.
+
+    A row that begins with another's weights is drawn where that one ends.
     """
     trained = [row for row in record.rows if row.same_as is None and {*row.verdicts} != {UNTRAINED}]
     rows = trained[:COLOURED]
     labels = _labels(rows)
+    begins = _first_epochs(record.rows, folder)
     one_scale = len({scale for row in rows for scale in _scales(row, folder)}) < 2
     drawn: list[tuple[Metric, list[Series]]] = []
     for panel in map(METRICS.get, [name for name in record.curves if one_scale or name != "loss"]):
         series = [
             line
             for index, (row, label) in enumerate(zip(rows, labels, strict=True))
-            if (line := _line(row, folder, panel.name, label, _role(index, rows)))
+            if (line := _line(row, folder, panel.name, label, _role(index, rows), begins[row.name]))
         ]
         drawn += [(panel, series)] if series else []
     if not drawn:
@@ -76,7 +79,23 @@ def _labels(rows: Sequence[RowRecord]) -> list[str]:
     )
 
 
-def _line(row: RowRecord, folder: Path, name: str, label: str, role: int) -> Series | None:
+def _first_epochs(rows: Sequence[RowRecord], folder: Path) -> dict[str, float]:
+    """Returns the epoch at which each row begins: 0, or the last one of the row whose weights it begins with."""
+    by_name = {row.name: row for row in rows}
+
+    def begin(row: RowRecord) -> float:
+        before = by_name.get(row.start_from or "")
+        if before is None:
+            return 0.0
+        measured = [line for run in before.runs for line in read_metrics(folder / run.folder)]
+        return begin(before) + max((line.get("epoch", 0.0) for line in measured), default=0.0)
+
+    return {name: begin(row) for name, row in by_name.items()}
+
+
+def _line(
+    row: RowRecord, folder: Path, name: str, label: str, role: int, begin: float = 0.0
+) -> Series | None:
     """Returns the mean over the finished seeds, or over what there is, at the epochs that all of them measured."""
     runs = [run for run in row.runs if run.finished] or row.runs
     measured_by_run = [
@@ -96,7 +115,9 @@ def _line(row: RowRecord, folder: Path, name: str, label: str, role: int) -> Ser
         if len(measured_by_run) > 1
         else None
     )
-    return Series(label, at, [statistics.fmean(some) for some in measured], role, band)
+    return Series(
+        label, [begin + epoch for epoch in at], [statistics.fmean(some) for some in measured], role, band
+    )
 
 
 def _scales(row: RowRecord, folder: Path) -> list[tuple[str, ...]]:
@@ -171,6 +192,8 @@ def _text(record: SuiteRecord, rows: int, one_scale: bool, with_file: bool) -> s
             )
         elif known.reading:
             sentences.append(f"{known.chart}: {known.reading}.")
+    if any(row.start_from for row in record.rows):
+        sentences.append("A row that begins with another's weights is drawn after it.")
     if not one_scale:
         sentences.append(
             "The rows have different losses, which no common axis could compare: they are left out."

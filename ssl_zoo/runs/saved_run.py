@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from ssl_zoo.backbone import build_backbone
 from ssl_zoo.build import build
-from ssl_zoo.config.mapping import from_mapping
+from ssl_zoo.config.mapping import config_hash, from_mapping
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError
 from ssl_zoo.method import Method
@@ -28,7 +28,7 @@ from ssl_zoo.runs.checkpoints import LAST, STAMP, Damaged, Position, read_checkp
 from ssl_zoo.runs.paths import checkpoint_of
 from ssl_zoo.runs.run_files import read_record
 
-__all__ = ["SavedRun", "digest_of", "load_strictly", "open_run"]
+__all__ = ["SavedRun", "digest_of", "load_strictly", "open_run", "start_hash"]
 
 BACKBONE = "encoder.backbone."
 
@@ -60,6 +60,12 @@ class SavedRun:
     def digest(self) -> str:
         """The digest of the backbone's weights; see `digest_of`."""
         return digest_of(self.backbone_weights)
+
+    @cached_property
+    def config_hash(self) -> str:
+        """The hash of the configuration, as in `result.json`: of a run in stages it does not depend on a path."""
+        environment = read_record(self.folder / "environment.json") or {}
+        return config_hash(self.config, start_hash(environment.get("start_from")))
 
     @property
     def is_last(self) -> bool:
@@ -153,6 +159,21 @@ def digest_of(weights: Mapping[str, Tensor]) -> str:
         sha.update(name.encode())
         sha.update(weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return sha.hexdigest()[:12]
+
+
+def start_hash(record: Mapping[str, Any] | None) -> str | None:
+    """Returns what stands for the path of `start_from` in the hash of a run that began with another's weights.
+
+    It is that run's own hash, with the digest of its backbone where the weights are not those of its end. None for a
+    run that began with none, or whose record is not there.
+
+    Args:
+        record: `start_from` in `environment.json` or `result.json`.
+    """
+    if not record or not {"config_hash", "digest"} <= set(record):
+        return None
+    own = str(record["config_hash"])
+    return own if record.get("finished") else f"{own}-{record['digest']}"
 
 
 def load_strictly(model: nn.Module, weights: dict[str, Tensor], source: Path) -> None:

@@ -117,6 +117,7 @@ def row_records(
             paper=row.source.paper,
             note=row.source.note,
             same_as=None if same == row.name else same,
+            start_from=row.source.start_from,
         )
     return records
 

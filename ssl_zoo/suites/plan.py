@@ -19,6 +19,7 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.suites.multiply import multiplied
 from ssl_zoo.suites.read import Suite, as_list
 from ssl_zoo.suites.schema import BudgetConfig, RowConfig
+from ssl_zoo.suites.stages import check_chosen, start_override
 from ssl_zoo.suites.trial import Trial
 
 __all__ = ["Planner", "Row"]
@@ -42,16 +43,19 @@ class Row:
 
     name: str
     row_overrides: tuple[str, ...]  # what sets it apart
-    overrides: tuple[str, ...]  # all of them
-    config: RunConfig
+    overrides: tuple[str, ...]  # all of them but `start_from`
+    config: RunConfig  # its `start_from` is the name of a row
     source: RowConfig
 
-    def trial(self, seed: int, evaluations: Sequence[Sequence[str]] = ()) -> Trial:
-        """Returns the trial of a seed."""
+    def trial(
+        self, seed: int, evaluations: Sequence[Sequence[str]] = (), start: Trial | None = None
+    ) -> Trial:
+        """Returns the trial of a seed; `start` is the one that it begins with."""
         config = dataclasses.replace(self.config, seed=seed)
         random = ["weights=random"] if self.source.weights == "random" else []
         listed = tuple((*overrides, *random) for overrides in evaluations)
-        return Trial(self.name, (*self.overrides, f"seed={seed}"), config, listed, self.source.weights)
+        overrides = (*self.overrides, f"seed={seed}")
+        return Trial(self.name, overrides, config, listed, self.source.weights, start)
 
 
 class Planner:
@@ -135,8 +139,9 @@ class Planner:
         Raises:
             UserError: a row's overrides are wrong, with its name.
         """
-        rows = []
-        for name, row in self.suite.chosen(self.budget, self.data).items():
+        rows, chosen = [], self.suite.chosen(self.budget, self.data)
+        check_chosen(chosen)
+        for name, row in chosen.items():
             try:
                 rows.append(self._row(name, row, [*(more or {}).get(name, ()), *overrides]))
             except UserError as error:
@@ -197,8 +202,9 @@ class Planner:
         overrides = [*start, *self.base, *distinct, *shortened, *self.overrides]
         scaled = multiplied(overrides, row.multiply)
         overrides = _without_repetition([*overrides, *scaled, *more, *self.threads])
-        config = compose(overrides)
-        return Row(name, (*distinct, *scaled, *more), tuple(overrides), config, row)
+        stage = start_override(row, overrides)
+        config = compose([*overrides, *stage])
+        return Row(name, (*distinct, *scaled, *stage, *more), tuple(overrides), config, row)
 
     def _experiment(self, overrides: Sequence[str]) -> list[str]:
         """Returns `experiment=` of the row's method, where the data has one and no override names another."""

@@ -22,6 +22,7 @@ from ssl_zoo.metrics import CSV, SUITE, declared
 from ssl_zoo.suites.claims import SMALLEST, Claim, Comparison, parse
 from ssl_zoo.suites.listing import suite_files
 from ssl_zoo.suites.schema import BudgetConfig, Overrides, RowConfig, SuiteConfig
+from ssl_zoo.suites.stages import check_stages
 
 __all__ = ["BUDGETS", "Suite", "as_list", "pair_of", "read_suite"]
 
@@ -175,6 +176,7 @@ def _check(config: SuiteConfig, rows: dict[str, RowConfig]) -> None:
             raise UserError(
                 f"a switch's name has no {PAIR}, which joins those of a pair; received '{name}'; rename it"
             )
+    check_stages(config, rows)
     for budget in (config.quick, config.full):
         for name in budget.rows or ():
             if name not in rows:

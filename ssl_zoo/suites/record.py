@@ -55,6 +55,7 @@ class RowRecord:
     paper: float | None = None  # as printed there, e.g. 67.7
     note: str = ""
     same_as: str | None = None  # an earlier row with the same configuration: the same runs
+    start_from: str | None = None  # the row whose weights of the same seed it begins with
 
     def values(self, metric: str) -> list[float]:
         """Returns the metric of each finished seed that has it."""

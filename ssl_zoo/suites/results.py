@@ -38,7 +38,14 @@ class Results:
         """Returns the record of a trial, done or not."""
         if self.is_done(trial):
             return self._done[_key(trial)]
-        return run_record(trial, self.runs, self.folder, self.errors.get(trial.name))
+        return run_record(trial, self.runs, self.folder, self.error(trial))
+
+    def error(self, trial: Trial) -> str | None:
+        """Returns why a trial has no result: its own message, or that of the one that it begins with."""
+        before = None if trial.start is None else self.error(trial.start)
+        if trial.start is not None and before is not None:
+            return f"it begins with {trial.start.row}, seed {trial.start.config.seed}, which failed: {before}"
+        return self.errors.get(trial.name)
 
     def unread(self, trial: Trial) -> RunRecord:
         """Returns the record of a trial that waits, without what another suite knows of the same run."""

@@ -4,6 +4,9 @@ The first round gives every row its first seeds. As soon as all rows of a claim 
 is judged by exactly these; an undecided one asks for another seed of its rows, which is a trial of the next round and
 may start while others of this round still run. So the seeds that a row gets follow from the results alone: not from
 the number of workers, nor from the order in which runs end, an interruption or other runs in the same folder.
+
+A trial that begins with another's weights waits for that one, which is trained even where its own row has fewer seeds.
+If that one fails, so does the trial.
 """
 
 from __future__ import annotations
@@ -82,14 +85,14 @@ class Rounds:
         """Returns the next trial to start; None while there is none, and when none runs any more, for good."""
         self._advance()
         for name, trial in self._waiting.items():
-            if name not in self._running and self.fits(trial):
+            if name not in self._running and self._can_begin(trial) and self.fits(trial):
                 del self._waiting[name]
                 self._running.add(name)
                 return trial
         return None
 
-    def end(self, trial: Trial, *, failed: bool) -> None:
-        """Notes that a trial has ended."""
+    def end(self, trial: Trial, *, failed: bool) -> list[Trial]:
+        """Notes that a trial has ended, and returns those that cannot begin as it failed."""
         name = trial.name
         self._running.remove(name)
         if failed:
@@ -97,6 +100,7 @@ class Rounds:
         again = self._waiting.get(name)  # for what another row evaluates of the same run
         if again is not None and (failed or self.is_done(again)):
             del self._waiting[name]
+        return self._drop_blocked()
 
     def started(self, row: str) -> list[Trial]:
         """Returns a row's trials of the first round, and of later ones those that have ended."""
@@ -107,10 +111,27 @@ class Rounds:
         """Whether a trial neither waits nor runs."""
         return trial.name not in self._waiting and trial.name not in self._running
 
+    def _can_begin(self, trial: Trial) -> bool:
+        return trial.start is None or self.is_done(trial.start)
+
+    def _drop_blocked(self) -> list[Trial]:
+        """Returns the trials that wait for a failed one, and counts them as failed."""
+        blocked = list[Trial]()
+        for name, trial in list(self._waiting.items()):  # a trial waits behind the one that it begins with
+            if trial.start is not None and trial.start.name in self.failed:
+                blocked.append(self._waiting.pop(name))
+                self.failed.add(name)
+        return blocked
+
     def _add(self, trial: Trial) -> None:
         self._known.add(trial.name)
         if self.is_done(trial) or trial.name in self.failed:
             return
+        if trial.start is not None:
+            self._add(trial.start)
+            if trial.start.name in self.failed:
+                self.failed.add(trial.name)
+                return
         first = self._waiting.setdefault(trial.name, trial)  # the same run may be of several rows
         more = tuple(overrides for overrides in trial.evaluations if overrides not in first.evaluations)
         self._waiting[trial.name] = replace(first, evaluations=(*first.evaluations, *more))

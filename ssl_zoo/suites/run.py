@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from ssl_zoo.suites.read import Suite, read_suite
 from ssl_zoo.suites.record import SuiteRecord
 from ssl_zoo.suites.results import Results
 from ssl_zoo.suites.rounds import Rounds
+from ssl_zoo.suites.stages import resolve
 from ssl_zoo.suites.time_limit import TimeLimit
 from ssl_zoo.suites.trial import Trial, slug
 from ssl_zoo.suites.tuning import plan_tuning
@@ -142,7 +144,8 @@ class SuiteRun:
         first, most = (
             (FIRST_SEEDS, config.max_seeds) if config.seeds == "auto" else (config.seeds, config.seeds)
         )
-        trials = {row.name: [row.trial(seed, self.evaluations) for seed in range(most)] for row in self.rows}
+        stages = {row.name: (row.source.start_from, row.trial) for row in self.rows}
+        trials = resolve(stages, most, self.evaluations)
 
         def asked_by(claim: Claim, counts: Mapping[str, int]) -> set[str]:
             judged = {row: group[: counts[row]] for row, group in trials.items()}
@@ -172,8 +175,11 @@ class SuiteRun:
                 self.results.errors[trial.name] = f"{failure.message} (log: {failure.log})"
             record = self.results.record(trial)
             self.limit.note(trial.row, record.values.get("seconds"))
-            rounds.end(trial, failed=failure is not None)
+            blocked = rounds.end(trial, failed=failure is not None)
             progress.end(trial, record, failure)
+            for later in blocked:
+                why = failure and replace(failure, trial=later, message=str(self.results.error(later)))
+                progress.end(later, self.results.record(later), why)
 
         silent, bar = self.console.quiet, self.config.progress
         with SuiteProgress(rounds, self.limit, slots.workers, silent=silent, bar=bar) as progress:

@@ -38,6 +38,8 @@ class RowConfig:
     """Names of the data that the row is for. null: any."""
     weights: Literal["trained", "random"] = "trained"
     """Which encoder is evaluated. random: the encoder before its training."""
+    start_from: Text | None = None
+    """Another row, whose trained weights of the same seed this row begins with. null: weights of its own seed."""
     paper: float | None = None
     """The paper's figure, verified; in percent where it is an accuracy."""
     note: str = ""

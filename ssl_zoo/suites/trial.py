@@ -42,15 +42,16 @@ class Trial:
     """A run: what is trained, and what is then evaluated."""
 
     row: str
-    overrides: tuple[str, ...]  # complete; `ssl-zoo train` takes them as they are
+    overrides: tuple[str, ...]  # of `ssl-zoo train`; complete but for `start_from`
     config: RunConfig
     evaluations: tuple[tuple[str, ...], ...] = ()  # overrides of `ssl-zoo eval`, one tuple for each protocol
     weights: str = "trained"
+    start: Trial | None = None  # with whose weights it begins
 
     @cached_property
     def hash(self) -> str:
-        """Hash of the configuration; two trials that share it train the same thing."""
-        return config_hash(self.config)
+        """Hash of the configuration and of the trial before; two trials that share it train the same thing."""
+        return config_hash(self.config, None if self.start is None else self.start.hash)
 
     @cached_property
     def name(self) -> str:
@@ -58,10 +59,10 @@ class Trial:
         config = self.config
         return f"{slug(config.data.name)}-{slug(config.method.name)}-s{config.seed}-{self.hash}"
 
-    @property
-    def command(self) -> str:
-        """The command that gives the same run."""
-        return shlex.join(["ssl-zoo", "train", *self.overrides])
+    def overrides_in(self, rows: Path) -> list[str]:
+        """Returns the overrides of `ssl-zoo train`, given the folder of the run directories."""
+        start = [] if self.start is None else [write_override("start_from", str(rows / self.start.name))]
+        return [*self.overrides, *start]
 
 
 def slug(name: str) -> str:
@@ -74,7 +75,7 @@ def write_trial(trial: Trial, rows: Path) -> Path:
     evaluations = [list(overrides) for overrides in trial.evaluations]
     contents = {
         "folder": str(rows / trial.name),
-        "overrides": list(trial.overrides),
+        "overrides": trial.overrides_in(rows),
         "evaluations": evaluations,
     }
     mark = f"-{hashlib.sha256(json.dumps(evaluations).encode()).hexdigest()[:6]}" if evaluations else ""
@@ -116,7 +117,7 @@ def run_record(trial: Trial, rows: Path, folder: Path, error: str | None = None)
         "seed": trial.config.seed,
         "folder": os.path.relpath(directory, folder),
         "config_hash": trial.hash,
-        "command": trial.command,
+        "command": shlex.join(["ssl-zoo", "train", *trial.overrides_in(rows)]),
     }
     overrides_of = {protocol_of(overrides): overrides for overrides in trial.evaluations}
     evaluated = {name: evaluation_of(directory, overrides) for name, overrides in overrides_of.items()}
@@ -132,7 +133,7 @@ def run_record(trial: Trial, rows: Path, folder: Path, error: str | None = None)
         values[name] = record["top1"]
         if trial.weights == "random":
             train = shlex.join(
-                ["ssl-zoo", "train", *trial.overrides, write_override("run_dir", str(directory))]
+                ["ssl-zoo", "train", *trial.overrides_in(rows), write_override("run_dir", str(directory))]
             )
             evaluate = shlex.join(
                 ["ssl-zoo", "eval", write_override("run", str(directory)), *overrides_of[name]]

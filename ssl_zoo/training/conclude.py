@@ -14,6 +14,7 @@ from ssl_zoo.monitors.verdict import Verdict, judge
 from ssl_zoo.runs.environment import git_commit, versions
 from ssl_zoo.runs.naming import differing_axes, variant
 from ssl_zoo.runs.result import Baselines, Result
+from ssl_zoo.runs.saved_run import start_hash
 from ssl_zoo.training.callbacks import EpochRows
 from ssl_zoo.training.closing_table import closing_table, next_steps
 from ssl_zoo.training.curves import draw_curves
@@ -141,7 +142,7 @@ def _result(
         train_seconds=epochs.seconds,
         peak_memory_mb=peak_memory_mb(ready.hardware.device),
         skipped=_skipped(ready.data, config),
-        config_hash=config_hash(config),
+        config_hash=config_hash(config, start_hash(ready.start)),
         git_commit=git_commit(),
         versions=versions(),
         run_dir=str(ready.run_dir),

@@ -13,7 +13,6 @@ from typing import Any
 
 from torch import Tensor
 
-from ssl_zoo.config.mapping import config_hash
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.equation import Siamese
 from ssl_zoo.errors import UserError
@@ -57,8 +56,9 @@ def take_weights(method: Method, source: SavedRun) -> dict[str, Any]:
         "checkpoint": str(source.path),
         "run": source.title,
         "epoch": source.position.epoch,
-        "config_hash": config_hash(source.config),
+        "config_hash": source.config_hash,
         "digest": source.digest,
+        "finished": source.is_finished,
         "taken": ["encoder", *sorted(fitting)],
         "not_taken": sorted(set(theirs) - fitting - {"encoder"}),
         "random": sorted(trained - fitting - {"target_encoder"}),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,14 +9,14 @@ from typing import Any
 
 import pytest
 from helpers.tiny_suites import write_suite
+from helpers.writes_results import WritesResults
 
 import ssl_zoo
 from ssl_zoo.errors import Unfinished, UserError
 from ssl_zoo.runs.run_files import read_record
-from ssl_zoo.suites.launch_local import Failure, Slots
 from ssl_zoo.suites.options import read_bench
 from ssl_zoo.suites.record import SuiteRecord
-from ssl_zoo.suites.trial import Trial, is_done
+from ssl_zoo.suites.trial import Trial
 
 ROWS = {
     "low": {},
@@ -34,55 +33,13 @@ def alternating(row: str, seed: int) -> float:
     return MEANS[row] + (0.001 if seed % 2 else -0.001) * (8 if row == "near" else 1)
 
 
-class Trainer:
-    """Stands in for `run_local`: notes what is started and writes a result, several at a time.
-
-    Args:
-        accuracy: of a row and seed; None: the run fails.
-        workers: trials at a time; the one that started last ends first.
-        minutes: of each run, by which the clock moves on.
-        stop_after: runs after which Ctrl-C is pressed.
-    """
+class Trainer(WritesResults):
+    """Writes accuracies that alternate where no others are given."""
 
     def __init__(
-        self, accuracy: Callable[[str, int], float | None] = alternating, workers: int = 1, minutes: float = 1,
-        stop_after: int | None = None,
-    ) -> None:  # fmt: skip
-        self.accuracy, self.workers, self.minutes, self.stop_after = accuracy, workers, minutes, stop_after
-        self.started = list[tuple[str, int]]()
-        self.now = 0.0
-
-    def __call__(
-        self, take: Callable[[], Trial | None], rows: Path, slots: Slots, *, on_tick: Any, on_end: Any
+        self, accuracy: Callable[[str, int], float | None] = alternating, *rest: Any, **more: Any
     ) -> None:
-        running = list[Trial]()
-        while True:
-            while len(running) < self.workers and (trial := take()) is not None:
-                if len(self.started) == self.stop_after:
-                    raise KeyboardInterrupt
-                assert not is_done(trial, rows / trial.name)
-                self.started.append((trial.row, trial.config.seed))
-                running.append(trial)
-            on_tick([])
-            if not running:
-                return
-            self.finish(running.pop(), rows, on_end)
-
-    def finish(self, trial: Trial, rows: Path, on_end: Any) -> None:
-        self.now += 60 * self.minutes
-        value = self.accuracy(trial.row, trial.config.seed)
-        folder = rows / trial.name
-        if value is None:
-            on_end(trial, Failure(trial, "it broke", folder))
-            return
-        folder.mkdir(parents=True)
-        result = {"verdict": "healthy", "steps": 1, "baselines": {}, "linear_top1": value}
-        (folder / "result.json").write_text(json.dumps(result))
-        (folder / "cost.json").write_text(json.dumps({"seconds": 60.0 * self.minutes}))
-        on_end(trial, None)
-
-    def seeds(self, row: str) -> list[int]:
-        return [seed for name, seed in self.started if name == row]
+        super().__init__(accuracy, *rest, **more)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ FIGURES: dict[str, dict[str, float]] = {
     "simsiam_figure2": {"with_stop_gradient": 67.7, "without_stop_gradient": 0.1},
     "unigrad": {"unigrad": 70.3, "simsiam": 68.1, "byol": 66.5, "simclr": 62.7},
     "zhang_table1": {}, "zhang_table2": {}, "zhang_table3": {}, "zhang_table4": {},
-    "zhang_figure4": {}, "zhang_figure5": {}, "zhang_bias": {},
+    "zhang_figure4": {}, "zhang_figure5": {}, "zhang_figure5b": {}, "zhang_bias": {},
     "vicreg_table4": {"simsiam": 67.9, "no_bn": 35.1},
     "tian_imagenet": {"linear": 68.1, "symmetric": 0.1},
     "tian_table1": {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
 import shutil
@@ -18,9 +19,10 @@ import ssl_zoo
 from ssl_zoo.build import build
 from ssl_zoo.cli.main import main
 from ssl_zoo.config.compose import compose
+from ssl_zoo.config.mapping import config_hash
 from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.method import Method
-from ssl_zoo.runs.saved_run import open_run
+from ssl_zoo.runs.saved_run import open_run, start_hash
 from ssl_zoo.training.saving import StopWhenAsked
 from ssl_zoo.training.start_from import take_weights
 
@@ -75,6 +77,25 @@ def test_parts_that_fit_are_taken_and_the_others_listed(
         assert torch.equal(value, expected), name
 
 
+def test_the_hash_of_a_stage_has_the_hash_of_the_run_before_and_not_its_path(
+    source: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(source, tmp_path / "copy")
+    first = json.loads((source / "result.json").read_text())
+    there = open_run(tmp_path / "copy")
+    assert start_hash(take_weights(fresh("simsiam"), open_run(source))) == first["config_hash"]
+    assert start_hash(take_weights(fresh("simsiam"), there)) == first["config_hash"]
+    # Its weights before its end are others: the digest tells them apart.
+    middle = dataclasses.replace(there, config=dataclasses.replace(there.config, epochs=9), result=None)
+    record = take_weights(fresh("simsiam"), middle)
+    assert start_hash(record) == f"{config_hash(middle.config)}-{there.digest}"
+    stage = compose([*overrides("simsiam"), f"start_from={source}"])
+    other = compose([*overrides("simsiam"), "start_from=elsewhere"])
+    assert config_hash(stage, start_hash(record)) == config_hash(other, start_hash(record))
+    assert len({config_hash(stage), config_hash(other), config_hash(stage, first["config_hash"])}) == 3
+    assert start_hash({"checkpoint": "of a run whose record is gone"}) is None
+
+
 def test_a_target_encoder_begins_as_the_encoder_and_a_queue_as_ever(source: Path) -> None:
     moco = fresh("moco", "method.projector={layers: 2, bn_hidden: true, bn_output: true}")
     queue = moco.state_dict()["negatives.store.vectors"].clone()
@@ -103,6 +124,7 @@ def test_a_stage_is_a_run_of_its_own_from_these_weights(
     assert (
         json.loads((tmp_path / "stage" / "environment.json").read_text())["start_from"] == result.start_from
     )
+    assert open_run(tmp_path / "stage").config_hash == result.config_hash
     first, last = rows(tmp_path / "stage")[0], rows(source)[-1]
     for metric in ("output_std_ratio", "center_ratio", "effective_rank", "prediction_center_ratio"):
         assert float(first[metric]) == pytest.approx(float(last[metric]), rel=1e-5), (
