@@ -194,7 +194,7 @@ def _text(record: SuiteRecord, rows: int, one_scale: bool, with_file: bool) -> s
             sentences.append(f"{known.chart}: {known.reading}.")
     if any(row.start_from for row in record.rows):
         sentences.append("A row that begins with another's weights is drawn after it.")
-    if not one_scale:
+    if not one_scale and "loss" in record.curves:
         sentences.append(
             "The rows have different losses, which no common axis could compare: they are left out."
         )

@@ -68,6 +68,11 @@ class SavedRun:
         return config_hash(self.config, start_hash(environment.get("start_from")))
 
     @property
+    def start_record(self) -> dict[str, Any]:
+        """What identifies these weights in the record of a run that begins with them; see `start_hash`."""
+        return {"config_hash": self.config_hash, "digest": self.digest, "finished": self.is_finished}
+
+    @property
     def is_last(self) -> bool:
         """Whether the figures in `result` are of these weights: those of a run's end."""
         return self.is_finished and self.path.name == LAST

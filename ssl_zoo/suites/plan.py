@@ -19,7 +19,7 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.suites.multiply import multiplied
 from ssl_zoo.suites.read import Suite, as_list
 from ssl_zoo.suites.schema import BudgetConfig, RowConfig
-from ssl_zoo.suites.stages import check_chosen, start_override
+from ssl_zoo.suites.stages import check_chosen, hash_of_run, start_override
 from ssl_zoo.suites.trial import Trial
 
 __all__ = ["Planner", "Row"]
@@ -46,6 +46,7 @@ class Row:
     overrides: tuple[str, ...]  # all of them but `start_from`
     config: RunConfig  # its `start_from` is the name of a row
     source: RowConfig
+    start_hash: str | None = None  # of a run that the user names as `start_from`
 
     def trial(
         self, seed: int, evaluations: Sequence[Sequence[str]] = (), start: Trial | None = None
@@ -55,7 +56,7 @@ class Row:
         random = ["weights=random"] if self.source.weights == "random" else []
         listed = tuple((*overrides, *random) for overrides in evaluations)
         overrides = (*self.overrides, f"seed={seed}")
-        return Trial(self.name, overrides, config, listed, self.source.weights, start)
+        return Trial(self.name, overrides, config, listed, self.source.weights, start, self.start_hash)
 
 
 class Planner:
@@ -204,7 +205,8 @@ class Planner:
         overrides = _without_repetition([*overrides, *scaled, *more, *self.threads])
         stage = start_override(row, overrides)
         config = compose([*overrides, *stage])
-        return Row(name, (*distinct, *scaled, *stage, *more), tuple(overrides), config, row)
+        named = None if stage or config.start_from is None else hash_of_run(config.start_from)
+        return Row(name, (*distinct, *scaled, *stage, *more), tuple(overrides), config, row, named)
 
     def _experiment(self, overrides: Sequence[str]) -> list[str]:
         """Returns `experiment=` of the row's method, where the data has one and no override names another."""

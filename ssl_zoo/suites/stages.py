@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from ssl_zoo.config.overrides import read_override
 from ssl_zoo.errors import UserError, unknown_name
+from ssl_zoo.runs.paths import checkpoint_of
+from ssl_zoo.runs.saved_run import open_run, start_hash
 from ssl_zoo.suites.schema import RowConfig, SuiteConfig
 from ssl_zoo.suites.trial import Trial
 
-__all__ = ["check_chosen", "check_stages", "resolve", "stages_before", "start_override"]
+__all__ = ["check_chosen", "check_stages", "hash_of_run", "resolve", "stages_before", "start_override"]
 
 Evaluations = Sequence[Sequence[str]]
 
@@ -79,6 +82,20 @@ def start_override(row: RowConfig, overrides: Sequence[str]) -> list[str]:
                 "well; take one of them out"
             )
     return [f"start_from={row.start_from}"]
+
+
+def hash_of_run(run: str) -> str | None:
+    """Returns what stands for the path of a run, or of a checkpoint, in the hash of those that begin with its weights.
+
+    Raises:
+        UserError: there is no such run.
+    """
+    return _hash_of_run(run, checkpoint_of(run, "start_from").stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=8)  # a suite opens it once, and not for each row
+def _hash_of_run(run: str, changed: int) -> str | None:
+    return start_hash(open_run(run, key="start_from").start_record)
 
 
 def stages_before(name: str, rows: Mapping[str, RowConfig]) -> Iterator[str]:

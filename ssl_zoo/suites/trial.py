@@ -47,11 +47,12 @@ class Trial:
     evaluations: tuple[tuple[str, ...], ...] = ()  # overrides of `ssl-zoo eval`, one tuple for each protocol
     weights: str = "trained"
     start: Trial | None = None  # with whose weights it begins
+    start_hash: str | None = None  # of a run that the user names as `start_from`
 
     @cached_property
     def hash(self) -> str:
         """Hash of the configuration and of the trial before; two trials that share it train the same thing."""
-        return config_hash(self.config, None if self.start is None else self.start.hash)
+        return config_hash(self.config, self.start_hash if self.start is None else self.start.hash)
 
     @cached_property
     def name(self) -> str:

@@ -440,6 +440,7 @@ AXES: dict[str, tuple[Axis, ...]] = {
                 "training/test_start_from.py::test_a_stage_is_a_run_of_its_own_from_these_weights",
                 "training/test_start_from.py::test_a_stopped_stage_continues_to_the_bit_without_the_run_it_began_with",
                 "training/test_start_from.py::test_a_stage_in_two_processes_is_that_in_one",
+                "suites/test_stages.py::test_stages_take_the_weights_and_are_found_where_the_folder_is_moved_to",
             ),
         ),
     ),

@@ -212,6 +212,20 @@ def test_stages_take_the_weights_and_are_found_where_the_folder_is_moved_to(
     assert line is not None
     assert list(line.x) == [2.0, 3.0]
 
+    # A run that the user names for all rows: whatever its path, the same trials; none of that path is refused.
+    one = run_dir(record.row("first").runs[0], folder)
+    shutil.copytree(one, tmp_path / "copy")
+    rows: dict[str, Any] = {"rows": {"one": {}}, "claims": None}
+    suite = read_suite(str(write_suite(tmp_path / "from.yaml", **rows)))
+    named = [
+        Planner(suite, "quick", [f"start_from={run}"], None, 1).rows()[0].trial(0)
+        for run in (one, tmp_path / "copy")
+    ]
+    assert named[0].name == named[1].name
+    assert named[0].hash != trials_of(tmp_path / "mine.yaml", 1)["first"][0].hash
+    with pytest.raises(UserError, match="start_from takes a run directory"):
+        bench(WritesResults(flat), "seeds=1", f"start_from={tmp_path / 'nowhere'}", out="none", **rows)
+
     shutil.move(tmp_path / "out", tmp_path / "elsewhere")
     trainer = WritesResults(flat)
     again = bench(trainer, "seeds=1", out="elsewhere")
