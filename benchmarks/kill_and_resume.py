@@ -1,7 +1,7 @@
 """Kills runs with SIGKILL at random moments, continues them with resume=auto, and compares them to the bit with
 runs that were never killed. Exit status 1 if anything differs.
 
-    python -m ssl_zoo.benchmarks.kill_and_resume OUT [--kills 3] [--seed 0] [--write docs]
+    python -m ssl_zoo.benchmarks.kill_and_resume OUT [--kills 3] [--seed 0] [--only TEXT ...] [--write docs]
 
 The kills are drawn from the events of the run that is left alone: the run is divided into as many parts as there are
 kills, and each part has a kill at a random event, with a delay up to the next one. Of several processes one is killed,
@@ -18,8 +18,9 @@ import json
 import logging
 import os
 import random
+import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .compare_runs import compare_run_dirs
@@ -90,23 +91,32 @@ def main() -> int:
         action="store_true",
         help="for the tests: shorter, killed at a step once something is saved",
     )
+    parser.add_argument(
+        "--only", nargs="*", metavar="TEXT", default=(), help="variants whose name contains one of these"
+    )
     parser.add_argument("--write", type=Path, help="folder that gets results/kill-and-resume.md")
     options = parser.parse_args()
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
     if any(out.iterdir()):
         parser.error(f"OUT must be new or empty; '{out}' holds files; name another folder")
-    if options.quick and options.write is not None:
-        parser.error("--write is for whole runs; leave --quick out")
+    if (options.quick or options.only) and options.write is not None:
+        parser.error("--write is for whole runs of all variants; leave --quick and --only out")
+    chosen = variants(options.quick, options.only)
+    if not chosen:
+        parser.error(
+            f"no variant's name contains {options.only}; there are {'; '.join(variants(options.quick))}"
+        )
     _prepare(out, options.quick)
     # All starts first: a process that has computed must not be forked.
-    outcomes = [_variant(name, options) for name in variants(options.quick)]
+    outcomes = [_variant(name, options) for name in chosen]
     for outcome in outcomes:
         _examine(outcome, out / folder_of(outcome.name))
     (out / "results.json").write_text(json.dumps([dataclasses.asdict(o) for o in outcomes], indent=1))
     command = "python -m ssl_zoo.benchmarks.kill_and_resume OUT"
+    command += f" --kills {options.kills} --seed {options.seed}" + " --quick" * options.quick
     command += (
-        f" --kills {options.kills} --seed {options.seed}{' --quick' if options.quick else ' --write docs'}"
+        f" --only {shlex.join(options.only)}" if options.only else " --write docs" * (not options.quick)
     )
     report = markdown_page(outcomes, command)
     sys.stdout.write(report)
@@ -116,8 +126,13 @@ def main() -> int:
     return int(any(outcome.problems for outcome in outcomes))
 
 
-def variants(quick: bool) -> list[str]:
-    """Returns the variants for which this machine has the cores; with `quick` without those contained in others."""
+def variants(quick: bool, only: Sequence[str] = ()) -> list[str]:
+    """Returns the variants for which this machine has the cores; with `quick` without those contained in others.
+
+    Args:
+        quick: whether runs are the tests' short ones.
+        only: texts of which a name contains at least one; none for all names.
+    """
     devices = ["trainer.devices=2", "trainer.devices=3"][: (os.cpu_count() or 1) - 1]
     slow = {"data.workers=2", *devices[:-1]} if quick else set()
     left_out = {"trainer.devices=2", "trainer.devices=3"} - set(devices) | slow
@@ -125,7 +140,9 @@ def variants(quick: bool) -> list[str]:
     return [
         name
         for name, overrides in VARIANTS.items()
-        if not left_out & set(overrides) and name not in contained
+        if not left_out & set(overrides)
+        and name not in contained
+        and (not only or any(text in name for text in only))
     ]
 
 
