@@ -26,7 +26,7 @@ import torch
 
 from ssl_zoo.build import build
 from ssl_zoo.config.mapping import from_yaml
-from ssl_zoo.config.overrides import write_override
+from ssl_zoo.config.overrides import read_override, write_override
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.evaluation.run import evaluate
 from ssl_zoo.files.json_files import write_json
@@ -34,6 +34,7 @@ from ssl_zoo.files.locks import hold
 from ssl_zoo.hardware.heap import keep_freed_memory, return_freed_memory
 from ssl_zoo.hardware.peak_memory import reset_peak_memory
 from ssl_zoo.method import Encoder
+from ssl_zoo.runs.paths import LAST
 from ssl_zoo.runs.run_files import read_record
 from ssl_zoo.suites.trial import COST, PATIENCE, evaluation_of
 from ssl_zoo.terminal.signals import sigterm_interrupts
@@ -68,6 +69,8 @@ def _train(folder: Path, overrides: Sequence[str], cost: dict[str, Any], shared:
     started = time.perf_counter()
     try:
         here = [write_override("run_dir", str(folder)), "resume=auto", "trainer.progress=false"]
+        if (folder / "checkpoints" / LAST).is_file():  # the run continues without the one that it began with
+            overrides = [override for override in overrides if read_override(override)[0] != "start_from"]
         train([*overrides, *here], shared=shared)
     finally:
         cost["seconds"] += time.perf_counter() - started

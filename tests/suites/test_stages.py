@@ -230,6 +230,12 @@ def test_stages_take_the_weights_and_are_found_where_the_folder_is_moved_to(
     trainer = WritesResults(flat)
     again = bench(trainer, "seeds=1", out="elsewhere")
     assert trainer.started == []
-    assert [row.runs[0].values["top1"] for row in again.rows] == [
-        row.runs[0].values["top1"] for row in record.rows
-    ]
+    figures = [row.runs[0].values["top1"] for row in record.rows]
+    assert [row.runs[0].values["top1"] for row in again.rows] == figures
+
+    # Stopped between its last step and its result, and moved: it continues without the path that it began with.
+    moved = tmp_path / "elsewhere" / "rows" / run_dir(record.row("second").runs[0], folder).name
+    (moved / "result.json").unlink()
+    last = bench(in_process, "seeds=1", out="elsewhere")
+    assert [row.runs[0].values["top1"] for row in last.rows] == figures
+    assert json.loads((moved / "result.json").read_text())["config_hash"] == results["second"]["config_hash"]
