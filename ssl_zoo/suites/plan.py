@@ -92,8 +92,14 @@ class Planner:
 
     @property
     def _usual(self) -> BudgetConfig:
-        family = "small" if self._has_small_recipe else self.data
-        return USUAL.get((self.budget, family)) or USUAL[self.budget, None]
+        return USUAL.get((self.budget, self._family)) or USUAL[self.budget, None]
+
+    @property
+    def _family(self) -> str:
+        return "small" if self._has_small_recipe else self.data
+
+    def _by_data(self, overrides: Mapping[str, str | Sequence[str]]) -> list[str]:
+        return as_list(overrides.get(self.experiments or self._family, ""))
 
     @functools.cached_property
     def _has_small_recipe(self) -> bool:
@@ -119,19 +125,19 @@ class Planner:
     @property
     def base(self) -> list[str]:
         """The overrides that all rows share, without the user's."""
-        config, family = self.suite.config, "small" if self._has_small_recipe else self.data
-        about_family = config.overrides_by_data.get(self.experiments or family, "")
-        blocks = (self._usual.overrides, config.base, about_family, self.suite.budget(self.budget).overrides)
+        config, budget = self.suite.config, self.suite.budget(self.budget)
+        about_data = self._by_data(config.overrides_by_data)
+        blocks = (self._usual.overrides, config.base, about_data, budget.overrides)
         overrides = [override for block in blocks for override in as_list(block)]
         limit = _last(as_list(self._usual.overrides), "data.limit")
-        if limit is not None and not _has_more(_last(self.overrides, "data.train"), int(limit)):
+        if limit and not _has_more(_last(self.overrides, "data.train"), int(limit)):
             overrides.remove(f"data.limit={limit}")
         return overrides
 
     def rows(
         self, more: Mapping[str, Sequence[str]] | None = None, overrides: Sequence[str] = ()
     ) -> list[Row]:
-        """Composes all rows that this budget runs on this data.
+        """Composes all rows that this budget runs.
 
         Args:
             more: further overrides of single rows, by name.
@@ -140,17 +146,16 @@ class Planner:
         Raises:
             UserError: a row's overrides are wrong, with its name.
         """
-        rows, chosen = [], self.suite.chosen(self.budget, self.data)
-        check_chosen(chosen)
+        rows = []
+        check_chosen(chosen := self.suite.chosen(self.budget, self.data))
         for name, row in chosen.items():
             try:
                 rows.append(self._row(name, row, [*(more or {}).get(name, ()), *overrides]))
             except UserError as error:
                 raise UserError(f"{error} (row '{name}' of {self.suite.file})") from error
         if not rows:
-            raise UserError(
-                f"the suite '{self.suite.name}' has no row for data={self.data}; choose other data"
-            )
+            name = self.suite.name
+            raise UserError(f"the suite '{name}' has no row for data={self.data}; choose other data")
         self._check_equal(rows)
         return rows
 
@@ -189,7 +194,7 @@ class Planner:
                     )
 
     def _row(self, name: str, row: RowConfig, more: Sequence[str]) -> Row:
-        distinct = as_list(row.overrides)
+        distinct = _without_repetition([*as_list(row.overrides), *self._by_data(row.overrides_by_data)])
         self._check(distinct)
         start = [f"data={self.data}", *self._experiment([*self.base, *distinct, *self.overrides])]
         set_by_hand = {read_override(override)[0] for override in [*self.overrides, *more]}
@@ -241,7 +246,7 @@ def _without_repetition(overrides: Sequence[str]) -> list[str]:
     keys = [read_override(override)[0] for override in overrides]
     last = dict(zip(keys, overrides, strict=True))
     settings = [key for key in keys if key not in GROUPS]
-    blocks = [key for key in settings if any(other.startswith(f"{key}.") for other in settings)]
-    if blocks:  # augment.views={...} before augment.views.two.size=8: the order counts
+    if any(other.startswith(f"{key}.") for key in settings for other in settings):
+        # augment.views={...} before augment.views.two.size=8: the order counts
         return list(overrides)
     return [last[key] for key in dict.fromkeys(keys)]

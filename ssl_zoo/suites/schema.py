@@ -32,6 +32,8 @@ class RowConfig:
 
     overrides: Overrides = ""
     """Overrides of this row, over those of the base."""
+    overrides_by_data: dict[str, Overrides] = Field(default_factory=dict)
+    """Further overrides of this row, by the name of the data; `small` is small images under budget=quick."""
     multiply: dict[str, Factor] = Field(default_factory=dict)
     """Keys whose value is multiplied, after all overrides, each with its factor: a number or a fraction such as 1/8."""
     only_data: tuple[str, ...] | None = None
@@ -117,7 +119,7 @@ class SuiteConfig:
     base: Overrides = ""
     """Overrides of all rows."""
     overrides_by_data: dict[str, Overrides] = Field(default_factory=dict)
-    """Further overrides of all rows, by the name of the data."""
+    """Further overrides of all rows, by the name of the data; `small` is small images under budget=quick."""
     rows: dict[str, RowConfig] = Field(default_factory=dict)
     """The rows, by name."""
     pairs: dict[str, SwitchConfig] = Field(default_factory=dict)

@@ -60,6 +60,19 @@ def test_later_overrides_win(rows: Any) -> None:
     assert config_hash(compose(found.overrides)) == config_hash(config)
 
 
+def test_a_rows_overrides_by_data_are_its_own(rows: Any) -> None:
+    two = {
+        "one": {"overrides": "batch_size=8 epochs=4", "overrides_by_data": {"digits": "epochs=5"}},
+        "other": {},
+    }
+    found = rows(rows=two)
+    assert [(row.config.batch_size, row.config.epochs) for row in found.values()] == [(8, 5), (64, 30)]
+    assert found["one"].row_overrides == ("batch_size=8", "epochs=5")
+    assert rows("data=cifar10", rows=two, budget="full")["one"].config.epochs == 4
+    with pytest.raises(UserError, match="sets rows of this suite apart"):
+        rows("epochs=9", rows=two)
+
+
 def test_what_a_budget_means_where_a_suite_says_nothing(rows: Any) -> None:
     small = compose(["recipe=small", "data=cifar10"]).epochs
     for budget, data, expected in (

@@ -98,6 +98,7 @@ IN_TEXT = {
     "simsiam_section6_2_byol": {"0.3", "66.9"},
     "simsiam_table5": {"35.9", "75.9", "77.1", "75.5", "77.3"},  # AP50, VOC07
     "byol_figure3_batch": {"2.1"},
+    "unigrad": {"1.6", "0.4", "3.2", "75.0", "70.9", "56.6"},  # settings tried, and ours
     "byol_figure3_augmentations": {"0.7"},
     "byol_table5_target": {"0.7", "66.9"},
 }
