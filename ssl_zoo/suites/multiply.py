@@ -1,4 +1,4 @@
-"""Settings that are a multiple of the recipe's: `multiply: {epochs: 1/20}` of a suite's YAML."""
+"""A row's overrides: values that are a multiple of the recipe's (`multiply: {epochs: 1/20}`), and no key twice."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from fractions import Fraction
 from typing import Any
 
 from ssl_zoo.config.compose import compose
+from ssl_zoo.config.groups import GROUPS
 from ssl_zoo.config.mapping import to_mapping
-from ssl_zoo.config.overrides import to_dotted
+from ssl_zoo.config.overrides import read_override, to_dotted
 from ssl_zoo.errors import UserError, shown
 
-__all__ = ["multiplied"]
+__all__ = ["multiplied", "without_repetition"]
 
 
 def multiplied(overrides: Sequence[str], factors: Mapping[str, Any], *, rounded: bool = False) -> list[str]:
@@ -48,3 +49,14 @@ def _product(key: str, value: Any, factor: float | str, rounded: bool) -> float 
             f"another {key}"
         )
     return int(product)
+
+
+def without_repetition(overrides: Sequence[str]) -> list[str]:
+    """Drops overrides that a later one replaces, which takes their position; `compose` gives the same for both."""
+    keys = [read_override(override)[0] for override in overrides]
+    last = dict(zip(keys, overrides, strict=True))
+    settings = [key for key in keys if key not in GROUPS]
+    if any(other.startswith(f"{key}.") for key in settings for other in settings):
+        # augment.views={...} before augment.views.two.size=8: the order counts
+        return list(overrides)
+    return [last[key] for key in dict.fromkeys(keys)]

@@ -16,7 +16,7 @@ from ssl_zoo.config.overrides import read_override, to_dotted
 from ssl_zoo.config.registries import SOURCES
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError
-from ssl_zoo.suites.multiply import multiplied
+from ssl_zoo.suites.multiply import multiplied, without_repetition
 from ssl_zoo.suites.read import Suite, as_list
 from ssl_zoo.suites.schema import BudgetConfig, RowConfig
 from ssl_zoo.suites.stages import check_chosen, hash_of_run, start_override
@@ -194,7 +194,7 @@ class Planner:
                     )
 
     def _row(self, name: str, row: RowConfig, more: Sequence[str]) -> Row:
-        distinct = _without_repetition([*as_list(row.overrides), *self._by_data(row.overrides_by_data)])
+        distinct = without_repetition([*as_list(row.overrides), *self._by_data(row.overrides_by_data)])
         self._check(distinct)
         start = [f"data={self.data}", *self._experiment([*self.base, *distinct, *self.overrides])]
         set_by_hand = {read_override(override)[0] for override in [*self.overrides, *more]}
@@ -207,7 +207,7 @@ class Planner:
             )
         overrides = [*start, *self.base, *distinct, *shortened, *self.overrides]
         scaled = multiplied(overrides, row.multiply)
-        overrides = _without_repetition([*overrides, *scaled, *more, *self.threads])
+        overrides = without_repetition([*overrides, *scaled, *more, *self.threads])
         stage = start_override(row, overrides)
         config = compose([*overrides, *stage])
         named = None if stage or config.start_from is None else hash_of_run(config.start_from)
@@ -239,14 +239,3 @@ def _last(overrides: Sequence[str], key: str) -> str | None:
     """Returns the value of the last override with this key."""
     values = [str(value) for name, value in map(read_override, overrides) if name == key]
     return values[-1] if values else None
-
-
-def _without_repetition(overrides: Sequence[str]) -> list[str]:
-    """Drops overrides that a later one replaces, which takes their position; `compose` gives the same for both."""
-    keys = [read_override(override)[0] for override in overrides]
-    last = dict(zip(keys, overrides, strict=True))
-    settings = [key for key in keys if key not in GROUPS]
-    if any(other.startswith(f"{key}.") for key in settings for other in settings):
-        # augment.views={...} before augment.views.two.size=8: the order counts
-        return list(overrides)
-    return [last[key] for key in dict.fromkeys(keys)]

@@ -14,6 +14,7 @@ from ssl_zoo.config.compose import compose
 from ssl_zoo.config.mapping import config_hash
 from ssl_zoo.errors import UserError
 from ssl_zoo.suites import plan
+from ssl_zoo.suites.multiply import without_repetition
 from ssl_zoo.suites.options import read_bench
 from ssl_zoo.suites.plan import Planner, Row
 from ssl_zoo.suites.read import read_suite
@@ -365,9 +366,9 @@ def test_a_row_before_its_training(rows: Any) -> None:
 
 def test_repeated_overrides_are_dropped_unless_their_order_counts() -> None:
     overrides = ["epochs=1", "seed=2", "epochs=3", "method=byol", "method=moco"]
-    assert plan._without_repetition(overrides) == ["epochs=3", "seed=2", "method=moco"]
+    assert without_repetition(overrides) == ["epochs=3", "seed=2", "method=moco"]
     blocks = ["augment.blur.p=1.0", "augment.blur={p:0.5}", "augment.blur.p=0.25", "epochs=1", "epochs=2"]
-    assert plan._without_repetition(blocks) == blocks
+    assert without_repetition(blocks) == blocks
     assert compose(blocks).augment.blur.p == 0.25
 
 
