@@ -98,7 +98,7 @@ class Planner:
     def _family(self) -> str:
         return "small" if self._has_small_recipe else self.data
 
-    def _by_data(self, overrides: Mapping[str, str | Sequence[str]]) -> list[str]:
+    def _by_data(self, overrides: Mapping[str, str | tuple[str, ...]]) -> list[str]:
         return as_list(overrides.get(self.experiments or self._family, ""))
 
     @functools.cached_property
@@ -127,7 +127,7 @@ class Planner:
         """The overrides that all rows share, without the user's."""
         config, budget = self.suite.config, self.suite.budget(self.budget)
         about_data = self._by_data(config.overrides_by_data)
-        blocks = (self._usual.overrides, config.base, about_data, budget.overrides)
+        blocks = (self._usual.overrides, config.base, tuple(about_data), budget.overrides)
         overrides = [override for block in blocks for override in as_list(block)]
         limit = _last(as_list(self._usual.overrides), "data.limit")
         if limit and not _has_more(_last(self.overrides, "data.train"), int(limit)):
