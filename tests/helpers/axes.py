@@ -313,8 +313,8 @@ AXES: dict[str, tuple[Axis, ...]] = {
             ("method.unified",),
             "weight from 0, rho 0 to 1",
             "lambda and rho of similarity=gradient, the gradient -z_2 + lambda z_1 F with respect to a unit z_1, "
-            "F <- rho F + (1 - rho) of the targets' E[z z^T] over views, batch and processes, before it is read. Every "
-            "method's gradient has this form, which the tests check for each",
+            "F <- rho F + (1 - rho) of the targets' E[z z^T] over views, batch and processes, before it is read. Each "
+            "method's gradient is such a pull and a push, F in a form of its own, which the tests check for each",
             f"{UNIGRAD} (ResNet-50, 100 epochs, momentum encoder: 70.3)",
             (
                 "test_unified_gradient.py::test_unigrads_steps_against_its_code",
