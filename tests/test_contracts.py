@@ -65,7 +65,7 @@ def test_an_entry_is_found_and_described(group: str, name: str) -> None:
 @pytest.mark.parametrize("name", names("methods"))
 def test_a_method_trains_its_encoder(name: str) -> None:
     method = ssl_zoo.build_method(
-        runs.overrides(name) if name != ADDED["methods"] else [f"method={name}", *runs.TINY]
+        runs.overrides(name) if name in runs.SIAMESE_METHODS else [f"method={name}", *runs.TINY]
     )
     method.allocate(160)
     views = [torch.randn(12, 1, 8, 8) for _ in range(2)]

@@ -13,7 +13,7 @@ import yaml
 from ssl_zoo.config.added_keys import without_added
 from ssl_zoo.config.overrides import merge
 from ssl_zoo.config.registries import METHODS, method_config, run_settings
-from ssl_zoo.config.schema import RunConfig, SiameseConfig
+from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError, shown
 
@@ -40,26 +40,21 @@ def from_mapping(values: Mapping[str, Any]) -> RunConfig:
     """Validates a plain mapping, for instance one read back from a run's `config.yaml`.
 
     Raises:
-        UserError: as `validate`, or there are fewer views than targets.
+        UserError: as `validate`, or the method cannot take this number of views.
     """
     rest = dict(values)
     block = rest.pop("method", None)
     if not isinstance(block, Mapping) or "name" not in block:
         raise UserError(f"method must be a block with a name; received {shown(block)}; set method=NAME")
-    name = str(block["name"])
     # Unknown keys of the method are looked up among all keys, so that the suggestion is the nearest of all.
     augment = rest.get("augment")
     rest["augment"] = _resolve_views({} if augment is None else augment)
-    schema = method_config(name)
+    schema = method_config(block)
     settings_class = run_settings(rest.get("data"))
     method = validate(schema, block, "method", siblings=settings_class)
     settings = validate(settings_class, rest, "", siblings=schema)
-    assert METHODS.get(name).config is schema  # only now, as it imports torch
-    if isinstance(method, SiameseConfig) and method.target_views > len(settings.augment.flat):
-        raise UserError(
-            f"method.target_views must be at most the number of views, {len(settings.augment.flat)}; received "
-            f"{method.target_views}; make more views with augment.views"
-        )
+    assert issubclass(schema, METHODS.get(method.name).config)  # only now, as it imports torch
+    method.check_views(len(settings.augment.flat))
     fields = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
     return RunConfig(method=method, **fields)
 

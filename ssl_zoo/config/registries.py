@@ -14,7 +14,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ssl_zoo.config.schema import DataConfig, MethodConfig, RunSettings, SiameseConfig, extended
+from ssl_zoo.config.schema import (
+    DataConfig,
+    JointEmbeddingConfig,
+    MethodConfig,
+    RunSettings,
+    SiameseConfig,
+    extended,
+)
 from ssl_zoo.registry import Entry, Registry
 
 __all__ = [
@@ -47,13 +54,25 @@ def register(name: str, config: type[MethodConfig] = SiameseConfig) -> Callable[
     return METHODS.register(name, config=config)
 
 
-def method_config(name: str) -> type[Any]:
-    """Returns the class of a method's settings; of a file in `methods/` without importing it, and torch with it.
+def method_config(block: Mapping[str, Any]) -> type[Any]:
+    """Returns the class of a block `method`; of a file in `methods/` without importing it, and torch with it.
 
     Raises:
-        UserError: as in `Registry.get`.
+        UserError: as in `Registry.get` and `MethodConfig.for_block`.
     """
-    return SiameseConfig if METHODS.is_file(name) else METHODS.get(name).config
+    name = str(block["name"])
+    config: type[MethodConfig] = SiameseConfig if METHODS.is_file(name) else METHODS.get(name).config
+    return config.for_block(block)
+
+
+# A file in `methods/` with keys of its own: they must be known without its import.
+METHODS.add(
+    Entry(
+        name="joint_embedding",
+        target="ssl_zoo.methods.joint_embedding:JointEmbedding",
+        config=JointEmbeddingConfig,
+    )
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,7 +43,7 @@ def _summary(encoder: ExportedEncoder) -> str:
     stem = ", its stem a 3x3 convolution without stride and without max-pool" if encoder.small_stem else ""
     lines = [
         f"A backbone without a classifier: timm's `{config.backbone.name}`{stem}; {encoder.num_features} features of "
-        f"{_images(encoder)}. Trained without labels by {config.method.name}."
+        f"{_images(encoder)}. Trained without labels by {config.method.label}."
     ]
     differing = (run.result or {}).get("differs_from_paper") or differing_axes(config)
     if differing:

@@ -29,4 +29,4 @@ def variant(config: RunConfig) -> str:
     """Returns for instance `simclr, predictor: mlp, stop_gradient: yes`; just the name where nothing differs."""
     spelled = {True: "yes", False: "no"}
     parts = [f"{axis}: {spelled.get(value, value)}" for axis, value in differing_axes(config).items()]
-    return ", ".join([config.method.name, *parts])
+    return ", ".join([config.method.label, *parts])

@@ -48,7 +48,7 @@ class SavedRun:
     @property
     def title(self) -> str:
         """The method, the data and the seed, for instance `simsiam on digits, seed 0`."""
-        return f"{self.config.method.name} on {self.config.data.name}, seed {self.config.seed}"
+        return f"{self.config.method.label} on {self.config.data.name}, seed {self.config.seed}"
 
     @property
     def is_finished(self) -> bool:

@@ -86,6 +86,14 @@ def build(name: str, *overrides: str, seed: int = 0) -> Siamese:
     return method
 
 
+def build_joint_embedding(*overrides: str, seed: int = 0) -> Any:
+    """The method of lightly's losses on `Flat`, small, in training mode."""
+    small = ("method.projector.hidden_dim=16", "method.projector.output_dim=8")
+    config = compose(["method=joint_embedding", "data=cifar10", "recipe=null", *small, *overrides])
+    torch.manual_seed(seed)
+    return METHODS.get("joint_embedding").load()(config.method, Flat(), 12)
+
+
 def make_views(count: int = 2, images: int = 6, seed: int = 1) -> list[Tensor]:
     generator = torch.Generator().manual_seed(seed)
     return [torch.randn(images, 1, 4, 4, generator=generator) for _ in range(count)]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from ssl_zoo.config.groups import group_names
 from ssl_zoo.config.registries import METHODS
 from ssl_zoo.equation import Siamese
 
 # To register a method is to have it tested; one off the grid brings tests of its own.
-SIAMESE_METHODS = [name for name in group_names("method") if issubclass(METHODS.get(name).load(), Siamese)]
+SIAMESE_METHODS = [name for name in METHODS.names() if issubclass(METHODS.get(name).load(), Siamese)]
 
 TINY = (
     "data=digits",

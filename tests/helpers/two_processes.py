@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from helpers.methods import Flat, build, composed, make_views, progress
-from ssl_zoo.config.schema import OptimizerConfig, ProjectorConfig
+from helpers.methods import Flat, build, build_joint_embedding, composed, make_views, progress
+from ssl_zoo.config.schema import CRITERIA, OptimizerConfig, ProjectorConfig
 from ssl_zoo.distributed import gather
 from ssl_zoo.equation import Siamese
 from ssl_zoo.method import Method
@@ -82,12 +83,13 @@ CASES: dict[str, tuple[str, ...]] = {
     "swav, no stop-gradient": ("swav", SWAV, "method.prototypes.frozen_epochs=0", "method.stop_gradient=false"),
     "swav, queue": ("swav", SWAV, "method.prototypes.frozen_epochs=0", "method.sinkhorn.queue_size=12"),
     "barlow twins, the example plugin": ("barlowtwins",),
+    **{f"lightly's {name}": ("joint_embedding", f"method.criterion.name={name}") for name in CRITERIA},
 }  # fmt: skip
 
 
 def train(overrides: tuple[str, ...], rank: int, world: int) -> dict[str, Any]:
     """Losses, gradients and state after three steps on this process's part of each batch."""
-    method = build(*overrides) if overrides != ("barlowtwins",) else barlow_twins()
+    method = OFF_GRID[overrides[0]](*overrides[1:]) if overrides[0] in OFF_GRID else build(*overrides)
     method.allocate(20)
     if world > 1:
         synchronize(method, torch.device("cpu"))
@@ -127,6 +129,12 @@ def barlow_twins() -> Method:
     projector = ProjectorConfig(layers=3, hidden_dim=16, output_dim=8, bias_output=False)
     torch.manual_seed(0)
     return BarlowTwins(BarlowTwinsConfig(name="barlowtwins", projector=projector), Flat(), 12)
+
+
+OFF_GRID: dict[str, Callable[..., Method]] = {
+    "barlowtwins": barlow_twins,
+    "joint_embedding": build_joint_embedding,
+}
 
 
 def _state(method: Method) -> dict[str, torch.Tensor]:
@@ -182,7 +190,7 @@ def work(rank: int, out: str) -> None:
 
 if __name__ == "__main__":
     for overrides in CASES.values():
-        if overrides != ("barlowtwins",):
+        if overrides[0] not in OFF_GRID:
             composed(*overrides)
     # Nothing is computed before: forks have imported and composed everything already.
     start = "fork" if "fork" in mp.get_all_start_methods() else "spawn"

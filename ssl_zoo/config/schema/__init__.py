@@ -7,6 +7,7 @@ number belongs or a value out of range is refused.
 """
 
 from ssl_zoo.config.schema.backbone import BackboneConfig
+from ssl_zoo.config.schema.criterion import CRITERIA, CriterionConfig, JointEmbeddingConfig
 from ssl_zoo.config.schema.data import DataConfig
 from ssl_zoo.config.schema.fitted import DirectConfig, OptimalConfig, UnifiedConfig
 from ssl_zoo.config.schema.gradient import DecorrelationConfig, ExtraGradientConfig
@@ -51,11 +52,13 @@ from ssl_zoo.config.schema.views import (
 )
 
 __all__ = [
+    "CRITERIA",
     "AffineConfig",
     "AugmentConfig",
     "BackboneConfig",
     "BlurConfig",
     "Count",
+    "CriterionConfig",
     "CropConfig",
     "CutoutConfig",
     "DataConfig",
@@ -66,6 +69,7 @@ __all__ = [
     "Fraction",
     "Index",
     "JitterConfig",
+    "JointEmbeddingConfig",
     "KnnMonitorConfig",
     "MemoryConfig",
     "MethodConfig",

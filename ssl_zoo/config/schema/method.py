@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
+from typing_extensions import Self
 
 from ssl_zoo.config.schema.contradictions import check_contradictions
 from ssl_zoo.config.schema.fitted import DirectConfig, OptimalConfig, UnifiedConfig
 from ssl_zoo.config.schema.gradient import DecorrelationConfig, ExtraGradientConfig
 from ssl_zoo.config.schema.types import Count, Fraction, Index, NonNegative, Positive, Vectors, Width, section
+from ssl_zoo.errors import UserError
 
 
 @section
@@ -141,6 +144,19 @@ class MethodConfig:
     batch_norm: Literal["sync", "local"] = "sync"
     """Over several processes: BN's statistics are of the images of all processes, or of each process by itself."""
 
+    @property
+    def label(self) -> str:
+        """The name for a reader."""
+        return self.name
+
+    @classmethod
+    def for_block(cls, block: Mapping[str, Any]) -> type[Self]:
+        """Returns the class of a block `method`: this one, unless a value of the block decides which keys there are."""
+        return cls
+
+    def check_views(self, count: int) -> None:
+        """Raises a UserError if the method cannot take this number of views of an image."""
+
 
 @section
 class SiameseConfig(MethodConfig):
@@ -187,3 +203,11 @@ class SiameseConfig(MethodConfig):
 
     def __post_init__(self) -> None:
         check_contradictions(self)
+
+    def check_views(self, count: int) -> None:
+        """Refuses more targets than views."""
+        if self.target_views > count:
+            raise UserError(
+                f"method.target_views must be at most the number of views, {count}; received {self.target_views}; make "
+                "more views with augment.views"
+            )
