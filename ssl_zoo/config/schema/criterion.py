@@ -137,9 +137,9 @@ def loss_class(name: str) -> type[Any]:
     if name in CRITERIA:
         found: type[Any] = {"HypersphereLoss": HypersphereLoss}.get(name) or getattr(lightly.loss, name)
         return found
-    reason = NO_CRITERIA.get(name, "")
-    if not reason and hasattr(other := getattr(lightly.loss, name, None), "forward"):
-        reason = f"takes {', '.join([*inspect.signature(other.forward).parameters][1:])}"
+    reason, other = NO_CRITERIA.get(name, ""), getattr(getattr(lightly.loss, name, None), "forward", None)
+    if other is not None and not reason:
+        reason = f"takes {', '.join([*inspect.signature(other).parameters][1:])}"
     raise UserError(
         f"method.criterion.name must be one of lightly's losses over two embeddings (N, D), {', '.join(CRITERIA)}; "
         f"received {shown(name)}{f', which {reason}' if reason else ''}{suggest(name, CRITERIA)}"
