@@ -109,7 +109,8 @@ class JointEmbeddingConfig(MethodConfig):
             raise UserError(
                 f"unknown key 'method.criterion.{key}'; with {name} there are {', '.join(taken)}{suggest(key, taken)}"
             )
-        return _with_criterion(cls, config)
+        found: type[Self] = _with_criterion(cls, config)  # type: ignore[arg-type]  # classes can be hashed
+        return found
 
     def check_views(self, count: int) -> None:
         """Refuses more or fewer views than two."""
