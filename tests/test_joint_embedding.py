@@ -18,15 +18,19 @@ import lightly.loss
 import pytest
 import torch
 from helpers.methods import build_joint_embedding, index, make_views, progress
+from helpers.runs import TINY
+from helpers.stopping import stopped_after
 from lightly.loss.hypersphere_loss import HypersphereLoss
 from torch import Tensor, nn
 
+import ssl_zoo
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.mapping import from_yaml, to_yaml
 from ssl_zoo.config.schema import CRITERIA
 from ssl_zoo.config.schema.criterion import NO_CRITERIA, criterion_config
 from ssl_zoo.config.validate import written_value
-from ssl_zoo.errors import UserError
+from ssl_zoo.errors import Interrupted, UserError
+from ssl_zoo.runs.saved_run import open_run
 
 GUIDE = Path(__file__).parents[1] / "docs" / "guide.md"
 CLOSE = {"rtol": 1e-6, "atol": 1e-6}
@@ -184,6 +188,21 @@ def test_tico_resumes_to_the_bit() -> None:
     assert "criterion.loss.C" in state
     assert all(torch.equal(state[name], value) for name, value in resumed.state_dict().items())
     assert not torch.equal(state["criterion.loss.C"], begun.state_dict()["criterion.loss.C"])
+
+
+@pytest.mark.slow
+def test_a_stopped_run_continues_to_the_bit(tmp_path: Path) -> None:
+    """In the middle of an epoch, with two batches to an optimizer step."""
+    tico = ["method=joint_embedding", "method.criterion.name=TiCoLoss", *TINY, "trainer.accumulate=2"]
+    whole, stopped = ([*tico, "optimizer.warmup_epochs=0", f"run_dir={tmp_path / name}"] for name in "ab")
+    ssl_zoo.train(whole, silent=True)
+    with stopped_after(4), pytest.raises(Interrupted):
+        ssl_zoo.train(stopped, silent=True)
+    ssl_zoo.train([stopped[-1], "resume=auto"], silent=True)
+    a, b = (open_run(str(tmp_path / name)).weights for name in "ab")
+    assert a["criterion.loss.C"].any()
+    assert a.keys() == b.keys()
+    assert all(torch.equal(value, b[name]) for name, value in a.items())
 
 
 @pytest.mark.parametrize("name", CRITERIA)
