@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import plugins, runs
+from helpers import plugins
 from helpers.example import ADDED, REGISTRIES, install_example
 from helpers.exports import COLOUR, make
 from PIL import Image
@@ -27,6 +27,7 @@ from ssl_zoo.evaluation.protocols import PROTOCOLS
 from ssl_zoo.exporters.formats import EXPORTERS
 from ssl_zoo.exporters.schema import ExportConfig
 from ssl_zoo.metrics import Embeddings, computed
+from ssl_zoo.testing import check_method
 
 
 def names(group: str) -> list[str]:
@@ -62,19 +63,11 @@ def test_an_entry_is_found_and_described(group: str, name: str) -> None:
     assert yaml_group is None or name in group_names(yaml_group), "its YAML is configs/GROUP/NAME.yaml"
 
 
-@pytest.mark.parametrize("name", names("methods"))
-def test_a_method_trains_its_encoder(name: str) -> None:
-    method = ssl_zoo.build_method(
-        runs.overrides(name) if name in runs.SIAMESE_METHODS else [f"method={name}", *runs.TINY]
-    )
-    method.allocate(160)
-    views = [torch.randn(12, 1, 8, 8) for _ in range(2)]
-    loss = method.loss(views, torch.arange(12)).loss
-    assert loss.shape == ()
-    assert loss.isfinite()
-    loss.backward()
-    gradients = [weight.grad for weight in method.encoder.parameters() if weight.requires_grad]
-    assert any(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients)
+@pytest.mark.slow
+@pytest.mark.processes
+@pytest.mark.parametrize("name", dict.fromkeys([*names("methods"), *group_names("method")]))
+def test_a_method_keeps_the_contract(name: str) -> None:
+    check_method(name)
 
 
 @pytest.mark.parametrize("name", names("data"))

@@ -25,6 +25,7 @@ ssl-zoo: what does each part of a Siamese self-supervised method do?
   ssl-zoo report A B               of runs: which is better; of suites: what changed, and is it more than noise
   ssl-zoo export DIR format=NAME   the backbone for timm, torchvision, safetensors, onnx or detectron2
   ssl-zoo embed  DIR out=FILE      the features of many images, as .parquet or .npy
+  ssl-zoo check  method=NAME       whether a method, a plugin's too, keeps the contract of all methods
   ssl-zoo config [key=value ...]   print the configuration that would run
   ssl-zoo config --describe KEY    explain a key or a block: type, range, default, meaning, the files that set it
   ssl-zoo VERB --help              explain a verb and its keys
@@ -107,6 +108,13 @@ def _embed(overrides: Sequence[str]) -> None:
     embed(overrides)
 
 
+def _check(overrides: Sequence[str]) -> None:
+    from ssl_zoo.cli.check import read_check, show_check
+
+    name, others = read_check(overrides)
+    show_check(name, others)
+
+
 def _config(overrides: Sequence[str]) -> None:
     from ssl_zoo.config.mapping import to_yaml
     from ssl_zoo.config.registries import SOURCES
@@ -163,6 +171,7 @@ VERBS: dict[str, Callable[[Sequence[str]], None]] = {
     "report": _report,
     "export": _export,
     "embed": _embed,
+    "check": _check,
     "config": _config,
     "list": _list,
     "doctor": _doctor,

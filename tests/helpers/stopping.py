@@ -14,10 +14,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 GUARD = 600.0  # seconds after which a test that waits has failed: not a measure of speed
 
@@ -46,21 +45,6 @@ def wait_for(what: Callable[[], object]) -> None:
     while not what():
         assert time.monotonic() < until, "waited in vain"
         time.sleep(0.02)
-
-
-@contextlib.contextmanager
-def stopped_after(step: int) -> Iterator[None]:
-    """Has the runs of this process stop, as by Ctrl-C, after so many optimizer steps."""
-    from ssl_zoo.training.saving import StopWhenAsked
-
-    inner = StopWhenAsked.on_train_batch_end
-
-    def stopping(self: StopWhenAsked, trainer: Any, *rest: Any) -> None:
-        self.request.asked = trainer.global_step == step
-        inner(self, trainer, *rest)
-
-    with mock.patch.object(StopWhenAsked, "on_train_batch_end", stopping):
-        yield
 
 
 def children(pid: int) -> list[int]:

@@ -17,13 +17,13 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from helpers.methods import Flat, build, build_joint_embedding, composed, make_views, progress
-from ssl_zoo.config.schema import CRITERIA, OptimizerConfig, ProjectorConfig
+from helpers.methods import Flat, build, build_joint_embedding, composed, make_views
+from ssl_zoo.config.schema import CRITERIA, ProjectorConfig
 from ssl_zoo.distributed import gather
 from ssl_zoo.equation import Siamese
 from ssl_zoo.method import Method
 from ssl_zoo.parts.batchnorm import synchronize
-from ssl_zoo.training.optim import build_optimizer
+from ssl_zoo.testing.train_steps import Batch, state_of, train_steps
 
 IMAGES = 8
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "ssl-zoo-example"
@@ -93,32 +93,17 @@ def train(overrides: tuple[str, ...], rank: int, world: int) -> dict[str, Any]:
     method.allocate(20)
     if world > 1:
         synchronize(method, torch.device("cpu"))
-    optimizer = build_optimizer(OptimizerConfig(lr=0.1, lr_scaling="none"), method, IMAGES)
     pairs, further = (
         (method.config.pairs_per_image, method.config.expectation_views)
         if isinstance(method, Siamese)
         else (1, 0)
     )
-    count = 2 * pairs + further
-    half = slice(rank * IMAGES // world, (rank + 1) * IMAGES // world)
-    losses, gradients = [], []
-    for step in range(3):
-        order = torch.randperm(20, generator=torch.Generator().manual_seed(step))
-        views, index = make_views(count, IMAGES, seed=step), order[:IMAGES]
-        torch.manual_seed(step)
-        method.before_step(progress(step))
-        optimizer.zero_grad()
-        loss = method.loss([view[half] for view in views], index[half]).loss
-        loss.backward()
-        for parameter in method.parameters():  # as DDP does
-            if parameter.grad is not None:
-                parameter.grad = gather(parameter.grad[None]).mean(dim=0)
-        method.after_backward(progress(step))
-        gradients.append({n: p.grad.clone() for n, p in method.named_parameters() if p.grad is not None})
-        optimizer.step()
-        method.after_step(progress(step))
-        losses.append(gather(loss.detach()[None]).mean())
-    return {"losses": torch.stack(losses), "gradients": gradients, "state": _state(method)}
+    orders = [torch.randperm(20, generator=torch.Generator().manual_seed(step)) for step in range(3)]
+    batches = [
+        Batch(make_views(2 * pairs + further, IMAGES, seed=step), order[:IMAGES])
+        for step, order in enumerate(orders)
+    ]
+    return train_steps(method, batches, lr=0.1, part=(rank, world))._asdict()
 
 
 def barlow_twins() -> Method:
@@ -137,15 +122,11 @@ OFF_GRID: dict[str, Callable[..., Method]] = {
 }
 
 
-def _state(method: Method) -> dict[str, torch.Tensor]:
-    return {name: value.clone() for name, value in method.state_dict().items()}
-
-
 def shuffled_keys(rank: int, shuffle: bool) -> dict[str, torch.Tensor]:
     """The keys of MoCo with BN of each process, of all images, and the weights that made them."""
     overrides = ("method.projector.bn_hidden=true", f"method.momentum_encoder.shuffle_bn={shuffle}")
     method, view = build("moco", *overrides), make_views(1, IMAGES)[0]
-    weights = _state(method)
+    weights = state_of(method)
     torch.manual_seed(7)
     half = slice(rank * IMAGES // 2, (rank + 1) * IMAGES // 2)
     return {"keys": gather(method._encode_target(view[half])), **weights}

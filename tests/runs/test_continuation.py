@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import yaml
 from helpers.runs import overrides
-from helpers.stopping import stopped_after
 
 import ssl_zoo
 from ssl_zoo.cli.main import main
@@ -22,6 +21,7 @@ from ssl_zoo.config.mapping import to_mapping, to_yaml
 from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.runs.checkpoints import read_checkpoint
 from ssl_zoo.runs.continuation import compose_run
+from ssl_zoo.testing.stopping import stopped_after
 from ssl_zoo.training.callbacks import EpochRows
 
 pytestmark = pytest.mark.slow

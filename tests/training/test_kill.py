@@ -17,7 +17,6 @@ import pytest
 import torch
 from helpers.runs import overrides
 from helpers.saved_runs import Bomb
-from helpers.stopping import stopped_after
 from ssl_zoo.benchmarks.compare_runs import compare_run_dirs, events
 from ssl_zoo.benchmarks.kill_and_resume import folder_of, variants
 from torch.utils.tensorboard import SummaryWriter
@@ -26,6 +25,7 @@ import ssl_zoo
 from ssl_zoo.cli import main as cli
 from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.runs.checkpoints import Damaged, read_checkpoint
+from ssl_zoo.testing.stopping import stopped_after
 from ssl_zoo.training.saving import StopWhenAsked
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes]

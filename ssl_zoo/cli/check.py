@@ -1,0 +1,54 @@
+"""`ssl-zoo check method=NAME`: a line per clause of the contract that a method keeps, breaks or is not concerned by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ssl_zoo.config.compose import compose
+from ssl_zoo.config.groups import group_names
+from ssl_zoo.config.registries import METHODS
+from ssl_zoo.errors import Unfinished, UserError, unknown_name
+from ssl_zoo.terminal.console import Console, styled
+
+__all__ = ["read_check", "show_check"]
+
+STYLES = {"ok": "green", "broken": "bold red", "not applicable": "dim"}
+
+
+def read_check(overrides: Sequence[str]) -> tuple[str, list[str]]:
+    """Returns the method's name and the other overrides, checked without importing torch.
+
+    Raises:
+        UserError: no method is named, there is none of that name, or the other overrides are wrong.
+    """
+    names = [override.partition("=")[2] for override in overrides if override.startswith("method=")]
+    if len(names) != 1:
+        raise UserError(
+            f"check takes method=NAME once; received it {len(names)} times; see ssl-zoo list methods"
+        )
+    known = dict.fromkeys([*group_names("method"), *METHODS.names()])
+    if names[0] not in known:
+        raise unknown_name("method", names[0], known)
+    others = [override for override in overrides if not override.startswith("method=")]
+    if others:
+        compose(overrides)
+    return names[0], others
+
+
+def show_check(name: str, overrides: Sequence[str]) -> None:
+    """Checks a method and prints a line per clause.
+
+    Raises:
+        Unfinished: it breaks a clause.
+    """
+    from ssl_zoo.testing import check_clauses, clauses
+
+    console, demands, broken = Console(), clauses(), list[str]()
+    for clause, outcome, sentence in check_clauses(name, *overrides):
+        console.print(
+            styled((f"{outcome:15} ", STYLES[outcome]), f"{clause:16} {sentence or demands[clause]}")
+        )
+        broken += [clause] if outcome == "broken" else []
+    if broken:
+        count = f"{len(broken)} clause{'s' * (len(broken) > 1)}"
+        raise Unfinished(f"method '{name}' breaks {count} of the contract: {', '.join(broken)}")
