@@ -33,7 +33,8 @@ def one_device(setting: Setting) -> None:
     mode = FakeTensorMode(allow_fallback_kernels=False)
     with warnings.catch_warnings(), mode:
         warnings.simplefilter("ignore")  # about a GPU that is not there
-        method._apply(lambda tensor: mode.from_tensor(tensor).to("cuda"))  # as method.to("cuda") does
+        # As method.to("cuda") does.
+        method._apply(lambda tensor: mode.from_tensor(tensor).to("cuda"))  # type: ignore[no-untyped-call]
         sizes, channels = [view.size for view in setting.config.views], setting.config.data.channels
         views = [torch.zeros(BATCH, channels, size, size, device="cuda") for size in sizes]
         index = torch.arange(BATCH, device="cuda")

@@ -77,9 +77,8 @@ def _compare(what: str, one: Mapping[str, Tensor], two: Mapping[str, Tensor]) ->
 
 def _both(config: RunConfig, batches: list[Batch]) -> list[Steps]:
     """Returns what each of the two processes has found."""
-    method = METHODS.get(
-        config.method.name
-    ).load()  # unpickled in the processes, it is imported and so registered there
+    # The class is unpickled in the processes, and so imported and registered there.
+    method = METHODS.get(config.method.name).load()
     with tempfile.TemporaryDirectory() as folder:
         try:
             mp.start_processes(  # type: ignore[attr-defined, no-untyped-call]

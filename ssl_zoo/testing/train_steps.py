@@ -21,7 +21,7 @@ class Batch(NamedTuple):
     """Views (N, C, H, W), and the positions (N,) of their images in the training set."""
 
     views: Sequence[Tensor]
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]
 
     def part(self, rank: int, world: int) -> Batch:
         """Returns the rank-th of `world` equal consecutive parts."""
