@@ -19,7 +19,6 @@ import pytest
 import torch
 from helpers.methods import build_joint_embedding, index, make_views, progress
 from helpers.runs import TINY
-from helpers.stopping import stopped_after
 from lightly.loss.hypersphere_loss import HypersphereLoss
 from torch import Tensor, nn
 
@@ -31,6 +30,7 @@ from ssl_zoo.config.schema.criterion import NO_CRITERIA, criterion_config
 from ssl_zoo.config.validate import written_value
 from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.runs.saved_run import open_run
+from ssl_zoo.testing.stopping import stopped_after
 
 GUIDE = Path(__file__).parents[1] / "docs" / "guide.md"
 CLOSE = {"rtol": 1e-6, "atol": 1e-6}
