@@ -227,6 +227,7 @@ REFUSED = {
     "method.criterion.name=torch": "received 'torch'",
     "method.criterion.name=DINOLoss": "received 'DINOLoss', which takes teacher_out, student_out, teacher_temp, epoch",
     "method.criterion.name=MMCRLoss": r"received 'MMCRLoss', which takes \(N, views, D\) of an encoder and",
+    "method.criterion={name: VICRegLoss, 1: 2}": r"unknown key 'method\.criterion\.1'; with VICRegLoss there are",
     "method.criterion.name=3": r"method\.criterion\.name must be text; received 3",
     "method.criterion=VICRegLoss": r"method\.criterion must be a block of keys; received 'VICRegLoss'",
     "method.stop_gradient=true": r"unknown key 'method\.stop_gradient'",

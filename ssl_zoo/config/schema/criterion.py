@@ -107,7 +107,8 @@ class JointEmbeddingConfig(MethodConfig):
                     "out"
                 )
             raise UserError(
-                f"unknown key 'method.criterion.{key}'; with {name} there are {', '.join(taken)}{suggest(key, taken)}"
+                f"unknown key 'method.criterion.{key}'; with {name} there are {', '.join(taken)}"
+                f"{suggest(str(key), taken)}"
             )
         found: type[Self] = _with_criterion(cls, config)  # type: ignore[arg-type]  # classes can be hashed
         return found
