@@ -31,7 +31,9 @@ __all__ = ["two_processes"]
 
 # Sums of float32 in another order differ by some 1e-7 of their terms; a hundred of them in a row make 1e-5.
 ROUNDING = 1e-5
-LR = 0.01  # so low that three steps do not amplify the rounding
+# Rounding is relative to the largest value of a group, but not to less than this, which cancels out of larger values.
+SMALLEST = 1e-2
+LR = 0.001  # so low that three steps do not amplify the rounding
 WAIT = datetime.timedelta(seconds=600)
 MEND = (
     "gather with ssl_zoo.gather every embedding that the loss couples with others of the batch: negatives, a mean, a "
@@ -65,13 +67,14 @@ def _compare(what: str, one: Mapping[str, Tensor], two: Mapping[str, Tensor]) ->
         raise Broken(
             f"{what} to be of the same parameters", f"{sorted({*one} ^ {*two})[0]} in one of them", MEND
         )
+    values = [float(value.double().abs().max()) for value in one.values() if value.numel()]
+    tolerance = ROUNDING * max(SMALLEST, *values, 0.0)
     for name, expected in one.items():
         found = two[name]
         if expected.shape != found.shape:
             raise Broken(f"{what} as of one process", f"{name} of another shape, {tuple(found.shape)}", MEND)
         error = float((found.double() - expected.double()).abs().max()) if expected.numel() else 0.0
-        scale = max(1.0, float(expected.double().abs().max())) if expected.numel() else 1.0
-        if not error <= ROUNDING * scale:
+        if not error <= tolerance:
             raise Broken(f"{what} as of one process", f"{name} is off by {error:.2g}", MEND)
 
 
