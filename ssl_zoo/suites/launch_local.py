@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from typing import IO
 
 import torch
 
+from ssl_zoo.hardware.interpreter import module_command
 from ssl_zoo.suites.trial import PATIENCE, Trial, is_done, write_trial
 from ssl_zoo.terminal.signals import sigterm_interrupts
 
@@ -158,7 +158,7 @@ class Worker:
         if self.process is not None:
             self.process.wait()
         process = subprocess.Popen(
-            [sys.executable, "-m", "ssl_zoo.suites.worker", "--serve"],
+            module_command("ssl_zoo.suites.worker", "--serve"),
             stdin=subprocess.PIPE,  # closes when this process is gone, however it goes
             stdout=subprocess.PIPE,
             stderr=log,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl_zoo.errors import UserError
+from ssl_zoo.hardware.interpreter import module_command
 from ssl_zoo.suites.launch_local import Failure, last_message
 from ssl_zoo.suites.options import SlurmConfig
 from ssl_zoo.suites.trial import Trial, is_done, write_trial
@@ -104,7 +104,7 @@ def _parameters(config: SlurmConfig, workers: int | None) -> dict[str, Any]:
 def _run(file: Path, log: Path) -> int:
     """Runs, on the machine that the cluster gave, the same process as `launcher=local` starts."""
     with log.open("ab") as out:
-        command = [sys.executable, "-m", "ssl_zoo.suites.worker", str(file)]
+        command = module_command("ssl_zoo.suites.worker", str(file))
         return subprocess.run(command, stdout=out, stderr=out, check=False).returncode
 
 

@@ -27,6 +27,7 @@ import torch
 from ssl_zoo.config.mapping import to_mapping
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import Interrupted, UserError
+from ssl_zoo.hardware.interpreter import module_command
 from ssl_zoo.terminal.out_of_memory import out_of_memory_message, reports_out_of_memory
 from ssl_zoo.training.process import launcher
 
@@ -104,7 +105,7 @@ class _Other(NamedTuple):
 def _start(config: RunConfig) -> list[_Other]:
     devices = config.trainer.devices
     os.environ.update(_environment(config.trainer.processes))
-    command = [sys.executable, "-m", "ssl_zoo.training.further_process", str(os.getpid())]
+    command = module_command("ssl_zoo.training.further_process", str(os.getpid()))
     others = []
     for rank in range(1, devices):
         errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed with the process)

@@ -84,13 +84,14 @@ def _hold() -> None:
 
 def _suite() -> None:
     """Has the runs of a suite started by this file too."""
+    from ssl_zoo.hardware.interpreter import module_command
     from ssl_zoo.suites import launch_local as local
 
     real = subprocess.Popen
 
     class Held(real):  # type: ignore[misc, valid-type]
         def __init__(self, command: list[str], **more: Any) -> None:
-            assert command[1:3] == ["-m", "ssl_zoo.suites.worker"]
+            assert command == module_command("ssl_zoo.suites.worker", "--serve")
             super().__init__([command[0], __file__, "work", *command[3:]], **more)
 
     local.subprocess.Popen = Held  # type: ignore[attr-defined, misc]

@@ -24,6 +24,7 @@ from torch.utils.tensorboard import SummaryWriter
 import ssl_zoo
 from ssl_zoo.cli import main as cli
 from ssl_zoo.errors import Interrupted, UserError
+from ssl_zoo.hardware.interpreter import module_command
 from ssl_zoo.runs.checkpoints import Damaged, read_checkpoint
 from ssl_zoo.testing.stopping import stopped_after
 from ssl_zoo.training.saving import StopWhenAsked
@@ -142,7 +143,7 @@ def test_a_further_process_whose_first_is_gone_ends() -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     follower = subprocess.Popen(
-        [sys.executable, "-m", "ssl_zoo.training.further_process", str(gone.pid)], stdin=subprocess.PIPE
+        module_command("ssl_zoo.training.further_process", str(gone.pid)), stdin=subprocess.PIPE
     )
     assert follower.wait(timeout=600) == 1
     assert follower.stdin is not None
