@@ -13,7 +13,7 @@ the same; labels only say how many directions are needed, and add evidence of le
    So the rule reads the energy and cites the ratio.
 
 3. not learning: nothing that was measured is better than in the untrained encoder by more than its margin; see
-   `learning`, which has the evidence and its one error rate.
+   `learning`, which has the evidence and its one error rate. Where rule 4 holds too, its reasons stand in the sentence.
 
 4. partially collapsed: it learned something, but
 
@@ -127,10 +127,17 @@ def _not_learning(e: Evidence) -> str | None:
     learning = has_learned(e.gains, e.fall)
     if learning is None or learning.learned:
         return None
-    return f"{_learning(e)}; {_state(e)}{_pixels(e)}."
+    return "; ".join([_learning(e), _state(e), *_missing(e)]) + f"{_pixels(e)}."
 
 
 def _partially_collapsed(e: Evidence) -> str | None:
+    faults = _missing(e)
+    return f"{'; '.join(faults)}; {_learning(e)}{_pixels(e)}." if faults else None
+
+
+# The parts of the sentences.
+def _missing(e: Evidence) -> list[str]:
+    """Returns by which parts of rule 4 the embeddings are partially collapsed; none of a healthy run."""
     d, faults = e.diagnostics, []
     if residual_energy(d) < DOMINATED_ENERGY:
         faults.append(
@@ -145,10 +152,9 @@ def _partially_collapsed(e: Evidence) -> str | None:
             f"directions are missing: spectral rank {d['spectral_rank']:.3g} is below the {need:.4g} that {whose} "
             f"need{_untrained(e, itemgetter('spectral_rank'))}"
         )
-    return f"{'; '.join(faults)}; {_learning(e)}{_pixels(e)}." if faults else None
+    return faults
 
 
-# The parts of the sentences.
 def _learning(e: Evidence) -> str:
     """Returns all that was measured of learning, with margins, and what it comes to."""
     gains, fall = e.gains, e.fall

@@ -244,6 +244,15 @@ def test_no_gain_is_not_learning() -> None:
     assert "69.4% against 85.0%, a gain of -15.6 ± " in reason(worse)
 
 
+def test_without_a_gain_the_reasons_of_a_partial_collapse_are_cited() -> None:
+    narrow = dict(GOOD, center_ratio=0.98, residual_ratio=0.2, spectral_rank=3.0)
+    flat = replace(LABELLED, classifiers=(classifier(306, 306),), diagnostics=narrow)
+    assert name(flat) == "not learning"
+    for cited in ("labels show no gain", "m_o 0.98 against m_r 0.20", "spectral rank 3 is below"):
+        assert cited in reason(flat)
+    assert "dominates" not in reason(replace(flat, diagnostics=GOOD))
+
+
 def test_one_classifier_is_enough() -> None:
     evidence = replace(
         LABELLED, classifiers=(classifier(306, 306), classifier(345, 320, name="kNN")), initial=GOOD
