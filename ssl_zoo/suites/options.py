@@ -47,7 +47,7 @@ class BenchConfig:
     """Name of a suite, or a YAML file."""
     seeds: Count | Literal["auto"] = "auto"
     """Seeds of each row: 0 to seeds - 1. auto: 3, and then one at a time where an undecided claim needs it."""
-    max_seeds: Annotated[int, Field(ge=FIRST_SEEDS, le=20)] = 10
+    max_seeds: Annotated[int, Field(ge=FIRST_SEEDS, le=32)] = 10
     """Seeds of a row at most, with seeds=auto."""
     max_minutes: Positive | None = None
     """Minutes in which all runs end: none is started that would probably take longer. null: no limit."""

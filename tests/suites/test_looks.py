@@ -1,7 +1,7 @@
-"""Wrong decisions of claims over looks at 3, 4 ... 20 seeds, simulated: at most 5 %, and how soon they decide.
+"""Wrong decisions of claims over looks at 3, 4 ... 32 seeds, simulated: at most 5 %, and how soon they decide.
 
 The simulation has its own Welch's interval, vectorised over suites and looks; that its outcomes are those of `outcome`
-is tested on some of them. An experiment is a claim whose rows get a seed each until it is decided or has 20.
+is tested on some of them. An experiment is a claim whose rows get a seed each until it is decided or has 32.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from scipy.special import stdtrit
 from ssl_zoo.suites.claims import Comparison, parse
 from ssl_zoo.suites.extend import rows_to_extend
 from ssl_zoo.suites.judge import judge_claim
-from ssl_zoo.suites.outcomes import CLOSE, LEVEL, Evidence, outcome, seeds_to_decide
+from ssl_zoo.suites.outcomes import CLOSE, LEVEL, MANY, Evidence, outcome, seeds_to_decide
 
-FIRST, LAST = 3, 20
+FIRST, LAST = 3, 32
 SUITES = 8000
 WORST = 0.05
 NOISE = 3 * math.sqrt(WORST * (1 - WORST) / SUITES)  # 0.7 %: three standard errors of a simulated 5 %
@@ -67,7 +67,9 @@ def intervals(
     safe = np.where(total > 0, total, 1.0)
     parts = [np.square(s / safe) / (n - 1) for s, n in zip(squares, counts, strict=False)]
     degrees = 1 / np.where(total > 0, sum(parts), 1.0)
-    halves = [stdtrit(degrees, (1 + level) / 2) * np.sqrt(total) for level in levels]
+    many = np.maximum(*counts) > MANY
+    chances = [np.where(many, (1 - level) / 4, (1 - level) / 2) for level in levels]  # to miss, on each side
+    halves = [stdtrit(degrees, 1 - chance) * np.sqrt(total) for chance in chances]
     return np.stack([estimate + sign * half for half in halves for sign in (-1, 1)])
 
 
