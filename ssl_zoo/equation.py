@@ -4,10 +4,10 @@
 
 z = encoder(x), the encoder being backbone and projector; z' comes from the same encoder or from a copy of it
 (its moving average, or itself some steps ago); h is the predictor; T assigns the target (the identity, Sinkhorn
-codes over prototypes, a memory of earlier targets, or the mean over further views); D is the similarity, with or
-without negatives; sg is stop-gradient. h may also stand on the target, behind sg, or on both sides, there with an
-inverse (`parts/placement.py`); of the target only some parts may be kept (`parts/extra_gradient.py`); and a
-decorrelation of z may join the loss.
+codes or centred scores over prototypes, a memory of earlier targets, or the mean over further views); D is the
+similarity, with or without negatives; sg is stop-gradient. h may also stand on the target, behind sg, or on both
+sides, there with an inverse (`parts/placement.py`); of the target only some parts may be kept
+(`parts/extra_gradient.py`); and a decorrelation of z may join the loss.
 
 - [0] SimSiam, 2020, https://arxiv.org/abs/2011.10566 (Sec. 3 and 6: the methods as variants of one form)
 """
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from ssl_zoo.config.schema import SiameseConfig
 from ssl_zoo.distributed import gather, world_size
 from ssl_zoo.method import LossOutput, Method
-from ssl_zoo.parts.assignment import Prototypes, build_assignment
+from ssl_zoo.parts.assignment import build_assignment
 from ssl_zoo.parts.decorrelation import Decorrelation
 from ssl_zoo.parts.extra_gradient import build_target
 from ssl_zoo.parts.grid import GridPoint, ordered_pairs
@@ -33,6 +33,7 @@ from ssl_zoo.parts.heads import build_predictor
 from ssl_zoo.parts.memory import Memory
 from ssl_zoo.parts.negatives import build_negatives
 from ssl_zoo.parts.placement import build_placement
+from ssl_zoo.parts.prototypes import Prototypes
 from ssl_zoo.parts.schedule import Progress, momentum_decay
 from ssl_zoo.parts.similarity import build_similarity
 
@@ -51,10 +52,13 @@ class Siamese(Method):
         self.predictor = build_predictor(config.predictor, dim)
         self.h = build_placement(config.predictor, self.predictor, dim)
         self.prototypes = Prototypes(dim, config.prototypes)
+        # Shared by both sides, as in SwAV, or the targets' own, which follow with the momentum encoder.
+        own = config.momentum_encoder.prototypes
+        self.target_prototypes = copy.deepcopy(self.prototypes) if own else None
         averages = config.assignment == "moving_average"
         with_memory = averages or config.assignment == "memory" or config.negatives == "memory_bank"
         self.memory = Memory(dim, config.memory.decay, unit=not averages) if with_memory else None
-        self.assign = build_assignment(config, self.prototypes, self.memory, dim)
+        self.assign = build_assignment(config, self.target_prototypes or self.prototypes, self.memory, dim)
         self.negatives = build_negatives(config, dim, self.memory)
         self.similarity = build_similarity(config)
         self.target = build_target(config.extra_gradient)
@@ -63,6 +67,8 @@ class Siamese(Method):
         self.target_encoder = copy.deepcopy(self.encoder) if has_copy else None
         if self.target_encoder is not None:
             deactivate_requires_grad(self.target_encoder)
+        if self.target_prototypes is not None:
+            deactivate_requires_grad(self.target_prototypes)
 
     def loss(self, views: Sequence[Tensor], index: Tensor) -> LossOutput:
         """Computes the equation, in its own order. See `Method.loss` for the arguments."""
@@ -168,9 +174,12 @@ class Siamese(Method):
         return (*super().lr_multipliers(), (self.predictor, factor), (self.h, factor))
 
     def before_step(self, progress: Progress) -> None:
-        """Normalises the prototypes to unit length."""
+        """Normalises the prototypes to unit length, and sets what follows a schedule."""
         self.prototypes.renormalize()
+        if self.target_prototypes is not None:
+            self.target_prototypes.renormalize()
         self.assign.before_step(progress)
+        self.similarity.before_step(progress)
 
     def after_backward(self, progress: Progress) -> None:
         """Drops the prototypes' gradient for the first `prototypes.frozen_epochs`.
@@ -196,6 +205,8 @@ class Siamese(Method):
             decay = self._decay(progress)
             if decay < 1:
                 update_momentum(self.encoder, self.target_encoder, decay)
+                if self.target_prototypes is not None:
+                    update_momentum(self.prototypes, self.target_prototypes, decay)
 
     def _decay(self, progress: Progress) -> float:
         """Returns the fraction of its weights that the target encoder keeps: 1 within an alternation."""

@@ -12,6 +12,7 @@ from typing import Any
 __all__ = ["ADDED_KEYS", "without_added"]
 
 ADDED_KEYS: Mapping[str, Any] = {
+    "method.centering.decay": 0.9,
     "method.decorrelation.alone": False,
     "method.decorrelation.standardized": False,
     "method.decorrelation.weight": 0.0,
@@ -20,6 +21,7 @@ ADDED_KEYS: Mapping[str, Any] = {
     "method.extra_gradient.center": True,
     "method.extra_gradient.of": "none",
     "method.extra_gradient.residual": True,
+    "method.momentum_encoder.prototypes": False,
     "method.predictor.direct.eps": 0.1,
     "method.predictor.direct.every": 1,
     "method.predictor.direct.power": 0.5,
@@ -32,8 +34,13 @@ ADDED_KEYS: Mapping[str, Any] = {
     "method.predictor.optimal.ridge": 1.0e-3,
     "method.predictor.symmetric": False,
     "method.predictor.weight_decay": None,
+    "method.projector.activation": "relu",
+    "method.sharpening.temperature": None,
+    "method.sharpening.warmup_epochs": 0,
+    "method.sharpening.warmup_temperature": None,
     "method.unified.rho": 0.99,
     "method.unified.weight": 100.0,
+    "optimizer.final_weight_decay": None,
     "start_from": None,
 }
 

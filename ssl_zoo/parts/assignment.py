@@ -1,12 +1,14 @@
-"""T, the assignment of targets: the identity, SwAV's codes, a memory of earlier outputs, or a mean over more views.
+"""T, the assignment of targets: the identity, SwAV's codes, DINO's centred scores, a memory of earlier outputs, or a
+mean over more views.
 
 Sinkhorn-Knopp is written here rather than taken from lightly, whose `sinkhorn` runs under a hidden `no_grad`:
 stop-gradient is the equation's own line, and switched off the gradient flows through these iterations too.
 
 - [0] SwAV, 2020, https://arxiv.org/abs/2006.09882 (Sec. 3.1, Eq. 3-5; Listing 1)
 - [1] official code, https://github.com/facebookresearch/swav
-- [2] SimSiam, 2020, https://arxiv.org/abs/2011.10566 (Sec. 5.2: moving average; 6.2: prototypes by full gradient)
+- [2] SimSiam, 2020, https://arxiv.org/abs/2011.10566 (Sec. 5.2: moving average)
 - [3] Zhang et al., 2022, https://arxiv.org/abs/2203.16262 (Table 1: the expectation over augmentations, explicit)
+- [4] DINO, 2021, https://arxiv.org/abs/2104.14294 (Eq. 4, Algorithm 1: centring)
 """
 
 from __future__ import annotations
@@ -15,62 +17,31 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, normalize
+from torch.nn.functional import normalize
 
-from ssl_zoo.config.schema import PrototypesConfig, SiameseConfig, SinkhornConfig
-from ssl_zoo.distributed import gather, rank, world_size
+from ssl_zoo.config.schema import CenteringConfig, SiameseConfig, SinkhornConfig
+from ssl_zoo.distributed import average, gather, rank, world_size
 from ssl_zoo.parts.fifo import Fifo
 from ssl_zoo.parts.memory import Memory
+from ssl_zoo.parts.prototypes import Prototypes
 from ssl_zoo.parts.schedule import Progress
 
 __all__ = [
     "Assignment",
+    "Centering",
     "Expectation",
     "FromMemory",
     "MovingAverage",
-    "Prototypes",
     "Sinkhorn",
     "build_assignment",
 ]
-
-
-class Prototypes(nn.Module):
-    """Scores of unit vectors against unit prototypes; the identity where there are none.
-
-    Args:
-        dim: width D of the embeddings.
-        config: how many prototypes K, 0 for none; whether the gradient passes through their unit length.
-    """
-
-    weight: nn.Parameter | None  # (K, D)
-
-    def __init__(self, dim: int, config: PrototypesConfig) -> None:
-        super().__init__()
-        # Drawn as nn.Linear draws its weight, which is what the official code uses.
-        number = config.number
-        weight = nn.Parameter(nn.Linear(dim, number, bias=False).weight.detach()) if number else None
-        self.by_gradient = config.normalization == "gradient"
-        self.register_parameter("weight", weight)
-        self.renormalize()
-
-    def forward(self, z: Tensor) -> Tensor:
-        """Maps embeddings (N, D) to scores (N, K)."""
-        if self.weight is None:
-            return z
-        return linear(normalize(z, dim=1), normalize(self.weight, dim=1) if self.by_gradient else self.weight)
-
-    @torch.no_grad()
-    def renormalize(self) -> None:
-        """Sets each prototype to unit length, outside the gradient as the official code does."""
-        if self.weight is not None and not self.by_gradient:
-            self.weight.copy_(normalize(self.weight, dim=1))
 
 
 class Assignment(nn.Module):
     """Identity, and the interface of the other assignments: a target is its embedding, or its scores.
 
     Args:
-        prototypes: the method's.
+        prototypes: the method's, of its targets.
     """
 
     prototypes: Prototypes
@@ -154,6 +125,41 @@ class Sinkhorn(Assignment):
             queue.update()
 
 
+class Centering(Assignment):
+    """T(z') = s - c, s the scores of z' and c <- m c + (1 - m) mean of s, over target views, batch and processes.
+
+    A batch is centred by the c of the step before, as in the code.
+
+    Args:
+        prototypes: of the targets.
+        config: m.
+        dim: width K of the scores.
+    """
+
+    center: Tensor  # (K,)
+
+    def __init__(self, prototypes: Prototypes, config: CenteringConfig, dim: int) -> None:
+        super().__init__(prototypes)
+        self.decay = config.decay
+        self.register_buffer("center", torch.zeros(dim))
+        self.noted: list[Tensor] = []  # (K,) each: the means of this optimizer step's batches
+
+    def forward(self, z: Mapping[int, Tensor], view: int, index: Tensor) -> Tensor:
+        return super().forward(z, view, index) - self.center
+
+    @torch.no_grad()
+    def remember(self, z: Mapping[int, Tensor]) -> None:
+        if self.training:
+            means = [self.prototypes(embeddings).mean(dim=0) for embeddings in z.values()]
+            self.noted.append(torch.stack(means).mean(dim=0))
+
+    @torch.no_grad()
+    def update(self) -> None:
+        if self.noted:
+            self.center.lerp_(average(torch.stack(self.noted).mean(dim=0)), 1 - self.decay)
+            self.noted.clear()
+
+
 class MovingAverage(Assignment):
     """T(z') = m eta_x + (1 - m) z'/|z'|, eta_x being the image's memory: an expectation over augmentations."""
 
@@ -198,6 +204,8 @@ def build_assignment(
     """Builds the assignment that `method.assignment` names, for embeddings of width `dim`."""
     if config.assignment == "sinkhorn":
         return Sinkhorn(prototypes, config.sinkhorn, dim, config.target_views)
+    if config.assignment == "centering":
+        return Centering(prototypes, config.centering, config.prototypes.number or dim)
     if config.assignment == "identity":
         return Assignment(prototypes)
     if config.assignment == "expectation":

@@ -27,6 +27,7 @@ class GridPoint:
     inverse_predictor: bool = False
     decorrelation: str = "none"
     expectation_views: int = 0
+    momentum_prototypes: bool = False
 
     @classmethod
     def of(cls, config: SiameseConfig) -> GridPoint:
@@ -46,6 +47,7 @@ class GridPoint:
             inverse_predictor=config.predictor.inverse,
             decorrelation=config.decorrelation.title,
             expectation_views=config.expectation_views,
+            momentum_prototypes=config.momentum_encoder.prototypes,
         )
 
 

@@ -6,6 +6,7 @@ BN as well; the BN subtracts it again, so it changes nothing that is computed.
 - [0] SimSiam, 2020, https://arxiv.org/abs/2011.10566 (Sec. 4.4: BN in the heads; B: a predictor a quarter wide)
 - [1] Zhang et al., 2022, https://arxiv.org/abs/2203.16262 (a single bias as predictor)
 - [2] Tian et al., 2021, https://arxiv.org/abs/2102.06810 (Table 3: symmetric predictors)
+- [3] DINO, 2021, https://arxiv.org/abs/2104.14294 (Appendix C: a projector with GELU and without BN)
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def build_projector(config: ProjectorConfig, input_dim: int) -> nn.Module:
     if config.layers == 0:
         return nn.Identity()
     widths = [input_dim, *[config.hidden_dim] * (config.layers - 1)]
-    blocks = [_hidden(a, b, config.bn_hidden) for a, b in pairwise(widths)]
+    blocks = [_hidden(a, b, config.bn_hidden, config.activation) for a, b in pairwise(widths)]
     bn = nn.BatchNorm1d(config.output_dim, affine=config.bn_output_affine) if config.bn_output else None
     if bn is not None and config.bn_output_affine and not config.bn_output_center:
         bn.bias.requires_grad_(False)  # stays 0
@@ -122,5 +123,8 @@ def _symmetrize_loaded(module: nn.Module, incompatible_keys: object) -> None:
     module._symmetrize()
 
 
-def _hidden(input_dim: int, output_dim: int, bn: bool) -> tuple[int, int, nn.Module | None, nn.Module, bool]:
-    return input_dim, output_dim, nn.BatchNorm1d(output_dim) if bn else None, nn.ReLU(inplace=True), not bn
+def _hidden(
+    input_dim: int, output_dim: int, bn: bool, activation: str = "relu"
+) -> tuple[int, int, nn.Module | None, nn.Module, bool]:
+    function = nn.GELU() if activation == "gelu" else nn.ReLU(inplace=True)
+    return input_dim, output_dim, nn.BatchNorm1d(output_dim) if bn else None, function, not bn

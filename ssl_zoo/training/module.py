@@ -18,7 +18,13 @@ from ssl_zoo.distributed import average, rank, world_size
 from ssl_zoo.method import Method
 from ssl_zoo.parts.schedule import Progress
 from ssl_zoo.runs.checkpoints import STAMP, Position
-from ssl_zoo.training.optim import build_optimizer, build_schedule, follow_schedule, scheduled_lr
+from ssl_zoo.training.optim import (
+    build_optimizer,
+    build_schedule,
+    follow_schedule,
+    scheduled_lr,
+    weight_decay_factor,
+)
 
 __all__ = ["TrainingModule", "step_seed"]
 
@@ -52,6 +58,7 @@ class TrainingModule(pl.LightningModule):
         self.losses: list[Tensor] = []  # of this epoch, left on the device
         self.batches_done = 0  # counted by `EpochRows`
         self.lr: float | None = None  # of the last step that was done here
+        self.weight_decays: list[float] = []  # of the optimizer's groups in the first step
         self.stretched = False  # whether the checkpoint is of a run of fewer or more epochs
 
     @property
@@ -143,6 +150,11 @@ class TrainingModule(pl.LightningModule):
         """Steps the optimizer, then the method: once per optimizer step, under accumulation too."""
         progress = self.progress
         self.lr = scheduled_lr(self.trainer.optimizers[0])
+        factor = weight_decay_factor(self.config.optimizer, progress.step, progress.total_steps)
+        for group, weight_decay in zip(
+            self.trainer.optimizers[0].param_groups, self.weight_decays, strict=True
+        ):
+            group["weight_decay"] = weight_decay * factor
         super().optimizer_step(*args, **kwargs)
         self.method.after_step(progress)
 
@@ -150,6 +162,7 @@ class TrainingModule(pl.LightningModule):
         """Returns optimizer and schedule, the latter stepped per optimizer step."""
         batch = self.config.batch_size * self.config.trainer.accumulate
         optimizer = build_optimizer(self.config.optimizer, self.method, batch)
+        self.weight_decays = [group["weight_decay"] for group in optimizer.param_groups]
         schedule = build_schedule(
             self.config.optimizer,
             optimizer,

@@ -26,6 +26,7 @@ __all__ = [
     "schedule_factor",
     "scheduled_lr",
     "warmup_steps",
+    "weight_decay_factor",
 ]
 
 
@@ -139,6 +140,14 @@ def schedule_factor(
         return 1.0
     done = min(1.0, (step - warmup) / max(1, total_steps - warmup))
     return config.final_lr_fraction + (1 - config.final_lr_fraction) * (1 + math.cos(math.pi * done)) / 2
+
+
+def weight_decay_factor(config: OptimizerConfig, step: int, total_steps: int) -> float:
+    """Returns the weight decay of optimizer step `step` (from 0) over that of the first; 1 where it stays."""
+    if config.final_weight_decay is None:
+        return 1.0
+    end = config.final_weight_decay / config.weight_decay
+    return end + (1 - end) * (1 + math.cos(math.pi * step / total_steps)) / 2
 
 
 def build_schedule(

@@ -3,7 +3,7 @@
 Weights alone are taken: neither the optimizer nor a counter, and no queue or memory, which the method fills itself. The
 encoder must fit, name by name and shape by shape. Every other part with weights (predictor, prototypes) is taken whole
 where it fits and else begins at random; the run's record lists both. A target encoder that the other run has not got
-begins as a copy of the encoder, as it does in a run from the beginning.
+begins as a copy of the encoder, as it does in a run from the beginning, and so do the targets' own prototypes.
 """
 
 from __future__ import annotations
@@ -52,6 +52,12 @@ def take_weights(method: Method, source: SavedRun) -> dict[str, Any]:
         method.get_submodule(part).load_state_dict(theirs[part])
     if isinstance(method, Siamese) and method.target_encoder is not None and "target_encoder" not in fitting:
         method.target_encoder.load_state_dict(method.encoder.state_dict())
+    if (
+        isinstance(method, Siamese)
+        and method.target_prototypes is not None
+        and "target_prototypes" not in fitting
+    ):
+        method.target_prototypes.load_state_dict(method.prototypes.state_dict())
     return {
         "checkpoint": str(source.path),
         "run": source.title,
@@ -59,7 +65,7 @@ def take_weights(method: Method, source: SavedRun) -> dict[str, Any]:
         **source.start_record,
         "taken": ["encoder", *sorted(fitting)],
         "not_taken": sorted(set(theirs) - fitting - {"encoder"}),
-        "random": sorted(trained - fitting - {"target_encoder"}),
+        "random": sorted(trained - fitting - {"target_encoder", "target_prototypes"}),
     }
 
 

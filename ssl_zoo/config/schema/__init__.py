@@ -25,6 +25,7 @@ from ssl_zoo.config.schema.method import (
 from ssl_zoo.config.schema.monitor import KnnMonitorConfig, MonitorConfig, ProbeConfig
 from ssl_zoo.config.schema.optimizer import OptimizerConfig
 from ssl_zoo.config.schema.run import RunConfig, RunSettings
+from ssl_zoo.config.schema.targets import CenteringConfig, SharpeningConfig
 from ssl_zoo.config.schema.trainer import TrainerConfig
 from ssl_zoo.config.schema.types import (
     Count,
@@ -57,6 +58,7 @@ __all__ = [
     "AugmentConfig",
     "BackboneConfig",
     "BlurConfig",
+    "CenteringConfig",
     "Count",
     "CriterionConfig",
     "CropConfig",
@@ -90,6 +92,7 @@ __all__ = [
     "RunConfig",
     "RunSettings",
     "Seed",
+    "SharpeningConfig",
     "SiameseConfig",
     "SinkhornConfig",
     "SolarizeConfig",

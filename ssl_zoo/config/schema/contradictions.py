@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ssl_zoo.config.schema.target_contradictions import of_distributions
 from ssl_zoo.config.schema.theory_contradictions import of_decorrelation, of_extra_gradient, of_predictor
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def _table(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
             "similarity=cosine",
         ),
         (
-            config.similarity not in ("info_nce", "gradient") and config.negatives != "none",
+            config.similarity not in ("info_nce", "gradient", "relational") and config.negatives != "none",
             f"similarity={config.similarity} never reads negatives, and negatives={config.negatives}; set "
             "negatives=none or similarity=info_nce",
         ),
@@ -175,6 +176,7 @@ def _table(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
             "predictor.trainable=false contradicts predictor.kind=bias, whose bias would stay 0; set "
             "predictor.kind=identity, mlp or linear",
         ),
+        *of_distributions(config),
         *of_predictor(config),
         *of_extra_gradient(config),
         *of_decorrelation(config),

@@ -11,6 +11,7 @@ from typing_extensions import Self
 from ssl_zoo.config.schema.contradictions import check_contradictions
 from ssl_zoo.config.schema.fitted import DirectConfig, OptimalConfig, UnifiedConfig
 from ssl_zoo.config.schema.gradient import DecorrelationConfig, ExtraGradientConfig
+from ssl_zoo.config.schema.targets import CenteringConfig, SharpeningConfig
 from ssl_zoo.config.schema.types import Count, Fraction, Index, NonNegative, Positive, Vectors, Width, section
 from ssl_zoo.errors import UserError
 
@@ -25,6 +26,8 @@ class ProjectorConfig:
     """Width of the hidden layers."""
     output_dim: Width = 128
     """Width of z."""
+    activation: Literal["relu", "gelu"] = "relu"
+    """The function between the layers. DINO has gelu."""
     bn_hidden: bool = True
     """Whether BN follows each hidden layer."""
     bn_output: bool = False
@@ -87,6 +90,8 @@ class MomentumConfig:
     """The course of `decay`. cosine: it rises from `decay` to 1 (BYOL, Section 3.3)."""
     shuffle_bn: bool = False
     """Whether, over several processes, its batches mix images of all of them (MoCo, Section 3.3)."""
+    prototypes: bool = False
+    """Whether the targets' prototypes are a moving average too, as in DINO. false: the predictions', as in SwAV."""
 
 
 @section
@@ -166,15 +171,18 @@ class SiameseConfig(MethodConfig):
     """Whether no gradient reaches the target. SimSiam, Section 4.1."""
     predictor: PredictorConfig
     momentum_encoder: MomentumConfig
-    similarity: Literal["cosine", "dot", "cross_entropy", "info_nce", "gradient"]
+    similarity: Literal["cosine", "dot", "cross_entropy", "info_nce", "gradient", "relational"]
     """The loss D: negative cosine; negative dot product of the unit prediction and the target as it is; cross-entropy
-    of softmax outputs or of codes over prototypes; InfoNCE; or UniGrad's gradient itself."""
+    of softmax outputs or of codes over prototypes; InfoNCE; UniGrad's gradient itself; or the cross-entropy of both
+    sides' relations to a queue (ReSSL)."""
     negatives: Literal["none", "batch", "queue", "memory_bank", "correlation"]
     """Where InfoNCE's negatives come from: the batch (SimCLR), a queue (MoCo) or a memory bank (InstDisc); for
-    similarity=gradient the correlation of all targets (UniGrad)."""
-    assignment: Literal["identity", "sinkhorn", "moving_average", "memory", "expectation"]
-    """Operation on the target: none, Sinkhorn-Knopp codes (SwAV), the moving average of the image's outputs
-    (SimSiam, Section 5.2), the stored average alone, or the mean over expectation_views further views."""
+    similarity=gradient the correlation of all targets (UniGrad); for similarity=relational the queue that both sides
+    are compared with."""
+    assignment: Literal["identity", "sinkhorn", "centering", "moving_average", "memory", "expectation"]
+    """Operation on the target: none, Sinkhorn-Knopp codes (SwAV), scores without their moving average (DINO), the
+    moving average of the image's outputs (SimSiam, Section 5.2), the stored average alone, or the mean over
+    expectation_views further views."""
     symmetric: bool
     """Whether each view is both prediction and target. SimSiam, Section 4.6."""
     joint_batch: bool = False
@@ -184,10 +192,12 @@ class SiameseConfig(MethodConfig):
     alternation_steps: Count | Literal["epoch"] = 1
     """SGD steps for which the targets' weights stand still. SimSiam, Section 5.2 (multi-step alternation)."""
     temperature: Positive = 0.1
-    """Temperature of info_nce and cross_entropy."""
+    """Temperature of info_nce, cross_entropy and relational."""
+    sharpening: SharpeningConfig = SharpeningConfig()
     queue: QueueConfig = QueueConfig()
     prototypes: PrototypesConfig = PrototypesConfig()
     sinkhorn: SinkhornConfig = SinkhornConfig()
+    centering: CenteringConfig = CenteringConfig()
     memory: MemoryConfig = MemoryConfig()
     unified: UnifiedConfig = UnifiedConfig()
     extra_gradient: ExtraGradientConfig = ExtraGradientConfig()

@@ -24,6 +24,9 @@ class OptimizerConfig:
     """Momentum of sgd and lars."""
     weight_decay: NonNegative = 1e-4
     """Weight decay, added to the gradient by sgd and lars, decoupled in adamw."""
+    final_weight_decay: NonNegative | None = None
+    """Where a half cosine over all steps takes the weight decay; a predictor's own keeps its ratio to it. null: it
+    stays. DINO goes from 0.04 to 0.4."""
     exclude_norm_and_bias: bool = False
     """Whether norms' parameters and biases are left out of weight decay, and of LARS's adaptation."""
     schedule: Literal["cosine", "constant"] = "cosine"
@@ -40,3 +43,11 @@ class OptimizerConfig:
     """Where the cosine ends, as a fraction of the peak rate."""
     clip_grad_norm: Positive | None = None
     """Largest norm of the gradient; longer ones are scaled down to it. null: none is."""
+
+    def __post_init__(self) -> None:
+        if self.final_weight_decay is not None and self.weight_decay == 0:
+            raise ValueError(
+                f"optimizer.final_weight_decay={self.final_weight_decay} is where the weight decay ends, and "
+                "optimizer.weight_decay=0 begins none; set optimizer.weight_decay above 0 or "
+                "optimizer.final_weight_decay=null"
+            )
