@@ -68,6 +68,10 @@ VARIANTS = {
     "SwAV, Sinkhorn's queue from epoch 1": [
         *SWAV, "method.sinkhorn.queue_size=36", "method.sinkhorn.queue_from_epoch=1",
     ],
+    "DINO, AdamW, rising weight decay": [
+        "method=dino", "method.prototypes.number=12", "optimizer.name=adamw", "optimizer.final_weight_decay=0.1",
+    ],
+    "ReSSL": ["method=ressl"],
     "BYOL, two batches per step": ["method=byol", "trainer.accumulate=2"],
     "SimSiam, images from files, two workers": [
         "method=simsiam", "data=imagefolder", "data.train=OUT/pictures", "data.holdout=0.2", "data.cache_mb=0",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
@@ -69,18 +70,22 @@ def fit_small(name: str, side: int) -> Fit | None:
     return Fit(size, "standard")
 
 
-def build_backbone(config: BackboneConfig, channels: int, size: int) -> Backbone:
+def build_backbone(
+    config: BackboneConfig, channels: int, size: int, further_sizes: Iterable[int] = ()
+) -> Backbone:
     """Builds a timm model.
 
     Args:
         config: name, stem, pretrained weights, initialisation.
         channels: of the images.
         size: side of the images in pixels; models of a fixed input size are built for it.
+        further_sizes: sides of further images, as in multi-crop; a transformer interpolates its position embedding.
 
     Raises:
         UserError: no such model; it has no stem that could be made small; its weights cannot be fetched;
-            it cannot read images of this size.
+            it cannot read images of these sizes.
     """
+    others = sorted(set(further_sizes) - {size})
     architecture = config.name.partition(".")[0]
     if not timm.is_model(architecture):
         known = timm.list_models()
@@ -88,20 +93,24 @@ def build_backbone(config: BackboneConfig, channels: int, size: int) -> Backbone
             f"unknown backbone '{config.name}'; timm has {len(known)} models"
             f"{suggest(architecture, known) or ', see ssl-zoo list backbones'}"
         )
-    model = _create(config, architecture, channels, size)
+    model = _create(config, architecture, channels, size, any_size=bool(others))
     if config.stem == "small":
         _make_stem_small(model, config.name, channels)
     if not config.pretrained:
         _set_last_bn(model, 0.0 if config.zero_init_last else 1.0)
+    for other in others:
+        inspect_backbone(model, config.name, channels, other)
     return Backbone(model, *inspect_backbone(model, config.name, channels, size))
 
 
-def _create(config: BackboneConfig, architecture: str, channels: int, size: int) -> nn.Module:
+def _create(config: BackboneConfig, architecture: str, channels: int, size: int, any_size: bool) -> nn.Module:
     options: dict[str, Any] = {}
     # Transformers and mixers are built for one image size; convolutional networks take any.
     default = timm.get_pretrained_cfg(config.name, allow_unregistered=True)
     if default is not None and default.fixed_input_size:
         options["img_size"] = size
+        if any_size:
+            options["dynamic_img_size"] = True
     if config.pretrained:
         _announce_download(config.name)
     hub = logging.getLogger("huggingface_hub")
@@ -116,6 +125,7 @@ def _create(config: BackboneConfig, architecture: str, channels: int, size: int)
             fix = "check the network and the name of the weights, or set backbone.pretrained=false"
         else:
             fix = "choose another backbone or another augment.size"
+            fix += ", or views of one size" if any_size else ""
         raise UserError(
             f"timm cannot build backbone '{config.name}' with backbone.pretrained={config.pretrained} for "
             f"{channels} x {size} x {size} images: {type(error).__name__}: {str(error).splitlines()[0]}; {fix}"
@@ -196,7 +206,7 @@ def inspect_backbone(model: nn.Module, name: str, channels: int, size: int) -> t
     except Exception as error:
         raise UserError(
             f"backbone '{name}' cannot read {channels} x {size} x {size} images: {str(error).splitlines()[0]}; "
-            "set a larger augment.size or choose another backbone"
+            "set another size (augment.size, augment.views.NAME.size) or choose another backbone"
         ) from error
     single = (side == 1 and max(conv.stride) > 1 and max(conv.kernel_size) > 1 for conv, side in sides)
     return int(features.shape[1]), any(single)

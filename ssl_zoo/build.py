@@ -34,7 +34,8 @@ def build(config: RunConfig, channels: int) -> tuple[Method, Backbone]:
 
 def assemble(config: RunConfig, channels: int) -> tuple[Method, Backbone]:
     """Builds the method as the state of torch's generators makes it; returns it and its backbone."""
-    backbone = build_backbone(config.backbone, channels, config.augment.size)
+    sizes = (view.size for view in config.views)
+    backbone = build_backbone(config.backbone, channels, config.augment.size, sizes)
     method = METHODS.get(config.method.name).load()
     return method(config.method, backbone.model, backbone.num_features), backbone
 

@@ -35,6 +35,24 @@ def test_width_is_that_of_the_features(name: str, channels: int, size: int) -> N
     assert backbone.model.training is False
 
 
+def test_a_transformer_reads_the_small_crops_of_multi_crop() -> None:
+    """As DINO's code does: its position embedding, of the large views' patches, is interpolated."""
+    config = BackboneConfig(name="test_vit")
+    fixed, mixed = build_backbone(config, 3, 64).model, build_backbone(config, 3, 64, [64, 32]).model
+    mixed.load_state_dict(fixed.state_dict())
+    large, small = torch.randn(2, 3, 64, 64), torch.randn(2, 3, 32, 32)
+    assert torch.equal(mixed.eval()(large), fixed.eval()(large))
+    assert mixed(small).shape == mixed(large).shape
+    mixed(small).sum().backward()
+    assert mixed.pos_embed.grad.any()
+    with pytest.raises(
+        UserError, match=r"cannot read 3 x 40 x 40 images: .*divisible by patch.*augment.views.NAME"
+    ):
+        build_backbone(config, 3, 64, [64, 40])
+    with pytest.raises(UserError, match=r"timm cannot build backbone 'mixer_s32_224'.*views of one size"):
+        build_backbone(BackboneConfig(name="mixer_s32_224"), 3, 64, [64, 32])
+
+
 def test_small_stem_is_simclrs() -> None:
     model = build_backbone(BackboneConfig(name="resnet18", stem="small"), 3, 32).model.eval()
     maps = model.forward_features(torch.randn(1, 3, 32, 32))
@@ -72,7 +90,7 @@ def test_zero_init_makes_residual_branches_silent(name: str, last: str, zero: bo
         (BackboneConfig(name="resnet1"), 32, "unknown backbone 'resnet1'; timm has .* did you mean"),
         (BackboneConfig(name="test_vit", stem="small"), 160, "has no such stem.*stem=standard"),
         (BackboneConfig(name="test_convnext", stem="small"), 32, "has no such stem"),
-        (BackboneConfig(name="vgg11"), 4, "cannot read 3 x 4 x 4 images.*larger augment.size"),
+        (BackboneConfig(name="vgg11"), 4, "cannot read 3 x 4 x 4 images.*another size"),
     ],
 )
 def test_refusals(config: BackboneConfig, size: int, message: str) -> None:

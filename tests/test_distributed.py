@@ -101,5 +101,7 @@ def test_the_cases_would_notice(found: list[dict[str, Any]]) -> None:
         ("moco", "negatives.store.vectors"),
         ("swav, queue", "assign.queues.0.vectors"),
         ("simsiam, moving average", "memory.vectors"),
+        ("ressl", "negatives.store.vectors"),
     ):
         assert int(found[0]["both"][case]["state"][name].abs().sum(dim=1).count_nonzero()) > 8
+    assert found[0]["both"]["dino"]["state"]["assign.center"].all()

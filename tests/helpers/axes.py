@@ -18,6 +18,8 @@ ZHANG = "[Zhang et al.](https://arxiv.org/abs/2203.16262)"
 TIAN = "[Tian et al.](https://arxiv.org/abs/2102.06810)"
 DIRECTCOPY = "[DirectCopy](https://arxiv.org/abs/2110.04947)"
 UNIGRAD = "[UniGrad](https://arxiv.org/abs/2112.05141)"
+DINO = "[DINO](https://arxiv.org/abs/2104.14294)"
+RESSL = "[ReSSL](https://arxiv.org/abs/2107.09282)"
 GOYAL = "[Goyal et al.](https://arxiv.org/abs/1706.02677)"
 
 
@@ -47,17 +49,32 @@ AXES: dict[str, tuple[Axis, ...]] = {
         ),
         Axis(
             ("method.similarity", "method.temperature"),
-            "cosine, dot, cross_entropy, info_nce, gradient; above 0",
+            "cosine, dot, cross_entropy, info_nce, gradient, relational; above 0",
             "D: negative cosine; negative dot product of p/|p| and the target as it is; cross-entropy of softmaxes "
-            "over channels or, with prototypes, of codes; InfoNCE; UniGrad's gradient, stated. The temperature divides "
-            "the logits of cross_entropy and info_nce",
-            f"{SIMSIAM} Sec. 4.5 (cosine 68.1, cross-entropy 63.2); {SIMCLR} Table 5; {MOCO2} temperature; {UNIGRAD}",
+            "over channels or, with prototypes, of codes; InfoNCE; UniGrad's gradient, stated; cross-entropy of the "
+            "softmaxes of both sides' cosines with a queue. The temperature divides the logits of cross_entropy, "
+            "info_nce and relational",
+            f"{SIMSIAM} Sec. 4.5 (cosine 68.1, cross-entropy 63.2); {SIMCLR} Table 5; {MOCO2} temperature; {UNIGRAD}; "
+            f"{RESSL} Eq. 5",
             (
                 "test_unified_gradient.py::test_unigrad_is_the_form_itself",
                 "test_extra_gradient.py::test_a_plain_dot_product_reads_the_targets_length",
                 "test_losses.py::test_cross_entropy_over_channels",
                 "test_losses.py::test_simclr_is_nt_xent",
                 "test_losses.py::test_moco_against_a_loop_over_the_queue",
+                "test_distributions.py::test_ressls_steps_are_the_codes",
+            ),
+        ),
+        Axis(
+            ("method.sharpening",),
+            "temperature above 0, null; warmup_temperature above 0, null; warmup_epochs from 0",
+            "temperature of the targets' softmax in cross_entropy without codes and in relational, null: the "
+            "predictions'; during a warmup it moves once per epoch",
+            f"{DINO} Sec. 3.1; {RESSL} Eq. 4",
+            (
+                "test_distributions.py::test_dinos_steps_are_the_papers",
+                "test_distributions.py::test_ressls_steps_are_the_codes",
+                "test_distributions.py::test_the_temperature_warms_up_once_per_epoch",
             ),
         ),
         Axis(
@@ -235,6 +252,13 @@ AXES: dict[str, tuple[Axis, ...]] = {
             ("parts/test_heads.py::test_projector_is_the_mlp_that_the_keys_say",),
         ),
         Axis(
+            ("method.projector.activation",),
+            "relu, gelu",
+            "the function between the projector's layers",
+            f"{DINO} Appendix C (gelu)",
+            ("test_distributions.py::test_dinos_steps_are_the_papers",),
+        ),
+        Axis(
             (
                 "method.projector.bn_hidden",
                 "method.projector.bn_output",
@@ -294,13 +318,26 @@ AXES: dict[str, tuple[Axis, ...]] = {
                 "test_axes.py::test_tau_1_is_a_constant_random_target",
             ),
         ),
+        Axis(
+            ("method.momentum_encoder.prototypes",),
+            "true, false",
+            "whether the targets' prototypes are a moving average as well, or the predictions' own",
+            f"{DINO} Algorithm 1 (true); {SWAV} (false)",
+            (
+                "test_distributions.py::test_dinos_steps_are_the_papers",
+                "test_distributions.py::test_shared_prototypes_are_the_students",
+                "test_distributed.py::test_two_processes_equal_one",
+                "training/test_kill.py::test_a_killed_run_continues_to_the_bit",
+            ),
+        ),
     ),
     "Negatives and memory": (
         Axis(
             ("method.negatives", "method.queue.size", "method.memory.negatives"),
             "none, batch, queue, memory_bank, correlation; from 1",
             "which keys InfoNCE pushes away: the batch's (of all processes), the newest targets of earlier steps, or "
-            "vectors drawn from a memory of all images; for similarity=gradient the correlation of all targets",
+            "vectors drawn from a memory of all images; for similarity=gradient the correlation of all targets; for "
+            "similarity=relational the queue that both sides are compared with",
             f"{MOCO} Fig. 3 (queue of 65,536: 60.6, of 4,096: 59.0, memory bank of 65,536: 58.0)",
             (
                 "test_losses.py::test_simclr_is_nt_xent",
@@ -329,12 +366,14 @@ AXES: dict[str, tuple[Axis, ...]] = {
         ),
         Axis(
             ("method.assignment", "method.memory.decay"),
-            "identity, sinkhorn, moving_average, memory, expectation; 0 to 1",
-            "T: the target itself; SwAV's codes; m eta + (1 - m) z' with one vector eta per image; eta alone, the "
-            "positive of a memory bank; or the mean over `expectation_views`. A memory starts as random unit vectors "
-            "and takes images x output_dim x 4 bytes",
-            f"{SIMSIAM} Sec. 5.2 (moving average, m = 0.8, no predictor: 55.0); {MOCO} Fig. 2b; {ZHANG} Table 1",
+            "identity, sinkhorn, centering, moving_average, memory, expectation; 0 to 1",
+            "T: the target itself; SwAV's codes; DINO's centred scores; m eta + (1 - m) z' with one vector eta per "
+            "image; eta alone, the positive of a memory bank; or the mean over `expectation_views`. A memory starts as "
+            "random unit vectors and takes images x output_dim x 4 bytes",
+            f"{SIMSIAM} Sec. 5.2 (moving average, m = 0.8, no predictor: 55.0); {MOCO} Fig. 2b; {ZHANG} Table 1; "
+            f"{DINO} Eq. 4",
             (
+                "test_distributions.py::test_dinos_steps_are_the_papers",
                 "test_axes.py::test_moving_average_targets_against_a_loop",
                 "test_axes.py::test_memory_is_moved_by_both_views_and_only_for_the_images_seen",
                 "test_axes.py::test_memory_bank_against_a_loop",
@@ -357,12 +396,12 @@ AXES: dict[str, tuple[Axis, ...]] = {
             ),
         ),
     ),
-    "Prototypes and Sinkhorn": (
+    "Prototypes, Sinkhorn and centring": (
         Axis(
             ("method.prototypes.number", "method.prototypes.normalization"),
             "from 0; outside, gradient",
             "number of unit prototypes; normalised between steps, or in the forward pass with full gradient",
-            f"{SWAV} official code (3,000); {SIMSIAM} Sec. 6.2 (by full gradient, 66.5)",
+            f"{SWAV} official code (3,000); {SIMSIAM} Sec. 6.2 (by full gradient, 66.5); {DINO} (65,536, by gradient)",
             (
                 "test_equation.py::test_prototypes_stay_on_the_sphere_and_are_frozen_at_first",
                 "test_axes.py::test_prototypes_by_full_gradient_have_no_radial_one",
@@ -372,7 +411,7 @@ AXES: dict[str, tuple[Axis, ...]] = {
             ("method.prototypes.frozen_epochs",),
             "from 0",
             "epochs at the start without a gradient of the prototypes (fractions count)",
-            f"{SWAV} official code (1 epoch)",
+            f"{SWAV} and {DINO} official code (1 epoch)",
             ("test_equation.py::test_prototypes_stay_on_the_sphere_and_are_frozen_at_first",),
         ),
         Axis(
@@ -392,6 +431,20 @@ AXES: dict[str, tuple[Axis, ...]] = {
             "fills it",
             f"{SWAV} official code (batch 256: 3,840 from epoch 15)",
             ("test_axes.py::test_sinkhorns_queue_joins_once_full_from_its_epoch_on",),
+        ),
+        Axis(
+            ("method.centering",),
+            "decay 0 to 1",
+            "with assignment=centering: m of the centre c <- m c + (1 - m) mean of the targets' scores, over views, "
+            "batches of a step and processes; a target is its scores less c. 1: no centring",
+            f"{DINO} Eq. 4 (0.9)",
+            (
+                "test_distributions.py::test_dinos_steps_are_the_papers",
+                "test_distributions.py::test_a_centre_of_decay_1_is_none",
+                "test_distributions.py::test_the_centre_is_over_all_batches_of_a_step",
+                "test_distributed.py::test_two_processes_equal_one",
+                "training/test_kill.py::test_a_killed_run_continues_to_the_bit",
+            ),
         ),
     ),
     "Parts of the gradient": (
@@ -483,6 +536,17 @@ AXES: dict[str, tuple[Axis, ...]] = {
                 "training/test_optim.py::test_warmup_then_cosine",
                 "training/test_optim.py::test_simsiams_schedule_moves_once_an_epoch",
                 "test_axes.py::test_warmup_only_for_large_batches",
+            ),
+        ),
+        Axis(
+            ("optimizer.final_weight_decay",),
+            "from 0, null",
+            "where a half cosine over all steps takes the weight decay; a part's own keeps its ratio to the "
+            "optimizer's; null: it stays",
+            f"{DINO} Sec. 3.2 (0.04 to 0.4)",
+            (
+                "training/test_optim.py::test_weight_decay_follows_a_cosine",
+                "training/test_kill.py::test_a_killed_run_continues_to_the_bit",
             ),
         ),
         Axis(

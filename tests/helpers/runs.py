@@ -29,5 +29,5 @@ SIAMESE = (*TINY, "method.predictor.hidden_dim=16", "method.queue.size=64", "opt
 
 
 def overrides(method: str = "simsiam", *more: str) -> list[str]:
-    prototypes = ("method.prototypes.number=12",) if method == "swav" else ()
+    prototypes = ("method.prototypes.number=12",) if method in ("swav", "dino") else ()
     return [f"method={method}", *SIAMESE, *prototypes, *more]

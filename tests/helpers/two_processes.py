@@ -82,6 +82,12 @@ CASES: dict[str, tuple[str, ...]] = {
     "swav": ("swav", SWAV, "method.prototypes.frozen_epochs=0"),
     "swav, no stop-gradient": ("swav", SWAV, "method.prototypes.frozen_epochs=0", "method.stop_gradient=false"),
     "swav, queue": ("swav", SWAV, "method.prototypes.frozen_epochs=0", "method.sinkhorn.queue_size=12"),
+    "dino": ("dino", SWAV, "method.prototypes.frozen_epochs=0"),
+    "dino, shared prototypes, Sinkhorn": (
+        "dino", SWAV, "method.prototypes.frozen_epochs=0", "method.momentum_encoder.prototypes=false",
+        "method.assignment=sinkhorn", "method.sharpening.temperature=null",
+    ),
+    "ressl": ("ressl", "method.batch_norm=sync"),
     "barlow twins, the example plugin": ("barlowtwins",),
     **{f"lightly's {name}": ("joint_embedding", f"method.criterion.name={name}") for name in CRITERIA},
 }  # fmt: skip

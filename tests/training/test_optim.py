@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from helpers.methods import build, index, make_views
 from reference import naive_losses as naive
+from torch.utils.data import DataLoader
 
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.schema import OptimizerConfig
+from ssl_zoo.training.module import TrainingModule
 from ssl_zoo.training.optim import build_optimizer, build_schedule, peak_lr, schedule_factor
 
 
@@ -50,6 +54,42 @@ def test_simsiams_schedule_moves_once_an_epoch() -> None:
     for epoch in range(4):
         expected = (1 + math.cos(math.pi * epoch / 4)) / 2
         assert factors[10 * epoch : 10 * epoch + 10] == pytest.approx([expected] * 10)
+
+
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # Lightning, of torch
+@pytest.mark.filterwarnings("ignore:.*num_workers")
+def test_weight_decay_follows_a_cosine() -> None:
+    """Of what is decayed: norms and biases stay without, and a predictor's own keeps its ratio to the optimizer's."""
+    overrides = [
+        "method=byol", "data=cifar10", "recipe=null", "epochs=2", "batch_size=4", "optimizer.name=adamw",
+        "optimizer.weight_decay=0.04", "optimizer.final_weight_decay=0.4", "method.predictor.weight_decay=0.02",
+        "trainer.accumulate=2", "optimizer.exclude_norm_and_bias=true",
+    ]  # fmt: skip
+    config = compose(overrides)
+    module = TrainingModule(
+        config, build("byol", *overrides[3:]), lambda *_, **__: make_views(images=4), images=16, batches=4
+    )
+    seen: list[list[float]] = []
+
+    class Watch(pl.Callback):
+        def on_train_batch_end(
+            self, trainer: pl.Trainer, module: Any, out: Any, batch: Any, number: int
+        ) -> None:
+            if number % 2:
+                seen.append([group["weight_decay"] for group in trainer.optimizers[0].param_groups])
+
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = pl.Trainer(
+        accelerator="cpu", max_epochs=2, callbacks=[Watch()], accumulate_grad_batches=2,
+        enable_model_summary=False, **quiet,
+    )  # fmt: skip
+    trainer.fit(module, DataLoader([(torch.empty(4), index(4))] * 4, batch_size=None))
+    expected = [0.4 + (0.04 - 0.4) * (1 + math.cos(math.pi * step / 4)) / 2 for step in range(4)]
+    assert len(seen) == 4
+    for decays, value in zip(seen, expected, strict=True):
+        assert sorted({*decays}) == pytest.approx([0.0, value / 2, value])
+    with pytest.raises(ValueError, match=r"optimizer\.weight_decay=0 begins none"):
+        compose([*overrides, "optimizer.weight_decay=0"])
 
 
 def test_constant_lr_predictor_keeps_the_peak_rate() -> None:
