@@ -103,8 +103,12 @@ def test_the_predictor_is_a_quarter_as_wide_as_its_output() -> None:
 def test_small_crops_are_blurred_with_a_kernel_of_23_pixels() -> None:
     from ssl_zoo.augment.blur import kernel_side
 
-    views = composed("imagenet/swav_multicrop").views
-    assert {(view.size, kernel_side(view.blur.kernel, view.size)) for view in views} == {(224, 23), (96, 23)}
+    for name in ("imagenet/swav_multicrop", "imagenet/dino"):
+        views = composed(name).views
+        assert {(view.size, kernel_side(view.blur.kernel, view.size)) for view in views} == {
+            (224, 23),
+            (96, 23),
+        }
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "_" not in name or "crop" in name])

@@ -5,7 +5,7 @@ Keys are those of the configuration, and `test_experiments.setting` explains the
 
 - [0] SimSiam, 2020, https://arxiv.org/abs/2011.10566; [1] BYOL, 2020, https://arxiv.org/abs/2006.07733;
   [2] SimCLR, 2020, https://arxiv.org/abs/2002.05709; [3] MoCo v2, 2020, https://arxiv.org/abs/2003.04297;
-  [4] SwAV, 2020, https://arxiv.org/abs/2006.09882
+  [4] SwAV, 2020, https://arxiv.org/abs/2006.09882; [5] DINO, 2021, https://arxiv.org/abs/2104.14294
 """
 
 from __future__ import annotations
@@ -86,6 +86,22 @@ MULTICROP = SWAV | {
     "epochs": 100, "sizes": [224] * 2 + [96] * 6, "scales": [[0.14, 1]] * 2 + [[0.05, 0.14]] * 6,
     "blur": [0.5] * 8, "solarize": [0] * 8,
 }  # fmt: skip
+DINO = IMAGENET | {
+    "method.name": "dino", "backbone.name": "vit_small_patch16_224", "batch_size": 512, "epochs": 100, "peak": 1e-3,
+    "last": 1e-6, "optimizer.name": "adamw", "optimizer.weight_decay": 0.04, "optimizer.final_weight_decay": 0.4,
+    "optimizer.exclude_norm_and_bias": True, "optimizer.schedule_interval": "step", "optimizer.warmup_epochs": 10,
+    "optimizer.warmup_from_batch": None, "optimizer.warmup_lr_fraction": 0, "optimizer.clip_grad_norm": 3.0,
+    "head": [3, 2048, 256], "method.projector.activation": "gelu", "method.projector.bn_hidden": False,
+    "method.projector.bn_output": False, "method.projector.bias_output": True, "method.temperature": 0.1,
+    "method.sharpening.temperature": 0.04, "method.sharpening.warmup_epochs": 0, "method.centering.decay": 0.9,
+    "method.prototypes.number": 65536, "method.prototypes.normalization": "gradient",
+    "method.prototypes.frozen_epochs": 1, "method.momentum_encoder.decay": 0.996,
+    "method.momentum_encoder.schedule": "cosine", "method.momentum_encoder.prototypes": True,
+    "method.target_views": 2, "method.symmetric": True, "method.loss_scale": 1, "method.batch_norm": "sync",
+    "jitter": [0.4, 0.4, 0.2, 0.1], "blur": [1, 0.1] + [0.5] * 8, "solarize": [0, 0.2] + [0] * 8,
+    "sizes": [224] * 2 + [96] * 8, "scales": [[0.4, 1]] * 2 + [[0.05, 0.4]] * 8,
+    "augment.crop.interpolation": "bicubic",
+}  # fmt: skip
 BYOL_300 = BYOL | {"epochs": 300, "peak": 4.8}
 BYOL_1000 = BYOL | {
     "epochs": 1000, "peak": 3.2, "optimizer.weight_decay": 1.5e-6, "method.momentum_encoder.decay": 0.996
@@ -120,6 +136,7 @@ TABLE: dict[str, dict[str, Any]] = {
         "batch_size": 256, "epochs": 200, "peak": 0.6, "last": 0.0006, "first": None, "optimizer.warmup_epochs": 0,
         "method.sinkhorn.queue_size": 3840, "method.sinkhorn.queue_from_epoch": 15,
     },
+    "imagenet/dino": DINO,
     "cifar10/simsiam": CIFAR
     | {
         "method.name": "simsiam", "head": [2, 2048, 2048], "method.projector.bn_output": True,
@@ -161,6 +178,7 @@ HEADERS = {
     "imagenet/swav_plus": "100 epochs 66.5, 200 69.1, 400 70.7, 800 71.8",
     "imagenet/swav_multicrop": "100 epochs 72.1, 200 73.9, 400 74.6, 800 75.3",
     "imagenet/swav_small_batch": "200 epochs 72.7, 400 74.3",
+    "imagenet/dino": "74.0; by kNN 69.3",
     "cifar10/simsiam": "91.8 by linear evaluation (Figure D.1)",
     "cifar10/byol": "no paper has a figure",
     "cifar10/simclr": "91.1 by linear evaluation (SimSiam paper, Figure D.1)",
