@@ -38,12 +38,12 @@ def _is_changed(config: RunConfig, facts: Facts, *keys: str) -> bool:
 
 
 def _repels(method: object) -> bool:
-    """Whether the loss itself keeps the outputs apart: negatives, or codes that must use all prototypes."""
+    """Whether the loss itself keeps the outputs apart: negatives, codes that must use all prototypes, or centring."""
     if not isinstance(method, SiameseConfig):
         return False
     if method.negatives == "correlation":
         return method.unified.weight > 0
-    return method.negatives != "none" or method.assignment == "sinkhorn"
+    return method.negatives != "none" or method.assignment in ("sinkhorn", "centering")
 
 
 @explains("collapsed", "partially collapsed", "not learning")
