@@ -85,8 +85,8 @@ class Relational(CrossEntropy):
     def forward(self, p: Tensor, t: Tensor, negatives: Keys | Tensor | None) -> Tensor:
         """Maps predictions (N, D), targets (N, D) and keys (M, D) to a scalar."""
         assert isinstance(negatives, Keys)
-        relations = (normalize(side, dim=1) @ negatives.keys.T for side in (p, t))  # (N, M) each
-        return super().forward(*relations, None)
+        p, t = (normalize(side, dim=1) @ negatives.keys.T for side in (p, t))  # (N, M) each
+        return super().forward(p, t, None)
 
 
 class InfoNCE(Similarity):
