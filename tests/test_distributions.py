@@ -186,6 +186,18 @@ def test_the_centre_is_over_all_batches_of_a_step() -> None:
     assert not method.assign.noted, "a loss that is measured moves nothing"
 
 
+def test_under_autocast_the_centre_is_of_float32_scores() -> None:
+    method, views = build("dino", *DINO), make_views()
+    with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
+        z = torch.cat([method.target_encoder(view) for view in views])
+        method.loss(views, index())
+    method.after_step(progress())
+    assert z.dtype == torch.bfloat16
+    torch.testing.assert_close(
+        method.assign.center, 0.1 * method.target_prototypes(z.float()).mean(dim=0).detach()
+    )
+
+
 @pytest.mark.parametrize(
     ("start", "end", "epochs"), [(0.04, 0.07, 30), (0.08, 0.04, 3), (0.05, 0.1, 1), (0.05, 0.1, 2)]
 )

@@ -150,8 +150,9 @@ class Centering(Assignment):
     @torch.no_grad()
     def remember(self, z: Mapping[int, Tensor]) -> None:
         if self.training:
-            means = [self.prototypes(embeddings).mean(dim=0) for embeddings in z.values()]
-            self.noted.append(torch.stack(means).mean(dim=0))
+            with torch.autocast(self.center.device.type, enabled=False):  # as the scores of the loss
+                means = [self.prototypes(embeddings).mean(dim=0) for embeddings in z.values()]
+                self.noted.append(torch.stack(means).mean(dim=0))
 
     @torch.no_grad()
     def update(self) -> None:
