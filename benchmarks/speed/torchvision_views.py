@@ -24,6 +24,7 @@ def plain_transform(view: ViewConfig, mean: Sequence[float], std: Sequence[float
     """Returns the transform of one PIL image (H, W) to a float32 tensor (C, size, size), normalised."""
     for name, probability in view.probabilities.items():
         assert probability == 0 or name in OPERATIONS, f"torchvision's pipelines have no {name}"
+    assert view.autoaugment == "none", "torchvision's pipelines have no AutoAugment here"
     jitter, crop, blur = view.jitter, view.crop, view.blur
     modes = {
         "bilinear": transforms.InterpolationMode.BILINEAR,

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ssl_zoo.augment.autoaugment import AUTOAUGMENT_DRAWS, AutoAugmentParameters, autoaugments_from
 from ssl_zoo.augment.boxes import BOX_DRAWS, boxes_from
 from ssl_zoo.augment.cutout import CUTOUT_DRAWS, cutouts_from
 from ssl_zoo.augment.jitter import hue_position
@@ -74,6 +75,7 @@ class Parameters(NamedTuple):
 
     boxes: Tensor | None  # (N, 4): top, left, height, width, in pixels; None: already cropped
     flip: Tensor | None  # (N,) bool
+    autoaugment: AutoAugmentParameters | None
     affine: AffineParameters | None
     rotate: Tensor | None  # (N,) int64, quarters: 0 to 3
     jitter: JitterParameters | None
@@ -94,7 +96,10 @@ class Parameters(NamedTuple):
         affine, blur, noise, cutout = (
             None if block is None else block.on for block in (self.affine, self.blur, self.noise, self.cutout)
         )
-        key = np.zeros(n, dtype=np.int64)
+        automatic = self.autoaugment
+        key = (
+            np.zeros(n, dtype=np.int64) if automatic is None else automatic.pair.numpy()
+        )  # the dearest: one pair
         # Few runs for the first operation, many for the last: the cheapest comes last.
         for flag in (affine, noise, self.sobel, self.solarize, hue, blur, self.gray, self.rotate, cutout):
             if flag is not None:
@@ -113,7 +118,8 @@ def draw(
 ) -> Parameters:
     """Draws the parameters of a view.
 
-    One call draws all uniform values, each for a fixed operation: an operation draws the same whichever others are on.
+    One call draws the uniform values of all but AutoAugment, each for a fixed operation: an operation draws the same
+    whichever others are on.
 
     Args:
         view: ranges and probabilities. Operations of probability 0 are left out.
@@ -139,7 +145,7 @@ def draw(
     def columns(*names: str) -> Tensor:
         return torch.stack([value[name] for name in names], dim=1)
 
-    affine = rotate = jitter = blur = noise = cutout = None
+    autoaugment = affine = rotate = jitter = blur = noise = cutout = None
     if (selected := on["affine"]) is not None:
         shift = columns("right", "down").round_()  # whole, as torchvision draws
         affine = AffineParameters(
@@ -153,15 +159,20 @@ def draw(
         jitter = JitterParameters(selected, _orders(order[0]), factors, hue)
     if (selected := on["blur"]) is not None:
         blur = BlurParameters(selected, value["sigma"])
-    if (selected := on["noise"]) is not None:
+    automatic = view.autoaugment != "none"
+    if (selected := on["noise"]) is not None or automatic:
         seed = torch.randint(-(2**63), 2**63 - 1, (n,), generator=generator, device=device)
-        noise = NoiseParameters(selected, seed)
+        noise = None if selected is None else NoiseParameters(selected, seed)
+    if automatic:  # apart from the others, which a seed draws as it has always drawn them
+        further = torch.rand(AUTOAUGMENT_DRAWS, n, generator=generator, device=device)
+        autoaugment = autoaugments_from(further, view.autoaugment)
     if (selected := on["cutout"]) is not None:
         boxes = cutouts_from(cut, view.size, view.size, view.cutout.scale, view.cutout.ratio)
         cutout = CutoutParameters(selected, boxes)
     return Parameters(
         boxes=None if cropped else boxes_from(box, height, width, view.crop.scale, view.crop.ratio),
         flip=on["flip"],
+        autoaugment=autoaugment,
         affine=affine,
         rotate=rotate,
         jitter=jitter,

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ssl_zoo.augment.affine import affine
+from ssl_zoo.augment.autoaugment import AutoAugmentStep
 from ssl_zoo.augment.blur import blur_with, gaussian_kernel, kernel_side
 from ssl_zoo.augment.color import grayscale, solarize
 from ssl_zoo.augment.crop import Crop
@@ -176,7 +177,7 @@ class Augment(nn.Module):
 
 def view_steps(
     view: ViewConfig, parameters: Parameters, images: torch.Size, mean: tuple[float, ...]
-) -> tuple[Callable[[Tensor, int], Tensor], list[Step]]:
+) -> tuple[Callable[[Tensor, int], Tensor], list[Callable[[Tensor, int], Tensor]]]:
     """Returns the function that turns uint8 images into floats, and the operations that follow.
 
     Args:
@@ -187,7 +188,7 @@ def view_steps(
     """
     p = parameters
     _, channels, height, width = images
-    steps = []
+    steps: list[Callable[[Tensor, int], Tensor]] = []
     first: Callable[[Tensor, int], Tensor]
     if p.boxes is not None:
         first = Crop(p.boxes, p.flip, height, width, view.size, view.crop.interpolation)
@@ -195,6 +196,8 @@ def view_steps(
         first = _uncropped
         if p.flip is not None:
             steps.append(Step(_mirror, p.flip))
+    if p.autoaugment is not None:
+        steps.append(AutoAugmentStep(view.autoaugment, p.autoaugment))
     if p.affine is not None:
         steps.append(Step(affine, *p.affine))
     if p.rotate is not None:

@@ -12,6 +12,7 @@ from typing import Any
 __all__ = ["ADDED_KEYS", "without_added"]
 
 ADDED_KEYS: Mapping[str, Any] = {
+    "augment.autoaugment": "none",
     "method.centering.decay": 0.9,
     "method.decorrelation.alone": False,
     "method.decorrelation.standardized": False,

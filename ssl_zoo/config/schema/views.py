@@ -147,6 +147,9 @@ class ViewConfig:
     crop: CropConfig = CropConfig()
     flip: Probability = 0.5
     """Probability of a horizontal flip."""
+    autoaugment: Literal["none", "imagenet", "cifar10"] = "none"
+    """AutoAugment's policy (https://arxiv.org/abs/1805.09501), torchvision's: to each image one of 25 pairs of
+    operations, on pixels of 8 bits. Of images of 1 or 3 channels."""
     affine: AffineConfig = AffineConfig()
     rotate: Probability = 0.0
     """Probability of a rotation by 90, 180 or 270 degrees, each equally likely."""
@@ -162,8 +165,9 @@ class ViewConfig:
 
     @property
     def probabilities(self) -> dict[str, float]:
-        """The probability of each operation after the crop, in their order."""
-        names = [field.name for field in dataclasses.fields(ViewConfig) if field.name not in ("size", "crop")]
+        """The probability of each operation after the crop that has one, in their order."""
+        others = ("size", "crop", "autoaugment")
+        names = [field.name for field in dataclasses.fields(ViewConfig) if field.name not in others]
         return {name: getattr(getattr(self, name), "p", getattr(self, name)) for name in names}
 
 

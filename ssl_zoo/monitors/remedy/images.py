@@ -142,7 +142,7 @@ def weak_views(config: RunConfig, facts: Facts) -> Remedy | None:
         key
         for key, missing in (
             ("crop", all(view.crop.scale[0] >= 0.9 for view in config.views[:2])),
-            ("jitter", all(view.jitter.p * view.jitter.strength < 0.1 for view in config.views[:2])),
+            ("jitter", all(_keeps_colours(view) for view in config.views[:2])),
         )
         if missing
     ]
@@ -175,7 +175,13 @@ def single_pixel_maps(config: RunConfig, facts: Facts) -> Remedy | None:
 
 def _changes(view: ViewConfig) -> bool:
     """Whether the view differs from the whole image, for some draw."""
-    return view.crop.scale[0] < 1 or any(p > 0 for p in view.probabilities.values())
+    automatic = view.autoaugment != "none"
+    return view.crop.scale[0] < 1 or automatic or any(p > 0 for p in view.probabilities.values())
+
+
+def _keeps_colours(view: ViewConfig) -> bool:
+    """Whether neither jitter nor AutoAugment changes colours by much."""
+    return view.autoaugment == "none" and view.jitter.p * view.jitter.strength < 0.1
 
 
 def _mend_views(config: RunConfig, facts: Facts) -> str:
