@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -50,7 +51,12 @@ class Method(nn.Module, ABC):
         config: the method's own configuration.
         backbone: maps images (N, C, H, W) to features (N, num_features).
         num_features: width of the backbone's output.
+
+    Attributes:
+        needs_labels: whether the method asks for the labels of the training images, by `take_labels`.
     """
+
+    needs_labels: ClassVar[bool] = False
 
     def __init__(self, config: MethodConfig, backbone: nn.Module, num_features: int) -> None:
         super().__init__()
@@ -98,6 +104,14 @@ class Method(nn.Module, ABC):
 
     def allocate(self, images: int) -> None:
         """Called once before training with the number of training images, for state that is kept per image."""
+
+    def take_labels(self, labels: Tensor, classes: int) -> None:
+        """Called once before training, after `allocate`, if the method asks for labels; no other gets them.
+
+        Args:
+            labels: (images,) int64, the class of each training image, which `index` in `loss` points into.
+            classes: how many there are.
+        """
 
     def before_step(self, progress: Progress) -> None:
         """Called before the first forward pass of each optimizer step."""

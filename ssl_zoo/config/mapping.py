@@ -48,13 +48,19 @@ def from_mapping(values: Mapping[str, Any]) -> RunConfig:
         raise UserError(f"method must be a block with a name; received {shown(block)}; set method=NAME")
     # Unknown keys of the method are looked up among all keys, so that the suggestion is the nearest of all.
     augment = rest.get("augment")
-    rest["augment"] = _resolve_views({} if augment is None else augment)
     schema = method_config(block)
+    rest["augment"] = _resolve_views({} if augment is None else augment, schema.min_views)
     settings_class = run_settings(rest.get("data"))
     method = validate(schema, block, "method", siblings=settings_class)
     settings = validate(settings_class, rest, "", siblings=schema)
     assert issubclass(schema, METHODS.get(method.name).config)  # only now, as it imports torch
-    method.check_views(len(settings.augment.flat))
+    views = len(settings.augment.flat)
+    if views < method.min_views:
+        raise UserError(
+            f"augment.views must make at least {method.min_views} views of an image for method={method.name}; received "
+            f"{views}; name more, or set augment.views=null"
+        )
+    method.check_views(views)
     fields = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
     return RunConfig(method=method, **fields)
 
@@ -101,14 +107,14 @@ def config_hash(config: RunConfig, start: str | None = None) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _resolve_views(augment: Mapping[str, Any]) -> dict[str, Any]:
-    """Completes each named view with what holds for all views; without names there are two views alike."""
+def _resolve_views(augment: Mapping[str, Any], least: int) -> dict[str, Any]:
+    """Completes each named view with what holds for all views; without names there are `least` views alike."""
     if not isinstance(augment, Mapping):
         raise UserError(f"augment must be a block of keys; received {shown(augment)}")
     common = {key: value for key, value in augment.items() if key != "views"}
     views = augment.get("views")
     if views is None:
-        views = {"both": {"count": 2}}
+        views = {"both" if least == 2 else "all": {"count": least}}
     if not isinstance(views, Mapping):
         raise UserError(
             f"augment.views must map names to settings; received {shown(views)}; set e.g. {{one: {{}}, two: {{}}}}"

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from ssl_zoo.config.schema import (
     DataConfig,
     JointEmbeddingConfig,
+    LabelsConfig,
     MethodConfig,
     RunSettings,
     SiameseConfig,
@@ -65,7 +66,7 @@ def method_config(block: Mapping[str, Any]) -> type[Any]:
     return config.for_block(block)
 
 
-# A file in `methods/` with keys of its own: they must be known without its import.
+# Files in `methods/` with keys of their own: they must be known without their import.
 METHODS.add(
     Entry(
         name="joint_embedding",
@@ -73,6 +74,7 @@ METHODS.add(
         config=JointEmbeddingConfig,
     )
 )
+METHODS.add(Entry(name="supervised", target="ssl_zoo.methods.supervised:Supervised", config=LabelsConfig))
 
 
 @dataclass(frozen=True, kw_only=True)

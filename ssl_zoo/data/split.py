@@ -81,7 +81,7 @@ class Data:
     no labels).
     """
 
-    train: Split  # what is trained on; its labels are never looked at
+    train: Split  # what is trained on; its labels reach a method that asks for them, and no other
     labelled: Split | None  # labelled training images, for kNN and probe; None without labels
     test: Split | None  # labelled, but for a holdout of unlabelled images; None where there is none
     classes: tuple[str, ...] | None  # names, in the order of the labels; None without labels

@@ -44,6 +44,7 @@ class SavedRun:
     images: int  # that it was trained on
     weights: dict[str, Tensor]  # of the method, by name
     result: dict[str, Any] | None  # of result.json, where the run has one
+    classes: int | None = None  # that it was trained on, if its method asks for labels
 
     @property
     def title(self) -> str:
@@ -94,6 +95,8 @@ class SavedRun:
             return _build(self.config).eval()
         method = _build(self._without_fetching())
         method.allocate(self.images)
+        if method.needs_labels and self.classes is not None:
+            method.take_labels(torch.zeros(self.images, dtype=torch.int64), self.classes)
         load_strictly(method, self.weights, self.path)
         return method.eval()
 
@@ -140,6 +143,7 @@ def open_run(path: str | Path, key: str = "run") -> SavedRun:
         stamp = contents[STAMP]
         config = from_mapping(stamp["config"])
         position, images = Position(*map(int, stamp["position"])), int(stamp["images"])
+        classes = stamp.get("classes")
         weights = {
             name.removeprefix("method."): weight
             for name, weight in contents["state_dict"].items()
@@ -154,7 +158,8 @@ def open_run(path: str | Path, key: str = "run") -> SavedRun:
     folder = file.resolve().parent
     if (folder.parent / "config.yaml").is_file():
         folder = folder.parent
-    return SavedRun(file, folder, config, position, images, weights, read_record(folder / "result.json"))
+    result = read_record(folder / "result.json")
+    return SavedRun(file, folder, config, position, images, weights, result, classes)
 
 
 def digest_of(weights: Mapping[str, Tensor]) -> str:

@@ -96,6 +96,8 @@ def passes_per_image(config: RunConfig | Path) -> float:
         config = from_yaml((config / "config.yaml").read_text())
     method, _ = build(config, config.data.channels)
     method.allocate(IMAGES)
+    if method.needs_labels:
+        method.take_labels(torch.arange(IMAGES), IMAGES)
     passes = 0
 
     def count(module: Any, inputs: tuple[Any, ...]) -> None:

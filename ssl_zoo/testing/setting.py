@@ -21,7 +21,7 @@ from ssl_zoo.testing.train_steps import Batch
 
 __all__ = ["BATCH", "IMAGES", "Setting", "kept_generators", "make_views"]
 
-IMAGES, BATCH = 24, 8
+IMAGES, BATCH, CLASSES = 24, 8, 3
 PLAIN_FEATURES = 24
 TINY = (
     "data=digits",
@@ -74,8 +74,7 @@ class Setting:
         """Builds the method as its seed makes it, in training mode, with state for `IMAGES` images."""
         config = self.config if config is None else config
         method, _ = build(config, config.data.channels)
-        method.allocate(IMAGES)
-        return method.train()
+        return _prepared(method)
 
     def build_plain(self, config: RunConfig) -> Method:
         """Builds the method on a backbone of one linear layer, without BN: to the point, and quick."""
@@ -87,8 +86,7 @@ class Setting:
             nn.Linear(side**2 * config.data.channels, PLAIN_FEATURES),
         )
         method: Method = METHODS.get(config.method.name).load()(config.method, backbone, PLAIN_FEATURES)
-        method.allocate(IMAGES)
-        return method.train()
+        return _prepared(method)
 
     def batches(self, count: int) -> list[Batch]:
         """Returns batches of random views, each (N, C, size, size), with the images' positions (N,)."""
@@ -103,6 +101,14 @@ def make_views(sizes: Sequence[int], channels: int, seed: int) -> list[torch.Ten
     generator = torch.Generator().manual_seed(seed)
     image = torch.randn(BATCH, channels, 1, 1, generator=generator)
     return [image + torch.randn(BATCH, channels, size, size, generator=generator) for size in sizes]
+
+
+def _prepared(method: Method) -> Method:
+    """Returns the method with state for `IMAGES` images and, if it asks for them, their labels."""
+    method.allocate(IMAGES)
+    if method.needs_labels:
+        method.take_labels(torch.arange(IMAGES) % CLASSES, CLASSES)
+    return method.train()
 
 
 def _index(seed: int) -> torch.Tensor:

@@ -56,7 +56,10 @@ def fit(
     loader.device = device = ready.hardware.device
     loader.set_position(*ready.position)
     augment = Augment(views, config.data.mean, config.data.std)
-    module = TrainingModule(config, ready.method, augment, images=len(ready.data.train), batches=len(loader))
+    classes = len(ready.data.classes or ()) if ready.method.needs_labels else None
+    module = TrainingModule(
+        config, ready.method, augment, images=len(ready.data.train), batches=len(loader), classes=classes
+    )
     loggers = build_loggers(config, ready.run_dir, module.steps_until(ready.position))
     epochs = EpochRows(ready.run_dir, ready.process)
     if ready.start is not None and ready.saved is None and ready.evaluator is not None:

@@ -73,6 +73,8 @@ def footprint(config: RunConfig, data: Data) -> Footprint:
     with _imagined() as live:
         method, backbone = assemble(untrained, data.channels)
         method.allocate(len(data.train))
+        if method.needs_labels:
+            method.take_labels(torch.zeros(len(data.train), dtype=torch.int64), len(data.classes or ()))
         hardware = hardware_for(config, strides_single_pixels=backbone.strides_single_pixels)
         if hardware.device.type == "cpu" and hardware.precision == "bf16":
             use_matmul_convolutions(method)

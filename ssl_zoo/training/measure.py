@@ -80,7 +80,7 @@ class Evaluator:
             )
         measured = random_subset(data.train, config.monitor.samples, seed=0)
         self.classes = _classes_seen(measured, data.classes)
-        views = config.augment.flat[:2]
+        views = (config.augment.flat * 2)[:2]  # of a method that makes one view: two draws of it
         self.loader = measured.train_loader(min(BATCH, len(measured)), views, seed=0)
         self.augment = Augment(views, config.data.mean, config.data.std).to(self.device)
 

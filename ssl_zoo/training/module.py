@@ -41,10 +41,18 @@ class TrainingModule(pl.LightningModule):
         augment: makes the views.
         images: number of training images.
         batches: number of batches in an epoch.
+        classes: number of classes, if the method was given labels.
     """
 
     def __init__(
-        self, config: RunConfig, method: Method, augment: Augment, *, images: int, batches: int
+        self,
+        config: RunConfig,
+        method: Method,
+        augment: Augment,
+        *,
+        images: int,
+        batches: int,
+        classes: int | None = None,
     ) -> None:
         super().__init__()
         self.config = config
@@ -52,6 +60,7 @@ class TrainingModule(pl.LightningModule):
         self.augment = augment
         self.images = images
         self.batches = batches
+        self.classes = classes
         self.views = len(config.views)
         self.steps_per_epoch = -(-batches // config.trainer.accumulate)  # Lightning steps at an epoch's end
         self.total_steps = self.steps_per_epoch * config.epochs
@@ -128,6 +137,7 @@ class TrainingModule(pl.LightningModule):
             "position": list(divmod(self.batches_done, self.batches)),
             "images": self.images,
             "losses": self.mean_losses().tolist(),
+            **({} if self.classes is None else {"classes": self.classes}),
         }
 
     def mean_losses(self) -> Tensor:

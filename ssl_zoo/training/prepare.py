@@ -19,6 +19,7 @@ from ssl_zoo.metrics import computed
 from ssl_zoo.parts.batchnorm import synchronize
 from ssl_zoo.runs.checkpoints import Position
 from ssl_zoo.runs.directory import choose_run_dir
+from ssl_zoo.training.labels import labels_for
 from ssl_zoo.training.loggers import check_loggers
 from ssl_zoo.training.measure import Evaluator
 from ssl_zoo.training.memory_check import check_memory
@@ -82,10 +83,13 @@ def prepare(config: RunConfig, run_dir: Path | None = None, shared: Shared | Non
             f"resume continues on the same images; '{saved.path}' was trained on {saved.images}, and data.train now "
             f"has {len(data.train)}; start anew in another run_dir"
         )
+    labels = labels_for(config, data)
     if config.trainer.memory_check:
         check_memory(config, data, shared)  # before the weights take any
     method, backbone = build(config, data.channels)
     method.allocate(len(data.train))
+    if labels is not None:
+        method.take_labels(*labels)
     start = recorded_start(config, saved) if saved is not None else None
     if source is not None:
         start = take_weights(method, source)

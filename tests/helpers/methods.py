@@ -94,6 +94,13 @@ def build_joint_embedding(*overrides: str, seed: int = 0) -> Any:
     return METHODS.get("joint_embedding").load()(config.method, Flat(), 12)
 
 
+def build_supervised(*overrides: str, seed: int = 0) -> Any:
+    """The supervised method on `Flat`, in training mode and without labels yet."""
+    config = compose(["method=supervised", "data=cifar10", "recipe=null", *overrides])
+    torch.manual_seed(seed)
+    return METHODS.get("supervised").load()(config.method, Flat(), 12)
+
+
 def make_views(count: int = 2, images: int = 6, seed: int = 1) -> list[Tensor]:
     generator = torch.Generator().manual_seed(seed)
     return [torch.randn(images, 1, 4, 4, generator=generator) for _ in range(count)]

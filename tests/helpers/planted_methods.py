@@ -181,3 +181,19 @@ class OneSize(Planted):
         size = views[0].shape[-1]
         terms = [self.of(z[0], z[j]) / float(views[j].shape[-1] == size) for j in range(1, len(z))]
         return LossOutput(loss=torch.stack(terms).mean())
+
+
+@register("planted_labels", config=MethodConfig)
+class Labels(Planted):
+    """Weighs images by labels that it reads by their place in the batch, and not by their index."""
+
+    needs_labels = True
+    labels: Tensor
+
+    def take_labels(self, labels: Tensor, classes: int) -> None:
+        self.register_buffer("labels", labels / classes, persistent=False)
+
+    def loss(self, views: Sequence[Tensor], index: Tensor) -> LossOutput:
+        z = [self.encoder(view).float() for view in views]
+        weight = self.labels[: len(index), None]
+        return LossOutput(loss=super().of(*z) + (weight * (z[0] - z[1])).square().mean())

@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from helpers.methods import Flat, build, build_joint_embedding, composed, make_views
+from helpers.methods import Flat, build, build_joint_embedding, build_supervised, composed, make_views
 from ssl_zoo.config.schema import CRITERIA, ProjectorConfig
 from ssl_zoo.distributed import gather
 from ssl_zoo.equation import Siamese
@@ -89,6 +89,7 @@ CASES: dict[str, tuple[str, ...]] = {
     ),
     "ressl": ("ressl", "method.batch_norm=sync"),
     "barlow twins, the example plugin": ("barlowtwins",),
+    "supervised": ("supervised",),
     **{f"lightly's {name}": ("joint_embedding", f"method.criterion.name={name}") for name in CRITERIA},
 }  # fmt: skip
 
@@ -97,6 +98,8 @@ def train(overrides: tuple[str, ...], rank: int, world: int) -> dict[str, Any]:
     """Losses, gradients and state after three steps on this process's part of each batch."""
     method = OFF_GRID[overrides[0]](*overrides[1:]) if overrides[0] in OFF_GRID else build(*overrides)
     method.allocate(20)
+    if method.needs_labels:
+        method.take_labels(torch.arange(20) % 3, 3)
     if world > 1:
         synchronize(method, torch.device("cpu"))
     pairs, further = (
@@ -125,6 +128,7 @@ def barlow_twins() -> Method:
 OFF_GRID: dict[str, Callable[..., Method]] = {
     "barlowtwins": barlow_twins,
     "joint_embedding": build_joint_embedding,
+    "supervised": build_supervised,
 }
 
 

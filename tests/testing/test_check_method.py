@@ -29,6 +29,7 @@ FAULTS: dict[str, tuple[set[str], str]] = {
     "generator": ({"same_seed", "accumulation", "two_processes", "resume"}, "losses that differ in step 1"),
     "target": ({"gradients"}, "no gradient in target, a copy of the encoder"),
     "device": ({"one_device"}, "register_buffer"),
+    "labels": ({"two_processes"}, "the mean of the two losses as of one process"),
     "sizes": ({"several_sizes"}, "views of which the last has 8 pixels"),
 }
 

@@ -25,6 +25,7 @@ from ssl_zoo.config.schema.method import (
 from ssl_zoo.config.schema.monitor import KnnMonitorConfig, MonitorConfig, ProbeConfig
 from ssl_zoo.config.schema.optimizer import OptimizerConfig
 from ssl_zoo.config.schema.run import RunConfig, RunSettings
+from ssl_zoo.config.schema.supervised import LabelsConfig
 from ssl_zoo.config.schema.targets import CenteringConfig, SharpeningConfig
 from ssl_zoo.config.schema.trainer import TrainerConfig
 from ssl_zoo.config.schema.types import (
@@ -73,6 +74,7 @@ __all__ = [
     "JitterConfig",
     "JointEmbeddingConfig",
     "KnnMonitorConfig",
+    "LabelsConfig",
     "MemoryConfig",
     "MethodConfig",
     "MomentumConfig",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 from typing_extensions import Self
@@ -141,8 +141,13 @@ class MemoryConfig:
 
 @section
 class MethodConfig:
-    """Settings of every method: its name and the projector of the shared encoder."""
+    """Settings of every method: its name and the projector of the shared encoder.
 
+    Attributes:
+        min_views: views of an image that the method takes at least, and gets where `augment.views` names none.
+    """
+
+    min_views: ClassVar[int] = 2
     name: str
     """Name under which the method is registered. It follows from method=NAME and cannot be set."""
     projector: ProjectorConfig = ProjectorConfig()

@@ -184,12 +184,12 @@ class AugmentConfig(ViewConfig):
     """The views of an image. The keys of a view hold for all views; `views` has the differences, by name."""
 
     views: dict[str, NamedViewConfig] = Field(default_factory=dict)
-    """Views by name, each with the keys in which it differs. Without any: two views alike."""
+    """Views by name, each with the keys in which it differs. Without any: two views alike, one for supervised."""
 
     def __post_init__(self) -> None:
         total = sum(view.count for view in self.views.values())
-        if total < 2:
-            raise ValueError(f"augment.views must make at least 2 views of an image; received {total}")
+        if total < 1:
+            raise ValueError(f"augment.views must make at least 1 view of an image; received {total}")
 
     @property
     def flat(self) -> tuple[ViewConfig, ...]:

@@ -78,7 +78,7 @@ def wrong_normalisation(config: RunConfig, facts: Facts) -> Remedy | None:
 def identical_views(config: RunConfig, facts: Facts) -> Remedy | None:
     """Views without any change: they agree before anything is learned."""
     views = config.views[:2]
-    if any(_changes(view) for view in views) or views[0] != views[1]:
+    if len(views) < 2 or any(_changes(view) for view in views) or views[0] != views[1]:
         return None
     return Remedy(
         "views identical",
@@ -95,7 +95,7 @@ def tiny_crops(config: RunConfig, facts: Facts) -> Remedy | None:
     Boxes of side s in a unit square always share pixels from s = 1/2 on; below, two views may be of different things.
     """
     crop = min((view.crop for view in config.views[:2]), key=lambda crop: crop.scale[1])
-    if crop.scale[1] > SHARED:
+    if crop.scale[1] > SHARED or len(config.views) < 2:
         return None
     usual = leaf(facts.reference, "augment.crop.scale")
     low, high = usual if usual is not None and usual[1] > SHARED else (0.2, 1.0)
@@ -135,7 +135,7 @@ def destroyed_views(config: RunConfig, facts: Facts) -> Remedy | None:
 @explains("collapsed", "partially collapsed", "not learning")
 def weak_views(config: RunConfig, facts: Facts) -> Remedy | None:
     """Views so alike that the untrained encoder already tells images apart by them: nothing is left to learn."""
-    if facts.initial is None:
+    if facts.initial is None or len(config.views) < 2:
         return None
     apart = relative_alignment(facts.initial)
     off = [
