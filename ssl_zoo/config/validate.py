@@ -94,9 +94,11 @@ def _joined(items: list[dict[str, Any]], known: list[str], prefix: str) -> list[
     return list(joined.values())
 
 
-def keys(cls: type, prefix: str = "") -> Iterator[str]:
+def keys(cls: type[Any], prefix: str = "") -> Iterator[str]:
     """Yields all dotted keys of a configuration class, nested ones included."""
-    for name, hint in get_type_hints(cls).items():
+    hints = get_type_hints(cls)
+    for name in (field.name for field in dataclasses.fields(cls)):
+        hint = hints[name]
         path = f"{prefix}.{name}" if prefix else name
         yield path
         if dataclasses.is_dataclass(hint) and isinstance(hint, type):

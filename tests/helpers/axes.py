@@ -598,6 +598,16 @@ AXES: dict[str, tuple[Axis, ...]] = {
             ),
         ),
         Axis(
+            ("augment.autoaugment",),
+            "none, imagenet, cifar10",
+            "AutoAugment's policy, torchvision's, after crop and flip",
+            f"{SIMCLR} Table 1 (61.1 in place of colour distortion; 64.5 with that)",
+            (
+                "augment/test_autoaugment.py::test_each_image_is_changed_as_torchvision_does_after_its_flip",
+                "augment/test_autoaugment.py::test_it_stands_after_the_crop_and_rounds_to_levels",
+            ),
+        ),
+        Axis(
             ("augment.blur", "augment.solarize"),
             "p, sigma, kernel, padding (reflect, zeros); p, threshold",
             "Gaussian blur, with reflected or black borders; values at or above the threshold "
