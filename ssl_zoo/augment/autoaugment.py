@@ -81,7 +81,7 @@ class AutoAugmentStep:
         return to_float(pixels)
 
 
-class _Policy(AutoAugment):
+class _Policy(AutoAugment):  # type: ignore[misc]  # torchvision has no types
     """torchvision's, with parameters that are given instead of drawn."""
 
     def change(self, images: Tensor, pair: int, on: Sequence[bool], negative: Sequence[bool]) -> Tensor:
@@ -92,7 +92,7 @@ class _Policy(AutoAugment):
         changed: Tensor = self(images)
         return changed
 
-    def get_params(self, transform_num: int) -> tuple[int, Tensor, Tensor]:  # type: ignore[override]  # is static there
+    def get_params(self, transform_num: int) -> tuple[int, Tensor, Tensor]:
         return self.given
 
 
