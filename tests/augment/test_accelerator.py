@@ -10,6 +10,7 @@ from helpers.methods import ROUNDING, VIEW
 
 import ssl_zoo.augment.views as views_module
 from ssl_zoo.augment import Augment
+from ssl_zoo.augment.per_image import Step
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 
@@ -29,6 +30,7 @@ def test_it_makes_the_same_views(cropped: bool, monkeypatch: pytest.MonkeyPatch)
     def steps_for_accelerators(*arguments: Any) -> Any:
         first, steps = view_steps(*arguments)
         for step in steps:
+            assert isinstance(step, Step)
             step.runs = None
         return first, steps
 
