@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ssl_zoo.exporters.load_backbone import load_backbone
     from ssl_zoo.exporters.run import export
     from ssl_zoo.exporters.schema import ExportConfig
+    from ssl_zoo.importers.run import import_checkpoint
     from ssl_zoo.method import LossOutput, Method
     from ssl_zoo.metrics import Embeddings, metric
     from ssl_zoo.parts.schedule import Progress
@@ -73,6 +74,7 @@ _HOMES = {
     "evaluate": "evaluation.run",
     "load_backbone": "exporters.load_backbone",
     "export": "exporters.run",
+    "import_checkpoint": "importers.run",
     "Interrupted": "errors",
     "Unfinished": "errors",
     "UserError": "errors",
@@ -127,6 +129,7 @@ __all__ = [
     "export",
     "exporter",
     "gather",
+    "import_checkpoint",
     "load_backbone",
     "metric",
     "open_run",

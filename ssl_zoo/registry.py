@@ -39,11 +39,13 @@ class Entry:
         name: as on the command line and in YAML.
         target: the function or class; "module:attribute" where it is imported by `load` only.
         config: the class of its settings.
+        hidden: whether it is only looked up, by name, and listed nowhere: nobody chooses it.
     """
 
     name: str
     target: Any
     config: type[Any]
+    hidden: bool = False
 
     def load(self) -> Any:
         """Returns the function or class."""
@@ -101,11 +103,12 @@ class Registry(Generic[E]):
 
     def names(self) -> list[str]:
         """Returns all names, this package's first; nothing is imported."""
-        return list(dict.fromkeys([*self._files(), *self._entries, *self.announced()]))
+        listed = (entry.name for entry in self.registered())
+        return list(dict.fromkeys([*self._files(), *listed, *self.announced()]))
 
     def registered(self) -> list[E]:
         """Returns the entries that are known without an import of a plugin."""
-        return list(self._entries.values())
+        return [entry for entry in self._entries.values() if not entry.hidden]
 
     def announced(self) -> dict[str, EntryPoint]:
         """Returns what other installed packages announce, by name; nothing is imported."""

@@ -15,6 +15,7 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.protocols import PROTOCOLS, eval_config
 from ssl_zoo.exporters.formats import EXPORTERS
 from ssl_zoo.exporters.schema import ExportConfig
+from ssl_zoo.importers.schema import ImportConfig
 from ssl_zoo.registry import Registry
 from ssl_zoo.reports.options import ReportConfig
 from ssl_zoo.suites.options import BenchConfig
@@ -32,6 +33,7 @@ SCHEMAS: dict[str, Callable[[], type[Any]]] = {
     "report": lambda: ReportConfig,
     "export": lambda: ExportConfig,
     "embed": lambda: EmbedConfig,
+    "import": lambda: ImportConfig,
 }
 # What adds keys to a verb by being chosen: the key that chooses it, its registry, and the block of its keys.
 CHOSEN: dict[str, list[tuple[str, Registry[Any], str]]] = {
@@ -46,6 +48,7 @@ TITLES = {
     "report": "A report: `ssl-zoo report`",
     "export": "An export: `ssl-zoo export`",
     "embed": "Features of many images: `ssl-zoo embed`",
+    "import": "A checkpoint of another program: `ssl-zoo import`",
 }
 HEADING = """\
 # Keys
@@ -65,6 +68,7 @@ NOTES = {
     "eval": IMAGES,
     "report": IMAGES,
     "embed": IMAGES,
+    "import": "data=NAME and data.* name images for evaluations; data.mean and data.std replace the program's.\n",
     "bench": "Every other key is one of `ssl-zoo train` and holds for all rows.\n",
 }
 

@@ -25,6 +25,7 @@ ssl-zoo: what does each part of a Siamese self-supervised method do?
   ssl-zoo report A B               of runs: which is better; of suites: what changed, and is it more than noise
   ssl-zoo export DIR format=NAME   the backbone for timm, torchvision, safetensors, onnx or detectron2
   ssl-zoo embed  DIR out=FILE      the features of many images, as .parquet or .npy
+  ssl-zoo import FILE run_dir=DIR  a checkpoint of another program as a run for eval, report, export and embed
   ssl-zoo check  method=NAME       whether a method, a plugin's too, keeps the contract of all methods
   ssl-zoo config [key=value ...]   print the configuration that would run
   ssl-zoo config --describe KEY    explain a key or a block: type, range, default, meaning, the files that set it
@@ -108,6 +109,15 @@ def _embed(overrides: Sequence[str]) -> None:
     embed(overrides)
 
 
+def _import(overrides: Sequence[str]) -> None:
+    from ssl_zoo.importers.schema import read_import
+
+    read_import(overrides)
+    from ssl_zoo.importers.run import import_checkpoint
+
+    import_checkpoint(overrides)
+
+
 def _check(overrides: Sequence[str]) -> None:
     from ssl_zoo.cli.check import read_check, show_check
 
@@ -171,6 +181,7 @@ VERBS: dict[str, Callable[[Sequence[str]], None]] = {
     "report": _report,
     "export": _export,
     "embed": _embed,
+    "import": _import,
     "check": _check,
     "config": _config,
     "list": _list,

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from ssl_zoo.config.schema import (
     DataConfig,
+    ImportedConfig,
     JointEmbeddingConfig,
     LabelsConfig,
     MethodConfig,
@@ -75,6 +76,11 @@ METHODS.add(
     )
 )
 METHODS.add(Entry(name="supervised", target="ssl_zoo.methods.supervised:Supervised", config=LabelsConfig))
+METHODS.add(
+    Entry(
+        name="imported", target="ssl_zoo.methods._imported:Imported", config=ImportedConfig, hidden=True
+    )  # no method to choose: `ssl-zoo import` writes it
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -93,7 +93,7 @@ def _evaluate(overrides: Sequence[str], console: Console) -> list[dict[str, Any]
         f"{torch.get_num_threads()} CPU threads" if hardware.device.type == "cpu" else str(hardware.device)
     )
     console.print(styled((subject.title, "bold"), f" · {subject.num_features} features · {where}"))
-    if subject.identity.get("verdict") not in (None, "healthy"):
+    if subject.identity.get("verdict") not in (None, "healthy", "imported"):
         console.print(f"its verdict: {subject.identity['verdict']}", style="yellow")
     return [_run_protocol(task, overrides, folder, console) for task in tasks]
 

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from ssl_zoo.config.mapping import to_mapping
-from ssl_zoo.config.schema import SiameseConfig
+from ssl_zoo.config.schema import ImportedConfig, SiameseConfig
 from ssl_zoo.evaluation.protocols import PROTOCOLS
 from ssl_zoo.exporters.card_figures import Figure, measured_figures, result_of
 from ssl_zoo.exporters.card_snippets import preprocessing
@@ -43,7 +43,7 @@ def _summary(encoder: ExportedEncoder) -> str:
     stem = ", its stem a 3x3 convolution without stride and without max-pool" if encoder.small_stem else ""
     lines = [
         f"A backbone without a classifier: timm's `{config.backbone.name}`{stem}; {encoder.num_features} features of "
-        f"{_images(encoder)}. Trained without labels by {config.method.label}."
+        f"{_images(encoder)}. {_training(encoder)}"
     ]
     differing = (run.result or {}).get("differs_from_paper") or differing_axes(config)
     if differing:
@@ -71,6 +71,14 @@ def _summary(encoder: ExportedEncoder) -> str:
     else:
         lines.append(f"Verdict: **{result.get('verdict')}**. {result.get('verdict_reason')}")
     return "\n\n".join(lines)
+
+
+def _training(encoder: ExportedEncoder) -> str:
+    method = encoder.run.config.method
+    if not isinstance(method, ImportedConfig):
+        return f"Trained without labels by {method.label}."
+    program = encoder.run.import_record.get("program", "another program")
+    return f"Imported from `{method.file}`, a checkpoint of {program}; how it was trained is not known here."
 
 
 def _images(encoder: ExportedEncoder) -> str:
@@ -128,6 +136,8 @@ def _figures(encoder: ExportedEncoder, measured: list[Figure]) -> str:
 def _data(encoder: ExportedEncoder) -> str:
     run = encoder.run
     config = run.config
+    if run.is_imported:
+        return "Not known: the checkpoint does not say which images it was trained on."
     limited = f" (data.limit={config.data.limit})" if config.data.limit else ""
     sizes = sorted({view.size for view in config.views}, reverse=True)
     colour = "gray" if encoder.channels == 1 else "colour"
@@ -140,6 +150,8 @@ def _data(encoder: ExportedEncoder) -> str:
 def _recipe(encoder: ExportedEncoder) -> str:
     config = encoder.run.config
     optimizer = config.optimizer
+    if isinstance(config.method, ImportedConfig):
+        return f"Not known. The checkpoint: format {config.method.format}, sha256 `{config.method.sha256}`."
     accumulated = f" x {config.trainer.accumulate}" if config.trainer.accumulate > 1 else ""
     return "\n\n".join(
         [
@@ -175,13 +187,17 @@ def _limits(encoder: ExportedEncoder, measured: list[Figure]) -> str:
     if not classified - {run.config.data.name, "-"}:
         missing.append("transfer to other data")
     result = result_of(encoder) or {}
-    if encoder.weights == "trained" and result.get("linear_top1") is None:
+    measured_here = encoder.weights == "trained" and not run.is_imported
+    if measured_here and result.get("linear_top1") is None:
         missing.insert(0, "the linear probe of the run")
-    if encoder.weights == "trained" and result.get("knn_top1") is None:
+    if measured_here and result.get("knn_top1") is None:
         missing.insert(0, "the kNN accuracy of the run")
+    one_run = f"- One run, of seed {run.config.seed}: how much others would differ is not said here."
+    if run.is_imported:
+        one_run = ""
     lines = [
         f"- Not measured: {', '.join(missing)}." if missing else "",
-        f"- One run, of seed {run.config.seed}: how much others would differ is not said here.",
+        one_run,
         "- Nothing is known of images unlike those it was trained on, nor of bias or robustness.",
         "- No licence is claimed for the weights here; that of the training images is the user's to look up.",
     ]

@@ -20,6 +20,7 @@ from ssl_zoo.reports.encoded_images import LAYER_NAMES, EncodedImages, encode
 from ssl_zoo.reports.evaluation_table import evaluation_table
 from ssl_zoo.reports.image_sample import data_of, load_images
 from ssl_zoo.reports.image_sections import feature_map, neighbours, training_views
+from ssl_zoo.reports.imported import origin
 from ssl_zoo.reports.options import ReportConfig
 from ssl_zoo.reports.ranking import TITLES
 from ssl_zoo.reports.run_sections import (
@@ -65,14 +66,17 @@ def run_page(
     before = digest_of(methods["untrained"].encoder.backbone.state_dict()) if "untrained" in methods else None
     log("drawing")
     command = shlex.join(["ssl-zoo", "report", *config.run, *config.overrides(), *overrides])
+    trained_here = not run.is_imported
+    labelled = images.labels is not None if _is_training_data(data, run) else None
     sections = [
-        accuracies(summary, images.labels is not None if _is_training_data(data, run) else None),
-        _curves(summary),
+        accuracies(summary, labelled) if trained_here else None,
+        origin(run),
+        _curves(summary) if trained_here else None,
         feature_map(encoded),
         neighbours(encoded),
-        training_views(encoded),
+        training_views(encoded) if trained_here else None,
         _spectra(encoded),
-        diagnostics(summary),
+        diagnostics(summary) if trained_here else None,
         evaluation_table(run, before),
         provenance(summary, command),
     ]

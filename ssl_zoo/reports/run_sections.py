@@ -79,6 +79,8 @@ def name_of(run: SavedRun) -> str:
 
 def title(summary: RunSummary) -> str:
     """Returns, for instance, `simsiam, stop_gradient: no on digits`."""
+    if summary.run.is_imported:
+        return summary.run.title
     return f"{variant(summary.run.config)} on {summary.run.config.data.name}"
 
 
@@ -90,6 +92,8 @@ def facts(summary: RunSummary, width: int) -> list[Fact]:
         known.append(Fact("Linear probe, top-1", percent(linear), _baselines(summary, "linear")))
     if knn is not None:
         known.append(Fact("kNN, top-1", percent(knn), _baselines(summary, "knn")))
+    if summary.run.is_imported:
+        return [*known, Fact("Width", str(width), "dimensions of the backbone's features")]
     std, rank = summary.figure("output_std_ratio"), summary.figure("effective_rank")
     known += [
         Fact("Output std ratio", number(std, 2), "1 spread evenly, 0 collapsed; of augmented views"),
@@ -147,6 +151,24 @@ def diagnostics(summary: RunSummary) -> Section:
 def provenance(summary: RunSummary, report_command: str) -> Section:
     """Lists the differences from the paper, the cost, the commands and the configuration."""
     run, result, environment = summary.run, summary.result, read_environment(summary.run.folder)
+    blocks = [] if run.is_imported else _training(summary, environment)
+    blocks.append(Details("This report:", report_command, True))
+    used = result.get("versions") or environment.get("versions") or {}
+    versions = "\n".join(f"{name} {value}" for name, value in used.items())
+    commit = result.get("git_commit") or environment.get("git_commit") or "not recorded"
+    known = [f"commit {commit}", f"config {run.config_hash}", f"weights {run.digest}"]
+    blocks.append(Details("Commit and versions", "\n".join([*known, versions]).strip()))
+    if run.is_imported:
+        blocks.append(
+            Prose("What config.yaml says of views, optimizer and epochs are defaults: nothing was trained.")
+        )
+    blocks.append(Details("config.yaml", to_yaml(run.config)))
+    return Section("provenance", "Provenance", blocks)
+
+
+def _training(summary: RunSummary, environment: Mapping[str, Any]) -> list[Block]:
+    """Lists where the run differs from the paper, its cost, and the command that began it."""
+    run, result = summary.run, summary.result
     blocks: list[Block] = []
     differing = result.get("differs_from_paper") or differing_axes(run.config)
     if differing:
@@ -174,14 +196,7 @@ def provenance(summary: RunSummary, report_command: str) -> Section:
         )
     else:
         blocks.append(Prose("The run was begun from Python; its configuration below is complete."))
-    blocks.append(Details("This report:", report_command, True))
-    used = result.get("versions") or environment.get("versions") or {}
-    versions = "\n".join(f"{name} {value}" for name, value in used.items())
-    commit = result.get("git_commit") or environment.get("git_commit") or "not recorded"
-    known = [f"commit {commit}", f"config {run.config_hash}", f"weights {run.digest}"]
-    blocks.append(Details("Commit and versions", "\n".join([*known, versions]).strip()))
-    blocks.append(Details("config.yaml", to_yaml(run.config)))
-    return Section("provenance", "Provenance", blocks)
+    return blocks
 
 
 def badge(summary: RunSummary) -> Badge:

@@ -12,7 +12,7 @@ import yaml
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.groups import GROUPS, group_names
 from ssl_zoo.config.mapping import from_mapping, from_yaml, to_mapping
-from ssl_zoo.config.overrides import merge, override_list, read_override, to_nested
+from ssl_zoo.config.overrides import merge, override_list, read_override, to_nested, write_override
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError
 from ssl_zoo.files.paths import user_path
@@ -71,6 +71,11 @@ def _continued(file: Path, overrides: Sequence[str], given: Mapping[str, Any]) -
             f"resume=auto reads what a run was begun with; '{file}' cannot be read ({reason}); give the overrides that "
             "it was begun with as well, method=NAME among them"
         ) from error
+    if begun["method"]["name"] == "imported":
+        raise UserError(
+            f"resume=auto continues a training; the encoder in '{file.parent}' was imported, not trained here; begin a "
+            f"run with its weights: {write_override('start_from', str(file.parent))} and another run_dir"
+        )
     settings = (pair for pair in given.items() if pair[0] not in (*GROUPS, "hydra.searchpath"))
     config = from_mapping(merge(begun, to_nested(settings)))
     problems = forbidden_changes(begun, to_mapping(config))

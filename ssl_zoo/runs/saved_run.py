@@ -21,16 +21,17 @@ from torch import Tensor, nn
 from ssl_zoo.backbone import build_backbone
 from ssl_zoo.build import build
 from ssl_zoo.config.mapping import config_hash, from_mapping
-from ssl_zoo.config.schema import RunConfig
+from ssl_zoo.config.schema import ImportedConfig, RunConfig
 from ssl_zoo.errors import UserError
 from ssl_zoo.method import Method
 from ssl_zoo.runs.checkpoints import LAST, STAMP, Damaged, Position, read_checkpoint
 from ssl_zoo.runs.paths import checkpoint_of
 from ssl_zoo.runs.run_files import read_record
 
-__all__ = ["SavedRun", "digest_of", "load_strictly", "open_run", "start_hash"]
+__all__ = ["IMPORTED", "SavedRun", "digest_of", "load_strictly", "open_run", "start_hash"]
 
 BACKBONE = "encoder.backbone."
+IMPORTED = "import.json"  # where an imported encoder comes from, in its run directory
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,25 @@ class SavedRun:
     @property
     def title(self) -> str:
         """The method, the data and the seed, for instance `simsiam on digits, seed 0`."""
+        if isinstance(self.config.method, ImportedConfig):
+            return f"{self.config.method.label}, {self.config.method.file}"
         return f"{self.config.method.label} on {self.config.data.name}, seed {self.config.seed}"
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether another program trained it, and `ssl-zoo import` read it."""
+        return isinstance(self.config.method, ImportedConfig)
+
+    @property
+    def import_record(self) -> dict[str, Any]:
+        """What import.json holds; nothing for a run that was trained here."""
+        return read_record(self.folder / IMPORTED) or {}
 
     @property
     def is_finished(self) -> bool:
         """Whether all epochs were trained, or the run ended before, collapsed or diverged, with its result."""
+        if self.is_imported:
+            return True
         ended = self.result is not None and Position(self.result.get("epochs", 0), 0) == self.position
         return ended or self.position.epoch >= self.config.epochs
 

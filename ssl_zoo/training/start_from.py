@@ -1,9 +1,10 @@
 """Training in stages: a run that begins with another run's weights, whatever the method and the loss of either.
 
 Weights alone are taken: neither the optimizer nor a counter, and no queue or memory, which the method fills itself. The
-encoder must fit, name by name and shape by shape. Every other part with weights (predictor, prototypes) is taken whole
-where it fits and else begins at random; the run's record lists both. A target encoder that the other run has not got
-begins as a copy of the encoder, as it does in a run from the beginning, and so do the targets' own prototypes.
+encoder must fit, name by name and shape by shape; an imported one is the backbone alone. Every other part with weights
+(predictor, prototypes) is taken whole where it fits and else begins at random; the run's record lists both. A target
+encoder that the other run has not got begins as a copy of the encoder, as it does in a run from the beginning, and so do
+the targets' own prototypes.
 """
 
 from __future__ import annotations
@@ -42,10 +43,15 @@ def take_weights(method: Method, source: SavedRun) -> dict[str, Any]:
         UserError: a weight of the encoder is missing, left over or of another shape.
     """
     theirs, ours = _parts(source.weights), _parts(method.state_dict())
+    needed = "backbone" if source.is_imported else "encoder"
     try:
-        load_strictly(method.encoder, theirs.get("encoder", {}), source.path)
+        if source.is_imported:
+            load_strictly(method.encoder.backbone, source.backbone_weights, source.path)
+        else:
+            load_strictly(method.encoder, theirs.get("encoder", {}), source.path)
     except UserError as error:
-        raise UserError(f"start_from needs a run with the same backbone and projector: {error}") from error
+        parts = "backbone" if source.is_imported else "backbone and projector"
+        raise UserError(f"start_from needs a run with the same {parts}: {error}") from error
     trained = {name.partition(".")[0] for name, _ in method.named_parameters()} - {"encoder"}
     fitting = {part for part in trained if _shapes(ours[part]) == _shapes(theirs.get(part, {}))}
     for part in fitting:
@@ -58,14 +64,15 @@ def take_weights(method: Method, source: SavedRun) -> dict[str, Any]:
         and "target_prototypes" not in fitting
     ):
         method.target_prototypes.load_state_dict(method.prototypes.state_dict())
+    projector = ["projector"] if source.is_imported and [*method.encoder.projector.parameters()] else []
     return {
         "checkpoint": str(source.path),
         "run": source.title,
         "epoch": source.position.epoch,
         **source.start_record,
-        "taken": ["encoder", *sorted(fitting)],
+        "taken": [needed, *sorted(fitting)],
         "not_taken": sorted(set(theirs) - fitting - {"encoder"}),
-        "random": sorted(trained - fitting - {"target_encoder", "target_prototypes"}),
+        "random": [*projector, *sorted(trained - fitting - {"target_encoder", "target_prototypes"})],
     }
 
 
@@ -80,9 +87,10 @@ def recorded_start(config: RunConfig, saved: Saved) -> dict[str, Any] | None:
 
 def describe_start(record: Mapping[str, Any]) -> str:
     """Describes in a sentence what a run begins with."""
-    parts = (
-        f"begins with the {' and '.join(record['taken'])} of {record['run']}, after {record['epoch']} epochs"
-    )
+    after = (
+        "" if record["taken"][0] == "backbone" else f", after {record['epoch']} epochs"
+    )  # imported: not known
+    parts = f"begins with the {' and '.join(record['taken'])} of {record['run']}{after}"
     others = [
         f"{what}: {', '.join(record[key])}"
         for key, what in (("not_taken", "not taken"), ("random", "random"))

@@ -11,6 +11,7 @@ from ssl_zoo.config.schema.criterion import CRITERIA, CriterionConfig, JointEmbe
 from ssl_zoo.config.schema.data import DataConfig
 from ssl_zoo.config.schema.fitted import DirectConfig, OptimalConfig, UnifiedConfig
 from ssl_zoo.config.schema.gradient import DecorrelationConfig, ExtraGradientConfig
+from ssl_zoo.config.schema.imported import ImportedConfig
 from ssl_zoo.config.schema.method import (
     MemoryConfig,
     MethodConfig,
@@ -70,6 +71,7 @@ __all__ = [
     "ExtraGradientConfig",
     "Folder",
     "Fraction",
+    "ImportedConfig",
     "Index",
     "JitterConfig",
     "JointEmbeddingConfig",

@@ -1,0 +1,140 @@
+"""What is done with an imported encoder: evaluated, reported, exported, embedded, and trained on from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from helpers.runs import overrides
+from PIL import Image
+
+import ssl_zoo
+from ssl_zoo.errors import UserError
+
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run imported from a small timm model, and images in two classes."""
+    folder = tmp_path_factory.mktemp("imported")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        torch.save(timm.create_model("test_resnet").state_dict(), folder / "weights.pth")
+    ssl_zoo.import_checkpoint(
+        [
+            f"file={folder / 'weights.pth'}",
+            f"run_dir={folder / 'run'}",
+            "format=timm",
+            "backbone.name=test_resnet",
+        ]
+        + [f"size={SIZE}"],
+        silent=True,
+    )
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 2, 8, SIZE, SIZE, 3), dtype=np.uint8)
+    for i, part in enumerate(("train", "test")):
+        for j, kind in enumerate(("one", "two")):
+            (folder / part / kind).mkdir(parents=True)
+            for k, image in enumerate(pixels[i, j]):
+                Image.fromarray(image).save(folder / part / kind / f"{k}.png")
+    return folder
+
+
+def images(folder: Path) -> list[str]:
+    return [f"data.train={folder / 'train'}", f"data.test={folder / 'test'}"]
+
+
+def test_eval_takes_it_and_its_untrained_twin(folder: Path) -> None:
+    (record,) = ssl_zoo.evaluate([f"run={folder / 'run'}", "protocol=knn", *images(folder)], silent=True)
+    (twin,) = ssl_zoo.evaluate(
+        [f"run={folder / 'run'}", "protocol=knn", "weights=random", *images(folder)], silent=True
+    )
+    assert record["encoder"]["title"] == "timm (imported), weights.pth, trained"
+    assert record["encoder"]["mean"] == tuple(timm.get_pretrained_cfg("test_resnet").mean)
+    assert record["encoder"]["digest"] != twin["encoder"]["digest"]
+    with pytest.raises(UserError, match="needs a folder of training images; data.train is not set"):
+        ssl_zoo.evaluate([f"run={folder / 'run'}", "protocol=knn"], silent=True)
+
+
+def test_report_says_where_it_comes_from(folder: Path) -> None:
+    page = ssl_zoo.report(
+        [f"run={folder / 'run'}", *images(folder), f"out={folder / 'report'}"], silent=True
+    ).read_text()
+    assert "timm (imported), weights.pth" in page
+    assert "not trained here" in page
+    assert "classifier (2 keys)" in page
+    for absent in ("What the model saw", "Learning curves", "in its paper", "Collapse diagnostics"):
+        assert absent not in page
+
+
+def test_its_card_claims_no_training(folder: Path) -> None:
+    out = ssl_zoo.export([f"run={folder / 'run'}", "format=timm", f"out={folder / 'export'}"], silent=True)
+    card = (out / "MODEL_CARD.md").read_text()
+    assert "Imported from `weights.pth`, a checkpoint of timm; how it was trained is not known here." in card
+    for absent in ("Trained without labels", "training images,", "epochs, batches", "of the run"):
+        assert absent not in card
+    model, _ = ssl_zoo.load_backbone(out)
+    theirs = timm.create_model("test_resnet", num_classes=0).eval()
+    state = torch.load(folder / "weights.pth", weights_only=True)
+    theirs.load_state_dict({name: value for name, value in state.items() if not name.startswith("fc.")})
+    x = torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        torch.testing.assert_close(model(x), theirs(x), rtol=0, atol=1e-6)
+
+
+def test_embed_takes_it(folder: Path) -> None:
+    out = folder / "features.npy"
+    ssl_zoo.embed([f"run={folder / 'run'}", f"out={out}", *images(folder)], silent=True)
+    assert np.load(out).shape == (16, 512)
+
+
+def test_images_may_be_named_when_it_is_imported(folder: Path) -> None:
+    own = folder / "with images"
+    ssl_zoo.import_checkpoint(
+        [
+            f"file={folder / 'weights.pth'}",
+            f"run_dir={own}",
+            "format=timm",
+            "backbone.name=test_resnet",
+            f"size={SIZE}",
+        ]
+        + ["data=imagefolder", "data.name=noise", *images(folder)],
+        silent=True,
+    )
+    (record,) = ssl_zoo.evaluate([f"run={own}", "protocol=knn"], silent=True)
+    assert record["data"]["name"] == "noise"
+    assert record["encoder"]["mean"] == tuple(timm.get_pretrained_cfg("test_resnet").mean)
+
+
+def test_a_training_begins_with_it(folder: Path, tmp_path: Path) -> None:
+    run = [*overrides("byol"), "data=digits", "data.channels=3", "epochs=1", "backbone.name=test_resnet"]
+    result = ssl_zoo.train(
+        [
+            *run,
+            "optimizer.lr=0",
+            f"start_from={folder / 'run'}",
+            f"run_dir={tmp_path / 'run'}",
+            "monitor.baselines=false",
+        ],
+        silent=True,
+    )
+    assert result.start_from is not None
+    assert result.start_from["taken"] == ["backbone"]
+    assert result.start_from["random"] == ["projector", "predictor"]
+    weights = ssl_zoo.open_run(tmp_path / "run").backbone_weights
+    theirs = torch.load(folder / "weights.pth", weights_only=True)
+    assert torch.equal(weights["layer1.0.conv1.weight"], theirs["layer1.0.conv1.weight"])
+    with pytest.raises(UserError, match=r"start_from needs a run with the same backbone: "):
+        ssl_zoo.train([*run, "backbone.name=test_vit", f"start_from={folder / 'run'}"], silent=True)
+
+
+def test_it_is_not_continued(folder: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"was imported, not trained here; begin a run with its weights: start_from="
+    ):
+        ssl_zoo.train([f"run_dir={folder / 'run'}", "resume=auto"], silent=True)
+    assert json.loads((folder / "run" / "result.json").read_text())["verdict"] == "imported"
