@@ -129,14 +129,14 @@ def _has_3x3_stem(shapes: Shapes) -> bool:
 def _differences(wanted: Shapes, given: Shapes) -> list[str]:
     """Describes each weight that is missing, left over or of another shape."""
     wrong = [
-        f"{key} {tuple(shape)} is missing"
-        for key, shape in wanted.items()
-        if key not in given and not key.endswith(COUNTER)
-    ]
-    wrong += [
         f"{key} is {tuple(given[key])} and not {tuple(shape)}"
         for key, shape in wanted.items()
         if key in given and tuple(given[key]) != tuple(shape)
+    ]
+    wrong += [
+        f"{key} {tuple(shape)} is missing"
+        for key, shape in wanted.items()
+        if key not in given and not key.endswith(COUNTER)
     ]
     return wrong + [
         f"{key} {tuple(shape)} is none of its weights" for key, shape in given.items() if key not in wanted

@@ -25,16 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         torch.save(timm.create_model("test_resnet").state_dict(), folder / "weights.pth")
-    ssl_zoo.import_checkpoint(
-        [
-            f"file={folder / 'weights.pth'}",
-            f"run_dir={folder / 'run'}",
-            "format=timm",
-            "backbone.name=test_resnet",
-        ]
-        + [f"size={SIZE}"],
-        silent=True,
-    )
+    ssl_zoo.import_checkpoint([*options(folder), f"run_dir={folder / 'run'}"], silent=True)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 2, 8, SIZE, SIZE, 3), dtype=np.uint8)
     for i, part in enumerate(("train", "test")):
         for j, kind in enumerate(("one", "two")):
@@ -42,6 +33,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for k, image in enumerate(pixels[i, j]):
                 Image.fromarray(image).save(folder / part / kind / f"{k}.png")
     return folder
+
+
+def options(folder: Path) -> list[str]:
+    return [f"file={folder / 'weights.pth'}", "format=timm", "backbone.name=test_resnet", f"size={SIZE}"]
 
 
 def images(folder: Path) -> list[str]:
@@ -56,10 +51,11 @@ def test_eval_takes_it_and_its_untrained_twin(folder: Path) -> None:
     assert record["encoder"]["title"] == "timm (imported), weights.pth, trained"
     assert record["encoder"]["mean"] == tuple(timm.get_pretrained_cfg("test_resnet").mean)
     assert record["encoder"]["digest"] != twin["encoder"]["digest"]
-    with pytest.raises(UserError, match="needs a folder of training images; data.train is not set"):
+    with pytest.raises(UserError, match=r"needs a folder of training images; data\.train is not set"):
         ssl_zoo.evaluate([f"run={folder / 'run'}", "protocol=knn"], silent=True)
 
 
+@pytest.mark.slow
 def test_report_says_where_it_comes_from(folder: Path) -> None:
     page = ssl_zoo.report(
         [f"run={folder / 'run'}", *images(folder), f"out={folder / 'report'}"], silent=True
@@ -89,47 +85,30 @@ def test_its_card_claims_no_training(folder: Path) -> None:
 def test_embed_takes_it(folder: Path) -> None:
     out = folder / "features.npy"
     ssl_zoo.embed([f"run={folder / 'run'}", f"out={out}", *images(folder)], silent=True)
-    assert np.load(out).shape == (16, 512)
+    assert np.load(out).shape == (16, 96)
 
 
 def test_images_may_be_named_when_it_is_imported(folder: Path) -> None:
-    own = folder / "with images"
-    ssl_zoo.import_checkpoint(
-        [
-            f"file={folder / 'weights.pth'}",
-            f"run_dir={own}",
-            "format=timm",
-            "backbone.name=test_resnet",
-            f"size={SIZE}",
-        ]
-        + ["data=imagefolder", "data.name=noise", *images(folder)],
-        silent=True,
-    )
+    own, data = folder / "with images", ["data=imagefolder", "data.name=noise", *images(folder)]
+    ssl_zoo.import_checkpoint([*options(folder), f"run_dir={own}", *data], silent=True)
     (record,) = ssl_zoo.evaluate([f"run={own}", "protocol=knn"], silent=True)
     assert record["data"]["name"] == "noise"
     assert record["encoder"]["mean"] == tuple(timm.get_pretrained_cfg("test_resnet").mean)
 
 
 def test_a_training_begins_with_it(folder: Path, tmp_path: Path) -> None:
-    run = [*overrides("byol"), "data=digits", "data.channels=3", "epochs=1", "backbone.name=test_resnet"]
-    result = ssl_zoo.train(
-        [
-            *run,
-            "optimizer.lr=0",
-            f"start_from={folder / 'run'}",
-            f"run_dir={tmp_path / 'run'}",
-            "monitor.baselines=false",
-        ],
-        silent=True,
-    )
+    run = [*overrides("byol"), "data.channels=3", "epochs=1", "backbone.stem=standard", "augment.size=16"]
+    run += ["monitor.baselines=false", f"start_from={folder / 'run'}"]
+    result = ssl_zoo.train([*run, "optimizer.lr=1e-12", f"run_dir={tmp_path / 'run'}"], silent=True)
     assert result.start_from is not None
     assert result.start_from["taken"] == ["backbone"]
     assert result.start_from["random"] == ["projector", "predictor"]
     weights = ssl_zoo.open_run(tmp_path / "run").backbone_weights
     theirs = torch.load(folder / "weights.pth", weights_only=True)
-    assert torch.equal(weights["layer1.0.conv1.weight"], theirs["layer1.0.conv1.weight"])
+    name = next(name for name in theirs if name.endswith("conv1.weight") and theirs[name].ndim == 4)
+    torch.testing.assert_close(weights[name], theirs[name], rtol=0, atol=1e-6)
     with pytest.raises(UserError, match=r"start_from needs a run with the same backbone: "):
-        ssl_zoo.train([*run, "backbone.name=test_vit", f"start_from={folder / 'run'}"], silent=True)
+        ssl_zoo.train([*run, "backbone.name=test_vit", "augment.size=32"], silent=True)
 
 
 def test_it_is_not_continued(folder: Path) -> None:
