@@ -54,6 +54,7 @@ WRONG = {
     "embed": ["run=nowhere", "out=features.npy"],
     "evaluate": ["run=nowhere", "protocol=knn"],
     "export": ["run=nowhere", "format=timm"],
+    "import_checkpoint": ["file=nowhere", "run_dir=run"],
     "load_backbone": "nowhere",
     "open_run": "nowhere",
     "report": ["run=nowhere"],
