@@ -3,8 +3,8 @@
 Weights alone are taken: neither the optimizer nor a counter, and no queue or memory, which the method fills itself. The
 encoder must fit, name by name and shape by shape; an imported one is the backbone alone. Every other part with weights
 (predictor, prototypes) is taken whole where it fits and else begins at random; the run's record lists both. A target
-encoder that the other run has not got begins as a copy of the encoder, as it does in a run from the beginning, and so do
-the targets' own prototypes.
+encoder that the other run has not got begins as a copy of the encoder, as it does in a run from the beginning, and so
+do the targets' own prototypes.
 """
 
 from __future__ import annotations
