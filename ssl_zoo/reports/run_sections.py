@@ -166,7 +166,7 @@ def provenance(summary: RunSummary, report_command: str) -> Section:
     return Section("provenance", "Provenance", blocks)
 
 
-def _training(summary: RunSummary, environment: Mapping[str, Any]) -> list[Block]:
+def _training(summary: RunSummary, environment: dict[str, Any]) -> list[Block]:
     """Lists where the run differs from the paper, its cost, and the command that began it."""
     run, result = summary.run, summary.result
     blocks: list[Block] = []
