@@ -9,6 +9,7 @@ from reference import naive_distributions as naive
 from torch import Tensor
 from torch.nn.functional import log_softmax, normalize, softmax
 
+import ssl_zoo
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.schema import OptimizerConfig
 from ssl_zoo.equation import Siamese
@@ -207,6 +208,24 @@ def test_the_temperature_warms_up_once_per_epoch(start: float, end: float, epoch
     for step in range(2 * epochs + 4):
         sharpen.before_step(progress(step, total=1000, per_epoch=2))
         assert sharpen.temperature == pytest.approx(naive.teacher_temperature(start, end, epochs, step // 2))
+
+
+def test_dino_trains_a_transformer_on_small_crops() -> None:
+    small = [
+        "backbone.stem=standard",
+        "method.projector.hidden_dim=16",
+        "method.projector.output_dim=8",
+        "method.prototypes.number=7",
+    ]
+    views = ["augment.size=32", "augment.views={large: {count: 2}, small: {count: 2, size: 16}}"]
+    method = ssl_zoo.build_method(
+        ["method=dino", "data=cifar10", "recipe=null", "backbone.name=test_vit", *small, *views]
+    )
+    batch = [torch.randn(4, 3, size, size) for size in (32, 32, 16, 16)]
+    method.before_step(progress())
+    method.loss(batch, index(4)).loss.backward()
+    method.after_step(progress())
+    assert method.encoder.backbone.pos_embed.grad.any()
 
 
 def test_shared_prototypes_are_the_students() -> None:
