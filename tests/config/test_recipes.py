@@ -66,7 +66,9 @@ def test_the_table_is_complete() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_settings_are_the_papers(name: str) -> None:
     config = composed(name)
-    assert {view.jitter.p for view in config.views} == {0.8}
+    assert [view.jitter.p for view in config.views if view.jitter.p] == [0.8] * (
+        1 if name.endswith("ressl") else len(config.views)  # whose target is weakly augmented
+    )
     assert config.experiment == name
     for key, expected in TABLE[name].items():
         found = setting(config, key)

@@ -160,6 +160,16 @@ TABLE: dict[str, dict[str, Any]] = {
     },
     "cifar10/swav": CIFAR
     | {"method.name": "swav", "head": [2, 2048, 128], "method.prototypes.number": 100, "method.temperature": 0.1},
+    "cifar10/dino": CIFAR
+    | {
+        "method.name": "dino", "head": [3, 2048, 256], "method.prototypes.number": 1024, "method.temperature": 0.1,
+        "method.sharpening.temperature": 0.04, "method.momentum_encoder.decay": 0.996, "optimizer.clip_grad_norm": 3.0,
+    },
+    "cifar10/ressl": CIFAR
+    | {
+        "method.name": "ressl", "head": [2, 2048, 512], "method.queue.size": 4096,
+        "method.momentum_encoder.decay": 0.99, "method.temperature": 0.1, "method.sharpening.temperature": 0.04,
+    },
 }  # fmt: skip
 # Linear top-1 as the papers' tables have it, in the overrides of the files' headers.
 HEADERS = {
@@ -184,4 +194,6 @@ HEADERS = {
     "cifar10/simclr": "91.1 by linear evaluation (SimSiam paper, Figure D.1)",
     "cifar10/moco": "no paper has a figure",
     "cifar10/swav": "no paper has a figure",
+    "cifar10/dino": "no paper has a figure",
+    "cifar10/ressl": "no paper has a figure",
 }
