@@ -35,8 +35,10 @@ def world_size() -> int:
 def gather(x: Tensor) -> Tensor:
     """Concatenates the tensors of all processes, with gradient; with one process it returns its argument.
 
-    For `Method.loss` where a loss couples the images of a batch; the gradient is right in the two cases that the
-    head of this file names, without any factor. All processes must call it, equally often.
+    For `Method.loss` where a loss couples the images of a batch. The gradient is right without any factor where each
+    process's loss is the mean over its own images, whose keys may be gathered (InfoNCE), and where each process
+    computes the same loss over all images, from gathered tensors alone (Barlow Twins). What is stored for later
+    steps is gathered too. All processes must call it, equally often.
 
     Args:
         x: (N, ...), of one shape in all processes.

@@ -70,8 +70,8 @@ class Method(nn.Module, ABC):
 
         Over several processes DDP averages the gradients. For a mean over images that is the whole batch's
         gradient. A loss that couples the images of a batch (negatives, a mean, variance or correlation over the
-        batch) must be computed from `ssl_zoo.gather(z)` for every z that it couples: see `ssl_zoo.distributed`. BN
-        in the encoder is synchronised by `method.batch_norm: sync`, the default.
+        batch) takes what it couples them with from `ssl_zoo.gather`, which has the rule. All BN of the method is
+        synchronised by `method.batch_norm: sync`, the default.
 
         Args:
             views: one tensor (N, C, H, W) per view; the n-th images of all views show the same image.

@@ -1,4 +1,4 @@
-"""`ssl-zoo check method=NAME`: a line per clause of the contract that a method keeps, breaks or is not concerned by."""
+"""`ssl-zoo check method=NAME [clauses=[NAME,…]]`: a line per clause of the contract that a method keeps, breaks or is not concerned by."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.groups import group_names
+from ssl_zoo.config.overrides import read_override
 from ssl_zoo.config.registries import METHODS
 from ssl_zoo.errors import Unfinished, UserError, unknown_name
 from ssl_zoo.terminal.console import Console, styled
@@ -15,8 +16,8 @@ __all__ = ["read_check", "show_check"]
 STYLES = {"ok": "green", "broken": "bold red", "not applicable": "dim"}
 
 
-def read_check(overrides: Sequence[str]) -> tuple[str, list[str]]:
-    """Returns the method's name and the other overrides, checked without importing torch.
+def read_check(overrides: Sequence[str]) -> tuple[str, list[str] | None, list[str]]:
+    """Returns the method's name, the clauses asked for (None: all) and the other overrides; imports no torch.
 
     Raises:
         UserError: no method is named, there is none of that name, or the other overrides are wrong.
@@ -29,22 +30,28 @@ def read_check(overrides: Sequence[str]) -> tuple[str, list[str]]:
     known = dict.fromkeys([*group_names("method"), *METHODS.names()])
     if names[0] not in known:
         raise unknown_name("method", names[0], known)
-    others = [override for override in overrides if not override.startswith("method=")]
+    clauses: list[str] | None = None
+    for override in overrides:
+        if override.startswith("clauses="):
+            _, value = read_override(override)
+            clauses = [str(name) for name in (value if isinstance(value, list) else [value])]
+    others = [override for override in overrides if not override.startswith(("method=", "clauses="))]
     if others:
-        compose(overrides)
-    return names[0], others
+        compose([f"method={names[0]}", *others])
+    return names[0], clauses, others
 
 
-def show_check(name: str, overrides: Sequence[str]) -> None:
+def show_check(name: str, chosen: Sequence[str] | None, overrides: Sequence[str]) -> None:
     """Checks a method and prints a line per clause.
 
     Raises:
         Unfinished: it breaks a clause.
+        UserError: there is no such clause.
     """
     from ssl_zoo.testing import check_clauses, clauses
 
     console, demands, broken = Console(), clauses(), list[str]()
-    for clause, outcome, sentence in check_clauses(name, *overrides):
+    for clause, outcome, sentence in check_clauses(name, *overrides, clauses=chosen):
         console.print(
             styled((f"{outcome:15} ", STYLES[outcome]), f"{clause:16} {sentence or demands[clause]}")
         )

@@ -26,7 +26,7 @@ ssl-zoo: what does each part of a Siamese self-supervised method do?
   ssl-zoo export DIR format=NAME   the backbone for timm, torchvision, safetensors, onnx or detectron2
   ssl-zoo embed  DIR out=FILE      the features of many images, as .parquet or .npy
   ssl-zoo import FILE run_dir=DIR  a checkpoint of another program as a run for eval, report, export and embed
-  ssl-zoo check  method=NAME       whether a method, a plugin's too, keeps the contract of all methods
+  ssl-zoo check  method=NAME       whether a method, a plugin's too, keeps the contract; clauses=[gradients,resume]
   ssl-zoo config [key=value ...]   print the configuration that would run
   ssl-zoo config --describe KEY    explain a key or a block: type, range, default, meaning, the files that set it
   ssl-zoo VERB --help              explain a verb and its keys
@@ -121,8 +121,7 @@ def _import(overrides: Sequence[str]) -> None:
 def _check(overrides: Sequence[str]) -> None:
     from ssl_zoo.cli.check import read_check, show_check
 
-    name, others = read_check(overrides)
-    show_check(name, others)
+    show_check(*read_check(overrides))
 
 
 def _config(overrides: Sequence[str]) -> None:

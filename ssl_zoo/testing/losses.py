@@ -44,7 +44,7 @@ def several_sizes(setting: Setting) -> None:
 
 
 def gradients(setting: Setting) -> None:
-    """Gradients reach every trained parameter of the encoder, and nothing that is not trained by them."""
+    """Gradients reach every parameter that is trained, and nothing that is not trained by them."""
     method = setting.build()
     batch = setting.batches(1)[0]
     method.before_step(progress(0))
@@ -61,7 +61,15 @@ def gradients(setting: Setting) -> None:
                 "look for a detach() or a no_grad() between the views and the loss, and leave to what is not trained "
                 "requires_grad_(False)",
             )
-    _refuse_gradients(method, {name for name, p in method.named_parameters() if p.grad is not None})
+    reached = {name for name, p in method.named_parameters() if p.grad is not None}
+    _refuse_gradients(method, reached)
+    idle = [name for name, p in method.named_parameters() if p.requires_grad and name not in reached]
+    if idle:
+        raise Broken(
+            "a gradient in every parameter that requires one, as several processes wait for it",
+            f"none in {len(idle)}, {idle[0]} among them",
+            "call requires_grad_(False) on what hooks move or nothing trains, such as a copy of the encoder",
+        )
 
 
 def _refuse_gradients(method: Method, reached: set[str]) -> None:

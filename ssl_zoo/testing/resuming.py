@@ -42,8 +42,8 @@ def resume(setting: Setting) -> None:
         raise Broken(
             "all state of the method in its state dict, and nothing that lasts from step to step beside it",
             f"{len(differing)} values of the last checkpoint that differ after a stop{changed}",
-            "register a tensor that changes by register_buffer, take the number of the step from the progress that the "
-            "hooks are given, and draw from torch's global generator alone",
+            "register a tensor that changes by register_buffer, empty in after_step what loss has noted, take the number of "
+            "the step from the progress that the hooks are given, and draw from torch's global generator alone",
         )
 
 
@@ -79,10 +79,10 @@ def _outside(setting: Setting) -> list[str]:
 
 def _attributes(method: Method) -> Iterator[tuple[str, Any]]:
     """Yields plain numbers and tensors among the modules' attributes, and the buffers that are not saved."""
-    saved = method.state_dict()
+    saved, torchs = method.state_dict(), vars(torch.nn.Module()).keys()
     for path, module in method.named_modules():
         for name, value in vars(module).items():
-            if not name.startswith("_") and isinstance(value, (int, float, list, tuple, dict, torch.Tensor)):
+            if name not in torchs and isinstance(value, (int, float, list, tuple, dict, torch.Tensor)):
                 yield f"{path}.{name}".lstrip("."), tuple(_flat(value))
     for name, buffer in method.named_buffers():
         if name not in saved:

@@ -15,6 +15,7 @@ from ssl_zoo.config.mapping import to_mapping
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import Batch
 from ssl_zoo.distributed import average, rank, world_size
+from ssl_zoo.errors import UserError
 from ssl_zoo.method import Method
 from ssl_zoo.parts.schedule import Progress
 from ssl_zoo.runs.checkpoints import STAMP, Position
@@ -151,6 +152,20 @@ class TrainingModule(pl.LightningModule):
         self.batches_done = position.epoch * self.batches + position.batch
         self.stretched = checkpoint[STAMP]["config"]["epochs"] != self.config.epochs
         self.losses = [torch.tensor(loss) for loss in checkpoint[STAMP]["losses"]]
+
+    def on_after_backward(self) -> None:
+        """Refuses parameters without a gradient where other processes would wait for it.
+
+        Raises:
+            UserError: names them.
+        """
+        idle = [name for name, p in self.method.named_parameters() if p.requires_grad and p.grad is None]
+        if idle and world_size() > 1:
+            raise UserError(
+                f"with several processes the loss must reach every parameter that requires a gradient; it does not "
+                f"reach {len(idle)}, {idle[0]} among them; call requires_grad_(False) on what is not trained, such as "
+                f"a copy of the encoder, and see ssl-zoo check method={self.config.method.name}"
+            )
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Calls the method when gradients are complete."""

@@ -97,6 +97,14 @@ class QueueInLoss(Queued):
         pass
 
 
+@register("planted_never_emptied", config=MethodConfig)
+class NeverEmptied(Queued):
+    """What loss notes is stored again in each step."""
+
+    def after_step(self, progress: Progress) -> None:
+        self.queue = torch.cat([*self.noted, self.queue])[: len(self.queue)].detach()
+
+
 @register("planted_detach", config=MethodConfig)
 class Detach(Planted):
     """A detach between backbone and projector."""
@@ -158,6 +166,16 @@ class TrainedTarget(Planted):
     def after_step(self, progress: Progress) -> None:
         for theirs, ours in zip(self.target.parameters(), self.encoder.parameters(), strict=True):
             theirs.lerp_(ours, 0.1)
+
+
+@register("planted_unfrozen", config=MethodConfig)
+class Unfrozen(TrainedTarget):
+    """The moving average gets no gradient, though it still requires one."""
+
+    def loss(self, views: Sequence[Tensor], index: Tensor) -> LossOutput:
+        with torch.no_grad():
+            z2 = self.target(views[1])
+        return LossOutput(loss=self.of(self.encoder(views[0]), z2))
 
 
 @register("planted_device", config=MethodConfig)

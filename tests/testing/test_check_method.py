@@ -23,11 +23,13 @@ FAULTS: dict[str, tuple[set[str], str]] = {
     "no_gather": ({"two_processes"}, "ssl_zoo.gather"),
     "queue_outside": ({"resume", "one_device"}, "not saved: queue; register"),
     "queue_in_loss": ({"accumulation"}, "queue changed; note in loss"),
+    "never_emptied": ({"resume"}, "not saved: noted; register"),
     "detach": ({"gradients"}, "every trained parameter of the backbone"),
     "counter": ({"resume"}, "not saved: done; register"),
     "bf16": ({"finite_in_bf16"}, "and finite gradients in bf16 autocast"),
     "generator": ({"same_seed", "accumulation", "two_processes", "resume"}, "losses that differ in step 1"),
     "target": ({"gradients"}, "no gradient in target, a copy of the encoder"),
+    "unfrozen": ({"gradients"}, "a gradient in every parameter that requires one"),
     "device": ({"one_device"}, "register_buffer"),
     "labels": ({"two_processes"}, "the mean of the two losses as of one process"),
     "sizes": ({"several_sizes"}, "views of which the last has 8 pixels"),
@@ -116,6 +118,9 @@ def test_the_command_prints_a_line_per_clause(capsys: pytest.CaptureFixture[str]
     )
     assert error == "ssl-zoo: method 'planted_detach' breaks 1 clause of the contract: gradients\n"
     assert main(["check", "method=planted_sound", "epochs=1"]) == 0
+    capsys.readouterr()
+    assert main(["check", "method=planted_detach", "clauses=[finite,cites]"]) == 0
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["finite", "cites"]
 
 
 @pytest.mark.parametrize(
@@ -124,6 +129,7 @@ def test_the_command_prints_a_line_per_clause(capsys: pytest.CaptureFixture[str]
         ([], "check takes method=NAME"),
         (["method=simsia"], "did you mean 'simsiam'"),
         (["method=simsiam", "epochs=x"], "epochs"),
+        (["method=simsiam", "clauses=resum"], "did you mean 'resume'"),
         (["method=simsiam", "method.batch_norm=local", "batch_size=0"], "batch_size"),
     ],
 )
