@@ -1,4 +1,4 @@
-"""Lengths of the gradients: of encoder and predictor, mean over an epoch's steps."""
+"""Lengths of the gradients: of encoder and predictor, mean over an epoch's steps; and parameters without any."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.methods import build, index, make_views
 from helpers.runs import overrides
 from pytorch_lightning.plugins.precision import MixedPrecision, Precision
 from torch import nn
 
 import ssl_zoo
+from ssl_zoo.config.compose import compose
+from ssl_zoo.errors import UserError
+from ssl_zoo.training import module as module_file
 from ssl_zoo.training.gradients import GradientNorms, gradient_norm, loss_scale
 from ssl_zoo.training.module import TrainingModule
 
@@ -65,6 +69,19 @@ def test_means_over_the_steps_of_an_epoch(tmp_path: Path, monkeypatch: pytest.Mo
             expected = math.fsum(norms[(epoch - 1) * steps : epoch * steps]) / steps
             assert float(rows[epoch][key]) == pytest.approx(expected, rel=1e-5)
         assert result.metrics[key] == float(rows[2][key])
+
+
+def test_two_processes_would_wait_for_a_parameter_that_gets_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = build("simsiam")
+    method.unused = nn.Linear(2, 2)
+    module = TrainingModule(compose(["method=simsiam"]), method, lambda *_, **__: [], images=4, batches=1)
+    method.loss(make_views(images=4), index(4)).loss.backward()
+    module.on_after_backward()  # one process does not wait
+    monkeypatch.setattr(module_file, "world_size", lambda: 2)
+    with pytest.raises(UserError, match=r"reach 2, unused\.weight among them; call requires_grad_"):
+        module.on_after_backward()
+    method.unused.requires_grad_(False)
+    module.on_after_backward()
 
 
 def test_without_a_predictor_there_is_no_length_of_its_gradient(tmp_path: Path) -> None:
