@@ -1,4 +1,4 @@
-"""`ssl-zoo check method=NAME [clauses=[NAME,…]]`: a line per clause of the contract that a method keeps, breaks or is not concerned by."""
+"""`ssl-zoo check method=NAME [clauses=[NAME,…]]`: a line per clause that a method keeps, breaks or is spared."""
 
 from __future__ import annotations
 

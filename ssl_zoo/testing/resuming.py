@@ -42,8 +42,8 @@ def resume(setting: Setting) -> None:
         raise Broken(
             "all state of the method in its state dict, and nothing that lasts from step to step beside it",
             f"{len(differing)} values of the last checkpoint that differ after a stop{changed}",
-            "register a tensor that changes by register_buffer, empty in after_step what loss has noted, take the number of "
-            "the step from the progress that the hooks are given, and draw from torch's global generator alone",
+            "register a tensor that changes by register_buffer, empty in after_step what loss noted, take the number "
+            "of the step from the progress that hooks are given, and draw from torch's global generator alone",
         )
 
 

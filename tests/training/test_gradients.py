@@ -71,7 +71,9 @@ def test_means_over_the_steps_of_an_epoch(tmp_path: Path, monkeypatch: pytest.Mo
         assert result.metrics[key] == float(rows[2][key])
 
 
-def test_two_processes_would_wait_for_a_parameter_that_gets_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_processes_would_wait_for_a_parameter_that_gets_no_gradient(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     method = build("simsiam")
     method.unused = nn.Linear(2, 2)
     module = TrainingModule(compose(["method=simsiam"]), method, lambda *_, **__: [], images=4, batches=1)
