@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ssl_zoo.config.options import read_options
+from ssl_zoo.config.overrides import write_override
 from ssl_zoo.config.schema import Folder, Seed, section
 from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError
@@ -28,12 +29,15 @@ class ReportConfig:
     """Images that are read, at most."""
     seed: Seed = 0
     """Seed of all that is drawn: images, queries, views, t-SNE, clusters, resamples."""
+    reference: Folder | None = None
+    """Of the report of one run: the run whose accuracies are the upper line. null: runs of method=supervised beside it,
+    with its images, backbone, image size and epochs, if there are any."""
 
     def overrides(self) -> list[str]:
         """Returns overrides of what differs from the defaults, without the runs."""
-        values = {"samples": self.samples, "seed": self.seed}
+        values = {"samples": self.samples, "seed": self.seed, "reference": self.reference}
         fields = {field.name: field.default for field in dataclasses.fields(self)}
-        return [f"{key}={value}" for key, value in values.items() if value != fields[key]]
+        return [write_override(key, str(value)) for key, value in values.items() if value != fields[key]]
 
 
 def read_report(overrides: Sequence[str]) -> tuple[ReportConfig, list[str]]:

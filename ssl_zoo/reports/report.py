@@ -37,7 +37,13 @@ def report(overrides: Sequence[str], silent: bool = False) -> Path:
     log = Console(quiet=silent).print
 
     config, about_data = read_report(overrides)
-    if _are_suites(config.run):
+    suites = _are_suites(config.run)
+    if config.reference is not None and (suites or len(config.run) > 1):
+        raise UserError(
+            f"reference is an option of the report of one run; received reference={config.reference} with "
+            f"{'a suite' if suites else f'{len(config.run)} runs'}; leave it out"
+        )
+    if suites:
         return report_suites(config, about_data, log)
     runs = [open_run(name) for name in config.run]
     _check_twice(config.run, runs)

@@ -23,6 +23,7 @@ from ssl_zoo.reports.image_sections import feature_map, neighbours, training_vie
 from ssl_zoo.reports.imported import origin
 from ssl_zoo.reports.options import ReportConfig
 from ssl_zoo.reports.ranking import TITLES
+from ssl_zoo.reports.reference import Reference, reference_of_run
 from ssl_zoo.reports.run_sections import (
     RunSummary,
     accuracies,
@@ -34,7 +35,7 @@ from ssl_zoo.reports.run_sections import (
     title,
 )
 from ssl_zoo.runs.run_files import column
-from ssl_zoo.runs.saved_run import SavedRun, digest_of
+from ssl_zoo.runs.saved_run import SavedRun, digest_of, open_run
 
 __all__ = ["run_page"]
 
@@ -53,6 +54,8 @@ def run_page(
     Raises:
         UserError: the run's images are not there, or cannot be read; a weight is missing.
     """
+    named = None if config.reference is None else open_run(config.reference, "reference")
+    reference = reference_of_run(run, named)
     summary, data = RunSummary.of(run), data_of(overrides, run, run)
     images = load_images(data, config.samples, config.seed)
     log(f"reading {images.in_words}")
@@ -69,9 +72,9 @@ def run_page(
     trained_here = not run.is_imported
     labelled = images.labels is not None if _is_training_data(data, run) else None
     sections = [
-        accuracies(summary, labelled) if trained_here else None,
+        accuracies(summary, labelled, reference) if trained_here else None,
         origin(run),
-        _curves(summary) if trained_here else None,
+        _curves(summary, reference) if trained_here else None,
         feature_map(encoded),
         neighbours(encoded),
         training_views(encoded) if trained_here else None,
@@ -98,7 +101,7 @@ def _is_training_data(data: DataConfig, run: SavedRun) -> bool:
     return (data.source, data.name, data.train) == (trained_on.source, trained_on.name, trained_on.train)
 
 
-def _curves(summary: RunSummary) -> Section:
+def _curves(summary: RunSummary, reference: Reference | None) -> Section:
     pictures = []
     for name, metric in declared(CSV).items():
         x, y = column(summary.rows, name)
@@ -108,6 +111,8 @@ def _curves(summary: RunSummary) -> Section:
         if name == "knn_top1":
             pairs = (("pixels", "raw pixels"), ("random_encoder", "untrained encoder"))
             values = [(label, summary.baseline(f"{key}_knn_top1")) for key, label in pairs]
+            if reference is not None:
+                values.append(("supervised" if reference.is_found else "reference", reference.mean(name)))
             dashed = [(label, value) for label, value in values if value is not None]
         show = percent if metric.is_fraction else number
         known = [value for value in y if math.isfinite(value)] or y

@@ -11,6 +11,7 @@ from ssl_zoo.config.mapping import to_yaml
 from ssl_zoo.metrics import computed
 from ssl_zoo.pages.numbers import number, percent, seconds
 from ssl_zoo.pages.page import Badge, Block, Details, Fact, Prose, Section, Table
+from ssl_zoo.reports.reference import Reference
 from ssl_zoo.runs.checkpoints import LAST
 from ssl_zoo.runs.naming import differing_axes, variant
 from ssl_zoo.runs.run_files import MetricsRow, read_environment, read_metrics, typed_command
@@ -102,12 +103,13 @@ def facts(summary: RunSummary, width: int) -> list[Fact]:
     return known
 
 
-def accuracies(summary: RunSummary, labelled: bool | None) -> Section:
-    """Compares linear probe and kNN with what the same classifiers reach without any training.
+def accuracies(summary: RunSummary, labelled: bool | None, reference: Reference | None = None) -> Section:
+    """Compares linear probe and kNN with what the same classifiers reach without training, and with labels.
 
     Args:
         summary: of the run.
         labelled: whether the run's own data has labels; None where the report is about other data.
+        reference: runs that were trained with labels, if there are any.
     """
     result, rows = summary.result, []
     linear, spread, knn = (summary.figure(name) for name in ("linear_top1", "linear_top1_std", "knn_top1"))
@@ -116,6 +118,8 @@ def accuracies(summary: RunSummary, labelled: bool | None) -> Section:
         return Section(
             "accuracy", "Accuracy", [Prose(f"No accuracies: {_reason_for_none(summary, labelled)}.")]
         )
+    if reference is not None:
+        rows.append((reference.label, reference.percent("linear_top1"), reference.percent("knn_top1")))
     rows.append(("trained encoder", percent(linear, spread), percent(knn)))
     for name, phrases in (("random_encoder", "untrained encoder"), ("pixels", "raw pixels")):
         pair = [summary.baseline(f"{name}_{kind}_top1") for kind in ("linear", "knn")]
@@ -130,6 +134,8 @@ def accuracies(summary: RunSummary, labelled: bool | None) -> Section:
     caption = f"Top-1 accuracy on the test images, {when}. " + ". ".join(protocols)
     if spread is not None and math.isfinite(spread):
         caption += ". ±: standard deviation over the draws"
+    if reference is not None:
+        caption += f". {reference.in_words}"
     blocks.append(Table(("features", "linear probe", "kNN"), rows, f"{caption.rstrip('. ')}."))
     return Section("accuracy", "Accuracy", blocks)
 

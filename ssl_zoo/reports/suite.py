@@ -11,6 +11,7 @@ from ssl_zoo.metrics import SUITE, declared
 from ssl_zoo.pages.html import page_files
 from ssl_zoo.pages.markdown import markdown
 from ssl_zoo.pages.page import Fact, Page
+from ssl_zoo.reports.reference import reference_of_suite
 from ssl_zoo.reports.suite_claims import claims, claims_badge, missing
 from ssl_zoo.reports.suite_curves import learning_curves
 from ssl_zoo.reports.suite_figures import figures
@@ -43,7 +44,7 @@ def suite_page(record: SuiteRecord, folder: Path) -> Page:
     """Makes the page: the claims first, then the table that they are judged by, and the provenance last."""
     sections = [
         claims(record),
-        results(record),
+        results(record, reference_of_suite(record, folder)),
         learning_curves(record, folder),
         figures(record),
         cost(record, folder),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ssl_zoo.pages.numbers import percent
 from ssl_zoo.pages.page import Badge, Bar, Block, Cell, Prose, Section, Table
+from ssl_zoo.reports.reference import Reference
 from ssl_zoo.suites.aggregate import (
     Aggregate,
     aggregate_of,
@@ -25,8 +26,8 @@ FAILED, WAITING = "failed", "no result yet"
 AnyCell = str | Badge | Cell
 
 
-def results(record: SuiteRecord) -> Section:
-    """Makes the table, and lists the runs that are missing from it."""
+def results(record: SuiteRecord, reference: Reference | None = None) -> Section:
+    """Makes the table, with the reference below its rows if there is one, and lists the runs that are missing."""
     with_paper = any(row.paper is not None for row in record.rows)
     header = ["row"]
     for column in record.columns:
@@ -35,7 +36,7 @@ def results(record: SuiteRecord) -> Section:
             header.append("paper")
     if _numbers_differ(record):
         header.append("seeds")
-    rows = [_row(record, row, with_paper) for row in record.rows] + _baselines(record, with_paper)
+    rows = [_row(record, row, with_paper) for row in record.rows] + _baselines(record, with_paper, reference)
     blocks: list[Block] = [Table(header, rows, _caption(record, with_paper), sortable=True)]
     return Section("results", "Results", [*blocks, *_without_result(record)])
 
@@ -95,11 +96,12 @@ def _paper_beside(record: SuiteRecord) -> str | None:
     return accuracy_of(record) or next((column for column in record.columns if column != VERDICT), None)
 
 
-def _baselines(record: SuiteRecord, with_paper: bool) -> list[list[AnyCell]]:
-    """Returns the rows of what the same classifiers reach without training."""
+def _baselines(record: SuiteRecord, with_paper: bool, reference: Reference | None) -> list[list[AnyCell]]:
+    """Returns the rows of what the same classifiers reach with labels and without training."""
     untrained = {"top1": _untrained(record)}
     pixels = {name: Aggregate(name, (value,)) for name, value in record.pixels.items() if value is not None}
     lines = (
+        *_supervised(record, reference),
         ("untrained encoder", "before training", untrained),
         ("raw pixels", "no encoder", pixels),
     )
@@ -117,6 +119,19 @@ def _baselines(record: SuiteRecord, with_paper: bool) -> list[list[AnyCell]]:
             cells.append(Cell("–"))
         rows.append(cells)
     return rows
+
+
+def _supervised(
+    record: SuiteRecord, reference: Reference | None
+) -> list[tuple[str, str, dict[str, Aggregate]]]:
+    """Returns the line of the reference; its `top1` is the linear probe's, as the rows' where no protocol is theirs."""
+    if reference is None:
+        return []
+    means = {name: reference.aggregate(name) for name in ("linear_top1", "knn_top1")}
+    if all(run.values.get("top1") == run.values.get("linear_top1") for run in distinct_runs(record)):
+        means["top1"] = means["linear_top1"]
+    count = len(reference.folders)
+    return [(reference.label, f"trained with labels; {count} run{'s' * (count > 1)}", means)]
 
 
 def _untrained(record: SuiteRecord) -> Aggregate:
