@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytorch_lightning as pl
 import torch
+from timm.layers import PatchEmbed
+from torch import nn
 
 from ssl_zoo.backbone import Backbone, build_backbone
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.registries import METHODS
 from ssl_zoo.config.schema import RunConfig
+from ssl_zoo.errors import UserError
 from ssl_zoo.hardware.device import Hardware, choose_hardware
 from ssl_zoo.method import Method
 from ssl_zoo.parts.matmul_conv import use_matmul_convolutions
@@ -36,8 +39,21 @@ def assemble(config: RunConfig, channels: int) -> tuple[Method, Backbone]:
     """Builds the method as the state of torch's generators makes it; returns it and its backbone."""
     sizes = (view.size for view in config.views)
     backbone = build_backbone(config.backbone, channels, config.augment.size, sizes)
+    if config.backbone.freeze_patch_embedding:
+        _freeze_patch_embedding(backbone.model, config.backbone.name)
     method = METHODS.get(config.method.name).load()
     return method(config.method, backbone.model, backbone.num_features), backbone
+
+
+def _freeze_patch_embedding(model: nn.Module, name: str) -> None:
+    """Makes the projection of a transformer's patches a constant, as MoCo v3's code does (vits.py, `stop_grad_conv1`)."""
+    embedding = getattr(model, "patch_embed", None)
+    if not isinstance(embedding, PatchEmbed):
+        raise UserError(
+            f"backbone.freeze_patch_embedding=true freezes a transformer's patch embedding; '{name}' has none; set "
+            "backbone.freeze_patch_embedding=false or choose a ViT, for instance backbone.name=vit_small_patch16_224"
+        )
+    embedding.proj.requires_grad_(False)
 
 
 def hardware_for(config: RunConfig, *, strides_single_pixels: bool = False) -> Hardware:

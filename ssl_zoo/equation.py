@@ -4,9 +4,9 @@
 
 z = encoder(x), the encoder being backbone and projector; z' comes from the same encoder or from a copy of it
 (its moving average, or itself some steps ago); h is the predictor; T assigns the target (the identity, Sinkhorn
-codes or centred scores over prototypes, a memory of earlier targets, or the mean over further views); D is the
-similarity, with or without negatives; sg is stop-gradient. h may also stand on the target, behind sg, or on both
-sides, there with an inverse (`parts/placement.py`); of the target only some parts may be kept
+codes or centred scores over prototypes, a memory of earlier targets, the nearest of them, or the mean over further
+views); D is the similarity, with or without negatives; sg is stop-gradient. h may also stand on the target, behind
+sg, or on both sides, there with an inverse (`parts/placement.py`); of the target only some parts may be kept
 (`parts/extra_gradient.py`); and a decorrelation of z may join the loss.
 
 - [0] SimSiam, 2020, https://arxiv.org/abs/2011.10566 (Sec. 3 and 6: the methods as variants of one form)
@@ -93,7 +93,8 @@ class Siamese(Method):
             t = {j: self.assign(z_target, j, index) for j in targets}
             t = {j: self.sg(t[j]) for j in t}
             # Keys are of all processes, with gradient where there is one.
-            keys = self.negatives.shared({j: gather(t[j]) for j in contrasted})
+            read = self.negatives.read(p, {j: t[j] for j in contrasted})
+            keys = self.negatives.shared({j: gather(read[j]) for j in read})
             target = {(i, j): self.sg(self.target(p, t, i, j)) for i, j in pairs}  # t[j], or its parts
             target = {pair: self.h.stopped(target[pair]) for pair in pairs}  # where h stands behind sg
             terms = [self.similarity(p[i], target[i, j], self.negatives(keys, index, i, j)) for i, j in pairs]

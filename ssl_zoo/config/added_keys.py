@@ -13,6 +13,7 @@ __all__ = ["ADDED_KEYS", "without_added"]
 
 ADDED_KEYS: Mapping[str, Any] = {
     "augment.autoaugment": "none",
+    "backbone.freeze_patch_embedding": False,
     "method.centering.decay": 0.9,
     "method.decorrelation.alone": False,
     "method.decorrelation.standardized": False,
@@ -23,6 +24,7 @@ ADDED_KEYS: Mapping[str, Any] = {
     "method.extra_gradient.of": "none",
     "method.extra_gradient.residual": True,
     "method.momentum_encoder.prototypes": False,
+    "method.predictor.bn_output_affine": True,
     "method.predictor.direct.eps": 0.1,
     "method.predictor.direct.every": 1,
     "method.predictor.direct.power": 0.5,

@@ -1,5 +1,5 @@
-"""T, the assignment of targets: the identity, SwAV's codes, DINO's centred scores, a memory of earlier outputs, or a
-mean over more views.
+"""T, the assignment of targets: the identity, SwAV's codes, DINO's centred scores, an image's earlier outputs, the
+nearest of all earlier ones, or a mean over more views.
 
 Sinkhorn-Knopp is written here rather than taken from lightly, whose `sinkhorn` runs under a hidden `no_grad`:
 stop-gradient is the equation's own line, and switched off the gradient flows through these iterations too.
@@ -9,6 +9,7 @@ stop-gradient is the equation's own line, and switched off the gradient flows th
 - [2] SimSiam, 2020, https://arxiv.org/abs/2011.10566 (Sec. 5.2: moving average)
 - [3] Zhang et al., 2022, https://arxiv.org/abs/2203.16262 (Table 1: the expectation over augmentations, explicit)
 - [4] DINO, 2021, https://arxiv.org/abs/2104.14294 (Eq. 4, Algorithm 1: centring)
+- [5] NNCLR, 2021, https://arxiv.org/abs/2104.14548 (nearest neighbour in a support set)
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ __all__ = [
     "Expectation",
     "FromMemory",
     "MovingAverage",
+    "NearestNeighbor",
     "Sinkhorn",
     "build_assignment",
 ]
@@ -199,6 +201,33 @@ class Expectation(Assignment):
         return torch.stack([normalize(z[k], dim=1) for k in sorted(z)]).mean(dim=0)
 
 
+class NearestNeighbor(Assignment):
+    """T(z') = NN(z', Q): of a queue Q of earlier embeddings the one with the largest cosine, NNCLR's support set.
+
+    Q begins with random unit vectors and takes one embedding of each image, that of the first target view (solo-learn's
+    code does so too). The target is a constant: no gradient passes the choice.
+
+    Args:
+        prototypes: the method's.
+        size: number of vectors in Q.
+        dim: width D of the embeddings.
+    """
+
+    def __init__(self, prototypes: Prototypes, size: int, dim: int) -> None:
+        super().__init__(prototypes)
+        self.store = Fifo(size, dim, random=True)
+
+    def forward(self, z: Mapping[int, Tensor], view: int, index: Tensor) -> Tensor:
+        nearest = (z[view].detach() @ self.store.vectors.T).argmax(dim=1)  # (N,), whatever the length of z
+        return self.store.vectors[nearest]
+
+    def remember(self, z: Mapping[int, Tensor]) -> None:
+        self.store.remember(z[min(z)])
+
+    def update(self) -> None:
+        self.store.update()
+
+
 def build_assignment(
     config: SiameseConfig, prototypes: Prototypes, memory: Memory | None, dim: int
 ) -> Assignment:
@@ -211,5 +240,7 @@ def build_assignment(
         return Assignment(prototypes)
     if config.assignment == "expectation":
         return Expectation(prototypes, config.expectation_views)
+    if config.assignment == "nearest_neighbor":
+        return NearestNeighbor(prototypes, config.queue.size, dim)
     assert memory is not None
     return (MovingAverage if config.assignment == "moving_average" else FromMemory)(prototypes, memory)

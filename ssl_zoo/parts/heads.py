@@ -45,7 +45,7 @@ def build_predictor(config: PredictorConfig, dim: int) -> Predictor:
     """Builds the predictor h, (N, dim) to (N, dim). Not trainable: no gradient moves its weights."""
     if config.kind == "identity":
         return Identity()
-    bn = nn.BatchNorm1d(dim) if config.bn_output else None
+    bn = nn.BatchNorm1d(dim, affine=config.bn_output_affine) if config.bn_output else None
     bias = bn is None and config.bias_output
     width = config.hidden_dim or max(1, dim // 4)
     head: Predictor

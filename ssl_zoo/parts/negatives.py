@@ -1,10 +1,18 @@
 """The negatives: none, the batch, a queue of earlier targets, a memory of all images, or the targets' correlation.
 
+The batch, of all processes, gives three sets for an anchor's prediction p_i and its target t_j:
+
+    batch         p_i against t_j and t_i of the other images      SimCLR
+    keys          p_i against t_j of the other images              MoCo v3
+    predictions   t_j against p_i of the other images              NNCLR
+
 - [0] SimCLR, 2020, https://arxiv.org/abs/2002.05709 (the batch: Sec. 2.1)
 - [1] MoCo, 2019, https://arxiv.org/abs/1911.05722 (the queue: Sec. 3.2; the three compared: Figures 2, 3)
 - [2] InstDisc, 2018, https://arxiv.org/abs/1805.01978 (the memory bank: Sec. 3.2)
 - [3] UniGrad, 2022, https://arxiv.org/abs/2112.05141 (the correlation). Code: fundamentalvision/UniGrad,
   project/pretrainer.py, `loss_unigrad`, which updates F by a batch's targets before it reads F
+- [4] MoCo v3, 2021, https://arxiv.org/abs/2104.02057 (the batch's keys: Algorithm 1)
+- [5] NNCLR, 2021, https://arxiv.org/abs/2104.14548 (the batch's predictions)
 """
 
 from __future__ import annotations
@@ -25,9 +33,11 @@ from ssl_zoo.parts.memory import Memory
 __all__ = [
     "BatchNegatives",
     "CorrelationNegatives",
+    "KeyNegatives",
     "Keys",
     "MemoryBank",
     "Negatives",
+    "PredictionNegatives",
     "Queue",
     "build_negatives",
 ]
@@ -38,6 +48,7 @@ class Keys(NamedTuple):
 
     keys: Tensor
     same_image: Tensor | None
+    of_target: bool = False  # whether they are predictions, with which the target is contrasted
 
 
 class Negatives(nn.Module):
@@ -47,11 +58,15 @@ class Negatives(nn.Module):
         """Returns the views whose targets serve as negatives of these pairs."""
         return set()
 
+    def read(self, p: Mapping[int, Tensor], targets: Mapping[int, Tensor]) -> Mapping[int, Tensor]:
+        """Returns what the keys are, by view, (N, D) each: the targets of the views used, or the predictions p."""
+        return targets
+
     def shared(self, targets: Mapping[int, Tensor]) -> Mapping[int, Tensor]:
         """Returns what all terms of a batch read, by view: the targets themselves, or a correlation F (D, D).
 
         Args:
-            targets: of the views used, from all processes, (world_size * N, D) each.
+            targets: what `read` returned, from all processes, (world_size * N, D) each.
         """
         return targets
 
@@ -84,10 +99,31 @@ class BatchNegatives(Negatives):
 
     def forward(self, targets: Mapping[int, Tensor], index: Tensor, i: int, j: int) -> Keys:
         keys = normalize(torch.cat([targets[j], targets[i]]), dim=1)  # (2WN, D)
-        total = len(targets[j])  # WN
-        row = torch.arange(len(index), device=keys.device) + rank() * len(index)  # (N,)
-        same = row[:, None] == torch.arange(total, device=keys.device)  # (N, WN)
-        return Keys(keys, same.repeat(1, 2))
+        return Keys(keys, _same_image(index, targets[j]).repeat(1, 2))
+
+
+class KeyNegatives(Negatives):
+    """The other images of the batch, in all processes, in the positives' view alone."""
+
+    def views_used(self, pairs: Sequence[tuple[int, int]]) -> set[int]:
+        return {j for _, j in pairs}
+
+    def forward(self, targets: Mapping[int, Tensor], index: Tensor, i: int, j: int) -> Keys:
+        return Keys(normalize(targets[j], dim=1), _same_image(index, targets[j]))
+
+
+class PredictionNegatives(Negatives):
+    """The predictions of the batch's other images, in all processes: the target looks for its own among them.
+
+    This is InfoNCE with prediction and target in each other's place. Targets from a queue want it: two images may have
+    one nearest neighbour, which would be positive and negative at once.
+    """
+
+    def read(self, p: Mapping[int, Tensor], targets: Mapping[int, Tensor]) -> Mapping[int, Tensor]:
+        return p
+
+    def forward(self, targets: Mapping[int, Tensor], index: Tensor, i: int, j: int) -> Keys:
+        return Keys(normalize(targets[i], dim=1), _same_image(index, targets[i]), of_target=True)
 
 
 class Queue(Negatives):
@@ -159,4 +195,11 @@ def build_negatives(config: SiameseConfig, dim: int, memory: Memory | None) -> N
         return MemoryBank(memory, config.memory.negatives)
     if config.negatives == "correlation":
         return CorrelationNegatives(dim, config.unified.rho)
-    return BatchNegatives() if config.negatives == "batch" else Negatives()
+    of_batch = {"batch": BatchNegatives, "keys": KeyNegatives, "predictions": PredictionNegatives}
+    return of_batch.get(config.negatives, Negatives)()
+
+
+def _same_image(index: Tensor, keys: Tensor) -> Tensor:
+    """Returns which keys (WN, D) of all processes show the images (N,) of this one, (N, WN)."""
+    row = torch.arange(len(index), device=keys.device) + rank() * len(index)  # (N,)
+    return row[:, None] == torch.arange(len(keys), device=keys.device)

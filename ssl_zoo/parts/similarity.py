@@ -90,7 +90,10 @@ class Relational(CrossEntropy):
 
 
 class InfoNCE(Similarity):
-    """D(p, t) = - log( exp(p.t / tau) / (exp(p.t / tau) + sum over negatives k of exp(p.k / tau)) )."""
+    """D(p, t) = - log( exp(p.t / tau) / (exp(p.t / tau) + sum over negatives k of exp(p.k / tau)) ).
+
+    Where the negatives k are other predictions, exp(t.k / tau) stands in the sum.
+    """
 
     def __init__(self, temperature: float) -> None:
         super().__init__()
@@ -101,7 +104,8 @@ class InfoNCE(Similarity):
         assert isinstance(negatives, Keys)
         p, t = normalize(p, dim=1), normalize(t, dim=1)
         positive = (p * t).sum(dim=1, keepdim=True) / self.temperature  # (N, 1)
-        negative = p @ negatives.keys.T / self.temperature  # (N, M)
+        contrasted = t if negatives.of_target else p
+        negative = contrasted @ negatives.keys.T / self.temperature  # (N, M)
         if negatives.same_image is not None:
             negative = negative.masked_fill(negatives.same_image, -torch.inf)
         logits = torch.cat([positive, negative], dim=1)  # (N, 1 + M)

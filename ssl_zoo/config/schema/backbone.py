@@ -19,3 +19,5 @@ class BackboneConfig:
     """Whether timm's weights are the start; they are downloaded."""
     zero_init_last: bool = True
     """Whether the scale of the last BN of each residual block starts at 0, where the model has one."""
+    freeze_patch_embedding: bool = False
+    """Whether a transformer's patch embedding stays as it is initialised: MoCo v3 trains more steadily with it."""

@@ -52,7 +52,8 @@ def _table(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
             "stop_gradient=true",
         ),
         (
-            config.assignment in ("moving_average", "memory") and config.similarity == "cross_entropy",
+            config.assignment in ("moving_average", "memory", "nearest_neighbor")
+            and config.similarity == "cross_entropy",
             f"assignment={config.assignment} keeps unit vectors, which similarity=cross_entropy does not compare; "
             "set similarity=cosine or info_nce",
         ),
@@ -140,6 +141,16 @@ def _table(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
             f"negatives=queue takes a key of each target, and assignment=expectation has one for all views, which "
             f"would enter {target_count} times (symmetric={str(config.symmetric).lower()}, pairs_per_image="
             f"{config.pairs_per_image}); set symmetric=false and pairs_per_image=1, or assignment=identity",
+        ),
+        (
+            config.assignment == "nearest_neighbor" and not config.stop_gradient,
+            "stop_gradient=false contradicts assignment=nearest_neighbor, whose targets are stored embeddings and pass "
+            "no gradient; set stop_gradient=true",
+        ),
+        (
+            config.assignment == "nearest_neighbor" and config.negatives == "queue",
+            "assignment=nearest_neighbor takes its targets from the queue, and negatives=queue would push away from "
+            "the same vectors; set negatives=predictions, or assignment=identity",
         ),
         (
             config.alternation_steps != 1 and config.momentum_encoder.enabled,

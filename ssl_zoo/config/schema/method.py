@@ -55,6 +55,8 @@ class PredictorConfig:
     """Whether BN follows the hidden layer."""
     bn_output: bool = False
     """Whether BN follows the last layer. SimSiam is unstable with it: Table 3 (d)."""
+    bn_output_affine: bool = True
+    """Whether that BN has a trained scale and shift. MoCo v3's, on transformers, has none."""
     bias_output: bool = True
     """Whether the last layer has a bias, where no BN follows it."""
     trainable: bool = True
@@ -96,7 +98,8 @@ class MomentumConfig:
 
 @section
 class QueueConfig:
-    """MoCo's queue of negatives: https://arxiv.org/abs/1911.05722, Section 3.2."""
+    """A queue of earlier embeddings: MoCo's negatives (https://arxiv.org/abs/1911.05722, Section 3.2), or those among
+    which assignment=nearest_neighbor searches."""
 
     size: Vectors = 65536
     """Embeddings that the queue holds."""
@@ -180,14 +183,17 @@ class SiameseConfig(MethodConfig):
     """The loss D: negative cosine; negative dot product of the unit prediction and the target as it is; cross-entropy
     of softmax outputs or of codes over prototypes; InfoNCE; UniGrad's gradient itself; or the cross-entropy of both
     sides' relations to a queue (ReSSL)."""
-    negatives: Literal["none", "batch", "queue", "memory_bank", "correlation"]
-    """Where InfoNCE's negatives come from: the batch (SimCLR), a queue (MoCo) or a memory bank (InstDisc); for
-    similarity=gradient the correlation of all targets (UniGrad); for similarity=relational the queue that both sides
-    are compared with."""
-    assignment: Literal["identity", "sinkhorn", "centering", "moving_average", "memory", "expectation"]
+    negatives: Literal["none", "batch", "keys", "predictions", "queue", "memory_bank", "correlation"]
+    """Where InfoNCE's negatives come from. The batch: targets of both views (batch, SimCLR) or of the positives' view
+    (keys, MoCo v3), or predictions, among which a target seeks its own (NNCLR). A queue (MoCo) or a memory bank
+    (InstDisc). For similarity=gradient the correlation of all targets (UniGrad); for similarity=relational the queue
+    that both sides are compared with."""
+    assignment: Literal[
+        "identity", "sinkhorn", "centering", "moving_average", "memory", "expectation", "nearest_neighbor"
+    ]
     """Operation on the target: none, Sinkhorn-Knopp codes (SwAV), scores without their moving average (DINO), the
-    moving average of the image's outputs (SimSiam, Section 5.2), the stored average alone, or the mean over
-    expectation_views further views."""
+    moving average of the image's outputs (SimSiam, Section 5.2), the stored average alone, the mean over
+    expectation_views further views, or the nearest of queue.size earlier embeddings (NNCLR)."""
     symmetric: bool
     """Whether each view is both prediction and target. SimSiam, Section 4.6."""
     joint_batch: bool = False

@@ -27,6 +27,11 @@ def of_predictor(config: SiameseConfig) -> tuple[tuple[bool, str], ...]:
             "set predictor.bn_output=false",
         ),
         (
+            not predictor.bn_output and not predictor.bn_output_affine,
+            "predictor.bn_output_affine=false is of an output BN, and predictor.bn_output=false; set "
+            "predictor.bn_output=true",
+        ),
+        (
             predictor.bn_output and predictor.kind == "bias",
             "predictor.kind=bias adds a vector to z/|z|, and predictor.bn_output=true would take it away again; set "
             "predictor.bn_output=false",

@@ -107,8 +107,9 @@ def codes_are_uniform(config: RunConfig, facts: Facts) -> Remedy | None:
 def few_negatives(config: RunConfig, facts: Facts) -> Remedy | None:
     """So few negatives that telling a positive from them asks for next to nothing."""
     negatives = leaf(config, "method.negatives")
-    if negatives == "batch":
-        count, given = 2 * (config.batch_size - 1), f"batch_size={config.batch_size}"
+    if negatives in ("batch", "keys", "predictions"):
+        views = 2 if negatives == "batch" else 1
+        count, given = views * (config.batch_size - 1), f"batch_size={config.batch_size}"
         fix = f"batch_size={leaf(facts.reference, 'batch_size') or 256}"
     elif negatives in ("queue", "memory_bank"):
         key = "queue.size" if negatives == "queue" else "memory.negatives"
@@ -124,10 +125,11 @@ def few_negatives(config: RunConfig, facts: Facts) -> Remedy | None:
 
 @explains("collapsed", "partially collapsed", "not learning")
 def stale_queue(config: RunConfig, facts: Facts) -> Remedy | None:
-    """A queue that training hardly filled: what it began with, random vectors, are most of its negatives."""
-    if leaf(config, "method.negatives") != "queue":
+    """A queue that training hardly filled: most of it are the random vectors with which it began."""
+    neighbors = leaf(config, "method.assignment") == "nearest_neighbor"  # of a queue that takes one view
+    if leaf(config, "method.negatives") != "queue" and not neighbors:
         return None
-    seen = facts.steps * step_images(config) * (2 if config.method.symmetric else 1)
+    seen = facts.steps * step_images(config) * (2 if config.method.symmetric and not neighbors else 1)
     size = config.method.queue.size
     if facts.epochs < config.epochs or seen >= size:
         return None
