@@ -45,6 +45,8 @@ VARIANTS = {
     "BYOL, LARS": ["method=byol", "optimizer.name=lars"],
     "SimCLR, AdamW, clipped": ["method=simclr", "optimizer.name=adamw", "optimizer.clip_grad_norm=1.0"],
     "MoCo": ["method=moco"],
+    "MoCo v3": ["method=mocov3"],
+    "NNCLR": ["method=nnclr"],
     "SwAV": SWAV,
     "SimSiam, alternations of 3 steps": ["method=simsiam", "method.alternation_steps=3"],
     "SimSiam, alternations of an epoch": ["method=simsiam", "method.alternation_steps=epoch"],

@@ -7,11 +7,11 @@
 
 In the grid's terms: BYOL with InfoNCE for the cosine, negatives from the other view's keys in all processes (SimCLR
 takes those of the anchor's view as well). The sum of two terms, each times 2 tau, is 4 tau times the grid's mean:
-`loss_scale: 4` at the temperature of 1; with another temperature set it too.
+`loss_scale: 4` at the temperature of 1; another temperature wants another scale.
 
-Where paper and code differ: the paper's m is 0.99, the code's for 1000 epochs 0.996; the paper moves f_k after the step,
-and so do we, the code before the next forward pass, by that step's m. The code's heads for transformers have a layer more
-and BN without scale and shift on the predictor's output, and their patch embedding is frozen: experiment=imagenet/mocov3_vit.
+Where paper and code differ: the paper moves f_k after the step, and so do we; the code moves it before the next forward
+pass, by that step's m. On transformers the code has a projector of three layers, BN without scale and shift on the
+predictor's output and a frozen patch embedding: experiment=imagenet/mocov3_vit.
 
 - [0] MoCo v3, 2021, https://arxiv.org/abs/2104.02057 (Algorithm 1)
 - [1] official code, https://github.com/facebookresearch/moco-v3

@@ -46,7 +46,7 @@ def assemble(config: RunConfig, channels: int) -> tuple[Method, Backbone]:
 
 
 def _freeze_patch_embedding(model: nn.Module, name: str) -> None:
-    """Makes the projection of a transformer's patches a constant, as MoCo v3's code does (vits.py, `stop_grad_conv1`)."""
+    """Makes the projection of a transformer's patches a constant: MoCo v3's code, vits.py, `stop_grad_conv1`."""
     embedding = getattr(model, "patch_embed", None)
     if not isinstance(embedding, PatchEmbed):
         raise UserError(

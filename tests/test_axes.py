@@ -155,6 +155,12 @@ def test_output_bn_with_and_without_affine_and_centre(overrides: str, trained: s
     assert torch.equal(bn.bias, before[1]) is (trained == "scale")
 
 
+def test_the_predictors_output_bn_without_affine() -> None:
+    method = build("mocov3", "method.predictor.bn_output=true", "method.predictor.bn_output_affine=false")
+    assert method.predictor.layers[-1].weight is method.predictor.layers[-1].bias is None
+    assert _normalized(method.predictor(method.encoder(make_views()[0])))
+
+
 @pytest.mark.parametrize("sizes", [(4, 4), (4, 4, 2, 2)])
 def test_joint_views_share_their_statistics(sizes: tuple[int, ...]) -> None:
     """As the official SwAV: the backbone once per size, the projector once over the features of all views."""
@@ -457,6 +463,11 @@ def test_a_transformers_position_and_class_token_are_not_decayed() -> None:
         ("byol", ["alternation_steps=10"], "stand still, the other that they follow"),
         ("simsiam", ["alternation_steps=10", "stop_gradient=false"], "weights that stand still"),
         ("swav", ["assignment=moving_average", "prototypes.number=0"], "keeps unit vectors"),
+        ("swav", ["assignment=nearest_neighbor", "prototypes.number=0"], "keeps unit vectors"),
+        ("nnclr", ["stop_gradient=false"], "stored embeddings and pass no gradient; set stop_gradient=true"),
+        ("nnclr", ["negatives=queue"], "push away from the same vectors; set negatives=predictions"),
+        ("nnclr", ["negatives=none"], "info_nce needs negatives"),
+        ("mocov3", ["predictor.bn_output_affine=false"], "is of an output BN"),
         ("simsiam", ["negatives=memory_bank"], "never reads negatives"),
         ("simsiam", ["alternation_steps=0"], "at least 1 or one of 'epoch'; received 0"),
         ("simsiam", ["alternation_steps=often"], "a whole number or one of 'epoch'; received 'often'"),

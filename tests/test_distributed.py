@@ -99,6 +99,7 @@ def test_the_cases_would_notice(found: list[dict[str, Any]]) -> None:
         assert any(gradient.abs().max() > 1e-4 for gradient in result["gradients"][0].values()), case
     for case, name in (
         ("moco", "negatives.store.vectors"),
+        ("nnclr", "assign.store.vectors"),
         ("swav, queue", "assign.queues.0.vectors"),
         ("simsiam, moving average", "memory.vectors"),
         ("ressl", "negatives.store.vectors"),

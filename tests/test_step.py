@@ -14,6 +14,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from helpers.methods import build, index, make_views
+from reference import naive_contrast
 from reference import naive_steps as naive
 from reference.naive_steps import Step, Weights
 from torch import Tensor, nn
@@ -40,6 +41,15 @@ NAMES = {
         "encoder.projector.layers.4": "bn2",
         "encoder.projector.layers.6": "projector3",
         "encoder.projector.layers.7": "bn3",
+        "predictor.layers.0": "predictor1",
+        "predictor.layers.1": "predictor_bn",
+        "predictor.layers.3": "predictor2",
+    },
+    "mocov3": BACKBONE
+    | {
+        "encoder.projector.layers.0": "projector1",
+        "encoder.projector.layers.1": "bn1",
+        "encoder.projector.layers.3": "projector2",
         "predictor.layers.0": "predictor1",
         "predictor.layers.1": "predictor_bn",
         "predictor.layers.3": "predictor2",
@@ -73,6 +83,8 @@ NAMES = {
         "prototypes": "prototypes",
     },
 }
+
+NAMES["nnclr"] = NAMES["simsiam"]
 
 
 class Before(NamedTuple):
@@ -124,6 +136,13 @@ def swav(weight_decay: float, frozen_steps: int, joint: bool = True) -> Referenc
     )  # fmt: skip
 
 
+def mocov3(base: float, temperature: float) -> Reference:
+    return lambda at, views: naive_contrast.mocov3_step(
+        at.weights, at.target, at.buffers, views, lr(base, WARM, at.step), temperature, at.step, STEPS, m_base=0.99,
+        weight_decay=0.1,
+    )  # fmt: skip
+
+
 CASES = {
     "simsiam": Case(
         "simsiam",
@@ -156,6 +175,23 @@ CASES = {
         lambda at, views: naive.moco_step(
             at.weights, at.target, at.buffers, at.queue, at.pointer, views, lr(5, BY_EPOCH, at.step), 0.2,
             m=0.999, weight_decay=0.01,
+        ),
+    ),
+    # Wider predictors, as of BYOL.
+    "mocov3": Case("mocov3", ("optimizer.lr=200", "method.predictor.hidden_dim=12", *LARS, *DECAY), mocov3(200, 1.0)),
+    "mocov3, at its transformers' temperature": Case(
+        "mocov3",
+        (
+            "optimizer.lr=50", "method.predictor.hidden_dim=12", "method.temperature=0.2", "method.loss_scale=0.8",
+            *LARS, *DECAY,
+        ),
+        mocov3(50, 0.2),
+    ),
+    "nnclr": Case(
+        "nnclr",
+        ("optimizer.lr=200", "method.predictor.hidden_dim=12", *LARS, *DECAY),
+        lambda at, views: naive_contrast.nnclr_step(
+            at.weights, at.buffers, at.queue, at.pointer, views, lr(200, WARM, at.step), 0.1, weight_decay=0.1,
         ),
     ),
     # Ours decays frozen prototypes, whose length is put back, and SwAV's code does not: 1e-6 hides that.
@@ -199,7 +235,8 @@ def target_weights(method: Siamese, name: str) -> dict[str, Tensor]:
 
 def queue(method: Siamese) -> tuple[Tensor, int]:
     """Its vectors (K, D), copied, and the row that is replaced next; empty where there is none."""
-    state = {path.rsplit(".", 1)[-1]: value for path, value in method.negatives.state_dict().items()}
+    parts = {**method.negatives.state_dict(), **method.assign.state_dict()}
+    state = {path.rsplit(".", 1)[-1]: value for path, value in parts.items()}
     return state.get("vectors", torch.empty(0)).double().clone(), int(state.get("pointer", 0))
 
 

@@ -71,7 +71,7 @@ def test_an_unknown_folder_of_recipes_is_told_the_folders_with_one_for_the_metho
 
 def test_the_small_recipes_differ_in_the_method_and_its_steps_alone() -> None:
     """So the suite `methods` compares them on one footing, and the other suites' rows have equal lengths."""
-    names = ["simsiam", "byol", "simclr", "moco", "swav"]
+    names = ["simsiam", "byol", "simclr", "moco", "swav", "mocov3", "nnclr"]
     found = [compose([f"method={name}", "recipe=small", "data=cifar10"]) for name in names]
     for config in found:
         own: dict[str, float] = {"lr": 1.0, "warmup_epochs": 0.0, "weight_decay": 0.0}

@@ -31,7 +31,7 @@ def _chosen(config: Any) -> Any:
     return config.augment.size, config.backbone.stem, {view.blur.p for view in config.views}
 
 
-@pytest.mark.parametrize("method", ["simsiam", "byol", "simclr", "moco", "swav"])
+@pytest.mark.parametrize("method", ["simsiam", "byol", "simclr", "moco", "swav", "mocov3", "nnclr"])
 def test_small_images_are_trained_at_their_size(small: Any, method: str) -> None:
     config = _composed(small, f"method={method}")
     assert _chosen(config) == (32, "small", {0.0})

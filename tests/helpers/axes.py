@@ -16,6 +16,8 @@ MOCO2 = "[MoCo v2](https://arxiv.org/abs/2003.04297)"
 SWAV = "[SwAV](https://arxiv.org/abs/2006.09882)"
 ZHANG = "[Zhang et al.](https://arxiv.org/abs/2203.16262)"
 TIAN = "[Tian et al.](https://arxiv.org/abs/2102.06810)"
+MOCO3 = "[MoCo v3](https://arxiv.org/abs/2104.02057)"
+NNCLR = "[NNCLR](https://arxiv.org/abs/2104.14548)"
 DIRECTCOPY = "[DirectCopy](https://arxiv.org/abs/2110.04947)"
 UNIGRAD = "[UniGrad](https://arxiv.org/abs/2112.05141)"
 DINO = "[DINO](https://arxiv.org/abs/2104.14294)"
@@ -274,11 +276,18 @@ AXES: dict[str, tuple[Axis, ...]] = {
             ("test_axes.py::test_bn_in_the_heads", "parts/test_heads.py::test_biases"),
         ),
         Axis(
-            ("method.projector.bn_output_affine", "method.projector.bn_output_center"),
+            (
+                "method.projector.bn_output_affine",
+                "method.projector.bn_output_center",
+                "method.predictor.bn_output_affine",
+            ),
             "true, false",
             "whether the output BN scales and shifts, or (center: false) only scales, as in SimCLR's code",
-            f"{SIMSIAM} Table 3 (without affine 68.2); {SIMCLR} official code",
-            ("test_axes.py::test_output_bn_with_and_without_affine_and_centre",),
+            f"{SIMSIAM} Table 3 (without affine 68.2); {SIMCLR} and {MOCO3} official code",
+            (
+                "test_axes.py::test_output_bn_with_and_without_affine_and_centre",
+                "test_axes.py::test_the_predictors_output_bn_without_affine",
+            ),
         ),
         Axis(
             ("method.batch_norm", "method.momentum_encoder.shuffle_bn"),
@@ -290,6 +299,18 @@ AXES: dict[str, tuple[Axis, ...]] = {
                 "test_distributed.py::test_two_processes_equal_one",
                 "parts/test_batchnorm.py::test_local_and_synchronised_statistics",
                 "test_distributed.py::test_shuffled_keys_meet_the_statistics_of_others",
+            ),
+        ),
+    ),
+    "Backbone": (
+        Axis(
+            ("backbone.freeze_patch_embedding",),
+            "true, false",
+            "whether the projection of a transformer's patches stays as it is initialised, in any method",
+            f"{MOCO3} official code (--stop-grad-conv1, for transformers)",
+            (
+                "test_build.py::test_a_frozen_patch_embedding_stays_and_all_else_moves",
+                "test_build.py::test_a_backbone_without_patches_is_refused",
             ),
         ),
     ),
@@ -334,13 +355,20 @@ AXES: dict[str, tuple[Axis, ...]] = {
     "Negatives and memory": (
         Axis(
             ("method.negatives", "method.queue.size", "method.memory.negatives"),
-            "none, batch, queue, memory_bank, correlation; from 1",
-            "which keys InfoNCE pushes away: the batch's (of all processes), the newest targets of earlier steps, or "
-            "vectors drawn from a memory of all images; for similarity=gradient the correlation of all targets; for "
-            "similarity=relational the queue that both sides are compared with",
-            f"{MOCO} Fig. 3 (queue of 65,536: 60.6, of 4,096: 59.0, memory bank of 65,536: 58.0)",
+            "none, batch, keys, predictions, queue, memory_bank, correlation; from 1",
+            "which keys InfoNCE pushes away. Of the batch, in all processes: targets of both views (batch) or of the "
+            "positives' view (keys), or predictions, with which the target is then contrasted. The newest targets of "
+            "earlier steps, or vectors drawn from a memory of all images. For similarity=gradient the correlation of "
+            "all targets; for similarity=relational the queue that both sides are compared with. `queue.size` is that "
+            "of assignment=nearest_neighbor's queue, too",
+            f"{MOCO} Fig. 3 (queue of 65,536: 60.6, of 4,096: 59.0, memory bank of 65,536: 58.0); {SIMCLR} (batch); "
+            f"{MOCO3} Algorithm 1 (keys); {NNCLR} (predictions)",
             (
                 "test_losses.py::test_simclr_is_nt_xent",
+                "parts/test_batch_contrast.py::test_mocov3_against_a_loop_over_the_keys",
+                "parts/test_batch_contrast.py::test_nnclr_against_a_loop_over_queue_and_predictions",
+                "parts/test_batch_contrast.py::test_nnclrs_other_direction_is_the_batchs_keys",
+                "test_distributed.py::test_two_processes_equal_one",
                 "test_equation.py::test_queue_takes_keys_in_after_both_terms_first_in_first_out",
                 "test_equation.py::test_positives_are_never_among_the_queues_negatives",
                 "test_axes.py::test_memory_bank_against_a_loop",
@@ -366,14 +394,17 @@ AXES: dict[str, tuple[Axis, ...]] = {
         ),
         Axis(
             ("method.assignment", "method.memory.decay"),
-            "identity, sinkhorn, centering, moving_average, memory, expectation; 0 to 1",
+            "identity, sinkhorn, centering, moving_average, memory, expectation, nearest_neighbor; 0 to 1",
             "T: the target itself; SwAV's codes; DINO's centred scores; m eta + (1 - m) z' with one vector eta per "
-            "image; eta alone, the positive of a memory bank; or the mean over `expectation_views`. A memory starts as "
-            "random unit vectors and takes images x output_dim x 4 bytes",
+            "image; eta alone, the positive of a memory bank; the mean over `expectation_views`; or the nearest by "
+            "cosine of `queue.size` earlier embeddings, one per image. A memory starts as random unit vectors and takes "
+            "images x output_dim x 4 bytes, and a queue likewise",
             f"{SIMSIAM} Sec. 5.2 (moving average, m = 0.8, no predictor: 55.0); {MOCO} Fig. 2b; {ZHANG} Table 1; "
-            f"{DINO} Eq. 4",
+            f"{DINO} Eq. 4; {NNCLR}",
             (
                 "test_distributions.py::test_dinos_steps_are_the_papers",
+                "parts/test_batch_contrast.py::test_the_nearest_neighbour_is_a_constant_unit_vector_of_the_queue",
+                "parts/test_batch_contrast.py::test_the_queue_takes_the_first_view_once_per_optimizer_step",
                 "test_axes.py::test_moving_average_targets_against_a_loop",
                 "test_axes.py::test_memory_is_moved_by_both_views_and_only_for_the_images_seen",
                 "test_axes.py::test_memory_bank_against_a_loop",
