@@ -36,5 +36,5 @@ def test_a_frozen_patch_embedding_stays_and_all_else_moves() -> None:
 
 
 def test_a_backbone_without_patches_is_refused() -> None:
-    with pytest.raises(UserError, match="'resnet18' has none; set .*false or choose a ViT"):
+    with pytest.raises(UserError, match=r"'resnet18' has none; set .*false or choose a ViT"):
         ssl_zoo.build_method([*FROZEN, "backbone.name=resnet18", "backbone.stem=small"])

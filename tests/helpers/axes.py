@@ -397,8 +397,8 @@ AXES: dict[str, tuple[Axis, ...]] = {
             "identity, sinkhorn, centering, moving_average, memory, expectation, nearest_neighbor; 0 to 1",
             "T: the target itself; SwAV's codes; DINO's centred scores; m eta + (1 - m) z' with one vector eta per "
             "image; eta alone, the positive of a memory bank; the mean over `expectation_views`; or the nearest by "
-            "cosine of `queue.size` earlier embeddings, one per image. A memory starts as random unit vectors and takes "
-            "images x output_dim x 4 bytes, and a queue likewise",
+            "cosine of `queue.size` earlier embeddings, one per image. A memory starts as random unit vectors and "
+            "takes images x output_dim x 4 bytes, and a queue likewise",
             f"{SIMSIAM} Sec. 5.2 (moving average, m = 0.8, no predictor: 55.0); {MOCO} Fig. 2b; {ZHANG} Table 1; "
             f"{DINO} Eq. 4; {NNCLR}",
             (
