@@ -14,6 +14,7 @@ from helpers import plugins
 from helpers.example import ADDED, REGISTRIES, install_example
 from helpers.exports import COLOUR, make
 from PIL import Image
+from torchvision.datasets import ImageFolder
 
 import ssl_zoo
 from ssl_zoo import registry
@@ -21,6 +22,7 @@ from ssl_zoo.config.compose import compose
 from ssl_zoo.config.groups import group_names
 from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.data import load_data, torchvision_sets
+from ssl_zoo.data.given import passing
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.compose import compose_evaluations, read_eval
 from ssl_zoo.evaluation.protocols import PROTOCOLS
@@ -85,9 +87,11 @@ def test_a_data_source_gives_images_with_fitting_labels(
         folder.mkdir(exist_ok=True)
         pixels = np.random.default_rng(image).integers(0, 255, (9, 9, 3), np.uint8)
         Image.fromarray(pixels).save(folder / f"{image}.png")
-    config = compose([f"data={name}", *([f"data.train={tmp_path}"] if source.folders else [])]).data
-    assert type(config) is source.config
-    data = load_data(config)
+    given = [f"data.train={tmp_path}"] if source.folders else []
+    with passing(given, ImageFolder(str(tmp_path)) if name == "dataset" else None) as overrides:
+        config = compose([f"data={name}", *overrides]).data
+        assert type(config) is source.config
+        data = load_data(config)
     assert data.channels == config.channels
     for split in (data.train, data.labelled, data.test):
         if split is None:

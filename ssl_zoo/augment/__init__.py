@@ -1,4 +1,4 @@
-"""Batched augmentation: two or more views from one uint8 batch, computed on its device."""
+"""Batched augmentation: two or more views from one uint8 or uint16 batch, computed on its device."""
 
 from ssl_zoo.augment.affine import affine
 from ssl_zoo.augment.blur import gaussian_blur

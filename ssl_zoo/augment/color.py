@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # torchvision's numbering
-LUMA = {1: (1.0,), 3: (0.2989, 0.587, 0.114)}  # by the number of channels
+LUMA = {1: (1.0,), 3: (0.2989, 0.587, 0.114)}  # by the number of channels; no other has a gray image
 
 
 def blend(images: Tensor, weights: Tensor, out: Tensor | None = None) -> Tensor:

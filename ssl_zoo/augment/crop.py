@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ssl_zoo.augment.pixels import white
+
 __all__ = ["Crop", "resized_crop"]
 
 Interpolation = Literal["bilinear", "bicubic"]
@@ -35,7 +37,7 @@ def resized_crop(
     to a grey level for large uint8 images on a CPU.
 
     Args:
-        images: (N, C, H, W), uint8 or floats in [0, 1].
+        images: (N, C, H, W), uint8, uint16 or floats in [0, 1].
         boxes: (N, 4), rows (top, left, height, width) in pixels, inside the images.
         flip: (N,) bool, or None for no flips.
         size: side of the result in pixels.
@@ -74,9 +76,8 @@ class Crop:
         large = images.device.type == "cpu" and images.dtype == torch.uint8 and height * width > LARGE
         if large and self.interpolation == "bilinear":
             return self._resample(images, rows)
-        white = 255 if images.dtype == torch.uint8 else 1
         x = images.to(torch.float32).reshape(n, channels * height, width)
-        x = torch.bmm(x, self.wx(rows, white).mT).view(n, channels, height, self.size)
+        x = torch.bmm(x, self.wx(rows, white(images)).mT).view(n, channels, height, self.size)
         wy = self.wy(rows, 1)
         planes = x.new_empty(channels, n, self.size, self.size)
         for channel, plane in enumerate(planes):  # one product for all of them would repeat the weights

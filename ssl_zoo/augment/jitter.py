@@ -2,7 +2,8 @@
 
 Hue costs as much as the other three together, so it is applied once, to all images at the same time. An image
 whose hue comes at position k has k blends before it and 3 - k after it, and its j-th blend is computed in the j-th
-step before or after. One channel has neither hue nor saturation, only two blends.
+step before or after. One channel has neither hue nor saturation, only two blends; nor have four or more, nor two, whose
+contrast is about each channel's own mean, as in TensorFlow, since they have no gray image.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ssl_zoo.augment.color import BRIGHTNESS, CONTRAST, blend, blend_weights
+from ssl_zoo.augment.color import BRIGHTNESS, CONTRAST, LUMA, blend, blend_weights
 from ssl_zoo.augment.hue import hue_steps
 from ssl_zoo.augment.per_image import Step
 from ssl_zoo.augment.tensorflow_color import tensorflow_blend, tensorflow_weights
@@ -29,7 +30,7 @@ def color_jitter(
     """Applies torchvision's ``ColorJitter`` with given parameters to the images where it is on.
 
     Args:
-        images: (N, C, H, W) floats in [0, 1], C = 1 or 3.
+        images: (N, C, H, W) floats in [0, 1].
         on: (N,) bool, which images change.
         order: (N, 4), a permutation of (0, 1, 2, 3) per image: what is done first, second, ...
         factors: (N, 3), of brightness (0), contrast (1) and saturation (2); 1 changes nothing.
@@ -55,7 +56,7 @@ def jitter_steps(
 ) -> list[Step]:
     """Returns the steps of ``color_jitter``: at most three blends, the hue, and three blends."""
     position = hue_position(order)  # (N,)
-    if channels == 1:
+    if channels != 3:
         swapped = (order == CONTRAST).int().argmax(dim=1) < (order == BRIGHTNESS).int().argmax(dim=1)
         operators = torch.stack((swapped, ~swapped)).to(torch.int64)  # (2, N)
         shift = None
@@ -64,7 +65,7 @@ def jitter_steps(
         before = position > blends  # (3, N)
         operators = order.T.gather(0, blends + ~before)  # (3, N), the order without the hue
     factors = factors.T.gather(0, operators)  # (3, N)
-    if operations == "torchvision":
+    if operations == "torchvision" and channels in LUMA:
         change, weights = blend, blend_weights(operators, factors, channels)  # (3, N, 3, C)
     else:
         change = tensorflow_blend

@@ -30,7 +30,7 @@ def tensorflow_blend(images: Tensor, weights: Tensor, out: Tensor | None = None)
     """Computes the operations at the head of this file, a different one for each image.
 
     Args:
-        images: (N, C, H, W) floats in [0, 1], C = 1 or 3.
+        images: (N, C, H, W) floats in [0, 1]; a saturation of C = 1 or 3.
         weights: (N, 4), of ``tensorflow_weights``.
         out: where to put the result; may be ``images``.
 

@@ -23,7 +23,7 @@ from ssl_zoo.augment.jitter import jitter_steps
 from ssl_zoo.augment.noise import gaussian_noise
 from ssl_zoo.augment.parameters import Parameters, draw
 from ssl_zoo.augment.per_image import Step
-from ssl_zoo.augment.pixels import constant, normalize, to_float
+from ssl_zoo.augment.pixels import constant, joined, normalize, to_float
 from ssl_zoo.augment.rotate import rotate_steps
 from ssl_zoo.augment.sobel import sobel
 from ssl_zoo.config.schema import ViewConfig
@@ -46,17 +46,24 @@ class Augment(nn.Module):
         std: C values above 0.
 
     Raises:
-        UserError: mean and std don't have one value for each of 1 or 3 channels.
+        UserError: mean and std don't have one value per channel; a view computes with colours, of other than 1 or 3
+            channels.
 
     - [0] SimCLR, 2020, https://arxiv.org/abs/2002.05709
     """
 
     def __init__(self, views: Sequence[ViewConfig], mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
-        if len(mean) != len(std) or len(mean) not in (1, 3):
+        if len(mean) != len(std) or not mean:
             raise UserError(
-                f"mean and std need one value per channel, for 1 or 3 channels; received {len(mean)} and "
-                f"{len(std)}; set data.mean and data.std"
+                f"mean and std need one value per channel; received {len(mean)} and {len(std)}; set data.mean and "
+                "data.std"
+            )
+        coloured = {key for view in views for key in view.needs_colours}
+        if len(mean) not in (1, 3) and coloured:
+            raise UserError(
+                f"{', '.join(sorted(coloured))} compute with red, green and blue; received mean and std of {len(mean)} "
+                "channels; set them to 0"
             )
         self.views = tuple(views)
         self.mean = tuple(mean)
@@ -71,7 +78,7 @@ class Augment(nn.Module):
         """Makes the views.
 
         Args:
-            images: one uint8 batch (N, C, H, W), or per view one that has been cropped to its size already,
+            images: one batch (N, C, H, W), uint8 or uint16, or per view one that has been cropped to its size already,
                 (N, C, size, size). Left unchanged.
             generator: the only source of randomness, on the images' device.
             part: (rank, world): the images are the rank-th of ``world`` equal consecutive parts of a larger
@@ -121,7 +128,7 @@ class Augment(nn.Module):
         out = torch.empty(count * n, channels, view.size, view.size, device=device)
         # `out` is an ordinary tensor; intermediate ones are cheaper in inference mode. Pixels keep float32.
         with torch.inference_mode(), torch.autocast(device.type, enabled=False):
-            images = torch.cat(batches)
+            images = joined(batches)
             whole = torch.Size((count * world * n, *images.shape[1:]))
             parameters = draw(view, whole, generator, device, cropped)
             if world > 1:
@@ -163,9 +170,9 @@ class Augment(nn.Module):
             isinstance(expected, str) or actual == expected
             for actual, expected in zip(images.shape, shape, strict=True)
         )
-        if not fits or images.dtype != torch.uint8:
+        if not fits or images.dtype not in (torch.uint8, torch.uint16):
             raise ValueError(
-                f"images must be uint8 ({', '.join(map(str, shape))}); received {images.dtype} "
+                f"images must be uint8 or uint16 ({', '.join(map(str, shape))}); received {images.dtype} "
                 f"{tuple(images.shape)}; convert them, or set data.channels and the views' size"
             )
         if generator.device.type != images.device.type:
@@ -178,7 +185,7 @@ class Augment(nn.Module):
 def view_steps(
     view: ViewConfig, parameters: Parameters, images: torch.Size, mean: tuple[float, ...]
 ) -> tuple[Callable[[Tensor, int], Tensor], list[Callable[[Tensor, int], Tensor]]]:
-    """Returns the function that turns uint8 images into floats, and the operations that follow.
+    """Returns the function that turns integer images into floats, and the operations that follow.
 
     Args:
         view: sizes and thresholds; its probabilities are not read.

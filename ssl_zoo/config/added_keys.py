@@ -14,6 +14,7 @@ __all__ = ["ADDED_KEYS", "without_added"]
 ADDED_KEYS: Mapping[str, Any] = {
     "augment.autoaugment": "none",
     "backbone.freeze_patch_embedding": False,
+    "data.bit_depth": 8,
     "method.centering.decay": 0.9,
     "method.decorrelation.alone": False,
     "method.decorrelation.standardized": False,

@@ -1,14 +1,15 @@
 """Composes overrides and YAML files into one typed `RunConfig`: merged here, checked by `from_mapping`.
 
 Later settings over earlier ones: the method's defaults (the paper's) < what small images ask for < the data
-< what the data needs whatever the method, `recipe/DATA/default.yaml` < the recipe < the experiment < the overrides.
+< what the data needs whatever the method, `recipe/DATA/default.yaml` < the recipe < the experiment < no colours where
+the images have none < the overrides.
 `docs/architecture.md` explains why Hydra doesn't do it.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from ssl_zoo.config.groups import (
 )
 from ssl_zoo.config.mapping import from_mapping
 from ssl_zoo.config.overrides import merge, override_list, read_override, to_nested
+from ssl_zoo.config.pixels import fill_pixels, without_colours
 from ssl_zoo.config.registries import SOURCES
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError, unknown_name
@@ -34,8 +36,6 @@ from ssl_zoo.errors import UserError, unknown_name
 __all__ = ["compose"]
 
 METHOD, DATA = "simsiam", "digits"  # where none is named
-LUMA = (0.299, 0.587, 0.114)  # of red, green and blue in gray, ITU-R 601
-IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
 def compose(overrides: Sequence[str] = ()) -> RunConfig:
@@ -51,17 +51,21 @@ def compose(overrides: Sequence[str] = ()) -> RunConfig:
         *(config_folder(name.removeprefix("file://"), "hydra.searchpath") for name in extra),
     ]
     method, layers, named = _layers(choices, folders)
-    layers = [*layers, to_nested(settings)]
-    values = _resolved([method, *layers])
+    layers, given = [method, *layers], to_nested(settings)
+    values = _resolved([*layers, given])
     images = _images_of(values.get("data"))
     small = images and images.for_small_images(values)
     if small:
-        followed = _resolved([method, small, *layers])
-        # A larger size in an override keeps the large images' stem and blur.
-        values = followed if _size(followed) <= images.SMALL else values
+        followed = _resolved([method, small, *layers[1:], given])
+        if (
+            _size(followed) <= images.SMALL
+        ):  # a larger size in an override keeps the large images' stem and blur
+            layers, values = [method, small, *layers[1:]], followed
     if isinstance(values.get("data"), Mapping):
-        given = [key for key, _ in settings]
-        values["data"] = _fill_pixels(values["data"], given, images and images.gray_of)
+        data = fill_pixels(values["data"], [key for key, _ in settings], images)
+        if colourless := without_colours({**values, "data": data}):
+            values = _resolved([*layers, colourless, given])
+        values["data"] = data
     return from_mapping({**values, **named})
 
 
@@ -86,7 +90,7 @@ def _sorted(overrides: Sequence[str]) -> tuple[dict[str, str], list[tuple[str, A
                     f"{key.partition('.')[0]} takes a name; received '{override}'; see ssl-zoo list"
                 )
             choices[key] = value
-        else:
+        elif (key, value) != ("data.channels", "auto"):  # as when left out
             settings.append((key, value))
     return choices, settings, folders
 
@@ -165,39 +169,11 @@ def _resolved(layers: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _images_of(data: Any) -> Any:
     """Returns the module that looks at the images of a folder; None where the source of the data has none."""
-    if not isinstance(data, Mapping) or not isinstance(data.get("train"), str):
+    if not isinstance(data, Mapping) or data.get("source") not in SOURCES.names():
         return None
-    return (
-        SOURCES.get(data["source"]).load_image_defaults() if data.get("source") in SOURCES.names() else None
-    )
-
-
-def _fill_pixels(
-    data: Mapping[str, Any], given: Container[str], gray_of: Callable[[str], Any] | None
-) -> dict[str, Any]:
-    """Returns the block `data` with mean and std of as many channels as it has, where they were not given.
-
-    Gray from colour: measured on the images where that is possible, else what the weights of red, green and blue make
-    of the three values. Colour from gray: the gray value three times, which is exact.
-
-    Args:
-        data: the block.
-        given: keys of overrides, for instance `data.mean`.
-        gray_of: measures a folder's gray pixels, or returns None; see `ssl_zoo.data.folder_sample`.
-    """
-    block = dict(data)
-    channels = block.get("channels", 3)
-    for key, default in IMAGENET.items():
-        values = block.get(key, default)
-        if f"data.{key}" in given or isinstance(channels, bool) or not isinstance(values, (list, tuple)):
-            continue
-        if channels == 1 and len(values) == 3:
-            measured = None if gray_of is None else gray_of(block["train"])
-            luma = sum(weight * value for weight, value in zip(LUMA, values, strict=True))
-            block[key] = [round(luma, 4) if measured is None else getattr(measured, key)]
-        elif channels == 3 and len(values) == 1:
-            block[key] = [values[0]] * 3
-    return block
+    source = SOURCES.get(data["source"])
+    named = isinstance(data.get("train"), str) or not source.folders
+    return source.load_image_defaults() if named else None
 
 
 def _size(values: Mapping[str, Any]) -> float:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from ssl_zoo.config.schema import (
     DataConfig,
+    DatasetConfig,
     ImportedConfig,
     JointEmbeddingConfig,
     LabelsConfig,
@@ -90,7 +91,7 @@ class Source(Entry):
     Attributes:
         folders: whether `data.train` and `data.test` are read, folders of images; the target then also takes `whole`.
         side: pixels of all images' shorter side; None where they differ.
-        image_defaults: name of the module that says what a folder's images ask for; see `ssl_zoo.image_defaults`.
+        image_defaults: name of the module that says what the images ask for; see `ssl_zoo.image_defaults`.
     """
 
     folders: bool = False
@@ -148,4 +149,5 @@ _add("digits", "digits", side=8)
 _add("cifar10", "torchvision_sets", side=32)
 _add("cifar100", "torchvision_sets", side=32)
 _add("stl10", "torchvision_sets", side=96)
+_add("dataset", "dataset", config=DatasetConfig, image_defaults="ssl_zoo.image_defaults")
 _add("imagefolder", "imagefolder", folders=True, image_defaults="ssl_zoo.image_defaults")

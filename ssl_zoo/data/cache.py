@@ -1,17 +1,19 @@
-"""Decoding a whole folder of small images into memory, and checking one that is too large for that."""
+"""Decoding all of many small images into memory, and checking a folder that is too large for that."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from ssl_zoo.data.decode import Unreadable, check_image, quiet, read_image, to_array
+from ssl_zoo.data.bands import DTYPES
+from ssl_zoo.data.decode import Unreadable, check_image, quiet, to_array
+from ssl_zoo.data.reader import FileReader, ImageReader
 from ssl_zoo.data.split import SMALL_SIDE
-from ssl_zoo.data.workers import FileWork, run_tasks
+from ssl_zoo.data.workers import Work, run_tasks
 
 __all__ = ["check_all", "decode_all"]
 
@@ -22,45 +24,47 @@ Faults = dict[int, str]  # position -> why it is unreadable
 
 
 def decode_all(
-    root: Path, names: Sequence[str], channels: int, workers: int, most: float, positions: Tensor
+    reader: ImageReader, workers: int, most: float, positions: Tensor
 ) -> tuple[Tensor, Faults] | None:
     """Decodes images, if they are small, of one size and at most `most` bytes together.
 
     Args:
-        root: the folder.
-        names: N paths relative to it.
-        channels: 1 or 3.
+        reader: reads N images.
         workers: processes; 0 decodes in this one.
         most: bytes of the decoded images.
         positions: (n,) int64, of the images that are decoded.
 
     Returns:
-        uint8 (N, C, H, W), zero where an image is unreadable or not decoded, and the unreadable ones; or None.
+        (N, C, H, W), uint8 or uint16, zero where an image is unreadable or not decoded; and the unreadable ones. Or
+        None.
     """
-    shape = _first_shape(root, names, channels)
-    if shape is None or min(shape[1:]) > SMALL_SIDE or len(positions) * shape.numel() > most:
+    if most <= 0:  # not even the first is read
+        return None
+    shape, dtype = _first_shape(reader), np.dtype(DTYPES[reader.bit_depth])
+    if shape is None or min(shape[1:]) > SMALL_SIDE or len(positions) * shape.numel() * dtype.itemsize > most:
         return None
     # Pages of zeros that are never written take no memory.
-    images = torch.zeros((len(names), *shape), dtype=torch.uint8)  # (N, C, H, W)
+    images = np.zeros((len(reader), *shape), dtype)  # (N, C, H, W)
     faults: Faults = {}
     chunks = torch.split(positions, _CHUNK)
-    tasks = run_tasks(_DecodeWork(root, names, channels, shape), chunks, _processes(positions, workers))
+    tasks = run_tasks(_DecodeWork(reader, shape), chunks, _processes(positions, workers))
     for chunk, part in zip(chunks, tasks, strict=True):
         if part is None:
             return None
-        images[chunk], unreadable = part
+        decoded, unreadable = part
+        images[chunk.numpy()] = decoded.numpy()
         faults.update(unreadable)
-    return images, faults
+    return torch.from_numpy(images), faults
 
 
-def check_all(root: Path, names: Sequence[str], workers: int, positions: Tensor, *, whole: bool) -> Faults:
+def check_all(reader: FileReader, workers: int, positions: Tensor, *, whole: bool) -> Faults:
     """Returns the files that cannot be read, judged by their headers or as a `whole`; see `check_image`.
 
     Of the files at `positions`, (n,) int64.
     """
     faults: Faults = {}
     chunks = torch.split(positions, _CHUNK)
-    for part in run_tasks(_CheckWork(root, names, whole), chunks, _processes(positions, workers)):
+    for part in run_tasks(_CheckWork(reader, whole), chunks, _processes(positions, workers)):
         faults.update(part)
     return faults
 
@@ -69,31 +73,30 @@ def _processes(positions: Tensor, workers: int) -> int:
     return workers if len(positions) > _FEW else 0
 
 
-def _first_shape(root: Path, names: Sequence[str], channels: int) -> torch.Size | None:
+def _first_shape(reader: ImageReader) -> torch.Size | None:
     """Returns the (C, H, W) of the first readable image."""
-    for name in names:
+    for position in range(len(reader)):
         try:
             with quiet():
-                image = read_image(str(root / name), channels)
+                image = reader.read(position)
         except Unreadable:
             continue
-        return torch.Size((channels, image.height, image.width))
+        return torch.Size((reader.channels, image.height, image.width))
     return None
 
 
-class _DecodeWork(FileWork[Tensor, "tuple[Tensor, Faults] | None"]):
-    """Positions (n,) -> uint8 (n, C, H, W) and the unreadable ones; None if an image has another size."""
+class _DecodeWork(Work[Tensor, "tuple[Tensor, Faults] | None"]):
+    """Positions (n,) -> (n, C, H, W) and the unreadable ones; None if an image has another size."""
 
-    def __init__(self, root: Path, names: Sequence[str], channels: int, shape: torch.Size) -> None:
-        super().__init__(root, names)
-        self._channels, self._shape = channels, shape
+    def __init__(self, reader: ImageReader, shape: torch.Size) -> None:
+        self._reader, self._shape = reader, shape
 
     def do(self, task: Tensor) -> tuple[Tensor, Faults] | None:
-        images = np.zeros((len(task), *self._shape), np.uint8)
+        images: NDArray[Any] = np.zeros((len(task), *self._shape), DTYPES[self._reader.bit_depth])
         faults: Faults = {}
         for row, position in enumerate(task.tolist()):
             try:
-                image = to_array(read_image(self.path(position), self._channels))  # (C, H, W)
+                image = to_array(self._reader.read(position))  # (C, H, W)
             except Unreadable as error:
                 faults[position] = error.reason
                 continue
@@ -103,18 +106,23 @@ class _DecodeWork(FileWork[Tensor, "tuple[Tensor, Faults] | None"]):
         return torch.from_numpy(images), faults
 
 
-class _CheckWork(FileWork[Tensor, Faults]):
+class _CheckWork(Work[Tensor, Faults]):
     """Positions (n,) -> the unreadable ones."""
 
-    def __init__(self, root: Path, names: Sequence[str], whole: bool) -> None:
-        super().__init__(root, names)
-        self._whole = whole
+    def __init__(self, reader: FileReader, whole: bool) -> None:
+        self._reader, self._whole = reader, whole
 
     def do(self, task: Tensor) -> Faults:
         faults: Faults = {}
         for position in task.tolist():
             try:
-                check_image(self.path(position), whole=self._whole)
+                reader = self._reader
+                check_image(
+                    reader.path(position),
+                    whole=self._whole,
+                    channels=reader.channels,
+                    bit_depth=reader.bit_depth,
+                )
             except Unreadable as error:
                 faults[position] = error.reason
         return faults

@@ -9,11 +9,13 @@ on which process made it and on what that had done before.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from ssl_zoo.config.schema import CropConfig
+from ssl_zoo.data.bands import Bands, each_band
 
 __all__ = ["crop_and_resize", "random_box"]
 
@@ -21,12 +23,16 @@ _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.B
 
 
 def crop_and_resize(
-    image: Image.Image, size: int, crop: CropConfig, random: np.random.Generator
-) -> Image.Image:
-    """Returns a random box of the image, resized with antialias to size x size pixels."""
+    image: Image.Image | Bands, size: int, crop: CropConfig, random: np.random.Generator
+) -> Any:
+    """Returns a random box of the image, of the same kind, resized with antialias to size x size pixels."""
     left, top, width, height = random_box(image.width, image.height, crop, random)
-    box = image.crop((left, top, left + width, top + height))
-    return box.resize((size, size), _FILTERS[crop.interpolation])
+
+    def view(band: Image.Image) -> Image.Image:
+        box = band.crop((left, top, left + width, top + height))
+        return box.resize((size, size), _FILTERS[crop.interpolation])
+
+    return each_band(image, view)
 
 
 def random_box(

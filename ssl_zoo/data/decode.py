@@ -1,14 +1,18 @@
-"""Reading one image file with Pillow."""
+"""Reading one image file, with Pillow where it holds the image without loss."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ssl_zoo.data.bands import Bands, image_of, other_channels, planes_of
+from ssl_zoo.data.raster import ARRAY, header_of, read_planes
 
 __all__ = [
     "FORMATS",
@@ -36,16 +40,20 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", "
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "GIF", "PPM", *(("AVIF",) if READS_AVIF else ()))
 
 
+FIX = "replace or remove the file, or set data.on_error=skip to leave unreadable images out"
+
+
 class Unreadable(Exception):
     """A file cannot be read as an image.
 
     Attributes:
         path: of the file.
         reason: a short phrase.
+        fix: likewise.
     """
 
-    def __init__(self, path: str, error: Exception) -> None:
-        self.path = path
+    def __init__(self, path: str, error: Exception, fix: str = FIX) -> None:
+        self.path, self.fix = path, fix
         if isinstance(error, UnidentifiedImageError):
             self.reason = "cannot be identified as an image"
         elif isinstance(error, OSError) and error.strerror:  # without its number and the path once more
@@ -55,17 +63,26 @@ class Unreadable(Exception):
         super().__init__(f"'{path}': {self.reason}")
 
 
-def check_image(path: str, *, whole: bool = False) -> None:
+def check_image(path: str, *, whole: bool = False, channels: int = 3, bit_depth: int = 8) -> None:
     """Checks a file by its header, and the checksums where the format has some (PNG).
 
     Args:
         path: of the file.
         whole: decode it as well, a JPEG at an eighth of its size: what is cut off shows.
+        channels: as which it will be read.
+        bit_depth: likewise.
 
     Raises:
         Unreadable: the check failed.
     """
     try:
+        if not _is_photo(path, channels, bit_depth):
+            pixels = header_of(path, FORMATS, channels).pixels
+            if pixels is not None and {pixels.channels, channels} not in ({channels}, {1, 3}):
+                raise ValueError(other_channels(pixels.channels, channels))
+            if whole:
+                read_image(path, channels, bit_depth)
+            return
         with Image.open(path, formats=FORMATS) as image:
             _check_mode(image)
             if whole:
@@ -73,22 +90,28 @@ def check_image(path: str, *, whole: bool = False) -> None:
                 image.load()
             else:
                 image.verify()
+    except UnidentifiedImageError as error:
+        raise Unreadable(path, _explained(path, channels, error)) from error
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
         raise Unreadable(path, error) from error
 
 
-def read_image(path: str, channels: int) -> Image.Image:
-    """Returns the image upright (EXIF orientation applied), in mode L for 1 channel and RGB for 3.
+def read_image(path: str, channels: int, bit_depth: int = 8) -> Image.Image | Bands:
+    """Returns the image upright (EXIF orientation applied), in mode L for 1 channel and RGB for 3, each of 8 bits.
 
     16-bit gray becomes 8-bit by its upper byte, transparency is dropped, of an animation the first frame is
-    taken.
+    taken. Other numbers of channels, and 16 bits, are `Bands`; see `image_of`.
 
     Raises:
-        Unreadable: the file is damaged, cut off, of another format, or of 32 bits per channel.
+        Unreadable: the file is damaged, cut off, of another format, of 32 bits per channel, or has other channels.
     """
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            return upright(image, channels)
+        if _is_photo(path, channels, bit_depth):
+            with Image.open(path, formats=FORMATS) as image:
+                return upright(image, channels)
+        return image_of(read_planes(path, FORMATS, channels), channels, bit_depth)
+    except UnidentifiedImageError as error:
+        raise Unreadable(path, _explained(path, channels, error)) from error
     except Exception as error:
         raise Unreadable(path, error) from error
 
@@ -106,8 +129,10 @@ def upright(image: Image.Image, channels: int) -> Image.Image:
     return turned.convert("L" if channels == 1 else "RGB")
 
 
-def to_array(image: Image.Image) -> NDArray[np.uint8]:
-    """Returns the pixels of an image in mode L or RGB, uint8 (C, H, W)."""
+def to_array(image: Image.Image | Bands) -> NDArray[Any]:
+    """Returns the pixels of an image in mode L or RGB, uint8 (C, H, W), or of bands, uint8 or uint16."""
+    if isinstance(image, Bands):
+        return planes_of(image)
     pixels: NDArray[np.uint8] = np.asarray(image)  # (H, W) or (H, W, 3)
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
@@ -121,6 +146,22 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+def _is_photo(path: str, channels: int, bit_depth: int) -> bool:
+    """Whether Pillow makes what is wanted of a file: gray or RGB of 8 bits."""
+    return bit_depth == 8 and channels in (1, 3) and not path.lower().endswith(ARRAY)
+
+
+def _explained(path: str, channels: int, error: Exception) -> Exception:
+    """Returns why Pillow does not know a TIFF, where it is one of other channels; else its own error."""
+    try:
+        pixels = header_of(path, FORMATS).pixels
+    except ValueError as reason:
+        return reason
+    except Exception:
+        return error
+    return error if pixels is None else ValueError(other_channels(pixels.channels, channels))
 
 
 def _check_mode(image: Image.Image) -> None:

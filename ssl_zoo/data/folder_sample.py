@@ -1,21 +1,35 @@
-"""Sides and brightness of a folder's images, by a sample of them."""
+"""Sides, channels and brightness of a folder's images, by a sample of them."""
 
 from __future__ import annotations
 
 import math
 import os
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from ssl_zoo.data.decode import FORMATS, SUFFIXES, quiet, upright
+from ssl_zoo.data.bands import Pixels
+from ssl_zoo.data.decode import FORMATS, SUFFIXES, Unreadable, quiet, read_image, to_array, upright
+from ssl_zoo.data.pixel_statistics import Statistics, measure_pixels
+from ssl_zoo.data.raster import ARRAY, Header, header_of
 from ssl_zoo.data.scan import is_visible
 
-__all__ = ["Gray", "Sides", "gray_of", "sides_of"]
+__all__ = [
+    "Gray",
+    "Sides",
+    "gray_of",
+    "pixels_among",
+    "pixels_of",
+    "sides_among",
+    "sides_of",
+    "statistics_of",
+]
 
 T = TypeVar("T")
 
@@ -58,6 +72,34 @@ def sides_of(folder: str) -> Sides | None:
     return _sides(root, _stamp(root))
 
 
+def pixels_of(folder: str) -> Pixels | None:
+    """Returns channels and bits of the images whose headers `sides_of` looks at; None where one is an 8-bit photo.
+
+    The channels are those of the first; files that cannot be read as such are refused later. The bits are the most of
+    any.
+    """
+    root = os.path.expanduser(folder)
+    return pixels_among([header.pixels for header in _headers(root, _stamp(root))])
+
+
+def pixels_among(pixels: Sequence[Pixels | None]) -> Pixels | None:
+    """Returns channels and bits of images; None where there is none, or one is an 8-bit photo, itself None."""
+    known = [each for each in pixels if each is not None]
+    if not known or len(known) < len(pixels):
+        return None
+    return Pixels(known[0].channels, max(each.bit_depth for each in known))
+
+
+def statistics_of(folder: str, channels: int, bit_depth: int) -> Statistics | None:
+    """Measures mean and std of each channel on up to 64 images, chosen as `sides_of` does; see `measure_pixels`.
+
+    Returns:
+        None where none can be read.
+    """
+    root = os.path.expanduser(folder)
+    return _statistics(root, channels, bit_depth, _stamp(root))
+
+
 def gray_of(folder: str) -> Gray | None:
     """Mean and std of the gray pixels of up to 64 images, chosen as `sides_of` does, each of the same weight.
 
@@ -83,16 +125,24 @@ def _folders(root: str, changed: int) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=64)
-def _sides(root: str, stamp: tuple[int, ...]) -> Sides | None:
-    shapes = []
+def _headers(root: str, stamp: tuple[int, ...]) -> tuple[Header, ...]:
+    headers = []
     with quiet():
-        for path in _sample(root, _LOOKED_AT):
+        for path in _images(root, _LOOKED_AT):
             try:
-                with Image.open(path, formats=FORMATS) as image:
-                    turned = image.getexif().get(0x0112, 1) >= 5  # EXIF orientation: lies on its side
-                    shapes.append(image.size[::-1] if turned else image.size)
+                headers.append(header_of(path, FORMATS))
             except Exception:  # Pillow raises nearly anything on damaged files, which the scan will name
                 continue
+    return tuple(headers)
+
+
+@lru_cache(maxsize=64)
+def _sides(root: str, stamp: tuple[int, ...]) -> Sides | None:
+    return sides_among([(header.width, header.height) for header in _headers(root, stamp)])
+
+
+def sides_among(shapes: Sequence[tuple[int, int]]) -> Sides | None:
+    """Returns the shorter sides of images (width, height); None without any."""
     if not shapes:
         return None
     short = [min(shape) for shape in shapes]
@@ -101,10 +151,21 @@ def _sides(root: str, stamp: tuple[int, ...]) -> Sides | None:
 
 
 @lru_cache(maxsize=64)
+def _statistics(root: str, channels: int, bit_depth: int, stamp: tuple[int, ...]) -> Statistics | None:
+    def images() -> Iterator[NDArray[Any]]:
+        for path in _images(root, _DECODED):
+            with suppress(Unreadable):
+                yield to_array(read_image(path, channels, bit_depth))
+
+    with quiet():
+        return measure_pixels(images())
+
+
+@lru_cache(maxsize=64)
 def _gray(root: str, stamp: tuple[int, ...]) -> Gray | None:
     means, squares = [], []
     with quiet():
-        for path in _sample(root, _DECODED):
+        for path in _images(root, _DECODED):
             try:
                 with Image.open(path, formats=FORMATS) as image:
                     image.draft("L", (224, 224))  # a smaller version of a large JPEG is quicker to decode
@@ -120,19 +181,26 @@ def _gray(root: str, stamp: tuple[int, ...]) -> Gray | None:
     return Gray(round(mean, 4), max(round(std, 4), 0.01))  # images of one and the same gray have no std
 
 
-def _sample(root: str, most: int, depth: int = 0) -> list[str]:
-    """Up to `most` image files below a folder, and no other kind of file, which could not be opened without waiting."""
+def _images(root: str, most: int) -> list[str]:
+    """Up to `most` images below a folder: arrays (.npy) where no others are seen, as in `scan_folder`."""
+    return _sample(root, most, SUFFIXES) or _sample(root, most, (ARRAY,))
+
+
+def _sample(root: str, most: int, suffixes: tuple[str, ...], depth: int = 0) -> list[str]:
+    """Up to `most` files of these suffixes, and no other kind of file, which could not be opened without waiting."""
     try:
         entries = sorted(os.scandir(root), key=lambda entry: entry.name)
         visible = [entry for entry in entries if is_visible(entry.name)]
-        named = [entry for entry in visible if entry.name.lower().endswith(SUFFIXES)]
+        named = [entry for entry in visible if entry.name.lower().endswith(suffixes)]
         files = [entry.path for entry in _spaced(named, most) if entry.is_file()]
         folders = [] if depth == _DEPTH else [entry.path for entry in visible if entry.is_dir()]
     except (OSError, ValueError):
         return []
     folders = _spaced(folders, min(_FOLDERS, most))
     each = math.ceil(most / max(1, len(folders)))
-    return (files + [path for folder in folders for path in _sample(folder, each, depth + 1)])[:most]
+    return (files + [path for folder in folders for path in _sample(folder, each, suffixes, depth + 1)])[
+        :most
+    ]
 
 
 def _spaced(items: Sequence[T], most: int) -> list[T]:

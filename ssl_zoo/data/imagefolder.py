@@ -50,7 +50,7 @@ def imagefolder(config: DataConfig, *, whole: bool = True) -> Data:
         _check_same_classes(listed, config.test, classes)
         check_apart(listing, listed, config.train, config.test)
         if isinstance(train, MemorySplit):
-            cache -= train.images.numel()
+            cache -= train.images.nbytes
         test, more = _read("data.test", config.test, listed, classes, config, cache, whole)
         skipped += more
         passed_over += [str(listed.root / name) for name in listed.passed_over]
@@ -133,12 +133,12 @@ def _read(
     positions = torch.arange(len(names))
     if key == "data.train" and config.limit is not None and config.on_error == "raise":
         positions = _taken(len(names), labels, classes or (), config)
-    decoded = decode_all(root, names, config.channels, config.workers, cache, positions)
-    split: Split
+    unreadable: dict[str, str] | None = {} if config.on_error == "skip" else None
+    files = FileSplit(root, names, labels, config.channels, config.workers, unreadable, config.bit_depth)
+    decoded = decode_all(files.reader, config.workers, cache, positions)
+    split: Split = files
     if decoded is None:
-        unreadable: dict[str, str] | None = {} if config.on_error == "skip" else None
-        split = FileSplit(root, names, labels, config.channels, config.workers, unreadable)
-        faults = check_all(root, names, config.workers, positions, whole=whole and config.on_error == "skip")
+        faults = check_all(files.reader, config.workers, positions, whole=whole and config.on_error == "skip")
     else:
         split, faults = MemorySplit(decoded[0], labels, names), decoded[1]
     reasons = dict(listing.faulty)

@@ -1,4 +1,4 @@
-"""Images of one size, in memory as one uint8 tensor."""
+"""Images of one size, in memory as one tensor."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor
 from ssl_zoo.config.schema import ViewConfig
 from ssl_zoo.data.split import Split, plain_view
 from ssl_zoo.data.train_loader import Batch, TrainLoader
+from ssl_zoo.errors import UserError
 
 __all__ = ["MemorySplit", "to_channels"]
 
@@ -18,7 +19,7 @@ class MemorySplit(Split):
     """Images of one size, in memory.
 
     Args:
-        images: uint8 (N, C, H, W).
+        images: (N, C, H, W), uint8 or uint16.
         labels: (N,) int64, or None.
         names: N paths relative to the folder, or None.
     """
@@ -26,7 +27,7 @@ class MemorySplit(Split):
     def __init__(
         self, images: Tensor, labels: Tensor | None = None, names: tuple[str, ...] | None = None
     ) -> None:
-        assert images.dtype == torch.uint8
+        assert images.dtype in (torch.uint8, torch.uint16)
         assert images.ndim == 4
         assert labels is None or labels.shape == images.shape[:1]
         assert names is None or len(names) == len(images)
@@ -40,7 +41,7 @@ class MemorySplit(Split):
         index = torch.as_tensor(indices, dtype=torch.int64)
         labels = None if self.labels is None else self.labels[index]
         names = None if self.names is None else tuple(self.names[i] for i in index.tolist())
-        return MemorySplit(self.images.index_select(0, index), labels, names)
+        return MemorySplit(_rows(self.images, index), labels, names)
 
     def plain_batches(self, size: int, batch_size: int) -> Iterator[Tensor]:
         for images in torch.split(self.images, batch_size):  # (n, C, H, W)
@@ -67,8 +68,15 @@ class _MemoryLoader(TrainLoader):
         pins = self.device.type == "cuda" and not self._images.is_cuda
         order = order.pin_memory() if pins else order
         for index in torch.split(order, len(batches[0])):
-            images = self._images.index_select(0, index)
+            images = _rows(self._images, index)
             yield Batch(images.pin_memory() if pins else images, index)
+
+
+def _rows(images: Tensor, index: Tensor) -> Tensor:
+    """Returns some of the images; those of 16 bits as signed integers, which every device can select."""
+    if images.dtype == torch.uint16:
+        return images.view(torch.int16).index_select(0, index).view(torch.uint16)
+    return images.index_select(0, index)
 
 
 def _fits(images: Tensor, device: torch.device) -> bool:
@@ -79,9 +87,16 @@ def to_channels(images: Tensor, channels: int) -> Tensor:
     """Returns uint8 (N, channels, H, W) from (N, 1 or 3, H, W): gray is repeated, colour becomes luma.
 
     The luma is that of Pillow's mode L (ITU-R 601 in 16-bit fixed point), to the last bit.
+
+    Raises:
+        UserError: another number of channels.
     """
     if images.shape[1] == channels:
         return images
+    if channels not in (1, 3):
+        raise UserError(
+            f"data.channels must be 1 or 3 of images that come in gray or in colour; received {channels}; leave it out"
+        )
     if channels == 3:
         return images.expand(-1, 3, -1, -1)
     gray = torch.empty_like(images[:, :1])

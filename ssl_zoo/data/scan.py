@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ssl_zoo.data.decode import SUFFIXES
+from ssl_zoo.data.raster import ARRAY
 from ssl_zoo.errors import UserError
 
 __all__ = ["Listing", "is_visible", "scan_folder"]
@@ -45,6 +46,8 @@ class Listing(NamedTuple):
 def scan_folder(key: str, folder: str) -> Listing:
     """Lists the images below a folder; hidden files and folders are ignored.
 
+    Arrays (.npy) are images where there are no others: beside photos they are something about them.
+
     Args:
         key: the config key that the folder was given by, for messages.
         folder: the folder; `~` is expanded.
@@ -59,8 +62,13 @@ def scan_folder(key: str, folder: str) -> Listing:
             f"{key} must be a folder of images; received '{folder}', which {state}; set {key}=FOLDER"
         )
     files = dict(sorted(_walk(key, root), key=lambda file: _torchvision_order(file[0])))  # name -> fault
-    passed_over = tuple(name for name in files if _is_no_image(name))
-    faults = {name: fault or _foreign(name) for name, fault in files.items() if not _is_no_image(name)}
+    suffixes = SUFFIXES if any(name.lower().endswith(SUFFIXES) for name in files) else (*SUFFIXES, ARRAY)
+    passed_over = tuple(name for name in files if _is_no_image(name, suffixes))
+    faults = {
+        name: fault or _foreign(name, suffixes)
+        for name, fault in files.items()
+        if not _is_no_image(name, suffixes)
+    }
     images = tuple(name for name, fault in faults.items() if fault is None)
     faulty = {name: fault for name, fault in faults.items() if fault is not None}
     if not images:
@@ -69,7 +77,7 @@ def scan_folder(key: str, folder: str) -> Listing:
         if faulty:
             contents += f" ({next(iter(faulty.values()))})"
         raise UserError(
-            f"{key} must hold images ({' '.join(SUFFIXES)}); received '{folder}' with {contents}; set {key}=FOLDER"
+            f"{key} must hold images ({' '.join(suffixes)}); received '{folder}' with {contents}; set {key}=FOLDER"
         )
     classes = tuple(
         sorted(entry.name for entry in root.iterdir() if is_visible(entry.name) and entry.is_dir())
@@ -130,14 +138,16 @@ def _why_no_file(entry: os.DirEntry[str]) -> str | None:
         return "a link that leads in a circle"
 
 
-def _is_no_image(name: str) -> bool:
+def _is_no_image(name: str, suffixes: tuple[str, ...]) -> bool:
     file = name.rpartition("/")[2].lower()
-    return os.path.splitext(file)[1] in _NO_IMAGES or file in _NO_IMAGE_NAMES
+    return not file.endswith(suffixes) and (
+        os.path.splitext(file)[1] in _NO_IMAGES or file in _NO_IMAGE_NAMES
+    )
 
 
-def _foreign(name: str) -> str | None:
+def _foreign(name: str, suffixes: tuple[str, ...]) -> str | None:
     """Returns why a file's suffix is none of those that are read; None where it is."""
-    if name.lower().endswith(SUFFIXES):
+    if name.lower().endswith(suffixes):
         return None
     if name.lower().endswith(".avif"):
         return "read by Pillow 11.3 or later, and here it does not"

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ssl_zoo.data.decode import Unreadable, read_image, to_array
+from ssl_zoo.data.bands import DTYPES
+from ssl_zoo.data.decode import Unreadable, to_array
 from ssl_zoo.data.file_split import FileSplit
+from ssl_zoo.data.reader import ImageReader
 from ssl_zoo.data.split import Split, plain_view
-from ssl_zoo.data.workers import FileWork, run_tasks
+from ssl_zoo.data.workers import Work, run_tasks
 
 __all__ = ["SkippingSplit", "skipping"]
 
@@ -28,12 +29,18 @@ class SkippingSplit(FileSplit):
 
     def __init__(self, split: FileSplit) -> None:
         super().__init__(
-            split.root, split.names, split.labels, split.channels, split.workers, split.unreadable
+            split.root,
+            split.names,
+            split.labels,
+            split.channels,
+            split.workers,
+            split.unreadable,
+            split.bit_depth,
         )
         self.faults: Faults = {}
 
     def plain_batches(self, size: int, batch_size: int) -> Iterator[Tensor]:
-        work = _SkippingWork(self.root, self.names, self.channels, size)
+        work = _SkippingWork(self.reader, size)
         batches = torch.split(torch.arange(len(self)), batch_size)
         start = 0
         for images, faults in run_tasks(work, batches, self.workers, pin=True):
@@ -51,19 +58,19 @@ def skipping(split: Split) -> Split:
     return SkippingSplit(split) if isinstance(split, FileSplit) and split.unreadable is not None else split
 
 
-class _SkippingWork(FileWork[Tensor, "tuple[Tensor, Faults]"]):
-    """Positions (n,) -> the evaluation view, uint8 (n, C, size, size), zero where unreadable, and the reasons."""
+class _SkippingWork(Work[Tensor, "tuple[Tensor, Faults]"]):
+    """Positions (n,) -> the evaluation view, (n, C, size, size), zero where unreadable, and the reasons."""
 
-    def __init__(self, root: Path, names: Sequence[str], channels: int, size: int) -> None:
-        super().__init__(root, names)
-        self._channels, self._size = channels, size
+    def __init__(self, reader: ImageReader, size: int) -> None:
+        self._reader, self._size = reader, size
 
     def do(self, task: Tensor) -> tuple[Tensor, Faults]:
-        images = np.zeros((len(task), self._channels, self._size, self._size), np.uint8)
+        reader = self._reader
+        images = np.zeros((len(task), reader.channels, self._size, self._size), DTYPES[reader.bit_depth])
         faults: Faults = {}
         for row, position in enumerate(task.tolist()):
             try:
-                image = read_image(self.path(position), self._channels)
+                image = reader.read(position)
             except Unreadable as error:
                 faults[row] = error.reason
                 continue

@@ -6,19 +6,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
+import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from ssl_zoo.config.schema import ViewConfig
+from ssl_zoo.data.bands import Bands, each_band
 from ssl_zoo.data.train_loader import TrainLoader
 
 __all__ = ["SMALL_SIDE", "Data", "Split", "plain_view"]
 
 SMALL_SIDE = 96  # pixels; images whose shorter side is at most this are small (digits, CIFAR, STL-10)
 
-Image = TypeVar("Image", bound=Any)  # a uint8 tensor (..., C, H, W) or a PIL image
+Image = TypeVar("Image", bound=Any)  # a uint8 or uint16 tensor (..., C, H, W), a PIL image or bands
 
 
 class Split(ABC):
@@ -27,7 +29,7 @@ class Split(ABC):
     Attributes:
         labels: (N,) int64, or None.
         names: paths relative to the folder they are in, or None.
-        channels: 1 or 3.
+        channels: of an image.
         faults: images of the batch yielded last by `plain_batches` that could not be read: position in it -> reason.
             Empty but for a `SkippingSplit`, as another split raises an error.
     """
@@ -47,7 +49,8 @@ class Split(ABC):
 
     @abstractmethod
     def plain_batches(self, size: int, batch_size: int) -> Iterator[Tensor]:
-        """Yields the images in order, in the evaluation view: uint8 (n, C, size, size); see `plain_view`.
+        """Yields the images in order, in the evaluation view: (n, C, size, size), uint8 or, of 16 bits, uint16; see
+        `plain_view`.
 
         They may share memory with the split: don't write to them.
 
@@ -106,6 +109,12 @@ def plain_view(image: Image, size: int) -> Image:
     The shorter side becomes `size` for small images (at most 96 pixels), whose rim is needed, and
     round(size * 256 / 224) for larger ones, as ImageNet models are evaluated.
     """
+    if isinstance(image, Bands):
+        bands: Image = each_band(image, lambda band: plain_view(band, size))
+        return bands
+    if isinstance(image, Tensor) and image.dtype == torch.uint16:
+        deep: Any = plain_view(image.float(), size).round_().to(torch.uint16)
+        return cast("Image", deep)
     height, width = F.get_size(image)
     side = size if min(height, width) <= SMALL_SIDE else round(size * 256 / 224)
     resized = F.resize(image, [side], interpolation=F.InterpolationMode.BILINEAR, antialias=True)

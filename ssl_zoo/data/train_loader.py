@@ -18,7 +18,9 @@ __all__ = ["Batch", "TrainLoader", "move_images"]
 class Batch(NamedTuple):
     """Images to train on."""
 
-    images: Tensor | tuple[Tensor, ...]  # uint8 (n, C, H, W); from files one (n, C, size, size) per view
+    images: (
+        Tensor | tuple[Tensor, ...]
+    )  # uint8 or uint16 (n, C, H, W); from files one (n, C, size, size) per view
     index: Tensor  # type: ignore[assignment]  # (n,) int64 positions in the split; hides tuple.index
 
 

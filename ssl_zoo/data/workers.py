@@ -1,4 +1,4 @@
-"""Work on image files in the worker processes of a DataLoader.
+"""Work on images in the worker processes of a DataLoader.
 
 Processes, not threads: Pillow holds the interpreter's lock for most of the time that a small file takes, and
 threads get in each other's way. 20,480 JPEGs of 32 pixels, 4 cores kept busy by other jobs (load 5),
@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from ssl_zoo.data.decode import Unreadable, quiet
 from ssl_zoo.errors import UserError
 
-__all__ = ["FileWork", "run_tasks"]
+__all__ = ["FileWork", "Work", "run_tasks"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -30,10 +30,27 @@ Result = TypeVar("Result")
 class _Fault(NamedTuple):
     path: str
     reason: str
+    fix: str
 
 
-class FileWork(Dataset[Any], Generic[Task, Result]):
-    """Something done with files, `do(task) -> result`, where a task holds positions among them.
+class Work(Dataset[Any], Generic[Task, Result]):
+    """Something done with images, `do(task) -> result`, where a task holds positions among them."""
+
+    @abstractmethod
+    def do(self, task: Task) -> Result:
+        """Does the work; may raise Unreadable."""
+
+    def __getitem__(self, task: Task) -> Result | _Fault:
+        # A fault is returned, not raised: DataLoader would bury its message in a traceback.
+        try:
+            with quiet():
+                return self.do(task)
+        except Unreadable as error:
+            return _Fault(error.path, error.reason, error.fix)
+
+
+class FileWork(Work[Task, Result]):
+    """Work on files.
 
     Args:
         root: the folder.
@@ -49,21 +66,9 @@ class FileWork(Dataset[Any], Generic[Task, Result]):
         """Returns the path of a file."""
         return os.path.join(self._root, os.fsdecode(self._names[position]))
 
-    @abstractmethod
-    def do(self, task: Task) -> Result:
-        """Does the work; may raise Unreadable."""
-
-    def __getitem__(self, task: Task) -> Result | _Fault:
-        # A fault is returned, not raised: DataLoader would bury its message in a traceback.
-        try:
-            with quiet():
-                return self.do(task)
-        except Unreadable as error:
-            return _Fault(error.path, error.reason)
-
 
 def run_tasks(
-    work: FileWork[Task, Result],
+    work: Work[Task, Result],
     tasks: Iterable[Task],
     workers: int,
     pin: bool = False,
@@ -76,7 +81,7 @@ def run_tasks(
     generator, whose state a resumed run restores.
 
     Raises:
-        UserError: a file was unreadable.
+        UserError: an image was unreadable.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     processes = min(workers, cores)
@@ -95,8 +100,7 @@ def run_tasks(
     for result in loader:
         if isinstance(result, _Fault):
             raise UserError(
-                f"every image must be readable; '{result.path}' is not: {result.reason}; replace or remove the file, "
-                "or set data.on_error=skip to leave unreadable images out"
+                f"every image must be readable; '{result.path}' is not: {result.reason}; {result.fix}"
             )
         yield result
 

@@ -6,9 +6,11 @@ import shlex
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from ssl_zoo.data.given import passing
 from ssl_zoo.embedding.encoding import encode_images
 from ssl_zoo.embedding.outputs import check_out, finish, metadata_of, parts_of
 from ssl_zoo.embedding.plan import EmbeddingPlan, plan_embedding
@@ -24,12 +26,14 @@ __all__ = ["embed"]
 SHOWN = 5  # unreadable files named in messages
 
 
-def embed(overrides: Sequence[str], silent: bool = False) -> Path:
+def embed(overrides: Sequence[str], silent: bool = False, *, data: Any = None, test: Any = None) -> Path:
     """Writes the features of images to a file: `embed(["run=DIR", "out=features.parquet"])`, as `ssl-zoo embed` does.
 
     Args:
         overrides: the same overrides as on the command line; see `EmbedConfig`, and `data=` as in training.
         silent: print nothing.
+        data: a map-style Dataset of images in place of those that `data=` names; see `train`.
+        test: likewise, of test images.
 
     Returns:
         The file: parquet with the columns `file`, `label` and `features` (and `split`, of two), or .npy (N, F).
@@ -41,7 +45,8 @@ def embed(overrides: Sequence[str], silent: bool = False) -> Path:
     """
     threads = torch.get_num_threads()
     try:
-        return _embed(overrides, silent)
+        with passing(overrides, data, test) as overrides:
+            return _embed(overrides, silent)
     finally:
         torch.set_num_threads(threads)
 

@@ -14,6 +14,7 @@ import torch
 from rich.table import Table
 
 from ssl_zoo.data import load_data
+from ssl_zoo.data.given import passing
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.compose import compose_evaluations, read_eval
 from ssl_zoo.evaluation.encoder import build_subject
@@ -29,12 +30,16 @@ from ssl_zoo.terminal.console import Console, styled
 __all__ = ["evaluate"]
 
 
-def evaluate(overrides: Sequence[str] = (), *, silent: bool = False) -> list[dict[str, Any]]:
+def evaluate(
+    overrides: Sequence[str] = (), *, silent: bool = False, data: Any = None, test: Any = None
+) -> list[dict[str, Any]]:
     """Evaluates an encoder: `ssl_zoo.evaluate(["run=runs/mine", "protocol=knn,few_labels"])`.
 
     Args:
         overrides: the same overrides as on the command line.
         silent: print nothing.
+        data: a map-style Dataset of images in place of those that `data=` names; see `train`.
+        test: likewise, of test images.
 
     Returns:
         The contents of each protocol's `eval-*.json`; accuracies are fractions of 1.
@@ -44,7 +49,8 @@ def evaluate(overrides: Sequence[str] = (), *, silent: bool = False) -> list[dic
     """
     threads = torch.get_num_threads()
     try:
-        return _evaluate(overrides, Console(quiet=silent))
+        with passing(overrides, data, test) as overrides:
+            return _evaluate(overrides, Console(quiet=silent))
     finally:
         torch.set_num_threads(threads)
 

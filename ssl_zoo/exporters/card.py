@@ -81,9 +81,14 @@ def _training(encoder: ExportedEncoder) -> str:
     return f"Imported from `{method.file}`, a checkpoint of {program}; how it was trained is not known here."
 
 
+def _colours(encoder: ExportedEncoder) -> str:
+    data = encoder.run.config.data
+    colours = {1: "gray", 3: "colour"}.get(data.channels, f"{data.channels}-channel")
+    return colours if data.bit_depth == 8 else f"{data.bit_depth}-bit {colours}"
+
+
 def _images(encoder: ExportedEncoder) -> str:
-    colour = "gray" if encoder.channels == 1 else "colour"
-    return f"{colour} images of {encoder.size} x {encoder.size} pixels"
+    return f"{_colours(encoder)} images of {encoder.size} x {encoder.size} pixels"
 
 
 def _loading(written: ExportedFiles) -> str:
@@ -140,9 +145,8 @@ def _data(encoder: ExportedEncoder) -> str:
         return "Not known: the checkpoint does not say which images it was trained on."
     limited = f" (data.limit={config.data.limit})" if config.data.limit else ""
     sizes = sorted({view.size for view in config.views}, reverse=True)
-    colour = "gray" if encoder.channels == 1 else "colour"
     return (
-        f"{config.data.name}: {run.images:,} training images{limited}, {colour}, "
+        f"{config.data.name}: {run.images:,} training images{limited}, {_colours(encoder)}, "
         f"seen in augmented views of {' and '.join(map(str, sizes))} pixels."
     )
 

@@ -63,14 +63,14 @@ class ExportedEncoder:
 
     @property
     def channels(self) -> int:
-        """Channels of the images: 1 or 3."""
+        """Channels of the images."""
         return self.run.config.data.channels
 
     @property
     def preprocess(self) -> Preprocess:
-        """Pillow image -> (C, size, size)."""
+        """Image -> (C, size, size)."""
         data = self.run.config.data
-        return Preprocess(self.size, data.channels, data.mean, data.std)
+        return Preprocess(self.size, data.channels, data.mean, data.std, data.bit_depth)
 
     @property
     def state(self) -> dict[str, Tensor]:

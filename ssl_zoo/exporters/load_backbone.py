@@ -24,7 +24,7 @@ class LoadedBackbone(NamedTuple):
     """A timm model in evaluation mode, (N, C, size, size) to features (N, F), and what makes its input."""
 
     model: nn.Module
-    preprocess: Preprocess  # Pillow image -> float32 (C, size, size)
+    preprocess: Preprocess  # image -> float32 (C, size, size)
 
 
 def load_backbone(
@@ -63,6 +63,7 @@ def _exported(folder: Path, weights: str, size: int | None) -> LoadedBackbone:
         described, cfg = written["ssl_zoo"], written["pretrained_cfg"]
         backbone = BackboneConfig(name=described["architecture"], stem=described["stem"])
         channels, exported_for = int(described["channels"]), int(described["size"])
+        bit_depth = int(described.get("bit_depth", 8))  # earlier exports have none
         mean, std = tuple(map(float, described["mean"])), tuple(map(float, described["std"]))
         state = load_file(folder / "model.safetensors")
     except (KeyError, TypeError, ValueError, OSError, SafetensorError) as error:
@@ -79,7 +80,7 @@ def _exported(folder: Path, weights: str, size: int | None) -> LoadedBackbone:
     model = build_backbone(backbone, channels, size).model
     load_strictly(model, state, folder / "model.safetensors")
     _describe(model.eval(), {**cfg, "input_size": [channels, size, size]})
-    return LoadedBackbone(model, Preprocess(size, channels, mean, std))
+    return LoadedBackbone(model, Preprocess(size, channels, mean, std, bit_depth))
 
 
 def _describe(model: nn.Module, cfg: dict[str, Any]) -> None:

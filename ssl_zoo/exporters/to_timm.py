@@ -34,6 +34,7 @@ def write(encoder: ExportedEncoder, folder: Path, config: ExportConfig) -> Expor
         "architecture": encoder.architecture,
         "stem": encoder.run.config.backbone.stem,
         "channels": encoder.channels,
+        "bit_depth": data.bit_depth,
         "size": encoder.size,
         "mean": list(data.mean),
         "std": list(data.std),

@@ -17,8 +17,21 @@ FOOT = 9  # room for the marks
 BLUE, ORANGE = (59, 130, 246), (217, 83, 15)  # seen on white and on black
 
 
-def tile(pixels: Tensor) -> Image.Image:
-    """Makes an image (C, H, W), uint8 or of [0, 1], a square tile; small ones are magnified by a whole number."""
+def tile(pixels: Tensor, *, stretch: bool = False) -> Image.Image:
+    """Makes an image (C, H, W), integers or of [0, 1], a square tile; small ones are magnified by a whole number.
+
+    Of two channels, or of four and more, the first three are shown as red, green and blue, as far as there are so many.
+
+    Args:
+        pixels: the image.
+        stretch: show its least value black and its largest white, as 16 bits are seldom used to the full.
+    """
+    if len(pixels) not in (1, 3):
+        pixels = pixels[:3] if len(pixels) > 3 else pixels[[0, 1, 1]]
+    if stretch:
+        pixels = pixels.float()
+        low, high = pixels.min(), pixels.max()
+        pixels = (pixels - low) / (high - low).clamp(min=1e-6)
     if pixels.is_floating_point():
         pixels = (pixels * 255).round().to(torch.uint8)
     array = np.ascontiguousarray(pixels.permute(1, 2, 0).expand(-1, -1, 3).numpy())  # (H, W, 3)

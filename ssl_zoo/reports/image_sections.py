@@ -92,10 +92,9 @@ def neighbours(encoded: EncodedImages) -> Section:
     needed = sorted(
         {*queries.tolist(), *(i for near in nearest_by.values() for i in near.index.flatten().tolist())}
     )
-    size = encoded.run.config.augment.size
-    tiles = dict(
-        zip(needed, (tile(pixels) for pixels in encoded.images.pixels(needed, min(size, 64))), strict=True)
-    )
+    size, deep = encoded.run.config.augment.size, encoded.data.bit_depth == 16
+    pixels = encoded.images.pixels(needed, min(size, 64))
+    tiles = dict(zip(needed, (tile(image, stretch=deep) for image in pixels), strict=True))
     rows: list[tuple[str, list[Picture]]] = []
     lines: dict[str, list[Image.Image]] = {name: [] for name in nearest_by}
     for row, query in enumerate(queries.tolist()):
@@ -148,11 +147,12 @@ def training_views(encoded: EncodedImages) -> Section:
     views = views_of(
         encoded.images, chosen, encoded.run, encoded.data, encoded.config.seed
     )  # (n, C, size, size) each
-    originals = encoded.images.pixels(chosen, size)
+    originals, deep = encoded.images.pixels(chosen, size), encoded.data.bit_depth == 16
     sizes = ", ".join(dict.fromkeys(f"{view.shape[-1]}" for view in views))
     rows, lines = [], []
     for row in range(number_shown):
-        line = strip([tile(originals[row]), *(tile(view[row]) for view in views)], [None] * (1 + len(views)))
+        shown = [tile(image[row], stretch=deep) for image in (originals, *views)]
+        line = strip(shown, [None] * (1 + len(views)))
         alt = f"Training image {row + 1}: the original and {len(views)} augmented views of it."
         lines.append(line)
         rows.append((f"image {row + 1}", [photo(f"views-{row}", line, alt=alt)]))

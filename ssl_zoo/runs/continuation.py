@@ -76,7 +76,10 @@ def _continued(file: Path, overrides: Sequence[str], given: Mapping[str, Any]) -
             f"resume=auto continues a training; the encoder in '{file.parent}' was imported, not trained here; begin a "
             f"run with its weights: {write_override('start_from', str(file.parent))} and another run_dir"
         )
-    settings = (pair for pair in given.items() if pair[0] not in (*GROUPS, "hydra.searchpath"))
+    passed_over = (*GROUPS, "hydra.searchpath")
+    settings = (
+        (k, v) for k, v in given.items() if k not in passed_over and (k, v) != ("data.channels", "auto")
+    )
     config = from_mapping(merge(begun, to_nested(settings)))
     problems = forbidden_changes(begun, to_mapping(config))
     names = list(_other_names(begun, given))

@@ -129,9 +129,9 @@ def _step(
     kept = live.live + buckets
     pixels = data.channels * sum(view.size**2 for view in config.views)  # of all views of an image
     if isinstance(data.train, MemorySplit):
-        batches = data.train.images.shape[1:].numel() * images
+        batches = data.train.images.shape[1:].numel() * images * config.data.bit_depth // 8
     else:
-        batches = (1 + PREFETCHED * config.data.workers) * pixels * images
+        batches = (1 + PREFETCHED * config.data.workers) * pixels * images * config.data.bit_depth // 8
     augmenting = (
         kept + batches + 3 * 4 * pixels * images
     )  # float32: computed, put in order, in another layout

@@ -12,7 +12,9 @@ import torch
 from ssl_zoo.config.mapping import to_yaml
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import Data, FileSplit
+from ssl_zoo.data.given import passing
 from ssl_zoo.distributed import from_all, from_rank_zero
+from ssl_zoo.errors import UserError
 from ssl_zoo.files.json_files import write_json
 from ssl_zoo.files.writing import write_file
 from ssl_zoo.runs.checkpoints import set_aside
@@ -25,18 +27,29 @@ from ssl_zoo.training.conclude import conclude
 from ssl_zoo.training.fit import fit
 from ssl_zoo.training.launch import launched
 from ssl_zoo.training.prepare import Prepared, prepare
-from ssl_zoo.training.process import this_process
+from ssl_zoo.training.process import launcher, this_process
 from ssl_zoo.training.progress import TrainingProgress
 from ssl_zoo.training.shared import Shared
 
 __all__ = ["run", "train"]
 
 
-def train(overrides: Sequence[str] = (), *, silent: bool = False, shared: Shared | None = None) -> Result:
+def train(
+    overrides: Sequence[str] = (),
+    *,
+    data: Any = None,
+    test: Any = None,
+    silent: bool = False,
+    shared: Shared | None = None,
+) -> Result:
     """Trains a method: `ssl_zoo.train(["method=simsiam", "epochs=5"])`, as `ssl-zoo train` does.
 
     Args:
         overrides: the same overrides as on the command line.
+        data: a map-style Dataset in place of the images that `data=` names. Its items are images, or pairs of an image
+            and a label: Pillow's, or arrays and tensors (H, W), (H, W, C) or (C, H, W) of uint8, uint16 or floats in
+            [0, 1]. An item must be the same each time. A run is resumed with the same Dataset.
+        test: likewise, labelled test images.
         silent: print nothing.
         shared: what earlier runs of this process have loaded and measured.
 
@@ -47,7 +60,20 @@ def train(overrides: Sequence[str] = (), *, silent: bool = False, shared: Shared
         UserError: the overrides, or what they name, are wrong; nothing has been created.
         Interrupted: Ctrl-C; the run is saved and `resume=auto` continues it.
     """
-    return run(compose_run(overrides), silent=silent, shared=shared)
+    with passing(overrides, data, test) as overrides:
+        config = compose_run(overrides)
+        if data is not None:
+            _check_processes(config)
+        return run(config, silent=silent, shared=shared)
+
+
+def _check_processes(config: RunConfig) -> None:
+    """Refuses to start further processes, which have no Dataset; those of torchrun and srun pass it themselves."""
+    if config.trainer.devices > 1 and launcher(config) == "itself":
+        raise UserError(
+            f"trainer.devices={config.trainer.devices} would start processes that the Dataset of data= is not in; "
+            "start the script with torchrun, or set trainer.devices=1"
+        )
 
 
 def run(config: RunConfig, *, silent: bool = False, shared: Shared | None = None) -> Result:

@@ -219,7 +219,7 @@ def test_views_can_be_trained_on_and_keep_float32_under_autocast() -> None:
 def test_wrong_input_is_refused() -> None:
     augment = Augment([OFF, OFF], MEAN, STD)
     images = batch()
-    with pytest.raises(ValueError, match=r"uint8 \(N, 3, H, W\); received torch.float32 \(40, 3, 20, 24\)"):
+    with pytest.raises(ValueError, match=r"uint16 \(N, 3, H, W\); received torch.float32 \(40, 3, 20, 24\)"):
         augment(images / 255, seeded())
     with pytest.raises(ValueError, match=r"received torch.uint8 \(40, 1, 20, 24\)"):
         augment(images[:, :1], seeded())

@@ -145,6 +145,11 @@ def test_a_damaged_export_is_refused(folder: Any, tmp_path: Path) -> None:
         load_backbone(tmp_path)
 
 
-def test_preprocessing_takes_pillow_images_alone(folder: Any) -> None:
-    with pytest.raises(UserError, match="takes a Pillow image; received ndarray"):
-        load_backbone(folder / "gray").preprocess(np.zeros((8, 8)))
+def test_preprocessing_takes_images_of_a_known_range_alone(folder: Any) -> None:
+    preprocess = load_backbone(folder / "gray").preprocess
+    with pytest.raises(UserError, match="an image is one of Pillow, an array or a tensor; received str"):
+        preprocess("a.png")
+    with pytest.raises(UserError, match="values of type int64 have no known black and white"):
+        preprocess(np.zeros((8, 8), np.int64))
+    values = np.random.default_rng(0).integers(0, 256, (30, 20, 3), np.uint8)
+    assert torch.equal(preprocess(values), preprocess(Image.fromarray(values)))

@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.exports import make
 from PIL import Image
 
 from ssl_zoo.config.compose import compose
-from ssl_zoo.data import file_split
+from ssl_zoo.data import reader
 from ssl_zoo.errors import UserError
 from ssl_zoo.pages import drawing
+from ssl_zoo.pages.image_strips import tile
 from ssl_zoo.reports.image_sample import load_images, views_of
 from ssl_zoo.reports.options import read_report
 from ssl_zoo.reports.report import report
@@ -193,12 +195,28 @@ def test_only_the_drawn_images_are_read(
     unlabelled: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = []
-    read = file_split.read_image  # type: ignore[attr-defined]
-    monkeypatch.setattr(
-        file_split, "read_image", lambda path, channels: opened.append(path) or read(path, channels)
-    )
+    read = reader.read_image  # type: ignore[attr-defined]
+    monkeypatch.setattr(reader, "read_image", lambda path, *how: opened.append(path) or read(path, *how))
     report([str(unlabelled), "samples=12", f"out={tmp_path / 'out'}"], silent=True)
     assert len(set(opened)) == 12
+
+
+@pytest.mark.slow
+def test_images_of_many_channels_and_16_bits_are_shown_stretched(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 4000, (12, 5, 12, 12), np.uint16)  # of 65535
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number, image in enumerate(images):
+        np.save(folder / f"{number:02d}.npy", image)
+    run = make(tmp_path / "run", "data=imagefolder", f"data.train={folder}", "backbone.name=test_resnet")
+    report([str(run)], silent=True)
+    shown = np.asarray(Image.open(run / "report" / "views.png"))
+    assert shown.shape[2] == 3
+    first = tile(torch.from_numpy(images[0]), stretch=True)
+    lowest = images[0, :3].min()
+    wanted = (images[0, :3].astype(float) - lowest) / (images[0, :3].max() - lowest)
+    side = first.width // 12
+    assert np.abs(np.asarray(first)[::side, ::side].transpose(2, 0, 1) / 255 - wanted).max() < 1 / 255
 
 
 def test_views_are_those_of_the_run_and_of_the_images_named() -> None:

@@ -8,7 +8,7 @@ number belongs or a value out of range is refused.
 
 from ssl_zoo.config.schema.backbone import BackboneConfig
 from ssl_zoo.config.schema.criterion import CRITERIA, CriterionConfig, JointEmbeddingConfig
-from ssl_zoo.config.schema.data import DataConfig
+from ssl_zoo.config.schema.data import DataConfig, DatasetConfig
 from ssl_zoo.config.schema.fitted import DirectConfig, OptimalConfig, UnifiedConfig
 from ssl_zoo.config.schema.gradient import DecorrelationConfig, ExtraGradientConfig
 from ssl_zoo.config.schema.imported import ImportedConfig
@@ -66,6 +66,7 @@ __all__ = [
     "CropConfig",
     "CutoutConfig",
     "DataConfig",
+    "DatasetConfig",
     "DecorrelationConfig",
     "DirectConfig",
     "ExtraGradientConfig",

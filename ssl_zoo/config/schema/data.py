@@ -11,9 +11,9 @@ from ssl_zoo.config.schema.types import Count, Folder, Fraction, Index, NonNegat
 
 
 def _whole(value: object) -> object:
-    """Lets no `true` pass for 1, as Literal does, nor 3.0 for 3."""
+    """Lets no `true` pass for 1, as Literal does, nor 8.0 for 8."""
     if type(value) is not int:
-        raise PydanticKnownError("literal_error", {"expected": "1 or 3"})
+        raise PydanticKnownError("literal_error", {"expected": "8 or 16"})
     return value
 
 
@@ -35,8 +35,12 @@ class DataConfig:
     """Number of training images: a fixed, class-balanced part of them. null: all."""
     holdout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Fraction of the training images that are held out of training and serve as the test set."""
-    channels: Annotated[Literal[1, 3], BeforeValidator(_whole)] = 3
-    """Channels of an image: 1 for grayscale, 3 for colours. Images are converted."""
+    channels: Annotated[int, Field(ge=1, le=4096)] = 3
+    """Channels of an image: 1 for grayscale, 3 for colours, to which photos are converted; any other number as the
+    files have it. auto, as when left out: 3 for a folder with 8-bit photos, else the files' own number."""
+    bit_depth: Annotated[Literal[8, 16], BeforeValidator(_whole)] = 8
+    """Bits per value that reach the network. Where it is not given, images of 16 bits or floats set it to 16; 8 would
+    take their upper byte."""
     on_error: Literal["raise", "skip"] = "raise"
     """Treatment of an unreadable image: end the command, or leave it out. skip decodes every file once at the start."""
     cache_mb: NonNegative = 2048.0
@@ -44,9 +48,10 @@ class DataConfig:
     workers: Index = 2
     """Processes that decode images which are not kept in memory."""
     mean: tuple[Fraction, ...] = (0.485, 0.456, 0.406)
-    """Mean per channel, of values in [0, 1]. The default is ImageNet's."""
+    """Mean per channel, of values in [0, 1]. The default is ImageNet's; of other than 8-bit colour images it is
+    measured."""
     std: tuple[Positive, ...] = (0.229, 0.224, 0.225)
-    """Standard deviation per channel, of values in [0, 1]. The default is ImageNet's."""
+    """Standard deviation per channel, of values in [0, 1]. The default is as of the mean."""
 
     def __post_init__(self) -> None:
         if not self.name.strip() or self.name.startswith(".") or set(self.name) & set("/\\"):
@@ -57,5 +62,17 @@ class DataConfig:
         if not len(self.mean) == len(self.std) == self.channels:
             raise ValueError(
                 f"data.mean and data.std need one value per channel; received {len(self.mean)} and "
-                f"{len(self.std)} for data.channels={self.channels}"
+                f"{len(self.std)} for data.channels={self.channels}; set as many, or leave data.channels out"
             )
+
+
+@section
+class DatasetConfig(DataConfig):
+    """A Dataset that was passed from Python, `ssl_zoo.train([...], data=dataset)`. These keys are filled in."""
+
+    dataset: str | None = None
+    """Class of the Dataset."""
+    length: Count | None = None
+    """Number of its training images."""
+    digest: str | None = None
+    """Digest of some images and their labels, by which another Dataset is told apart."""

@@ -48,11 +48,37 @@ class RunSettings:
     """The whole setting of a published run. null: none."""
 
     def __post_init__(self) -> None:
+        _check_colours(self.data, self.augment)
         if self.start_from is not None and self.backbone.pretrained:
             raise ValueError(
                 f"start_from={self.start_from} contradicts backbone.pretrained=true: both give the backbone its "
                 "weights; leave one of them out"
             )
+
+
+def _check_colours(data: DataConfig, augment: AugmentConfig) -> None:
+    """Refuses augmentations of colours for images that have other channels, and those of 8 bits for deeper ones.
+
+    Gray images they leave as they are.
+    """
+    keys = {
+        f"augment.{key}" if key in augment.needs_colours else f"augment.views.{name}.{key}": key
+        for name, view in augment.views.items()
+        for key in view.needs_colours
+        if data.channels not in (1, 3) or (data.bit_depth > 8 and key == "autoaugment")
+    }
+    if not keys:
+        return
+    off = " ".join(f"{key}={'none' if keys[key] == 'autoaugment' else 0}" for key in sorted(keys))
+    if data.channels in (1, 3):
+        raise ValueError(
+            f"{' and '.join(sorted(keys))} computes with 8 bits, and data.bit_depth={data.bit_depth}; set {off}, or "
+            "data.bit_depth=8"
+        )
+    raise ValueError(
+        f"{' and '.join(sorted(keys))} compute with red, green and blue, and data.channels={data.channels} has other "
+        f"channels; set {off}"
+    )
 
 
 @section

@@ -164,6 +164,19 @@ class ViewConfig:
     cutout: CutoutConfig = CutoutConfig()
 
     @property
+    def needs_colours(self) -> tuple[str, ...]:
+        """The keys, relative to the view's, of what is on and computes with red, green and blue."""
+        jitter = self.jitter
+        strength = jitter.strength if jitter.p > 0 else 0.0
+        on = {
+            "autoaugment": self.autoaugment != "none",
+            "jitter.saturation": jitter.saturation * strength,
+            "jitter.hue": jitter.hue * strength,
+            "grayscale": self.grayscale,
+        }
+        return tuple(key for key, value in on.items() if value > 0)
+
+    @property
     def probabilities(self) -> dict[str, float]:
         """The probability of each operation after the crop that has one, in their order."""
         others = ("size", "crop", "autoaugment")

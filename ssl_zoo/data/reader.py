@@ -1,0 +1,67 @@
+"""Images by their position, each read when it is asked for, in whichever process."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL.Image import Image
+
+from ssl_zoo.data.bands import Bands
+from ssl_zoo.data.decode import read_image
+
+__all__ = ["FileReader", "ImageReader"]
+
+
+class ImageReader(ABC):
+    """Images that are read one by one.
+
+    Attributes:
+        channels: of the images as they are read.
+        bit_depth: likewise, 8 or 16.
+    """
+
+    channels: int
+    bit_depth: int
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Returns the number of images."""
+
+    @abstractmethod
+    def read(self, position: int) -> Image | Bands:
+        """Returns an image.
+
+        Raises:
+            Unreadable: it cannot be read.
+        """
+
+
+class FileReader(ImageReader):
+    """Images as files.
+
+    Args:
+        root: the folder.
+        names: paths relative to it.
+        channels: as which they are read.
+        bit_depth: likewise.
+    """
+
+    def __init__(self, root: Path, names: Sequence[str], channels: int, bit_depth: int) -> None:
+        self.channels, self.bit_depth = channels, bit_depth
+        self._root = os.fspath(root)
+        # One array: workers that read a million strings would copy each by touching its reference count.
+        self._names = np.array([os.fsencode(name) for name in names])
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def path(self, position: int) -> str:
+        """Returns the path of a file."""
+        return os.path.join(self._root, os.fsdecode(self._names[position]))
+
+    def read(self, position: int) -> Image | Bands:
+        return read_image(self.path(position), self.channels, self.bit_depth)

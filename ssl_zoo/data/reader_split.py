@@ -1,0 +1,124 @@
+"""Images of any size that worker processes read and crop when they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL.Image import Image
+from torch import Tensor
+
+from ssl_zoo.config.schema import ViewConfig
+from ssl_zoo.data.bands import Bands
+from ssl_zoo.data.crop import crop_and_resize
+from ssl_zoo.data.decode import Unreadable, to_array
+from ssl_zoo.data.reader import ImageReader
+from ssl_zoo.data.rng import stream
+from ssl_zoo.data.split import Split, plain_view
+from ssl_zoo.data.train_loader import Batch, TrainLoader
+from ssl_zoo.data.workers import Work, run_tasks
+
+__all__ = ["ReaderSplit"]
+
+_TRIES = 100  # images in a row that are tried for one before a folder is taken to be gone
+
+
+class ReaderSplit(Split):
+    """Images that are read by a reader; one that turns out to be unreadable raises a UserError that names it.
+
+    Where images are skipped the loader takes the next readable one in its place.
+
+    Args:
+        reader: reads N images.
+        labels: (N,) int64, or None.
+        workers: processes that read; 0 reads in this one.
+        unreadable: names of the images skipped since the beginning, with the reasons; selections share it. None where
+            an unreadable image is an error.
+    """
+
+    def __init__(
+        self, reader: ImageReader, labels: Tensor | None, workers: int, unreadable: dict[str, str] | None
+    ) -> None:
+        self.reader, self.labels, self.workers, self.unreadable = reader, labels, workers, unreadable
+        self.channels = reader.channels
+
+    def __len__(self) -> int:
+        return len(self.reader)
+
+    def plain_batches(self, size: int, batch_size: int) -> Iterator[Tensor]:
+        batches = torch.split(torch.arange(len(self)), batch_size)
+        return run_tasks(_PlainWork(self.reader, size), batches, self.workers, pin=True)
+
+    def train_loader(
+        self, batch_size: int, views: Sequence[ViewConfig], seed: int, part: tuple[int, int] = (0, 1)
+    ) -> TrainLoader:
+        return _ReaderLoader(self, batch_size, views, seed, part)
+
+
+class _PlainWork(Work[Tensor, Tensor]):
+    """Positions (n,) -> the evaluation view, (n, C, size, size)."""
+
+    def __init__(self, reader: ImageReader, size: int) -> None:
+        self._reader, self._size = reader, size
+
+    def do(self, task: Tensor) -> Tensor:
+        images = (self._reader.read(i) for i in task.tolist())
+        return torch.from_numpy(np.stack([to_array(plain_view(image, self._size)) for image in images]))
+
+
+class _CropWork(Work[tuple[int, Tensor], "tuple[Batch, dict[str, str]]"]):
+    """(epoch, positions (n,)) -> one (n, C, size, size) per view, each read once; skipped images and why."""
+
+    def __init__(self, split: ReaderSplit, views: Sequence[ViewConfig], seed: int) -> None:
+        self._reader, self._skips = split.reader, split.unreadable is not None
+        self._count, self._views, self._seed = len(split), tuple(views), seed
+
+    def do(self, task: tuple[int, Tensor]) -> tuple[Batch, dict[str, str]]:
+        epoch, index = task
+        unreadable: dict[str, str] = {}
+        images = [self._read(i, unreadable) for i in index.tolist()]
+        crops = [self._crops(image, epoch, i) for (image, _), i in zip(images, index.tolist(), strict=True)]
+        positions = torch.tensor([position for _, position in images])  # (n,)
+        return Batch(
+            tuple(torch.from_numpy(np.stack(view)) for view in zip(*crops, strict=True)), positions
+        ), unreadable
+
+    def _read(self, position: int, unreadable: dict[str, str]) -> tuple[Image | Bands, int]:
+        """Returns an image and its position: the one asked for or, where some are skipped, the next readable one."""
+        tries = min(self._count, _TRIES) if self._skips else 1
+        for candidate in (number % self._count for number in range(position, position + tries)):
+            try:
+                return self._reader.read(candidate), candidate
+            except Unreadable as error:
+                unreadable[error.path], last = error.reason, error
+        raise last
+
+    def _crops(self, image: Image | Bands, epoch: int, position: int) -> list[NDArray[np.uint8]]:
+        crops = []
+        for number, view in enumerate(self._views):
+            random = stream(self._seed, "crop", epoch, position, number)
+            crops.append(to_array(crop_and_resize(image, view.size, view.crop, random)))
+        return crops
+
+
+class _ReaderLoader(TrainLoader):
+    def __init__(
+        self,
+        split: ReaderSplit,
+        batch_size: int,
+        views: Sequence[ViewConfig],
+        seed: int,
+        part: tuple[int, int],
+    ) -> None:
+        super().__init__(len(split), batch_size, seed, part)
+        self._work, self._unreadable = _CropWork(split, views, seed), split.unreadable
+        self._workers = split.workers
+
+    def _fetch(self, epoch: int, batches: tuple[Tensor, ...]) -> Iterator[Batch]:
+        tasks = [(epoch, index) for index in batches]
+        for batch, unreadable in run_tasks(self._work, tasks, self._workers, pin=True):
+            if self._unreadable is not None:
+                self._unreadable.update(unreadable)
+            yield batch
