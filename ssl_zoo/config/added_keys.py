@@ -15,6 +15,7 @@ ADDED_KEYS: Mapping[str, Any] = {
     "augment.autoaugment": "none",
     "backbone.freeze_patch_embedding": False,
     "data.bit_depth": 8,
+    "data.interpolation": "bilinear",
     "method.centering.decay": 0.9,
     "method.decorrelation.alone": False,
     "method.decorrelation.standardized": False,

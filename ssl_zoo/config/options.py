@@ -16,7 +16,9 @@ from ssl_zoo.config.schema import AugmentConfig, DataConfig, RunConfig
 from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError, unknown_name
 
-__all__ = ["data_for", "images_for", "read_options"]
+__all__ = ["PIXELS", "data_for", "images_for", "read_options"]
+
+PIXELS = ("channels", "mean", "std", "interpolation")  # keys of the data that are the encoder's
 
 
 def read_options(overrides: Sequence[str], *, several: bool = False) -> tuple[dict[str, Any], list[str]]:
@@ -66,7 +68,7 @@ def _check_data(overrides: Sequence[str]) -> None:
         if key == "data" and (not isinstance(value, str) or value not in group_names("data")):
             raise unknown_name("data", str(value), group_names("data"))
         values[key.removeprefix("data.")] = value
-    alone = {key: value for key, value in values.items() if key not in ("data", "channels", "mean", "std")}
+    alone = {key: value for key, value in values.items() if key not in ("data", *PIXELS)}
     if SOURCES.announced():  # a plugin's source may have further keys; `images_for` checks them
         alone = {key: value for key, value in alone.items() if key in DataConfig.__dataclass_fields__}
     validate(DataConfig, {"name": "data", "source": "digits", **alone}, "data")
@@ -86,8 +88,8 @@ def data_for(overrides: Sequence[str], trained: RunConfig | None) -> DataConfig:
 def images_for(overrides: Sequence[str], trained: RunConfig | None) -> tuple[DataConfig, AugmentConfig]:
     """Returns the data that `data=` and `data.*` name, and their views; without `data=` the run's, changed by `data.*`.
 
-    Images are preprocessed as the run's encoder received them, whatever the data: its number of channels, mean and
-    standard deviation, unless `data.channels`, `data.mean` or `data.std` is among the overrides.
+    Images are preprocessed as the run's encoder received them, whatever the data: its number of channels, mean,
+    standard deviation and interpolation, unless `data.mean` or another of `PIXELS` is among the overrides.
 
     Args:
         overrides: those about the data.
@@ -112,7 +114,7 @@ def images_for(overrides: Sequence[str], trained: RunConfig | None) -> tuple[Dat
         assert trained is not None
         block = {**runs_data, **changes}
         return validate(data_config(block), block, "data"), trained.augment
-    pixels = ("channels", "mean", "std") if runs_data else ()
+    pixels = PIXELS if runs_data else ()
     named = compose(
         [override for override in overrides if read_override(override)[0].removeprefix("data.") not in pixels]
     )

@@ -60,7 +60,8 @@ class DatasetSplit(ReaderSplit):
     def select(self, indices: Tensor | Sequence[int]) -> DatasetSplit:
         index, reader = torch.as_tensor(indices, dtype=torch.int64), self.reader
         chosen = DatasetReader(reader.items, reader.positions[index], reader.channels, reader.bit_depth)
-        return DatasetSplit(chosen, None if self.labels is None else self.labels[index], self.workers)
+        labels = None if self.labels is None else self.labels[index]
+        return DatasetSplit(chosen, labels, self.workers).resized(self.interpolation)
 
 
 def dataset(config: DatasetConfig) -> Data:

@@ -50,6 +50,7 @@ class FileSplit(ReaderSplit):
         index = torch.as_tensor(indices, dtype=torch.int64)
         names = tuple(self.names[i] for i in index.tolist())
         labels = None if self.labels is None else self.labels[index]
-        return FileSplit(
+        chosen = FileSplit(
             self.root, names, labels, self.channels, self.workers, self.unreadable, self.bit_depth
         )
+        return chosen.resized(self.interpolation)

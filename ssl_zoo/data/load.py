@@ -30,6 +30,15 @@ def load_data(config: DataConfig, *, whole: bool = True) -> Data:
     source = SOURCES.get(config.source)
     _check_folders(config, source.folders)
     data: Data = source.load()(config, whole=whole) if source.folders else source.load()(config)
+    data = _take(data, config)
+    for split in (data.train, data.labelled, data.test):
+        if split is not None:
+            split.resized(config.interpolation)
+    return data
+
+
+def _take(data: Data, config: DataConfig) -> Data:
+    """Splits the holdout off, and takes the part of the training images that the limit leaves."""
     if not config.holdout and config.limit is None:
         return data
     first = data.train if data.labelled is None else data.labelled  # the first part of train, or all of it

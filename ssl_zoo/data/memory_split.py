@@ -41,11 +41,11 @@ class MemorySplit(Split):
         index = torch.as_tensor(indices, dtype=torch.int64)
         labels = None if self.labels is None else self.labels[index]
         names = None if self.names is None else tuple(self.names[i] for i in index.tolist())
-        return MemorySplit(_rows(self.images, index), labels, names)
+        return MemorySplit(_rows(self.images, index), labels, names).resized(self.interpolation)
 
     def plain_batches(self, size: int, batch_size: int) -> Iterator[Tensor]:
         for images in torch.split(self.images, batch_size):  # (n, C, H, W)
-            yield plain_view(images, size)
+            yield plain_view(images, size, self.interpolation)
 
     def train_loader(
         self, batch_size: int, views: Sequence[ViewConfig], seed: int, part: tuple[int, int] = (0, 1)

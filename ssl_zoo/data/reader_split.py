@@ -49,7 +49,7 @@ class ReaderSplit(Split):
 
     def plain_batches(self, size: int, batch_size: int) -> Iterator[Tensor]:
         batches = torch.split(torch.arange(len(self)), batch_size)
-        return run_tasks(_PlainWork(self.reader, size), batches, self.workers, pin=True)
+        return run_tasks(_PlainWork(self.reader, size, self.interpolation), batches, self.workers, pin=True)
 
     def train_loader(
         self, batch_size: int, views: Sequence[ViewConfig], seed: int, part: tuple[int, int] = (0, 1)
@@ -60,12 +60,13 @@ class ReaderSplit(Split):
 class _PlainWork(Work[Tensor, Tensor]):
     """Positions (n,) -> the evaluation view, (n, C, size, size)."""
 
-    def __init__(self, reader: ImageReader, size: int) -> None:
-        self._reader, self._size = reader, size
+    def __init__(self, reader: ImageReader, size: int, interpolation: str) -> None:
+        self._reader, self._size, self._interpolation = reader, size, interpolation
 
     def do(self, task: Tensor) -> Tensor:
         images = (self._reader.read(i) for i in task.tolist())
-        return torch.from_numpy(np.stack([to_array(plain_view(image, self._size)) for image in images]))
+        views = (plain_view(image, self._size, self._interpolation) for image in images)
+        return torch.from_numpy(np.stack([to_array(view) for view in views]))
 
 
 class _CropWork(Work[tuple[int, Tensor], "tuple[Batch, dict[str, str]]"]):

@@ -38,9 +38,10 @@ class SkippingSplit(FileSplit):
             split.bit_depth,
         )
         self.faults: Faults = {}
+        self.interpolation = split.interpolation
 
     def plain_batches(self, size: int, batch_size: int) -> Iterator[Tensor]:
-        work = _SkippingWork(self.reader, size)
+        work = _SkippingWork(self.reader, size, self.interpolation)
         batches = torch.split(torch.arange(len(self)), batch_size)
         start = 0
         for images, faults in run_tasks(work, batches, self.workers, pin=True):
@@ -61,8 +62,8 @@ def skipping(split: Split) -> Split:
 class _SkippingWork(Work[Tensor, "tuple[Tensor, Faults]"]):
     """Positions (n,) -> the evaluation view, (n, C, size, size), zero where unreadable, and the reasons."""
 
-    def __init__(self, reader: ImageReader, size: int) -> None:
-        self._reader, self._size = reader, size
+    def __init__(self, reader: ImageReader, size: int, interpolation: str) -> None:
+        self._reader, self._size, self._interpolation = reader, size, interpolation
 
     def do(self, task: Tensor) -> tuple[Tensor, Faults]:
         reader = self._reader
@@ -74,5 +75,5 @@ class _SkippingWork(Work[Tensor, "tuple[Tensor, Faults]"]):
             except Unreadable as error:
                 faults[row] = error.reason
                 continue
-            images[row] = to_array(plain_view(image, self._size))
+            images[row] = to_array(plain_view(image, self._size, self._interpolation))
         return torch.from_numpy(images), faults

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
+from typing_extensions import Self
 
 from ssl_zoo.config.schema import ViewConfig
 from ssl_zoo.data.bands import Bands, each_band
@@ -32,9 +33,11 @@ class Split(ABC):
         channels: of an image.
         faults: images of the batch yielded last by `plain_batches` that could not be read: position in it -> reason.
             Empty but for a `SkippingSplit`, as another split raises an error.
+        interpolation: of the evaluation view.
     """
 
     faults: Mapping[int, str] = MappingProxyType({})
+    interpolation: str = "bilinear"
     labels: Tensor | None
     names: tuple[str, ...] | None
     channels: int
@@ -46,6 +49,11 @@ class Split(ABC):
     @abstractmethod
     def select(self, indices: Tensor | Sequence[int]) -> Split:
         """Returns the images at these positions, in this order."""
+
+    def resized(self, interpolation: str) -> Self:
+        """Returns this split, whose evaluation view is from now on resized in this way."""
+        self.interpolation = interpolation
+        return self
 
     @abstractmethod
     def plain_batches(self, size: int, batch_size: int) -> Iterator[Tensor]:
@@ -103,8 +111,8 @@ class Data:
         }
 
 
-def plain_view(image: Image, size: int) -> Image:
-    """Returns the evaluation view, size x size pixels: bilinear resize with antialias, then centre crop.
+def plain_view(image: Image, size: int, interpolation: str = "bilinear") -> Image:
+    """Returns the evaluation view, size x size pixels: resize with antialias, bilinear or bicubic, then centre crop.
 
     The shorter side becomes `size` for small images (at most 96 pixels), whose rim is needed, and
     round(size * 256 / 224) for larger ones, as ImageNet models are evaluated.
@@ -117,6 +125,6 @@ def plain_view(image: Image, size: int) -> Image:
         return cast("Image", deep)
     height, width = F.get_size(image)
     side = size if min(height, width) <= SMALL_SIDE else round(size * 256 / 224)
-    resized = F.resize(image, [side], interpolation=F.InterpolationMode.BILINEAR, antialias=True)
+    resized = F.resize(image, [side], interpolation=F.InterpolationMode(interpolation), antialias=True)
     view: Image = F.center_crop(resized, [size, size])
     return view

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ssl_zoo.config.added_keys import without_added
 from ssl_zoo.config.options import data_for
 from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.data import load_data
@@ -135,7 +136,7 @@ def _record(
         "normalize": options.normalize,
         "dtype": options.dtype,
         "split": options.split,
-        "data": {k: v for k, v in dataclasses.asdict(data).items() if k not in NOT_RECORDED},
+        "data": _recorded(data),
         "mean": data.mean,
         "std": data.std,
         "size": size,
@@ -152,3 +153,9 @@ def _record(
         "git_commit": here["git_commit"],
         "versions": here["versions"],
     }
+
+
+def _recorded(data: DataConfig) -> dict[str, Any]:
+    """Returns what is recorded of the data; keys that came later, where they change nothing, are left out."""
+    values = without_added(dataclasses.asdict(data), "data.")
+    return {key: value for key, value in values.items() if key not in NOT_RECORDED}

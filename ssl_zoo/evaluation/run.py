@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from rich.table import Table
 
+from ssl_zoo.config.added_keys import without_added
 from ssl_zoo.data import load_data
 from ssl_zoo.data.given import passing
 from ssl_zoo.errors import UserError
@@ -177,8 +178,9 @@ def _describe_data(task: Task) -> dict[str, Any]:
 def _file_name(record: dict[str, Any]) -> str:
     """Returns a name that two evaluations share only if they are the same one done again."""
     free = ("progress", "out", "threads", "run")
+    settings = without_added(record["settings"])  # keys that came later change no name
     identity = {
-        "settings": {key: value for key, value in record["settings"].items() if key not in free},
+        "settings": {key: value for key, value in settings.items() if key not in free},
         "encoder": {key: record["encoder"][key] for key in ("digest", "mean", "std", "weights")},
     }
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:8]

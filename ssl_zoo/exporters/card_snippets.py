@@ -90,7 +90,7 @@ def _of_photos(encoder: ExportedEncoder) -> list[str]:
         '    if image.mode.startswith("I;16"):  # which convert would clip at 255',
         "        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))",
         f'    image = image.convert("{"L" if gray else "RGB"}")',
-        *_view(encoder.size),
+        *_view(encoder.size, encoder.run.config.data.interpolation),
         f"    pixels = {pixels}  # in [0, 1]",
     ]
 
@@ -100,7 +100,7 @@ def _of_arrays(encoder: ExportedEncoder) -> list[str]:
     white, cast = WHITE[bits], ".astype(np.float32)" if bits == 16 else ""
     return [
         "def view(image):",
-        *_view(encoder.size),
+        *_view(encoder.size, encoder.run.config.data.interpolation),
         "    return np.asarray(image, dtype=np.float32)",
         "",
         "",
@@ -114,13 +114,13 @@ def _of_arrays(encoder: ExportedEncoder) -> list[str]:
     ]
 
 
-def _view(size: int) -> list[str]:
+def _view(size: int, interpolation: str) -> list[str]:
     """The lines that make the evaluation view of a Pillow image."""
     return [
         "    shorter = min(image.size)",
         f"    side = {size} if shorter <= {SMALL_SIDE} else {round(size * 256 / 224)}",
         "    width, height = (side * length // shorter for length in image.size)",
-        "    image = image.resize((width, height), Image.Resampling.BILINEAR)",
+        f"    image = image.resize((width, height), Image.Resampling.{interpolation.upper()})",
         f"    left, top = round((width - {size}) / 2), round((height - {size}) / 2)",
         f"    image = image.crop((left, top, left + {size}, top + {size}))",
     ]

@@ -70,7 +70,7 @@ class ExportedEncoder:
     def preprocess(self) -> Preprocess:
         """Image -> (C, size, size)."""
         data = self.run.config.data
-        return Preprocess(self.size, data.channels, data.mean, data.std, data.bit_depth)
+        return Preprocess(self.size, data.channels, data.mean, data.std, data.bit_depth, data.interpolation)
 
     @property
     def state(self) -> dict[str, Tensor]:
@@ -165,7 +165,7 @@ def pretrained_cfg(encoder: ExportedEncoder) -> dict[str, Any]:
     return {
         "input_size": [encoder.channels, encoder.size, encoder.size],
         "fixed_input_size": is_fixed(encoder.run.config.backbone.name),
-        "interpolation": "bilinear",
+        "interpolation": data.interpolation,
         "crop_pct": 1.0 if _sees_small(encoder) else crop_pct(encoder.size),
         "crop_mode": "center",
         "mean": list(data.mean),

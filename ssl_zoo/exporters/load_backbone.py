@@ -64,6 +64,7 @@ def _exported(folder: Path, weights: str, size: int | None) -> LoadedBackbone:
         backbone = BackboneConfig(name=described["architecture"], stem=described["stem"])
         channels, exported_for = int(described["channels"]), int(described["size"])
         bit_depth = int(described.get("bit_depth", 8))  # earlier exports have none
+        interpolation = {"bicubic": "bicubic"}.get(str(cfg.get("interpolation")), "bilinear")
         mean, std = tuple(map(float, described["mean"])), tuple(map(float, described["std"]))
         state = load_file(folder / "model.safetensors")
     except (KeyError, TypeError, ValueError, OSError, SafetensorError) as error:
@@ -80,7 +81,7 @@ def _exported(folder: Path, weights: str, size: int | None) -> LoadedBackbone:
     model = build_backbone(backbone, channels, size).model
     load_strictly(model, state, folder / "model.safetensors")
     _describe(model.eval(), {**cfg, "input_size": [channels, size, size]})
-    return LoadedBackbone(model, Preprocess(size, channels, mean, std, bit_depth))
+    return LoadedBackbone(model, Preprocess(size, channels, mean, std, bit_depth, interpolation))
 
 
 def _describe(model: nn.Module, cfg: dict[str, Any]) -> None:

@@ -29,6 +29,7 @@ class Preprocess:
     mean: tuple[float, ...]  # per channel, of pixels in [0, 1]
     std: tuple[float, ...]
     bit_depth: int = 8  # bits per value that are kept of the image
+    interpolation: str = "bilinear"  # or bicubic
 
     def __call__(self, image: Any) -> Tensor:
         """Prepares one image of any size and mode, upright by its EXIF orientation.
@@ -41,7 +42,8 @@ class Preprocess:
             UserError: it is none of these, has 32 bits per channel or other channels.
         """
         try:
-            view = plain_view(image_of_item(image, self.channels, self.bit_depth), self.size)
+            whole = image_of_item(image, self.channels, self.bit_depth)
+            view = plain_view(whole, self.size, self.interpolation)
         except ValueError as error:
             raise UserError(f"preprocess takes images as they were trained on: {error}") from error
         pixels = torch.from_numpy(to_array(view).copy())  # (C, size, size) uint8 or uint16

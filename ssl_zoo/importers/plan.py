@@ -88,7 +88,13 @@ def _config(
     file: Path,
 ) -> RunConfig:
     """Returns the run's configuration; views, optimizer and epochs in it are defaults that nothing reads."""
-    data = {"name": "unknown", "source": "imagefolder", "mean": pixels.mean, "std": pixels.std}
+    data = {
+        "name": "unknown",
+        "source": "imagefolder",
+        "mean": pixels.mean,
+        "std": pixels.std,
+        "interpolation": pixels.interpolation,
+    }
     method = {"name": "imported", "format": entry.name, "file": file.name, "sha256": _sha256(file)}
     config = from_mapping(
         {
@@ -109,7 +115,8 @@ def _timms_pixels(name: str) -> Pixels:
     if default is None:
         return Pixels()
     mean, std = tuple(map(float, default.mean)), tuple(map(float, default.std))
-    return Pixels(mean, std, default.interpolation, int(default.input_size[1]), float(default.crop_pct))
+    interpolation = "bicubic" if default.interpolation == "bicubic" else "bilinear"
+    return Pixels(mean, std, interpolation, int(default.input_size[1]), float(default.crop_pct))
 
 
 def _shapes(weights: Mapping[str, Tensor]) -> Shapes:

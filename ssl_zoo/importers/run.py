@@ -108,6 +108,7 @@ def _record(plan: ImportPlan) -> dict[str, Any]:
             "size": config.augment.size,
             "mean": list(config.data.mean),
             "std": list(config.data.std),
+            "interpolation": config.data.interpolation,
             "theirs": dataclasses.asdict(pixels),
         },
     }
@@ -162,6 +163,7 @@ def _show(plan: ImportPlan, run_dir: Path, console: Console) -> None:
     heads = ", ".join(f"{what} ({count})" for what, count in left_out.items()) or "nothing"
     console.print(f"{len(plan.weights)} weights taken; left out: {heads}")
     console.print(
-        f"images of {config.augment.size} pixels, mean {list(config.data.mean)}, std {list(config.data.std)}"
+        f"images of {config.augment.size} pixels, {config.data.interpolation}, mean {list(config.data.mean)}, std "
+        f"{list(config.data.std)}"
     )
     console.print(f"{run_dir}: ssl-zoo eval, report, export and embed take it", style="dim")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ssl_zoo.augment import Augment
-from ssl_zoo.config.options import data_for
+from ssl_zoo.config.options import PIXELS, data_for
 from ssl_zoo.config.overrides import read_override
 from ssl_zoo.config.registries import SOURCES
 from ssl_zoo.config.schema import DataConfig
@@ -65,10 +65,9 @@ def data_of(overrides: Sequence[str], run: SavedRun, first: SavedRun) -> DataCon
     if run is first:
         return config
     keys_set = {read_override(override)[0] for override in overrides}
-    keys = ("channels", "mean", "std")
-    if keys_set & {f"data.{key}" for key in keys}:
+    if keys_set & {f"data.{key}" for key in PIXELS}:
         return config
-    return replace(config, **{key: getattr(run.config.data, key) for key in keys})
+    return replace(config, **{key: getattr(run.config.data, key) for key in PIXELS})
 
 
 def load_images(config: DataConfig, samples: int, seed: int) -> Images:

@@ -25,7 +25,8 @@ def origin(run: SavedRun) -> Section | None:
         ("format", f"{method.format}: {record.get('program', 'not recorded')}"),
         ("encoder", f"{run.config.backbone.name}, stem {run.config.backbone.stem}"),
         ("left out", ", ".join(f"{what} ({count} keys)" for what, count in heads.items()) or "nothing"),
-        ("images", f"RGB, {run.config.augment.size} pixels, mean {list(data.mean)}, std {list(data.std)}"),
+        ("images", f"RGB, {run.config.augment.size} pixels, {data.interpolation}"),
+        ("pixels", f"mean {list(data.mean)}, std {list(data.std)}, of values in [0, 1]"),
         *((f"in the file: {key}", str(value)) for key, value in dict(facts or {}).items()),
     ]
     blocks: list[Block] = [

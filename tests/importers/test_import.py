@@ -169,6 +169,7 @@ def test_a_transformer_of_dino(where: str, tmp_path: Path) -> None:
         contents = {"state_dict": backbone | heads}
     plan = plan_of(tmp_path, contents, "format=dino" if where == "alone" else "format=auto")
     assert (plan.config.backbone.name, plan.config.augment.size) == ("vit_tiny_patch16_224", 32)
+    assert plan.config.data.interpolation == ("bilinear" if where == "lightly" else "bicubic")
     torch.testing.assert_close(
         features_of(plan, pictures()), dino_features(state, pictures(), heads=3), rtol=0, atol=1e-5
     )

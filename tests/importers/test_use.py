@@ -96,6 +96,32 @@ def test_images_may_be_named_when_it_is_imported(folder: Path) -> None:
     assert record["encoder"]["mean"] == tuple(timm.get_pretrained_cfg("test_resnet").mean)
 
 
+def test_its_interpolation_is_that_of_whatever_reads_it(folder: Path) -> None:
+    own, large = folder / "bicubic", folder / "large" / "train" / "one"
+    ssl_zoo.import_checkpoint([*options(folder), f"run_dir={own}", "data.interpolation=bicubic"], silent=True)
+    pixels = np.random.default_rng(1).integers(0, 256, (4, 150, 120, 3), dtype=np.uint8)
+    large.mkdir(parents=True)
+    for number, image in enumerate(pixels):
+        Image.fromarray(image).save(large / f"{number}.png")
+    model, preprocess = ssl_zoo.load_backbone(own)
+    resized = [
+        Image.fromarray(image).resize((37, 46), Image.Resampling.BICUBIC) for image in pixels
+    ]  # 256/224 of 32
+    views = [np.asarray(image.crop((2, 7, 34, 39)), dtype=np.float32) / 255 for image in resized]
+    mean, std = (np.array(getattr(timm.get_pretrained_cfg("test_resnet"), key)) for key in ("mean", "std"))
+    wanted = torch.from_numpy(((np.stack(views) - mean) / std).transpose(0, 3, 1, 2).astype(np.float32))
+    torch.testing.assert_close(torch.stack([preprocess(Image.fromarray(image)) for image in pixels]), wanted)
+    for more in ([], ["data.on_error=skip"]):
+        out = folder / f"bicubic{len(more)}.npy"
+        ssl_zoo.embed([f"run={own}", f"out={out}", f"data.train={large}", *more], silent=True)
+        with torch.inference_mode():
+            features = model(wanted).numpy()
+        np.testing.assert_allclose(np.load(out), features, rtol=1e-4, atol=1e-5)
+    exported = ssl_zoo.export([f"run={own}", "format=timm"], silent=True)
+    assert "Image.Resampling.BICUBIC" in (exported / "MODEL_CARD.md").read_text()
+    assert ssl_zoo.load_backbone(exported).preprocess == preprocess
+
+
 def test_a_training_begins_with_it(folder: Path, tmp_path: Path) -> None:
     run = [*overrides("byol"), "data.channels=3", "epochs=1", "backbone.stem=standard", "augment.size=16"]
     run += ["monitor.baselines=false", f"start_from={folder / 'run'}"]

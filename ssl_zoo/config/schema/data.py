@@ -52,6 +52,8 @@ class DataConfig:
     measured."""
     std: tuple[Positive, ...] = (0.229, 0.224, 0.225)
     """Standard deviation per channel, of values in [0, 1]. The default is as of the mean."""
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    """How images are resized for evaluation, antialiased. bicubic: as some imported encoders were; of 8 bits only."""
 
     def __post_init__(self) -> None:
         if not self.name.strip() or self.name.startswith(".") or set(self.name) & set("/\\"):
@@ -63,6 +65,11 @@ class DataConfig:
             raise ValueError(
                 f"data.mean and data.std need one value per channel; received {len(self.mean)} and "
                 f"{len(self.std)} for data.channels={self.channels}; set as many, or leave data.channels out"
+            )
+        if self.interpolation == "bicubic" and self.bit_depth != 8:
+            raise ValueError(
+                f"data.interpolation=bicubic is of images of 8 bits; received data.bit_depth={self.bit_depth}; leave "
+                "one of the two out"
             )
 
 
