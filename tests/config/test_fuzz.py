@@ -34,6 +34,7 @@ from ssl_zoo.exporters.card import write_card
 from ssl_zoo.exporters.encoder import ExportedFiles, encoder_of
 from ssl_zoo.exporters.formats import read_export
 from ssl_zoo.exporters.schema import OnnxConfig
+from ssl_zoo.importers.schema import ImportConfig, read_import
 from ssl_zoo.reports.evaluation_table import evaluation_table
 from ssl_zoo.reports.options import ReportConfig, read_report
 from ssl_zoo.reports.report import report
@@ -128,6 +129,7 @@ READERS: dict[str, tuple[Callable[[list[str]], Any], list[str]]] = {
     "eval": (evaluations_of, [*keys(eval_config()), "protocol", "knn.k"]),
     "embed": (read_embed, [*keys(EmbedConfig)]),
     "export": (read_export, [*keys(OnnxConfig)]),
+    "import": (read_import, [*keys(ImportConfig)]),
     "report": (read_report, [*keys(ReportConfig)]),
     "bench": (read_bench, [*keys(BenchConfig), "eval.knn.k", "eval.run"]),
     "list": (show_list, ["methods"]),
