@@ -224,10 +224,11 @@ def test_two_steps_of_each(
     drawn = "matplotlib.figure.Figure.savefig"  # half of the time
     monkeypatch.setattr(drawn, lambda figure, file, **kwargs: Path(file).touch())
     config = composed(name)
+    backbone = "test_vit" if config.backbone.freeze_patch_embedding else "test_resnet"
     own_data = "data=imagenet" if name.startswith("imagenet") else "data=imagefolder"
     small = [
         f"experiment={name}", own_data, f"data.train={pictures / 'train'}", "data.workers=0", "precision=fp32",
-        f"augment.size={32 if config.backbone.stem == 'standard' else 16}", "backbone.name=test_resnet",
+        f"augment.size={32 if config.backbone.stem == 'standard' else 16}", f"backbone.name={backbone}",
         "method.projector.hidden_dim=16", "method.projector.output_dim=8", "method.queue.size=16", "batch_size=8",
         "epochs=1", f"run_dir={tmp_path / 'run'}", "monitor.samples=8", "trainer.progress=false",
     ]  # fmt: skip
