@@ -18,7 +18,7 @@ from ssl_zoo.errors import UserError, unknown_name
 
 __all__ = ["PIXELS", "data_for", "images_for", "read_options"]
 
-PIXELS = ("channels", "mean", "std", "interpolation")  # keys of the data that are the encoder's
+PIXELS = ("channels", "bit_depth", "mean", "std", "interpolation")  # keys of the data that are the encoder's
 
 
 def read_options(overrides: Sequence[str], *, several: bool = False) -> tuple[dict[str, Any], list[str]]:

@@ -118,7 +118,7 @@ def plain_view(image: Image, size: int, interpolation: str = "bilinear") -> Imag
     round(size * 256 / 224) for larger ones, as ImageNet models are evaluated.
     """
     if isinstance(image, Bands):
-        bands: Image = each_band(image, lambda band: plain_view(band, size))
+        bands: Image = each_band(image, lambda band: plain_view(band, size, interpolation))
         return bands
     if isinstance(image, Tensor) and image.dtype == torch.uint16:
         deep: Any = plain_view(image.float(), size).round_().to(torch.uint16)

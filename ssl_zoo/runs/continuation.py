@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from ssl_zoo.config.added_keys import ADDED_KEYS
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.groups import GROUPS, group_names
 from ssl_zoo.config.mapping import from_mapping, from_yaml, to_mapping
@@ -108,10 +109,16 @@ def _other_names(begun: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator
 
 
 def _differing(begun: Any, wanted: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
-    """Yields keys with other values than the run's; keys that it lacks are passed over."""
+    """Yields keys with other values than the run's; one that it lacks has the value at which it changes nothing."""
     if isinstance(begun, Mapping) and isinstance(wanted, Mapping):
         for key, value in begun.items():
             yield from _differing(value, wanted.get(key), f"{path}.{key}" if path else str(key))
+        for key in wanted.keys() - begun.keys():
+            name = f"{path}.{key}" if path else str(key)
+            if isinstance(wanted[key], Mapping):
+                yield from _differing({}, wanted[key], name)
+            elif name in ADDED_KEYS and wanted[key] != ADDED_KEYS[name]:
+                yield name, ADDED_KEYS[name], wanted[key]
     elif begun != wanted:
         yield path, begun, wanted
 

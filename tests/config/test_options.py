@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,8 @@ def test_other_data_are_preprocessed_as_the_encoder_saw_images(run: SavedRun) ->
     assert (other.name, other.channels, other.mean, other.std) == ("cifar10", 1, (0.3,), (0.37,))
     assert data_for(["data=cifar10", "data.mean=[0.5]"], run.config).mean == (0.5,)
     assert data_for(["data=cifar10", "data.mean=[0.5]"], run.config).std == (0.37,)
+    deep = dataclasses.replace(run.config, data=data_for(["data.bit_depth=16"], run.config))
+    assert data_for(["data=cifar10"], deep).bit_depth == 16
     with pytest.raises(UserError, match="what the encoder was trained with, 1; received 3"):
         data_for(["data=cifar10", "data.channels=3"], run.config)
     assert data_for(["data=cifar10"], None).mean == (0.4914, 0.4822, 0.4465)

@@ -11,7 +11,9 @@ from PIL import Image
 
 from ssl_zoo.config.compose import compose
 from ssl_zoo.data import load_data, skipping
+from ssl_zoo.data.bands import Bands, image_of, planes_of
 from ssl_zoo.data.sampling import random_subset
+from ssl_zoo.data.split import plain_view
 from ssl_zoo.errors import UserError
 
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -44,6 +46,16 @@ def test_the_view_is_resized_as_asked(interpolation: str, side: int, on_error: s
         assert (
             batch[0].int() - expected.int()
         ).abs().max() <= 1  # torch's kernels round otherwise than Pillow's
+
+
+def test_each_channel_of_many_is_resized_as_asked() -> None:
+    planes = np.random.default_rng(0).integers(0, 256, (5, 24, 24), dtype=np.uint8)
+    for interpolation in RESAMPLING:
+        view: object = plain_view(image_of(planes, 5, 8), 13, interpolation)
+        assert isinstance(view, Bands)
+        expected = plain_view(torch.from_numpy(planes), 13, interpolation)
+        assert isinstance(expected, torch.Tensor)
+        assert np.abs(planes_of(view).astype(int) - expected.numpy().astype(int)).max() <= 1
 
 
 def test_bicubic_is_of_8_bits() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
 import math
@@ -20,7 +21,7 @@ from ssl_zoo.config.compose import compose
 from ssl_zoo.config.mapping import to_mapping, to_yaml
 from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.runs.checkpoints import read_checkpoint
-from ssl_zoo.runs.continuation import compose_run
+from ssl_zoo.runs.continuation import compose_run, forbidden_changes
 from ssl_zoo.testing.stopping import stopped_after
 from ssl_zoo.training.callbacks import EpochRows
 
@@ -121,6 +122,18 @@ def test_what_disagrees_is_refused(more: list[str], message: str, stopped: tuple
     with pytest.raises(UserError, match=message):
         ssl_zoo.train([f"run_dir={run}", "resume=auto", *more], silent=True)
     assert before == {file: file.stat().st_mtime_ns for file in run.rglob("*") if file.is_file()}
+
+
+def test_a_key_that_an_earlier_version_lacked_had_its_default(stopped: tuple[Path, str]) -> None:
+    begun = to_mapping(compose_run([f"run_dir={stopped[0]}", "resume=auto"]))
+    wanted = copy.deepcopy(begun)
+    del begun["data"]["bit_depth"], begun["method"]["sharpening"]
+    assert forbidden_changes(begun, wanted) == []
+    wanted["data"]["bit_depth"], wanted["method"]["sharpening"]["temperature"] = 16, 0.04
+    assert sorted(forbidden_changes(begun, wanted)) == [
+        ("data.bit_depth", 8, 16),
+        ("method.sharpening.temperature", None, 0.04),
+    ]
 
 
 def test_what_agrees_may_be_given(stopped: tuple[Path, str]) -> None:

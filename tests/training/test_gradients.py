@@ -82,6 +82,10 @@ def test_two_processes_would_wait_for_a_parameter_that_gets_no_gradient(
     monkeypatch.setattr(module_file, "world_size", lambda: 2)
     with pytest.raises(UserError, match=r"reach 2, unused\.weight among them; call requires_grad_"):
         module.on_after_backward()
+    searching = compose(
+        ["method=simsiam", "trainer.devices=2", "trainer.strategy=ddp_find_unused_parameters_true"]
+    )
+    TrainingModule(searching, method, lambda *_, **__: [], images=4, batches=1).on_after_backward()
     method.unused.requires_grad_(False)
     module.on_after_backward()
 
