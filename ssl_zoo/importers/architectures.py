@@ -31,18 +31,21 @@ class Architecture(NamedTuple):
     shapes: Shapes  # of its weights
 
 
-def find_architecture(shapes: Shapes, name: str | None, stem: str | None) -> Architecture:
+def find_architecture(
+    shapes: Shapes, name: str | None, stem: str | None, size: int | None = None
+) -> Architecture:
     """Returns the model whose weights have these names and shapes, each of them.
 
     Args:
         shapes: of the encoder's weights, by timm's names.
         name: the model that the user names; None: it is looked for.
         stem: standard or small, as the user says; None: standard.
+        size: of the images, as the user says, where the weights do not say it; None: the model's default.
 
     Raises:
         UserError: there is no such model, or the weights are not those of it.
     """
-    size = _size_of(shapes)
+    size = _size_of(shapes) or size
     if name is not None:
         if not timm.is_model(name.partition(".")[0]):
             known = timm.list_models()
@@ -119,7 +122,8 @@ def _architecture(name: str, stem: str, size: int | None) -> Architecture:
         if "layer1.0.conv1.weight" not in shapes or len(shapes.get("conv1.weight", ())) != 4:
             raise UserError(f"backbone.stem=small is of ResNets; received it with '{name}'; leave it out")
         shapes["conv1.weight"] = (*shapes["conv1.weight"][:2], 3, 3)
-    return Architecture(name, stem, size if fixed else None, shapes)
+    built = (size or int(default.input_size[-1])) if default is not None and fixed else None
+    return Architecture(name, stem, built, shapes)
 
 
 def _has_3x3_stem(shapes: Shapes) -> bool:
@@ -146,6 +150,8 @@ def _differences(wanted: Shapes, given: Shapes) -> list[str]:
 def _unfitting(model: Architecture, wrong: list[str], shapes: Shapes, others: str) -> UserError:
     more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
     fix = "leave backbone.name out to have it found by the shapes, or name the model of this file"
+    if model.size is not None:
+        fix += f", with the size= of its images (now {model.size})"
     if others:
         fix = "name its model with backbone.name=, if it is another one of timm"
     if _has_3x3_stem(shapes) and model.stem == "standard":

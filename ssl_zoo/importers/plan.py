@@ -61,7 +61,9 @@ def plan_import(options: ImportConfig, about_data: Sequence[str]) -> ImportPlan:
             f"an encoder must compute what its own program's computes; received '{file.name}' of {entry.title}: "
             f"{reason}, so that the same weights would give other features; import another checkpoint"
         )
-    architecture = find_architecture(shapes, options.backbone.name, options.backbone.stem)
+    architecture = find_architecture(shapes, options.backbone.name, options.backbone.stem, options.size)
+    if entry.pixels is None and "blocks.0.attn.qkv.weight" in shapes:
+        _check_named(options, about_data, architecture.name, shapes)
     broken = [name for name, weight in weights.items() if not bool(weight.isfinite().all())]
     if broken:
         raise UserError(
@@ -77,6 +79,26 @@ def plan_import(options: ImportConfig, about_data: Sequence[str]) -> ImportPlan:
         )
     config = _config(options, about_data, entry, architecture, dataclasses.replace(pixels, size=size), file)
     return ImportPlan(file, entry, contents, accounted, pixels, weights, config)
+
+
+def _check_named(options: ImportConfig, about_data: Sequence[str], name: str, shapes: Shapes) -> None:
+    """Refuses a transformer whose program is not known: shapes tell neither attention heads nor mean and std."""
+    alike = [each for each in (name, name.replace("vit_", "deit_")) if timm.is_model(each.partition(".")[0])]
+    names = " or ".join(f"backbone.name={each}" for each in dict.fromkeys(alike))
+    width = shapes["blocks.0.attn.qkv.weight"][-1]
+    if options.format == "auto" and width < 768:
+        raise UserError(
+            "format=auto must not guess the attention heads of a plain transformer; received "
+            f"'{options.file}' of width {width}: timm's have one per 64 channels, {width // 64}, MoCo v3's have 12 "
+            f"with the same names and shapes, and would give other features; if it is timm's set format=timm {names}"
+        )
+    given = {override.partition("=")[0].strip() for override in about_data}
+    if options.backbone.name is None and not {"data.mean", "data.std"} <= given:
+        raise UserError(
+            "the mean and std of a plain transformer's images must be known, and its weights do not tell them; "
+            f"received '{options.file}', with the shapes of {' and '.join(alike)}; set {names} (0.5 for timm's own "
+            "vit_*, ImageNet's for DeiT and MoCo v3), or data.mean= and data.std="
+        )
 
 
 def _config(

@@ -20,7 +20,7 @@ from ssl_zoo.errors import UserError, printable
 __all__ = ["Contents", "read_weights"]
 
 STATES = ("state_dict", "model", "model_state_dict")  # names of the block that holds the weights
-WRAPPERS = re.compile(r"(^|\.)(module|_orig_mod)\.")  # what DDP and torch.compile put before names
+WRAPPERS = re.compile(r"(^|\.)((module|_orig_mod)\.)+")  # what DDP and torch.compile put before names
 
 
 @dataclass(frozen=True)

@@ -214,6 +214,27 @@ def test_any_model_of_timm_by_name(tmp_path: Path) -> None:
     torch.testing.assert_close(features_of(plan, pictures(64)), wanted, rtol=0, atol=1e-6)
 
 
+def test_a_transformer_of_timm_is_named_or_has_its_mean(tmp_path: Path) -> None:
+    state = {f"module._orig_mod.module.{name}": value for name, value in vit_state().items()}  # DDP, compiled
+    state["module._orig_mod.module.head.weight"] = torch.zeros(10, 192)
+    named = plan_of(tmp_path, state, "format=timm", "backbone.name=deit_tiny_patch16_224")
+    assert named.config.data.mean == (0.485, 0.456, 0.406)
+    given = plan_of(tmp_path, state, "format=timm", "data.mean=[0.1,0.1,0.1]", "data.std=[0.2,0.2,0.2]")
+    assert (given.config.backbone.name, given.config.data.std) == ("vit_tiny_patch16_224", (0.2, 0.2, 0.2))
+
+
+@pytest.mark.parametrize("size", [None, 64])
+def test_the_size_of_a_model_without_class_token(size: int | None, tmp_path: Path) -> None:
+    """A mixer's weights are for one size, its default or the one that is given."""
+    with torch.device("meta"):
+        model = timm.create_model("mixer_s32_224", img_size=size or 224, num_classes=0)
+    weights = {name: torch.zeros(()).expand(value.shape) for name, value in model.state_dict().items()}
+    torch.save(weights, tmp_path / "mixer.pth")
+    options = ["format=timm", "backbone.name=mixer_s32_224", *([f"size={size}"] if size else [])]
+    import_checkpoint([str(tmp_path / "mixer.pth"), f"run_dir={tmp_path / 'run'}", *options], silent=True)
+    assert open_run(tmp_path / "run").config.augment.size == (size or 224)
+
+
 def test_half_precision_and_old_files(resnet: nn.Module, tmp_path: Path) -> None:
     """Files of before torch 0.4.1 lack BN's counters; half precision is taken as it is."""
     half = {k: v.half() for k, v in resnet.state_dict().items() if not k.endswith("num_batches_tracked")}

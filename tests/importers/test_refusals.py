@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
 from helpers import checkpoints
 from helpers.saved_runs import Bomb
@@ -62,6 +63,22 @@ def of_solo_learn(state: State) -> Any:
     }  # fmt: skip
 
 
+def of_a_transformer(state: State) -> Any:
+    """MoCo v3's linear checkpoint of ViT-S: the names and shapes of timm's model, and 12 heads."""
+    with torch.device("meta"):
+        model = timm.create_model("vit_small_patch16_224", num_classes=10)
+    zero = torch.zeros(())  # one number for all: a small file
+    return {
+        "state_dict": {f"module.{key}": zero.expand(value.shape) for key, value in model.state_dict().items()}
+    }
+
+
+def of_a_mixer(state: State) -> Any:
+    with torch.device("meta"):
+        model = timm.create_model("mixer_s32_224", num_classes=10)
+    return {key: torch.zeros(()).expand(value.shape) for key, value in model.state_dict().items()}
+
+
 REFUSED: Mapping[str, tuple[Callable[[State], Any], list[str], str]] = {
     "an unknown key": (with_key, [], r"known head of format=moco; .* has 1 that are neither: decoder\.weight; name"),
     "a missing weight": (
@@ -91,6 +108,21 @@ REFUSED: Mapping[str, tuple[Callable[[State], Any], list[str], str]] = {
     "one name twice": (twice, [], r"a name of its own; .* holds 'encoder_q\.bn1\.bias' twice"),
     "a small stem": (of_cifar, [], r"conv1\.weight is \(64, 3, 3, 3\) and not .*set backbone\.stem=small"),
     "the stem of solo-learn": (of_solo_learn, [], r"pads by 2 pixels, and the small stem here by 1, so that the same"),
+    "a transformer by its keys alone": (
+        of_a_transformer,
+        ["backbone.name=vit_small_patch16_224"],
+        r"width 384: timm's have .*, 6, MoCo v3's have 12 .*set format=timm backbone\.name=vit_small_patch16_224",
+    ),
+    "a transformer of unknown mean": (
+        of_a_transformer,
+        ["format=timm", "data.mean=[0.5,0.5,0.5]"],
+        r"mean and std .*set backbone\.name=vit_small_patch16_224 or backbone\.name=deit_small_patch16_224 .*, or data",
+    ),
+    "a mixer of another size": (
+        of_a_mixer,
+        ["format=timm", "backbone.name=mixer_s32_224", "size=256"],
+        r"tokens\.fc1\.weight is \(\d+, 49\) and not \(\d+, 64\).*with the size= of its images \(now 256\)",
+    ),
     "nothing known": (
         lambda state: {"encoder.weight": torch.zeros(1)},
         [],
