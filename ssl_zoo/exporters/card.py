@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from ssl_zoo.config.mapping import to_mapping
+from ssl_zoo.config.registries import METHODS
 from ssl_zoo.config.schema import ImportedConfig, SiameseConfig
 from ssl_zoo.evaluation.protocols import PROTOCOLS
 from ssl_zoo.exporters.card_figures import Figure, measured_figures, result_of
@@ -76,7 +77,8 @@ def _summary(encoder: ExportedEncoder) -> str:
 def _training(encoder: ExportedEncoder) -> str:
     method = encoder.run.config.method
     if not isinstance(method, ImportedConfig):
-        return f"Trained without labels by {method.label}."
+        with_labels = METHODS.get(method.name).load().needs_labels
+        return f"Trained {'with' if with_labels else 'without'} labels by {method.label}."
     program = encoder.run.import_record.get("program", "another program")
     return f"Imported from `{method.file}`, a checkpoint of {program}; how it was trained is not known here."
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ssl_zoo.config.mapping import to_yaml
+from ssl_zoo.config.schema import SiameseConfig
 from ssl_zoo.metrics import computed
 from ssl_zoo.pages.numbers import number, percent, seconds
 from ssl_zoo.pages.page import Badge, Block, Details, Fact, Prose, Section, Table
@@ -181,7 +182,7 @@ def _training(summary: RunSummary, environment: dict[str, Any]) -> list[Block]:
         rows = [(axis.replace("_", " "), _yes_or_no(value)) for axis, value in differing.items()]
         caption = f"Axes on which this run stands elsewhere than {run.config.method.name} in its paper."
         blocks.append(Table(("axis", "here"), rows, caption))
-    else:
+    elif isinstance(run.config.method, SiameseConfig):
         blocks.append(Prose(f"On every axis this run stands where the paper has {run.config.method.name}."))
     cost = (
         ("epochs", f"{run.position.epoch} of {run.config.epochs}"),

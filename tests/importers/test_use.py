@@ -50,6 +50,11 @@ def test_eval_takes_it_and_its_untrained_twin(folder: Path) -> None:
     )
     assert record["encoder"]["title"] == "timm (imported), weights.pth, trained"
     assert record["encoder"]["mean"] == tuple(timm.get_pretrained_cfg("test_resnet").mean)
+    for each in (record, twin):
+        known = ("trained_on", "epochs_trained", "epochs_of_the_run")
+        assert [each["encoder"][key] for key in known] == [None, None, None], (
+            "nothing is known of its training"
+        )
     assert record["encoder"]["digest"] != twin["encoder"]["digest"]
     with pytest.raises(UserError, match=r"needs a folder of training images; data\.train is not set"):
         ssl_zoo.evaluate([f"run={folder / 'run'}", "protocol=knn"], silent=True)

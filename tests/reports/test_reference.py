@@ -19,7 +19,7 @@ from ssl_zoo.pages.page import Page
 from ssl_zoo.reports.options import read_report
 from ssl_zoo.reports.reference import reference_of_run
 from ssl_zoo.reports.report import report
-from ssl_zoo.reports.run_sections import RunSummary, accuracies
+from ssl_zoo.reports.run_sections import RunSummary, accuracies, provenance
 from ssl_zoo.reports.suite import suite_page
 from ssl_zoo.runs.checkpoints import LAST, Position
 from ssl_zoo.runs.saved_run import SavedRun
@@ -54,6 +54,8 @@ def test_it_shares_images_backbone_size_epochs_and_probe(tmp_path: Path) -> None
         "backbone.name=resnet18",
         "augment.size=16",
         "monitor.probe.draws=3",
+        "data.bit_depth=16",
+        "data.interpolation=bicubic",
     )
     for number, other in enumerate(others):
         a_run(tmp_path / f"other{number}", other)
@@ -69,6 +71,33 @@ def test_it_shares_images_backbone_size_epochs_and_probe(tmp_path: Path) -> None
     a_run(tmp_path / "worse1", linear=0.5)
     assert names(run) == ["worse0", "worse1"], "the variant with more seeds"
     assert names(a_run(tmp_path / "upper2")) == [], "a supervised run has none"
+
+
+def test_it_is_of_the_same_dataset(tmp_path: Path) -> None:
+    def passed(folder: str, digest: str, length: int, method: str = "supervised") -> SavedRun:
+        values = {"dataset": "Images", "digest": digest, "length": length}
+        made = (f"+data.{key}={value}" for key, value in values.items())
+        return a_run(tmp_path / folder, "data.source=dataset", *made, method=method)
+
+    run = passed("run0", "aa", 160, method="simsiam")
+    passed("other0", "bb", 160)
+    passed("other1", "aa", 161)
+    assert names(run) == []
+    passed("same0", "aa", 160)
+    assert names(run) == ["same0"]
+
+
+def test_a_method_off_the_grid_has_no_axes_of_a_paper(tmp_path: Path) -> None:
+    def text(method: str) -> str:
+        summary = RunSummary.of(a_run(tmp_path / f"{method}0", method=method))
+        vars(summary.run)["digest"] = "0"  # there are no weights
+        parts = [provenance(summary, "")]
+        return markdown(
+            Page(title="", kicker="", source="", lead="", badge=None, facts=[], sections=parts, foot="")
+        )
+
+    assert "On every axis this run stands where the paper has simsiam." in text("simsiam")
+    assert "On every axis" not in text("supervised")
 
 
 def section_of(run: SavedRun, reference: Any) -> str:
