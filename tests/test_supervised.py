@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from helpers.methods import build_supervised, index, make_views
@@ -15,6 +17,7 @@ from torch import Tensor
 
 import ssl_zoo
 from ssl_zoo.build import build
+from ssl_zoo.cli.main import main
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import Data, MemorySplit, load_data
@@ -166,3 +169,59 @@ def test_a_run_trains_and_is_opened_with_its_classifier(tmp_path: Path) -> None:
     assert torch.equal(method.classifier.weight, run.weights["classifier.weight"])
     with pytest.raises(UserError, match=r"every weight must be found.*classifier"):
         dataclasses.replace(run, classes=9).method()
+    exported = ssl_zoo.export([f"run={folder}", "format=safetensors"], silent=True)
+    assert "Trained with labels by supervised." in (exported / "MODEL_CARD.md").read_text()
+
+
+def swap(folder: Path, one: str, other: str) -> None:
+    (folder / one).rename(folder / "aside")
+    (folder / other).rename(folder / one)
+    (folder / "aside").rename(folder / other)
+
+
+def merge(folder: Path, one: str, other: str) -> None:
+    for file in sorted((folder / one).iterdir()):
+        file.rename(folder / other / file.name)
+    (folder / one).rmdir()
+
+
+@pytest.mark.slow
+def test_a_run_continues_with_its_own_labels_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a folder whose classes were renamed, exchanged or merged since, with as many images as before."""
+    images = np.random.default_rng(0).integers(0, 256, (12, 12, 12, 3), np.uint8)
+    folder, run = tmp_path / "images", tmp_path / "run"
+    for number, image in enumerate(images):
+        (folder / "abc"[number // 4]).mkdir(parents=True, exist_ok=True)
+        np.save(folder / "abc"[number // 4] / f"{number:02d}.npy", image)
+    given = [f"data.train={folder}", "data=imagefolder", "method=supervised", *TINY[2:], "data.workers=0"]
+    given = [*given, "batch_size=4", "monitor.baselines=false", "monitor.knn.k=1", f"run_dir={run}"]
+    ssl_zoo.train([*given, "epochs=1"], silent=True)
+    again = [*given, "epochs=2", "resume=auto"]
+    prepare(compose(again), run)  # nothing has changed
+
+    changes: list[tuple[Callable[[], object], Callable[[], object], str]] = [
+        (
+            lambda: (folder / "a").rename(folder / "z"),
+            lambda: (folder / "z").rename(folder / "a"),
+            "was trained with 'a' as class 0, and .* now has 'b' as class 0",
+        ),
+        (
+            lambda: swap(folder, "a", "b"),
+            lambda: swap(folder, "a", "b"),
+            "was trained with labels of digest [0-9a-f]{12}, and ",
+        ),
+        (
+            lambda: merge(folder, "c", "b"),
+            lambda: None,
+            "was trained with 3 classes, and .* now has 2 classes; give the images the labels that they had, or start",
+        ),
+    ]
+    for change, undo, said in changes:
+        change()
+        with pytest.raises(UserError, match=f"^resume continues with the same labels; .*{said}"):
+            prepare(compose(again), run)
+        undo()
+    assert main(["train", f"run_dir={run}", "resume=auto", "epochs=2"]) == 2
+    assert "resume continues with the same labels" in " ".join(capsys.readouterr().err.split())

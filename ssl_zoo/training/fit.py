@@ -22,6 +22,7 @@ from ssl_zoo.terminal.signals import handlers_restored
 from ssl_zoo.training.callbacks import EpochRows, LogRows, MeasureEncoder
 from ssl_zoo.training.collapse import NoticeCollapse
 from ssl_zoo.training.gradients import GradientNorms
+from ssl_zoo.training.labels import label_record
 from ssl_zoo.training.loggers import LoggedRow, build_loggers
 from ssl_zoo.training.module import TrainingModule
 from ssl_zoo.training.prepare import Prepared
@@ -56,9 +57,9 @@ def fit(
     loader.device = device = ready.hardware.device
     loader.set_position(*ready.position)
     augment = Augment(views, config.data.mean, config.data.std)
-    classes = len(ready.data.classes or ()) if ready.method.needs_labels else None
+    labels = label_record(ready.data) if ready.method.needs_labels else None
     module = TrainingModule(
-        config, ready.method, augment, images=len(ready.data.train), batches=len(loader), classes=classes
+        config, ready.method, augment, images=len(ready.data.train), batches=len(loader), labels=labels
     )
     loggers = build_loggers(config, ready.run_dir, module.steps_until(ready.position))
     epochs = EpochRows(ready.run_dir, ready.process)

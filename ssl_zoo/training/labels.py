@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import hashlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -10,8 +12,9 @@ from ssl_zoo.config.registries import METHODS
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import Data
 from ssl_zoo.errors import UserError
+from ssl_zoo.training.resume import Saved
 
-__all__ = ["Labels", "labels_for"]
+__all__ = ["Labels", "check_labels", "label_record", "labels_for"]
 
 FIX = "choose data whose training images all have labels, such as a folder with a folder for each class"
 
@@ -45,6 +48,47 @@ def labels_for(config: RunConfig, data: Data) -> Labels | None:
     if len(data.classes) < 2:
         raise UserError(f"{rule}, of two classes or more; {data_name(config)} has one; {FIX}")
     return Labels(labels, len(data.classes))
+
+
+def label_record(data: Data) -> dict[str, Any]:
+    """Returns what a checkpoint holds of the labels: the number and names of the classes, and a digest.
+
+    The digest is of the label and, where there is one, the path of each image.
+    """
+    assert data.train.labels is not None
+    assert data.classes is not None
+    described = repr((data.train.labels.tolist(), data.train.names))
+    digest = hashlib.sha256(described.encode(errors="surrogateescape")).hexdigest()[:12]
+    return {"classes": len(data.classes), "class_names": list(data.classes), "labels_digest": digest}
+
+
+def check_labels(saved: Saved, data: Data, config: RunConfig) -> None:
+    """Checks that a run continues with the labels that it was begun with, as far as its checkpoint tells them.
+
+    Raises:
+        UserError: the classes, or the labels of the images, are others.
+    """
+    now = label_record(data)
+    key = next((key for key in now if saved.stamp.get(key, now[key]) != now[key]), None)
+    if key is None:
+        return
+    raise UserError(
+        f"resume continues with the same labels; '{saved.path}' was trained with {_in_words(saved.stamp, now, key)}, "
+        f"and {data_name(config)} now has {_in_words(now, saved.stamp, key)}; give the images the labels that they "
+        "had, or start anew in another run_dir"
+    )
+
+
+def _in_words(record: Mapping[str, Any], other: Mapping[str, Any], key: str) -> str:
+    """Describes the labels of one record by what is not so in the other."""
+    if key == "classes":
+        return f"{record[key]} classes"
+    if key == "labels_digest":
+        return f"labels of digest {record[key]}"
+    number, name = next(
+        (n, a) for n, (a, b) in enumerate(zip(record[key], other[key], strict=True)) if a != b
+    )
+    return f"'{name}' as class {number}"
 
 
 def data_name(config: RunConfig) -> str:

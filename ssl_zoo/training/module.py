@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -42,7 +43,7 @@ class TrainingModule(pl.LightningModule):
         augment: makes the views.
         images: number of training images.
         batches: number of batches in an epoch.
-        classes: number of classes, if the method was given labels.
+        labels: describes the labels that the method was given, for the checkpoint; see `labels.label_record`.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class TrainingModule(pl.LightningModule):
         *,
         images: int,
         batches: int,
-        classes: int | None = None,
+        labels: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.config = config
@@ -61,7 +62,7 @@ class TrainingModule(pl.LightningModule):
         self.augment = augment
         self.images = images
         self.batches = batches
-        self.classes = classes
+        self.labels = labels
         self.views = len(config.views)
         self.steps_per_epoch = -(-batches // config.trainer.accumulate)  # Lightning steps at an epoch's end
         self.total_steps = self.steps_per_epoch * config.epochs
@@ -138,7 +139,7 @@ class TrainingModule(pl.LightningModule):
             "position": list(divmod(self.batches_done, self.batches)),
             "images": self.images,
             "losses": self.mean_losses().tolist(),
-            **({} if self.classes is None else {"classes": self.classes}),
+            **(self.labels or {}),
         }
 
     def mean_losses(self) -> Tensor:

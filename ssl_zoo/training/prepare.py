@@ -19,7 +19,7 @@ from ssl_zoo.metrics import computed
 from ssl_zoo.parts.batchnorm import synchronize
 from ssl_zoo.runs.checkpoints import Position
 from ssl_zoo.runs.directory import choose_run_dir
-from ssl_zoo.training.labels import labels_for
+from ssl_zoo.training.labels import check_labels, labels_for
 from ssl_zoo.training.loggers import check_loggers
 from ssl_zoo.training.measure import Evaluator
 from ssl_zoo.training.memory_check import check_memory
@@ -84,6 +84,8 @@ def prepare(config: RunConfig, run_dir: Path | None = None, shared: Shared | Non
             f"has {len(data.train)}; start anew in another run_dir"
         )
     labels = labels_for(config, data)
+    if saved is not None and labels is not None:
+        check_labels(saved, data, config)
     if config.trainer.memory_check:
         check_memory(config, data, shared)  # before the weights take any
     method, backbone = build(config, data.channels)

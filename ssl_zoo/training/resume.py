@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ class Saved(NamedTuple):
     position: Position
     images: int  # that it was trained on
     epochs: int  # that it was to have
+    stamp: Mapping[str, Any]  # what the run wrote into it
     instead_of: str | None = None  # why the last checkpoint was passed over
 
 
@@ -97,7 +99,7 @@ def check_checkpoint(path: Path, config: RunConfig) -> Saved:
             f"epochs must be at least what a run has trained already, {trained} in '{path}'; received {config.epochs}; "
             f"set epochs={trained} or more, or leave it out"
         )
-    return Saved(path, position, images, epochs)
+    return Saved(path, position, images, epochs, stamp)
 
 
 def schedule_change(config: RunConfig, saved: Saved | None) -> str | None:
