@@ -29,6 +29,10 @@ def several_sizes(setting: Setting) -> None:
     """The loss is finite where the last view is smaller, as in multi-crop, of a method that takes such views."""
     size = setting.config.augment.size
     sizes = [view.size for view in setting.config.views]
+    try:
+        setting.build().encoder.backbone(make_views([size // 2], setting.config.data.channels, 0)[0])
+    except Exception as error:  # whatever the backbone raises
+        raise NotApplicable(f"its backbone takes views of one size: {error}") from error
     takes_more = _problem(setting, [*sizes, size]) is None
     mixed = [*sizes, size // 2] if takes_more else [*sizes[:-1], size // 2]
     problem = _problem(setting, mixed)
@@ -128,6 +132,7 @@ def _finite_losses(setting: Setting, *, bf16: bool) -> None:
                 "compute the loss in float32, under torch.autocast(device.type, enabled=False), and take its mean",
             )
         loss.backward()  # type: ignore[no-untyped-call]
+        method.after_step(progress(0))  # raises where bf16 reaches what is stored
         endless = [
             n
             for n, p in method.named_parameters()
