@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import plugins
+from hypothesis import settings
 
 from ssl_zoo import registry
 
@@ -35,6 +36,8 @@ FIRST = (
 THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
 torch.set_num_threads(THREADS)
 registry._plugins = plugins.find_added
+settings.register_profile("without a clock", deadline=None)
+settings.load_profile("without a clock")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -35,9 +35,14 @@ class ReportConfig:
 
     def overrides(self) -> list[str]:
         """Returns overrides of what differs from the defaults, without the runs."""
-        values = {"samples": self.samples, "seed": self.seed, "reference": self.reference}
+        values = {"samples": self.samples, "seed": self.seed}
         fields = {field.name: field.default for field in dataclasses.fields(self)}
-        return [write_override(key, str(value)) for key, value in values.items() if value != fields[key]]
+        numbers = [f"{key}={value}" for key, value in values.items() if value != fields[key]]
+        return (
+            numbers
+            if self.reference is None
+            else [*numbers, write_override("reference", str(self.reference))]
+        )
 
 
 def read_report(overrides: Sequence[str]) -> tuple[ReportConfig, list[str]]:

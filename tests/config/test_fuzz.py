@@ -54,7 +54,6 @@ def drawn(examples: int) -> settings:
     return settings(
         max_examples=examples * TIMES,
         derandomize=TIMES == 1,
-        deadline=None,
         database=None,
         suppress_health_check=CALM,
     )

@@ -72,7 +72,7 @@ def test_balanced_one_hot_classes_have_one_direction_less_than_classes(classes: 
         assert rank(torch.eye(classes, width).repeat(each, 1)) == classes - 1
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(1, 12), st.integers(0, 1000))
 def test_an_exact_low_rank(directions: int, seed: int) -> None:
     g = torch.Generator().manual_seed(seed)

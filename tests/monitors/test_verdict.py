@@ -88,7 +88,7 @@ def test_an_exact_low_rank_is_partial_for_all_classes_that_it_cannot_hold(
         assert holds or f"spectral rank {directions} is below the" in verdict.reason
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(2, 60), st.integers(0, 60), st.integers(1, 4))
 def test_balanced_one_hot_classes_are_healthy(classes: int, wider: int, each: int) -> None:
     z = torch.eye(classes, classes + wider).repeat(max(each, 4 // classes), 1)
