@@ -44,7 +44,7 @@ def clauses() -> dict[str, str]:
 
 
 def check_method(name: str, *overrides: str, clauses: Sequence[str] | None = None) -> None:
-    """Checks a method by the contract, on a CPU in some seconds: `check_method("simsiam")`.
+    """Checks a method by the contract, in about 20 s on an idle CPU: `check_method("simsiam")`.
 
     In the tests of a plugin, with the names of its methods:
 

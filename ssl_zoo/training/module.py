@@ -160,9 +160,10 @@ class TrainingModule(pl.LightningModule):
         Raises:
             UserError: names them.
         """
-        waits = world_size() > 1 and self.config.trainer.strategy != "ddp_find_unused_parameters_true"
+        if world_size() == 1 or self.config.trainer.strategy == "ddp_find_unused_parameters_true":
+            return
         idle = [name for name, p in self.method.named_parameters() if p.requires_grad and p.grad is None]
-        if idle and waits:
+        if idle:
             raise UserError(
                 f"with several processes the loss must reach every parameter that requires a gradient; it does not "
                 f"reach {len(idle)}, {idle[0]} among them; call requires_grad_(False) on what is not trained, such as "

@@ -83,8 +83,8 @@ def mocov3_step(
     """MoCo v3 [0], Algorithm 1 with the heads of the code's ResNet: f_k moves after the step, by the m of that step."""
     w = _leaves(weights)
     q1, q2 = (
-        _mocov3_predictor(w, _mocov3_encoder(w, views[0])),
-        _mocov3_predictor(w, _mocov3_encoder(w, views[1])),
+        simsiam_predictor(w, _mocov3_encoder(w, views[0])),
+        simsiam_predictor(w, _mocov3_encoder(w, views[1])),
     )
     k1, k2 = _mocov3_encoder(target, views[0]), _mocov3_encoder(target, views[1])  # (N, D)
     loss = _contrastive_loss(q1, k2, temperature) + _contrastive_loss(q2, k1, temperature)
@@ -104,11 +104,6 @@ def _mocov3_encoder(w: Weights, x: Tensor) -> Tensor:
     y = linear(w, "backbone", x.flatten(1))
     y = torch.relu(batch_norm(linear(w, "projector1", y), w["bn1.gamma"], w["bn1.beta"]))
     return batch_norm(linear(w, "projector2", y))
-
-
-def _mocov3_predictor(w: Weights, z: Tensor) -> Tensor:
-    hidden = batch_norm(linear(w, "predictor1", z), w["predictor_bn.gamma"], w["predictor_bn.beta"])
-    return linear(w, "predictor2", torch.relu(hidden))
 
 
 def nnclr_step(
