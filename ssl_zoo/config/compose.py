@@ -168,11 +168,11 @@ def _resolved(layers: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _images_of(data: Any) -> Any:
-    """Returns the module that looks at the images of a folder; None where the source of the data has none."""
+    """Returns the module that looks at the images; None where the source has none, or they are not named."""
     if not isinstance(data, Mapping) or data.get("source") not in SOURCES.names():
         return None
     source = SOURCES.get(data["source"])
-    named = isinstance(data.get("train"), str) or not source.folders
+    named = isinstance(data.get("train"), str) or not source.reads_train
     return source.load_image_defaults() if named else None
 
 

@@ -71,7 +71,9 @@ def _check_data(overrides: Sequence[str]) -> None:
     alone = {key: value for key, value in values.items() if key not in ("data", *PIXELS)}
     if SOURCES.announced():  # a plugin's source may have further keys; `images_for` checks them
         alone = {key: value for key, value in alone.items() if key in DataConfig.__dataclass_fields__}
-    validate(DataConfig, {"name": "data", "source": "digits", **alone}, "data")
+    configs = [source.config for source in SOURCES.registered()]
+    config = next((each for each in configs if alone.keys() <= each.__dataclass_fields__.keys()), DataConfig)
+    validate(config, {"name": "data", "source": "digits", **alone}, "data")
 
 
 def _is_path(argument: str) -> bool:

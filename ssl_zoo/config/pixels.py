@@ -27,9 +27,10 @@ def fill_pixels(data: Mapping[str, Any], given: Container[str], images: Any) -> 
     block = dict(data)
     if block.get("channels") == "auto":
         del block["channels"]
-    if images is not None:
-        block |= images.identity_of(block)
-        if (seen := images.pixels_of(block)) is not None:
+    sample = None if images is None else images.sample_of(block)
+    if sample is not None:
+        block |= sample.identity(block)
+        if (seen := sample.pixels) is not None:
             block = {"channels": seen.channels, "bit_depth": seen.bit_depth, **block}
     channels, bit_depth = block.get("channels", 3), block.get("bit_depth", 8)
     if type(channels) is not int or channels < 1 or bit_depth not in (8, 16):
@@ -40,11 +41,11 @@ def fill_pixels(data: Mapping[str, Any], given: Container[str], images: Any) -> 
         if f"data.{key}" in given or not isinstance(values, (list, tuple)):
             continue
         if unlike_photos and images is not None and key not in block:
-            measured = images.statistics_of(block, channels, bit_depth)
+            measured = None if sample is None else sample.statistics(channels, bit_depth)
             # Where none could be read the folder is refused once it is looked through, with the reason.
             block[key] = [0.5] * channels if measured is None else list(getattr(measured, key))
         elif channels == 1 and len(values) == 3:
-            measured = None if images is None else images.gray_of(block)
+            measured = None if sample is None else sample.gray()
             luma = sum(weight * value for weight, value in zip(LUMA, values, strict=True))
             block[key] = [round(luma, 4) if measured is None else getattr(measured, key)]
         elif channels == 3 and len(values) == 1:

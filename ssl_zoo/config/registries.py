@@ -25,7 +25,7 @@ from ssl_zoo.config.schema import (
     SiameseConfig,
     extended,
 )
-from ssl_zoo.registry import Entry, Registry
+from ssl_zoo.registry import Entry, Registry, resolve
 
 __all__ = [
     "METHODS",
@@ -90,17 +90,39 @@ class Source(Entry):
 
     Attributes:
         folders: whether `data.train` and `data.test` are read, folders of images; the target then also takes `whole`.
+        splits: likewise, but they name parts of something else.
         side: pixels of all images' shorter side; None where they differ.
         image_defaults: name of the module that says what the images ask for; see `ssl_zoo.image_defaults`.
+        sample: function from a block `data` to an `ImageSample` or None, as "module:function"; of folders there is one.
     """
 
     folders: bool = False
+    splits: bool = False
     side: int | None = None
     image_defaults: str | None = None
+    sample: str | None = None
+
+    @property
+    def reads_train(self) -> bool:
+        """Whether `data.train` and `data.test` are read."""
+        return self.folders or self.splits
+
+    @property
+    def train_is(self) -> str:
+        """What `data.train` is, as messages write it."""
+        return "FOLDER" if self.folders else "SPLIT"
 
     def load_image_defaults(self) -> Any:
         """Returns the module `image_defaults`; None where there is none."""
         return None if self.image_defaults is None else importlib.import_module(self.image_defaults)
+
+    def load_sample(self) -> Callable[[Mapping[str, Any]], Any]:
+        """Returns the function `sample`; one that returns None where there is none."""
+        target = self.sample or ("ssl_zoo.data.image_sample:sample_folder" if self.folders else None)
+        if target is None:
+            return lambda data: None
+        function: Callable[[Mapping[str, Any]], Any] = resolve(target)
+        return function
 
 
 SOURCES: Registry[Source] = Registry("data source", "ssl_zoo.data", Source)
@@ -140,6 +162,9 @@ def run_settings(block: Any) -> type[RunSettings]:
     return RunSettings if config is DataConfig else extended(RunSettings, {"data": config})
 
 
+IMAGE_DEFAULTS = "ssl_zoo.image_defaults"
+
+
 # Those of this package, by name: a wrong override is refused before they, and torch with them, are imported.
 def _add(name: str, module: str, config: type[DataConfig] = DataConfig, **attributes: Any) -> None:
     SOURCES.add(Source(name=name, target=f"ssl_zoo.data.{module}:{name}", config=config, **attributes))
@@ -149,5 +174,11 @@ _add("digits", "digits", side=8)
 _add("cifar10", "torchvision_sets", side=32)
 _add("cifar100", "torchvision_sets", side=32)
 _add("stl10", "torchvision_sets", side=96)
-_add("dataset", "dataset", config=DatasetConfig, image_defaults="ssl_zoo.image_defaults")
-_add("imagefolder", "imagefolder", folders=True, image_defaults="ssl_zoo.image_defaults")
+_add(
+    "dataset",
+    "dataset",
+    config=DatasetConfig,
+    image_defaults=IMAGE_DEFAULTS,
+    sample="ssl_zoo.data.given:sample_given",
+)
+_add("imagefolder", "imagefolder", folders=True, image_defaults=IMAGE_DEFAULTS)

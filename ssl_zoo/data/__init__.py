@@ -10,6 +10,7 @@ crop of files, whose images have no common size to batch them by.
 from ssl_zoo.data.file_split import FileSplit
 from ssl_zoo.data.load import load_data
 from ssl_zoo.data.memory_split import MemorySplit
+from ssl_zoo.data.reader_split import ReaderSplit
 from ssl_zoo.data.skipping_split import SkippingSplit, skipping
 from ssl_zoo.data.split import Data, Split
 from ssl_zoo.data.train_loader import Batch, TrainLoader
@@ -19,6 +20,7 @@ __all__ = [
     "Data",
     "FileSplit",
     "MemorySplit",
+    "ReaderSplit",
     "SkippingSplit",
     "Split",
     "TrainLoader",

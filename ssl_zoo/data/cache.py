@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ssl_zoo.data.bands import DTYPES
-from ssl_zoo.data.decode import Unreadable, check_image, quiet, to_array
-from ssl_zoo.data.reader import FileReader, ImageReader
+from ssl_zoo.data.decode import Unreadable, quiet, to_array
+from ssl_zoo.data.reader import ImageReader
 from ssl_zoo.data.split import SMALL_SIDE
 from ssl_zoo.data.workers import Work, run_tasks
 
 __all__ = ["check_all", "decode_all"]
 
-_CHUNK = 512  # files per task
-_FEW = 2048  # files that are read sooner than a process has started
+_CHUNK = 512  # images per task
+_FEW = 2048  # images that are read sooner than a process has started
 
 Faults = dict[int, str]  # position -> why it is unreadable
 
@@ -57,10 +57,10 @@ def decode_all(
     return torch.from_numpy(images), faults
 
 
-def check_all(reader: FileReader, workers: int, positions: Tensor, *, whole: bool) -> Faults:
-    """Returns the files that cannot be read, judged by their headers or as a `whole`; see `check_image`.
+def check_all(reader: ImageReader, workers: int, positions: Tensor, *, whole: bool) -> Faults:
+    """Returns the images that cannot be read, judged by their headers or as a `whole`; see `check_image`.
 
-    Of the files at `positions`, (n,) int64.
+    Of those at `positions`, (n,) int64.
     """
     faults: Faults = {}
     chunks = torch.split(positions, _CHUNK)
@@ -109,20 +109,14 @@ class _DecodeWork(Work[Tensor, "tuple[Tensor, Faults] | None"]):
 class _CheckWork(Work[Tensor, Faults]):
     """Positions (n,) -> the unreadable ones."""
 
-    def __init__(self, reader: FileReader, whole: bool) -> None:
+    def __init__(self, reader: ImageReader, whole: bool) -> None:
         self._reader, self._whole = reader, whole
 
     def do(self, task: Tensor) -> Faults:
         faults: Faults = {}
         for position in task.tolist():
             try:
-                reader = self._reader
-                check_image(
-                    reader.path(position),
-                    whole=self._whole,
-                    channels=reader.channels,
-                    bit_depth=reader.bit_depth,
-                )
+                self._reader.check(position, whole=self._whole)
             except Unreadable as error:
                 faults[position] = error.reason
         return faults

@@ -40,12 +40,14 @@ class DatasetReader(ImageReader):
         return len(self.positions)
 
     def read(self, position: int) -> Image | Bands:
-        number = int(self.positions[position])
-        item = self.items[number]
+        item = self.items[int(self.positions[position])]
         try:
             return image_of_item(split_item(item)[0], self.channels, self.bit_depth)
         except ValueError as error:
-            raise Unreadable(f"item {number}", error, FIX) from error
+            raise Unreadable(self.name(position), error, FIX) from error
+
+    def name(self, position: int) -> str:
+        return f"item {int(self.positions[position])}"
 
 
 class DatasetSplit(ReaderSplit):

@@ -1,4 +1,4 @@
-"""Reading one image file, with Pillow where it holds the image without loss."""
+"""Reading one image file, or the bytes of one, with Pillow where it holds the image without loss."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ssl_zoo.data.bands import Bands, image_of, other_channels, planes_of
-from ssl_zoo.data.raster import ARRAY, header_of, read_planes
+from ssl_zoo.data.raster import Encoded, header_of, is_array, name_of, opened, read_planes
 
 __all__ = [
     "FORMATS",
@@ -63,11 +63,11 @@ class Unreadable(Exception):
         super().__init__(f"'{path}': {self.reason}")
 
 
-def check_image(path: str, *, whole: bool = False, channels: int = 3, bit_depth: int = 8) -> None:
+def check_image(file: str | Encoded, *, whole: bool = False, channels: int = 3, bit_depth: int = 8) -> None:
     """Checks a file by its header, and the checksums where the format has some (PNG).
 
     Args:
-        path: of the file.
+        file: its path, or its bytes.
         whole: decode it as well, a JPEG at an eighth of its size: what is cut off shows.
         channels: as which it will be read.
         bit_depth: likewise.
@@ -76,14 +76,14 @@ def check_image(path: str, *, whole: bool = False, channels: int = 3, bit_depth:
         Unreadable: the check failed.
     """
     try:
-        if not _is_photo(path, channels, bit_depth):
-            pixels = header_of(path, FORMATS, channels).pixels
+        if not _is_photo(file, channels, bit_depth):
+            pixels = header_of(file, FORMATS, channels).pixels
             if pixels is not None and {pixels.channels, channels} not in ({channels}, {1, 3}):
                 raise ValueError(other_channels(pixels.channels, channels))
             if whole:
-                read_image(path, channels, bit_depth)
+                read_image(file, channels, bit_depth)
             return
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(opened(file), formats=FORMATS) as image:
             _check_mode(image)
             if whole:
                 image.draft(None, (1, 1))
@@ -91,12 +91,12 @@ def check_image(path: str, *, whole: bool = False, channels: int = 3, bit_depth:
             else:
                 image.verify()
     except UnidentifiedImageError as error:
-        raise Unreadable(path, _explained(path, channels, error)) from error
+        raise Unreadable(name_of(file), _explained(file, channels, error)) from error
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
-        raise Unreadable(path, error) from error
+        raise Unreadable(name_of(file), error) from error
 
 
-def read_image(path: str, channels: int, bit_depth: int = 8) -> Image.Image | Bands:
+def read_image(file: str | Encoded, channels: int, bit_depth: int = 8) -> Image.Image | Bands:
     """Returns the image upright (EXIF orientation applied), in mode L for 1 channel and RGB for 3, each of 8 bits.
 
     16-bit gray becomes 8-bit by its upper byte, transparency is dropped, of an animation the first frame is
@@ -106,14 +106,14 @@ def read_image(path: str, channels: int, bit_depth: int = 8) -> Image.Image | Ba
         Unreadable: the file is damaged, cut off, of another format, of 32 bits per channel, or has other channels.
     """
     try:
-        if _is_photo(path, channels, bit_depth):
-            with Image.open(path, formats=FORMATS) as image:
+        if _is_photo(file, channels, bit_depth):
+            with Image.open(opened(file), formats=FORMATS) as image:
                 return upright(image, channels)
-        return image_of(read_planes(path, FORMATS, channels), channels, bit_depth)
+        return image_of(read_planes(file, FORMATS, channels), channels, bit_depth)
     except UnidentifiedImageError as error:
-        raise Unreadable(path, _explained(path, channels, error)) from error
+        raise Unreadable(name_of(file), _explained(file, channels, error)) from error
     except Exception as error:
-        raise Unreadable(path, error) from error
+        raise Unreadable(name_of(file), error) from error
 
 
 def upright(image: Image.Image, channels: int) -> Image.Image:
@@ -148,15 +148,15 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def _is_photo(path: str, channels: int, bit_depth: int) -> bool:
+def _is_photo(file: str | Encoded, channels: int, bit_depth: int) -> bool:
     """Whether Pillow makes what is wanted of a file: gray or RGB of 8 bits."""
-    return bit_depth == 8 and channels in (1, 3) and not path.lower().endswith(ARRAY)
+    return bit_depth == 8 and channels in (1, 3) and not is_array(file)
 
 
-def _explained(path: str, channels: int, error: Exception) -> Exception:
+def _explained(file: str | Encoded, channels: int, error: Exception) -> Exception:
     """Returns why Pillow does not know a TIFF, where it is one of other channels; else its own error."""
     try:
-        pixels = header_of(path, FORMATS).pixels
+        pixels = header_of(file, FORMATS).pixels
     except ValueError as reason:
         return reason
     except Exception:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -22,18 +22,19 @@ from ssl_zoo.config.overrides import override_list, read_override
 from ssl_zoo.data.bands import Pixels
 from ssl_zoo.data.decode import to_array
 from ssl_zoo.data.folder_sample import Sides, pixels_among, sides_among
+from ssl_zoo.data.image_sample import ImageSample
 from ssl_zoo.data.item import content_of, header_of_item, image_of_item, label_of, split_item
 from ssl_zoo.data.pixel_statistics import Statistics, measure_pixels
 from ssl_zoo.errors import UserError, shown
 
-__all__ = ["GivenData", "given", "passing"]
+__all__ = ["GivenData", "given", "passing", "sample_given"]
 
 _LOOKED_AT = 64  # images, evenly spaced
 _READ_TWICE = 4  # of them, to see whether they are the same each time
 
 
 @dataclass(frozen=True)
-class GivenData:
+class GivenData(ImageSample):
     """Datasets of images, and what some of their images are."""
 
     train: Any
@@ -43,6 +44,10 @@ class GivenData:
     def kind(self) -> str:
         """The class, with its module."""
         return f"{type(self.train).__module__}.{type(self.train).__qualname__}"
+
+    def identity(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        name = type(self.train).__name__ if data.get("name") == "dataset" else data.get("name")
+        return {"name": name, "dataset": self.kind, "length": len(self.train), "digest": self.digest}
 
     @cached_property
     def sides(self) -> Sides | None:
@@ -89,6 +94,11 @@ _GIVEN: ContextVar[GivenData | None] = ContextVar("given", default=None)
 def given() -> GivenData | None:
     """Returns the Dataset of this call; None where there is none."""
     return _GIVEN.get()
+
+
+def sample_given(data: Mapping[str, Any]) -> ImageSample | None:
+    """Returns the Dataset of this call, which is a sample of its images; None where there is none."""
+    return given()
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ssl_zoo.config.registries import SOURCES
+from ssl_zoo.config.registries import SOURCES, Source
 from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.data.partition import partition
 from ssl_zoo.data.split import Data
@@ -28,8 +28,8 @@ def load_data(config: DataConfig, *, whole: bool = True) -> Data:
             file, the holdout or the limit is wrong; a download failed. Nothing has been created then.
     """
     source = SOURCES.get(config.source)
-    _check_folders(config, source.folders)
-    data: Data = source.load()(config, whole=whole) if source.folders else source.load()(config)
+    _check_read(config, source)
+    data: Data = source.load()(config, whole=whole) if source.reads_train else source.load()(config)
     data = _take(data, config)
     for split in (data.train, data.labelled, data.test):
         if split is not None:
@@ -57,12 +57,13 @@ def _take(data: Data, config: DataConfig) -> Data:
     return replace(data, train=train, labelled=labelled, test=test)
 
 
-def _check_folders(config: DataConfig, read: bool) -> None:
-    if read:
+def _check_read(config: DataConfig, source: Source) -> None:
+    if source.reads_train:
         if config.train is None:
+            what = source.train_is
             raise UserError(
-                f"data.source={config.source} needs a folder of training images; data.train is not set; set "
-                "data.train=FOLDER"
+                f"data.source={config.source} needs a {what.lower()} of training images; data.train is not set; set "
+                f"data.train={what}"
             )
         return
     for key, value in (("data.train", config.train), ("data.test", config.test)):

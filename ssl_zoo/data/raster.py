@@ -10,6 +10,7 @@ full for long: torchvision's decoder is deprecated.
 
 from __future__ import annotations
 
+import io
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,13 +19,47 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ssl_zoo.data.bands import Pixels, channels_first, depth_of
 
-__all__ = ["ARRAY", "GRAY_16", "Header", "header_of", "pillow_planes", "read_planes"]
+__all__ = [
+    "ARRAY",
+    "GRAY_16",
+    "Encoded",
+    "Header",
+    "header_of",
+    "is_array",
+    "name_of",
+    "opened",
+    "pillow_planes",
+    "read_planes",
+]
 
 ARRAY = ".npy"
 TIFF = (".tif", ".tiff")
+ARRAY_BEGINS, TIFF_BEGINS = b"\x93NUMPY", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 GRAY_16 = ("I;16", "I;16B", "I;16L")  # Pillow's modes
 # Of a TIFF's axes by tifffile: samples and channels are said to be channels; pages and unknown axes may be.
 CHANNELS, PAGES = "SC", "IQ"
+
+
+class Encoded(NamedTuple):
+    """A file that is not on disk alone: a row of a table, a member of an archive."""
+
+    name: str  # for messages
+    data: bytes  # of the whole file
+
+
+def name_of(file: str | Encoded) -> str:
+    """Returns the path of a file, or the name of an encoded one."""
+    return file if isinstance(file, str) else file.name
+
+
+def opened(file: str | Encoded) -> Any:
+    """Returns what libraries open: the path, or a stream of the bytes."""
+    return file if isinstance(file, str) else io.BytesIO(file.data)
+
+
+def is_array(file: str | Encoded) -> bool:
+    """Whether a file is of NumPy: by its suffix on disk, by its first bytes elsewhere."""
+    return file.lower().endswith(ARRAY) if isinstance(file, str) else file.data.startswith(ARRAY_BEGINS)
 
 
 class Header(NamedTuple):
@@ -35,33 +70,37 @@ class Header(NamedTuple):
     pixels: Pixels | None  # None: an 8-bit image that Pillow makes gray or RGB
 
 
-def header_of(path: str, formats: tuple[str, ...], channels: int | None = None) -> Header:
+def header_of(file: str | Encoded, formats: tuple[str, ...], channels: int | None = None) -> Header:
     """Reads a file's header, the size being that of the upright image.
 
     Args:
-        path: of the file.
+        file: its path, or its bytes.
         formats: Pillow's names of those that may be read.
         channels: how many are expected; see `bands.channels_first`.
 
     Raises:
         Exception: it cannot be read.
     """
-    if path.lower().endswith(ARRAY):
-        array = np.lib.format.open_memmap(path, mode="r")
+    if is_array(file):
+        array = (
+            np.lib.format.open_memmap(file, mode="r")
+            if isinstance(file, str)
+            else np.lib.format.read_array(opened(file), allow_pickle=False)
+        )
         return _header(channels_first(array, channels))
     try:
-        with Image.open(path, formats=formats) as image:
+        with Image.open(opened(file), formats=formats) as image:
             if not _needs_tifffile(image, channels):
                 turned = image.getexif().get(0x0112, 1) >= 5  # EXIF orientation: lies on its side
                 width, height = image.size[::-1] if turned else image.size
                 return Header(width, height, Pixels(1, 16) if image.mode in GRAY_16 else None)
     except UnidentifiedImageError:
-        if not path.lower().endswith(TIFF):
+        if not _is_tiff(file):
             raise
-    return _header(_tiff_planes(path, channels, header=True))
+    return _header(_tiff_planes(file, channels, header=True))
 
 
-def read_planes(path: str, formats: tuple[str, ...], channels: int) -> NDArray[Any]:
+def read_planes(file: str | Encoded, formats: tuple[str, ...], channels: int) -> NDArray[Any]:
     """Returns the values of a file, (C, H, W) of the type that they are saved in.
 
     Transparency is dropped where 1 or 3 channels are wanted, and else is a channel.
@@ -69,17 +108,17 @@ def read_planes(path: str, formats: tuple[str, ...], channels: int) -> NDArray[A
     Raises:
         Exception: it cannot be read.
     """
-    if path.lower().endswith(ARRAY):
-        with open(path, "rb") as file:
-            return channels_first(np.lib.format.read_array(file, allow_pickle=False), channels)
+    if is_array(file):
+        with open(file, "rb") if isinstance(file, str) else opened(file) as stream:
+            return channels_first(np.lib.format.read_array(stream, allow_pickle=False), channels)
     try:
-        with Image.open(path, formats=formats) as image:
+        with Image.open(opened(file), formats=formats) as image:
             if not _needs_tifffile(image, channels):
                 return pillow_planes(image, channels)
     except UnidentifiedImageError:
-        if not path.lower().endswith(TIFF):
+        if not _is_tiff(file):
             raise
-    return _tiff_planes(path, channels)
+    return _tiff_planes(file, channels)
 
 
 def pillow_planes(image: Image.Image, channels: int) -> NDArray[Any]:
@@ -93,6 +132,10 @@ def pillow_planes(image: Image.Image, channels: int) -> NDArray[Any]:
             turned = turned.convert("L" if channels == 1 or turned.mode in ("1", "LA") else "RGB")
     values = np.asarray(turned)
     return values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
+
+
+def _is_tiff(file: str | Encoded) -> bool:
+    return file.lower().endswith(TIFF) if isinstance(file, str) else file.data.startswith(TIFF_BEGINS)
 
 
 def _header(planes: NDArray[Any]) -> Header:
@@ -113,7 +156,7 @@ def _needs_tifffile(image: Image.Image, channels: int | None) -> bool:
     return channels not in (None, 1, 3, len(image.getbands()))
 
 
-def _tiff_planes(path: str, channels: int | None, *, header: bool = False) -> NDArray[Any]:
+def _tiff_planes(file: str | Encoded, channels: int | None, *, header: bool = False) -> NDArray[Any]:
     """Returns the values of a TIFF's first image, (C, H, W); for its header an array of that shape without values."""
     try:
         import tifffile
@@ -122,7 +165,7 @@ def _tiff_planes(path: str, channels: int | None, *, header: bool = False) -> ND
             "a TIFF of these channels and bits is read by tifffile, which is not installed; pip install "
             "'ssl-zoo[tiff]', or set data.channels=3 data.bit_depth=8 for what Pillow reads of it"
         ) from error
-    with tifffile.TiffFile(path) as tiff:
+    with tifffile.TiffFile(opened(file)) as tiff:
         series = tiff.series[0]
         axes, shape = series.axes, series.shape
         values = np.broadcast_to(np.zeros((), series.dtype), shape) if header else series.asarray()

@@ -11,7 +11,7 @@ import numpy as np
 from PIL.Image import Image
 
 from ssl_zoo.data.bands import Bands
-from ssl_zoo.data.decode import read_image
+from ssl_zoo.data.decode import check_image, read_image
 
 __all__ = ["FileReader", "ImageReader"]
 
@@ -39,6 +39,18 @@ class ImageReader(ABC):
             Unreadable: it cannot be read.
         """
 
+    @abstractmethod
+    def name(self, position: int) -> str:
+        """Returns what messages call an image."""
+
+    def check(self, position: int, *, whole: bool) -> None:
+        """Checks an image by its header, or decodes it as a `whole`; see `check_image`.
+
+        Raises:
+            Unreadable: the check failed.
+        """
+        self.read(position)
+
 
 class FileReader(ImageReader):
     """Images as files.
@@ -59,9 +71,15 @@ class FileReader(ImageReader):
     def __len__(self) -> int:
         return len(self._names)
 
+    def name(self, position: int) -> str:
+        return self.path(position)
+
     def path(self, position: int) -> str:
         """Returns the path of a file."""
         return os.path.join(self._root, os.fsdecode(self._names[position]))
 
     def read(self, position: int) -> Image | Bands:
         return read_image(self.path(position), self.channels, self.bit_depth)
+
+    def check(self, position: int, *, whole: bool) -> None:
+        check_image(self.path(position), whole=whole, channels=self.channels, bit_depth=self.bit_depth)

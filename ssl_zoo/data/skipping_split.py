@@ -1,9 +1,8 @@
-"""Image files of which some turn out to be unreadable only when they are decoded."""
+"""Images of which some turn out to be unreadable only when they are decoded."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -11,8 +10,8 @@ from torch import Tensor
 
 from ssl_zoo.data.bands import DTYPES
 from ssl_zoo.data.decode import Unreadable, to_array
-from ssl_zoo.data.file_split import FileSplit
 from ssl_zoo.data.reader import ImageReader
+from ssl_zoo.data.reader_split import ReaderSplit
 from ssl_zoo.data.split import Split, plain_view
 from ssl_zoo.data.workers import Work, run_tasks
 
@@ -21,24 +20,19 @@ __all__ = ["SkippingSplit", "skipping"]
 Faults = dict[int, str]  # position -> why it is unreadable
 
 
-class SkippingSplit(FileSplit):
+class SkippingSplit(ReaderSplit):
     """A split whose unreadable images are black instead of an error, so that batches keep their composition.
 
     They are listed in `faults`.
     """
 
-    def __init__(self, split: FileSplit) -> None:
-        super().__init__(
-            split.root,
-            split.names,
-            split.labels,
-            split.channels,
-            split.workers,
-            split.unreadable,
-            split.bit_depth,
-        )
+    def __init__(self, split: ReaderSplit) -> None:
+        super().__init__(split.reader, split.labels, split.workers, split.unreadable)
         self.faults: Faults = {}
-        self.interpolation = split.interpolation
+        self.names, self.interpolation, self._split = split.names, split.interpolation, split
+
+    def select(self, indices: Tensor | Sequence[int]) -> Split:
+        return self._split.select(indices)
 
     def plain_batches(self, size: int, batch_size: int) -> Iterator[Tensor]:
         work = _SkippingWork(self.reader, size, self.interpolation)
@@ -47,16 +41,14 @@ class SkippingSplit(FileSplit):
         for images, faults in run_tasks(work, batches, self.workers, pin=True):
             self.faults = faults
             if self.unreadable is not None:
-                self.unreadable |= {
-                    os.path.join(self.root, self.names[start + row]): why for row, why in faults.items()
-                }
+                self.unreadable |= {self.reader.name(start + row): why for row, why in faults.items()}
             start += len(images)
             yield images
 
 
 def skipping(split: Split) -> Split:
-    """Returns the split, skipping unreadable files where `data.on_error=skip` asks for that."""
-    return SkippingSplit(split) if isinstance(split, FileSplit) and split.unreadable is not None else split
+    """Returns the split, skipping unreadable images where `data.on_error=skip` asks for that."""
+    return SkippingSplit(split) if isinstance(split, ReaderSplit) and split.unreadable is not None else split
 
 
 class _SkippingWork(Work[Tensor, "tuple[Tensor, Faults]"]):

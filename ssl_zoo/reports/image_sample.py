@@ -78,7 +78,7 @@ def load_images(config: DataConfig, samples: int, seed: int) -> Images:
     Raises:
         UserError: the images are not there, too few, or cannot be read.
     """
-    if SOURCES.get(config.source).folders:
+    if SOURCES.get(config.source).reads_train:
         config = replace(config, cache_mb=0.0, test=None)
     try:
         data = load_data(config)

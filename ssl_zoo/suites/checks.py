@@ -32,15 +32,17 @@ def check_suite(suite: Suite, config: BenchConfig, rows: Sequence[Row], *, evalu
     """
     for data in {row.config.data for row in rows}:
         _check_images(data)
+        source = SOURCES.get(data.source)
         if (
-            SOURCES.get(data.source).folders
+            source.reads_train
             and data.test is None
             and not data.holdout
             and (evaluated or _needs_labels(suite))
         ):
             raise UserError(
                 "all claims of this suite are about accuracies, which need labelled test images; received no "
-                "data.test; set data.test=FOLDER, or data.holdout=0.2 to test on a part of the training images"
+                f"data.test; set data.test={source.train_is}, or data.holdout=0.2 to test on a part of the training "
+                "images"
             )
     if suite.config.evaluate and config.evaluate == ():
         raise UserError("this suite's columns are of protocols; received no evaluate; leave evaluate out")

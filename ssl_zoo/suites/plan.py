@@ -117,9 +117,10 @@ class Planner:
         about_data = [override for override in named if read_override(override)[0].startswith("data.")]
         data = compose([f"data={self.data}", *about_data]).data
         images = SOURCES.get(data.source).load_image_defaults()
-        if images is None or data.train is None:
+        sample = None if images is None else images.sample_of(dataclasses.asdict(data))
+        if images is None or sample is None:
             return data.source in SMALL_SOURCES
-        sides = images.sides_of(data.train)
+        sides = sample.sides
         return sides is not None and sides.median <= images.SMALL
 
     @property

@@ -150,4 +150,4 @@ def _result(
 
 
 def _skipped(data: Data, config: RunConfig) -> int | None:
-    return len({*data.skipped, *data.unreadable}) if SOURCES.get(config.data.source).folders else None
+    return len({*data.skipped, *data.unreadable}) if SOURCES.get(config.data.source).reads_train else None

@@ -11,7 +11,7 @@ import torch
 
 from ssl_zoo.config.mapping import to_yaml
 from ssl_zoo.config.schema import RunConfig
-from ssl_zoo.data import Data, FileSplit
+from ssl_zoo.data import Data, ReaderSplit
 from ssl_zoo.data.given import passing
 from ssl_zoo.distributed import from_all, from_rank_zero
 from ssl_zoo.errors import UserError
@@ -127,6 +127,6 @@ def _set_aside(ready: Prepared) -> None:
 def _gather_skipped(data: Data) -> None:
     """Adds the files that other processes have skipped, so that the result counts them too."""
     everywhere = from_all(data.unreadable)
-    if isinstance(data.train, FileSplit) and data.train.unreadable is not None:
+    if isinstance(data.train, ReaderSplit) and data.train.unreadable is not None:
         for unreadable in everywhere:
             data.train.unreadable.update(unreadable)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ssl_zoo.data.bands import Pixels
 from ssl_zoo.data.decode import FORMATS, Unreadable, check_image, read_image, to_array
-from ssl_zoo.data.raster import header_of
+from ssl_zoo.data.raster import Encoded, header_of
 
 
 def _random(shape: tuple[int, ...], dtype: Any = np.uint16) -> Any:
@@ -134,3 +134,25 @@ def test_what_is_wrong_with_an_array_shows_in_its_header(
         check_image(str(tmp_path / "a.npy"), channels=4, bit_depth=16, whole=whole)
     with pytest.raises(Unreadable, match=message):
         read_image(str(tmp_path / "a.npy"), 4, 16)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.png", "a.jpg", "a.tif", "colours.tif"])
+def test_the_bytes_of_a_file_are_read_as_the_file_is(tmp_path: Path, name: str) -> None:
+    rng, path = np.random.default_rng(0), tmp_path / name
+    channels, bit_depth = (5, 16) if name == "a.npy" else (3, 8)
+    if name == "a.npy":
+        np.save(path, rng.integers(0, 65536, (5, 9, 7), np.uint16))
+    elif name == "colours.tif":
+        bit_depth = 16
+        pytest.importorskip("tifffile").imwrite(path, rng.integers(0, 65536, (9, 7, 3), np.uint16))
+    else:
+        Image.fromarray(rng.integers(0, 256, (9, 7, 3), np.uint8)).save(path)
+    encoded = Encoded("row 3", path.read_bytes())
+    assert header_of(encoded, FORMATS) == header_of(str(path), FORMATS)
+    check_image(encoded, channels=channels, bit_depth=bit_depth, whole=True)
+    of_file, of_bytes = (to_array(read_image(file, channels, bit_depth)) for file in (str(path), encoded))
+    assert of_bytes.dtype == of_file.dtype
+    assert np.array_equal(of_bytes, of_file)
+    for broken in (encoded.data[: len(encoded.data) // 2], b""):
+        with pytest.raises(Unreadable, match=r"^'row 3': "):
+            read_image(Encoded("row 3", broken), channels, bit_depth)
