@@ -47,8 +47,9 @@ def decode_all(
     images = np.zeros((len(reader), *shape), dtype)  # (N, C, H, W)
     faults: Faults = {}
     chunks = torch.split(positions, _CHUNK)
-    tasks = run_tasks(_DecodeWork(reader, shape), chunks, _processes(positions, workers))
-    for chunk, part in zip(chunks, tasks, strict=True):
+    prepared = reader.prepared(chunks)
+    parts = run_tasks(_DecodeWork(reader, shape), prepared, _processes(positions, workers))
+    for chunk, part in zip(chunks, parts, strict=True):
         if part is None:
             return None
         decoded, unreadable = part
@@ -64,7 +65,8 @@ def check_all(reader: ImageReader, workers: int, positions: Tensor, *, whole: bo
     """
     faults: Faults = {}
     chunks = torch.split(positions, _CHUNK)
-    for part in run_tasks(_CheckWork(reader, whole), chunks, _processes(positions, workers)):
+    tasks = reader.prepared(chunks)
+    for part in run_tasks(_CheckWork(reader, whole), tasks, _processes(positions, workers)):
         faults.update(part)
     return faults
 

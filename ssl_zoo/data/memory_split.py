@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -58,7 +58,8 @@ class _MemoryLoader(TrainLoader):
         super().__init__(len(images), batch_size, seed, part)
         self._images = images  # (N, C, H, W)
 
-    def _fetch(self, epoch: int, batches: tuple[Tensor, ...]) -> Iterator[Batch]:
+    def _fetch(self, epoch: int, batches: Iterable[Tensor]) -> Iterator[Batch]:
+        batches = tuple(batches)
         if not batches:
             return
         # Not before the first batch: Lightning assigns a GPU to this process late.

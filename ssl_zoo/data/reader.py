@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL.Image import Image
+from torch import Tensor
 
 from ssl_zoo.data.bands import Bands
 from ssl_zoo.data.decode import check_image, read_image
@@ -50,6 +51,10 @@ class ImageReader(ABC):
             Unreadable: the check failed.
         """
         self.read(position)
+
+    def prepared(self, batches: Iterable[Tensor]) -> Iterable[Tensor]:
+        """Yields batches of positions (n,) as they are asked for; what they need may be fetched meanwhile."""
+        return batches
 
 
 class FileReader(ImageReader):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from ssl_zoo.config.schema import ViewConfig
 from ssl_zoo.data.bands import Bands
 from ssl_zoo.data.crop import crop_and_resize
 from ssl_zoo.data.decode import Unreadable, to_array
+from ssl_zoo.data.order import Groups
 from ssl_zoo.data.reader import ImageReader
 from ssl_zoo.data.rng import stream
 from ssl_zoo.data.split import Split, plain_view
@@ -36,19 +38,30 @@ class ReaderSplit(Split):
         workers: processes that read; 0 reads in this one.
         unreadable: names of the images skipped since the beginning, with the reasons; selections share it. None where
             an unreadable image is an error.
+        groups: files of many images each that the images are in; None where each has its own.
     """
 
     def __init__(
-        self, reader: ImageReader, labels: Tensor | None, workers: int, unreadable: dict[str, str] | None
+        self,
+        reader: ImageReader,
+        labels: Tensor | None,
+        workers: int,
+        unreadable: dict[str, str] | None,
+        groups: Groups | None = None,
     ) -> None:
         self.reader, self.labels, self.workers, self.unreadable = reader, labels, workers, unreadable
+        self.groups = groups
         self.channels = reader.channels
 
     def __len__(self) -> int:
         return len(self.reader)
 
+    @abstractmethod
+    def select(self, indices: Tensor | Sequence[int]) -> ReaderSplit:
+        """Returns the images at these positions, in this order."""
+
     def plain_batches(self, size: int, batch_size: int) -> Iterator[Tensor]:
-        batches = torch.split(torch.arange(len(self)), batch_size)
+        batches = self.reader.prepared(torch.split(torch.arange(len(self)), batch_size))
         return run_tasks(_PlainWork(self.reader, size, self.interpolation), batches, self.workers, pin=True)
 
     def train_loader(
@@ -113,12 +126,12 @@ class _ReaderLoader(TrainLoader):
         seed: int,
         part: tuple[int, int],
     ) -> None:
-        super().__init__(len(split), batch_size, seed, part)
+        super().__init__(len(split), batch_size, seed, part, split.groups)
         self._work, self._unreadable = _CropWork(split, views, seed), split.unreadable
-        self._workers = split.workers
+        self._reader, self._workers = split.reader, split.workers
 
-    def _fetch(self, epoch: int, batches: tuple[Tensor, ...]) -> Iterator[Batch]:
-        tasks = [(epoch, index) for index in batches]
+    def _fetch(self, epoch: int, batches: Iterable[Tensor]) -> Iterator[Batch]:
+        tasks = ((epoch, index) for index in self._reader.prepared(batches))
         for batch, unreadable in run_tasks(self._work, tasks, self._workers, pin=True):
             if self._unreadable is not None:
                 self._unreadable.update(unreadable)

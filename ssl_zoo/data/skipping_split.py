@@ -27,16 +27,16 @@ class SkippingSplit(ReaderSplit):
     """
 
     def __init__(self, split: ReaderSplit) -> None:
-        super().__init__(split.reader, split.labels, split.workers, split.unreadable)
+        super().__init__(split.reader, split.labels, split.workers, split.unreadable, split.groups)
         self.faults: Faults = {}
         self.names, self.interpolation, self._split = split.names, split.interpolation, split
 
-    def select(self, indices: Tensor | Sequence[int]) -> Split:
+    def select(self, indices: Tensor | Sequence[int]) -> ReaderSplit:
         return self._split.select(indices)
 
     def plain_batches(self, size: int, batch_size: int) -> Iterator[Tensor]:
         work = _SkippingWork(self.reader, size, self.interpolation)
-        batches = torch.split(torch.arange(len(self)), batch_size)
+        batches = self.reader.prepared(torch.split(torch.arange(len(self)), batch_size))
         start = 0
         for images, faults in run_tasks(work, batches, self.workers, pin=True):
             self.faults = faults

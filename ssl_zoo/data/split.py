@@ -29,7 +29,7 @@ class Split(ABC):
 
     Attributes:
         labels: (N,) int64, or None.
-        names: paths relative to the folder they are in, or None.
+        names: paths relative to the folder they are in, or None; of many images each is made when it is asked for.
         channels: of an image.
         faults: images of the batch yielded last by `plain_batches` that could not be read: position in it -> reason.
             Empty but for a `SkippingSplit`, as another split raises an error.
@@ -39,7 +39,7 @@ class Split(ABC):
     faults: Mapping[int, str] = MappingProxyType({})
     interpolation: str = "bilinear"
     labels: Tensor | None
-    names: tuple[str, ...] | None
+    names: Sequence[str] | None
     channels: int
 
     @abstractmethod
@@ -100,6 +100,9 @@ class Data:
     skipped: tuple[str, ...] = ()  # paths of the files that `on_error=skip` left out
     passed_over: tuple[str, ...] = ()  # paths of files beside the images that are plainly none
     emptied: tuple[str, ...] = ()  # classes that `on_error=skip` left out, as they hold no images
+    digest: str | None = (
+        None  # by which a run notices that it would continue on other images; None: not looked at
+    )
 
     @property
     def unreadable(self) -> dict[str, str]:

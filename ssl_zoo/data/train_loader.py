@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ssl_zoo.data.rng import permutation
+from ssl_zoo.data.order import Groups, epoch_order, in_batches
 from ssl_zoo.errors import UserError
 
 __all__ = ["Batch", "TrainLoader", "move_images"]
@@ -34,7 +34,7 @@ def move_images(images: Tensor | tuple[Tensor, ...], device: torch.device) -> Te
 class TrainLoader(ABC):
     """Batches of a split, endlessly many epochs of them; an incomplete last batch is dropped.
 
-    The permutation is a pure function of (seed, epoch). Each `iter()` is one epoch, the next one unless
+    The order is a pure function of (seed, epoch), see `epoch_order`. Each `iter()` is one epoch, the next one unless
     `set_position` sets another. `state_dict` holds the position of the next batch; Lightning saves and
     loads it with its checkpoints, and a resumed run sees exactly the batches that it would have seen.
 
@@ -47,12 +47,20 @@ class TrainLoader(ABC):
         batch_size: images per batch, over all processes.
         seed: at least 0.
         part: (rank, world_size): the rank-th of `world_size` equal, consecutive parts of each batch.
+        groups: the files of many images each that the images are in, or None.
 
     Raises:
         UserError: the batch size exceeds the number of images.
     """
 
-    def __init__(self, count: int, batch_size: int, seed: int, part: tuple[int, int] = (0, 1)) -> None:
+    def __init__(
+        self,
+        count: int,
+        batch_size: int,
+        seed: int,
+        part: tuple[int, int] = (0, 1),
+        groups: Groups | None = None,
+    ) -> None:
         assert batch_size % part[1] == 0
         if batch_size > count:
             raise UserError(
@@ -60,6 +68,7 @@ class TrainLoader(ABC):
                 f"set batch_size={count} or less"
             )
         self._count, self._batch_size, self._seed, self._part = count, batch_size, seed, part
+        self._groups = groups
         self.device = torch.device("cpu")
         self._start = (0, 0)  # where the next iter() starts: epoch, batch
         self._reached = (0, 0)  # the next batch to be yielded
@@ -86,16 +95,16 @@ class TrainLoader(ABC):
     def __iter__(self) -> Iterator[Batch]:
         epoch, start = self._start
         self._start = (epoch + 1, 0)
-        order = permutation(self._count, self._seed, "order", epoch)  # (N,)
-        batches = torch.split(order[: len(self) * self._batch_size], self._batch_size)[start:]
+        order = epoch_order(self._count, self._seed, epoch, self._groups, start * self._batch_size)
         rank, world_size = self._part
-        return self._counted(epoch, start, tuple(batch.chunk(world_size)[rank] for batch in batches))
+        batches = (batch.chunk(world_size)[rank] for batch in in_batches(order, self._batch_size))
+        return self._counted(epoch, start, batches)
 
-    def _counted(self, epoch: int, start: int, batches: tuple[Tensor, ...]) -> Iterator[Batch]:
+    def _counted(self, epoch: int, start: int, batches: Iterable[Tensor]) -> Iterator[Batch]:
         for number, batch in enumerate(self._fetch(epoch, batches), start + 1):
             self._reached = (epoch, number)
             yield batch
 
     @abstractmethod
-    def _fetch(self, epoch: int, batches: tuple[Tensor, ...]) -> Iterator[Batch]:
+    def _fetch(self, epoch: int, batches: Iterable[Tensor]) -> Iterator[Batch]:
         """Yields the images of each (n,) tensor of positions, in order."""

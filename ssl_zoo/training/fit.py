@@ -57,9 +57,16 @@ def fit(
     loader.device = device = ready.hardware.device
     loader.set_position(*ready.position)
     augment = Augment(views, config.data.mean, config.data.std)
-    labels = label_record(ready.data) if ready.method.needs_labels else None
+    about_data = label_record(ready.data) if ready.method.needs_labels else {}
+    if ready.data.digest is not None:
+        about_data["data_digest"] = ready.data.digest
     module = TrainingModule(
-        config, ready.method, augment, images=len(ready.data.train), batches=len(loader), labels=labels
+        config,
+        ready.method,
+        augment,
+        images=len(ready.data.train),
+        batches=len(loader),
+        about_data=about_data,
     )
     loggers = build_loggers(config, ready.run_dir, module.steps_until(ready.position))
     epochs = EpochRows(ready.run_dir, ready.process)

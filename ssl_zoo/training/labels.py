@@ -57,7 +57,8 @@ def label_record(data: Data) -> dict[str, Any]:
     """
     assert data.train.labels is not None
     assert data.classes is not None
-    described = repr((data.train.labels.tolist(), data.train.names))
+    names = data.train.names
+    described = repr((data.train.labels.tolist(), None if names is None else tuple(names)))
     digest = hashlib.sha256(described.encode(errors="surrogateescape")).hexdigest()[:12]
     return {"classes": len(data.classes), "class_names": list(data.classes), "labels_digest": digest}
 

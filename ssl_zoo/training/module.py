@@ -43,7 +43,7 @@ class TrainingModule(pl.LightningModule):
         augment: makes the views.
         images: number of training images.
         batches: number of batches in an epoch.
-        labels: describes the labels that the method was given, for the checkpoint; see `labels.label_record`.
+        about_data: describes the images and the labels that the method was given, for the checkpoint.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class TrainingModule(pl.LightningModule):
         *,
         images: int,
         batches: int,
-        labels: Mapping[str, Any] | None = None,
+        about_data: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.config = config
@@ -62,7 +62,7 @@ class TrainingModule(pl.LightningModule):
         self.augment = augment
         self.images = images
         self.batches = batches
-        self.labels = labels
+        self.about_data = about_data
         self.views = len(config.views)
         self.steps_per_epoch = -(-batches // config.trainer.accumulate)  # Lightning steps at an epoch's end
         self.total_steps = self.steps_per_epoch * config.epochs
@@ -139,7 +139,7 @@ class TrainingModule(pl.LightningModule):
             "position": list(divmod(self.batches_done, self.batches)),
             "images": self.images,
             "losses": self.mean_losses().tolist(),
-            **(self.labels or {}),
+            **(self.about_data or {}),
         }
 
     def mean_losses(self) -> Tensor:
