@@ -14,6 +14,7 @@ __all__ = ["ADDED_KEYS", "without_added"]
 ADDED_KEYS: Mapping[str, Any] = {
     "augment.autoaugment": "none",
     "backbone.freeze_patch_embedding": False,
+    "backbone.num_heads": None,
     "data.bit_depth": 8,
     "data.interpolation": "bilinear",
     "method.centering.decay": 0.9,

@@ -12,7 +12,7 @@ from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import nn
 
 from ssl_zoo.backbone import build_backbone, inspect_backbone
-from ssl_zoo.config.schema import KnnMonitorConfig, ViewConfig
+from ssl_zoo.config.schema import BackboneConfig, KnnMonitorConfig, ViewConfig
 from ssl_zoo.evaluation.schema import EvalConfig
 from ssl_zoo.evaluation.task import Subject
 from ssl_zoo.runs.saved_run import SavedRun, digest_of
@@ -78,6 +78,7 @@ def _load_run(config: EvalConfig, run: SavedRun) -> Loaded:
         "epochs_of_the_run": None if run.is_imported else saved.epochs,
         "backbone": saved.backbone.name,
         "stem": saved.backbone.stem,
+        **_heads(saved.backbone),
         "weights": weights,
         "verdict": run.result.get("verdict") if trained and run.is_last and run.result else None,
     }
@@ -98,8 +99,15 @@ def _build_timm(config: EvalConfig, channels: int) -> Loaded:
         "run": None,
         "backbone": name,
         "stem": config.backbone.stem,
+        **_heads(config.backbone),
         "weights": weights,
         "seed": seed,
     }
-    title = f"{name} ({weights})" if seed is None else f"{name} ({weights}, seed {seed})"
-    return title, backbone, identity, Path("runs") / f"timm-{name}-{weights}"
+    heads = "" if config.backbone.num_heads is None else f"-{config.backbone.num_heads}heads"
+    title = f"{name}{heads} ({weights})" if seed is None else f"{name}{heads} ({weights}, seed {seed})"
+    return title, backbone, identity, Path("runs") / f"timm-{name}{heads}-{weights}"
+
+
+def _heads(backbone: BackboneConfig) -> dict[str, int]:
+    """The number of attention heads, where it is not the model's own."""
+    return {} if backbone.num_heads is None else {"num_heads": backbone.num_heads}

@@ -42,6 +42,8 @@ def write_card(encoder: ExportedEncoder, written: ExportedFiles, folder: Path) -
 def _summary(encoder: ExportedEncoder) -> str:
     run, config = encoder.run, encoder.run.config
     stem = ", its stem a 3x3 convolution without stride and without max-pool" if encoder.small_stem else ""
+    if config.backbone.num_heads is not None:
+        stem += f", with {config.backbone.num_heads} attention heads in each layer"
     lines = [
         f"A backbone without a classifier: timm's `{config.backbone.name}`{stem}; {encoder.num_features} features of "
         f"{_images(encoder)}. {_training(encoder)}"

@@ -26,14 +26,15 @@ def stem_lines(encoder: ExportedEncoder) -> list[str]:
 def build_with_timm(encoder: ExportedEncoder, file: str) -> str:
     """Python that builds `model` with timm and loads a safetensors file, all weights of it."""
     stem = stem_lines(encoder)
-    size = f", img_size={encoder.size}" if is_fixed(encoder.run.config.backbone.name) else ""
+    size = {"img_size": encoder.size} if is_fixed(encoder.run.config.backbone.name) else {}
+    further = "".join(f", {name}={value}" for name, value in {**size, **encoder.model_args}.items())
     return "\n".join(
         [
             "import timm",
             "from safetensors.torch import load_file",
             *(["from torch import nn"] if stem else []),
             "",
-            f'model = timm.create_model("{encoder.architecture}", num_classes=0, in_chans={encoder.channels}{size})',
+            f'model = timm.create_model("{encoder.architecture}", num_classes=0, in_chans={encoder.channels}{further})',
             *stem,
             f'model.load_state_dict(load_file("{file}"), strict=True)',
             f"model.eval()  # {tensor_shapes(encoder)}",

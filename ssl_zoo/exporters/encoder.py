@@ -93,6 +93,12 @@ class ExportedEncoder:
         generator = torch.Generator().manual_seed(0)
         return torch.randn(count, self.channels, self.size, self.size, generator=generator)
 
+    @property
+    def model_args(self) -> dict[str, int]:
+        """The arguments by which the network differs from the one that timm builds by its name alone."""
+        num_heads = self.run.config.backbone.num_heads
+        return {} if num_heads is None else {"num_heads": num_heads}
+
     def metadata(self) -> dict[str, str]:
         """Metadata for a file format that can carry text."""
         run, result = self.run, self.run.result or {}
@@ -101,6 +107,7 @@ class ExportedEncoder:
         values: dict[str, Any] = {
             "architecture": self.architecture,
             "stem": run.config.backbone.stem,
+            "num_heads": run.config.backbone.num_heads,
             "channels": self.channels,
             "size": self.size,
             "mean": list(data.mean),

@@ -61,7 +61,9 @@ def _exported(folder: Path, weights: str, size: int | None) -> LoadedBackbone:
     try:
         written = load_json(folder / "config.json")
         described, cfg = written["ssl_zoo"], written["pretrained_cfg"]
-        backbone = BackboneConfig(name=described["architecture"], stem=described["stem"])
+        backbone = BackboneConfig(
+            name=described["architecture"], stem=described["stem"], **written.get("model_args", {})
+        )
         channels, exported_for = int(described["channels"]), int(described["size"])
         bit_depth = int(described.get("bit_depth", 8))  # earlier exports have none
         interpolation = {"bicubic": "bicubic"}.get(str(cfg.get("interpolation")), "bilinear")

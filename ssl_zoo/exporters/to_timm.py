@@ -42,6 +42,7 @@ def write(encoder: ExportedEncoder, folder: Path, config: ExportConfig) -> Expor
     described = {
         "architecture": f"{encoder.architecture}-small-stem" if small else encoder.architecture,
         "num_classes": 0,
+        **({"model_args": encoder.model_args} if encoder.model_args else {}),
         "num_features": encoder.num_features,
         "pretrained_cfg": pretrained_cfg(encoder),
         "ssl_zoo": build,

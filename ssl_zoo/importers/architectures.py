@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import timm
 import torch
 
+from ssl_zoo.backbone import check_num_heads
 from ssl_zoo.errors import UserError, suggest
 from ssl_zoo.exporters.torchvision_resnet import torchvision_names
 from ssl_zoo.importers.formats import Shapes
@@ -32,7 +33,11 @@ class Architecture(NamedTuple):
 
 
 def find_architecture(
-    shapes: Shapes, name: str | None, stem: str | None, size: int | None = None
+    shapes: Shapes,
+    name: str | None,
+    stem: str | None,
+    size: int | None = None,
+    num_heads: int | None = None,
 ) -> Architecture:
     """Returns the model whose weights have these names and shapes, each of them.
 
@@ -41,9 +46,10 @@ def find_architecture(
         name: the model that the user names; None: it is looked for.
         stem: standard or small, as the user says; None: standard.
         size: of the images, as the user says, where the weights do not say it; None: the model's default.
+        num_heads: attention heads of a transformer; None: the model's own.
 
     Raises:
-        UserError: there is no such model, or the weights are not those of it.
+        UserError: there is no such model, it cannot have that number of heads, or the weights are not those of it.
     """
     size = _size_of(shapes) or size
     if name is not None:
@@ -53,13 +59,13 @@ def find_architecture(
                 f"unknown backbone '{name}'; timm has {len(known)} models"
                 f"{suggest(name, known) or ', see ssl-zoo list backbones'}"
             )
-        found = _architecture(name, stem or "standard", size)
+        found = _architecture(name, stem or "standard", size, num_heads)
         if wrong := _differences(found.shapes, shapes):
             raise _unfitting(found, wrong, shapes, "")
         return found
     tried = list[tuple[Architecture, list[str]]]()
     for candidate in _candidates(shapes):
-        found = _architecture(candidate, stem or "standard", size)
+        found = _architecture(candidate, stem or "standard", size, num_heads)
         wrong = _differences(found.shapes, shapes)
         if not wrong:
             return found
@@ -100,15 +106,18 @@ def _size_of(shapes: Shapes) -> int | None:
 
 
 @lru_cache(maxsize=32)
-def _architecture(name: str, stem: str, size: int | None) -> Architecture:
+def _architecture(name: str, stem: str, size: int | None, num_heads: int | None) -> Architecture:
     """Builds a model without values.
 
     Raises:
-        UserError: its stem cannot be made small, or timm cannot build it.
+        UserError: its stem cannot be made small, it cannot have so many attention heads, or timm cannot build it.
     """
     default = timm.get_pretrained_cfg(name, allow_unregistered=True)
     fixed = default is not None and bool(default.fixed_input_size)
     options: dict[str, Any] = {"img_size": size} if fixed and size is not None else {}
+    if num_heads is not None:
+        check_num_heads(name, num_heads)
+        options["num_heads"] = num_heads
     try:
         with torch.device("meta"), torch.no_grad():
             model = timm.create_model(name, num_classes=0, **options)

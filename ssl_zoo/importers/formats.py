@@ -48,6 +48,9 @@ class Layout:
     encoder: str  # prefix of its keys
     marks: tuple[str, ...]  # each matches a key
     lacks: tuple[str, ...] = ()  # none matches a key
+    shared: bool = (
+        False  # other programs' keys are the same: taken where the format is named, and not by format=auto
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +65,8 @@ class CheckpointFormat:
         pixels: None: timm's for the architecture.
         trap: returns why these weights, though they fit, would compute something else in timm's model; gets the
             shapes of the encoder and of all keys.
+        num_heads: returns the attention heads of a transformer, by the program's model definition; None: timm's. Gets
+            what `trap` gets.
         any_architecture: whether `backbone.name` may name any timm model.
     """
 
@@ -71,23 +76,26 @@ class CheckpointFormat:
     heads: Mapping[str, str] = field(default_factory=dict)
     pixels: Pixels | None = Pixels()
     trap: Callable[[Shapes, Shapes], str | None] | None = None
+    num_heads: Callable[[Shapes, Shapes], int | None] | None = None
     any_architecture: bool = False
 
 
-def _twelve_heads(encoder: Shapes, keys: Shapes) -> str | None:
-    """MoCo v3's transformers have 12 attention heads at any width, timm's one per 64 channels."""
+def _twelve_heads(encoder: Shapes, keys: Shapes) -> int | None:
+    """MoCo v3's transformers have 12 attention heads up to a width of 768, timm's one per 64 channels: [2], vits.py."""
     width = encoder.get("cls_token", (0,))[-1]
-    if 0 < width < 768:
-        return f"MoCo v3's transformer of width {width} has 12 attention heads, timm's has {width // 64}"
-    return None
+    return 12 if 0 < width < 768 else None
 
 
-def _solo_learn(encoder: Shapes, keys: Shapes) -> str | None:
-    """solo-learn's ResNets for CIFAR pad the first convolution by two pixels; its MoCo v3 has 12 attention heads."""
+def _solo_learns_heads(encoder: Shapes, keys: Shapes) -> int | None:
+    """solo-learn's transformers have 12 heads in MoCo v3 and MAE: [9], vit_mocov3.py, vit_mae.py; else timm's."""
+    is_moco = "predictor.0.weight" in keys and "predictor.0.bias" not in keys
+    is_mae = any(key.startswith("decoder.") for key in keys)
+    return _twelve_heads(encoder, keys) if is_moco or is_mae else None
+
+
+def _solo_learns_stem(encoder: Shapes, keys: Shapes) -> str | None:
     if encoder.get("conv1.weight", (0,))[-1] == 3:
         return "solo-learn's first convolution for CIFAR, 3x3, pads by 2 pixels, and the small stem here by 1"
-    if "predictor.0.weight" in keys and "predictor.0.bias" not in keys:
-        return _twelve_heads(encoder, keys)
     return None
 
 
@@ -113,13 +121,17 @@ _TABLE = (
     CheckpointFormat(
         name="mocov3",
         title="MoCo v3's official code",
-        layouts=(Layout("base_encoder.", (r"momentum_encoder\.", r"predictor\.")),),
+        layouts=(
+            Layout("base_encoder.", (r"momentum_encoder\.", r"predictor\.")),
+            Layout("", (VIT,), (PROTOTYPES,), shared=True),  # main_lincls.py and convert_to_deit.py
+        ),
         heads={
             r"base_encoder\.(fc|head)\.": "projector",
             r"momentum_encoder\.": "momentum encoder",
             r"predictor\.": "predictor",
+            r"head\.(weight|bias)$": "classifier",
         },
-        trap=_twelve_heads,
+        num_heads=_twelve_heads,
     ),
     CheckpointFormat(
         name="swav",
@@ -217,7 +229,8 @@ _TABLE = (
             r"local_memory_\w+$": "state of the loss",
             r"decoder\.": "decoder",
         },
-        trap=_solo_learn,
+        trap=_solo_learns_stem,
+        num_heads=_solo_learns_heads,
     ),
     CheckpointFormat(
         name="torchvision",

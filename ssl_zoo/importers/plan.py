@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import timm
 from torch import Tensor
@@ -15,7 +16,8 @@ from ssl_zoo.config.options import data_for
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError
 from ssl_zoo.files.paths import user_path
-from ssl_zoo.importers.architectures import Architecture, find_architecture
+from ssl_zoo.importers.architectures import find_architecture
+from ssl_zoo.importers.attention import num_heads_of
 from ssl_zoo.importers.formats import CheckpointFormat, Pixels, Shapes
 from ssl_zoo.importers.names import timm_names
 from ssl_zoo.importers.read_file import Contents, read_weights
@@ -61,7 +63,9 @@ def plan_import(options: ImportConfig, about_data: Sequence[str]) -> ImportPlan:
             f"an encoder must compute what its own program's computes; received '{file.name}' of {entry.title}: "
             f"{reason}, so that the same weights would give other features; import another checkpoint"
         )
-    architecture = find_architecture(shapes, options.backbone.name, options.backbone.stem, options.size)
+    num_heads = num_heads_of(entry, options.backbone.num_heads, weights, _shapes(contents.weights), file.name)
+    asked = options.backbone
+    architecture = find_architecture(shapes, asked.name, asked.stem, options.size, num_heads)
     if entry.pixels is None and "blocks.0.attn.qkv.weight" in shapes:
         _check_named(options, about_data, architecture.name, shapes)
     broken = [name for name, weight in weights.items() if not bool(weight.isfinite().all())]
@@ -77,7 +81,8 @@ def plan_import(options: ImportConfig, about_data: Sequence[str]) -> ImportPlan:
             f"the file's transformer has positions for images of {size} pixels; received size={options.size}; leave it "
             "out"
         )
-    config = _config(options, about_data, entry, architecture, dataclasses.replace(pixels, size=size), file)
+    backbone = {"name": architecture.name, "stem": architecture.stem, "num_heads": num_heads}
+    config = _config(options, about_data, entry, backbone, dataclasses.replace(pixels, size=size), file)
     return ImportPlan(file, entry, contents, accounted, pixels, weights, config)
 
 
@@ -86,11 +91,12 @@ def _check_named(options: ImportConfig, about_data: Sequence[str], name: str, sh
     alike = [each for each in (name, name.replace("vit_", "deit_")) if timm.is_model(each.partition(".")[0])]
     names = " or ".join(f"backbone.name={each}" for each in dict.fromkeys(alike))
     width = shapes["blocks.0.attn.qkv.weight"][-1]
-    if options.format == "auto" and width < 768:
+    if options.format == "auto" and width < 768 and options.backbone.num_heads is None:
         raise UserError(
             "format=auto must not guess the attention heads of a plain transformer; received "
             f"'{options.file}' of width {width}: timm's have one per 64 channels, {width // 64}, MoCo v3's have 12 "
-            f"with the same names and shapes, and would give other features; if it is timm's set format=timm {names}"
+            f"with the same names and shapes, and would give other features; if it is timm's set format=timm {names}, "
+            "if MoCo v3's format=mocov3"
         )
     given = {override.partition("=")[0].strip() for override in about_data}
     if options.backbone.name is None and not {"data.mean", "data.std"} <= given:
@@ -105,7 +111,7 @@ def _config(
     options: ImportConfig,
     about_data: Sequence[str],
     entry: CheckpointFormat,
-    architecture: Architecture,
+    backbone: Mapping[str, Any],
     pixels: Pixels,
     file: Path,
 ) -> RunConfig:
@@ -122,7 +128,7 @@ def _config(
         {
             "method": method,
             "data": data,
-            "backbone": {"name": architecture.name, "stem": architecture.stem},
+            "backbone": backbone,
             "augment": {"size": pixels.size},
             "epochs": 1,
             "seed": options.seed,

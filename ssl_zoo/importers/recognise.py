@@ -36,7 +36,7 @@ def recognise(keys: Iterable[str], name: str, file: str) -> tuple[CheckpointForm
         UserError: no format, or more than one, has such keys; the one that is named has not.
     """
     keys = list(keys)
-    fitting = {entry.name: layout for entry in FORMATS.values() if (layout := _layout(entry, keys))}
+    fitting = {entry.name: layout for entry in FORMATS.values() if (layout := _layout(entry, keys, name))}
     if name != "auto":
         entry = FORMATS[name]
         if name in fitting:
@@ -99,8 +99,9 @@ def _head(key: str, entry: CheckpointFormat, prefix: str) -> str | None:
     return None
 
 
-def _layout(entry: CheckpointFormat, keys: list[str]) -> Layout | None:
-    return next((layout for layout in entry.layouts if _fits(layout, keys)), None)
+def _layout(entry: CheckpointFormat, keys: list[str], name: str) -> Layout | None:
+    layouts = (layout for layout in entry.layouts if name == entry.name or not layout.shared)
+    return next((layout for layout in layouts if _fits(layout, keys)), None)
 
 
 def _fits(layout: Layout, keys: list[str]) -> bool:

@@ -99,6 +99,7 @@ def _record(plan: ImportPlan) -> dict[str, Any]:
         "program": plan.entry.title,
         "backbone": config.backbone.name,
         "stem": config.backbone.stem,
+        "num_heads": config.backbone.num_heads,
         "weights_taken": len(plan.weights),
         "left_out": _by_meaning(plan.accounted.left_out),
         "no_weights": list(plan.contents.others),
@@ -159,9 +160,10 @@ def _result(plan: ImportPlan, run_dir: Path) -> Result:
 
 def _show(plan: ImportPlan, run_dir: Path, console: Console) -> None:
     config, left_out = plan.config, Counter(plan.accounted.left_out.values())
-    console.print(styled((plan.config.backbone.name, "bold"), f" of {plan.entry.title}, from {plan.file}"))
-    heads = ", ".join(f"{what} ({count})" for what, count in left_out.items()) or "nothing"
-    console.print(f"{len(plan.weights)} weights taken; left out: {heads}")
+    heads = f" with {config.backbone.num_heads} attention heads" if config.backbone.num_heads else ""
+    console.print(styled((config.backbone.name, "bold"), f"{heads} of {plan.entry.title}, from {plan.file}"))
+    others = ", ".join(f"{what} ({count})" for what, count in left_out.items()) or "nothing"
+    console.print(f"{len(plan.weights)} weights taken; left out: {others}")
     console.print(
         f"images of {config.augment.size} pixels, {config.data.interpolation}, mean {list(config.data.mean)}, std "
         f"{list(config.data.std)}"

@@ -8,6 +8,7 @@ from typing import Literal
 
 from ssl_zoo.config.options import read_options
 from ssl_zoo.config.schema import Count, Folder, Seed, section
+from ssl_zoo.config.schema.types import Width
 from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError, unknown_name
 from ssl_zoo.files.paths import user_path
@@ -24,6 +25,8 @@ class ImportedBackboneConfig:
     """Name of a timm model. null: found by the shapes of ResNets, plain transformers and EfficientNets."""
     stem: Literal["standard", "small"] | None = None
     """The first layers of a ResNet, as backbone.stem of training. null: standard; a 3x3 convolution is asked about."""
+    num_heads: Width | None = None
+    """Attention heads of a plain transformer, as backbone.num_heads of training. null: the program's own number."""
 
 
 @section

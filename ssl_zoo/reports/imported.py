@@ -16,6 +16,8 @@ def origin(run: SavedRun) -> Section | None:
     if not run.is_imported:
         return None
     method, data, record = run.config.method, run.config.data, run.import_record
+    backbone = run.config.backbone
+    attention = f", {backbone.num_heads} attention heads" if backbone.num_heads else ""
     left_out = record.get("left_out")
     heads = {str(k): len(v) for k, v in left_out.items()} if isinstance(left_out, Mapping) else {}
     facts: Any = record.get("facts")
@@ -23,7 +25,7 @@ def origin(run: SavedRun) -> Section | None:
         ("file", method.file),
         ("sha256", method.sha256),
         ("format", f"{method.format}: {record.get('program', 'not recorded')}"),
-        ("encoder", f"{run.config.backbone.name}, stem {run.config.backbone.stem}"),
+        ("encoder", f"{backbone.name}, stem {backbone.stem}{attention}"),
         ("left out", ", ".join(f"{what} ({count} keys)" for what, count in heads.items()) or "nothing"),
         ("images", f"RGB, {run.config.augment.size} pixels, {data.interpolation}"),
         ("pixels", f"mean {list(data.mean)}, std {list(data.std)}, of values in [0, 1]"),

@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ssl_zoo.backbone import built_heads, heads_of
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.equation import Siamese
 from ssl_zoo.errors import UserError
@@ -40,8 +41,9 @@ def take_weights(method: Method, source: SavedRun) -> dict[str, Any]:
     """Loads another run's weights into a method, and returns the record of what was taken.
 
     Raises:
-        UserError: a weight of the encoder is missing, left over or of another shape.
+        UserError: a weight of the encoder is missing, left over or of another shape; the attention heads differ.
     """
+    _check_heads(method, source)
     theirs, ours = _parts(source.weights), _parts(method.state_dict())
     needed = "backbone" if source.is_imported else "encoder"
     try:
@@ -74,6 +76,20 @@ def take_weights(method: Method, source: SavedRun) -> dict[str, Any]:
         "not_taken": sorted(set(theirs) - fitting - {"encoder"}),
         "random": [*projector, *sorted(trained - fitting - {"target_encoder", "target_prototypes"})],
     }
+
+
+def _check_heads(method: Method, source: SavedRun) -> None:
+    """Refuses a transformer that would read the other run's weights as other attention heads, of the same shapes."""
+    backbone = source.config.backbone
+    ours = heads_of(method.encoder.backbone)
+    theirs = built_heads(backbone.name, backbone.num_heads) if ours else ours
+    if theirs and theirs != ours:
+        of_theirs, of_ours = (", ".join(map(str, sorted(numbers))) for numbers in (theirs, ours))
+        raise UserError(
+            f"start_from needs a run with the same attention heads; received '{source.path}' with {of_theirs} in each "
+            f"layer, and {of_ours} here; set backbone.name={backbone.name}"
+            + (f" backbone.num_heads={backbone.num_heads}" if backbone.num_heads else "")
+        )
 
 
 def recorded_start(config: RunConfig, saved: Saved) -> dict[str, Any] | None:

@@ -114,6 +114,17 @@ def test_a_timm_model_without_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert [file.name for file in tmp_path.iterdir()] == ["here"]
 
 
+def test_a_timm_model_of_other_attention_heads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    overrides = ["backbone.name=test_vit", "backbone.num_heads=4", "size=16", "protocol=knn", *quick("knn")]
+    [record] = ssl_zoo.evaluate(overrides, silent=True)
+    assert (record["encoder"]["num_heads"], record["encoder"]["title"]) == (
+        4,
+        "test_vit-4heads (random, seed 0)",
+    )
+    assert [file.name for file in (tmp_path / "runs").iterdir()] == ["timm-test_vit-4heads-random"]
+
+
 def test_other_channels_than_those_trained_on(copy: Path, tmp_path: Path) -> None:
     for kind in ("train", "test"):
         for number in range(8):

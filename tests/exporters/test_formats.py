@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 GRAY = ("data=digits", "backbone.name=test_resnet", "backbone.stem=small", "augment.size=8")
 RESNET = (*COLOUR, "backbone.name=resnet18", "augment.size=32")
 SMALL_RESNET = ("data=digits", "backbone.name=resnet18", "backbone.stem=small", "augment.size=16")
-VIT = (*COLOUR, "backbone.name=test_vit", "augment.size=32")
+VIT = (*COLOUR, "backbone.name=test_vit", "backbone.num_heads=4", "augment.size=32")
 RUNS = {"gray": GRAY, "resnet": RESNET, "small": SMALL_RESNET, "vit": VIT}
 EXPORTS = {
     "gray": ["timm", "safetensors", "onnx"],

@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("load")
     make(folder / "gray", *GRAY)
     make(folder / "colour", *COLOUR, "backbone.name=test_resnet", "augment.size=32")
-    make(folder / "vit", *COLOUR, "backbone.name=test_vit", "augment.size=32")
+    make(folder / "vit", *COLOUR, "backbone.name=test_vit", "backbone.num_heads=4", "augment.size=32")
     for name in ("gray", "colour", "vit"):
         export([f"run={folder / name}", "format=timm"], silent=True)
     random = np.random.default_rng(0)

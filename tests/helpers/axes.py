@@ -304,6 +304,16 @@ AXES: dict[str, tuple[Axis, ...]] = {
     ),
     "Backbone": (
         Axis(
+            ("backbone.num_heads",),
+            "from 1, null",
+            "attention heads in each layer of a plain transformer; null: the model's own, 6 in timm's ViT-S",
+            f"{MOCO3} official code (12 in its ViT-S)",
+            (
+                "backbone/test_attention.py::test_heads_are_those_of_the_configuration",
+                "backbone/test_attention.py::test_refusals",
+            ),
+        ),
+        Axis(
             ("backbone.freeze_patch_embedding",),
             "true, false",
             "whether the projection of a transformer's patches stays as it is initialised, in any method",

@@ -111,6 +111,15 @@ def moco_v3(model: nn.Module) -> Any:
     return trained(wrapped(state), arch="resnet18", scaler={"scale": 65536.0, "_growth_tracker": 3})
 
 
+def moco_v3_vit(vit: Mapping[str, Tensor], width: int) -> Any:
+    """main_moco.py's checkpoint of a transformer: its builder.py gives the projector three layers."""
+    head = mlp(width, 64, 64, 32, last_bn=True, affine=False)
+    state = {f"base_encoder.{name}": value for name, value in vit.items()} | named(head, "base_encoder.head.")
+    state |= {n.replace("base_", "momentum_"): blank(value) for n, value in state.items()}
+    state |= named(mlp(32, 64, 32, last_bn=True, affine=False), "predictor.")
+    return trained(wrapped(state), arch="vit_small", scaler={"scale": 65536.0, "_growth_tracker": 3})
+
+
 def swav(model: nn.Module) -> Any:
     """The released file: the state dict alone."""
     head = named(mlp(WIDTH, 64, 32, bias=True), "projection_head.")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,9 @@ from helpers.checkpoints import AMBIGUOUS, RECOGNISED
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ssl_zoo.errors import UserError
+from ssl_zoo.exporters.load_backbone import load_backbone
+from ssl_zoo.exporters.run import export
 from ssl_zoo.importers.formats import FORMATS
 from ssl_zoo.importers.plan import ImportPlan, plan_import
 from ssl_zoo.importers.run import import_checkpoint
@@ -32,7 +37,8 @@ def plan_of(folder: Path, contents: Any, *overrides: str) -> ImportPlan:
 def features_of(plan: ImportPlan, images: Tensor) -> Tensor:
     """The features of the model that the plan names, with the weights that it has."""
     size = plan.config.augment.size
-    options = {"img_size": size} if "vit" in plan.config.backbone.name else {}
+    options: dict[str, int | None] = {"img_size": size} if "vit" in plan.config.backbone.name else {}
+    options |= {"num_heads": plan.config.backbone.num_heads}
     with torch.device("meta"):  # no values are drawn
         model = timm.create_model(plan.config.backbone.name, num_classes=0, **options)
     counters = {k: torch.tensor(0) for k in model.state_dict() if k.endswith("num_batches_tracked")}
@@ -187,20 +193,83 @@ def test_a_transformer_of_torchvision(tmp_path: Path) -> None:
     torch.testing.assert_close(features_of(plan, pictures()), wanted, rtol=0, atol=1e-5)
 
 
-def test_a_transformer_of_another_number_of_heads_is_refused(tmp_path: Path) -> None:
-    """MoCo v3's ViT-S has the shapes of timm's and other heads."""
-    state = {f"module.base_encoder.{name}": value for name, value in vit_state().items()}
-    state |= {
-        f"module.{part}.0.weight": torch.zeros(1)
-        for part in ("base_encoder.head", "momentum_encoder", "predictor")
-    }
-    with pytest.raises(ValueError, match=r"width 192 has 12 attention heads, timm's has 3"):
-        plan_of(tmp_path, {"state_dict": state})
+def mocos_positions(width: int, side: int) -> Tensor:
+    """MoCo v3's fixed position embedding, one patch and one channel at a time; (1, 1 + patches, width)."""
+    table = torch.zeros(1, 1 + side * side, width)
+    for row, column, channel in itertools.product(range(side), range(side), range(width)):
+        quarter, k = divmod(channel, width // 4)
+        angle = (row, row, column, column)[quarter] / 10000 ** (4 * k / width)
+        table[0, 1 + row * side + column, channel] = math.cos(angle) if quarter % 2 else math.sin(angle)
+    return table
+
+
+def mocos_vit_small() -> dict[str, Tensor]:
+    """MoCo v3's ViT-S: names and shapes are DINO's, for both take them from timm; its attention is far from even."""
+    state = vit_state(384) | {"pos_embed": mocos_positions(384, 2)}
+    return {name: 8 * value if name.endswith("qkv.weight") else value for name, value in state.items()}
+
+
+@pytest.mark.parametrize("file", ["training", "linear", "deit"])
+def test_mocos_small_transformer_has_twelve_heads(file: str, tmp_path: Path) -> None:
+    """As main_moco.py, main_lincls.py and convert_to_deit.py save it; the number is the official definition's."""
+    state = mocos_vit_small()
+    contents, options = checkpoints.moco_v3_vit(state, 384), []
+    if file == "linear":
+        linear = state | {"head.weight": torch.zeros(1000, 384), "head.bias": torch.zeros(1000)}
+        contents, options = checkpoints.trained(checkpoints.wrapped(linear)), ["format=mocov3"]
+    if file == "deit":
+        contents, options = {"model": state}, ["format=mocov3"]
+    plan = plan_of(tmp_path, contents, *options)
+    assert (plan.entry.name, plan.config.augment.size) == ("mocov3", 32)
+    assert (plan.config.backbone.name, plan.config.backbone.num_heads) == ("vit_small_patch16_224", 12)
+    assert plan.config.data.mean == (0.485, 0.456, 0.406)
+    assert len(plan.weights) + len(plan.accounted.left_out) == len(plan.contents.weights)
+    wanted = dino_features(state, pictures(), heads=12)
+    torch.testing.assert_close(features_of(plan, pictures()), wanted, rtol=0, atol=1e-5)
+    assert (dino_features(state, pictures(), heads=6) - wanted).abs().max() > 1e-2
+
+
+def test_mocos_run_is_the_network_that_its_export_builds(tmp_path: Path) -> None:
+    state = mocos_vit_small()
+    torch.save(checkpoints.moco_v3_vit(state, 384), tmp_path / "vit-s-300ep.pth.tar")
+    run = import_checkpoint(
+        [str(tmp_path / "vit-s-300ep.pth.tar"), f"run_dir={tmp_path / 'run'}"], silent=True
+    )
+    assert json.loads((run / "import.json").read_text())["num_heads"] == 12
+    folder = export([f"run={run}", "format=timm"], silent=True)
+    assert "num_heads=12" in (folder / "MODEL_CARD.md").read_text()
+    wanted = dino_features(state, pictures(), heads=12)
+    by_timm = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    for model in (load_backbone(run).model, load_backbone(folder).model, by_timm):
+        with torch.inference_mode():
+            torch.testing.assert_close(model(pictures()), wanted, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["timm", "dino"])
+def test_mocos_positions_betray_it_in_other_formats(name: str, tmp_path: Path) -> None:
+    """A linear or converted ViT-S has timm's names and shapes; its fixed position embedding is MoCo v3's alone."""
+    state = mocos_vit_small()
+    options = [f"format={name}", "backbone.name=vit_small_patch16_224"]
+    with pytest.raises(
+        UserError, match=r"is MoCo v3's.* have 12, .* 6; set format=mocov3, or backbone.num_heads=6"
+    ):
+        plan_of(tmp_path, {"model": {key: value.half() for key, value in state.items()}}, *options)
+    plan = plan_of(tmp_path, {"model": state}, *options, "backbone.num_heads=6")
+    wanted = dino_features(state, pictures(), heads=6)
+    torch.testing.assert_close(features_of(plan, pictures()), wanted, rtol=0, atol=1e-5)
+    assert plan_of(tmp_path, {"model": vit_state(384)}, *options).config.backbone.num_heads is None
+
+
+def test_solo_learns_transformers_have_their_methods_heads(tmp_path: Path) -> None:
+    """12 at any width in MoCo v3 and MAE, timm's in all others."""
     solo = {f"backbone.{name}": value for name, value in vit_state().items()}
     solo |= {"classifier.weight": torch.zeros(1), "projector.0.weight": torch.zeros(1)}
-    assert plan_of(tmp_path, {"state_dict": solo}).entry.name == "solo-learn"
-    with pytest.raises(ValueError, match="12 attention heads"):
-        plan_of(tmp_path, {"state_dict": solo | {"predictor.0.weight": torch.zeros(1)}})
+    for more, heads in (({}, None), ({"predictor.0.weight": 0}, 12), ({"decoder.mask_token": 0}, 12)):
+        contents = {"state_dict": solo | {key: torch.zeros(1) for key in more}}
+        plan = plan_of(tmp_path, contents)
+        assert (plan.entry.name, plan.config.backbone.num_heads) == ("solo-learn", heads)
+        wanted = dino_features(vit_state(), pictures(), heads=heads or 3)
+        torch.testing.assert_close(features_of(plan, pictures()), wanted, rtol=0, atol=1e-5)
 
 
 def test_any_model_of_timm_by_name(tmp_path: Path) -> None:

@@ -73,6 +73,15 @@ def of_a_transformer(state: State) -> Any:
     }
 
 
+def of_mocos_transformer(state: State) -> Any:
+    """MoCo v3's checkpoint of ViT-S from its training."""
+    with torch.device("meta"):
+        model = timm.create_model("vit_small_patch16_224", num_classes=0)
+    return checkpoints.moco_v3_vit(
+        {k: torch.zeros(()).expand(v.shape) for k, v in model.state_dict().items()}, 384
+    )
+
+
 def of_a_mixer(state: State) -> Any:
     with torch.device("meta"):
         model = timm.create_model("mixer_s32_224", num_classes=10)
@@ -118,6 +127,12 @@ REFUSED: Mapping[str, tuple[Callable[[State], Any], list[str], str]] = {
         ["format=timm", "data.mean=[0.5,0.5,0.5]"],
         r"mean and std .*set backbone\.name=vit_small_patch16_224 or backbone\.name=deit_small_patch16_224 .*, or data",
     ),
+    "other heads than the program's": (
+        of_mocos_transformer,
+        ["backbone.num_heads=6"],
+        r"of MoCo v3's official code have 12 attention heads .*received backbone\.num_heads=6; leave it out",
+    ),
+    "heads of a ResNet": (dict, ["backbone.num_heads=12"], r"num_heads=12 is .*; .resnet18. has none; leave it out"),
     "a mixer of another size": (
         of_a_mixer,
         ["format=timm", "backbone.name=mixer_s32_224", "size=256"],

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.exports import SMALL, make
 from helpers.runs import overrides
 from helpers.saved_runs import train_tiny
 
@@ -94,6 +95,19 @@ def test_the_hash_of_a_stage_has_the_hash_of_the_run_before_and_not_its_path(
     assert config_hash(stage, start_hash(record)) == config_hash(other, start_hash(record))
     assert len({config_hash(stage), config_hash(other), config_hash(stage, first["config_hash"])}) == 3
     assert start_hash({"checkpoint": "of a run whose record is gone"}) is None
+
+
+def test_weights_of_other_attention_heads_are_refused(tmp_path: Path) -> None:
+    """Names and shapes are the same, and the features others; test_vit has 2."""
+    vit = ("data=digits", "backbone.name=test_vit", "backbone.stem=standard", "augment.size=16")
+    source = open_run(make(tmp_path / "vit", *vit, "backbone.num_heads=4"))
+    small = compose([*SMALL, "method.predictor.hidden_dim=8", *vit])
+    with pytest.raises(
+        UserError, match=r"same attention heads; .* with 4 in each layer, and 2 here; .*num_heads=4$"
+    ):
+        take_weights(build(small, 1)[0], source)
+    same = compose([*SMALL, "method.predictor.hidden_dim=8", *vit, "backbone.num_heads=4"])
+    assert take_weights(build(same, 1)[0], source)["taken"] == ["encoder", "predictor"]
 
 
 def test_a_target_encoder_begins_as_the_encoder_and_a_queue_as_ever(source: Path) -> None:

@@ -10,7 +10,8 @@ import timm
 import torch
 from torch import nn
 
-from ssl_zoo.backbone import _announce_download, build_backbone, single_pixel_fraction
+from ssl_zoo.backbone import build_backbone, single_pixel_fraction
+from ssl_zoo.backbone.pretrained import announce_download
 from ssl_zoo.build import hardware_for
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.schema import BackboneConfig
@@ -106,8 +107,8 @@ def test_pretrained_without_network_is_refused_at_once(
     def offline(*args: object, **kwargs: object) -> None:
         raise ConnectionError("Name or service not known")
 
-    monkeypatch.setattr("ssl_zoo.backbone.try_to_load_from_cache", lambda *args, **kwargs: None)
-    monkeypatch.setattr("ssl_zoo.backbone.get_session", lambda: SimpleNamespace(head=offline))
+    monkeypatch.setattr("ssl_zoo.backbone.pretrained.try_to_load_from_cache", lambda *args, **kwargs: None)
+    monkeypatch.setattr("ssl_zoo.backbone.pretrained.get_session", lambda: SimpleNamespace(head=offline))
     monkeypatch.setattr(timm, "create_model", None)
     with pytest.raises(
         UserError, match=r"resnet18.* cannot be reached \(Name or .*backbone.pretrained=false"
@@ -117,9 +118,9 @@ def test_pretrained_without_network_is_refused_at_once(
 
 
 def test_weights_on_this_machine_need_no_network(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    monkeypatch.setattr("ssl_zoo.backbone.try_to_load_from_cache", lambda *args, **kwargs: "there")
-    monkeypatch.setattr("ssl_zoo.backbone.get_session", None)
-    _announce_download("resnet18")
+    monkeypatch.setattr("ssl_zoo.backbone.pretrained.try_to_load_from_cache", lambda *args, **kwargs: "there")
+    monkeypatch.setattr("ssl_zoo.backbone.pretrained.get_session", None)
+    announce_download("resnet18")
     assert capsys.readouterr().err == ""
 
 
@@ -127,7 +128,7 @@ def test_weights_that_cannot_be_fetched_are_named(monkeypatch: pytest.MonkeyPatc
     def offline(*args: object, **kwargs: object) -> nn.Module:
         raise OSError("no network")
 
-    monkeypatch.setattr("ssl_zoo.backbone._announce_download", lambda name: None)
+    monkeypatch.setattr("ssl_zoo.backbone.build.announce_download", lambda name: None)
     monkeypatch.setattr(timm, "create_model", offline)
     with pytest.raises(UserError, match=r"pretrained=True.*no network.*check the network"):
         build_backbone(BackboneConfig(name="resnet18", pretrained=True), 3, 32)
