@@ -14,6 +14,7 @@ from ssl_zoo.data.decode import Unreadable, quiet, to_array
 from ssl_zoo.data.reader import ImageReader
 from ssl_zoo.data.split import SMALL_SIDE
 from ssl_zoo.data.workers import Work, run_tasks
+from ssl_zoo.terminal.counting import counting
 
 __all__ = ["check_all", "decode_all"]
 
@@ -49,12 +50,14 @@ def decode_all(
     chunks = torch.split(positions, _CHUNK)
     prepared = reader.prepared(chunks)
     parts = run_tasks(_DecodeWork(reader, shape), prepared, _processes(positions, workers))
-    for chunk, part in zip(chunks, parts, strict=True):
-        if part is None:
-            return None
-        decoded, unreadable = part
-        images[chunk.numpy()] = decoded.numpy()
-        faults.update(unreadable)
+    with counting("decoded {:,} of " + f"{len(positions):,} images") as count:
+        for chunk, part in zip(chunks, parts, strict=True):
+            if part is None:
+                return None
+            decoded, unreadable = part
+            images[chunk.numpy()] = decoded.numpy()
+            faults.update(unreadable)
+            count(len(chunk))
     return torch.from_numpy(images), faults
 
 
@@ -66,8 +69,11 @@ def check_all(reader: ImageReader, workers: int, positions: Tensor, *, whole: bo
     faults: Faults = {}
     chunks = torch.split(positions, _CHUNK)
     tasks = reader.prepared(chunks)
-    for part in run_tasks(_CheckWork(reader, whole), tasks, _processes(positions, workers)):
-        faults.update(part)
+    parts = run_tasks(_CheckWork(reader, whole), tasks, _processes(positions, workers))
+    with counting("checked {:,} of " + f"{len(positions):,} images") as count:
+        for chunk, part in zip(chunks, parts, strict=True):
+            faults.update(part)
+            count(len(chunk))
     return faults
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from ssl_zoo.data.names import Names
 from ssl_zoo.data.reader import FileReader
 from ssl_zoo.data.reader_split import ReaderSplit
 
@@ -30,25 +31,25 @@ class FileSplit(ReaderSplit):
         bit_depth: 8 or 16.
     """
 
-    names: tuple[str, ...]
+    names: Names
     reader: FileReader
 
     def __init__(
         self,
         root: Path,
-        names: tuple[str, ...],
+        names: Iterable[str],
         labels: Tensor | None,
         channels: int,
         workers: int,
         unreadable: dict[str, str] | None = None,
         bit_depth: int = 8,
     ) -> None:
-        super().__init__(FileReader(root, names, channels, bit_depth), labels, workers, unreadable)
-        self.root, self.names, self.bit_depth = root, names, bit_depth
+        self.root, self.names, self.bit_depth = root, Names.of(names), bit_depth
+        super().__init__(FileReader(root, self.names, channels, bit_depth), labels, workers, unreadable)
 
     def select(self, indices: Tensor | Sequence[int]) -> FileSplit:
         index = torch.as_tensor(indices, dtype=torch.int64)
-        names = tuple(self.names[i] for i in index.tolist())
+        names = self.names.take(index.numpy())
         labels = None if self.labels is None else self.labels[index]
         chosen = FileSplit(
             self.root, names, labels, self.channels, self.workers, self.unreadable, self.bit_depth

@@ -18,7 +18,7 @@ from ssl_zoo.data.bands import Pixels
 from ssl_zoo.data.decode import FORMATS, SUFFIXES, Unreadable, quiet, read_image, to_array, upright
 from ssl_zoo.data.pixel_statistics import Statistics, measure_pixels
 from ssl_zoo.data.raster import ARRAY, Header, header_of
-from ssl_zoo.data.scan import is_visible
+from ssl_zoo.data.walk import is_visible
 
 __all__ = [
     "Gray",

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import PIL
 import torch
 from torch import Tensor
 
 from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.data.cache import check_all, decode_all
 from ssl_zoo.data.file_split import FileSplit
+from ssl_zoo.data.kept_scan import keep_scan, scan
 from ssl_zoo.data.memory_split import MemorySplit
+from ssl_zoo.data.names import Names
 from ssl_zoo.data.overlap import check_apart
 from ssl_zoo.data.partition import partition
-from ssl_zoo.data.scan import Listing, scan_folder
+from ssl_zoo.data.reader import FileReader
+from ssl_zoo.data.scan import Listing
 from ssl_zoo.data.split import Data, Split
 from ssl_zoo.errors import UserError, suggest
 
@@ -38,25 +44,26 @@ def imagefolder(config: DataConfig, *, whole: bool = True) -> Data:
             training images.
     """
     assert config.train is not None
-    listing = scan_folder("data.train", config.train)
+    scans = Path(config.root).expanduser() / "scans"
+    listing = scan("data.train", config.train, scans)
     _check_classes(listing.classes, config.train)
     cache = config.cache_mb * 2**20
     train, skipped = _read("data.train", config.train, listing, listing.classes, config, cache, whole)
     classes = _present(train, listing.classes, config)
-    passed_over = [str(listing.root / name) for name in listing.passed_over]
+    passed_over = listing.passed_over.below(str(listing.root))
     test = None
     if config.test is not None and not config.holdout:
-        listed = scan_folder("data.test", config.test)
+        listed = scan("data.test", config.test, scans)
         _check_same_classes(listed, config.test, classes)
         check_apart(listing, listed, config.train, config.test)
         if isinstance(train, MemorySplit):
             cache -= train.images.nbytes
         test, more = _read("data.test", config.test, listed, classes, config, cache, whole)
         skipped += more
-        passed_over += [str(listed.root / name) for name in listed.passed_over]
+        passed_over += listed.passed_over.below(str(listed.root))
     labelled = None if classes is None else train
     emptied = tuple(name for name in listing.classes or () if name not in (classes or ()))
-    return Data(train, labelled, test, classes, config.channels, skipped, tuple(passed_over), emptied)
+    return Data(train, labelled, test, classes, config.channels, skipped, Names.of_bytes(passed_over), emptied)
 
 
 def _present(train: Split, classes: tuple[str, ...] | None, config: DataConfig) -> tuple[str, ...] | None:
@@ -128,8 +135,12 @@ def _read(
     root, names = listing.root, listing.images
     labels = None
     if classes is not None:
+        assert listing.classes is not None
         number = {name: index for index, name in enumerate(classes)}
-        labels = torch.tensor([number[name.partition("/")[0]] for name in names])  # (N,)
+        present = [name for name, size in zip(listing.classes, listing.sizes, strict=True) if size]
+        labels = torch.tensor([number[name] for name in present]).repeat_interleave(
+            torch.tensor([size for size in listing.sizes if size])
+        )  # (N,)
     positions = torch.arange(len(names))
     if key == "data.train" and config.limit is not None and config.on_error == "raise":
         positions = _taken(len(names), labels, classes or (), config)
@@ -138,7 +149,7 @@ def _read(
     decoded = decode_all(files.reader, config.workers, cache, positions)
     split: Split = files
     if decoded is None:
-        faults = check_all(files.reader, config.workers, positions, whole=whole and config.on_error == "skip")
+        faults = _checked(listing, files.reader, config, positions, whole=whole and config.on_error == "skip")
     else:
         split, faults = MemorySplit(decoded[0], labels, names), decoded[1]
     reasons = dict(listing.faulty)
@@ -159,15 +170,37 @@ def _read(
             f"in '{folder}' are not: {some}; {fix}"
         )
     if faults:
-        split = split.select([position for position in range(len(names)) if position not in faults])
+        readable = torch.ones(len(names), dtype=torch.bool)
+        readable[list(faults)] = False
+        split = split.select(readable.nonzero().flatten())
     return split, tuple(str(root / name) for name in reasons)
+
+
+def _checked(
+    listing: Listing, reader: FileReader, config: DataConfig, positions: Tensor, *, whole: bool
+) -> dict[int, str]:
+    """Returns the images at `positions`, (n,), that cannot be read; see `check_all`.
+
+    What has been checked of a kept scan is not checked again, but for what failed. A check of all images is kept.
+    """
+    workers, everything = config.workers, len(positions) == len(reader)
+    check = f"channels={reader.channels} bit_depth={reader.bit_depth} whole={whole} Pillow={PIL.__version__}"
+    failed = listing.checks.get(check)
+    if failed is not None:
+        failing = torch.tensor(failed, dtype=torch.int64)
+        return check_all(reader, workers, failing[torch.isin(failing, positions)], whole=whole)
+    faults = check_all(reader, workers, positions, whole=whole)
+    if everything:
+        listing.checks[check] = tuple(sorted(faults))
+        keep_scan(listing, Path(config.root).expanduser() / "scans")
+    return faults
 
 
 def _taken(count: int, labels: Tensor | None, classes: tuple[str, ...], config: DataConfig) -> Tensor:
     """Returns the positions (n,) of the training images that a limit and a holdout leave, ascending; all where a class
     is empty, which is refused once the folder is read.
     """
-    if labels is not None and len(set(labels.tolist())) < len(classes):
+    if labels is not None and len(labels.unique()) < len(classes):
         return torch.arange(count)
     parts = partition(count, labels, classes, config.holdout, config.limit)
     held = torch.empty(0, dtype=torch.int64) if parts.held is None else parts.held

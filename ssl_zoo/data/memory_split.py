@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ssl_zoo.config.schema import ViewConfig
+from ssl_zoo.data.names import Names
 from ssl_zoo.data.split import Split, plain_view
 from ssl_zoo.data.train_loader import Batch, TrainLoader
 from ssl_zoo.errors import UserError
@@ -25,13 +26,14 @@ class MemorySplit(Split):
     """
 
     def __init__(
-        self, images: Tensor, labels: Tensor | None = None, names: tuple[str, ...] | None = None
+        self, images: Tensor, labels: Tensor | None = None, names: Iterable[str] | None = None
     ) -> None:
         assert images.dtype in (torch.uint8, torch.uint16)
         assert images.ndim == 4
         assert labels is None or labels.shape == images.shape[:1]
-        assert names is None or len(names) == len(images)
-        self.images, self.labels, self.names = images.contiguous(), labels, names
+        self.images, self.labels = images.contiguous(), labels
+        self.names = None if names is None else Names.of(names)
+        assert self.names is None or len(self.names) == len(images)
         self.channels = images.shape[1]
 
     def __len__(self) -> int:
@@ -40,7 +42,7 @@ class MemorySplit(Split):
     def select(self, indices: Tensor | Sequence[int]) -> MemorySplit:
         index = torch.as_tensor(indices, dtype=torch.int64)
         labels = None if self.labels is None else self.labels[index]
-        names = None if self.names is None else tuple(self.names[i] for i in index.tolist())
+        names = None if self.names is None else self.names.take(index.numpy())
         return MemorySplit(_rows(self.images, index), labels, names).resized(self.interpolation)
 
     def plain_batches(self, size: int, batch_size: int) -> Iterator[Tensor]:

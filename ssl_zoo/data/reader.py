@@ -7,12 +7,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
 from PIL.Image import Image
 from torch import Tensor
 
 from ssl_zoo.data.bands import Bands
 from ssl_zoo.data.decode import check_image, read_image
+from ssl_zoo.data.headers import is_surely_readable
+from ssl_zoo.data.names import Names
+from ssl_zoo.data.raster import ARRAY
 
 __all__ = ["FileReader", "ImageReader"]
 
@@ -67,24 +69,26 @@ class FileReader(ImageReader):
         bit_depth: likewise.
     """
 
-    def __init__(self, root: Path, names: Sequence[str], channels: int, bit_depth: int) -> None:
+    def __init__(self, root: Path, names: Iterable[str], channels: int, bit_depth: int) -> None:
         self.channels, self.bit_depth = channels, bit_depth
         self._root = os.fspath(root)
-        # One array: workers that read a million strings would copy each by touching its reference count.
-        self._names = np.array([os.fsencode(name) for name in names])
+        self.names = Names.of(names)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self.names)
 
     def name(self, position: int) -> str:
         return self.path(position)
 
     def path(self, position: int) -> str:
         """Returns the path of a file."""
-        return os.path.join(self._root, os.fsdecode(self._names[position]))
+        return os.path.join(self._root, self.names[position])
 
     def read(self, position: int) -> Image | Bands:
         return read_image(self.path(position), self.channels, self.bit_depth)
 
     def check(self, position: int, *, whole: bool) -> None:
-        check_image(self.path(position), whole=whole, channels=self.channels, bit_depth=self.bit_depth)
+        path = self.path(position)
+        is_photo = self.bit_depth == 8 and self.channels in (1, 3) and not path.lower().endswith(ARRAY)
+        if whole or not is_photo or not is_surely_readable(path):
+            check_image(path, whole=whole, channels=self.channels, bit_depth=self.bit_depth)

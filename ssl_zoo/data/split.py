@@ -15,6 +15,7 @@ from typing_extensions import Self
 
 from ssl_zoo.config.schema import ViewConfig
 from ssl_zoo.data.bands import Bands, each_band
+from ssl_zoo.data.names import Names
 from ssl_zoo.data.train_loader import TrainLoader
 
 __all__ = ["SMALL_SIDE", "Data", "Split", "plain_view"]
@@ -98,7 +99,7 @@ class Data:
     classes: tuple[str, ...] | None  # names, in the order of the labels; None without labels
     channels: int
     skipped: tuple[str, ...] = ()  # paths of the files that `on_error=skip` left out
-    passed_over: tuple[str, ...] = ()  # paths of files beside the images that are plainly none
+    passed_over: Sequence[str] = ()  # paths of files beside the images that are plainly none
     emptied: tuple[str, ...] = ()  # classes that `on_error=skip` left out, as they hold no images
     digest: str | None = (
         None  # by which a run notices that it would continue on other images; None: not looked at

@@ -10,15 +10,15 @@ from __future__ import annotations
 import os
 import sys
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
-import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ssl_zoo.data.decode import Unreadable, quiet
+from ssl_zoo.data.names import Names
 from ssl_zoo.errors import UserError
 
 __all__ = ["FileWork", "Work", "run_tasks"]
@@ -57,14 +57,13 @@ class FileWork(Work[Task, Result]):
         names: paths relative to it.
     """
 
-    def __init__(self, root: Path, names: Sequence[str]) -> None:
+    def __init__(self, root: Path, names: Iterable[str]) -> None:
         self._root = os.fspath(root)
-        # One array: workers that read a million strings would copy each by touching its reference count.
-        self._names = np.array([os.fsencode(name) for name in names])
+        self._names = Names.of(names)
 
     def path(self, position: int) -> str:
         """Returns the path of a file."""
-        return os.path.join(self._root, os.fsdecode(self._names[position]))
+        return os.path.join(self._root, self._names[position])
 
 
 def run_tasks(

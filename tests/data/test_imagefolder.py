@@ -372,7 +372,7 @@ def test_avif_is_read_where_pillow_can(
         assert len(load_data(folder_config(root)).train) == 3
     else:
         (root / "dog" / "new.avif").touch()
-    monkeypatch.setattr("ssl_zoo.data.scan.SUFFIXES", tuple(s for s in decode.SUFFIXES if s != ".avif"))
+    monkeypatch.setattr("ssl_zoo.data.walk.SUFFIXES", tuple(s for s in decode.SUFFIXES if s != ".avif"))
     _assert_phrases(_message(folder_config(root)), "'dog/new.avif' (read by Pillow 11.3 or later")
 
 
