@@ -188,15 +188,21 @@ def _images(root: str, most: int) -> list[str]:
 
 def _sample(root: str, most: int, suffixes: tuple[str, ...], depth: int = 0) -> list[str]:
     """Up to `most` files of these suffixes, and no other kind of file, which could not be opened without waiting."""
+    named, below = [], []  # names, as a million entries take ten times the memory
     try:
-        entries = sorted(os.scandir(root), key=lambda entry: entry.name)
-        visible = [entry for entry in entries if is_visible(entry.name)]
-        named = [entry for entry in visible if entry.name.lower().endswith(suffixes)]
-        files = [entry.path for entry in _spaced(named, most) if entry.is_file()]
-        folders = [] if depth == _DEPTH else [entry.path for entry in visible if entry.is_dir()]
+        with os.scandir(root) as listing:
+            for entry in listing:
+                if not is_visible(entry.name):
+                    continue
+                if entry.name.lower().endswith(suffixes):
+                    named.append(entry.name)
+                if depth < _DEPTH and entry.is_dir():
+                    below.append(entry.name)
     except (OSError, ValueError):
         return []
-    folders = _spaced(folders, min(_FOLDERS, most))
+    paths = (os.path.join(root, name) for name in _spaced(sorted(named), most))
+    files = [path for path in paths if os.path.isfile(path)]
+    folders = [os.path.join(root, name) for name in _spaced(sorted(below), min(_FOLDERS, most))]
     each = math.ceil(most / max(1, len(folders)))
     return (files + [path for folder in folders for path in _sample(folder, each, suffixes, depth + 1)])[
         :most

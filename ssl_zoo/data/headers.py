@@ -92,7 +92,12 @@ def _jpeg(head: bytes) -> bool | None:
 
 def _is_frame(segment: bytes) -> bool:
     """Whether a start of frame is of 8 bits, of 1, 3 or 4 components, and of pixels."""
-    if len(segment) < 6 or segment[0] != 8 or segment[5] not in (1, 3, 4) or len(segment) != 6 + 3 * segment[5]:
+    if (
+        len(segment) < 6
+        or segment[0] != 8
+        or segment[5] not in (1, 3, 4)
+        or len(segment) != 6 + 3 * segment[5]
+    ):
         return False
     height, width = segment[1] << 8 | segment[2], segment[3] << 8 | segment[4]
     return 0 < height * width < _MOST

@@ -63,7 +63,9 @@ def imagefolder(config: DataConfig, *, whole: bool = True) -> Data:
         passed_over += listed.passed_over.below(str(listed.root))
     labelled = None if classes is None else train
     emptied = tuple(name for name in listing.classes or () if name not in (classes or ()))
-    return Data(train, labelled, test, classes, config.channels, skipped, Names.of_bytes(passed_over), emptied)
+    return Data(
+        train, labelled, test, classes, config.channels, skipped, Names.of_bytes(passed_over), emptied
+    )
 
 
 def _present(train: Split, classes: tuple[str, ...] | None, config: DataConfig) -> tuple[str, ...] | None:
@@ -200,7 +202,7 @@ def _taken(count: int, labels: Tensor | None, classes: tuple[str, ...], config: 
     """Returns the positions (n,) of the training images that a limit and a holdout leave, ascending; all where a class
     is empty, which is refused once the folder is read.
     """
-    if labels is not None and len(labels.unique()) < len(classes):
+    if labels is not None and len(torch.unique(labels)) < len(classes):
         return torch.arange(count)
     parts = partition(count, labels, classes, config.holdout, config.limit)
     held = torch.empty(0, dtype=torch.int64) if parts.held is None else parts.held

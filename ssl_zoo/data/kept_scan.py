@@ -33,7 +33,9 @@ __all__ = ["keep_scan", "scan"]
 
 VERSION = 1
 LEAST = 20_000  # files: fewer are scanned in a moment
-SETTLED = 2.0  # seconds: a folder changed later than that may change again without a later time (FAT counts by two)
+SETTLED = (
+    2.0  # seconds: a folder changed later than that may change again without a later time (FAT counts by two)
+)
 LOOKED_AT = 1024  # files whose sizes and times are compared
 
 
@@ -54,7 +56,9 @@ def keep_scan(listing: Listing, store: Path) -> None:
     settled = newest <= listing.began_ns - SETTLED * 1e9
     if len(listing.images) + len(listing.passed_over) < LEAST or not settled or not listing.lasting:
         return
-    texts = [names.text.tobytes() for names in (listing.images, listing.passed_over, Names.of(listing.folders))]
+    texts = [
+        names.text.tobytes() for names in (listing.images, listing.passed_over, Names.of(listing.folders))
+    ]
     about = {
         **_meaning(listing.root),
         "bytes": [len(text) for text in texts],
@@ -131,7 +135,7 @@ def _digest(*texts: bytes) -> str:
 
 
 def _digest_of_states(states: tuple[State, ...]) -> str:
-    """Returns a digest of folders' inodes and times; not of their devices, which a start of the machine may number anew."""
+    """Returns a digest of folders' inodes and times; not of devices, which are numbered anew when a machine starts."""
     return _digest(*(f"{inode} {changed}\n".encode() for _, inode, changed in states))
 
 
@@ -141,6 +145,7 @@ def _digest_of_files(root: Path, images: Names) -> str:
     Raises:
         OSError: one is gone.
     """
+
     def described() -> Iterator[bytes]:
         for name in images[:: max(1, math.ceil(len(images) / LOOKED_AT))]:
             status = os.stat(os.path.join(root, name))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from sklearn.model_selection import train_test_split
 from torch import Tensor
@@ -48,7 +49,9 @@ def partition(
     held = None
     if holdout:
         held = _hold_out(count, labels, classes, holdout)
-        train = train[~torch.isin(train, held)]
+        kept = torch.ones(count, dtype=torch.bool)
+        kept[held] = False
+        train = train[kept]
     count_labelled = 0 if labels is None else len(labels)
     labelled = train[train < count_labelled]
     if limit is None:
@@ -70,8 +73,8 @@ def _hold_out(count: int, labels: Tensor | None, classes: tuple[str, ...], holdo
     candidates = count if labels is None else len(labels)
     strata = None if labels is None else labels.numpy()
     _check_holdout(candidates, labels, classes, holdout)
-    _, held = train_test_split(range(candidates), test_size=holdout, stratify=strata, random_state=0)
-    return torch.tensor(held, dtype=torch.int64).sort().values
+    _, held = train_test_split(np.arange(candidates), test_size=holdout, stratify=strata, random_state=0)
+    return torch.from_numpy(held).to(torch.int64).sort().values
 
 
 def _check_holdout(count: int, labels: Tensor | None, classes: tuple[str, ...], holdout: float) -> None:

@@ -43,8 +43,9 @@ def sample_classes(labels: Tensor, number: Number, order: Order) -> Tensor:
         (n,) int64 positions, class by class.
     """
     picks = []
-    for label in torch.unique(labels).tolist():
-        members = (labels == label).nonzero().flatten()
+    present, sizes = torch.unique(labels, return_counts=True)
+    by_class = torch.split(labels.argsort(stable=True), sizes.tolist())
+    for label, members in zip(present.tolist(), by_class, strict=True):
         picks.append(members[order(label, len(members))[: number(label, len(members))]])
     return torch.cat(picks)
 

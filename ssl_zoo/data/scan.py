@@ -81,7 +81,9 @@ def scan_folder(key: str, folder: str) -> Listing:
 
 def _listing(root: Path, found: list[Folder], began: int) -> Listing:
     photos = any(folder.photos or any(map(_is_photo, folder.faulty)) for folder in found)
-    images, passed_over, faulty, counts = bytearray(), bytearray(), {}, {}
+    images, passed_over = bytearray(), bytearray()
+    faulty: dict[str, str] = {}
+    counts: dict[str, int] = {}  # by the first folder of the path
     for folder in found:
         text = folder.photos if photos else folder.arrays
         images += text
@@ -118,7 +120,7 @@ def _others(folder: Folder, photos: bool) -> tuple[bytes, dict[str, str]]:
 
 def _no_images(key: str, folder: str, listing: Listing) -> UserError:
     suffixes = SUFFIXES if any(map(_is_photo, listing.faulty)) else (*SUFFIXES, ARRAY)
-    others = [*listing.faulty, *listing.passed_over[: 1]]
+    others = [*listing.faulty, *listing.passed_over[:1]]
     number = len(listing.faulty) + len(listing.passed_over)
     contents = f"{number} other files, such as '{others[0]}'" if others else "no files"
     if listing.faulty:

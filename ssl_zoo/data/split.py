@@ -15,7 +15,6 @@ from typing_extensions import Self
 
 from ssl_zoo.config.schema import ViewConfig
 from ssl_zoo.data.bands import Bands, each_band
-from ssl_zoo.data.names import Names
 from ssl_zoo.data.train_loader import TrainLoader
 
 __all__ = ["SMALL_SIDE", "Data", "Split", "plain_view"]

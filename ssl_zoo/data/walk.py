@@ -122,7 +122,9 @@ def _listed(root: Path, path: str, state: State, count: Callable[[int], None]) -
                 files[kind].append(name)
     count(seen % _BLOCK)
     texts = {kind: _encoded(path, sorted(names)) for kind, names in files.items()}
-    return Folder(path, state, tuple(sorted(folders)), faulty=dict(sorted(faulty.items())), lasting=lasting, **texts)
+    return Folder(
+        path, state, tuple(sorted(folders)), faulty=dict(sorted(faulty.items())), lasting=lasting, **texts
+    )
 
 
 def _encoded(path: str, names: list[str]) -> bytes:

@@ -18,6 +18,9 @@ from ssl_zoo.errors import UserError
 __all__ = ["ImageList", "ImageRow", "Part", "list_images"]
 
 
+BLOCK = 4096  # images whose names or labels are read at a time
+
+
 class ImageRow(NamedTuple):
     """The columns beside the features of an image."""
 
@@ -48,8 +51,9 @@ class ImageList:
     def digest(self) -> str:
         """Twelve hex digits of files and labels, of embedded data of its pixels: equal for equal lists of images."""
         sha = hashlib.sha256()
-        for row in self.rows():
-            sha.update("\0".join((row.split, row.file, row.label or "", "")).encode(errors="surrogateescape"))
+        rows = (f"{split}\0{file}\0{label or ''}\0" for file, label, split in self.rows())
+        while block := "".join(itertools.islice(rows, BLOCK)):
+            sha.update(block.encode(errors="surrogateescape"))
         for part in self.parts:
             if part.split.names is None and isinstance(
                 part.split, MemorySplit
@@ -67,10 +71,10 @@ class ImageList:
         for part in self.parts:
             if not isinstance(part.split, FileSplit):
                 continue
-            files = True
+            files, root = True, os.fspath(part.split.root)
             for name in part.split.names:
                 try:
-                    status = os.stat(part.split.root / name)
+                    status = os.stat(os.path.join(root, name))
                     sha.update(f"{status.st_size} {status.st_mtime_ns}\n".encode())
                 except OSError:  # gone since it was listed: its reader will report it
                     sha.update(b"gone\n")
@@ -88,12 +92,17 @@ class ImageList:
         """Yields the row of each image, but for the images `without`."""
         number = itertools.count()
         for name, split, labels in self.parts:
-            labelled = 0 if labels is None else len(labels)
-            for i in range(len(split)):
-                if next(number) in without:
-                    continue
-                label = None if labels is None or i >= labelled else self.classes[int(labels[i])]
-                yield ImageRow(str(i) if split.names is None else split.names[i], label, name)
+            files = map(str, range(len(split))) if split.names is None else split.names
+            for file, label in zip(
+                files, itertools.chain(self._classes_of(labels), itertools.repeat(None)), strict=False
+            ):
+                if next(number) not in without:
+                    yield ImageRow(file, label, name)
+
+    def _classes_of(self, labels: Tensor | None) -> Iterator[str]:
+        """Yields the class of each label (n,)."""
+        for block in () if labels is None else torch.split(labels, BLOCK):
+            yield from map(self.classes.__getitem__, block.tolist())
 
     def after(self, done: int) -> Iterator[tuple[int, Split]]:
         """Yields the images after the first `done`, in pieces: the number of a piece's first image, and the piece."""
@@ -102,7 +111,7 @@ class ImageList:
             if done <= first:
                 yield first, split
             elif done < first + len(split):
-                yield done, split.select(range(done - first, len(split)))
+                yield done, split.select(torch.arange(done - first, len(split)))
             first += len(split)
 
 

@@ -19,6 +19,7 @@ from ssl_zoo.embedding.schema import read_embed
 from ssl_zoo.embedding.store import Store, differing
 from ssl_zoo.errors import DiskError, Interrupted, UserError
 from ssl_zoo.files.writing import naming_errors
+from ssl_zoo.terminal.counting import showing_counts
 from ssl_zoo.terminal.signals import StopRequest
 
 __all__ = ["embed"]
@@ -57,7 +58,8 @@ def _embed(overrides: Sequence[str], silent: bool) -> Path:
     finished = metadata_of(out)
     if finished is None:
         check_out(out)
-    plan = plan_embedding(options, about_data)
+    with showing_counts(options.progress and not silent):
+        plan = plan_embedding(options, about_data)
     if finished is not None:
         if differing(finished, plan.record):
             check_out(out)  # refuses it

@@ -27,6 +27,7 @@ from ssl_zoo.hardware.device import choose_hardware, use_threads
 from ssl_zoo.runs.environment import environment
 from ssl_zoo.runs.saved_run import open_run
 from ssl_zoo.terminal.console import Console, styled
+from ssl_zoo.terminal.counting import showing_counts
 
 __all__ = ["evaluate"]
 
@@ -64,7 +65,8 @@ def _evaluate(overrides: Sequence[str], console: Console) -> list[dict[str, Any]
     first = configs[0]
     use_threads(first.threads)
     hardware = choose_hardware(first.accelerator, "fp32" if first.precision == "auto" else first.precision)
-    data = next((load_data(config.data) for config in configs if config.data is not None), None)
+    with showing_counts(first.progress and not console.quiet):
+        data = next((load_data(config.data) for config in configs if config.data is not None), None)
     if data is not None and data.labelled is None and not command.named:
         configs, views = compose_evaluations(read_eval([*overrides, "protocol=label_free"]), trained)
     first = configs[0]

@@ -1,4 +1,4 @@
-"""Progress before a verb knows how much there is to do: a count, on a terminal in one line, elsewhere in a line at times.
+"""Progress before a verb knows how much there is to do: a count, in one line on a terminal, elsewhere a line at times.
 
 What counts is deep below the verb that knows whether progress is wanted, so that this is passed by a context variable.
 """

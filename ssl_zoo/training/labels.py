@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from ssl_zoo.config.registries import METHODS
@@ -16,6 +18,7 @@ from ssl_zoo.training.resume import Saved
 
 __all__ = ["Labels", "check_labels", "label_record", "labels_for"]
 
+BLOCK = 4096  # labels or names that are turned into text at a time
 FIX = "choose data whose training images all have labels, such as a folder with a folder for each class"
 
 
@@ -57,10 +60,26 @@ def label_record(data: Data) -> dict[str, Any]:
     """
     assert data.train.labels is not None
     assert data.classes is not None
-    names = data.train.names
-    described = repr((data.train.labels.tolist(), None if names is None else tuple(names)))
-    digest = hashlib.sha256(described.encode(errors="surrogateescape")).hexdigest()[:12]
+    digest = _digest(data.train.labels, data.train.names)
     return {"classes": len(data.classes), "class_names": list(data.classes), "labels_digest": digest}
+
+
+def _digest(labels: Tensor, names: Sequence[str] | None) -> str:
+    """Returns twelve hex digits of `repr((labels, names))`, a list and a tuple; of a million not all at once."""
+    sha = hashlib.sha256(b"([")
+    for number, block in enumerate(torch.split(labels, BLOCK)):
+        sha.update((", " if number else "").encode() + repr(block.tolist())[1:-1].encode())
+    sha.update(b"], ")
+    if names is None:
+        sha.update(b"None")
+    else:
+        texts = map(repr, names)
+        sha.update(b"(")
+        for number, block in enumerate(iter(lambda: list(islice(texts, BLOCK)), [])):
+            sha.update(((", " if number else "") + ", ".join(block)).encode(errors="surrogateescape"))
+        sha.update(b",)" if len(names) == 1 else b")")
+    sha.update(b")")
+    return sha.hexdigest()[:12]
 
 
 def check_labels(saved: Saved, data: Data, config: RunConfig) -> None:

@@ -23,6 +23,7 @@ from ssl_zoo.runs.directory import claim_run_dir
 from ssl_zoo.runs.environment import environment
 from ssl_zoo.runs.result import Result
 from ssl_zoo.runs.run_files import read_record
+from ssl_zoo.terminal.counting import showing_counts
 from ssl_zoo.training.conclude import conclude
 from ssl_zoo.training.fit import fit
 from ssl_zoo.training.launch import launched
@@ -82,7 +83,8 @@ def run(config: RunConfig, *, silent: bool = False, shared: Shared | None = None
     with ExitStack() as stack:
         stack.callback(torch.set_num_threads, torch.get_num_threads())
         run_dir, locked = stack.enter_context(claim_run_dir(config)) if rank_zero else (None, True)
-        ready = prepare(config, run_dir, shared)
+        with showing_counts(config.trainer.progress and rank_zero and not silent):
+            ready = prepare(config, run_dir, shared)
         progress = TrainingProgress(
             config.epochs, silent=silent or not rank_zero, bar=config.trainer.progress
         )
