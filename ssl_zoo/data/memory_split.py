@@ -25,6 +25,8 @@ class MemorySplit(Split):
         names: N paths relative to the folder, or None.
     """
 
+    names: Names | None
+
     def __init__(
         self, images: Tensor, labels: Tensor | None = None, names: Iterable[str] | None = None
     ) -> None:

@@ -67,8 +67,8 @@ def label_record(data: Data) -> dict[str, Any]:
 def _digest(labels: Tensor, names: Sequence[str] | None) -> str:
     """Returns twelve hex digits of `repr((labels, names))`, a list and a tuple; of a million not all at once."""
     sha = hashlib.sha256(b"([")
-    for number, block in enumerate(torch.split(labels, BLOCK)):
-        sha.update((", " if number else "").encode() + repr(block.tolist())[1:-1].encode())
+    for number, some in enumerate(torch.split(labels, BLOCK)):
+        sha.update(((", " if number else "") + repr(some.tolist())[1:-1]).encode())
     sha.update(b"], ")
     if names is None:
         sha.update(b"None")
