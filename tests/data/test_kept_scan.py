@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ssl_zoo.data import Data, imagefolder, kept_scan, load_data, reader
+from ssl_zoo.data import Data, decode, headers, kept_scan, load_data, scan
 from ssl_zoo.errors import UserError
 
 LONG_AGO = 1_500_000_000
@@ -34,18 +34,18 @@ class Reads:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
-    reads, scan, check = Reads(), kept_scan.scan_folder, reader.is_surely_readable
+    reads = Reads()
 
     def scan_folder(key: str, folder: str) -> Any:
         reads.scanned += 1
-        return scan(key, folder)
+        return scan.scan_folder(key, folder)
 
     def is_surely_readable(path: str) -> bool:
         reads.checked += 1
-        return check(path)
+        return headers.is_surely_readable(path)
 
-    monkeypatch.setattr(kept_scan, "scan_folder", scan_folder)
-    monkeypatch.setattr(reader, "is_surely_readable", is_surely_readable)
+    monkeypatch.setattr("ssl_zoo.data.kept_scan.scan_folder", scan_folder)
+    monkeypatch.setattr("ssl_zoo.data.reader.is_surely_readable", is_surely_readable)
     monkeypatch.setattr(kept_scan, "LEAST", 1)
     return reads
 
@@ -129,7 +129,7 @@ def test_other_names_of_the_files_that_are_read(
 ) -> None:
     load()
     reads.since()
-    monkeypatch.setattr(kept_scan, "SUFFIXES", (*kept_scan.SUFFIXES, ".jxl"))
+    monkeypatch.setattr(kept_scan, "SUFFIXES", (*decode.SUFFIXES, ".jxl"))
     load()
     assert reads.since() == (1, 7)
     load()
@@ -147,7 +147,7 @@ def test_another_check_is_made_once(load: Any, reads: Reads, monkeypatch: pytest
     load(channels=1)
     load()
     assert reads.since() == (0, 0), "both are kept"
-    monkeypatch.setattr(imagefolder.PIL, "__version__", "0.1")
+    monkeypatch.setattr("PIL.__version__", "0.1")
     load()
     assert reads.since() == (0, 7)
 
