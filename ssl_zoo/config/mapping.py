@@ -31,6 +31,7 @@ NOT_HASHED = {
         "checkpoint_every_epochs",
         "checkpoint_every_steps",
         "strategy",
+        "activation_checkpointing",
         "memory_check",
     ),
 }

@@ -28,6 +28,7 @@ from ssl_zoo.hardware.live_bytes import LiveBytes
 from ssl_zoo.method import Method
 from ssl_zoo.parts.fifo import Fifo
 from ssl_zoo.parts.matmul_conv import use_matmul_convolutions
+from ssl_zoo.training.blocks import recompute_blocks
 from ssl_zoo.training.measure import PIXEL_SIDE
 
 __all__ = ["Footprint", "footprint"]
@@ -78,6 +79,8 @@ def footprint(config: RunConfig, data: Data) -> Footprint:
         hardware = hardware_for(config, strides_single_pixels=backbone.strides_single_pixels)
         if hardware.device.type == "cpu" and hardware.precision == "bf16":
             use_matmul_convolutions(method)
+        if config.trainer.activation_checkpointing:
+            recompute_blocks(method, config.backbone.name)
         for module in method.modules():
             if isinstance(module, Fifo):
                 module.assume_full()

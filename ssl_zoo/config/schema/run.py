@@ -54,6 +54,11 @@ class RunSettings:
                 f"start_from={self.start_from} contradicts backbone.pretrained=true: both give the backbone its "
                 "weights; leave one of them out"
             )
+        if self.compile is True and self.trainer.activation_checkpointing:
+            raise ValueError(
+                "compile=true contradicts trainer.activation_checkpointing=true: torch.compile itself decides what is "
+                "computed once more; set one of them to false"
+            )
 
 
 def _check_colours(data: DataConfig, augment: AugmentConfig) -> None:

@@ -21,6 +21,9 @@ class TrainerConfig:
     """Strategy of Lightning for several processes. auto is ddp; the third is for methods with unused parameters."""
     accumulate: Count = 1
     """Batches per optimizer step, over which gradients are averaged."""
+    activation_checkpointing: bool = False
+    """Whether the backbone's blocks are computed once more in the backward pass, for which then only their inputs are
+    kept: less memory, more time, the same result."""
     channels_last: bool = True
     """Whether images are stored with their channels last, which convolutions of bf16 are fastest with."""
     threads: Count | None = None

@@ -1,0 +1,100 @@
+"""The blocks of a backbone, one after another, and their recomputation in the backward pass.
+
+timm knows the blocks of each of its models: it groups their parameters for layer-wise learning rates, by regular
+expressions over names.
+
+- [0] activation checkpointing: Chen et al., 2016, https://arxiv.org/abs/1604.06174
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from ssl_zoo.errors import UserError
+from ssl_zoo.method import Encoder, Method
+
+__all__ = ["blocks_of", "recompute_blocks"]
+
+
+def blocks_of(backbone: nn.Module) -> list[nn.Module]:
+    """Returns a timm model's blocks, such as the layers of a transformer; none where timm names none."""
+    try:
+        named: Any = backbone.group_matcher(coarse=False)["blocks"]  # type: ignore[operator]
+    except (AttributeError, KeyError, TypeError):  # no timm model, no blocks, or a function over names
+        return []
+    rules = (
+        [(named, None)] if isinstance(named, str) else named
+    )  # a rule with a number is of what lies between
+    patterns = [re.compile(pattern) for pattern, number in rules if number is None]
+    modules = dict(backbone.named_modules())
+    found: dict[str, nn.Module] = {}
+    for name in modules:
+        match = next(filter(None, (pattern.match(name) for pattern in patterns)), None)
+        if match is not None and match.group() in modules:
+            found[match.group()] = modules[match.group()]
+    return list(found.values())
+
+
+def recompute_blocks(method: Method, name: str) -> None:
+    """Lets each block of a method's backbones keep only its inputs for the backward pass, in place.
+
+    timm's own switch runs a block's BN twice, which moves its running statistics twice.
+
+    Args:
+        method: whose parameters, buffers and their names stay as they are.
+        name: of the backbone, for the message.
+
+    Raises:
+        UserError: the backbone has no blocks that timm knows.
+    """
+    for encoder in [module for module in method.modules() if isinstance(module, Encoder)]:
+        blocks = blocks_of(encoder.backbone)
+        if not blocks:
+            raise UserError(
+                f"trainer.activation_checkpointing=true computes a backbone block by block, and timm names no blocks "
+                f"of '{name}'; set trainer.activation_checkpointing=false, or choose a ResNet or a ViT"
+            )
+        for block in blocks:
+            block.forward = _Recomputed(block)
+
+
+class _Recomputed:
+    """Forward pass of a block that is run once more in the backward pass; the random numbers are the same."""
+
+    def __init__(self, block: nn.Module) -> None:
+        self.block = block
+        self.forward: Callable[..., Any] = block.forward
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not torch.is_grad_enabled():
+            return self.forward(*args, **kwargs)
+        return checkpoint(
+            self.forward,
+            *args,
+            use_reentrant=False,
+            context_fn=lambda: (nullcontext(), self._on_copies()),
+            **kwargs,
+        )
+
+    @contextmanager
+    def _on_copies(self) -> Iterator[None]:
+        """Replaces the block's buffers by copies, into which the second pass writes what the first has written."""
+        buffers = [
+            (module, name, buffer)
+            for module in self.block.modules()
+            for name, buffer in module.named_buffers(recurse=False)
+        ]
+        for module, name, buffer in buffers:
+            setattr(module, name, buffer.clone())
+        try:
+            yield
+        finally:
+            for module, name, buffer in buffers:
+                setattr(module, name, buffer)
