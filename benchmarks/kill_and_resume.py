@@ -80,6 +80,10 @@ VARIANTS = {
         "data.workers=2",
     ],
     "MoCo in two processes": ["method=moco", "trainer.devices=2", "method.batch_norm=sync"],
+    "DINO, AdamW, zero1, recomputed blocks, in two processes": [
+        "method=dino", "method.prototypes.number=12", "optimizer.name=adamw", "trainer.devices=2",
+        "trainer.strategy=zero1", "trainer.activation_checkpointing=true",
+    ],
     "MoCo in three processes": ["method=moco", "trainer.devices=3", "method.batch_norm=sync", "batch_size=30"],
 }  # fmt: skip
 

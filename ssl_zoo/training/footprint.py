@@ -127,7 +127,7 @@ def _step(
     for parameter in trained:
         parameter.grad = torch.zeros_like(parameter)
     # Not by a step of the optimizer: torch's fused ones have no fake kernel and would step in earnest.
-    state = [torch.zeros_like(p) for p in trained for _ in range(STATES[config.optimizer.name])]
+    state = torch.empty(STATES[config.optimizer.name] * _stepped_here(trained, config), dtype=torch.float32)
     buckets = sum(p.nbytes for p in trained) if processes > 1 else 0  # in which DDP sends the gradients
     kept = live.live + buckets
     pixels = data.channels * sum(view.size**2 for view in config.views)  # of all views of an image
@@ -150,6 +150,15 @@ def _step(
     loss.backward()  # type: ignore[no-untyped-call]
     del state
     return max(augmenting, live.peak + buckets + batches), kept
+
+
+def _stepped_here(trained: list[torch.nn.Parameter], config: RunConfig) -> int:
+    """Returns the number of values that one process's optimizer keeps a state of, at the most."""
+    total = sum(p.numel() for p in trained)
+    if config.trainer.strategy != "zero1":
+        return total
+    # Whole tensors, the largest first, each to the process that has least.
+    return min(total, -(-total // config.trainer.processes) + max(p.numel() for p in trained))
 
 
 def _measuring(config: RunConfig, method: Method, hardware: Hardware, live: LiveBytes, data: Data) -> int:

@@ -189,7 +189,8 @@ class TrainingModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Returns optimizer and schedule, the latter stepped per optimizer step."""
         batch = self.config.batch_size * self.config.trainer.accumulate
-        optimizer = build_optimizer(self.config.optimizer, self.method, batch)
+        shards = world_size() > 1 and self.config.trainer.strategy == "zero1"
+        optimizer = build_optimizer(self.config.optimizer, self.method, batch, shard_states=shards)
         self.weight_decays = [group["weight_decay"] for group in optimizer.param_groups]
         schedule = build_schedule(
             self.config.optimizer,

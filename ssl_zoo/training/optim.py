@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from timm.optim.lars import Lars
@@ -16,6 +17,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from ssl_zoo.config.schema import OptimizerConfig
 from ssl_zoo.method import Method
+from ssl_zoo.training.sharded_states import ShardedStates
 
 __all__ = [
     "build_optimizer",
@@ -36,7 +38,9 @@ def peak_lr(config: OptimizerConfig, batch: int) -> float:
     return config.lr * scale
 
 
-def build_optimizer(config: OptimizerConfig, method: Method, batch: int) -> torch.optim.Optimizer:
+def build_optimizer(
+    config: OptimizerConfig, method: Method, batch: int, *, shard_states: bool = False
+) -> torch.optim.Optimizer:
     """Builds the optimizer over all trainable parameters of a method; see `optimizer_over`.
 
     It is not fused where gradients are clipped: a fused optimizer undoes a loss scale by itself, after Lightning has
@@ -51,6 +55,7 @@ def build_optimizer(config: OptimizerConfig, method: Method, batch: int) -> torc
         multipliers=method.lr_multipliers(),
         decays=method.weight_decays(),
         fused=config.clip_grad_norm is None,
+        shard_states=shard_states,
     )
 
 
@@ -65,6 +70,7 @@ def optimizer_over(
     decays: Iterable[tuple[torch.nn.Module, float]] = (),
     nesterov: bool = False,
     fused: bool = True,
+    shard_states: bool = False,
 ) -> torch.optim.Optimizer:
     """Builds the optimizer over all trainable parameters of a module.
 
@@ -83,6 +89,7 @@ def optimizer_over(
         decays: parts of the module with a weight decay of their own.
         nesterov: of sgd.
         fused: sgd and adamw in one kernel, where the device has it.
+        shard_states: whether the processes divide the optimizer's state among them.
     """
     lr = peak_lr(config, batch)
     fixed_rate = {id(parameter) for parameter in constant}
@@ -107,12 +114,21 @@ def optimizer_over(
         }
         for (plain, fixed, factor, weight_decay), parameters in sorted(groups.items())
     ]
+    kind, options = _optimizer_class(config, lr, nesterov)
+    if config.name != "lars":
+        options["fused"] = fused and all(p.device.type in ("cpu", "cuda") for p in module.parameters())
+    return ShardedStates(settings, kind, **options) if shard_states else kind(settings, **options)
+
+
+def _optimizer_class(
+    config: OptimizerConfig, lr: float, nesterov: bool
+) -> tuple[type[torch.optim.Optimizer], dict[str, Any]]:
+    """Returns the optimizer's class, with its settings of all groups."""
     if config.name == "lars":
-        return Lars(settings, lr=lr, momentum=config.momentum, trust_coeff=0.001)
-    fused = fused and all(parameter.device.type in ("cpu", "cuda") for parameter in module.parameters())
+        return Lars, {"lr": lr, "momentum": config.momentum, "trust_coeff": 0.001}
     if config.name == "adamw":
-        return torch.optim.AdamW(settings, lr=lr, fused=fused)
-    return torch.optim.SGD(settings, lr=lr, momentum=config.momentum, nesterov=nesterov, fused=fused)
+        return torch.optim.AdamW, {"lr": lr}
+    return torch.optim.SGD, {"lr": lr, "momentum": config.momentum, "nesterov": nesterov}
 
 
 def _undecayed(backbone: torch.nn.Module) -> set[int]:

@@ -8,6 +8,7 @@ import pytest
 import timm
 import torch
 from helpers.runs import overrides
+from timm.layers.drop import DropPath
 from torch import Tensor
 
 import ssl_zoo
@@ -83,7 +84,7 @@ def test_dropped_paths_are_the_same_in_both_passes() -> None:
     def gradient(recompute: bool) -> Tensor:
         built, _ = build(compose(overrides("simsiam", *VIT)), 1)
         for block in blocks_of(built.encoder.backbone):
-            block.drop_path1 = timm.layers.DropPath(0.5)
+            block.drop_path1 = DropPath(0.5)
         if recompute:
             recompute_blocks(built, "test")
         torch.manual_seed(0)
