@@ -17,7 +17,9 @@ import torch
 from lightly.utils import dist
 from torch import Tensor
 
-__all__ = ["any_process", "average", "from_all", "from_rank_zero", "gather", "rank", "world_size"]
+__all__ = [
+    "any_process", "average", "from_all", "from_rank_zero", "gather", "random_order", "rank", "reordered", "world_size",
+]  # fmt: skip
 
 T = TypeVar("T")
 
@@ -53,6 +55,40 @@ def gather(x: Tensor) -> Tensor:
 def average(x: Tensor) -> Tensor:
     """Returns the mean over the processes of a tensor of one shape, without gradient."""
     return gather(x[None]).mean(dim=0) if world_size() > 1 else x
+
+
+def random_order(count: int, device: torch.device) -> Tensor:
+    """Returns a permutation of `range(count)`, (count,) int64 on the CPU: that which rank zero drew on the device."""
+    order = torch.randperm(count, device=device)
+    if world_size() > 1:
+        torch.distributed.broadcast(order, src=0)
+    return order.cpu()
+
+
+@torch.no_grad()
+def reordered(x: Tensor, order: Tensor) -> Tensor:
+    """Returns this process's part of the whole batch in another order, without gradient.
+
+    A process receives its own rows alone, where lightly's `batch_shuffle` has it receive the whole batch.
+
+    Args:
+        x: (N, ...), of one shape in all processes.
+        order: (world_size * N,) int64, a permutation on the CPU, the same in all processes: row k of the whole is to
+            be its row `order[k]`.
+    """
+    count, me = len(x), rank()
+    owner = order // count
+    here = (owner == me).nonzero().flatten()  # (N,) ascending, and so by the process that asks for it
+    mine = owner.chunk(world_size())[me]
+    sent = x[(order[here] - me * count).to(x.device)].contiguous()
+    received = torch.empty_like(sent)
+    from_each, to_each = (
+        torch.bincount(part, minlength=world_size()).tolist() for part in (mine, here // count)
+    )
+    torch.distributed.all_to_all_single(received, sent, from_each, to_each)
+    rows = received[mine.argsort(stable=True).argsort().to(x.device)]  # they came by sender
+    deep = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
+    return rows.contiguous(memory_format=torch.channels_last) if deep else rows
 
 
 def any_process(flag: bool, device: torch.device) -> bool:

@@ -19,11 +19,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 
 import torch
-from lightly.models.utils import batch_shuffle, batch_unshuffle, deactivate_requires_grad, update_momentum
+from lightly.models.utils import deactivate_requires_grad, update_momentum
 from torch import Tensor, nn
 
 from ssl_zoo.config.schema import SiameseConfig
-from ssl_zoo.distributed import gather, world_size
+from ssl_zoo.distributed import gather, random_order, reordered, world_size
 from ssl_zoo.method import LossOutput, Method
 from ssl_zoo.parts.assignment import build_assignment
 from ssl_zoo.parts.decorrelation import Decorrelation
@@ -130,9 +130,8 @@ class Siamese(Method):
             z: Tensor = encoder(x)
             return z
         # Shuffled over the processes, so that batch statistics carry no information from keys to their queries.
-        shuffled, order = batch_shuffle(x, distributed=True)
-        z = batch_unshuffle(encoder(shuffled), order, distributed=True)
-        return z
+        order = random_order(world_size() * len(x), x.device)
+        return reordered(encoder(reordered(x, order)), order.argsort())
 
     def _remember(self, targets: Sequence[Tensor], z: Mapping[int, Tensor], index: Tensor) -> None:
         """Stores a batch for the queue, Sinkhorn's queue and the memory, after all terms are computed."""
