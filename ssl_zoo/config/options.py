@@ -115,7 +115,12 @@ def images_for(overrides: Sequence[str], trained: RunConfig | None) -> tuple[Dat
     if "data" not in given:
         assert trained is not None
         block = {**runs_data, **changes}
-        return validate(data_config(block), block, "data"), trained.augment
+        config = data_config(block)
+        if changes.keys() & set(config.NAMED_BY) and (
+            sample := SOURCES.get(block["source"]).load_sample()(block)
+        ):
+            block |= sample.identity(block)
+        return validate(config, block, "data"), trained.augment
     pixels = PIXELS if runs_data else ()
     named = compose(
         [override for override in overrides if read_override(override)[0].removeprefix("data.") not in pixels]

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from ssl_zoo.config.schema import (
     DataConfig,
     DatasetConfig,
+    HuggingFaceConfig,
     ImportedConfig,
     JointEmbeddingConfig,
     LabelsConfig,
@@ -93,6 +94,7 @@ class Source(Entry):
         splits: likewise, but they name parts of something else.
         side: pixels of all images' shorter side; None where they differ.
         image_defaults: name of the module that says what the images ask for; see `ssl_zoo.image_defaults`.
+        package: one that must be installed, by the extra of the source's name.
         sample: function from a block `data` to an `ImageSample` or None, as "module:function"; of folders there is one.
     """
 
@@ -101,6 +103,7 @@ class Source(Entry):
     side: int | None = None
     image_defaults: str | None = None
     sample: str | None = None
+    package: str | None = None
 
     @property
     def reads_train(self) -> bool:
@@ -182,3 +185,12 @@ _add(
     sample="ssl_zoo.data.given:sample_given",
 )
 _add("imagefolder", "imagefolder", folders=True, image_defaults=IMAGE_DEFAULTS)
+_add(
+    "huggingface",
+    "huggingface",
+    config=HuggingFaceConfig,
+    splits=True,
+    image_defaults=IMAGE_DEFAULTS,
+    sample="ssl_zoo.data.image_table:sample_table",
+    package="datasets",
+)

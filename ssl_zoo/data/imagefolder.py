@@ -15,7 +15,7 @@ from ssl_zoo.data.kept_scan import keep_scan, scan
 from ssl_zoo.data.memory_split import MemorySplit
 from ssl_zoo.data.names import Names
 from ssl_zoo.data.overlap import check_apart
-from ssl_zoo.data.partition import partition
+from ssl_zoo.data.partition import taken
 from ssl_zoo.data.reader import FileReader
 from ssl_zoo.data.scan import Listing
 from ssl_zoo.data.split import Data, Split
@@ -145,7 +145,7 @@ def _read(
         )  # (N,)
     positions = torch.arange(len(names))
     if key == "data.train" and config.limit is not None and config.on_error == "raise":
-        positions = _taken(len(names), labels, classes or (), config)
+        positions = taken(len(names), labels, classes or (), config.holdout, config.limit)
     unreadable: dict[str, str] | None = {} if config.on_error == "skip" else None
     files = FileSplit(root, names, labels, config.channels, config.workers, unreadable, config.bit_depth)
     decoded = decode_all(files.reader, config.workers, cache, positions)
@@ -196,14 +196,3 @@ def _checked(
         listing.checks[check] = tuple(sorted(faults))
         keep_scan(listing, Path(config.root).expanduser() / "scans")
     return faults
-
-
-def _taken(count: int, labels: Tensor | None, classes: tuple[str, ...], config: DataConfig) -> Tensor:
-    """Returns the positions (n,) of the training images that a limit and a holdout leave, ascending; all where a class
-    is empty, which is refused once the folder is read.
-    """
-    if labels is not None and len(torch.unique(labels)) < len(classes):
-        return torch.arange(count)
-    parts = partition(count, labels, classes, config.holdout, config.limit)
-    held = torch.empty(0, dtype=torch.int64) if parts.held is None else parts.held
-    return torch.cat([parts.train, held]).sort().values

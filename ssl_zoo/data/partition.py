@@ -17,7 +17,7 @@ from ssl_zoo.data.rng import permutation
 from ssl_zoo.data.sampling import keyed_order, sample_classes
 from ssl_zoo.errors import UserError
 
-__all__ = ["Parts", "partition"]
+__all__ = ["Parts", "partition", "taken"]
 
 
 class Parts(NamedTuple):
@@ -67,6 +67,19 @@ def partition(
         return Parts(train[chosen.sort().values], labelled, held)
     train = train[_balanced(labels[train], classes, limit)]
     return Parts(train, train, held)
+
+
+def taken(
+    count: int, labels: Tensor | None, classes: tuple[str, ...], holdout: float, limit: int | None
+) -> Tensor:
+    """Returns the positions (n,) of the images that `partition` leaves, ascending; all where a class is empty, which is
+    refused once the images are read.
+    """
+    if labels is not None and len(torch.unique(labels)) < len(classes):
+        return torch.arange(count)
+    parts = partition(count, labels, classes, holdout, limit)
+    held = torch.empty(0, dtype=torch.int64) if parts.held is None else parts.held
+    return torch.cat([parts.train, held]).sort().values
 
 
 def _hold_out(count: int, labels: Tensor | None, classes: tuple[str, ...], holdout: float) -> Tensor:

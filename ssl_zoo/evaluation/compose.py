@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from ssl_zoo.config.groups import group_names
@@ -175,12 +174,8 @@ def _pretrained_pixels(backbone: Any, channels: int, given: set[str]) -> dict[st
 
 
 def _check_other_data(protocol: str, data: DataConfig | None, trained_on: DataConfig) -> None:
-    if data is not None and _images_read(data) == _images_read(trained_on):
+    if data is not None and data.training_images == trained_on.training_images:
         raise UserError(
             f"protocol={protocol} is about other data than the run was trained on; received "
             f"'{data.train or data.name}', its own; set data=NAME"
         )
-
-
-def _images_read(data: DataConfig) -> tuple[str, Path | None]:
-    return data.source, None if data.train is None else Path(data.train).expanduser().resolve()

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from ssl_zoo.config.mapping import config_hash, from_yaml
-from ssl_zoo.config.schema import DatasetConfig, RunConfig
+from ssl_zoo.config.schema import DatasetConfig, HuggingFaceConfig, RunConfig
 from ssl_zoo.errors import UserError
 from ssl_zoo.pages.numbers import percent
 from ssl_zoo.runs.run_files import read_record
@@ -137,7 +137,7 @@ def _setting(config: RunConfig) -> str:
     folders = [
         None if each is None else str(Path(each).expanduser().resolve()) for each in (data.train, data.test)
     ]
-    passed = (data.length, data.digest) if isinstance(data, DatasetConfig) else ()
+    passed = (data.length, data.digest) if isinstance(data, (DatasetConfig, HuggingFaceConfig)) else ()
     read = (data.channels, data.bit_depth, data.interpolation)
     images = (data.source, data.name, *folders, *passed, data.limit, data.holdout, *read)
     measured = (monitor.labelled_samples, monitor.probe, monitor.knn.k, monitor.knn.temperature)

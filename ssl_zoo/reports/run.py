@@ -98,7 +98,7 @@ def run_page(
 def _is_training_data(data: DataConfig, run: SavedRun) -> bool:
     """Whether these are the images that the run was trained on."""
     trained_on = run.config.data
-    return (data.source, data.name, data.train) == (trained_on.source, trained_on.name, trained_on.train)
+    return (data.name, *data.training_images) == (trained_on.name, *trained_on.training_images)
 
 
 def _curves(summary: RunSummary, reference: Reference | None) -> Section:

@@ -64,8 +64,9 @@ def reference_of(config: RunConfig) -> RunConfig | None:
     """Returns the run's method, data, recipe and experiment without further overrides; None where not known."""
     choices = {"method": config.method.name, "recipe": config.recipe, "experiment": config.experiment}
     chosen = [f"{group}={name}" for group, name in choices.items() if name is not None]
-    if config.data.train is not None:  # the size of the views follows from the images
-        chosen.append(write_override("data.train", config.data.train))
+    # The size of the views follows from the images.
+    named = {key: getattr(config.data, key) for key in config.data.NAMED_BY if key != "test"}
+    chosen += [write_override(f"data.{key}", value) for key, value in named.items() if value is not None]
     for data in (config.data.name, config.data.source):  # a name may be the user's own
         with contextlib.suppress(UserError):
             return compose([*chosen, write_override("data", data)])

@@ -113,4 +113,4 @@ def _in_words(record: Mapping[str, Any], other: Mapping[str, Any], key: str) -> 
 
 def data_name(config: RunConfig) -> str:
     """Returns how the data was named."""
-    return f"data={config.data.name}" if config.data.train is None else f"data.train={config.data.train}"
+    return config.data.named

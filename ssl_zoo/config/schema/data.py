@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticKnownError
@@ -26,9 +27,10 @@ class DataConfig:
     source: str
     """Which code reads the images: digits, imagefolder, or another registered data source."""
     train: Folder | None = None
-    """Folder of the training images, for source=imagefolder: with a folder per class, or without labels."""
+    """Folder of the training images, for source=imagefolder: with a folder per class, or without labels. For
+    source=huggingface a split: train, or a part of one, train[:10%]."""
     test: Folder | None = None
-    """Folder of the test images, for source=imagefolder. null: no test set, but for `holdout`."""
+    """Folder or split of the test images, as of `train`. null: no test set, but for `holdout`."""
     root: Folder = "~/.cache/ssl-zoo"
     """Folder in which downloads are kept."""
     limit: Count | None = None
@@ -54,6 +56,19 @@ class DataConfig:
     """Standard deviation per channel, of values in [0, 1]. The default is as of the mean."""
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     """How images are resized for evaluation, antialiased. bicubic: as some imported encoders were; of 8 bits only."""
+
+    NAMED_BY: ClassVar[tuple[str, ...]] = ("train", "test")
+    """Keys that name the images."""
+
+    @property
+    def training_images(self) -> tuple[Any, ...]:
+        """What names the training images: equal of equal ones."""
+        return (self.source, None if self.train is None else str(Path(self.train).expanduser().resolve()))
+
+    @property
+    def named(self) -> str:
+        """The override that names the images, for messages."""
+        return f"data={self.name}" if self.train is None else f"data.train={self.train}"
 
     def __post_init__(self) -> None:
         if not self.name.strip() or self.name.startswith(".") or set(self.name) & set("/\\"):
@@ -83,3 +98,44 @@ class DatasetConfig(DataConfig):
     """Number of its training images."""
     digest: str | None = None
     """Digest of some images and their labels, by which another Dataset is told apart."""
+
+
+@section
+class HuggingFaceConfig(DataConfig):
+    """A data set that Hugging Face's `datasets` reads."""
+
+    path: Annotated[str, Field(min_length=1)] | None = None
+    """Folder that `save_to_disk` wrote; .parquet files: one, a folder or a pattern; or OWNER/NAME on the hub."""
+    config_name: Annotated[str, Field(min_length=1)] | None = None
+    """Configuration of the data set. null: the only one."""
+    revision: Annotated[str, Field(pattern="^[0-9a-f]{40}$")] | None = None
+    """Commit on the hub, 40 hexadecimal digits. null: the newest."""
+    image_column: Annotated[str, Field(min_length=1)] | None = None
+    """Column of the images, encoded bytes or arrays. null: the only one."""
+    label_column: Annotated[str, Field(min_length=1)] | None = None
+    """Column of the labels, one class for each row. null: the only ClassLabel, or `label`, or `labels`; without, there
+    are no labels. none: no labels."""
+    length: Count | None = None
+    """Number of the training images, filled in."""
+    digest: str | None = None
+    """Digest of labels and images, filled in: a resumed run knows its images by it."""
+
+    NAMED_BY: ClassVar[tuple[str, ...]] = (
+        *("path", "config_name", "revision", "train", "test", "image_column", "label_column"),
+    )
+
+    @property
+    def training_images(self) -> tuple[Any, ...]:
+        return (self.source, self.path, self.config_name, self.revision, self.train, self.image_column)
+
+    @property
+    def named(self) -> str:
+        return f"data.path={self.path}"
+
+    def __post_init__(self) -> None:
+        if "/" in self.name:
+            raise ValueError(
+                f"data.name is shown in reports and run directories; received '{self.name}'; name the data set by "
+                f"data.path='{self.name}', and leave data.name out"
+            )
+        super().__post_init__()
