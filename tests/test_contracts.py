@@ -88,6 +88,12 @@ def test_a_data_source_gives_images_with_fitting_labels(
         pixels = np.random.default_rng(image).integers(0, 255, (9, 9, 3), np.uint8)
         Image.fromarray(pixels).save(folder / f"{image}.png")
     given = [f"data.train={tmp_path}"] if source.folders else []
+    if name == "huggingface":
+        files = sorted(tmp_path.rglob("*.png"))
+        columns = {"image": [file.read_bytes() for file in files], "label": [0, 0, 1, 1]}
+        made = pytest.importorskip("datasets").Dataset.from_dict(columns)
+        made.save_to_disk(tmp_path / "saved")
+        given = [f"data.path={tmp_path / 'saved'}"]
     with passing(given, ImageFolder(str(tmp_path)) if name == "dataset" else None) as overrides:
         config = compose([f"data={name}", *overrides]).data
         assert type(config) is source.config

@@ -19,7 +19,7 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.hardware.device import COMPILE
 from ssl_zoo.metrics import METRICS
 from ssl_zoo.registry import Registry
-from ssl_zoo.runs.environment import environment, unmet_requirements
+from ssl_zoo.runs.environment import environment, missing_extras, unmet_requirements
 from ssl_zoo.terminal.console import Console, styled
 
 __all__ = ["REGISTRIES", "show_machine", "show_speed"]
@@ -44,6 +44,7 @@ def show_machine() -> None:
         "plugins": ", ".join(f"{kind.kind} {name} ({_state(kind, name)})" for kind, name in _plugins())
         or "none",
         "lacking": ", ".join(unmet_requirements()) or "nothing",
+        "extras not installed": _extras(missing_extras()),
         **machine["versions"],
     }
     for name, value in rows.items():
@@ -79,6 +80,10 @@ def _plugins() -> Iterator[tuple[Registry[Any], str]]:
     for registry in REGISTRIES:
         for name in registry.announced():
             yield registry, name
+
+
+def _extras(names: Sequence[str]) -> str:
+    return f"{', '.join(names)}: pip install 'ssl-zoo[{','.join(names)}]'" if names else "none"
 
 
 def _state(registry: Registry[Any], name: str) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
 from ssl_zoo.config.compose import compose
-from ssl_zoo.config.groups import group_file, group_names
+from ssl_zoo.config.groups import group_dirs, group_file, group_names, load_group
 from ssl_zoo.config.registries import METHODS, SOURCES
 from ssl_zoo.errors import UserError, unknown_name
 from ssl_zoo.suites.listing import summaries
@@ -63,7 +65,8 @@ def show_list(overrides: Sequence[str]) -> None:
             names.sort(key=_by_number)
             if what is None and not names:
                 continue
-            _names(console, kind, names, pattern, {name: _summary(GROUPS[kind], name) for name in names})
+            note = _data if kind == "data" else functools.partial(_summary, GROUPS[kind])
+            _names(console, kind, names, pattern, {name: note(name) for name in names})
 
 
 def _by_number(name: str) -> list[tuple[str, int]]:
@@ -159,6 +162,18 @@ def _backbones() -> list[str]:
     import timm
 
     return list(timm.list_models())
+
+
+def _data(name: str) -> Text:
+    """Describes a data set, and says how what it needs is installed where that is not there."""
+    summary = _summary("data", name)
+    try:
+        source = SOURCES.get(load_group("data", name, group_dirs()).values["data"]["source"])
+    except (UserError, KeyError, TypeError):  # a broken YAML: the others are still of use
+        return styled(summary)
+    if source.package is None or find_spec(source.package) is not None:
+        return styled(summary)
+    return styled(summary, (f" (needs {source.package}: pip install 'ssl-zoo[{source.name}]')", "red"))
 
 
 def _summary(group: str, name: str) -> str:

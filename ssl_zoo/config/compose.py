@@ -28,9 +28,10 @@ from ssl_zoo.config.groups import (
 )
 from ssl_zoo.config.mapping import from_mapping
 from ssl_zoo.config.overrides import merge, override_list, read_override, to_nested
-from ssl_zoo.config.pixels import fill_pixels, without_colours
-from ssl_zoo.config.registries import SOURCES
+from ssl_zoo.config.pixels import PIXELS, fill_pixels, without_colours
+from ssl_zoo.config.registries import SOURCES, data_config
 from ssl_zoo.config.schema import RunConfig
+from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError, unknown_name
 
 __all__ = ["compose"]
@@ -54,6 +55,8 @@ def compose(overrides: Sequence[str] = ()) -> RunConfig:
     layers, given = [method, *layers], to_nested(settings)
     values = _resolved([*layers, given])
     images = _images_of(values.get("data"))
+    if images is not None and SOURCES.get(values["data"]["source"]).splits:
+        _check_rest({**values, **named})
     small = images and images.for_small_images(values)
     if small:
         followed = _resolved([method, small, *layers[1:], given])
@@ -174,6 +177,13 @@ def _images_of(data: Any) -> Any:
     source = SOURCES.get(data["source"])
     named = isinstance(data.get("train"), str) or not source.reads_train
     return source.load_image_defaults() if named else None
+
+
+def _check_rest(values: Mapping[str, Any]) -> None:
+    """Refuses what is wrong whatever the images are, before they are downloaded to be looked at."""
+    block = {key: value for key, value in values["data"].items() if key not in PIXELS}
+    validate(data_config(block), block, "data")
+    from_mapping({**values, "data": {"name": "data", "source": DATA}})
 
 
 def _size(values: Mapping[str, Any]) -> float:

@@ -11,14 +11,13 @@ from ssl_zoo.config.compose import compose
 from ssl_zoo.config.groups import group_names
 from ssl_zoo.config.mapping import to_mapping
 from ssl_zoo.config.overrides import override_list, read_override, to_nested
+from ssl_zoo.config.pixels import PIXELS
 from ssl_zoo.config.registries import SOURCES, data_config
 from ssl_zoo.config.schema import AugmentConfig, DataConfig, RunConfig
 from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError, unknown_name
 
 __all__ = ["PIXELS", "data_for", "images_for", "read_options"]
-
-PIXELS = ("channels", "bit_depth", "mean", "std", "interpolation")  # keys of the data that are the encoder's
 
 
 def read_options(overrides: Sequence[str], *, several: bool = False) -> tuple[dict[str, Any], list[str]]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from typing import Any
 
-__all__ = ["fill_pixels", "without_colours"]
+__all__ = ["PIXELS", "fill_pixels", "without_colours"]
+
+PIXELS = ("channels", "bit_depth", "mean", "std", "interpolation")  # keys of the data that are the encoder's
 
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue in gray, ITU-R 601
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}

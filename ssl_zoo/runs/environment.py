@@ -6,7 +6,8 @@ import os
 import platform
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, requires, version
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from packaging.requirements import Requirement
 if TYPE_CHECKING:
     from ssl_zoo.hardware.device import Hardware
 
-__all__ = ["environment", "git_commit", "unmet_requirements", "versions"]
+__all__ = ["environment", "git_commit", "missing_extras", "unmet_requirements", "versions"]
 
 PACKAGES = (
     "ssl-zoo",
@@ -62,6 +63,35 @@ def unmet_requirements() -> list[str]:
         if not requirement.specifier.contains(installed, prereleases=True):
             unmet.append(f"{requirement.name}{requirement.specifier} ({installed} is installed)")
     return unmet
+
+
+def missing_extras() -> list[str]:
+    """Returns the extras of which a package is not installed, but for the developers'."""
+    try:
+        extras = metadata("ssl-zoo").get_all("Provides-Extra") or []
+        required = [Requirement(line) for line in requires("ssl-zoo") or []]
+    except PackageNotFoundError:
+        return []
+    return [
+        extra for extra in extras if extra != "dev" and not all(map(_is_there, _of_extra(required, extra)))
+    ]
+
+
+def _of_extra(required: Sequence[Requirement], extra: str) -> list[str]:
+    """Returns the names of the packages that an extra adds."""
+    marked = [
+        each for each in required if each.marker is not None and not each.marker.evaluate({"extra": ""})
+    ]
+    return [
+        each.name for each in marked if each.marker is not None and each.marker.evaluate({"extra": extra})
+    ]
+
+
+def _is_there(package: str) -> bool:
+    try:
+        return bool(version(package))
+    except PackageNotFoundError:
+        return False
 
 
 def git_commit() -> str | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticKnownError
 
 from ssl_zoo.config.schema.types import Count, Folder, Fraction, Index, NonNegative, Positive, section
@@ -16,6 +17,16 @@ def _whole(value: object) -> object:
     if type(value) is not int:
         raise PydanticKnownError("literal_error", {"expected": "8 or 16"})
     return value
+
+
+def _commit(text: str) -> str:
+    """Takes no branch and no tag: without network `datasets` would read whatever version is in its cache."""
+    if not re.fullmatch("[0-9a-f]{40}", text):
+        raise ValueError(
+            f"must be a commit, 40 hexadecimal digits; received '{text}'; look it up in the data set's history on the "
+            "hub, or leave it out"
+        )
+    return text
 
 
 @section
@@ -108,7 +119,7 @@ class HuggingFaceConfig(DataConfig):
     """Folder that `save_to_disk` wrote; .parquet files: one, a folder or a pattern; or OWNER/NAME on the hub."""
     config_name: Annotated[str, Field(min_length=1)] | None = None
     """Configuration of the data set. null: the only one."""
-    revision: Annotated[str, Field(pattern="^[0-9a-f]{40}$")] | None = None
+    revision: Annotated[str, AfterValidator(_commit)] | None = None
     """Commit on the hub, 40 hexadecimal digits. null: the newest."""
     image_column: Annotated[str, Field(min_length=1)] | None = None
     """Column of the images, encoded bytes or arrays. null: the only one."""
