@@ -12,6 +12,8 @@ from __future__ import annotations
 import os
 import zlib
 
+from ssl_zoo.data.raster import Encoded
+
 __all__ = ["is_surely_readable"]
 
 _HEAD, _FURTHER = 4096, 1 << 17  # bytes that are read at first, and where the header of a JPEG is longer
@@ -23,10 +25,14 @@ _CHUNKS = {b"sRGB": 1, b"gAMA": 4, b"pHYs": 9, b"cHRM": 32, b"tIME": 7}
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
-def is_surely_readable(path: str) -> bool:
+def is_surely_readable(file: str | Encoded) -> bool:
     """Whether a file is a JPEG or PNG of 8 bits that passes `check_image` by its header; False: it may or may not."""
+    if isinstance(file, Encoded):
+        if file.data.startswith(b"\xff\xd8\xff"):
+            return bool(_jpeg(file.data[: _HEAD + _FURTHER]))
+        return file.data.startswith(_SIGNATURE) and _png(file.data)
     try:
-        descriptor = os.open(path, _FLAGS)
+        descriptor = os.open(file, _FLAGS)
     except (OSError, ValueError):
         return False
     try:

@@ -116,7 +116,9 @@ def _read(
             f"'{table.images.column}' in each row of {key}={spec} must be a readable image; {len(faults)} of "
             f"{len(positions)} are not: {some}{more}; {fix}"
         )
-    return split.select([i for i in range(len(table)) if i not in faults]), tuple(reasons)
+    readable = torch.ones(len(table), dtype=torch.bool)
+    readable[list(faults)] = False
+    return split.select(readable.nonzero().flatten()), tuple(reasons)
 
 
 def _present(

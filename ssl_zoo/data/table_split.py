@@ -12,6 +12,7 @@ from torch import Tensor
 from ssl_zoo.data.arrow_table import ArrowColumn
 from ssl_zoo.data.bands import Bands
 from ssl_zoo.data.decode import Unreadable, check_image, read_image
+from ssl_zoo.data.headers import is_surely_readable
 from ssl_zoo.data.item import image_of_item
 from ssl_zoo.data.raster import Encoded
 from ssl_zoo.data.reader import ImageReader
@@ -47,9 +48,10 @@ class TableReader(ImageReader):
     def check(self, position: int, *, whole: bool) -> None:
         try:
             image = self._image(position)
+            is_photo = self.bit_depth == 8 and self.channels in (1, 3)
             if isinstance(image, np.ndarray):
                 image_of_item(image, self.channels, self.bit_depth)
-            else:
+            elif whole or not is_photo or not is_surely_readable(image):
                 check_image(image, whole=whole, channels=self.channels, bit_depth=self.bit_depth)
         except Exception as error:
             raise self._unreadable(position, error) from error

@@ -20,6 +20,8 @@ from ssl_zoo.cli.main import main
 from ssl_zoo.config.compose import compose
 from ssl_zoo.data import Data, MemorySplit, hub, load_data
 from ssl_zoo.data.decode import read_image, to_array
+from ssl_zoo.data.headers import is_surely_readable
+from ssl_zoo.data.raster import Encoded
 from ssl_zoo.data.table_split import TableSplit
 from ssl_zoo.errors import UserError
 
@@ -350,3 +352,13 @@ def test_without_the_package_the_extra_is_named(
     hub._open.cache_clear()
     with pytest.raises(UserError, match=r"not installed; pip install 'ssl-zoo\[huggingface\]'"):
         load(saved)
+
+
+def test_an_embedded_header_is_judged_as_that_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    for kind in ("JPEG", "PNG", "GIF"):
+        data = encoded(0, kind, (50, 40))
+        for part in (data, data[:-20], data[:90], b"", data[3:]):
+            path.write_bytes(part)
+            assert is_surely_readable(Encoded("a", part)) == is_surely_readable(str(path))
+    assert is_surely_readable(Encoded("a", encoded(0)))
