@@ -47,6 +47,8 @@ ADDED_KEYS: Mapping[str, Any] = {
     "method.unified.rho": 0.99,
     "method.unified.weight": 100.0,
     "optimizer.final_weight_decay": None,
+    "optimizer.trust_clip": False,
+    "optimizer.trust_coefficient": 0.001,
     "start_from": None,
 }
 

@@ -125,7 +125,8 @@ def _optimizer_class(
 ) -> tuple[type[torch.optim.Optimizer], dict[str, Any]]:
     """Returns the optimizer's class, with its settings of all groups."""
     if config.name == "lars":
-        return Lars, {"lr": lr, "momentum": config.momentum, "trust_coeff": 0.001}
+        trust = {"trust_coeff": config.trust_coefficient, "trust_clip": config.trust_clip}
+        return Lars, {"lr": lr, "momentum": config.momentum, **trust}
     if config.name == "adamw":
         return torch.optim.AdamW, {"lr": lr}
     return torch.optim.SGD, {"lr": lr, "momentum": config.momentum, "nesterov": nesterov}

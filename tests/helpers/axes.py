@@ -554,6 +554,14 @@ AXES: dict[str, tuple[Axis, ...]] = {
             ),
         ),
         Axis(
+            ("optimizer.trust_coefficient", "optimizer.trust_clip"),
+            "above 0; true, false",
+            "LARS's factor of a layer's rate: coefficient x norm of the weights / norm of the gradient; clipped, it is "
+            "the rate itself, at most the schedule's (LARC)",
+            f"{SIMCLR}, {BYOL} (0.001); [solo-learn](https://github.com/vturrisi/solo-learn) on CIFAR (0.02, clipped)",
+            ("training/test_optim.py::test_lars_against_a_naive_update",),
+        ),
+        Axis(
             ("optimizer.lr", "optimizer.lr_scaling"),
             "above 0; linear, sqrt, none",
             "base rate, and its rule: lr x batch / 256, lr x sqrt(batch), lr",

@@ -206,10 +206,11 @@ def lars_step(
     momentum: float,
     weight_decay: float,
     trust: float,
+    clip: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """LARS [5], eq. 6, for one parameter, as apex's LARC(clip=False) does it. Returns (weight, buffer).
+    """LARS [5], eq. 6, for one parameter, as apex's LARC does it. Returns (weight, buffer).
 
-    ratio = trust |w| / (|g| + wd |w|),  v = m v + ratio (g + wd w),  w = w - lr v.
+    ratio = trust |w| / (|g| + wd |w|),  v = m v + ratio (g + wd w),  w = w - lr v;  clip: ratio = min(ratio / lr, 1).
 
     Where a norm is zero, apex leaves g untouched, without ratio and without decay. Its eps of 1e-8 in the
     denominator is left out here. The official SimCLR and BYOL code take |g + wd w| as the denominator
@@ -219,6 +220,8 @@ def lars_step(
     update = grad
     if w_norm > 0 and g_norm > 0:
         ratio = trust * w_norm / (g_norm + weight_decay * w_norm)
+        if clip:
+            ratio = min(ratio / lr, 1.0)
         update = ratio * (grad + weight_decay * weight)
     v = momentum * momentum_buffer + update
     return weight - lr * v, v

@@ -6,6 +6,7 @@ Keys are those of the configuration, and `test_experiments.setting` explains the
 - [0] SimSiam, 2020, https://arxiv.org/abs/2011.10566; [1] BYOL, 2020, https://arxiv.org/abs/2006.07733;
   [2] SimCLR, 2020, https://arxiv.org/abs/2002.05709; [3] MoCo v2, 2020, https://arxiv.org/abs/2003.04297;
   [4] SwAV, 2020, https://arxiv.org/abs/2006.09882; [5] DINO, 2021, https://arxiv.org/abs/2104.14294
+- [6] solo-learn, https://github.com/vturrisi/solo-learn (scripts/pretrain/cifar, solo/utils/lars.py)
 """
 
 from __future__ import annotations
@@ -130,6 +131,14 @@ CIFAR = {
     "blur": [0, 0], "solarize": [0, 0], "monitor.labelled_samples": 50000, "augment.affine.p": 0,
     "recipe": None, "operations": {"torchvision"},
 }  # fmt: skip
+SOLO = CIFAR | {
+    "backbone.zero_init_last": False, "batch_size": 256, "epochs": 1000, "optimizer.name": "lars", "first": 3e-5,
+    "optimizer.exclude_norm_and_bias": True, "optimizer.schedule_interval": "step", "optimizer.warmup_epochs": 10,
+    "optimizer.trust_coefficient": 0.02, "optimizer.trust_clip": True,
+    "scales": [[0.08, 1]] * 2, "augment.crop.interpolation": "bicubic", "jitter": [0.4, 0.4, 0.2, 0.1],
+    "solarize": [0, 0.2], "method.symmetric": True, "method.predictor.kind": "mlp", "method.predictor.lr": "decay",
+    "method.projector.bn_hidden": True,
+}  # fmt: skip
 TABLE: dict[str, dict[str, Any]] = {
     "imagenet/simsiam": SIMSIAM,
     "imagenet/byol": BYOL,
@@ -185,6 +194,21 @@ TABLE: dict[str, dict[str, Any]] = {
         "method.name": "ressl", "head": [2, 2048, 512], "method.queue.size": 4096,
         "method.momentum_encoder.decay": 0.99, "method.temperature": 0.1, "method.sharpening.temperature": 0.04,
     },
+    "cifar10/nnclr": SOLO
+    | {
+        "method.name": "nnclr", "head": [3, 2048, 256], "method.projector.bn_output": True, "method.queue.size": 65536,
+        "method.projector.bn_output_affine": True, "method.predictor.hidden_dim": 4096, "method.temperature": 0.2,
+        "method.negatives": "predictions", "method.loss_scale": 1, "peak": 0.4, "optimizer.weight_decay": 1e-5,
+        "optimizer.warmup_lr_fraction": 7.5e-5,
+    },
+    "cifar10/mocov3": SOLO
+    | {
+        "method.name": "mocov3", "head": [2, 4096, 256], "method.projector.bn_output": True,
+        "method.projector.bn_output_affine": False, "method.predictor.hidden_dim": 4096,
+        "method.predictor.bn_output": False, "method.temperature": 0.2, "method.negatives": "keys",
+        "method.loss_scale": 0.8, "method.momentum_encoder.decay": 0.99, "method.momentum_encoder.schedule": "cosine",
+        "peak": 0.3, "optimizer.weight_decay": 1e-6, "optimizer.warmup_lr_fraction": 1e-4,
+    },
 }  # fmt: skip
 # Linear top-1 as the papers' tables have it, in the overrides of the files' headers.
 HEADERS = {
@@ -212,4 +236,6 @@ HEADERS = {
     "cifar10/swav": "no paper has a figure",
     "cifar10/dino": "no paper has a figure",
     "cifar10/ressl": "no paper has a figure",
+    "cifar10/nnclr": "91.88, by a linear classifier",
+    "cifar10/mocov3": "93.10, by a linear classifier",
 }

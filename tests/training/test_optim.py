@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.schema import OptimizerConfig
+from ssl_zoo.errors import UserError
 from ssl_zoo.training.module import TrainingModule
 from ssl_zoo.training.optim import build_optimizer, build_schedule, peak_lr, schedule_factor
 
@@ -130,10 +131,20 @@ def test_what_is_not_trained_is_not_in_the_optimizer() -> None:
     assert trained == {id(p) for p in method.encoder.parameters()}
 
 
-@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
-def test_lars_against_a_naive_update(weight_decay: float) -> None:
+@pytest.mark.parametrize(
+    ("weight_decay", "trust", "clip"), [(0.0, 0.001, False), (0.1, 0.001, False), (0.1, 0.3, True)]
+)
+def test_lars_against_a_naive_update(weight_decay: float, trust: float, clip: bool) -> None:
+    """The last as solo-learn has it on CIFAR; BN's scales are clipped there and the layers' weights are not."""
     method = build("simclr")
-    config = OptimizerConfig(name="lars", lr=0.5, lr_scaling="none", weight_decay=weight_decay)
+    config = OptimizerConfig(
+        name="lars",
+        lr=0.5,
+        lr_scaling="none",
+        weight_decay=weight_decay,
+        trust_coefficient=trust,
+        trust_clip=clip,
+    )
     optimizer = build_optimizer(config, method, 64)
     parameters = [p for p in method.parameters() if p.requires_grad]
     weights = [p.detach().clone() for p in parameters]
@@ -143,11 +154,18 @@ def test_lars_against_a_naive_update(weight_decay: float) -> None:
         for i, parameter in enumerate(parameters):
             parameter.grad = torch.randn_like(parameter)
             weights[i], buffers[i] = naive.lars_step(
-                weights[i], parameter.grad, buffers[i], 0.5, 0.9, weight_decay, 0.001
+                weights[i], parameter.grad, buffers[i], 0.5, 0.9, weight_decay, trust, clip
             )
         optimizer.step()
     for parameter, expected in zip(parameters, weights, strict=True):
         torch.testing.assert_close(parameter.detach(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_lars_keys_need_lars() -> None:
+    with pytest.raises(
+        UserError, match=r"trust_clip are LARS's; received optimizer.name=sgd; set optimizer.name=lars"
+    ):
+        compose(["method=simsiam", "optimizer.name=sgd", "optimizer.trust_clip=true"])
 
 
 def test_under_lars_the_scale_of_the_loss_moves_only_bn_and_biases() -> None:

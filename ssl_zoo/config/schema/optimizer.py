@@ -29,6 +29,10 @@ class OptimizerConfig:
     stays. DINO goes from 0.04 to 0.4."""
     exclude_norm_and_bias: bool = False
     """Whether norms' parameters and biases are left out of weight decay, and of LARS's adaptation."""
+    trust_coefficient: Positive = 0.001
+    """LARS multiplies a layer's rate by this and by the norm of its weights over that of its gradient."""
+    trust_clip: bool = False
+    """LARC: whether a layer's rate is that factor alone, and at most the schedule's rate."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """The rate after the warmup: from the peak along half a cosine to `final_lr_fraction`; constant."""
     schedule_interval: Literal["step", "epoch"] = "step"
@@ -45,6 +49,12 @@ class OptimizerConfig:
     """Largest norm of the gradient; longer ones are scaled down to it. null: none is."""
 
     def __post_init__(self) -> None:
+        if self.name != "lars" and (self.trust_clip or self.trust_coefficient != 0.001):
+            raise ValueError(
+                "optimizer.trust_coefficient and optimizer.trust_clip are LARS's; received "
+                f"optimizer.name={self.name}; set optimizer.name=lars, or leave "
+                "them at 0.001 and false"
+            )
         if self.final_weight_decay is not None and self.weight_decay == 0:
             raise ValueError(
                 f"optimizer.final_weight_decay={self.final_weight_decay} is where the weight decay ends, and "
