@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ssl_zoo.config.describe import Key, as_markdown, as_text, keys_of, settings_of
+from ssl_zoo.config.origins import values_of
 from ssl_zoo.config.registries import METHODS, SOURCES
 from ssl_zoo.config.schema import DataConfig, RunSettings, SiameseConfig
-from ssl_zoo.config.validate import nearest_key
+from ssl_zoo.config.validate import nearest_key, written_value
 from ssl_zoo.embedding.schema import EmbedConfig
 from ssl_zoo.errors import UserError
 from ssl_zoo.evaluation.protocols import PROTOCOLS, eval_config
@@ -21,7 +22,7 @@ from ssl_zoo.reports.options import ReportConfig
 from ssl_zoo.suites.options import BenchConfig
 from ssl_zoo.suites.schema import SuiteConfig
 
-__all__ = ["SCHEMAS", "WITH_KEYS", "declared_keys", "describe_key", "document", "verb_help"]
+__all__ = ["SCHEMAS", "WITH_KEYS", "declared_keys", "describe_key", "describe_value", "document", "verb_help"]
 
 WITH_KEYS: tuple[Registry[Any], ...] = (METHODS, SOURCES, PROTOCOLS, EXPORTERS)
 # A suite is no verb, but a YAML file.
@@ -115,6 +116,25 @@ def describe_key(key: str) -> str:
     known = [*dict.fromkeys(known)]
     similar = [name for name in known if key in name]
     raise UserError(f"unknown key '{key}'{nearest_key(key, similar or known)}")
+
+
+def describe_value(key: str, overrides: Sequence[str]) -> str:
+    """Returns the value that a key, or each key of a block, has in the run of these overrides, and where it stands.
+
+    Raises:
+        UserError: an override is wrong, or no key of such a run has that name.
+    """
+    values = values_of(key, overrides)
+    if not values:
+        raise UserError(
+            f"overrides show the value that a key has in a run; '{key}' is none of the run's of {' '.join(overrides)}; "
+            "leave the overrides out, or name another key"
+        )
+    lines = [(f"{name}={written_value(value)}", origin) for name, value, origin in values]
+    wide = max(len(line) for line, _ in lines)
+    return "\n".join(
+        [f"with {' '.join(overrides)}\n", *(f"  {line:{wide}}  {origin}" for line, origin in lines), ""]
+    )
 
 
 def _chosen(name: str, keys: list[Key], key: str) -> str:

@@ -28,7 +28,8 @@ ssl-zoo: what does each part of a Siamese self-supervised method do?
   ssl-zoo import FILE run_dir=DIR  a checkpoint of another program as a run for eval, report, export and embed
   ssl-zoo check  method=NAME       whether a method, a plugin's too, keeps the contract; clauses=[gradients,resume]
   ssl-zoo config [key=value ...]   print the configuration that would run
-  ssl-zoo config --describe KEY    explain a key or a block: type, range, default, meaning, the files that set it
+  ssl-zoo config --describe KEY    explain a key or a block: type, range, default, meaning, the files that set it; with
+                                   overrides, as method=byol, its value in that run too, and where it comes from
   ssl-zoo VERB --help              explain a verb and its keys
   ssl-zoo list   [WHAT] [PATTERN]  methods, data, recipes, experiments, protocols, suites, sources,
                                    formats, metrics; backbones only by name
@@ -138,15 +139,18 @@ def _config(overrides: Sequence[str]) -> None:
     _print(("" if line is None else f"# {line}\n") + to_yaml(config))
 
 
-def _describe(names: Sequence[str]) -> None:
-    from ssl_zoo.cli.keys import describe_key
+def _describe(arguments: Sequence[str]) -> None:
+    from ssl_zoo.cli.keys import describe_key, describe_value
 
+    names = [argument for argument in arguments if "=" not in argument]
+    overrides = [argument for argument in arguments if "=" in argument]
     if len(names) != 1:
         raise UserError(
-            f"config --describe takes one key or block; received {len(names)}; write for instance "
-            "ssl-zoo config --describe optimizer.lr"
+            f"config --describe takes one key or block, and overrides; received {len(names)} keys; write for instance "
+            "ssl-zoo config --describe optimizer.lr method=byol"
         )
-    _print(describe_key(names[0]))
+    text = describe_key(names[0])
+    _print("\n".join([text, describe_value(names[0], overrides)]) if overrides else text)
 
 
 def _list(overrides: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -34,9 +34,16 @@ from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError, unknown_name
 
-__all__ = ["compose"]
+__all__ = ["Composed", "compose", "compose_layers"]
 
 METHOD, DATA = "simsiam", "digits"  # where none is named
+
+
+class Composed(NamedTuple):
+    """The values of a run, not yet checked, and what they were merged from: earlier layers below later ones."""
+
+    values: dict[str, Any]
+    layers: list[tuple[str, dict[str, Any]]]  # where they stand, such as `method/byol`, and what is set there
 
 
 def compose(overrides: Sequence[str] = ()) -> RunConfig:
@@ -46,30 +53,43 @@ def compose(overrides: Sequence[str] = ()) -> RunConfig:
         UserError: an override cannot be read, a name or key is unknown, a value is of the wrong type or out of
             range, the values contradict one another, or an experiment is one of another method.
     """
+    return from_mapping(compose_layers(overrides).values)
+
+
+def compose_layers(overrides: Sequence[str] = ()) -> Composed:
+    """Merges the values of a run, as `compose` does before it checks them.
+
+    Raises:
+        UserError: an override cannot be read, or a name is unknown; see `compose`.
+    """
     choices, settings, extra = _sorted(override_list(overrides))
     folders = [
         *group_dirs(),
         *(config_folder(name.removeprefix("file://"), "hydra.searchpath") for name in extra),
     ]
-    method, layers, named = _layers(choices, folders)
-    layers, given = [method, *layers], to_nested(settings)
+    groups, named = _layers(choices, folders)
+    method, *others = (group.values for group in groups)
+    layers, given = [method, *others], to_nested(settings)
+    origins = [("the choice of files", dict(named)), *(part for group in groups for part in group.parts)]
     values = _resolved([*layers, given])
     images = _images_of(values.get("data"))
     if images is not None and SOURCES.get(values["data"]["source"]).splits:
         _check_rest({**values, **named})
     small = images and images.for_small_images(values)
     if small:
-        followed = _resolved([method, small, *layers[1:], given])
+        followed = _resolved([method, small, *others, given])
         if (
             _size(followed) <= images.SMALL
         ):  # a larger size in an override keeps the large images' stem and blur
-            layers, values = [method, small, *layers[1:]], followed
+            layers, values = [method, small, *others], followed
+            origins.insert(1 + len(groups[0].parts), ("small images", small))
     if isinstance(values.get("data"), Mapping):
         data = fill_pixels(values["data"], [key for key, _ in settings], images)
         if colourless := without_colours({**values, "data": data}):
             values = _resolved([*layers, colourless, given])
+            origins.append(("images without red, green and blue", colourless))
         values["data"] = data
-    return from_mapping({**values, **named})
+    return Composed({**values, **named}, [*origins, ("override", given)])
 
 
 def _sorted(overrides: Sequence[str]) -> tuple[dict[str, str], list[tuple[str, Any]], list[str]]:
@@ -100,8 +120,8 @@ def _sorted(overrides: Sequence[str]) -> tuple[dict[str, str], list[tuple[str, A
 
 def _layers(
     choices: Mapping[str, str], folders: Sequence[Path]
-) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, str | None]]:
-    """Reads the files of a run: the method's, those over it, and the names of the recipe and the experiment.
+) -> tuple[list[GroupFile], dict[str, str | None]]:
+    """Reads the files of a run: the method's, then those over it, and the names of the recipe and the experiment.
 
     Raises:
         UserError: there is no such file, data's holds more than the data, or an experiment is of another method.
@@ -130,9 +150,9 @@ def _layers(
     recipe = _recipe(chosen.get("recipe", usual if usual in known else "none"), chosen["method"], known)
     recipes = [default for name in data.names if (default := f"{name}/default") in known]
     recipes += [recipe] if recipe != "none" else []
-    layers = [data.values, *(load_group("recipe", name, folders).values for name in recipes), settings.values]
+    layers = [method, data, *(load_group("recipe", name, folders) for name in recipes), settings]
     named = {"recipe": recipe, "experiment": experiment}
-    return method.values, layers, {key: None if name == "none" else name for key, name in named.items()}
+    return layers, {key: None if name == "none" else name for key, name in named.items()}
 
 
 def _recipe(name: str, method: str, known: Sequence[str]) -> str:

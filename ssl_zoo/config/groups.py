@@ -49,6 +49,9 @@ class GroupFile(NamedTuple):
     values: dict[str, Any]
     choices: dict[str, str]  # method, data and recipe that an experiment goes with
     names: tuple[str, ...]  # of the files, what is built on first
+    parts: tuple[
+        tuple[str, dict[str, Any]], ...
+    ] = ()  # each file alone: `recipe/digits/vicreg` and what it sets
 
 
 def group_dirs() -> list[Path]:
@@ -115,9 +118,12 @@ def load_group(
     choices: dict[str, str] = {}
     inherited: dict[str, str] = {}
     names: tuple[str, ...] = ()
+    own = (f"{group}/{name}", block)
+    parts: tuple[tuple[str, dict[str, Any]], ...] = ()
     for entry in bases if isinstance(bases, list) else [bases]:
         if entry == "_self_":
             values, block = merge(values, block), {}
+            parts += (own,)
         elif isinstance(entry, str):
             there, _, base = entry[1:].partition("/") if entry.startswith("/") else (group, "", entry)
             if there not in (*GROUPS, group):
@@ -129,6 +135,7 @@ def load_group(
             values = merge(values, loaded.values)
             inherited.update(loaded.choices)
             names += loaded.names
+            parts += loaded.parts
         elif group == "experiment" and (choice := _choice(entry)) is not None:
             if choice[1] != "none":
                 _check_base(*choice, folders, file)
@@ -138,7 +145,8 @@ def load_group(
                 "defaults lists names of files, and in an experiment 'override /GROUP: NAME'; "
                 f"'{file}' has {shown(entry)}; mend it there"
             )
-    return GroupFile(merge(values, block), {**inherited, **choices}, (*names, name))
+    parts += () if own in parts else (own,)
+    return GroupFile(merge(values, block), {**inherited, **choices}, (*names, name), parts)
 
 
 def _check_base(group: str, name: str, folders: Sequence[Path], file: Path) -> None:

@@ -11,7 +11,11 @@ from helpers.example import install_example
 
 from ssl_zoo.cli.keys import SCHEMAS, declared_keys
 from ssl_zoo.cli.main import VERBS, main
-from ssl_zoo.config.registries import SOURCES, data_source
+from ssl_zoo.config.compose import compose
+from ssl_zoo.config.mapping import to_mapping
+from ssl_zoo.config.origins import values_of
+from ssl_zoo.config.overrides import to_dotted
+from ssl_zoo.config.registries import METHODS, SOURCES, data_source
 from ssl_zoo.config.schema import DataConfig, section
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
@@ -73,6 +77,45 @@ def test_a_key_is_described(key: str, expected: str, capsys: pytest.CaptureFixtu
     assert expected in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["optimizer.lr", "method=byol"], "  optimizer.lr=0.4  recipe/digits/default"),
+        (["optimizer.lr", "method=byol", "optimizer.lr=3"], "  optimizer.lr=3.0  override"),
+        (["optimizer.lr", "experiment=cifar10/byol"], "  optimizer.lr=0.03  experiment/cifar10/byol"),
+        (["optimizer.clip_grad_norm", "method=byol"], "  optimizer.clip_grad_norm=null  default"),
+        (
+            ["method.prototypes.frozen_epochs", "method=dino"],
+            "  method.prototypes.frozen_epochs=1.0  method/dino",
+        ),
+        (["method.centering", "method=dino"], "  method.centering.decay=0.9  method/dino"),
+        (["optimizer.lr", "method=dcl"], "  optimizer.lr=0.4  recipe/digits/default"),
+        (["recipe", "method=dcl"], "  recipe=digits/dcl  the choice of files"),
+        (["data.mean", "data.channels=3"], "  data.mean=[0.3,0.3,0.3]  data/digits, and the images"),
+        (
+            ["optimizer.lr", "experiment=imagenet/byol_400"],
+            "  optimizer.lr=0.3  experiment/imagenet/byol_200",
+        ),
+        (["optimizer.lr", "method=vicreg"], "  optimizer.lr=0.05  recipe/digits/vicreg"),
+    ],
+)
+def test_a_value_is_shown_with_where_it_comes_from(
+    arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["config", "--describe", *arguments]) == 0
+    printed = capsys.readouterr().out
+    assert f"with {' '.join(arguments[1:])}\n" in printed
+    assert expected in printed.partition("\nwith ")[2]
+
+
+@pytest.mark.parametrize("name", METHODS.names())
+def test_the_values_are_those_of_the_run(name: str) -> None:
+    values = to_mapping(compose([f"method={name}"]))
+    for block in ("method", "data", "backbone", "augment", "optimizer"):
+        shown = {each.key: each.value for each in values_of(block, [f"method={name}"])}
+        assert shown == to_dotted({block: values[block]})
+
+
 def test_an_unknown_key_is_answered_with_keys_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["config", "--describe", "nonsense"]) == 2
     listed = capsys.readouterr().err.partition("there are ")[2]
@@ -86,8 +129,11 @@ def test_an_unknown_key_is_answered_with_keys_alone(capsys: pytest.CaptureFixtur
         (["optimizer.lrr"], "unknown key 'optimizer.lrr'; did you mean 'optimizer.lr'?"),
         (["stop_gradient"], "did you mean 'method.stop_gradient'?"),
         (["head_lr"], "unknown key 'head_lr'; there are finetune.head_lr_multiplier"),
-        ([], "config --describe takes one key or block; received 0"),
+        ([], "config --describe takes one key or block, and overrides; received 0"),
         (["epochs", "seed"], "received 2"),
+        (["knn.k", "method=byol"], "'knn.k' is none of the run's of method=byol; leave the overrides out"),
+        (["epochs", "method=byoll"], "did you mean 'byol'?"),
+        (["epochs", "epochs=-1"], "epochs"),
     ],
 )
 def test_what_cannot_be_described(
