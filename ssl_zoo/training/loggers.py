@@ -7,30 +7,34 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pytorch_lightning import __version__
 from pytorch_lightning import loggers as lightning
 from torch.utils.tensorboard import SummaryWriter
 
 from ssl_zoo.config.mapping import to_mapping
 from ssl_zoo.config.schema import RunConfig
-from ssl_zoo.errors import UserError, unknown_name
+from ssl_zoo.errors import UserError
 
 __all__ = ["LoggedRow", "TensorBoard", "build_loggers", "check_loggers", "log_epoch"]
 
 LoggedRow = dict[str, float | None]
 TENSORBOARD = "tensorboard"
 MEASURED = ".measured"  # ends the name of the file with what was measured after the training
-NAMES = [TENSORBOARD, *sorted(name for name in lightning.__all__ if name != "Logger")]
 
 
 def check_loggers(config: RunConfig) -> None:
-    """Checks the names in `trainer.loggers`.
+    """Refuses a logger that the installed Lightning lacks: its versions differ in them.
 
     Raises:
-        UserError: there is no such logger.
+        UserError: it has no such logger.
     """
     for name in config.trainer.loggers:
-        if name not in NAMES:
-            raise unknown_name("logger", name, NAMES)
+        if name != TENSORBOARD and not hasattr(lightning, name):
+            there = ", ".join(each for each in lightning.__all__ if each != "Logger")
+            raise UserError(
+                f"trainer.loggers names tensorboard or loggers of the installed pytorch_lightning {__version__}, "
+                f"which has {there}; received {name}; choose another"
+            )
 
 
 def build_loggers(config: RunConfig, run_dir: Path, step: int) -> list[lightning.Logger]:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from helpers.runs import overrides
+from pytorch_lightning import loggers as lightning
 from ssl_zoo.benchmarks.compare_runs import events
 from tensorboard.summary.writer import event_file_writer
 
 import ssl_zoo
 from ssl_zoo.cli import main as cli
-from ssl_zoo.training.loggers import TensorBoard
+from ssl_zoo.config.compose import compose
+from ssl_zoo.config.schema.trainer import LoggerName
+from ssl_zoo.errors import UserError
+from ssl_zoo.training.loggers import TensorBoard, check_loggers
 
 
 def test_a_logger_of_lightning_gets_what_tensorboard_gets(tmp_path: Path) -> None:
@@ -40,10 +45,25 @@ def test_no_logger_is_enough(tmp_path: Path) -> None:
 
 
 def test_an_unknown_logger_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """When the configuration is composed: a suite or `ssl-zoo config` refuses it too."""
     run = overrides("simsiam", f"run_dir={tmp_path / 'run'}", "trainer.loggers=[CVSLogger]")
-    assert cli.main(["train", *run]) == 2
-    assert "did you mean 'CSVLogger'?" in capsys.readouterr().err
+    for verb in ("config", "train"):
+        assert cli.main([verb, *run]) == 2
+        assert "did you mean 'CSVLogger'?" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_every_logger_of_lightning_can_be_named() -> None:
+    assert set(lightning.__all__) - {"Logger"} <= set(get_args(LoggerName))
+
+
+def test_a_logger_that_this_lightning_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(lightning, "CSVLogger")
+    monkeypatch.setattr(lightning, "__all__", ["Logger", "WandbLogger"])
+    with pytest.raises(
+        UserError, match=r"of the installed .* has WandbLogger; received CSVLogger; choose another"
+    ):
+        check_loggers(compose(["trainer.loggers=[CSVLogger]"]))
 
 
 def test_tensorboard_hides_later_steps_of_a_killed_start_and_an_earlier_end(

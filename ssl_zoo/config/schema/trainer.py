@@ -6,6 +6,17 @@ from typing import Literal
 
 from ssl_zoo.config.schema.types import Count, section
 
+LoggerName = Literal[
+    "tensorboard",
+    "CometLogger",
+    "CSVLogger",
+    "LitLogger",
+    "MLFlowLogger",
+    "NeptuneLogger",
+    "TensorBoardLogger",
+    "WandbLogger",
+]
+
 
 @section
 class TrainerConfig:
@@ -33,7 +44,7 @@ class TrainerConfig:
     """Whether a run that would take more memory than is free is refused before it starts."""
     progress: bool = True
     """Whether progress is printed."""
-    loggers: tuple[str, ...] = ("tensorboard",)
+    loggers: tuple[LoggerName, ...] = ("tensorboard",)
     """Where figures are logged besides metrics.csv: tensorboard, or classes of pytorch_lightning.loggers."""
     log_every_steps: Count = 50
     """Optimizer steps between two logged losses."""
