@@ -40,15 +40,15 @@ def values_of(key: str, overrides: Sequence[str]) -> list[Value]:
 
 def _origin(key: str, value: Any, layers: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
     """Returns the last layer that sets a key; one that sets its whole block to a value, as null, counts too."""
-    for origin, layer in reversed(layers):
+    for origin, layer in layers[::-1]:
         block: Any = layer
         for part in key.split("."):
             if not isinstance(block, Mapping) or part not in block:
                 break
             block = block[part]
         else:
-            filled = key.startswith("data.") and block != value  # by config.pixels
-            return f"{origin}, and the images" if filled else origin
+            by_the_images = key.startswith("data.") and bool(block != value)  # see `config.pixels`
+            return origin + ", and the images" * by_the_images
         if not isinstance(block, Mapping):
             return origin
     return DEFAULT

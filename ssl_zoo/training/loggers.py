@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning import __version__
 from pytorch_lightning import loggers as lightning
 from torch.utils.tensorboard import SummaryWriter
 
@@ -32,8 +31,8 @@ def check_loggers(config: RunConfig) -> None:
         if name != TENSORBOARD and not hasattr(lightning, name):
             there = ", ".join(each for each in lightning.__all__ if each != "Logger")
             raise UserError(
-                f"trainer.loggers names tensorboard or loggers of the installed pytorch_lightning {__version__}, "
-                f"which has {there}; received {name}; choose another"
+                f"trainer.loggers names tensorboard or loggers of the installed pytorch_lightning, which has "
+                f"{there}; received {name}; choose another"
             )
 
 
