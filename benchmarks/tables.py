@@ -96,8 +96,8 @@ def _compare(folder: Path, table: Path, workers: int, rounds: int) -> None:
         for name in sorted(loaders, reverse=bool(number % 2)):
             loaders[name].set_position(1)
             start = time.perf_counter()
-            images = sum(len(batch.index) for batch in loaders[name])
-            rates[name].append(images / (time.perf_counter() - start))
+            count = sum(len(batch.index) for batch in loaders[name])
+            rates[name].append(count / (time.perf_counter() - start))
     ratios = [b / a for a, b in zip(rates["files"], rates["rows"], strict=True)]
     shown = {name: f"{statistics.median(each):.0f}" for name, each in rates.items()}
     print(
