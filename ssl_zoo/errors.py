@@ -10,6 +10,7 @@ from collections.abc import Iterable
 __all__ = [
     "DiskError",
     "Interrupted",
+    "Requeued",
     "Unfinished",
     "UserError",
     "describe_os_error",
@@ -49,7 +50,19 @@ class UserError(ValueError):
 
 
 class Interrupted(BaseException):
-    """Ctrl-C or SIGTERM: the run has stopped between two steps; if training had begun, it is saved."""
+    """Ctrl-C or a scheduler's signal: the run has stopped between two steps; if training had begun, it is saved.
+
+    Attributes:
+        number: of the scheduler's signal; 0 for Ctrl-C.
+    """
+
+    def __init__(self, message: str = "", number: int = 0) -> None:
+        super().__init__(message)
+        self.number = number
+
+
+class Requeued(Interrupted):
+    """The run is saved, and its job is in the queue again; without a message in all processes but that of rank zero."""
 
 
 class DiskError(OSError):

@@ -32,6 +32,7 @@ NOT_HASHED = {
         "checkpoint_every_steps",
         "strategy",
         "activation_checkpointing",
+        "requeue",
         "memory_check",
     ),
 }

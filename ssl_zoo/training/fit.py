@@ -109,8 +109,9 @@ def fit(
         try:
             with handlers_restored():
                 trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
-        except SystemExit as error:  # what Lightning makes of Ctrl-C before the first step
-            raise KeyboardInterrupt from error
+        except SystemExit as error:  # what Lightning makes of Ctrl-C and signals before the first step
+            stopped = error.__context__
+            raise stopped if isinstance(stopped, KeyboardInterrupt) else KeyboardInterrupt from error
         finally:
             for logger in loggers:
                 logger.finalize("success")

@@ -40,6 +40,8 @@ class TrainerConfig:
     """Whether images are stored with their channels last, which convolutions of bf16 are fastest with."""
     threads: Count | None = None
     """CPU threads of each process. null: torch's choice, or with several processes an equal number of the cores."""
+    requeue: bool | Literal["auto"] = "auto"
+    """Whether a run requeues its SLURM job when that is stopped. auto: with resume=auto; true: refused elsewhere."""
     memory_check: bool = True
     """Whether a run that would take more memory than is free is refused before it starts."""
     progress: bool = True
