@@ -10,6 +10,7 @@ from collections.abc import Iterable
 __all__ = [
     "DiskError",
     "Interrupted",
+    "ProcessLost",
     "Requeued",
     "Unfinished",
     "UserError",
@@ -75,6 +76,10 @@ class DiskError(OSError):
 
 class Unfinished(Exception):
     """Failure of some of several runs; the others are done and reported."""
+
+
+class ProcessLost(Exception):
+    """Another process of a training has ended, or does not answer any more."""
 
 
 def printable(text: str) -> str:

@@ -49,6 +49,10 @@ class Queue:
         self._asked = time.monotonic()
         return self._states
 
+    def expect(self, number: str) -> None:
+        """Takes a job that was just submitted for one that waits, until SLURM answers."""
+        self._states[number], self._asked = "PENDING", float("-inf")
+
     def states(self) -> dict[str, str]:
         """Returns what `ask` returned, asked again after a pause; while SLURM does not answer, what it last said."""
         if time.monotonic() - self._asked >= PAUSE:

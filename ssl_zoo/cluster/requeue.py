@@ -30,7 +30,7 @@ PATIENCE = 60  # seconds that scontrol may take
 def this_job() -> str | None:
     """Returns the number of the SLURM job in which this process runs, 12 or 12_3 in an array; None in none."""
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
-    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
+    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID") or None
 
 
 @contextmanager

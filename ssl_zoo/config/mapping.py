@@ -33,6 +33,7 @@ NOT_HASHED = {
         "strategy",
         "activation_checkpointing",
         "requeue",
+        "timeout_minutes",
         "memory_check",
     ),
 }

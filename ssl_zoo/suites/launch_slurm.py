@@ -103,13 +103,12 @@ def _submit_missing(
         handles = submit(commands, folder, config, parallel=workers) if commands else []
         for trial, handle in zip(missing, handles, strict=True):
             log = logs[trial.name]
+            queue.expect(handle.job_id)
             jobs.append(_Job(trial, handle.job_id, log, log.stat().st_size if log.is_file() else 0, handle))
         record_jobs(
             folder,
             {files[job.trial.name].name: {"job": job.number, "log_start": job.log_start} for job in jobs},
         )
-        if handles and config.cluster == "slurm":
-            queue.ask()
     return jobs
 
 
@@ -124,7 +123,7 @@ def _wait(
     while unfinished:
         states = {job.number: job.state(queue) for job in unfinished}
         for job in list(unfinished):
-            if states[job.number] is None or is_done(job.trial, rows / job.trial.name):
+            if states[job.number] is None:
                 unfinished.remove(job)
                 done = is_done(job.trial, rows / job.trial.name)
                 on_end(job.trial, None if done else job.failure())

@@ -9,7 +9,15 @@ import os
 import sys
 from typing import Any, TextIO
 
-from ssl_zoo.errors import Interrupted, Requeued, Unfinished, UserError, describe_os_error, printable
+from ssl_zoo.errors import (
+    Interrupted,
+    ProcessLost,
+    Requeued,
+    Unfinished,
+    UserError,
+    describe_os_error,
+    printable,
+)
 from ssl_zoo.terminal.out_of_memory import out_of_memory_message
 
 __all__ = ["REQUEUED", "discard", "exit_status", "open_streams", "write"]
@@ -52,7 +60,7 @@ def exit_status(error: BaseException, verb: str) -> int:
     """
     if isinstance(error, KeyboardInterrupt):
         message: str | None = "stopped"
-    elif isinstance(error, (UserError, Interrupted, Unfinished)):
+    elif isinstance(error, (UserError, Interrupted, Unfinished, ProcessLost)):
         message = str(error)
     elif isinstance(error, Exception):
         # Memory that ran out, whoever noticed it; or a full or broken disk, whichever file it met first.

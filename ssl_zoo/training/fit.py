@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import logging
 import threading
 import warnings
@@ -133,7 +134,8 @@ def _strategy(config: RunConfig) -> str | DDPStrategy:
         return "auto"
     # Queue and memory are alike in all processes by their own doing; sending them at each step would be slow.
     find = config.trainer.strategy == "ddp_find_unused_parameters_true"
-    return DDPStrategy(broadcast_buffers=False, find_unused_parameters=find)
+    timeout = datetime.timedelta(minutes=config.trainer.timeout_minutes)
+    return DDPStrategy(broadcast_buffers=False, find_unused_parameters=find, timeout=timeout)
 
 
 @contextlib.contextmanager

@@ -46,6 +46,7 @@ def submit_run(job: RunJob) -> None:
         handle = None if known else _submit(job, folder)
         number = known[0] if handle is None else str(handle.job_id)
         if handle is not None:
+            queue.expect(number)
             record_jobs(folder, {number: {"log": str(handle.paths.stderr)}})
     log = read_jobs(folder)[number]["log"]
     if handle is None:

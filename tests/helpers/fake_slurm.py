@@ -76,11 +76,11 @@ class FakeSlurm:
 
     def close(self) -> None:
         """Kills what still runs."""
-        for file in self.folder.glob("*.job"):
-            number = file.name.removesuffix(".job")
+        for file in self.folder.glob("*.controller"):
             with contextlib.suppress(OSError):
-                os.kill(_read(self.folder, number)["controller"], signal.SIGKILL)
-            _signal(self.folder, number, signal.SIGKILL)
+                os.kill(int(file.read_text()), signal.SIGKILL)
+        for file in self.folder.glob("*.job"):
+            _signal(self.folder, file.name.removesuffix(".job"), signal.SIGKILL)
 
 
 def _read(folder: Path, number: str) -> dict[str, Any]:
@@ -129,20 +129,19 @@ def sbatch(arguments: list[str]) -> None:
     last = re.match(r"0-(\d+)(?:%(\d+))?", options.get("array", ""))
     jobs = [f"{number}_{index}" for index in range(int(last[1]) + 1)] if last else [number]
     for job in jobs:
-        _write(job, state="PENDING", restarts=0, options=options, controller=0)
+        _write(job, state="PENDING", restarts=0, options=options)
     command = [sys.executable, "-S", __file__, "_control", last[2] if last and last[2] else "1000", *jobs]
     with (ROOT / "controller.log").open("ab") as log:
-        subprocess.Popen(
+        process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=os.getcwd()
         )
+    (ROOT / f"{number}.controller").write_text(str(process.pid))
     print(f"Submitted batch job {number}")
 
 
 def _control(arguments: list[str]) -> None:
     """Runs the jobs of a submission, so many at a time."""
     parallel, *jobs = arguments
-    for job in jobs:
-        _write(job, controller=os.getpid())
     with ThreadPoolExecutor(min(int(parallel), len(jobs))) as pool:
         list(pool.map(_run_job, jobs))
 
