@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from ssl_zoo.cluster.options import LaunchConfig
 from ssl_zoo.config.describe import Key, as_markdown, as_text, keys_of, settings_of
 from ssl_zoo.config.origins import values_of
 from ssl_zoo.config.registries import METHODS, SOURCES
@@ -79,6 +80,7 @@ def declared_keys(name: str) -> Iterator[Key]:
     known = [SCHEMAS[name]()]
     yield from keys_of(known[0])
     if name == "train":
+        yield from keys_of(LaunchConfig)
         yield Key(
             "method", "", "", "The method, a point of the grid; method=NAME has the values of its paper."
         )

@@ -150,6 +150,7 @@ def _check(overrides: Sequence[str]) -> None:
 
 
 def _config(overrides: Sequence[str]) -> None:
+    from ssl_zoo.cluster.options import read_launch
     from ssl_zoo.config.mapping import to_yaml
     from ssl_zoo.config.registries import SOURCES
     from ssl_zoo.runs.continuation import compose_run
@@ -157,7 +158,7 @@ def _config(overrides: Sequence[str]) -> None:
     if overrides and overrides[0] == "--describe":
         _describe(overrides[1:])
         return
-    config = compose_run(overrides)
+    config = compose_run(read_launch(overrides)[1])
     images = SOURCES.get(config.data.source).load_image_defaults()
     line = None if images is None else images.describe_images(config)
     _print(("" if line is None else f"# {line}\n") + to_yaml(config))
