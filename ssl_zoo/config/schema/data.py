@@ -150,3 +150,24 @@ class HuggingFaceConfig(DataConfig):
                 f"data.path='{self.name}', and leave data.name out"
             )
         super().__post_init__()
+
+
+@section
+class WebDatasetConfig(DataConfig):
+    """Images in shards, tar files as webdataset has them: data.train='shards-{000..099}.tar'."""
+
+    label: str = "auto"
+    """Where the label of an image KEY.jpg is. cls: the text of KEY.cls; json.FIELD: of KEY.json; folder: the image's
+    folder in the shard; none: there are none. auto: the first of cls, json.label and folder that there is."""
+    shuffle_shards: Count = 16
+    """Number of shards whose images are shuffled together; the order of shards is drawn anew each epoch."""
+    spool_gb: Positive = 32.0
+    """Space for copies of shards that are elsewhere, compressed or written by a command, in GiB, in `root`."""
+
+    def __post_init__(self) -> None:
+        DataConfig.__post_init__(self)
+        field = self.label.partition("json.")
+        if self.label not in ("auto", "cls", "folder", "none") and (field[0] or not field[1] or not field[2]):
+            raise ValueError(
+                f"data.label must be auto, cls, folder, none or json.FIELD; received '{self.label}'; set one of them"
+            )
