@@ -20,6 +20,7 @@ from ssl_zoo.exporters.schema import ExportConfig
 from ssl_zoo.importers.schema import ImportConfig
 from ssl_zoo.registry import Registry
 from ssl_zoo.reports.options import ReportConfig
+from ssl_zoo.sharding.schema import ShardsConfig
 from ssl_zoo.suites.options import BenchConfig
 from ssl_zoo.suites.schema import SuiteConfig
 
@@ -35,6 +36,7 @@ SCHEMAS: dict[str, Callable[[], type[Any]]] = {
     "report": lambda: ReportConfig,
     "export": lambda: ExportConfig,
     "embed": lambda: EmbedConfig,
+    "shards": lambda: ShardsConfig,
     "import": lambda: ImportConfig,
 }
 # What adds keys to a verb by being chosen: the key that chooses it, its registry, and the block of its keys.
@@ -50,6 +52,7 @@ TITLES = {
     "report": "A report: `ssl-zoo report`",
     "export": "An export: `ssl-zoo export`",
     "embed": "Features of many images: `ssl-zoo embed`",
+    "shards": "Shards of images: `ssl-zoo shards`",
     "import": "A checkpoint of another program: `ssl-zoo import`",
 }
 HEADING = """\
@@ -70,6 +73,7 @@ NOTES = {
     "eval": IMAGES,
     "report": IMAGES,
     "embed": IMAGES,
+    "shards": "data.* names the images in files, see `ssl-zoo train --help`.\n",
     "import": "data=NAME and data.* name images for evaluations; data.mean and data.std replace the program's.\n",
     "bench": "Every other key is one of `ssl-zoo train` and holds for all rows.\n",
 }

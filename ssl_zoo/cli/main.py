@@ -30,6 +30,7 @@ ssl-zoo: what does each part of a Siamese self-supervised method do?
   ssl-zoo report A B               of runs: which is better; of suites: what changed, and is it more than noise
   ssl-zoo export DIR format=NAME   the backbone for timm, torchvision, safetensors, onnx or detectron2
   ssl-zoo embed  DIR out=FILE      the features of many images, as .parquet or .npy
+  ssl-zoo shards data.train=FOLDER out=DIR   images in files as shards, tar files for data=webdataset
   ssl-zoo import FILE run_dir=DIR  a checkpoint of another program as a run for eval, report, export and embed
   ssl-zoo check  method=NAME       whether a method, a plugin's too, keeps the contract; clauses=[gradients,resume]
   ssl-zoo config [key=value ...]   print the configuration that would run
@@ -134,6 +135,15 @@ def _embed(overrides: Sequence[str]) -> None:
     embed(overrides)
 
 
+def _shards(overrides: Sequence[str]) -> None:
+    from ssl_zoo.sharding.schema import read_shards
+
+    read_shards(overrides)
+    from ssl_zoo.sharding.run import write_shards
+
+    write_shards(overrides)
+
+
 def _import(overrides: Sequence[str]) -> None:
     from ssl_zoo.importers.schema import read_import
 
@@ -209,6 +219,7 @@ VERBS: dict[str, Callable[[Sequence[str]], None]] = {
     "report": _report,
     "export": _export,
     "embed": _embed,
+    "shards": _shards,
     "import": _import,
     "check": _check,
     "config": _config,

@@ -16,10 +16,10 @@ from ssl_zoo.data.folder_sample import Sides, pixels_among, sides_among
 from ssl_zoo.data.image_sample import ImageSample
 from ssl_zoo.data.pixel_statistics import Statistics, measure_pixels
 from ssl_zoo.data.raster import Encoded, Header, header_of
-from ssl_zoo.data.scan import is_visible
 from ssl_zoo.data.shards.patterns import Shard, list_shards
 from ssl_zoo.data.shards.remote import UnreachableShard, opened_shard
 from ssl_zoo.data.shards.tar import DamagedShard
+from ssl_zoo.data.walk import is_visible
 from ssl_zoo.errors import UserError
 
 __all__ = ["sample_shards"]

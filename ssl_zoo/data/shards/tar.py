@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import IO, NamedTuple
 
 from ssl_zoo.data.decode import SUFFIXES
-from ssl_zoo.data.scan import is_visible
+from ssl_zoo.data.walk import is_visible
 
 __all__ = ["DamagedShard", "Member", "Sample", "members_of", "samples_of"]
 
