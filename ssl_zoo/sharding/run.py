@@ -105,7 +105,7 @@ def _write_all(
     pattern = f"{out}/shard-{{000000..{last}}}.tar" if shards > 1 else f"{out}/{shard_name(0)}"
     size = sum((out / shard_name(number)).stat().st_size for number in range(shards))
     progress.log(
-        f"{out}: {record['images']} images in {shards} shards, {size / 2**20:.0f} MiB · {progress.seconds:.0f} s, "
+        f"{out}: {record['images']} images in {shards} shard{'s' if shards > 1 else ''}, {size / 2**20:.0f} MiB · {progress.seconds:.0f} s, "
         f"{progress.rate:.0f} images/s · data=webdataset data.train='{pattern}'"
     )
     return out

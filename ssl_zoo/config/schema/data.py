@@ -39,9 +39,10 @@ class DataConfig:
     """Which code reads the images: digits, imagefolder, or another registered data source."""
     train: Folder | None = None
     """Folder of the training images, for source=imagefolder: with a folder per class, or without labels. For
-    source=huggingface a split: train, or a part of one, train[:10%]."""
+    source=huggingface a split: train, or a part of one, train[:10%]. For source=webdataset shards:
+    'shards-{000..099}.tar', 'shards-*.tar' or their folder."""
     test: Folder | None = None
-    """Folder or split of the test images, as of `train`. null: no test set, but for `holdout`."""
+    """Folder, split or shards of the test images, as of `train`. null: no test set, but for `holdout`."""
     root: Folder = "~/.cache/ssl-zoo"
     """Folder in which downloads are kept."""
     limit: Count | None = None
@@ -164,8 +165,10 @@ class WebDatasetConfig(DataConfig):
     spool_gb: Positive = 32.0
     """Space for copies of shards that are elsewhere, compressed or written by a command, in GiB, in `root`."""
 
+    NAMED_BY: ClassVar[tuple[str, ...]] = ("train", "test", "label")
+
     def __post_init__(self) -> None:
-        DataConfig.__post_init__(self)
+        super().__post_init__()
         field = self.label.partition("json.")
         if self.label not in ("auto", "cls", "folder", "none") and (field[0] or not field[1] or not field[2]):
             raise ValueError(

@@ -94,13 +94,13 @@ class Spool:
         try:
             for batch in batches:
                 shards = shards_of(batch)
+                while queue and len({*near, *shards}) > most:
+                    yield _next(queue, near)
                 for number in shards:
                     if number not in near:
                         wanted.put(number)
                 near.update(shards)
                 queue.append((batch, shards))
-                while len(near) > most and len(queue) > 1:
-                    yield _next(queue, near)
             while queue:
                 yield _next(queue, near)
         finally:

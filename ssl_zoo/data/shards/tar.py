@@ -48,7 +48,7 @@ def samples_of(file: IO[bytes], length: int) -> Iterator[Sample]:
     """Yields the samples of a tar file of so many bytes.
 
     Raises:
-        DamagedShard: it is cut off or no tar file; the sample that it is cut off in is not yielded.
+        DamagedShard: it is cut off or no tar file. The last sample before that may lack members and is not yielded.
     """
     key, image, others = "", None, dict[str, Member]()
     for member in members_of(file, length):
