@@ -79,7 +79,7 @@ def _write_all(
     try:
         with StopRequest() as request, naming_errors(out):
 
-            def written() -> None:
+            def count() -> None:
                 progress.advance(1)
                 if request.asked:
                     raise Interrupted
@@ -87,7 +87,7 @@ def _write_all(
             write_json(out / BEGUN, record)
             for number in range(shards):
                 if number not in done:
-                    write_shard(out, plan, number, written)
+                    write_shard(out, plan, number, count)
                     done.add(number)
             write_json(out / ABOUT, _about(out, plan, record))
             (out / BEGUN).unlink()
@@ -104,10 +104,11 @@ def _write_all(
     last = f"{shards - 1:06d}"
     pattern = f"{out}/shard-{{000000..{last}}}.tar" if shards > 1 else f"{out}/{shard_name(0)}"
     size = sum((out / shard_name(number)).stat().st_size for number in range(shards))
-    progress.log(
-        f"{out}: {record['images']} images in {shards} shard{'s' if shards > 1 else ''}, {size / 2**20:.0f} MiB · {progress.seconds:.0f} s, "
-        f"{progress.rate:.0f} images/s · data=webdataset data.train='{pattern}'"
+    written = (
+        f"{record['images']} images in {shards} shard{'s' if shards > 1 else ''}, {size / 2**20:.0f} MiB"
     )
+    speed = f"{progress.seconds:.0f} s, {progress.rate:.0f} images/s"
+    progress.log(f"{out}: {written} · {speed} · data=webdataset data.train='{pattern}'")
     return out
 
 
