@@ -11,7 +11,7 @@ import pytest
 from helpers.shards import png, write_tar
 
 from ssl_zoo.data.shards.table import read_table, scan_shard, write_table
-from ssl_zoo.data.shards.tar import DamagedShard, members_of, samples_of
+from ssl_zoo.data.shards.tar import DamagedShard, Sample, members_of, samples_of
 
 NAMES = [
     "a.jpg", "folder/b.jpg", "x" * 99 + ".jpg", "y" * 100 + ".jpg", "deep/" * 30 + "c.jpg", "z" * 240 + ".jpg",
@@ -71,7 +71,7 @@ def test_cut_off_anywhere_shows(tmp_path: Path) -> None:
     whole = write_tar(tmp_path / "a.tar", members).read_bytes()
     ends = whole.rindex(b"3.cls") + 512 + 512  # of the last member
     for length in [*range(0, ends, 131), ends]:
-        samples = []
+        samples: list[Sample] = []
         with io.BytesIO(whole[:length]) as file, pytest.raises(DamagedShard) as error:
             samples += samples_of(file, length)
         assert "cut off" in str(error.value) or length < 512

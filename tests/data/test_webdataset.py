@@ -22,7 +22,7 @@ from ssl_zoo.config.schema import ViewConfig, WebDatasetConfig
 from ssl_zoo.data import MemorySplit, load_data
 from ssl_zoo.data.decode import read_image, to_array
 from ssl_zoo.data.raster import Encoded
-from ssl_zoo.data.shards import spool as spools
+from ssl_zoo.data.shards import remote
 from ssl_zoo.data.shards.beside import about
 from ssl_zoo.data.shards.split import ShardSplit
 from ssl_zoo.errors import UserError
@@ -183,6 +183,7 @@ def test_holdout_and_limit_are_those_of_any_images(tmp_path: Path, config: Any) 
     assert (len(data.train), len(data.test)) == (4, 6)
     assert data.train.labels.tolist().count(0) == 2
     assert not {*data.train.names} & {*data.test.names}
+    assert isinstance(data.train, ShardSplit)
     assert data.train.groups.ends[-1] == 4
     numbers = [int(name[:4]) for name in data.train.names]
     assert all(np.array_equal(a, _expected(n)) for n, a in zip(numbers, _pixels(data.train), strict=True))
@@ -229,6 +230,7 @@ def test_any_batch_is_gone_to_at_once(tmp_path: Path, config: Any) -> None:
 
 def test_a_split_goes_to_another_process_without_its_arrays(tmp_path: Path, config: Any) -> None:
     data = load_data(config(write_shards(tmp_path / "s", (400,), side=2)))
+    assert isinstance(data.train, ShardSplit)
     reader = data.train.reader
     pickled = pickle.dumps(reader)
     assert len(pickled) < 4000  # the index is mapped there anew
@@ -388,8 +390,10 @@ def test_copies_are_bounded_and_made_once(
     _upload(memory, folder, "b")
     size = (folder / "s-000.tar").stat().st_size
     fetched: list[str] = []
-    opened = spools.opened_shard
-    monkeypatch.setattr(spools, "opened_shard", lambda shard: fetched.append(shard.url) or opened(shard))
+    opened = remote.opened_shard
+    monkeypatch.setattr(
+        "ssl_zoo.data.shards.spool.opened_shard", lambda shard: fetched.append(shard.url) or opened(shard)
+    )
     bounded = {"shuffle_shards": 1, "spool_gb": 3.5 * size / 2**30}
     split = load_data(config("memory://b/*.tar", **bounded)).train
     copies = tmp_path / "cache" / "shards"

@@ -16,7 +16,7 @@ import pytest
 from helpers.embeddings import COUNT, contents, embedding, make_pictures, read
 from PIL import Image
 
-from ssl_zoo.embedding import outputs, progress, store
+from ssl_zoo.embedding import outputs, store
 from ssl_zoo.embedding.run import embed
 from ssl_zoo.embedding.store import Store
 from ssl_zoo.errors import Interrupted, UserError
@@ -392,7 +392,7 @@ def test_an_unreadable_image_halfway_keeps_what_is_done(
 def test_lines_where_there_is_no_terminal(
     run: Path, pictures: Path, tmp_path: Path, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    monkeypatch.setattr(image_progress, "LINE_SECONDS", 0.0)
     embed(embedding(run, pictures, tmp_path / "f.npy"))
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].startswith("5/42 images · ")
