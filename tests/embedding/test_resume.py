@@ -21,6 +21,7 @@ from ssl_zoo.embedding.run import embed
 from ssl_zoo.embedding.store import Store
 from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.runs.saved_run import SavedRun
+from ssl_zoo.terminal import image_progress
 
 pytestmark = pytest.mark.slow
 
