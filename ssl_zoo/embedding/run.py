@@ -12,7 +12,7 @@ import torch
 
 from ssl_zoo.data.given import passing
 from ssl_zoo.embedding.encoding import encode_images
-from ssl_zoo.embedding.outputs import check_out, finish, metadata_of, parts_of
+from ssl_zoo.embedding.outputs import check_out, finish, metadata_of, parts_of, remove_parts
 from ssl_zoo.embedding.plan import EmbeddingPlan, plan_embedding
 from ssl_zoo.embedding.schema import read_embed
 from ssl_zoo.embedding.store import Store, differing
@@ -63,6 +63,7 @@ def _embed(overrides: Sequence[str], silent: bool) -> Path:
     if finished is not None:
         if differing(finished, plan.record):
             check_out(out)  # refuses it
+        remove_parts(out)
         line = f"{out}: {finished['rows']} rows, finished before with the same settings, weights and images"
         ImageProgress(0, 0, silent=silent, bar=False).log(line)
         return out
@@ -76,7 +77,8 @@ def _embed(overrides: Sequence[str], silent: bool) -> Path:
             )
         if store.committed.images:
             progress.log(f"continuing after {store.committed.images} images that are done")
-        _fill(store, plan, progress)
+        with naming_errors(out):
+            _fill(store, plan, progress)
         left_out = len(store.committed.left_out)
         metadata = {**store.record, "rows": store.committed.rows, "left_out": left_out + len(plan.skipped)}
         with naming_errors(out):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ssl_zoo.benchmarks.faults import FAULTS, HEALTHY, HELD_OUT
+from ssl_zoo.benchmarks.planted_recipes import FAULTS, HEALTHY, HELD_OUT
 from ssl_zoo.benchmarks.planted_faults import Outcome, _overrides, markdown_page
 
 from ssl_zoo.config.compose import compose
