@@ -81,7 +81,7 @@ class Workshop:
     def reference(self, subject: Subject) -> Reference:
         """Returns what a command does when it is left alone; it is run once."""
         if subject.name not in self._references:
-            folder, trace = self.out / "whole" / subject.name, self.out / "trace"
+            folder, trace = self.out / f"whole-{os.getpid()}" / subject.name, self.out / f"trace-{os.getpid()}"
             for path in (folder, trace):
                 shutil.rmtree(path, ignore_errors=True)
                 path.unlink(missing_ok=True)

@@ -25,7 +25,6 @@ FILES = [  # `images` is found from the folder, whose name would be in the confi
 ]  # fmt: skip
 FOUR = [  # as two nodes, since one process takes a core
     *RUN, "trainer.devices=2", "trainer.num_nodes=2", "batch_size=24", "method.queue.size=48", "method.batch_norm=sync",
-    "epochs=4",
 ]  # fmt: skip
 SUITE = """\
 title: Two rows

@@ -84,3 +84,17 @@ def test_tensorboard_hides_later_steps_of_a_killed_start_and_an_earlier_end(
     continued.finalize("success")
     shown = {key: float(value) for key, value in events(tmp_path).items()}
     assert shown == {("loss", 1): 1.0, ("loss", 2): 9.0, ("measured", 2): 2.0}
+
+
+def test_a_clock_that_was_set_back_brings_back_no_step_of_a_killed_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorBoard reads the files of a folder in the order of their names, which begin with the time."""
+    for start, (step, day) in enumerate([(0, 3), (2, 1), (4, 1), (5, 2)]):
+        monkeypatch.setattr("time.time", lambda day=day: 1e9 + 86_400 * day)
+        logger = TensorBoard(tmp_path, step)
+        for number in range(step, step + 4):
+            logger.log_metrics({"loss": float(start)}, number + 1)
+        logger.finalize("success")
+    shown = events(tmp_path)
+    assert [float(shown["loss", step]) for step in range(1, 10)] == [0, 0, 1, 1, 2, 3, 3, 3, 3]
