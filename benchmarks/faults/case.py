@@ -163,7 +163,7 @@ class Case:
         if ended.status not in statuses:
             unclear.append(f"exit status {ended.status}")
         if "Traceback" in ended.err or "Traceback" in ended.out:
-            unclear.append("a traceback")
+            unclear.append(f"a traceback: {(ended.err + ended.out)[-1500:]}")
         if len(lines) != 1:
             unclear.append(f"{len(lines)} lines of stderr")
         if not ended.line.startswith("ssl-zoo: "):

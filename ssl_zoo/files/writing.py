@@ -28,10 +28,14 @@ def _is_within_temporary(name: object) -> bool:
 
 
 @contextmanager
-def naming_errors(path: Path) -> Iterator[None]:
+def naming_errors(path: Path, temporary: Path | None = None) -> Iterator[None]:
     """Adds the name of the file or folder to an error of the disk, which lacks it while writing, or has a temporary one.
 
     `torch.save` and others raise another error on top of it, which explains less.
+
+    Args:
+        path: the name that a user knows.
+        temporary: that of the file meanwhile.
 
     Raises:
         OSError: what the block met, with a `filename`.
@@ -42,7 +46,8 @@ def naming_errors(path: Path) -> Iterator[None]:
         met: BaseException | None = error
         while met is not None and not (isinstance(met, OSError) and met.errno is not None):
             met = met.__cause__ or met.__context__
-        if met is None or not (met.filename is None or _is_within_temporary(met.filename)):
+        known = (None, str(temporary))
+        if met is None or not (met.filename in known or _is_within_temporary(met.filename)):
             raise
         raise OSError(met.errno, met.strerror, str(path)) from error
 
@@ -60,7 +65,7 @@ def atomic_file(path: Path, *, temporary: str | None = None) -> Iterator[Path]:
     """
     fresh = path.with_name(temporary or f".{path.name}-{os.getpid()}{TEMPORARY}")
     try:
-        with naming_errors(path):
+        with naming_errors(path, fresh):
             yield fresh
             synchronize(fresh)
             os.replace(fresh, path)
