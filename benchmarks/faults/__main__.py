@@ -1,4 +1,4 @@
-"""Plants faults into commands of ssl-zoo and looks at what the user reads and at what is lost. Exit status 1 if anything.
+"""Plants faults into commands of ssl-zoo: what does the user read, and is anything lost? Exit status 1 if so.
 
     python -m ssl_zoo.benchmarks.faults OUT [--n 200] [--seed 0] [--only TEXT ...] [--write docs]
 
@@ -33,7 +33,9 @@ def main() -> int:
     parser.add_argument("out", type=Path, help="folder of the record and of what is tried")
     parser.add_argument("--n", type=int, default=200, help="number of faults")
     parser.add_argument("--seed", type=int, default=0, help="of their order and moments")
-    parser.add_argument("--only", nargs="*", metavar="TEXT", default=(), help="of scenarios or commands so named")
+    parser.add_argument(
+        "--only", nargs="*", metavar="TEXT", default=(), help="of scenarios or commands so named"
+    )
     parser.add_argument("--numbers", nargs="*", type=int, help="of which faults alone")
     parser.add_argument("--write", type=Path, help="folder that gets results/faults.md")
     options = parser.parse_args()
@@ -51,7 +53,9 @@ def main() -> int:
     if missing:
         known |= {outcome.number: outcome for outcome in _try(missing, out, record, options.seed)}
     outcomes = [known[number] for number in sorted(known)]
-    page = markdown_page(outcomes, f"python -m ssl_zoo.benchmarks.faults OUT --n {options.n} --seed {options.seed}")
+    page = markdown_page(
+        outcomes, f"python -m ssl_zoo.benchmarks.faults OUT --n {options.n} --seed {options.seed}"
+    )
     sys.stdout.write(page)
     if options.write is not None:
         (options.write / "results" / "faults.md").write_text(page)

@@ -17,7 +17,12 @@ from ..compare_runs import LEFT_OUT, events, flat
 __all__ = ["differences", "leftovers", "read_contents"]
 
 OTHERS = {"date", "started", "pid"}  # keys of JSON that differ between two equal runs, beside LEFT_OUT
-BY_NAME = {".log", ".html", ".md", ".svg"}  # suffixes of files that hold times: only that they are there is compared
+BY_NAME = {
+    ".log",
+    ".html",
+    ".md",
+    ".svg",
+}  # suffixes of files that hold times: only that they are there is compared
 NONE = {"environment.json", "cost.json"}
 TENSORBOARD = "tensorboard"
 

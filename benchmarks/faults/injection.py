@@ -1,4 +1,4 @@
-"""A fault planted into a process at one of its file operations, by Python's audit events. Nothing is patched but clocks.
+"""A fault planted into a process at one of its file operations, by Python's audit events.
 
 Counted are the operations below a folder: a file opened for writing, renamed or removed, a folder made or removed.
 The n-th is where the fault happens: the disk is full from there on, the process is killed, the power fails. An audit
@@ -40,7 +40,9 @@ class Injection(NamedTuple):
     number: int = 0
     amount: float = 0.0
     reads: bool = False  # whether opening a file for reading counts
-    children: bool = False  # whether it is for the processes that this one forks, each of which counts for itself
+    children: bool = (
+        False  # whether it is for the processes that this one forks, each of which counts for itself
+    )
     module: str = ""  # whose process it is for; empty: the command's own
     path: str = ""  # of an image
     trace: str = ""  # file that gets a line for each operation

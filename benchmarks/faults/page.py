@@ -42,7 +42,9 @@ def markdown_page(outcomes: Sequence[Outcome], command: str) -> str:
     commits = Counter(outcome.commit[:10] for outcome in outcomes)
     header = HEADER.format(
         number=len(outcomes),
-        verdict=f"{len(wrong)} with something lost or unclear" if wrong else "nothing lost, every message clear",
+        verdict=f"{len(wrong)} with something lost or unclear"
+        if wrong
+        else "nothing lost, every message clear",
         command=command,
         commits=", ".join(f"commit `{commit}` ({count})" for commit, count in commits.most_common()),
         versions=", ".join(f"{name} {used[name]}" for name in ("python", "torch", "pytorch-lightning")),
@@ -55,7 +57,10 @@ def markdown_page(outcomes: Sequence[Outcome], command: str) -> str:
 
 def scenario_table(outcomes: Sequence[Outcome]) -> list[str]:
     """Returns a row for each scenario, with its numbers and a line that a user has read."""
-    lines = ["| scenario | faults | lost | unclear | left | a line that the user reads |", "|---|--:|--:|--:|--:|---|"]
+    lines = [
+        "| scenario | faults | lost | unclear | left | a line that the user reads |",
+        "|---|--:|--:|--:|--:|---|",
+    ]
     for name in sorted({outcome.scenario for outcome in outcomes}):
         group = [outcome for outcome in outcomes if outcome.scenario == name]
         counts = (len(group), *(sum(map(bool, values)) for values in _faults(group)))
@@ -72,5 +77,13 @@ def _faults(group: Sequence[Outcome]) -> Iterable[list[list[str]]]:
 def _row(outcome: Outcome) -> str:
     wrong = "; ".join([*outcome.lost, *outcome.unclear])[:200] or "nothing"
     status = "" if outcome.status is None else str(outcome.status)
-    cells = (str(outcome.number), outcome.subject, outcome.scenario, outcome.fault, status, outcome.again, wrong)
+    cells = (
+        str(outcome.number),
+        outcome.subject,
+        outcome.scenario,
+        outcome.fault,
+        status,
+        outcome.again,
+        wrong,
+    )
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"

@@ -14,9 +14,10 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple, NoReturn
+from typing import IO, Any, NamedTuple, NoReturn, TextIO
 
 from .injection import Injection, plant
 
@@ -60,7 +61,11 @@ def _fork_modules(fault: Injection | None) -> None:
     start: Any = subprocess.Popen
 
     def fork(command: Sequence[str], **how: Any) -> Any:
-        name = re.search(r"run_module\('([\w.]+)'", command[2]) if command[:2] == [sys.executable, "-c"] else None
+        name = (
+            re.search(r"run_module\('([\w.]+)'", command[2])
+            if command[:2] == [sys.executable, "-c"]
+            else None
+        )
         if name is None:
             return start(command, **how)
 
@@ -68,7 +73,7 @@ def _fork_modules(fault: Injection | None) -> None:
             os.closerange(3, 256)  # one of them tells the parent that the program has begun
             os.environ.clear()
             os.environ.update(how["env"])
-            sys.stdin, sys.stdout, sys.stderr = (open(n, "rw"[n > 0], closefd=False) for n in range(3))
+            sys.stdin, sys.stdout, sys.stderr = map(_stream, range(3))
             sys.argv = [name[1], *command[3:]]
             if fault is not None and fault.module == name[1]:
                 plant(fault)
@@ -77,6 +82,10 @@ def _fork_modules(fault: Injection | None) -> None:
         return start(command, preexec_fn=work, **how)
 
     subprocess.Popen = fork  # type: ignore[assignment, misc]
+
+
+def _stream(number: int) -> TextIO:
+    return os.fdopen(number, "w" if number else "r", closefd=False)
 
 
 def _end(action: Callable[[], object]) -> NoReturn:
@@ -88,7 +97,7 @@ def _end(action: Callable[[], object]) -> NoReturn:
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else int(error.code is not None)
     except BaseException:
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        traceback.print_exc()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):
             stream.flush()
@@ -112,7 +121,7 @@ class Command:
         fault: Injection | None = None,
         before: Callable[[], object] | None = None,
     ) -> None:
-        self.started, self._parts = time.monotonic(), ["", ""]
+        self.started, self._out_err = time.monotonic(), ["", ""]
         ends = [os.pipe(), os.pipe()]
         sys.stdout.flush()
         self.pid = os.fork()
@@ -138,7 +147,7 @@ class Command:
             ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
             for number, end in enumerate(ends, 1):
                 os.dup2(end, number)
-            sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))
+            sys.stdout, sys.stderr = map(_stream, (1, 2))
             os.chdir(folder)
             _fork_modules(fault)
             if before is not None:
@@ -153,7 +162,7 @@ class Command:
     def _read(self, number: int, file: IO[str]) -> None:
         with file:
             for line in file:
-                self._parts[number] += line
+                self._out_err[number] += line
 
     def wait(self, limit: float = LIMIT) -> Ended:
         """Waits for its end, and ends what it leaves behind in its session.
@@ -169,12 +178,15 @@ class Command:
             if time.monotonic() > until:
                 self._kill()
                 os.waitpid(self.pid, 0)
-                raise TimeoutError(f"the command did not end within {limit} s; stderr: {self._parts[1][-2000:]}")
+                raise TimeoutError(
+                    f"the command did not end within {limit} s; stderr: {self._out_err[1][-2000:]}"
+                )
             time.sleep(0.02)
         for reader in self._readers:
             reader.join(timeout=10)
         self._kill()
-        return Ended(os.waitstatus_to_exitcode(status), *self._parts, time.monotonic() - self.started)
+        out, err = self._out_err
+        return Ended(os.waitstatus_to_exitcode(status), out, err, time.monotonic() - self.started)
 
     def _kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -16,6 +16,8 @@ from typing import NamedTuple
 from ..kill_processes import children
 from .case import Case
 from .injection import DAMAGES, Injection, damage
+from .processes import Command
+from .subjects import SUBJECTS
 
 __all__ = ["SCENARIOS", "Scenario", "schedule"]
 
@@ -45,18 +47,14 @@ def _fault(case: Case, kind: str, at: int, number: int = 0, amount: float = 0.0,
     """Describes a fault in words, and returns it: of a suite as often in its worker as in the process that waits."""
     worker = case.subject.verb == "bench" and case.draw.random() < 0.5
     if worker:  # whose operations are those of a training, less some
-        train = case.workshop.reference(_train())
+        train = case.workshop.reference(SUBJECTS["train"])
         at = case.draw.randrange(len(train.operations) - 5)
         case.outcome.fault += f", in the worker, after {at} operations"
     else:
         case.outcome.fault += f" at: {case.reference.operations[at]}"
-    return Injection(kind, str(case.folder), at, number, amount, module="ssl_zoo.suites.worker" * worker, path=path)
-
-
-def _train():  # type: ignore[no-untyped-def]
-    from .subjects import SUBJECTS
-
-    return SUBJECTS["train"]
+    return Injection(
+        kind, str(case.folder), at, number, amount, module="ssl_zoo.suites.worker" * worker, path=path
+    )
 
 
 def full_disk(case: Case) -> None:
@@ -154,7 +152,9 @@ def clock_between(case: Case) -> None:
     """The command is killed, and goes on with another clock, its files from the future or the past."""
     jump, older = case.draw.choice((-DAY, -YEAR, YEAR)), case.draw.choice((-YEAR, YEAR))
     fault = _fault(case, "kill", _at(case))
-    case.outcome.fault = f"SIGKILL, then a clock at {jump / DAY:+.0f} days, file times at {older / DAY:+.0f} days"
+    case.outcome.fault = (
+        f"SIGKILL, then a clock at {jump / DAY:+.0f} days, file times at {older / DAY:+.0f} days"
+    )
     with case.prepared():
         case.run(fault)
         for path in case.folder.rglob("*"):
@@ -195,14 +195,14 @@ def reported(case: Case) -> None:
     """A report, an evaluation, an export or an embedding of a run that is under way."""
     delay = case.draw.uniform(0, case.reference.seconds)
     verb = case.draw.choice(("report", "eval", "export", "embed"))
-    more = {"eval": ["protocol=knn"], "export": ["format=timm"], "embed": [f"out={case.folder / 'x.npy'}"]}.get(verb, [])
+    words = {"eval": ["protocol=knn"], "export": ["format=timm"], "embed": [f"out={case.folder / 'x.npy'}"]}
     case.outcome.fault = f"{verb} of the run after {delay:.1f} s"
     with case.prepared():
         first = case.start()
         time.sleep(delay)
-        from .processes import Command
-
-        second = case.note(Command([verb, f"run={case.folder / 'run'}", *more], case.folder).wait())
+        second = case.note(
+            Command([verb, f"run={case.folder / 'run'}", *words.get(verb, [])], case.folder).wait()
+        )
         if second.status:
             case.expect_line(second, 2)
         if (status := first.wait().status) != 0:
@@ -256,7 +256,7 @@ def _suffer_image(case: Case, path: str, fault: Injection | None) -> None:
     ended = case.run(fault)
     if ended.status:
         case.expect_line(ended, 2)
-        if os.path.basename(path) not in ended.line:
+        if os.path.basename(path) not in ended.line and "put back" not in ended.line:
             case.outcome.unclear.append("the image is not named")
     Path(path).unlink(missing_ok=True)
     os.link(case.workshop.inputs / "images" / os.path.basename(path), path)
@@ -264,15 +264,20 @@ def _suffer_image(case: Case, path: str, fault: Injection | None) -> None:
 
 
 def skipped(case: Case) -> None:
-    """The same with data.on_error=skip: the run ends, counts one image, and can be continued after a kill."""
-    number, at = case.draw.randrange(len(DAMAGES)), case.draw.randrange(13, 25)
-    case.outcome.fault = f"an image is {DAMAGES[number]}, on_error=skip, at: {case.reference.operations[at]}"
+    """The same with data.on_error=skip: the run ends; one that is killed goes on when the image is whole again."""
+    number, at = case.draw.randrange(len(DAMAGES)), case.draw.randrange(20, 60)
+    killed = case.draw.random() < 0.5
+    case.outcome.fault = f"an image is {DAMAGES[number]}, on_error=skip, {'and SIGKILL ' * killed}at: "
+    case.outcome.fault += case.reference.operations[at]
     path = _image(case)
     case.arguments.append("data.on_error=skip")
     with case.prepared():
-        ended = case.run(Injection("damage", str(case.folder / "run"), at, number, path=path))
-        if ended.status:
-            case.outcome.lost.append(f"exit status {ended.status}")
+        if not killed:
+            _expect_done(case, Injection("damage", str(case.folder / "run"), at, number, path=path))
+            return
+        case.start(Injection("kill", str(case.folder / "run"), at)).wait()
+        damage(path, number)
+        _suffer_image(case, path, None)
 
 
 def worker_killed(case: Case) -> None:
@@ -299,7 +304,9 @@ def process_hangs(case: Case) -> None:
 
 def _suffer_processes(case: Case, number: int, what: signal.Signals) -> None:
     delay = case.draw.uniform(0.1, 0.9) * case.reference.seconds
-    case.outcome.fault = f"{what.name} of {number} of {max(2, case.subject.ranks)} processes after {delay:.1f} s"
+    case.outcome.fault = (
+        f"{what.name} of {number} of {max(2, case.subject.ranks)} processes after {delay:.1f} s"
+    )
     with case.prepared():
         command = case.start()
         time.sleep(delay)
@@ -349,8 +356,8 @@ def schedule(number: int, seed: int) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for scenario in SCENARIOS.values():
         start = random.Random(f"{seed} {scenario.name}").randrange(len(scenario.subjects))
-        for time_ in range(scenario.times):
-            pairs.append((scenario.name, scenario.subjects[(start + time_) % len(scenario.subjects)]))
+        turns = (scenario.subjects[(start + turn) % len(scenario.subjects)] for turn in range(scenario.times))
+        pairs += [(scenario.name, subject) for subject in turns]
     pairs = [pairs[index % len(pairs)] for index in range(max(number, len(pairs)))]
     random.Random(seed).shuffle(pairs)
     return pairs[:number]

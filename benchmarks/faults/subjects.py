@@ -18,10 +18,10 @@ RUN = [
     "trainer.log_every_steps=1", "trainer.checkpoint_every_epochs=1", "trainer.checkpoint_every_steps=2",
     "trainer.memory_check=false",
 ]  # fmt: skip
+LEFT_OUT = ("batch_size", "method.queue", "epochs")  # of these overrides by the next
 FILES = [  # `images` is found from the folder, whose name would be in the configuration's hash
     "method=simsiam", "data=imagefolder", "data.train=images", "data.cache_mb=0", "data.workers=2", "batch_size=1000",
-    "monitor.samples=500", *(override for override in RUN[3:] if not override.startswith(("batch_size", "method.queue", "epochs"))),
-    "epochs=1",
+    "monitor.samples=500", "epochs=1", *(override for override in RUN[3:] if not override.startswith(LEFT_OUT)),
 ]  # fmt: skip
 FOUR = [  # as two nodes, since one process takes a core
     *RUN, "trainer.devices=2", "trainer.num_nodes=2", "batch_size=24", "method.queue.size=48", "method.batch_norm=sync",

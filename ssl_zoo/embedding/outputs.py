@@ -122,15 +122,14 @@ def _write_parquet(
     schema = arrow.schema([*fields, ("features", arrow.list_(kind, store.width))])
     schema = schema.with_metadata({KEY: json.dumps(metadata)})
     repeated = [name for name in columns if name != "file"]
-    with path.open("wb") as file:
-        # Hardly any two features are alike, so that a dictionary of them would be in the way.
-        with parquet.ParquetWriter(file, schema, use_dictionary=repeated) as writer:
-            for features in store.chunks():  # (n, F)
-                beside = [row._asdict() for row in islice(rows, len(features))]
-                arrays = [arrow.array([row[name] for row in beside], arrow.string()) for name in columns]
-                flat = arrow.array(features.reshape(-1), kind)  # (n * F,)
-                arrays.append(arrow.FixedSizeListArray.from_arrays(flat, store.width))
-                writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))
+    # Hardly any two features are alike, so that a dictionary of them would be in the way.
+    with path.open("wb") as file, parquet.ParquetWriter(file, schema, use_dictionary=repeated) as writer:
+        for features in store.chunks():  # (n, F)
+            beside = [row._asdict() for row in islice(rows, len(features))]
+            arrays = [arrow.array([row[name] for row in beside], arrow.string()) for name in columns]
+            flat = arrow.array(features.reshape(-1), kind)  # (n * F,)
+            arrays.append(arrow.FixedSizeListArray.from_arrays(flat, store.width))
+            writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))
     synchronize(path)
 
 

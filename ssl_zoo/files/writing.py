@@ -29,7 +29,7 @@ def _is_within_temporary(name: object) -> bool:
 
 @contextmanager
 def naming_errors(path: Path, temporary: Path | None = None) -> Iterator[None]:
-    """Adds the name of the file or folder to an error of the disk, which lacks it while writing, or has a temporary one.
+    """Adds the file's or folder's name to an error of the disk, which lacks it while writing, or has a temporary one.
 
     `torch.save` and others raise another error on top of it, which explains less.
 

@@ -84,7 +84,9 @@ def _is_earlier(folder: Path, runs: Sequence[SavedRun]) -> bool:
     A kill while one report took the place of another leaves files of both, and the other's record in its temporary
     folder.
     """
-    records = [record for file in (folder / RECORD, *folder.glob(f".*/{FRESH}/{RECORD}")) if (record := _read(file))]
+    records = [
+        record for file in (folder / RECORD, *folder.glob(f".*/{FRESH}/{RECORD}")) if (record := _read(file))
+    ]
     same = any(
         len(record["runs"]) == len(runs)
         and all(any(_are_same(earlier, _identity(run)) for earlier in record["runs"]) for run in runs)

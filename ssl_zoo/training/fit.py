@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import logging
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -84,7 +83,7 @@ def fit(
         checkpoints,
         StopWhenAsked(checkpoints),
     ]
-    with _quiet_lightning(), _quiet_event_writer(), _repeatable():
+    with _quiet_lightning(), _repeatable():
         if ready.hardware.compile:
             compile_encoders(ready.method)
         trainer = pl.Trainer(
@@ -167,19 +166,3 @@ def _quiet_lightning() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-
-
-@contextlib.contextmanager
-def _quiet_event_writer() -> Iterator[None]:
-    """Silences TensorBoard's thread, whose error, such as a full disk, is raised in this thread as well."""
-    before = threading.excepthook
-
-    def hook(failure: threading.ExceptHookArgs) -> None:
-        if not type(failure.thread).__module__.startswith("tensorboard"):
-            before(failure)
-
-    threading.excepthook = hook
-    try:
-        yield
-    finally:
-        threading.excepthook = before

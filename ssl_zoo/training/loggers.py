@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError
 from ssl_zoo.files.writing import synchronize
 
-__all__ = ["LoggedRow", "TensorBoard", "build_loggers", "check_loggers", "log_epoch"]
+__all__ = ["LoggedRow", "TensorBoard", "build_loggers", "check_loggers", "log_epoch", "quiet_event_writer"]
 
 LoggedRow = dict[str, float | None]
 TENSORBOARD = "tensorboard"
@@ -75,8 +76,8 @@ def log_epoch(loggers: Iterable[lightning.Logger], row: LoggedRow, step: int) ->
 def _put_in_order(folder: Path) -> None:
     """Renames the files of earlier starts so that a new one, named by the clock, is the last.
 
-    TensorBoard reads files by their names. A clock that was set back, or that of another machine, would have it read what
-    a killed start wrote of later steps after what replaces it.
+    TensorBoard reads files by their names. With a clock that was set back, or another machine's, it would read what a
+    killed start wrote of later steps after what replaces it.
     """
     before = int(time.time())
     for file in sorted(folder.glob("events.out.tfevents.*"), reverse=True):
@@ -140,3 +141,19 @@ class TensorBoard(lightning.Logger):
                 self._writer.close()
                 synchronize(self.folder)
         self._writer, self._finalized = None, True
+
+
+@contextlib.contextmanager
+def quiet_event_writer() -> Iterator[None]:
+    """Silences TensorBoard's thread, whose error, such as a full disk, is raised in this thread as well."""
+    before = threading.excepthook
+
+    def hook(failure: threading.ExceptHookArgs) -> None:
+        if not type(failure.thread).__module__.startswith("tensorboard"):
+            before(failure)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before

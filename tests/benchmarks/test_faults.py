@@ -48,7 +48,11 @@ def suffer(folder: Path, **fault: object) -> tuple[int, list[str], dict[str, str
         text=True,
         check=False,
     )
-    return done.returncode, done.stdout.splitlines(), {file.name: file.read_text() for file in folder.iterdir()}
+    return (
+        done.returncode,
+        done.stdout.splitlines(),
+        {file.name: file.read_text() for file in folder.iterdir()},
+    )
 
 
 def test_a_full_disk_makes_no_files_from_its_moment_on(tmp_path: Path) -> None:
@@ -105,7 +109,9 @@ def test_two_hundred_faults_have_every_scenario_and_every_command() -> None:
 
 
 def test_the_page_counts_what_was_lost() -> None:
-    well = Outcome(0, "disk full", "train", "5 KiB free", line="ssl-zoo: no space; free some", commit="a" * 40)
+    well = Outcome(
+        0, "disk full", "train", "5 KiB free", line="ssl-zoo: no space; free some", commit="a" * 40
+    )
     lost = Outcome(1, "disk full", "eval", "9 KiB free", lost=["x: differs"], left=["y.tmp"], commit="b" * 40)
     assert scenario_table([well, lost])[2] == "| disk full | 2 | 1 | 0 | 1 | `ssl-zoo: no space; free some` |"
     page = markdown_page([well, lost], "COMMAND")
@@ -119,7 +125,12 @@ def test_the_page_counts_what_was_lost() -> None:
 @pytest.mark.processes
 def test_a_few_of_the_faults_lose_nothing(tmp_path: Path) -> None:
     pairs = schedule(200, 0)
-    wanted = [("disk error", "train"), ("power cut", "train"), ("killed", "embed-npy"), ("power cut", "import")]
+    wanted = [
+        ("disk error", "train"),
+        ("power cut", "train"),
+        ("killed", "embed-npy"),
+        ("power cut", "import"),
+    ]
     numbers = [str(pairs.index(pair)) for pair in wanted]
     command = [sys.executable, "-m", "ssl_zoo.benchmarks.faults", str(tmp_path), "--numbers", *numbers]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -7,6 +7,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def test_an_error_names_what_was_to_be_written_and_not_a_temporary_file(
 
 def abandon(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves what a process leaves that is killed while it writes a folder."""
-    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt), atomic_folder(folder) as fresh:
+    with monkeypatch.context() as killed, suppress(KeyboardInterrupt), atomic_folder(folder) as fresh:
         (fresh / "half").write_text("of it")
         killed.setattr(shutil, "rmtree", lambda *rest, **more: None)
         raise KeyboardInterrupt
@@ -120,14 +121,16 @@ def test_a_folder_that_another_process_is_writing_is_left_alone(tmp_path: Path) 
     assert [path.read_text() for path in (tmp_path / "folder").iterdir()] == ["the other's"]
 
 
-def test_a_folder_that_has_appeared_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
-    with (
-        pytest.raises(UserError, match="another process has written it meanwhile"),
-        atomic_folder(tmp_path / "folder") as fresh,
-    ):
+def write_late(folder: Path) -> None:
+    with atomic_folder(folder) as fresh:
         (fresh / "file").write_text("mine")
-        (tmp_path / "folder").mkdir()
-        (tmp_path / "folder" / "file").write_text("the other's")
+        folder.mkdir()
+        (folder / "file").write_text("the other's")
+
+
+def test_a_folder_that_has_appeared_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="another process has written it meanwhile"):
+        write_late(tmp_path / "folder")
     assert [path.read_text() for path in (tmp_path / "folder").iterdir()] == ["the other's"]
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
