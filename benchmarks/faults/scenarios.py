@@ -270,7 +270,6 @@ def skipped(case: Case) -> None:
     case.outcome.fault = f"an image is {DAMAGES[number]}, on_error=skip, {'and SIGKILL ' * killed}at: "
     case.outcome.fault += case.reference.operations[at]
     path = _image(case)
-    case.arguments.append("data.on_error=skip")
     with case.prepared():
         if not killed:
             _expect_done(case, Injection("damage", str(case.folder / "run"), at, number, path=path))
@@ -343,7 +342,7 @@ SCENARIOS = {
         Scenario("folder removed", ("train", "eval", "export", "train", "eval", "bench"), 6, vanished),
         Scenario("image damaged before", ("train-files",), 2, corrupt_before),
         Scenario("image damaged later", ("train-files",), 4, corrupt_later),
-        Scenario("image skipped", ("train-files",), 2, skipped),
+        Scenario("image skipped", ("train-skip",), 2, skipped),
         Scenario("loader worker killed", ("train-files",), 2, worker_killed),
         Scenario("process killed", ("train-four", "train-four", "train-two"), 6, process_killed),
         Scenario("process hangs", ("train-four",), 2, process_hangs),

@@ -74,6 +74,7 @@ SUBJECTS = {
     for subject in (
         Subject("train", "train", (*RUN, "run_dir=FOLDER/run", "resume=auto")),
         Subject("train-files", "train", (*FILES, "run_dir=FOLDER/run", "resume=auto"), "images"),
+        Subject("train-skip", "train", (*FILES, "data.on_error=skip", "run_dir=FOLDER/run", "resume=auto"), "images"),
         Subject("train-four", "train", (*FOUR, "run_dir=FOLDER/run", "resume=auto"), ranks=4),
         Subject("train-two", "train", (*RUN, "trainer.devices=2", "run_dir=FOLDER/run", "resume=auto")),
         Subject("bench", "bench", ("suite=INPUTS/two.yaml", "seeds=1", "workers=1", "out=FOLDER/out")),
