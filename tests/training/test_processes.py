@@ -24,8 +24,8 @@ from ssl_zoo.config.compose import compose
 from ssl_zoo.data.rng import permutation
 from ssl_zoo.errors import UserError
 from ssl_zoo.training import launch as processes
-from ssl_zoo.training import run as training
 from ssl_zoo.training.callbacks import EpochRows
+from ssl_zoo.training.fit import fit
 from ssl_zoo.training.process import this_process
 
 pytestmark = [
@@ -317,16 +317,16 @@ def test_a_process_that_is_gone_ends_the_run_with_what_to_do_next(
     saved: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As gloo tells it where torchrun has started the processes."""
-    run, trained = tmp_path / "run", training.fit
+    run = tmp_path / "run"
 
     def lost(*rest: Any) -> Any:
         if saved:
-            trained(*rest)
+            fit(*rest)
         raise RuntimeError(
             "[/src/gloo/transport/tcp/pair.cc:545] Read error [127.0.0.1]: Connection reset by peer"
         )
 
-    monkeypatch.setattr(training, "fit", lost)
+    monkeypatch.setattr("ssl_zoo.training.run.fit", lost)
     assert main(["train", *overrides("simsiam", f"run_dir={run}", "epochs=1", "monitor.every_epochs=9")]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(
