@@ -76,7 +76,7 @@ class DiskError(OSError):
 
 
 class Unfinished(Exception):
-    """Failure of some of several runs, or processes of one; what is done is kept, and the message says how to go on."""
+    """Failure of some of several runs; the others are done and reported."""
 
 
 class ProcessLost(Exception):

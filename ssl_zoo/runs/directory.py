@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ssl_zoo.config.overrides import write_override
 from ssl_zoo.config.schema import RunConfig
-from ssl_zoo.errors import DiskError, Interrupted, Unfinished, UserError
+from ssl_zoo.errors import DiskError, Interrupted, UserError
 from ssl_zoo.files.folders import check_writable
 from ssl_zoo.files.locks import LOCK, SUBMITTED, hold, is_empty
 from ssl_zoo.files.writing import naming_errors
@@ -82,7 +82,6 @@ def claim_run_dir(config: RunConfig) -> Iterator[tuple[Path, bool]]:
     Raises:
         UserError: as in `choose_run_dir`, or another process holds it.
         OSError: the disk's; a `DiskError` where the run can be continued, which says how.
-        Unfinished: another process of the training is gone; where the run can be continued it says how.
     """
     run_dir = choose_run_dir(config)
     with hold(run_dir) as locked:
@@ -98,8 +97,6 @@ def claim_run_dir(config: RunConfig) -> Iterator[tuple[Path, bool]]:
             kept = f"what was saved before is kept; to continue: {command_to_continue(run_dir)}"
             if isinstance(error, OSError) and saved:
                 raise DiskError(error, kept) from error
-            if isinstance(error, Unfinished) and saved:
-                raise Unfinished(f"{error}; {kept}") from error
             if isinstance(error, KeyboardInterrupt):
                 text = f"stopped; {kept if saved else 'nothing was saved yet'}"
                 raise Interrupted(text, getattr(error, "number", 0)) from None

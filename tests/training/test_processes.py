@@ -19,13 +19,11 @@ from ssl_zoo.methods.simsiam import SimSiam
 from training.test_train import metrics, state
 
 import ssl_zoo
-from ssl_zoo.cli.main import main
 from ssl_zoo.config.compose import compose
 from ssl_zoo.data.rng import permutation
 from ssl_zoo.errors import UserError
 from ssl_zoo.training import launch as processes
 from ssl_zoo.training.callbacks import EpochRows
-from ssl_zoo.training.fit import fit
 from ssl_zoo.training.process import this_process
 
 pytestmark = [
@@ -310,27 +308,3 @@ def test_the_first_process_ends_the_others_at_once_where_the_fault_is_its_own(
         with pytest.raises(type(error)), processes.launched(compose(overrides("byol", *TWO))):
             raise error
         assert process.returncode == -signal.SIGKILL
-
-
-@pytest.mark.parametrize("saved", [False, True])
-def test_a_process_that_is_gone_ends_the_run_with_what_to_do_next(
-    saved: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """As gloo tells it where torchrun has started the processes."""
-    run = tmp_path / "run"
-
-    def lost(*rest: Any) -> Any:
-        if saved:
-            fit(*rest)
-        raise RuntimeError(
-            "[/src/gloo/transport/tcp/pair.cc:545] Read error [127.0.0.1]: Connection reset by peer"
-        )
-
-    monkeypatch.setattr("ssl_zoo.training.run.fit", lost)
-    assert main(["train", *overrides("simsiam", f"run_dir={run}", "epochs=1", "monitor.every_epochs=9")]) == 1
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(
-        "ssl-zoo: another process of the training has ended, or cannot be reached any more ("
-    )
-    assert line.endswith(f"; to continue: ssl-zoo train run_dir={run} resume=auto") == saved
-    assert run.exists() == saved
