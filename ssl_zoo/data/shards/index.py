@@ -25,7 +25,7 @@ from ssl_zoo.data.names import Names
 from ssl_zoo.data.shards.patterns import Shards
 from ssl_zoo.data.shards.table import ShardTable
 from ssl_zoo.files.json_files import load_json, write_json
-from ssl_zoo.files.writing import atomic_folder
+from ssl_zoo.files.whole_folder import atomic_folder
 
 __all__ = ["ShardIndex", "write_index"]
 
