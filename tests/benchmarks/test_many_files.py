@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from ssl_zoo.benchmarks import many_files
 from ssl_zoo.benchmarks.many_files import link_folder, measure
+
 from ssl_zoo.data.scan import scan_folder
 
 
