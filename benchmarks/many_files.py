@@ -38,16 +38,17 @@ DRAWN = 512  # JPEGs
 LONG_AGO = 1_500_000_000  # seconds: a folder that changed lately is not kept
 PAUSE = 0.02  # seconds between two readings of the memory
 CODE = """
-import json, sys, time
+import json, os, sys, time
 from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.data import load_data
 from ssl_zoo.data import imagefolder
 def peak():
     status = open("/proc/self/status").read().splitlines()
     return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
-imports, started = peak(), time.perf_counter()
+imports, began, started = peak(), sum(os.times()[:4]), time.perf_counter()
 data = load_data(DataConfig(name="folder", source="imagefolder", train=sys.argv[1], root=sys.argv[2], workers=2))
-print(json.dumps([time.perf_counter() - started, imports, peak()]))
+seconds = time.perf_counter() - started
+print(json.dumps([seconds, sum(os.times()[:4]) - began, imports, peak()]))
 """
 
 
@@ -55,6 +56,7 @@ class Start(NamedTuple):
     """One start."""
 
     seconds: float
+    cpu: float  # seconds of all its processes
     imports: float  # MiB, before the folder is looked at
     peak: float  # MiB, once it is loaded
     workers: float  # MiB, private pages of the worker processes
@@ -158,11 +160,12 @@ def _draw(file: Path, seed: int) -> Path:
 
 
 def _table(starts: dict[tuple[str, int], list[Start]]) -> Iterator[str]:
-    yield "| images | start | s | more than imports, MiB | workers, MiB | imports, MiB |"
-    yield "|---|---|---|---|---|---|"
+    yield "| images | start | s | CPU s | more than imports, MiB | workers, MiB | imports, MiB |"
+    yield "|---|---|---|---|---|---|---|"
     for (name, images), each in starts.items():
         values = (
             [start.seconds for start in each],
+            [start.cpu for start in each],
             [start.peak - start.imports for start in each],
             [start.workers for start in each],
             [start.imports for start in each],
