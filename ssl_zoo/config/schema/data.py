@@ -44,7 +44,7 @@ class DataConfig:
     test: Folder | None = None
     """Folder, split or shards of the test images, as of `train`. null: no test set, but for `holdout`."""
     root: Folder = "~/.cache/ssl-zoo"
-    """Folder in which downloads are kept."""
+    """Folder in which downloads are kept, and scans of folders with 20,000 files or more."""
     limit: Count | None = None
     """Number of training images: a fixed, class-balanced part of them. null: all."""
     holdout: Annotated[float, Field(ge=0, lt=1)] = 0.0
