@@ -139,7 +139,8 @@ def measure(folder: Path, root: Path, checkout: Path | None = None) -> Start:
     printed, errors = process.communicate()
     if process.returncode:
         raise RuntimeError(f"loading '{folder}' ended with status {process.returncode}\n{errors[-3000:]}")
-    return Start(*json.loads(printed.splitlines()[-1]), workers)
+    seconds, cpu, imports, most = json.loads(printed.splitlines()[-1])
+    return Start(seconds, cpu, imports, most, workers)
 
 
 def _starts(folder: Path, root: Path, other: Path | None) -> Iterator[tuple[str, Start]]:
