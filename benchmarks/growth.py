@@ -64,7 +64,10 @@ def main() -> int:
     print(f"|---|{'---:|' * len(arguments.processes)}")
     for method in arguments.methods:
         steps = [_apart(method, count, arguments.batch) for count in arguments.processes]
-        cells = [f"{step['ms']:.0f} / {step['mb']:.0f} / {step['received_mb']:.1f}" for step in steps]
+        cells = [
+            "killed" if step is None else f"{step['ms']:.0f} / {step['mb']:.0f} / {step['received_mb']:.1f}"
+            for step in steps
+        ]
         print(f"| {method} | {' | '.join(cells)} |", flush=True)
     print("\n| images | order of an epoch, CPU s | MiB |\n|---:|---:|---:|")
     for count in arguments.images:
@@ -73,13 +76,16 @@ def main() -> int:
     return 0
 
 
-def _apart(method: str, processes: int, batch: int) -> dict[str, float]:
-    """Measures in a process of its own, so that nothing is left of what was measured before."""
+def _apart(method: str, processes: int, batch: int) -> dict[str, float] | None:
+    """Measures in a process of its own, so that nothing is left of what was measured before; None: it was killed."""
     command = [sys.executable, "-m", __spec__.name if __spec__ else __name__]
     done = subprocess.run(
         [*command, f"--one={method}:{processes}", f"--batch={batch}"],
-        check=True, capture_output=True, text=True,
+        stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
+    if done.returncode < 0:  # by the system, as memory was short
+        return None
+    done.check_returncode()
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
 
