@@ -76,7 +76,7 @@ def check_image(file: str | Encoded, *, whole: bool = False, channels: int = 3, 
         Unreadable: the check failed.
     """
     try:
-        if not _is_photo(file, channels, bit_depth):
+        if not is_photo(file, channels, bit_depth):
             pixels = header_of(file, FORMATS, channels).pixels
             if pixels is not None and {pixels.channels, channels} not in ({channels}, {1, 3}):
                 raise ValueError(other_channels(pixels.channels, channels))
@@ -106,7 +106,7 @@ def read_image(file: str | Encoded, channels: int, bit_depth: int = 8) -> Image.
         Unreadable: the file is damaged, cut off, of another format, of 32 bits per channel, or has other channels.
     """
     try:
-        if _is_photo(file, channels, bit_depth):
+        if is_photo(file, channels, bit_depth):
             with Image.open(opened(file), formats=FORMATS) as image:
                 return upright(image, channels)
         return image_of(read_planes(file, FORMATS, channels), channels, bit_depth)
@@ -148,7 +148,7 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def _is_photo(file: str | Encoded, channels: int, bit_depth: int) -> bool:
+def is_photo(file: str | Encoded, channels: int, bit_depth: int) -> bool:
     """Whether Pillow makes what is wanted of a file: gray or RGB of 8 bits."""
     return bit_depth == 8 and channels in (1, 3) and not is_array(file)
 

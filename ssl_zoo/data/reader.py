@@ -14,6 +14,7 @@ from ssl_zoo.data.bands import Bands
 from ssl_zoo.data.decode import check_image, read_image
 from ssl_zoo.data.headers import is_surely_readable
 from ssl_zoo.data.names import Names
+from ssl_zoo.data.photo import Photo, photo_of, read_photo
 from ssl_zoo.data.raster import ARRAY
 
 __all__ = ["FileReader", "ImageReader"]
@@ -41,6 +42,14 @@ class ImageReader(ABC):
         Raises:
             Unreadable: it cannot be read.
         """
+
+    def photo(self, position: int) -> Photo:
+        """Returns an image for cropping and resizing: to read it is faster where the reader has its file.
+
+        Raises:
+            Unreadable: it cannot be read.
+        """
+        return photo_of(self.read(position))
 
     @abstractmethod
     def name(self, position: int) -> str:
@@ -86,6 +95,9 @@ class FileReader(ImageReader):
 
     def read(self, position: int) -> Image | Bands:
         return read_image(self.path(position), self.channels, self.bit_depth)
+
+    def photo(self, position: int) -> Photo:
+        return read_photo(self.path(position), self.channels, self.bit_depth)
 
     def check(self, position: int, *, whole: bool) -> None:
         path = self.path(position)

@@ -5,17 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL.Image import Image
 from torch import Tensor
 
 from ssl_zoo.config.schema import ViewConfig
-from ssl_zoo.data.bands import Bands
-from ssl_zoo.data.crop import crop_and_resize
 from ssl_zoo.data.decode import Unreadable, to_array
 from ssl_zoo.data.order import Groups
+from ssl_zoo.data.photo import TYPES, Photo, crop_by_pillow, crop_photo
 from ssl_zoo.data.reader import ImageReader
 from ssl_zoo.data.rng import stream
 from ssl_zoo.data.split import Split, plain_view
@@ -24,6 +20,10 @@ from ssl_zoo.data.workers import Work, run_tasks
 
 __all__ = ["ReaderSplit"]
 
+RESIZINGS = {1: crop_by_pillow, 2: crop_photo}  # by the number in a checkpoint; the last is that of new runs
+_TOGETHER = (
+    16  # images that are decoded, then cropped: by turns, a processor's caches forget the code of either
+)
 _TRIES = 100  # images in a row that are tried for one before a folder is taken to be gone
 
 
@@ -77,9 +77,13 @@ class _PlainWork(Work[Tensor, Tensor]):
         self._reader, self._size, self._interpolation = reader, size, interpolation
 
     def do(self, task: Tensor) -> Tensor:
-        images = (self._reader.read(i) for i in task.tolist())
-        views = (plain_view(image, self._size, self._interpolation) for image in images)
-        return torch.from_numpy(np.stack([to_array(view) for view in views]))
+        views = self.memory.images(
+            len(task), self._reader.channels, self._size, TYPES[self._reader.bit_depth]
+        )
+        for row, position in enumerate(task.tolist()):
+            view = plain_view(self._reader.read(position), self._size, self._interpolation)
+            views[row] = torch.from_numpy(to_array(view).copy())
+        return views
 
 
 class _CropWork(Work[tuple[int, Tensor], "tuple[Batch, dict[str, str]]"]):
@@ -88,33 +92,33 @@ class _CropWork(Work[tuple[int, Tensor], "tuple[Batch, dict[str, str]]"]):
     def __init__(self, split: ReaderSplit, views: Sequence[ViewConfig], seed: int) -> None:
         self._reader, self._skips = split.reader, split.unreadable is not None
         self._count, self._views, self._seed = len(split), tuple(views), seed
+        self.resizing = max(RESIZINGS)
 
     def do(self, task: tuple[int, Tensor]) -> tuple[Batch, dict[str, str]]:
         epoch, index = task
-        unreadable: dict[str, str] = {}
-        images = [self._read(i, unreadable) for i in index.tolist()]
-        crops = [self._crops(image, epoch, i) for (image, _), i in zip(images, index.tolist(), strict=True)]
-        positions = torch.tensor([position for _, position in images])  # (n,)
-        return Batch(
-            tuple(torch.from_numpy(np.stack(view)) for view in zip(*crops, strict=True)), positions
-        ), unreadable
+        reader, crop, unreadable = self._reader, RESIZINGS[self.resizing], dict[str, str]()
+        dtype, positions = TYPES[reader.bit_depth], torch.empty_like(index)  # (n,)
+        batch = [self.memory.images(len(index), reader.channels, view.size, dtype) for view in self._views]
+        for rows in torch.split(torch.arange(len(index)), _TOGETHER):
+            photos = []
+            for row in rows.tolist():
+                photo, positions[row] = self._read(int(index[row]), unreadable)
+                photos.append(photo)
+            for row, photo in zip(rows.tolist(), photos, strict=True):
+                for number, (view, images) in enumerate(zip(self._views, batch, strict=True)):
+                    random = stream(self._seed, "crop", epoch, int(index[row]), number)
+                    images[row] = crop(photo, view.size, view.crop, random)
+        return Batch(tuple(batch), positions), unreadable
 
-    def _read(self, position: int, unreadable: dict[str, str]) -> tuple[Image | Bands, int]:
+    def _read(self, position: int, unreadable: dict[str, str]) -> tuple[Photo, int]:
         """Returns an image and its position: the one asked for or, where some are skipped, the next readable one."""
         tries = min(self._count, _TRIES) if self._skips else 1
         for candidate in (number % self._count for number in range(position, position + tries)):
             try:
-                return self._reader.read(candidate), candidate
+                return self._reader.photo(candidate), candidate
             except Unreadable as error:
                 unreadable[error.path], last = error.reason, error
         raise last
-
-    def _crops(self, image: Image | Bands, epoch: int, position: int) -> list[NDArray[np.uint8]]:
-        crops = []
-        for number, view in enumerate(self._views):
-            random = stream(self._seed, "crop", epoch, position, number)
-            crops.append(to_array(crop_and_resize(image, view.size, view.crop, random)))
-        return crops
 
 
 class _ReaderLoader(TrainLoader):
@@ -129,8 +133,11 @@ class _ReaderLoader(TrainLoader):
         super().__init__(len(split), batch_size, seed, part, split.groups)
         self._work, self._unreadable = _CropWork(split, views, seed), split.unreadable
         self._reader, self._workers = split.reader, split.workers
+        self.resizing = max(RESIZINGS)
 
     def _fetch(self, epoch: int, batches: Iterable[Tensor]) -> Iterator[Batch]:
+        assert self.resizing is not None
+        self._work.resizing = self.resizing
         tasks = ((epoch, index) for index in self._reader.prepared(batches))
         for batch, unreadable in run_tasks(self._work, tasks, self._workers, pin=True):
             if self._unreadable is not None:

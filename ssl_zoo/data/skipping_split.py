@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ssl_zoo.data.bands import DTYPES
 from ssl_zoo.data.decode import Unreadable, to_array
+from ssl_zoo.data.photo import TYPES
 from ssl_zoo.data.reader import ImageReader
 from ssl_zoo.data.reader_split import ReaderSplit
 from ssl_zoo.data.split import Split, plain_view
@@ -59,13 +58,14 @@ class _SkippingWork(Work[Tensor, "tuple[Tensor, Faults]"]):
 
     def do(self, task: Tensor) -> tuple[Tensor, Faults]:
         reader = self._reader
-        images = np.zeros((len(task), reader.channels, self._size, self._size), DTYPES[reader.bit_depth])
+        images = self.memory.images(len(task), reader.channels, self._size, TYPES[reader.bit_depth])
         faults: Faults = {}
         for row, position in enumerate(task.tolist()):
             try:
                 image = reader.read(position)
             except Unreadable as error:
-                faults[row] = error.reason
+                images[row], faults[row] = 0, error.reason
                 continue
-            images[row] = to_array(plain_view(image, self._size, self._interpolation))
-        return torch.from_numpy(images), faults
+            view = plain_view(image, self._size, self._interpolation)
+            images[row] = torch.from_numpy(to_array(view).copy())
+        return images, faults

@@ -14,6 +14,7 @@ from ssl_zoo.data.bands import Bands
 from ssl_zoo.data.decode import Unreadable, check_image, read_image
 from ssl_zoo.data.headers import is_surely_readable
 from ssl_zoo.data.item import image_of_item
+from ssl_zoo.data.photo import Photo, photo_of, read_photo
 from ssl_zoo.data.raster import Encoded
 from ssl_zoo.data.reader import ImageReader
 from ssl_zoo.data.reader_split import ReaderSplit
@@ -42,6 +43,15 @@ class TableReader(ImageReader):
             if isinstance(image, np.ndarray):
                 return image_of_item(image, self.channels, self.bit_depth)
             return read_image(image, self.channels, self.bit_depth)
+        except Exception as error:
+            raise self._unreadable(position, error) from error
+
+    def photo(self, position: int) -> Photo:
+        try:
+            image = self._image(position)
+            if isinstance(image, np.ndarray):
+                return photo_of(image_of_item(image, self.channels, self.bit_depth))
+            return read_photo(image, self.channels, self.bit_depth)
         except Exception as error:
             raise self._unreadable(position, error) from error
 

@@ -42,6 +42,9 @@ class TrainLoader(ABC):
         device: where the batches are trained on, the CPU if not set. A GPU gets all images that are in memory before
             the first batch, if they take at most a quarter of what is free on it; then no batch is copied there.
 
+        resizing: number of the way in which images that are read when they are needed are resized, see `reader_split`;
+            a resumed run keeps its own. None where images are in memory.
+
     Args:
         count: number of images.
         batch_size: images per batch, over all processes.
@@ -70,6 +73,7 @@ class TrainLoader(ABC):
         self._count, self._batch_size, self._seed, self._part = count, batch_size, seed, part
         self._groups = groups
         self.device = torch.device("cpu")
+        self.resizing: int | None = None
         self._start = (0, 0)  # where the next iter() starts: epoch, batch
         self._reached = (0, 0)  # the next batch to be yielded
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from abc import abstractmethod
+from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -18,6 +19,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ssl_zoo.data.decode import Unreadable, quiet
+from ssl_zoo.data.handover import PREFETCH, InShared, ResultMemory, own
 from ssl_zoo.data.names import Names
 from ssl_zoo.errors import UserError
 
@@ -36,15 +38,25 @@ class _Fault(NamedTuple):
 class Work(Dataset[Any], Generic[Task, Result]):
     """Something done with images, `do(task) -> result`, where a task holds positions among them."""
 
+    _memory: ResultMemory | None = None
+
+    @property
+    def memory(self) -> ResultMemory:
+        """Where a result's images may be put, so that they need not be copied."""
+        if self._memory is None:
+            self._memory = ResultMemory()
+        return self._memory
+
     @abstractmethod
     def do(self, task: Task) -> Result:
         """Does the work; may raise Unreadable."""
 
-    def __getitem__(self, task: Task) -> Result | _Fault:
+    def __getitem__(self, task: Task) -> Any:
         # A fault is returned, not raised: DataLoader would bury its message in a traceback.
+        self.memory.begin()
         try:
             with quiet():
-                return self.do(task)
+                return self.memory.finish(self.do(task))
         except Unreadable as error:
             return _Fault(error.path, error.reason, error.fix)
 
@@ -85,18 +97,26 @@ def run_tasks(
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     processes = min(workers, cores)
     # Python 3.14 starts processes in another way by default, which would import torch anew for each pass.
+    pinned = pin and torch.cuda.is_available()
     context = "fork" if processes > 0 and sys.platform == "linux" else None
     loader: DataLoader[Any] = DataLoader(
         work,
         batch_size=None,  # a task is a whole batch
         sampler=tasks,
         num_workers=processes,
+        prefetch_factor=PREFETCH if processes else None,
         multiprocessing_context=context,
         collate_fn=_as_it_is,
-        pin_memory=pin and torch.cuda.is_available(),
+        pin_memory=pinned,
         generator=torch.Generator(),
     )
-    for result in loader:
+    mapped = deque[Any](
+        maxlen=processes * (PREFETCH + 1)
+    )  # shared memory that is known needs no mapping again
+    for value in loader:
+        if not pinned:  # to pin is to copy
+            mapped.append(value)
+        result = value.result if pinned and isinstance(value, InShared) else own(value)
         if isinstance(result, _Fault):
             raise UserError(
                 f"every image must be readable; '{result.path}' is not: {result.reason}; {result.fix}"

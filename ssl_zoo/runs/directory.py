@@ -14,7 +14,7 @@ from ssl_zoo.config.overrides import write_override
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import DiskError, Interrupted, UserError
 from ssl_zoo.files.folders import check_writable
-from ssl_zoo.files.locks import LOCK, SUBMITTED, hold, is_empty
+from ssl_zoo.files.locks import LOCK, hold, is_empty
 from ssl_zoo.files.writing import naming_errors
 from ssl_zoo.runs.checkpoints import LAST, PREVIOUS
 
@@ -98,8 +98,7 @@ def claim_run_dir(config: RunConfig) -> Iterator[tuple[Path, bool]]:
             if isinstance(error, OSError) and saved:
                 raise DiskError(error, kept) from error
             if isinstance(error, KeyboardInterrupt):
-                text = f"stopped; {kept if saved else 'nothing was saved yet'}"
-                raise Interrupted(text, getattr(error, "number", 0)) from None
+                raise Interrupted(f"stopped; {kept if saved else 'nothing was saved yet'}") from None
             raise
 
 
@@ -110,5 +109,5 @@ def command_to_continue(run_dir: Path) -> str:
 
 def _clear(folder: Path) -> None:
     for path in folder.iterdir():
-        if path.name not in (LOCK, SUBMITTED):
+        if path.name != LOCK:
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)

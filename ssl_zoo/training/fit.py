@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import logging
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -60,6 +60,10 @@ def fit(
     about_data = label_record(ready.data) if ready.method.needs_labels else {}
     if ready.data.digest is not None:
         about_data["data_digest"] = ready.data.digest
+    if loader.resizing is not None:
+        if ready.saved is not None:
+            loader.resizing = ready.saved.stamp.get("resizing", 1)  # unknown to versions that had one only
+        about_data["resizing"] = loader.resizing
     module = TrainingModule(
         config,
         ready.method,
@@ -83,7 +87,7 @@ def fit(
         checkpoints,
         StopWhenAsked(checkpoints),
     ]
-    with _quiet_lightning(), _repeatable():
+    with _quiet_lightning(), _quiet_event_writer(), _repeatable():
         if ready.hardware.compile:
             compile_encoders(ready.method)
         trainer = pl.Trainer(
@@ -109,9 +113,8 @@ def fit(
         try:
             with handlers_restored():
                 trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
-        except SystemExit as error:  # what Lightning makes of Ctrl-C and signals before the first step
-            stopped = error.__context__
-            raise stopped if isinstance(stopped, KeyboardInterrupt) else KeyboardInterrupt from error
+        except SystemExit as error:  # what Lightning makes of Ctrl-C before the first step
+            raise KeyboardInterrupt from error
         finally:
             for logger in loggers:
                 logger.finalize("success")
@@ -133,8 +136,7 @@ def _strategy(config: RunConfig) -> str | DDPStrategy:
         return "auto"
     # Queue and memory are alike in all processes by their own doing; sending them at each step would be slow.
     find = config.trainer.strategy == "ddp_find_unused_parameters_true"
-    timeout = datetime.timedelta(minutes=config.trainer.timeout_minutes)
-    return DDPStrategy(broadcast_buffers=False, find_unused_parameters=find, timeout=timeout)
+    return DDPStrategy(broadcast_buffers=False, find_unused_parameters=find)
 
 
 @contextlib.contextmanager
@@ -166,3 +168,19 @@ def _quiet_lightning() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _quiet_event_writer() -> Iterator[None]:
+    """Silences TensorBoard's thread, whose error, such as a full disk, is raised in this thread as well."""
+    before = threading.excepthook
+
+    def hook(failure: threading.ExceptHookArgs) -> None:
+        if not type(failure.thread).__module__.startswith("tensorboard"):
+            before(failure)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
