@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["RunComparison", "compare_run_dirs", "events"]
+__all__ = ["RunComparison", "compare_run_dirs", "events", "flat"]
 
 LEFT_OUT = {
     "seconds",
@@ -45,11 +45,11 @@ def compare_run_dirs(whole: Path, parts: Path) -> RunComparison:
         whole: of the run that was never killed.
         parts: of the one that was killed and continued, any number of times.
     """
-    saved = [dict(_flat(_checkpoint(folder))) for folder in (whole, parts)]
+    saved = [dict(flat(_checkpoint(folder))) for folder in (whole, parts)]
     tensors = [value for path, value in saved[0].items() if path.endswith("tensor")]
     differences = _unequal("last.ckpt", *saved)
-    differences += _unequal("metrics.csv", *(dict(_flat(_rows(folder))) for folder in (whole, parts)))
-    differences += _unequal("result.json", *(dict(_flat(_result(folder))) for folder in (whole, parts)))
+    differences += _unequal("metrics.csv", *(dict(flat(_rows(folder))) for folder in (whole, parts)))
+    differences += _unequal("result.json", *(dict(flat(_result(folder))) for folder in (whole, parts)))
     shown, count = events(whole / "tensorboard"), 0
     differences += _unequal("TensorBoard", shown, events(parts / "tensorboard"))
     for file in sorted((parts / "tensorboard").iterdir()):  # one for each start
@@ -91,7 +91,7 @@ def _result(folder: Path) -> Any:
     return json.loads((folder / "result.json").read_text())
 
 
-def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yields the leaves of nested lists and mappings with their path; tensors as bytes, so that nan equals nan."""
     import torch
 
@@ -99,7 +99,7 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield f"{path}: {type(value).__name__}", len(value)
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
             if key not in LEFT_OUT:
-                yield from _flat(inner, f"{path}/{key}")
+                yield from flat(inner, f"{path}/{key}")
     elif isinstance(value, torch.Tensor):
         bits = value.contiguous().flatten().view(torch.uint8).numpy().tobytes()
         yield f"{path}: {value.dtype} {tuple(value.shape)} tensor", bits

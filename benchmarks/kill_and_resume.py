@@ -36,6 +36,10 @@ COMMON = [
     "monitor.probe.draws=2", "trainer.threads=1", "trainer.progress=false", "trainer.log_every_steps=1",
     "trainer.checkpoint_every_epochs=1", "trainer.checkpoint_every_steps=2", "trainer.memory_check=false",
 ]  # fmt: skip
+SHARDS = [
+    "data=webdataset", "data.train=OUT/shards", "data.root=OUT/cache", "data.holdout=0.2", "data.cache_mb=0",
+    "data.shuffle_shards=2",
+]  # fmt: skip
 QUICK = [  # two epochs of four steps
     "data.limit=72", "batch_size=18", "epochs=2", "monitor.every_epochs=2", "monitor.baselines=false",
 ]  # fmt: skip
@@ -79,10 +83,15 @@ VARIANTS = {
         "method=simsiam", "data=imagefolder", "data.train=OUT/pictures", "data.holdout=0.2", "data.cache_mb=0",
         "data.workers=2",
     ],
+    "SimSiam, images from shards": ["method=simsiam", *SHARDS, "data.workers=1"],
     "MoCo in two processes": ["method=moco", "trainer.devices=2", "method.batch_norm=sync"],
     "DINO, AdamW, zero1, recomputed blocks, in two processes": [
         "method=dino", "method.prototypes.number=12", "optimizer.name=adamw", "trainer.devices=2",
         "trainer.strategy=zero1", "trainer.activation_checkpointing=true",
+    ],
+    "MoCo in two processes, images from shards, memory bank": [
+        "method=moco", *SHARDS, "trainer.devices=2", "method.batch_norm=sync", "method.negatives=memory_bank",
+        "method.assignment=memory", "method.memory.negatives=32", "method.momentum_encoder.enabled=false",
     ],
     "MoCo in three processes": ["method=moco", "trainer.devices=3", "method.batch_norm=sync", "batch_size=30"],
 }  # fmt: skip
@@ -162,7 +171,7 @@ def folder_of(name: str) -> str:
 
 
 def _prepare(out: Path, quick: bool) -> None:
-    """Imports heavy modules once, and writes the images that one variant reads."""
+    """Imports heavy modules once, and writes the images that some variants read."""
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     adopt()
     from PIL import Image
@@ -178,6 +187,9 @@ def _prepare(out: Path, quick: bool) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         side = 16 + number % 3  # images of one size would be kept in memory
         Image.fromarray((15 * image).astype("uint8")).resize((side, side)).save(file)
+    sharding = importlib.import_module("ssl_zoo.sharding.run")
+    options = [f"data.train={out}/pictures", f"out={out}/shards", "images_per_shard=60", "data.workers=0"]
+    sharding.write_shards(options, silent=True)
 
 
 def _variant(name: str, options: argparse.Namespace) -> VariantOutcome:

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-__all__ = ["Action", "Start", "adopt", "fork_ranks", "report_events", "start"]
+__all__ = ["Action", "Start", "adopt", "children", "fork_ranks", "report_events", "start"]
 
 Action = Callable[[], int]  # of a process; returns the exit status
 BECOME_SUBREAPER, DIE_WITH_PARENT = 36, 1  # of prctl
@@ -84,7 +84,7 @@ def start(
             moments.append((line.strip(), time.perf_counter()))
             if kill is not None and kill[0] == line.strip() and killed is None:
                 time.sleep(0 if halt else kill[1])
-                processes = [pid] if draw is None else [pid, *_children(pid)]
+                processes = [pid] if draw is None else [pid, *children(pid)]
                 killed = 0 if draw is None else draw.randrange(len(processes))
                 os.kill(processes[killed], signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
@@ -170,7 +170,8 @@ def fork_ranks(number: int) -> None:
     os.environ["LOCAL_RANK"] = os.environ["RANK"]
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """Returns the processes that one has started, without their own."""
     children = []
     for folder in Path("/proc").iterdir():
         try:
@@ -191,7 +192,7 @@ def _end_orphans(seconds: float = 60) -> int:
                 time.sleep(0.01)
         except ChildProcessError:
             return 0
-    left = _children(os.getpid())
+    left = children(os.getpid())
     for pid in left:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)

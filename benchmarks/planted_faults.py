@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .faults import FAULTS, HEALTHY, HELD_OUT, Fault
+from .planted_recipes import FAULTS, HEALTHY, HELD_OUT, Fault
 
 __all__ = ["Outcome", "main", "markdown_page"]
 

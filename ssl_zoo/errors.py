@@ -10,6 +10,8 @@ from collections.abc import Iterable
 __all__ = [
     "DiskError",
     "Interrupted",
+    "ProcessLost",
+    "Requeued",
     "Unfinished",
     "UserError",
     "describe_os_error",
@@ -31,6 +33,7 @@ ADVICE = {
     errno.EACCES: FOLDER,
     errno.EPERM: FOLDER,
     errno.EIO: "check the disk",
+    errno.ENOENT: "what was there is gone; put it back, or start again",
 }
 
 
@@ -49,7 +52,19 @@ class UserError(ValueError):
 
 
 class Interrupted(BaseException):
-    """Ctrl-C or SIGTERM: the run has stopped between two steps; if training had begun, it is saved."""
+    """Ctrl-C or a scheduler's signal: the run has stopped between two steps; if training had begun, it is saved.
+
+    Attributes:
+        number: of the scheduler's signal; 0 for Ctrl-C.
+    """
+
+    def __init__(self, message: str = "", number: int = 0) -> None:
+        super().__init__(message)
+        self.number = number
+
+
+class Requeued(Interrupted):
+    """The run is saved, and its job is in the queue again; without a message in all processes but that of rank zero."""
 
 
 class DiskError(OSError):
@@ -62,6 +77,10 @@ class DiskError(OSError):
 
 class Unfinished(Exception):
     """Failure of some of several runs; the others are done and reported."""
+
+
+class ProcessLost(Exception):
+    """Another process of a training has ended, or does not answer any more."""
 
 
 def printable(text: str) -> str:

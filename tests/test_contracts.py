@@ -29,6 +29,7 @@ from ssl_zoo.evaluation.protocols import PROTOCOLS
 from ssl_zoo.exporters.formats import EXPORTERS
 from ssl_zoo.exporters.schema import ExportConfig
 from ssl_zoo.metrics import Embeddings, computed
+from ssl_zoo.sharding.run import write_shards
 from ssl_zoo.testing import check_method
 
 
@@ -94,6 +95,9 @@ def test_a_data_source_gives_images_with_fitting_labels(
         made = pytest.importorskip("datasets").Dataset.from_dict(columns)
         made.save_to_disk(tmp_path / "saved")
         given = [f"data.path={tmp_path / 'saved'}"]
+    if name == "webdataset":
+        out = write_shards([f"data.train={tmp_path}", f"out={tmp_path.with_name('shards')}"], silent=True)
+        given = [f"data.train={out}", f"data.root={out}/cache"]
     with passing(given, ImageFolder(str(tmp_path)) if name == "dataset" else None) as overrides:
         config = compose([f"data={name}", *overrides]).data
         assert type(config) is source.config

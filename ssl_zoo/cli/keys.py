@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from ssl_zoo.cluster.options import LaunchConfig
 from ssl_zoo.config.describe import Key, as_markdown, as_text, keys_of, settings_of
 from ssl_zoo.config.origins import values_of
 from ssl_zoo.config.registries import METHODS, SOURCES
@@ -19,6 +20,7 @@ from ssl_zoo.exporters.schema import ExportConfig
 from ssl_zoo.importers.schema import ImportConfig
 from ssl_zoo.registry import Registry
 from ssl_zoo.reports.options import ReportConfig
+from ssl_zoo.sharding.schema import ShardsConfig
 from ssl_zoo.suites.options import BenchConfig
 from ssl_zoo.suites.schema import SuiteConfig
 
@@ -34,6 +36,7 @@ SCHEMAS: dict[str, Callable[[], type[Any]]] = {
     "report": lambda: ReportConfig,
     "export": lambda: ExportConfig,
     "embed": lambda: EmbedConfig,
+    "shards": lambda: ShardsConfig,
     "import": lambda: ImportConfig,
 }
 # What adds keys to a verb by being chosen: the key that chooses it, its registry, and the block of its keys.
@@ -49,6 +52,7 @@ TITLES = {
     "report": "A report: `ssl-zoo report`",
     "export": "An export: `ssl-zoo export`",
     "embed": "Features of many images: `ssl-zoo embed`",
+    "shards": "Shards of images: `ssl-zoo shards`",
     "import": "A checkpoint of another program: `ssl-zoo import`",
 }
 HEADING = """\
@@ -69,6 +73,7 @@ NOTES = {
     "eval": IMAGES,
     "report": IMAGES,
     "embed": IMAGES,
+    "shards": "data.* names the images in files, see `ssl-zoo train --help`.\n",
     "import": "data=NAME and data.* name images for evaluations; data.mean and data.std replace the program's.\n",
     "bench": "Every other key is one of `ssl-zoo train` and holds for all rows.\n",
 }
@@ -79,6 +84,7 @@ def declared_keys(name: str) -> Iterator[Key]:
     known = [SCHEMAS[name]()]
     yield from keys_of(known[0])
     if name == "train":
+        yield from keys_of(LaunchConfig)
         yield Key(
             "method", "", "", "The method, a point of the grid; method=NAME has the values of its paper."
         )

@@ -1,6 +1,7 @@
 """The command line. Nothing heavy is imported before a verb needs it.
 
-Exit status: 0 done (a collapsed run is a result, not an error), 2 the user's input is wrong, 1 anything else.
+Exit status: 0 done (a collapsed run is a result, not an error), 2 the user's input is wrong, 75 a run that SLURM
+stopped is saved and its job requeued, 1 anything else.
 """
 
 from __future__ import annotations
@@ -8,10 +9,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ssl_zoo.errors import UserError, unknown_name
 from ssl_zoo.terminal import streams
-from ssl_zoo.terminal.signals import sigterm_interrupts
+from ssl_zoo.terminal.signals import signals_interrupt
+
+if TYPE_CHECKING:
+    from ssl_zoo.cluster.options import LaunchConfig
 
 __all__ = ["entry", "main"]
 
@@ -25,6 +30,7 @@ ssl-zoo: what does each part of a Siamese self-supervised method do?
   ssl-zoo report A B               of runs: which is better; of suites: what changed, and is it more than noise
   ssl-zoo export DIR format=NAME   the backbone for timm, torchvision, safetensors, onnx or detectron2
   ssl-zoo embed  DIR out=FILE      the features of many images, as .parquet or .npy
+  ssl-zoo shards data.train=FOLDER out=DIR   images in files as shards, tar files for data=webdataset
   ssl-zoo import FILE run_dir=DIR  a checkpoint of another program as a run for eval, report, export and embed
   ssl-zoo check  method=NAME       whether a method, a plugin's too, keeps the contract; clauses=[gradients,resume]
   ssl-zoo config [key=value ...]   print the configuration that would run
@@ -41,8 +47,10 @@ ssl-zoo: what does each part of a Siamese self-supervised method do?
   ssl-zoo train method=simclr method.predictor.kind=mlp       a predictor added to SimCLR
   ssl-zoo train data=imagefolder data.train=FOLDER run_dir=runs/mine
   ssl-zoo train run_dir=runs/mine resume=auto                 continue as it was begun; epochs may grow
+  ssl-zoo train method=byol run_dir=runs/far launcher=slurm   in a job of SLURM, which saves and requeues itself
 
-Exit status: 0 done (also for a collapsed run), 2 the input is wrong, 1 anything else, Ctrl-C and SIGTERM included.
+Exit status: 0 done (also for a collapsed run), 2 the input is wrong, 75 saved and requeued by SLURM, 1 anything
+else, Ctrl-C and SIGTERM included.
 """
 
 
@@ -50,14 +58,31 @@ Exit status: 0 done (also for a collapsed run), 2 the input is wrong, 1 anything
 
 
 def _train(overrides: Sequence[str]) -> None:
+    from ssl_zoo.cluster.options import read_launch
+    from ssl_zoo.cluster.requeue import requeueing
     from ssl_zoo.runs.continuation import compose_run
 
+    launch, overrides = read_launch(overrides)
+    if launch.launcher == "slurm":
+        _submit(launch, overrides)
+        return
     config = compose_run(overrides)
-    from ssl_zoo.hardware.heap import keep_freed_memory
-    from ssl_zoo.training.run import run
+    trainer, resumes = config.trainer, config.resume == "auto"
+    with requeueing(config.run_dir, trainer.requeue, resumes=resumes, processes=trainer.processes):
+        from ssl_zoo.hardware.heap import keep_freed_memory
+        from ssl_zoo.training.run import run
 
-    keep_freed_memory()
-    run(config)
+        keep_freed_memory()
+        run(config)
+
+
+def _submit(launch: LaunchConfig, overrides: Sequence[str]) -> None:
+    from ssl_zoo.cluster.run_job import compose_job
+
+    job = compose_job(launch, overrides)
+    from ssl_zoo.training.submit import submit_run
+
+    submit_run(job)
 
 
 def _eval(overrides: Sequence[str]) -> None:
@@ -110,6 +135,15 @@ def _embed(overrides: Sequence[str]) -> None:
     embed(overrides)
 
 
+def _shards(overrides: Sequence[str]) -> None:
+    from ssl_zoo.sharding.schema import read_shards
+
+    read_shards(overrides)
+    from ssl_zoo.sharding.run import write_shards
+
+    write_shards(overrides)
+
+
 def _import(overrides: Sequence[str]) -> None:
     from ssl_zoo.importers.schema import read_import
 
@@ -126,6 +160,7 @@ def _check(overrides: Sequence[str]) -> None:
 
 
 def _config(overrides: Sequence[str]) -> None:
+    from ssl_zoo.cluster.options import read_launch
     from ssl_zoo.config.mapping import to_yaml
     from ssl_zoo.config.registries import SOURCES
     from ssl_zoo.runs.continuation import compose_run
@@ -133,7 +168,7 @@ def _config(overrides: Sequence[str]) -> None:
     if overrides and overrides[0] == "--describe":
         _describe(overrides[1:])
         return
-    config = compose_run(overrides)
+    config = compose_run(read_launch(overrides)[1])
     images = SOURCES.get(config.data.source).load_image_defaults()
     line = None if images is None else images.describe_images(config)
     _print(("" if line is None else f"# {line}\n") + to_yaml(config))
@@ -184,6 +219,7 @@ VERBS: dict[str, Callable[[Sequence[str]], None]] = {
     "report": _report,
     "export": _export,
     "embed": _embed,
+    "shards": _shards,
     "import": _import,
     "check": _check,
     "config": _config,
@@ -202,7 +238,7 @@ def main(overrides: Sequence[str]) -> int:
         return streams.write(f"ssl-zoo {__version__}\n")
     verb, overrides = overrides[0], overrides[1:]
     try:
-        with sigterm_interrupts():
+        with signals_interrupt():
             _action(verb, overrides)(overrides)
     except BaseException as error:
         return streams.exit_status(error, verb)

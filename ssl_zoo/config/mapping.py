@@ -23,7 +23,7 @@ __all__ = ["config_hash", "from_mapping", "from_yaml", "to_mapping", "to_yaml"]
 NOT_HASHED = {
     "run_dir": None,
     "resume": None,
-    "data": ("root", "workers", "cache_mb"),
+    "data": ("root", "workers", "cache_mb", "spool_gb"),
     "trainer": (
         "progress",
         "loggers",
@@ -32,6 +32,8 @@ NOT_HASHED = {
         "checkpoint_every_steps",
         "strategy",
         "activation_checkpointing",
+        "requeue",
+        "timeout_minutes",
         "memory_check",
     ),
 }

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Transformer
+from hydra.core.override_parser.types import Override, Transformer
 from hydra.errors import HydraException
 
 from ssl_zoo.errors import UserError, shown
@@ -20,6 +20,7 @@ __all__ = ["merge", "override_list", "read_override", "to_dotted", "to_nested", 
 # Of an override: characters of its key, and brackets that stand within one another, each at most.
 LONGEST_KEY, DEEPEST = 200, 16
 _PARSER = OverridesParser.create()
+_BRACES = re.compile(r"[^\s\[\]{}()'\"$,\\][^\[\]{}()'\"$\\]*(\{[^{}()'\"$\\]+\}[^\[\]{}()'\"$\\]*)+")
 
 
 def read_override(override: str, *, commas: bool = False) -> tuple[str, Any]:
@@ -45,7 +46,7 @@ def read_override(override: str, *, commas: bool = False) -> tuple[str, Any]:
             "or set LC_ALL=C.UTF-8 if the letters are UTF-8"
         )
     try:
-        parsed = _PARSER.parse_override(override)
+        parsed = _parsed(override)
     except (HydraException, ValueError) as error:  # ValueError: int() of more than 4,300 digits
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(
@@ -57,6 +58,17 @@ def read_override(override: str, *, commas: bool = False) -> tuple[str, Any]:
     if parsed.is_delete() or parsed.is_sweep_override():
         raise UserError(f"options set one value each, key=value; received '{override}'")
     return parsed.key_or_group, parsed.value()
+
+
+def _parsed(override: str) -> Override:
+    """Parses an override; a value with braces within it, which Hydra does not take, is text: shards-{0..9}.tar."""
+    try:
+        return _PARSER.parse_override(override)
+    except HydraException:
+        key, _, value = override.partition("=")
+        if not _BRACES.fullmatch(value):
+            raise
+        return _PARSER.parse_override(f"{key}='{value}'")
 
 
 def write_override(key: str, value: str) -> str:

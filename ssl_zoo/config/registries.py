@@ -24,6 +24,7 @@ from ssl_zoo.config.schema import (
     MethodConfig,
     RunSettings,
     SiameseConfig,
+    WebDatasetConfig,
     extended,
 )
 from ssl_zoo.registry import Entry, Registry, resolve
@@ -92,6 +93,7 @@ class Source(Entry):
     Attributes:
         folders: whether `data.train` and `data.test` are read, folders of images; the target then also takes `whole`.
         splits: likewise, but they name parts of something else.
+        shards: likewise, but they name files of many images each.
         side: pixels of all images' shorter side; None where they differ.
         image_defaults: name of the module that says what the images ask for; see `ssl_zoo.image_defaults`.
         package: one that must be installed, by the extra of the source's name.
@@ -100,6 +102,7 @@ class Source(Entry):
 
     folders: bool = False
     splits: bool = False
+    shards: bool = False
     side: int | None = None
     image_defaults: str | None = None
     sample: str | None = None
@@ -108,12 +111,12 @@ class Source(Entry):
     @property
     def reads_train(self) -> bool:
         """Whether `data.train` and `data.test` are read."""
-        return self.folders or self.splits
+        return self.folders or self.splits or self.shards
 
     @property
     def train_is(self) -> str:
         """What `data.train` is, as messages write it."""
-        return "FOLDER" if self.folders else "SPLIT"
+        return "FOLDER" if self.folders else "SHARDS" if self.shards else "SPLIT"
 
     def load_image_defaults(self) -> Any:
         """Returns the module `image_defaults`; None where there is none."""
@@ -193,4 +196,12 @@ _add(
     image_defaults=IMAGE_DEFAULTS,
     sample="ssl_zoo.data.image_table:sample_table",
     package="datasets",
+)
+_add(
+    "webdataset",
+    "webdataset",
+    config=WebDatasetConfig,
+    shards=True,
+    image_defaults=IMAGE_DEFAULTS,
+    sample="ssl_zoo.data.shards.sample:sample_shards",
 )

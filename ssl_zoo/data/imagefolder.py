@@ -11,7 +11,7 @@ from torch import Tensor
 from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.data.cache import check_all, decode_all
 from ssl_zoo.data.file_split import FileSplit
-from ssl_zoo.data.kept_scan import keep_scan, scan
+from ssl_zoo.data.kept_scan import checking_once, keep_scan, scan
 from ssl_zoo.data.memory_split import MemorySplit
 from ssl_zoo.data.names import Names
 from ssl_zoo.data.overlap import check_apart
@@ -185,14 +185,18 @@ def _checked(
 
     What has been checked of a kept scan is not checked again, but for what failed. A check of all images is kept.
     """
-    workers, everything = config.workers, len(positions) == len(reader)
+    workers = config.workers
     check = f"channels={reader.channels} bit_depth={reader.bit_depth} whole={whole} Pillow={PIL.__version__}"
     failed = listing.checks.get(check)
-    if failed is not None:
-        failing = torch.tensor(failed, dtype=torch.int64)
-        return check_all(reader, workers, failing[torch.isin(failing, positions)], whole=whole)
-    faults = check_all(reader, workers, positions, whole=whole)
-    if everything:
-        listing.checks[check] = tuple(sorted(faults))
-        keep_scan(listing, Path(config.root).expanduser() / "scans")
-    return faults
+    if failed is None:
+        if len(positions) < len(reader):
+            return check_all(reader, workers, positions, whole=whole)
+        scans = Path(config.root).expanduser() / "scans"
+        with checking_once(listing, scans) as known:
+            if (failed := known.checks.get(check)) is None:
+                faults = check_all(reader, workers, positions, whole=whole)
+                known.checks[check] = tuple(sorted(faults))
+                keep_scan(known, scans)
+                return faults
+    failing = torch.tensor(failed, dtype=torch.int64)
+    return check_all(reader, workers, failing[torch.isin(failing, positions)], whole=whole)

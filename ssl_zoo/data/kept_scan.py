@@ -18,6 +18,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,12 @@ from ssl_zoo.data.decode import SUFFIXES
 from ssl_zoo.data.names import Names
 from ssl_zoo.data.scan import Listing, folder_of, scan_folder
 from ssl_zoo.data.walk import State, state_of
-from ssl_zoo.files.folders import make_folder
+from ssl_zoo.files.folders import make_folder, why_not_writable
+from ssl_zoo.files.locks import hold
 from ssl_zoo.files.writing import atomic_file
 from ssl_zoo.terminal.counting import note
 
-__all__ = ["keep_scan", "scan"]
+__all__ = ["checking_once", "keep_scan", "scan"]
 
 VERSION = 1
 LEAST = 20_000  # files: fewer are scanned in a moment
@@ -50,11 +52,25 @@ def scan(key: str, folder: str, store: Path) -> Listing:
     return scan_folder(key, folder) if kept is None else kept
 
 
+@contextmanager
+def checking_once(listing: Listing, store: Path) -> Iterator[Listing]:
+    """Keeps other processes from checking the same files meanwhile, where they can read the result.
+
+    Yields:
+        The scan, with the checks that another process has kept while this one waited for it.
+    """
+    file = _file(listing.root, store)
+    if not _lasts(listing) or why_not_writable(file.parent) is not None:
+        yield listing
+        return
+    with hold(file.parent, wait=True):
+        kept = _read(listing.root, file)
+        yield listing if kept is None or kept.states != listing.states else kept
+
+
 def keep_scan(listing: Listing, store: Path) -> None:
     """Writes a scan with its checks into `store`, unless the folder is small, or still being changed."""
-    newest = max(changed for _, _, changed in listing.states)
-    settled = newest <= listing.began_ns - SETTLED * 1e9
-    if len(listing.images) + len(listing.passed_over) < LEAST or not settled or not listing.lasting:
+    if not _lasts(listing):
         return
     texts = [
         names.text.tobytes() for names in (listing.images, listing.passed_over, Names.of(listing.folders))
@@ -71,11 +87,19 @@ def keep_scan(listing: Listing, store: Path) -> None:
         "checks": listing.checks,
         "began_ns": listing.began_ns,
     }
+    path = _file(listing.root, store)
     with contextlib.suppress(OSError):
-        make_folder(store)
-        with atomic_file(_file(listing.root, store)) as fresh, fresh.open("wb") as file:
+        make_folder(path.parent)
+        with atomic_file(path) as fresh, fresh.open("wb") as file:
             file.write(json.dumps(about).encode() + b"\n")
             file.writelines(texts)
+
+
+def _lasts(listing: Listing) -> bool:
+    """Whether a scan is worth keeping, and nothing can change without being seen."""
+    newest = max(changed for _, _, changed in listing.states)
+    many = len(listing.images) + len(listing.passed_over) >= LEAST
+    return many and listing.lasting and newest <= listing.began_ns - SETTLED * 1e9
 
 
 def _read(root: Path, file: Path) -> Listing | None:
@@ -114,7 +138,8 @@ def _read(root: Path, file: Path) -> Listing | None:
 
 
 def _file(root: Path, store: Path) -> Path:
-    return store / f"{hashlib.sha256(os.fsencode(os.path.abspath(root))).hexdigest()[:16]}.scan"
+    """Returns the file of a folder's scan, in a folder of its own, which one process at a time writes to."""
+    return store / hashlib.sha256(os.fsencode(os.path.abspath(root))).hexdigest()[:16] / "scan"
 
 
 def _meaning(root: Path) -> dict[str, Any]:

@@ -61,8 +61,9 @@ def _check_read(config: DataConfig, source: Source) -> None:
     if source.reads_train:
         if config.train is None:
             what = source.train_is
+            named = what.lower() if source.shards else f"a {what.lower()}"
             raise UserError(
-                f"data.source={config.source} needs a {what.lower()} of training images; data.train is not set; set "
+                f"data.source={config.source} needs {named} of training images; data.train is not set; set "
                 f"data.train={what}"
             )
         return

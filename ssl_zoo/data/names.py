@@ -51,12 +51,7 @@ class Names(Sequence[str]):
     @property
     def text(self) -> NDArray[np.uint8]:
         """The encoded names, a zero byte after each, uint8."""
-        if self._rows is None:
-            return self._text
-        text = bytearray()
-        for block in self._blocks():
-            text += b"".join(name + _END for name in block)
-        return np.frombuffer(text, np.uint8)
+        return self._text if self._rows is None else np.frombuffer(b"".join(self._texts()), np.uint8)
 
     def below(self, folder: str) -> bytes:
         """Returns the paths that join a folder and each name, encoded, a zero byte after each."""
@@ -86,8 +81,8 @@ class Names(Sequence[str]):
         return os.fsdecode(self._text[self._starts[row] : self._starts[row + 1] - 1].tobytes())
 
     def __iter__(self) -> Iterator[str]:
-        for block in self._blocks():
-            yield from map(os.fsdecode, block)
+        for text in self._texts():
+            yield from os.fsdecode(text)[:-1].split("\0")
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, (Names, tuple)):
@@ -106,18 +101,14 @@ class Names(Sequence[str]):
             return Names, (self._text, self._starts, self._rows)
         return Names.of_bytes, (self.text.tobytes(),)
 
-    def _blocks(self) -> Iterator[list[bytes]]:
-        """Yields the encoded names, so many at a time."""
+    def _texts(self) -> Iterator[bytes]:
+        """Yields the text of so many names at a time."""
+        if self._rows is None:
+            for first in range(0, len(self), _BLOCK):
+                last = min(first + _BLOCK, len(self))
+                yield self._text[self._starts[first] : self._starts[last]].tobytes()
+            return
         for first in range(0, len(self), _BLOCK):
-            rows = (
-                np.arange(first, min(first + _BLOCK, len(self)))
-                if self._rows is None
-                else self._rows[first : first + _BLOCK]
-            )
+            rows = self._rows[first : first + _BLOCK]
             bounds = zip(self._starts[rows].tolist(), self._starts[rows + 1].tolist(), strict=True)
-            if self._rows is None:  # one copy of the block
-                offset, last = int(self._starts[rows[0]]), int(self._starts[rows[-1] + 1])
-                text = self._text[offset:last].tobytes()
-                yield [text[start - offset : end - offset - 1] for start, end in bounds]
-            else:
-                yield [self._text[start : end - 1].tobytes() for start, end in bounds]
+            yield b"".join(self._text[start:end].tobytes() for start, end in bounds)

@@ -71,10 +71,10 @@ class ImageList:
         for part in self.parts:
             if not isinstance(part.split, FileSplit):
                 continue
-            files, root = True, os.fspath(part.split.root)
+            files, prefix = True, os.path.join(part.split.root, "")
             for name in part.split.names:
                 try:
-                    status = os.stat(os.path.join(root, name))
+                    status = os.stat(prefix + name)
                     sha.update(f"{status.st_size} {status.st_mtime_ns}\n".encode())
                 except OSError:  # gone since it was listed: its reader will report it
                     sha.update(b"gone\n")

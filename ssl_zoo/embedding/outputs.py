@@ -6,7 +6,9 @@ import csv
 import importlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,11 @@ from ssl_zoo.embedding.store import Store
 from ssl_zoo.errors import UserError
 from ssl_zoo.files.folders import check_writable
 from ssl_zoo.files.json_files import write_json
+from ssl_zoo.files.locks import hold
+from ssl_zoo.files.writing import synchronize
 from ssl_zoo.runs.run_files import read_record
 
-__all__ = ["KEY", "check_out", "finish", "metadata_of"]
+__all__ = ["KEY", "check_out", "finish", "metadata_of", "remove_parts"]
 
 KEY = "ssl_zoo"  # of the metadata in a parquet file
 
@@ -67,6 +71,14 @@ def parts_of(out: Path) -> Path:
     return out.with_name(out.name + ".parts")
 
 
+def remove_parts(out: Path) -> None:
+    """Removes what a process that was killed at its very end has left beside a finished file."""
+    parts = parts_of(out)
+    if parts.is_dir():
+        with suppress(UserError), hold(parts):  # else the process is still at it
+            shutil.rmtree(parts, ignore_errors=True)
+
+
 def companions(out: Path) -> tuple[Path, ...]:
     """The files that come with a .npy file: file names with labels, and metadata."""
     if out.suffix != ".npy":
@@ -86,6 +98,7 @@ def finish(out: Path, store: Store, images: ImageList, metadata: dict[str, Any])
         store.complete()
         files, about = companions(out)
         _write_csv(store.folder / "files.csv", rows, columns)
+        synchronize(store.folder / "files.csv")
         write_json(store.folder / "about.json", metadata)
         os.replace(store.folder / "files.csv", files)
         os.replace(store.folder / "about.json", about)
@@ -109,17 +122,15 @@ def _write_parquet(
     schema = arrow.schema([*fields, ("features", arrow.list_(kind, store.width))])
     schema = schema.with_metadata({KEY: json.dumps(metadata)})
     repeated = [name for name in columns if name != "file"]
-    with path.open("wb") as file:
-        # Hardly any two features are alike, so that a dictionary of them would be in the way.
-        with parquet.ParquetWriter(file, schema, use_dictionary=repeated) as writer:
-            for features in store.chunks():  # (n, F)
-                beside = [row._asdict() for row in islice(rows, len(features))]
-                arrays = [arrow.array([row[name] for row in beside], arrow.string()) for name in columns]
-                flat = arrow.array(features.reshape(-1), kind)  # (n * F,)
-                arrays.append(arrow.FixedSizeListArray.from_arrays(flat, store.width))
-                writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))
-        file.flush()
-        os.fsync(file.fileno())
+    # Hardly any two features are alike, so that a dictionary of them would be in the way.
+    with path.open("wb") as file, parquet.ParquetWriter(file, schema, use_dictionary=repeated) as writer:
+        for features in store.chunks():  # (n, F)
+            beside = [row._asdict() for row in islice(rows, len(features))]
+            arrays = [arrow.array([row[name] for row in beside], arrow.string()) for name in columns]
+            flat = arrow.array(features.reshape(-1), kind)  # (n * F,)
+            arrays.append(arrow.FixedSizeListArray.from_arrays(flat, store.width))
+            writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))
+    synchronize(path)
 
 
 def _readable(row: ImageRow) -> ImageRow:

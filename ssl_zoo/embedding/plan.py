@@ -26,7 +26,18 @@ from ssl_zoo.runs.saved_run import SavedRun, open_run
 __all__ = ["EmbeddingPlan", "plan_embedding"]
 
 # Keys of the data that change no feature, folders (their files are recorded), and keys that the record has elsewhere.
-NOT_RECORDED = ("cache_mb", "workers", "on_error", "root", "train", "test", "mean", "std")
+NOT_RECORDED = (
+    "cache_mb",
+    "workers",
+    "on_error",
+    "root",
+    "train",
+    "test",
+    "mean",
+    "std",
+    "spool_gb",
+    "shuffle_shards",
+)
 
 
 @dataclass(frozen=True)

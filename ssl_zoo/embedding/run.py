@@ -12,14 +12,14 @@ import torch
 
 from ssl_zoo.data.given import passing
 from ssl_zoo.embedding.encoding import encode_images
-from ssl_zoo.embedding.outputs import check_out, finish, metadata_of, parts_of
+from ssl_zoo.embedding.outputs import check_out, finish, metadata_of, parts_of, remove_parts
 from ssl_zoo.embedding.plan import EmbeddingPlan, plan_embedding
-from ssl_zoo.embedding.progress import EmbeddingProgress
 from ssl_zoo.embedding.schema import read_embed
 from ssl_zoo.embedding.store import Store, differing
 from ssl_zoo.errors import DiskError, Interrupted, UserError
 from ssl_zoo.files.writing import naming_errors
 from ssl_zoo.terminal.counting import showing_counts
+from ssl_zoo.terminal.image_progress import ImageProgress
 from ssl_zoo.terminal.signals import StopRequest
 
 __all__ = ["embed"]
@@ -63,13 +63,12 @@ def _embed(overrides: Sequence[str], silent: bool) -> Path:
     if finished is not None:
         if differing(finished, plan.record):
             check_out(out)  # refuses it
+        remove_parts(out)
         line = f"{out}: {finished['rows']} rows, finished before with the same settings, weights and images"
-        EmbeddingProgress(0, 0, silent=silent, bar=False).log(line)
+        ImageProgress(0, 0, silent=silent, bar=False).log(line)
         return out
     store = Store(parts_of(out), plan.record, plan.width, options.dtype)
-    progress = EmbeddingProgress(
-        len(plan.images), store.committed.images, silent=silent, bar=options.progress
-    )
+    progress = ImageProgress(len(plan.images), store.committed.images, silent=silent, bar=options.progress)
     try:
         progress.log(plan.title)
         if plan.skipped:
@@ -78,7 +77,8 @@ def _embed(overrides: Sequence[str], silent: bool) -> Path:
             )
         if store.committed.images:
             progress.log(f"continuing after {store.committed.images} images that are done")
-        _fill(store, plan, progress)
+        with naming_errors(out):
+            _fill(store, plan, progress)
         left_out = len(store.committed.left_out)
         metadata = {**store.record, "rows": store.committed.rows, "left_out": left_out + len(plan.skipped)}
         with naming_errors(out):
@@ -115,7 +115,7 @@ def _embed(overrides: Sequence[str], silent: bool) -> Path:
     return out
 
 
-def _fill(store: Store, plan: EmbeddingPlan, progress: EmbeddingProgress) -> None:
+def _fill(store: Store, plan: EmbeddingPlan, progress: ImageProgress) -> None:
     """Computes and stores the features that are missing."""
     batches = encode_images(plan.encoder, plan.images, store.committed.images, plan.settings, plan.hardware)
     with StopRequest() as request:

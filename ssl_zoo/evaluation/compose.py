@@ -177,5 +177,5 @@ def _check_other_data(protocol: str, data: DataConfig | None, trained_on: DataCo
     if data is not None and data.training_images == trained_on.training_images:
         raise UserError(
             f"protocol={protocol} is about other data than the run was trained on; received "
-            f"'{data.train or data.name}', its own; set data=NAME"
+            f"'{data.named.partition('=')[2]}', its own; set data=NAME"
         )

@@ -14,7 +14,7 @@ from ssl_zoo.exporters.formats import EXPORTERS, Format, read_export
 from ssl_zoo.exporters.schema import ExportConfig
 from ssl_zoo.files.folders import check_writable
 from ssl_zoo.files.locks import is_empty
-from ssl_zoo.files.writing import atomic_folder
+from ssl_zoo.files.whole_folder import atomic_folder
 from ssl_zoo.runs.saved_run import SavedRun, open_run
 from ssl_zoo.terminal.console import Console
 

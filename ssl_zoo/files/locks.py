@@ -24,16 +24,21 @@ from ssl_zoo.files.folders import check_writable, make_folder, remove_empty
 from ssl_zoo.files.json_files import load_json
 from ssl_zoo.files.writing import is_temporary
 
-__all__ = ["LOCK", "hold", "is_empty"]
+__all__ = ["LOCK", "SUBMITTED", "hold", "is_empty"]
 
 LOCK = ".lock"
+SUBMITTED = "submitit"  # in a run directory: the files of the job that trains the run
 PATIENCE = 0.1  # seconds: a lock that is just being let go is waited for
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # errors of a file system without locks
 
 
 def is_empty(folder: Path) -> bool:
-    """Whether a folder holds nothing, or is not there; what a killed process may leave behind does not count."""
-    return not folder.is_dir() or all(path.name == LOCK or is_temporary(path) for path in folder.iterdir())
+    """Whether a folder holds nothing, or is not there.
+
+    What a killed process may leave behind does not count, nor do the files of the job that trains there.
+    """
+    beside = (LOCK, SUBMITTED)
+    return not folder.is_dir() or all(path.name in beside or is_temporary(path) for path in folder.iterdir())
 
 
 @contextmanager

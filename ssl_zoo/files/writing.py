@@ -1,18 +1,17 @@
-"""Atomic writes: files and folders appear whole or not at all, and a failure leaves nothing behind."""
+"""Atomic writes: files appear whole or not at all, and a failure leaves nothing behind.
+
+The bytes reach the disk before the name does, so that a power cut leaves no file that is empty or cut off.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ssl_zoo.files.folders import make_folder, remove_empty
-
-__all__ = ["atomic_file", "atomic_folder", "is_temporary", "naming_errors", "write_file"]
+__all__ = ["TEMPORARY", "atomic_file", "is_temporary", "naming_errors", "synchronize", "write_file"]
 
 TEMPORARY = ".tmp"  # ends what a killed process may leave behind
 
@@ -22,11 +21,21 @@ def is_temporary(path: Path) -> bool:
     return path.name.startswith(".") and path.name.endswith(TEMPORARY)
 
 
+def _is_within_temporary(name: object) -> bool:
+    return isinstance(name, (str, bytes)) and any(
+        is_temporary(path) for path in (Path(os.fsdecode(name)), *Path(os.fsdecode(name)).parents)
+    )
+
+
 @contextmanager
-def naming_errors(path: Path) -> Iterator[None]:
-    """Adds the name of the file or folder to an error of the disk, which lacks it while writing.
+def naming_errors(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Adds the file's or folder's name to an error of the disk, which lacks it while writing, or has a temporary one.
 
     `torch.save` and others raise another error on top of it, which explains less.
+
+    Args:
+        path: the name that a user knows.
+        temporary: that of the file meanwhile.
 
     Raises:
         OSError: what the block met, with a `filename`.
@@ -37,7 +46,8 @@ def naming_errors(path: Path) -> Iterator[None]:
         met: BaseException | None = error
         while met is not None and not (isinstance(met, OSError) and met.errno is not None):
             met = met.__cause__ or met.__context__
-        if met is None or met.filename is not None:
+        known = (None, str(temporary))
+        if met is None or not (met.filename in known or _is_within_temporary(met.filename)):
             raise
         raise OSError(met.errno, met.strerror, str(path)) from error
 
@@ -55,8 +65,9 @@ def atomic_file(path: Path, *, temporary: str | None = None) -> Iterator[Path]:
     """
     fresh = path.with_name(temporary or f".{path.name}-{os.getpid()}{TEMPORARY}")
     try:
-        with naming_errors(path):
+        with naming_errors(path, fresh):
             yield fresh
+            synchronize(fresh)
             os.replace(fresh, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -70,32 +81,9 @@ def write_file(path: Path, contents: str | bytes) -> None:
         fresh.write_bytes(contents.encode() if isinstance(contents, str) else contents)
 
 
-@contextmanager
-def atomic_folder(folder: Path) -> Iterator[Path]:
-    """Yields an empty folder to fill; at the end of the block its files are all that is in `folder`.
-
-    A folder that is there stays the same one, so that it may be the current one or a disk of its own.
-
-    Raises:
-        OSError: it cannot be written; `folder` is as it was.
-    """
-    with naming_errors(folder):
-        above = [] if folder.is_dir() else make_folder(folder.absolute().parent)
-        staging = Path(
-            tempfile.mkdtemp(TEMPORARY, ".", folder if folder.is_dir() else folder.absolute().parent)
-        )
-        fresh = staging / "new"
-        try:
-            fresh.mkdir()
-            yield fresh
-            if folder.is_dir():
-                for old in folder.iterdir():
-                    if old.name != staging.name:
-                        shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
-                for path in fresh.iterdir():
-                    os.replace(path, folder / path.name)
-            else:
-                os.replace(fresh, folder)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-            remove_empty(above)
+def synchronize(path: Path) -> None:
+    """Waits until the disk has the bytes of a file, or of all files below a folder."""
+    for file in path.rglob("*") if path.is_dir() else (path,):
+        if file.is_file():
+            with file.open("rb+") as opened:  # Windows synchronizes no file that is open for reading
+                os.fsync(opened.fileno())

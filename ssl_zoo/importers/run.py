@@ -20,7 +20,7 @@ from ssl_zoo.files.folders import check_writable
 from ssl_zoo.files.json_files import write_json
 from ssl_zoo.files.locks import is_empty
 from ssl_zoo.files.paths import user_path
-from ssl_zoo.files.writing import atomic_folder
+from ssl_zoo.files.whole_folder import atomic_folder
 from ssl_zoo.importers.plan import ImportPlan, plan_import
 from ssl_zoo.importers.schema import read_import
 from ssl_zoo.runs.checkpoints import LAST, STAMP

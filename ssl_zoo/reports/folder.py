@@ -13,13 +13,15 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.files.folders import check_writable
 from ssl_zoo.files.json_files import load_json
 from ssl_zoo.files.locks import is_empty
-from ssl_zoo.files.writing import atomic_folder, is_temporary
+from ssl_zoo.files.whole_folder import FRESH, atomic_folder
+from ssl_zoo.files.writing import is_temporary
 from ssl_zoo.runs.checkpoints import LAST
 from ssl_zoo.runs.saved_run import SavedRun
 
 __all__ = ["RECORD", "choose_folder", "write"]
 
 RECORD = "report.json"
+IDENTITY = ("folder", "checkpoint", "config_hash", "digest", "finished")  # of a run, in the record
 
 
 def choose_folder(out: str | None, runs: Sequence[SavedRun]) -> Path:
@@ -60,7 +62,7 @@ def write(
 ) -> None:
     """Writes all files and the record, whole or not at all; what `choose_folder` allowed is replaced."""
     contents = {**record, "runs": [_identity(run) for run in runs], "files": sorted([*files, RECORD])}
-    with atomic_folder(folder) as fresh:
+    with atomic_folder(folder, last=RECORD) as fresh:
         for name, file in files.items():
             (fresh / name).write_bytes(file)
         (fresh / RECORD).write_text(json.dumps(contents, indent=2, default=str) + "\n")
@@ -77,16 +79,31 @@ def _identity(run: SavedRun) -> dict[str, Any]:
 
 
 def _is_earlier(folder: Path, runs: Sequence[SavedRun]) -> bool:
-    """Whether the folder holds an earlier report of these weights, and nothing that it did not write."""
+    """Whether the folder holds an earlier report of these weights, and nothing that it did not write.
+
+    A kill while one report took the place of another leaves files of both, and the other's record in its temporary
+    folder.
+    """
+    records = [
+        record for file in (folder / RECORD, *folder.glob(f".*/{FRESH}/{RECORD}")) if (record := _read(file))
+    ]
+    same = any(
+        len(record["runs"]) == len(runs)
+        and all(any(_are_same(earlier, _identity(run)) for earlier in record["runs"]) for run in runs)
+        for record in records
+    )
+    written = {name for record in records for name in record["files"]}
+    return same and {file.name for file in folder.iterdir() if not is_temporary(file)} <= written
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    """Reads the record of a report; None where there is none, or none of ours."""
     try:
-        record = load_json(folder / RECORD)
-        before, files = list(record["runs"]), {str(name) for name in record["files"]}
-        same = len(before) == len(runs) and all(
-            any(_are_same(earlier, _identity(run)) for earlier in before) for run in runs
-        )
+        record = load_json(file)
+        runs = [{key: run[key] for key in IDENTITY} for run in record["runs"]]
+        return {"runs": runs, "files": {str(name) for name in record["files"]}}
     except (OSError, ValueError, KeyError, TypeError):
-        return False
-    return same and {file.name for file in folder.iterdir() if not is_temporary(file)} <= files
+        return None
 
 
 def _are_same(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> bool:

@@ -83,7 +83,7 @@ def load_images(config: DataConfig, samples: int, seed: int) -> Images:
     try:
         data = load_data(config)
     except UserError as error:
-        folder = config.train
+        folder = config.train if SOURCES.get(config.source).folders else None
         if folder is None or Path(folder).expanduser().is_dir():
             raise
         raise UserError(

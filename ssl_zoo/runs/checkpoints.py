@@ -52,7 +52,7 @@ class CheckpointFiles(TorchCheckpointIO):
     ) -> None:
         """Saves a checkpoint as the last one, and renames the last one to the previous one.
 
-        The bytes reach the disk before the name does. A kill between the two renames leaves no `last.ckpt`, but the
+        A kill between the two renames leaves no `last.ckpt`, but the
         one before it, which is then taken.
 
         Raises:
@@ -63,8 +63,6 @@ class CheckpointFiles(TorchCheckpointIO):
         with atomic_file(last, temporary=SAVING) as fresh:
             with fresh.open("wb") as file:
                 torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
             if last.is_file():
                 os.replace(last, last.with_name(PREVIOUS))
 

@@ -14,7 +14,7 @@ from ssl_zoo.config.overrides import write_override
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import DiskError, Interrupted, UserError
 from ssl_zoo.files.folders import check_writable
-from ssl_zoo.files.locks import LOCK, hold, is_empty
+from ssl_zoo.files.locks import LOCK, SUBMITTED, hold, is_empty
 from ssl_zoo.files.writing import naming_errors
 from ssl_zoo.runs.checkpoints import LAST, PREVIOUS
 
@@ -98,7 +98,8 @@ def claim_run_dir(config: RunConfig) -> Iterator[tuple[Path, bool]]:
             if isinstance(error, OSError) and saved:
                 raise DiskError(error, kept) from error
             if isinstance(error, KeyboardInterrupt):
-                raise Interrupted(f"stopped; {kept if saved else 'nothing was saved yet'}") from None
+                text = f"stopped; {kept if saved else 'nothing was saved yet'}"
+                raise Interrupted(text, getattr(error, "number", 0)) from None
             raise
 
 
@@ -109,5 +110,5 @@ def command_to_continue(run_dir: Path) -> str:
 
 def _clear(folder: Path) -> None:
     for path in folder.iterdir():
-        if path.name != LOCK:
+        if path.name not in (LOCK, SUBMITTED):
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)

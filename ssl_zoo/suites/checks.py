@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
+from ssl_zoo.cluster.checks import check_folders
+from ssl_zoo.cluster.submit import check_submitit
 from ssl_zoo.config.registries import SOURCES
-from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.errors import UserError
 from ssl_zoo.suites.claims import is_about_accuracy
-from ssl_zoo.suites.launch_slurm import check_submitit
 from ssl_zoo.suites.options import BenchConfig
 from ssl_zoo.suites.plan import Row
 from ssl_zoo.suites.read import Suite
@@ -31,7 +30,7 @@ def check_suite(suite: Suite, config: BenchConfig, rows: Sequence[Row], *, evalu
         UserError: one of them is not there.
     """
     for data in {row.config.data for row in rows}:
-        _check_images(data)
+        check_folders(data)
         source = SOURCES.get(data.source)
         if (
             source.reads_train
@@ -54,16 +53,3 @@ def check_suite(suite: Suite, config: BenchConfig, rows: Sequence[Row], *, evalu
 
 def _needs_labels(suite: Suite) -> bool:
     return bool(suite.claims) and all(is_about_accuracy(claim) for claim in suite.claims)
-
-
-def _check_images(data: DataConfig) -> None:
-    """Refuses folders of images that are not there, before anything starts."""
-    if not SOURCES.get(data.source).folders:
-        return
-    if data.train is None:
-        raise UserError(
-            "data=imagefolder needs a folder of training images; received none; set data.train=FOLDER"
-        )
-    for key, folder in (("data.train", data.train), ("data.test", data.test)):
-        if folder is not None and not Path(folder).expanduser().is_dir():
-            raise UserError(f"{key} must be a folder of images; there is none at '{folder}'; name another")

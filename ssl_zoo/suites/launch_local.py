@@ -20,7 +20,7 @@ import torch
 
 from ssl_zoo.hardware.interpreter import module_command
 from ssl_zoo.suites.trial import PATIENCE, Trial, is_done, write_trial
-from ssl_zoo.terminal.signals import sigterm_interrupts
+from ssl_zoo.terminal.signals import signals_interrupt
 
 __all__ = ["Failure", "Slots", "Worker", "last_message", "run_local"]
 
@@ -96,7 +96,7 @@ def run_local(
         KeyboardInterrupt: Ctrl-C, or SIGTERM: those under way have been stopped, and saved where they could.
     """
     workers = [Worker(rows, slots, slot) for slot in range(slots.workers)]
-    with sigterm_interrupts():
+    with signals_interrupt():
         try:
             while True:
                 for worker in workers:

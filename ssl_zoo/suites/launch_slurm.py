@@ -1,32 +1,24 @@
-"""Launches trials on a SLURM cluster, through submitit."""
+"""Launches trials on a SLURM cluster, as arrays of jobs."""
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ssl_zoo.errors import UserError
+from ssl_zoo.cluster.options import SlurmConfig
+from ssl_zoo.cluster.queue import Queue, read_jobs, record_jobs
+from ssl_zoo.cluster.submit import Command, submit
+from ssl_zoo.files.locks import hold
 from ssl_zoo.hardware.interpreter import module_command
 from ssl_zoo.suites.launch_local import Failure, last_message
-from ssl_zoo.suites.options import SlurmConfig
 from ssl_zoo.suites.trial import Trial, is_done, write_trial
 
-__all__ = ["check_submitit", "run_slurm"]
+__all__ = ["run_slurm"]
 
-TICK = 2.0  # seconds between checks of the queue
-
-
-def check_submitit() -> None:
-    """Refuses to begin where submitit is not installed."""
-    if find_spec("submitit") is None:
-        raise UserError(
-            "launcher=slurm submits through submitit, which is not installed; pip install 'ssl-zoo[slurm]', or leave "
-            "launcher out"
-        )
+TICK = 2.0  # seconds between looks at the trials' results
 
 
 def run_slurm(
@@ -40,8 +32,8 @@ def run_slurm(
 ) -> None:
     """Submits trials as one array and waits for them, then what has become possible by their results, and so on.
 
-    Ctrl-C ends the waiting, not the trials: the same command later finds what they have finished and submits the rest
-    again; a run is locked by the process that trains it, so that a second one waits.
+    Ctrl-C ends the waiting, not the trials: the same command later finds the jobs that wait or run, waits for these,
+    and submits the rest. A job that SLURM stops requeues itself, and its trial continues at its checkpoint.
 
     Args:
         take: gives the next trial to start; None while there is none.
@@ -50,64 +42,92 @@ def run_slurm(
         workers: trials at a time; None: as many as the cluster gives.
         on_tick: is called every two seconds with the number of trials that run and wait.
         on_end: is called for each trial that has ended, with its failure if it has no result.
+
+    Raises:
+        UserError: SLURM does not answer, or refuses the request.
     """
+    queue = Queue()
     while trials := list(iter(take, None)):
-        _run_array(trials, rows, config, workers, on_tick, on_end)
+        _wait(_submit_missing(trials, rows, config, workers, queue), rows, queue, on_tick, on_end)
 
 
-def _run_array(
-    trials: Sequence[Trial],
+@dataclass(frozen=True)
+class _Job:
+    """A trial that was submitted: now, or by an earlier command, of which `handle` is None."""
+
+    trial: Trial
+    number: str
+    log: Path
+    log_start: int  # bytes of the log, from earlier jobs
+    handle: Any = None  # submitit's
+
+    def state(self, queue: Queue) -> str | None:
+        """Returns SLURM's word for where it stands, or that of submitit's local executor; None when it has ended."""
+        if self.handle is not None and not _is_of_slurm(self.handle):
+            return None if self.handle.done() else str(self.handle.state)
+        return queue.states().get(self.number)
+
+    def failure(self) -> Failure:
+        """Returns the failure of a trial that has ended without a result."""
+        message = last_message(self.log, self.log_start)
+        return Failure(
+            self.trial, message or f"job {self.number} has left the queue, and printed nothing", self.log
+        )
+
+
+def _is_of_slurm(handle: Any) -> bool:
+    return type(handle).__name__ == "SlurmJob"
+
+
+def _submit_missing(
+    trials: Sequence[Trial], rows: Path, config: SlurmConfig, workers: int | None, queue: Queue
+) -> list[_Job]:
+    """Submits the trials that no job in the queue runs; returns the jobs of all."""
+    files = {trial.name: write_trial(trial, rows) for trial in trials}
+    logs = {trial.name: rows / f"{trial.name}.log" for trial in trials}
+    folder = rows / "submitit"
+    with hold(folder, wait=True):  # another command that submits the same trials
+        known = read_jobs(folder) if config.cluster == "slurm" else {}
+        states = queue.ask() if config.cluster == "slurm" else {}
+        jobs, missing = list[_Job](), list[Trial]()
+        for trial in trials:
+            entry = known.get(files[trial.name].name)
+            if entry is not None and entry["job"] in states:
+                jobs.append(_Job(trial, entry["job"], logs[trial.name], entry["log_start"]))
+            else:
+                missing.append(trial)
+        commands = [
+            Command(module_command("ssl_zoo.suites.worker", str(files[trial.name])), logs[trial.name])
+            for trial in missing
+        ]
+        handles = submit(commands, folder, config, parallel=workers) if commands else []
+        for trial, handle in zip(missing, handles, strict=True):
+            log = logs[trial.name]
+            queue.expect(handle.job_id)
+            jobs.append(_Job(trial, handle.job_id, log, log.stat().st_size if log.is_file() else 0, handle))
+        record_jobs(
+            folder,
+            {files[job.trial.name].name: {"job": job.number, "log_start": job.log_start} for job in jobs},
+        )
+    return jobs
+
+
+def _wait(
+    jobs: Sequence[_Job],
     rows: Path,
-    config: SlurmConfig,
-    workers: int | None,
+    queue: Queue,
     on_tick: Callable[[int, int], None],
     on_end: Callable[[Trial, Failure | None], None],
 ) -> None:
-    import submitit
-
-    files = [write_trial(trial, rows) for trial in trials]
-    cluster = None if config.cluster == "slurm" else config.cluster
-    executor = submitit.AutoExecutor(folder=rows / "submitit", cluster=cluster)
-    executor.update_parameters(**_parameters(config, workers))
-    logs = [rows / f"{trial.name}.log" for trial in trials]
-    starts = [log.stat().st_size if log.is_file() else 0 for log in logs]
-    submitted = executor.map_array(_run, files, logs)
-    unfinished = list(zip(trials, submitted, logs, starts, strict=True))
+    unfinished = list(jobs)
     while unfinished:
-        for entry in [entry for entry in unfinished if entry[1].done()]:
-            trial, handle, log, log_start = entry
-            unfinished.remove(entry)
-            done = is_done(trial, rows / trial.name)
-            on_end(trial, None if done else Failure(trial, _message(handle, log, log_start), log))
-        states = [handle.state for _, handle, *_ in unfinished]
-        running = states.count("RUNNING")
+        states = {job.number: job.state(queue) for job in unfinished}
+        for job in list(unfinished):
+            if states[job.number] is None:
+                unfinished.remove(job)
+                done = is_done(job.trial, rows / job.trial.name)
+                on_end(job.trial, None if done else job.failure())
+        running = sum(states[job.number] == "RUNNING" for job in unfinished)
         on_tick(running, len(unfinished) - running)
         if unfinished:
             time.sleep(TICK)
-
-
-def _parameters(config: SlurmConfig, workers: int | None) -> dict[str, Any]:
-    parameters: dict[str, Any] = {
-        "name": "ssl-zoo",
-        "timeout_min": config.minutes,
-        "gpus_per_node": config.gpus,
-        "cpus_per_task": config.cpus,
-        "mem_gb": config.memory_gb,
-        "slurm_array_parallelism": workers or 1000,
-        "slurm_partition": config.partition,
-        "slurm_account": config.account,
-        "slurm_additional_parameters": config.extra or None,
-    }
-    return {key: value for key, value in parameters.items() if value is not None}
-
-
-def _run(file: Path, log: Path) -> int:
-    """Runs, on the machine that the cluster gave, the same process as `launcher=local` starts."""
-    with log.open("ab") as out:
-        command = module_command("ssl_zoo.suites.worker", str(file))
-        return subprocess.run(command, stdout=out, stderr=out, check=False).returncode
-
-
-def _message(handle: Any, log: Path, log_start: int) -> str:
-    """Returns the last message of a worker without a result, or what the cluster reports of it."""
-    return last_message(log, log_start) or f"the cluster says {handle.state}; see {handle.paths.stderr}"

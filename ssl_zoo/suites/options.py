@@ -7,36 +7,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from ssl_zoo.cluster.options import SlurmConfig
 from ssl_zoo.config.overrides import override_list, read_override, to_nested
 from ssl_zoo.config.schema import Count, Folder, Positive, section
 from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError
 
-__all__ = ["FIRST_SEEDS", "BenchConfig", "SlurmConfig", "read_bench"]
+__all__ = ["FIRST_SEEDS", "BenchConfig", "read_bench"]
 
 FIRST_SEEDS = 3  # of each row, with seeds=auto
-
-
-@section
-class SlurmConfig:
-    """Settings of `launcher=slurm`, which submits trials through submitit."""
-
-    cluster: Literal["slurm", "local"] = "slurm"
-    """submitit's executor. local: processes of this machine, to try it out."""
-    partition: str | None = None
-    """SLURM's partition."""
-    account: str | None = None
-    """SLURM's account."""
-    minutes: Count = 24 * 60
-    """Time limit of a trial, in minutes."""
-    gpus: Annotated[int, Field(ge=0)] = 1
-    """GPUs of a trial."""
-    cpus: Count = 8
-    """CPU cores of a trial."""
-    memory_gb: Count = 32
-    """Memory of a trial, in GB."""
-    extra: dict[str, Any] = Field(default_factory=dict)
-    """Further options of sbatch: constraint, qos ..."""
 
 
 @section
@@ -97,6 +76,10 @@ def read_bench(overrides: Sequence[str]) -> tuple[BenchConfig, list[str], list[s
     if isinstance(values.get("evaluate"), str):
         values["evaluate"] = [values["evaluate"]]
     config = validate(BenchConfig, values, "")
+    if config.slurm.nodes > 1:
+        raise UserError(
+            f"a trial of a suite runs on one machine; received slurm.nodes={config.slurm.nodes}; leave it out"
+        )
     if "max_seeds" in values and config.seeds != "auto":
         raise UserError(
             f"max_seeds is read with seeds=auto; received seeds={config.seeds}; leave one of them out"

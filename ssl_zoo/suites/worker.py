@@ -25,6 +25,7 @@ from typing import Any
 import torch
 
 from ssl_zoo.build import build
+from ssl_zoo.cluster.requeue import requeueing
 from ssl_zoo.config.mapping import from_yaml
 from ssl_zoo.config.overrides import read_override, write_override
 from ssl_zoo.config.schema import RunConfig
@@ -37,7 +38,7 @@ from ssl_zoo.method import Encoder
 from ssl_zoo.runs.paths import LAST
 from ssl_zoo.runs.run_files import read_record
 from ssl_zoo.suites.trial import COST, PATIENCE, evaluation_of
-from ssl_zoo.terminal.signals import sigterm_interrupts
+from ssl_zoo.terminal.signals import signals_interrupt
 from ssl_zoo.terminal.streams import exit_status
 from ssl_zoo.training.run import train
 from ssl_zoo.training.shared import Shared
@@ -159,10 +160,21 @@ def _log_to(file: str) -> None:
     os.close(log)
 
 
-def _run(file: Path, shared: Shared | None = None) -> int:
-    """Runs a trial; exit status 0 done, 2 the overrides are wrong, 1 anything else."""
+def _run(file: Path, shared: Shared | None = None, *, alone: bool = False) -> int:
+    """Runs a trial; exit status 0 done, 2 the overrides are wrong, 75 saved and requeued, 1 anything else.
+
+    Args:
+        file: as `write_trial` writes it.
+        shared: what earlier trials of this process have loaded and measured.
+        alone: whether it is the one trial of its SLURM job, which it may requeue; of several none may end the others.
+    """
     try:
-        run_trial(json.loads(file.read_text()), shared)
+        trial = json.loads(file.read_text())
+        wanted = (
+            dict(map(read_override, trial["overrides"])).get("trainer.requeue", "auto") if alone else False
+        )
+        with requeueing(trial["folder"], wanted, resumes=True):
+            run_trial(trial, shared)
     except BaseException as error:
         return exit_status(error, "bench")
     return 0
@@ -171,8 +183,8 @@ def _run(file: Path, shared: Shared | None = None) -> int:
 def main() -> None:
     """Runs one trial, or those that are asked for."""
     keep_freed_memory()
-    with sigterm_interrupts():
-        status = _serve() if sys.argv[1:] == ["--serve"] else _run(Path(sys.argv[1]))
+    with signals_interrupt():
+        status = _serve() if sys.argv[1:] == ["--serve"] else _run(Path(sys.argv[1]), alone=True)
     sys.exit(status)
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C, and SIGTERM by which schedulers stop a process: what was begun is ended in order, with a message."""
+"""Ctrl-C, and SIGTERM and SIGUSR1 by which schedulers stop a process: it ends in order, with a message."""
 
 from __future__ import annotations
 
@@ -9,26 +9,44 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-__all__ = ["StopRequest", "handlers_restored", "sigterm_interrupts"]
+__all__ = ["SCHEDULER", "StopRequest", "Stopped", "handlers_restored", "ignored", "signals_interrupt"]
+
+SCHEDULER = [
+    signal.SIGTERM,
+    *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else []),
+]  # Windows has no SIGUSR1
+
+
+class Stopped(KeyboardInterrupt):
+    """A scheduler's signal, where no loop takes note of it.
+
+    Attributes:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 class StopRequest:
-    """Notes Ctrl-C and SIGTERM between `listen` and `close`, so that a loop ends when its work is saved.
+    """Notes Ctrl-C and a scheduler's signals between `listen` and `close`, so that a loop ends when its work is saved.
 
     A second Ctrl-C interrupts at once. Only the main thread receives signals: in others nothing is noted.
 
     Attributes:
         asked: whether the process was asked to stop.
+        number: of the first signal of a scheduler; 0 where there was none, as with Ctrl-C.
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.asked, self.number = False, 0
         self._handlers: dict[int, Any] = {}  # those before
 
     def listen(self) -> None:
         """Takes the signals over."""
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, *SCHEDULER):
                 self._handlers[number] = signal.signal(number, self.note)
 
     def close(self) -> None:
@@ -41,6 +59,8 @@ class StopRequest:
         if self.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.asked = True
+        if number in SCHEDULER and not self.number:
+            self.number = number
 
     def __enter__(self) -> StopRequest:
         self.listen()
@@ -52,12 +72,12 @@ class StopRequest:
 
 @contextmanager
 def handlers_restored() -> Iterator[None]:
-    """Gives Ctrl-C and SIGTERM back, after the block, to the handlers before it.
+    """Gives the signals back, after the block, to the handlers before it.
 
     Lightning adds a handler that holds its trainer, and a `StopRequest` that is closed after Lightning has gone would
     put it back: each training in a process would keep the one before it, weights and all.
     """
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *SCHEDULER)}
     try:
         yield
     finally:
@@ -67,17 +87,32 @@ def handlers_restored() -> Iterator[None]:
 
 
 @contextmanager
-def sigterm_interrupts() -> Iterator[None]:
-    """Makes SIGTERM a KeyboardInterrupt for the time of the block, in the main thread; loops have `StopRequest`."""
+def signals_interrupt() -> Iterator[None]:
+    """Makes a scheduler's signals a KeyboardInterrupt for the time of the block; loops have `StopRequest`."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise Stopped(number)
+
+    with _handled(interrupt):
+        yield
+
+
+@contextmanager
+def ignored() -> Iterator[None]:
+    """Ignores a scheduler's signals for the time of the block, in processes that it starts as well."""
+    with _handled(signal.SIG_IGN):
+        yield
+
+
+@contextmanager
+def _handled(handler: Any) -> Iterator[None]:
+    """Sets a handler for the time of the block, in the main thread; in others it does nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, handler) for number in SCHEDULER}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, previous in before.items():
+            signal.signal(number, previous)

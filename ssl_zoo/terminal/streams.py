@@ -9,10 +9,20 @@ import os
 import sys
 from typing import Any, TextIO
 
-from ssl_zoo.errors import Interrupted, Unfinished, UserError, describe_os_error, printable
+from ssl_zoo.errors import (
+    Interrupted,
+    ProcessLost,
+    Requeued,
+    Unfinished,
+    UserError,
+    describe_os_error,
+    printable,
+)
 from ssl_zoo.terminal.out_of_memory import out_of_memory_message
 
-__all__ = ["discard", "exit_status", "open_streams", "write"]
+__all__ = ["REQUEUED", "discard", "exit_status", "open_streams", "write"]
+
+REQUEUED = 75  # exit status of a run whose job is in the queue again: EX_TEMPFAIL of sysexits.h
 
 
 def open_streams() -> None:
@@ -37,7 +47,7 @@ def discard(stream: TextIO) -> None:
 
 
 def exit_status(error: BaseException, verb: str) -> int:
-    """Returns the exit status of a process that an error ends: 2 the user's input is wrong, 1 anything else.
+    """Returns the exit status of a process that an error ends: 2 wrong input, 75 saved and requeued, 1 anything else.
 
     The message of an error about which a user can do something is written to stderr, in one line.
 
@@ -50,7 +60,7 @@ def exit_status(error: BaseException, verb: str) -> int:
     """
     if isinstance(error, KeyboardInterrupt):
         message: str | None = "stopped"
-    elif isinstance(error, (UserError, Interrupted, Unfinished)):
+    elif isinstance(error, (UserError, Interrupted, Unfinished, ProcessLost)):
         message = str(error)
     elif isinstance(error, Exception):
         # Memory that ran out, whoever noticed it; or a full or broken disk, whichever file it met first.
@@ -61,7 +71,10 @@ def exit_status(error: BaseException, verb: str) -> int:
         message = None
     if message is None:
         raise error
-    _complain(message)
+    if message:
+        _complain(message)
+    if isinstance(error, Requeued):
+        return REQUEUED if message else 0
     return 2 if isinstance(error, UserError) else 1
 
 

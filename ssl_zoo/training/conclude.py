@@ -71,6 +71,7 @@ def _complete(trained: Trained, initial: Measurement | None, final: Measurement)
     trained.epochs.write()
     log_epoch(trained.loggers, final.row, int(rows[-1]["step"] or 0))
     for logger in trained.loggers:
+        logger.save()  # a full disk is noticed before the run counts as done
         logger.finalize("success")
 
 

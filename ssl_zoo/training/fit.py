@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import logging
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -87,7 +87,7 @@ def fit(
         checkpoints,
         StopWhenAsked(checkpoints),
     ]
-    with _quiet_lightning(), _quiet_event_writer(), _repeatable():
+    with _quiet_lightning(), _repeatable():
         if ready.hardware.compile:
             compile_encoders(ready.method)
         trainer = pl.Trainer(
@@ -113,8 +113,9 @@ def fit(
         try:
             with handlers_restored():
                 trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
-        except SystemExit as error:  # what Lightning makes of Ctrl-C before the first step
-            raise KeyboardInterrupt from error
+        except SystemExit as error:  # what Lightning makes of Ctrl-C and signals before the first step
+            stopped = error.__context__
+            raise stopped if isinstance(stopped, KeyboardInterrupt) else KeyboardInterrupt from error
         finally:
             for logger in loggers:
                 logger.finalize("success")
@@ -136,7 +137,8 @@ def _strategy(config: RunConfig) -> str | DDPStrategy:
         return "auto"
     # Queue and memory are alike in all processes by their own doing; sending them at each step would be slow.
     find = config.trainer.strategy == "ddp_find_unused_parameters_true"
-    return DDPStrategy(broadcast_buffers=False, find_unused_parameters=find)
+    timeout = datetime.timedelta(minutes=config.trainer.timeout_minutes)
+    return DDPStrategy(broadcast_buffers=False, find_unused_parameters=find, timeout=timeout)
 
 
 @contextlib.contextmanager
@@ -168,19 +170,3 @@ def _quiet_lightning() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-
-
-@contextlib.contextmanager
-def _quiet_event_writer() -> Iterator[None]:
-    """Silences TensorBoard's thread, whose error, such as a full disk, is raised in this thread as well."""
-    before = threading.excepthook
-
-    def hook(failure: threading.ExceptHookArgs) -> None:
-        if not type(failure.thread).__module__.startswith("tensorboard"):
-            before(failure)
-
-    threading.excepthook = hook
-    try:
-        yield
-    finally:
-        threading.excepthook = before

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 import time
 
 from ssl_zoo.config.mapping import from_mapping
 from ssl_zoo.errors import Interrupted, UserError
+from ssl_zoo.terminal.signals import SCHEDULER
 from ssl_zoo.training.launch import PREFIX
 from ssl_zoo.training.run import run
 
@@ -34,5 +36,7 @@ def _end_with(parent: int) -> None:
 
 
 if __name__ == "__main__":
+    for number in SCHEDULER:  # SLURM may signal all processes; that of rank zero ends this one
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(int(sys.argv[1]),), daemon=True).start()
     main()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -20,14 +21,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, NamedTuple
 
 import torch
 
 from ssl_zoo.config.mapping import to_mapping
 from ssl_zoo.config.schema import RunConfig
-from ssl_zoo.errors import Interrupted, UserError
+from ssl_zoo.errors import Interrupted, ProcessLost, UserError
 from ssl_zoo.hardware.interpreter import module_command
+from ssl_zoo.runs.directory import command_to_continue
 from ssl_zoo.terminal.out_of_memory import out_of_memory_message, reports_out_of_memory
 from ssl_zoo.training.process import launcher
 
@@ -45,6 +48,7 @@ def launched(config: RunConfig) -> Iterator[None]:
 
     Raises:
         UserError: another process has met an error of the user's, such as a file that cannot be read.
+        ProcessLost: one that torchrun or srun started has ended, on another machine perhaps.
     """
     before = dict(os.environ)
     was_started = "LOCAL_RANK" in os.environ
@@ -64,6 +68,8 @@ def launched(config: RunConfig) -> Iterator[None]:
         over.set()
         if not _is_local(error) and (failure := _failure(others)) is not None:
             raise failure from error
+        if config.trainer.processes > 1 and _is_lost_connection(error):
+            raise ProcessLost(_lost_message(config, error)) from error
         raise
     finally:
         over.set()
@@ -142,6 +148,20 @@ def _environment(world_size: int) -> dict[str, str]:
 def _is_local(error: Exception) -> bool:
     """Whether the error is this process's alone. The others then wait for this one and would not end."""
     return isinstance(error, OSError) or out_of_memory_message(error, "train") is not None
+
+
+def _is_lost_connection(error: Exception) -> bool:
+    """Whether a process waited in vain for another: gloo raises RuntimeErrors with the place in its sources."""
+    return isinstance(error, torch.distributed.DistError) or bool(re.search(r"gloo/|by peer", str(error)))
+
+
+def _lost_message(config: RunConfig, error: Exception) -> str:
+    reason = re.sub(r"^\[\S*\] ", "", next(iter(str(error).splitlines()), type(error).__name__))
+    rest = "" if config.run_dir is None else f"; to continue: {command_to_continue(Path(config.run_dir))}"
+    return (
+        "another process of the training has ended, or its machine does not answer any more, and so ends this one "
+        f"({reason}); what was saved before is kept{rest}"
+    )
 
 
 def _failure(others: list[_Other]) -> Exception | None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+import os
+import re
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +17,9 @@ from torch.utils.tensorboard import SummaryWriter
 from ssl_zoo.config.mapping import to_mapping
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError
+from ssl_zoo.files.writing import synchronize
 
-__all__ = ["LoggedRow", "TensorBoard", "build_loggers", "check_loggers", "log_epoch"]
+__all__ = ["LoggedRow", "TensorBoard", "build_loggers", "check_loggers", "log_epoch", "quiet_event_writer"]
 
 LoggedRow = dict[str, float | None]
 TENSORBOARD = "tensorboard"
@@ -68,6 +73,20 @@ def log_epoch(loggers: Iterable[lightning.Logger], row: LoggedRow, step: int) ->
         logger.log_metrics({name: value for name, value in figures.items() if value is not None}, step)
 
 
+def _put_in_order(folder: Path) -> None:
+    """Renames the files of earlier starts so that a new one, named by the clock, is the last.
+
+    TensorBoard reads files by their names. With a clock that was set back, or another machine's, it would read what a
+    killed start wrote of later steps after what replaces it.
+    """
+    before = int(time.time())
+    for file in sorted(folder.glob("events.out.tfevents.*"), reverse=True):
+        start, clock, rest = re.split(r"(?<=tfevents)\.(\d+)\.", file.name, maxsplit=1)
+        if int(clock) >= before:
+            os.replace(file, file.with_name(f"{start}.{before - 1:010d}.{rest}"))
+        before = min(before - 1, int(clock))
+
+
 class TensorBoard(lightning.Logger):
     """Writes figures to TensorBoard.
 
@@ -100,6 +119,7 @@ class TensorBoard(lightning.Logger):
         if self._writer is None:
             for file in self.folder.glob(f"*{MEASURED}") if self._finalized else ():
                 file.unlink()
+            _put_in_order(self.folder)
             suffix, purge = (MEASURED, None) if self._finalized else ("", self.step + 1)
             self._writer = SummaryWriter(str(self.folder), purge_step=purge, filename_suffix=suffix)
         for name, value in metrics.items():
@@ -109,13 +129,31 @@ class TensorBoard(lightning.Logger):
         """Writes nothing: the configuration is in config.yaml."""
 
     def save(self) -> None:
-        """Flushes to the disk."""
+        """Waits until the disk has all that was written."""
         if self._writer is not None:
             self._writer.flush()
+            synchronize(self.folder)
 
     def finalize(self, status: str) -> None:
         """Closes the file, however the training has ended."""
         if self._writer is not None:
             with contextlib.suppress(OSError):  # a full disk, which has been met by then
                 self._writer.close()
+                synchronize(self.folder)
         self._writer, self._finalized = None, True
+
+
+@contextlib.contextmanager
+def quiet_event_writer() -> Iterator[None]:
+    """Silences TensorBoard's thread, whose error, such as a full disk, is raised in this thread as well."""
+    before = threading.excepthook
+
+    def hook(failure: threading.ExceptHookArgs) -> None:
+        if not type(failure.thread).__module__.startswith("tensorboard"):
+            before(failure)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before

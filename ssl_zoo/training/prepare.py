@@ -82,7 +82,7 @@ def prepare(config: RunConfig, run_dir: Path | None = None, shared: Shared | Non
     if saved is not None and saved.images != len(data.train):
         raise UserError(
             f"resume continues on the same images; '{saved.path}' was trained on {saved.images}, and data.train now "
-            f"has {len(data.train)}; start anew in another run_dir"
+            f"has {len(data.train)}; put back what is missing or damaged, or start anew in another run_dir"
         )
     if saved is not None and saved.stamp.get("data_digest", data.digest) != data.digest:
         raise UserError(

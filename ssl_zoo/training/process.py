@@ -15,7 +15,7 @@ from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError
 from ssl_zoo.hardware.device import pick_device
 
-__all__ = ["Process", "cluster", "launcher", "this_process"]
+__all__ = ["Process", "check_batch", "cluster", "launcher", "this_process"]
 
 
 class Process(NamedTuple):
@@ -62,19 +62,29 @@ def this_process(config: RunConfig) -> Process:
             f"trainer.devices must be at most what this machine has, {available} ({kind}); received {trainer.devices}; "
             f"set trainer.devices={available}"
         )
-    if config.batch_size % world_size:
+    check_batch(config)
+    if kind == "cuda":
+        torch.cuda.set_device(int(os.environ.get("SLURM_LOCALID" if by == "slurm" else "LOCAL_RANK", "0")))
+    return Process(_rank(by, trainer.devices), world_size)
+
+
+def check_batch(config: RunConfig) -> None:
+    """Refuses a batch that cannot be divided among the processes.
+
+    Raises:
+        UserError: it is no multiple of their number, or leaves each a single image.
+    """
+    world_size = config.trainer.processes
+    if world_size > 1 and config.batch_size % world_size:
         raise UserError(
             f"batch_size counts the images of all processes and must be a multiple of their number, {world_size}; "
             f"received {config.batch_size}; set batch_size={max(2, config.batch_size // world_size) * world_size}"
         )
-    if config.batch_size == world_size:
+    if world_size > 1 and config.batch_size == world_size:
         raise UserError(
             f"batch_size must give each process 2 images or more; received {config.batch_size} for {world_size} "
             f"processes; set batch_size={2 * world_size}"
         )
-    if kind == "cuda":
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    return Process(_rank(by, trainer.devices), world_size)
 
 
 def launcher(config: RunConfig) -> str:
@@ -89,10 +99,14 @@ def launcher(config: RunConfig) -> str:
 
 
 def cluster(config: RunConfig) -> ClusterEnvironment:
-    """Returns what starts the processes, for Lightning, which takes any SLURM job for one that srun started."""
-    kinds = {"torchrun": TorchElasticEnvironment, "slurm": SLURMEnvironment, "itself": LightningEnvironment}
-    environment: ClusterEnvironment = kinds[launcher(config)]()
-    return environment
+    """Returns what starts the processes, for Lightning, which takes any SLURM job for one that srun started.
+
+    Lightning's own requeueing saves within a step, in a signal's handler; see `ssl_zoo.cluster.requeue` for ours.
+    """
+    by = launcher(config)
+    if by == "slurm":
+        return SLURMEnvironment(auto_requeue=False)
+    return TorchElasticEnvironment() if by == "torchrun" else LightningEnvironment()
 
 
 def _rank(by: str, devices: int) -> int:

@@ -27,6 +27,7 @@ from ssl_zoo.terminal.counting import showing_counts
 from ssl_zoo.training.conclude import conclude
 from ssl_zoo.training.fit import fit
 from ssl_zoo.training.launch import launched
+from ssl_zoo.training.loggers import quiet_event_writer
 from ssl_zoo.training.prepare import Prepared, prepare
 from ssl_zoo.training.process import launcher, this_process
 from ssl_zoo.training.progress import TrainingProgress
@@ -93,7 +94,7 @@ def run(config: RunConfig, *, silent: bool = False, shared: Shared | None = None
             write_json(ready.run_dir / "environment.json", _environment(ready))
             progress.announce(ready, locked=locked)
             _set_aside(ready)
-        with launched(config):
+        with launched(config), quiet_event_writer():
             try:
                 trained = fit(ready, progress.report, progress.log)
             finally:

@@ -8,11 +8,11 @@ from typing import Any
 import pytorch_lightning as pl
 
 from ssl_zoo.config.schema import TrainerConfig
-from ssl_zoo.distributed import any_process
+from ssl_zoo.distributed import any_process, from_all
 from ssl_zoo.errors import Interrupted
 from ssl_zoo.runs.checkpoints import LAST
 from ssl_zoo.runs.directory import command_to_continue
-from ssl_zoo.terminal.signals import StopRequest
+from ssl_zoo.terminal.signals import SCHEDULER, StopRequest
 from ssl_zoo.training.callbacks import EpochRows
 from ssl_zoo.training.module import TrainingModule
 
@@ -70,9 +70,10 @@ class SaveCheckpoints(pl.Callback):
 
 
 class StopWhenAsked(pl.Callback):
-    """Ends the training after Ctrl-C or SIGTERM, when it is saved; all processes together.
+    """Ends the training after Ctrl-C, SIGTERM or SIGUSR1, when it is saved; all processes together.
 
-    Lightning itself would end within an epoch without saving.
+    Lightning itself would end within an epoch without saving. A second signal while the run is saved changes nothing,
+    but for Ctrl-C.
 
     Args:
         checkpoints: saves the run.
@@ -105,4 +106,6 @@ class StopWhenAsked(pl.Callback):
             if self.checkpoints.saved_at != module.batches_done:
                 self.checkpoints.save(trainer, module)
             command = command_to_continue(self.epochs.run_dir)
-            raise Interrupted(f"stopped and saved; to continue: {command}")
+            numbers = from_all(self.request.number)
+            number = next((each for each in reversed(SCHEDULER) if each in numbers), 0)
+            raise Interrupted(f"stopped and saved; to continue: {command}", number)

@@ -78,7 +78,8 @@ def saved(tmp_path: Path) -> Path:
     """Eight images of two classes for training, four for testing, saved to disk."""
     train = table(map(encoded, range(8)), [0, 0, 0, 0, 1, 1, 1, 1])
     test = table(map(encoded, range(20, 24)), [1, 0, 1, 0])
-    datasets.DatasetDict({"train": train, "test": test}).save_to_disk(tmp_path / "saved")
+    both = datasets.DatasetDict({"train": train, "test": test})
+    both.save_to_disk(tmp_path / "saved", num_shards={"train": 3, "test": 1})
     return tmp_path / "saved"
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -208,7 +209,7 @@ def test_skipped_files(load: Any, reads: Reads, tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["cut off", "garbled", "another text", "empty", "JSON", "a folder"])
 def test_a_damaged_file_is_as_none(damage: str, load: Any, reads: Reads, tmp_path: Path) -> None:
     load()
-    (file,) = (tmp_path / "root" / "scans").iterdir()
+    (file,) = (tmp_path / "root" / "scans").glob("*/scan")
     whole = file.read_bytes()
     if damage == "a folder":
         file.unlink()
@@ -271,3 +272,23 @@ def test_training_and_test_folders_have_a_scan_each(
     assert second.test is not None
     assert second.test.names == first.test.names
     assert len(list((tmp_path / "root" / "scans").iterdir())) == 2
+
+
+def test_what_another_process_checks_meanwhile_is_not_checked_again(
+    load: Any, reads: Reads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold, held = kept_scan.hold, []  # type: ignore[attr-defined]
+
+    @contextmanager
+    def after_another(folder: Path, *, wait: bool) -> Iterator[bool]:
+        assert wait
+        held.append(folder)
+        monkeypatch.setattr("ssl_zoo.data.kept_scan.hold", hold)
+        assert len(load().train) == 7
+        with hold(folder, wait=wait) as locked:
+            yield locked
+
+    monkeypatch.setattr("ssl_zoo.data.kept_scan.hold", after_another)
+    assert len(load().train) == 7
+    assert len(held) == 1
+    assert reads.since() == (2, 7), "both have listed the folder, and one has checked its files"

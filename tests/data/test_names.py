@@ -79,8 +79,12 @@ def test_below_a_folder() -> None:
 
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names of files are Unicode there")
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
-    name = os.fsdecode(b"caf\xe9\xff.png")
-    (tmp_path / name).touch()
-    (found,) = Names.of(os.listdir(tmp_path))
-    assert found == name
-    assert (tmp_path / found).exists()
+    cut_off = [b"caf\xe9", b"\xff.png", b"\xe2\x82", b"\xf0\x9f\x90", b"\xed\xa0\x80", "é".encode()]
+    names = tuple(map(os.fsdecode, cut_off))
+    for name in names:
+        (tmp_path / name).touch()
+    arrays = Names.of(names)
+    assert arrays == names
+    assert tuple(arrays) == names, "also where they are decoded together"
+    assert tuple(arrays.take(np.array([3, 1, 2]))) == (names[3], names[1], names[2])
+    assert sorted(Names.of(os.listdir(tmp_path))) == sorted(names)

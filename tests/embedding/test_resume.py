@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -16,11 +17,12 @@ import pytest
 from helpers.embeddings import COUNT, contents, embedding, make_pictures, read
 from PIL import Image
 
-from ssl_zoo.embedding import outputs, progress, store
+from ssl_zoo.embedding import outputs, store
 from ssl_zoo.embedding.run import embed
 from ssl_zoo.embedding.store import Store
 from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.runs.saved_run import SavedRun
+from ssl_zoo.terminal import image_progress
 
 pytestmark = pytest.mark.slow
 
@@ -392,7 +394,7 @@ def test_an_unreadable_image_halfway_keeps_what_is_done(
 def test_lines_where_there_is_no_terminal(
     run: Path, pictures: Path, tmp_path: Path, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    monkeypatch.setattr(image_progress, "LINE_SECONDS", 0.0)
     embed(embedding(run, pictures, tmp_path / "f.npy"))
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].startswith("5/42 images · ")
@@ -424,3 +426,33 @@ def test_a_finished_embedding_is_not_done_again(
             with pytest.raises(UserError, match="exists already"):
                 embed([*overrides, *other], silent=True)
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize("name", ["f.npy", "f.parquet"])
+def test_what_a_kill_at_the_very_end_leaves_is_removed_by_the_next_start(
+    name: str, run: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = embedding(run, pictures, tmp_path / name)
+    with monkeypatch.context() as killed:
+        killed.setattr(Store, "remove", Store.close)
+        embed(words, silent=True)
+    assert (tmp_path / f"{name}.parts").is_dir()
+    before = (tmp_path / name).read_bytes()
+    embed(words, silent=True)
+    assert not (tmp_path / f"{name}.parts").exists()
+    assert (tmp_path / name).read_bytes() == before
+
+
+def test_a_full_disk_is_named(
+    run: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Writing to a file that is open raises an error without its name."""
+
+    def full(self: Store, batch: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Store, "append", full)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        embed(embedding(run, pictures, tmp_path / "f.npy"), silent=True)
+    assert caught.value.filename == str(tmp_path / "f.npy")
+    assert list(tmp_path.iterdir()) == []

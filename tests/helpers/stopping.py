@@ -4,6 +4,7 @@
 
 does what `ssl-zoo VERB OVERRIDES ...` does, the runs of a suite included. A run that has done so many optimizer steps
 in this start notes its process's number in FOLDER/NAME, NAME being that of its run directory, and waits for a signal.
+With HOLD_RANK=1 it is that process of several. A run that has noted itself does not halt again.
 """
 
 from __future__ import annotations
@@ -70,8 +71,9 @@ def _hold() -> None:
     inner = EpochRows.on_train_batch_end  # before the step is saved
 
     def halting(self: EpochRows, trainer: Any, *rest: Any) -> None:
-        if trainer.global_step == int(step) and self.process.rank_zero:
-            note = Path(folder) / self.run_dir.name
+        rank, note = int(os.environ.get("HOLD_RANK", "0")), Path(folder) / self.run_dir.name
+        noted = note.with_name(f"{note.name}.pid").exists()
+        if trainer.global_step == int(step) and self.process.rank == rank and not noted:
             note.write_text(str(os.getpid()))
             note.rename(note.with_name(f"{note.name}.pid"))  # whole from the first moment that it is seen
             (stop,) = (callback for callback in trainer.callbacks if isinstance(callback, StopWhenAsked))

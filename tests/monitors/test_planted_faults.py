@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ssl_zoo.benchmarks.faults import FAULTS, HEALTHY, HELD_OUT
 from ssl_zoo.benchmarks.planted_faults import Outcome, _overrides, markdown_page
+from ssl_zoo.benchmarks.planted_recipes import FAULTS, HEALTHY, HELD_OUT
 
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.mapping import config_hash

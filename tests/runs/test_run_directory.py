@@ -26,7 +26,8 @@ from ssl_zoo.config.mapping import to_yaml
 from ssl_zoo.errors import UserError
 from ssl_zoo.files.folders import make_folder, why_not_writable
 from ssl_zoo.files.locks import LOCK, hold, is_empty
-from ssl_zoo.files.writing import atomic_folder, write_file
+from ssl_zoo.files.whole_folder import atomic_folder
+from ssl_zoo.files.writing import write_file
 from ssl_zoo.reports.folder import choose_folder
 from ssl_zoo.runs.checkpoints import read_checkpoint
 

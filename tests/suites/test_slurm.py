@@ -13,8 +13,9 @@ from helpers.tiny_suites import figures, in_process, write_suite
 
 import ssl_zoo
 from ssl_zoo.cli import main as cli
+from ssl_zoo.cluster import submit
+from ssl_zoo.cluster.options import SlurmConfig
 from ssl_zoo.suites import launch_slurm as slurm
-from ssl_zoo.suites.options import SlurmConfig
 from ssl_zoo.suites.record import read
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes]
@@ -80,7 +81,7 @@ def test_rows_run_as_jobs(
 def test_without_submitit_nothing_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(slurm, "find_spec", lambda name: None)
+    monkeypatch.setattr(submit, "find_spec", lambda name: None)
     suite = write_suite(tmp_path / "mine.yaml")
     assert cli.main(["bench", f"suite={suite}", "launcher=slurm", f"out={tmp_path / 'out'}"]) == 2
     printed = capsys.readouterr()
@@ -100,7 +101,7 @@ def test_what_a_job_asks_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     config = SlurmConfig(
         partition="long", account="lab", minutes=90, gpus=2, cpus=6, memory_gb=48, extra={"qos": "low"}
     )
-    asked = slurm._parameters(config, workers=5)
+    asked = submit.sbatch_options(config, parallel=5)
     executor = submitit.AutoExecutor(folder=tmp_path, cluster="debug")
     executor.update_parameters(**asked)  # refuses what it does not know
     monkeypatch.setattr(
@@ -116,7 +117,7 @@ def test_what_a_job_asks_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     )
     for line in (
         "--partition=long", "--account=lab", "--time=90", "--gpus-per-node=2", "--cpus-per-task=6", "--mem=48GB",
-        "--qos=low", "--array=0-6%5", "--job-name=ssl-zoo",
+        "--qos=low", "--array=0-6%5", "--job-name=ssl-zoo", "--signal=USR1@120", "--requeue", "--nodes=1",
     ):  # fmt: skip
         assert f"#SBATCH {line}\n" in text
-    assert "partition" not in json.dumps(slurm._parameters(SlurmConfig(), None)), "the cluster's own default"
+    assert "partition" not in json.dumps(submit.sbatch_options(SlurmConfig())), "the cluster's own default"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +74,11 @@ def test_a_killed_run_goes_on_in_the_middle_of_an_epoch_with_the_same_images_alo
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a memory of each image, by its row, and no labels."""
-    _, path = make(tmp_path)
+    make(tmp_path / "these")
+    make(tmp_path / "others", seed=1)
+    monkeypatch.chdir(tmp_path / "these")
     run = [
-        *TINY, *of_set(path), "epochs=2", "batch_size=4", "data.cache_mb=0", "data.label_column=none",
+        *TINY, *of_set(Path("set")), "epochs=2", "batch_size=4", "data.cache_mb=0", "data.label_column=none",
         "method.predictor.kind=identity", "method.assignment=moving_average", "trainer.checkpoint_every_steps=1",
     ]  # fmt: skip
     whole, parted = tmp_path / "whole", tmp_path / "parted"
@@ -93,16 +94,13 @@ def test_a_killed_run_goes_on_in_the_middle_of_an_epoch_with_the_same_images_alo
         patch.setattr(TrainingModule, "training_step", killed)
         with pytest.raises(RuntimeError, match="killed"):
             ssl_zoo.train([*run, f"run_dir={parted}"], silent=True)
-    aside = path.with_name("aside")
-    path.rename(aside)
-    make(tmp_path / "other", seed=1)[1].rename(path)
     resume = [f"run_dir={parted}", "resume=auto"]
+    monkeypatch.chdir(tmp_path / "others")
     with pytest.raises(
         UserError, match=r"the run is of 16 images of '.*' with digest .*; there are now 16 with"
     ):
         ssl_zoo.train(resume, silent=True)
-    shutil.rmtree(path)
-    aside.rename(path)
+    monkeypatch.chdir(tmp_path / "these")
     ssl_zoo.train(resume, silent=True)
     _assert_equal_runs(whole, parted)
 

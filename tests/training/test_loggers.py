@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 from pathlib import Path
 from typing import get_args
 
@@ -10,6 +11,7 @@ import pytest
 from helpers.runs import overrides
 from pytorch_lightning import loggers as lightning
 from ssl_zoo.benchmarks.compare_runs import events
+from tensorboard.compat.tensorflow_stub.io import gfile
 from tensorboard.summary.writer import event_file_writer
 
 import ssl_zoo
@@ -69,8 +71,8 @@ def test_a_logger_that_this_lightning_lacks_is_refused(monkeypatch: pytest.Monke
 def test_tensorboard_hides_later_steps_of_a_killed_start_and_an_earlier_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Files of one second are read in the order of their names, which end in a count: 10 stands before 9.
-    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(0))
+    """Also where the names of one second end in a count: 10 stands before 9."""
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(8))
     killed = TensorBoard(tmp_path)
     for step in (1, 2, 3):
         killed.log_metrics({"loss": float(step)}, step)
@@ -84,3 +86,45 @@ def test_tensorboard_hides_later_steps_of_a_killed_start_and_an_earlier_end(
     continued.finalize("success")
     shown = {key: float(value) for key, value in events(tmp_path).items()}
     assert shown == {("loss", 1): 1.0, ("loss", 2): 9.0, ("measured", 2): 2.0}
+
+
+def test_a_clock_that_was_set_back_brings_back_no_step_of_a_killed_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorBoard reads the files of a folder in the order of their names, which begin with the time."""
+    for start, (step, day) in enumerate([(0, 3), (2, 1), (4, 1), (5, 2)]):
+        monkeypatch.setattr("time.time", lambda day=day: 1e9 + 86_400 * day)
+        logger = TensorBoard(tmp_path, step)
+        for number in range(step, step + 4):
+            logger.log_metrics({"loss": float(start)}, number + 1)
+        logger.finalize("success")
+    shown = events(tmp_path)
+    assert [float(shown["loss", step]) for step in range(1, 10)] == [0, 0, 1, 1, 2, 3, 3, 3, 3]
+
+
+def test_a_disk_that_is_full_for_the_last_figures_alone_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are written by a thread of TensorBoard's, once the training is over."""
+    run = [
+        "train",
+        *overrides("simsiam", f"run_dir={tmp_path / 'run'}", "epochs=1", "monitor.baselines=false"),
+    ]
+
+    def full(self: object, file: bytes, *rest: object) -> None:
+        if file.endswith(b".measured"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, file, *rest)
+
+    write = gfile.LocalFileSystem._write
+    with monkeypatch.context() as patch:
+        patch.setattr(gfile.LocalFileSystem, "_write", full)
+        assert cli.main(run) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert (
+        "No space left on device; free some space, or write to another disk; what was saved before is kept"
+        in line
+    )
+    assert not (tmp_path / "run" / "result.json").exists()
+    assert cli.main([*run, "resume=auto"]) == 0
+    assert "epoch/knn_top1" in {name for name, _ in events(tmp_path / "run" / "tensorboard")}

@@ -27,7 +27,7 @@ from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.hardware.device import Hardware
 from ssl_zoo.metrics import CSV, declared
 from ssl_zoo.runs.result import Baselines, Result
-from ssl_zoo.terminal.signals import sigterm_interrupts
+from ssl_zoo.terminal.signals import signals_interrupt
 from ssl_zoo.training import run as training
 from ssl_zoo.training.measure import Evaluator
 from ssl_zoo.training.prepare import prepare
@@ -63,7 +63,7 @@ def assert_same_weights(a: Path, b: Path) -> None:
 def test_nothing_is_kept_of_a_run_that_has_ended(tmp_path: Path) -> None:
     """Neither its trainer, with weights and images, nor its signal handlers."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    with sigterm_interrupts():  # as a suite's worker; Lightning composes its own handler with this one
+    with signals_interrupt():  # as a suite's worker; Lightning composes its own handler with this one
         ssl_zoo.train(overrides("simsiam", "epochs=1", f"run_dir={tmp_path / 'run'}"), silent=True)
         gc.collect()
         assert not [each for each in gc.get_objects() if type(each) is pl.Trainer]

@@ -8,7 +8,7 @@ number belongs or a value out of range is refused.
 
 from ssl_zoo.config.schema.backbone import BackboneConfig
 from ssl_zoo.config.schema.criterion import CRITERIA, CriterionConfig, JointEmbeddingConfig
-from ssl_zoo.config.schema.data import DataConfig, DatasetConfig, HuggingFaceConfig
+from ssl_zoo.config.schema.data import DataConfig, DatasetConfig, HuggingFaceConfig, WebDatasetConfig
 from ssl_zoo.config.schema.fitted import DirectConfig, OptimalConfig, UnifiedConfig
 from ssl_zoo.config.schema.gradient import DecorrelationConfig, ExtraGradientConfig
 from ssl_zoo.config.schema.imported import ImportedConfig
@@ -105,6 +105,7 @@ __all__ = [
     "TrainerConfig",
     "UnifiedConfig",
     "ViewConfig",
+    "WebDatasetConfig",
     "extended",
     "section",
 ]  # fmt: skip

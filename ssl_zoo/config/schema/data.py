@@ -39,11 +39,12 @@ class DataConfig:
     """Which code reads the images: digits, imagefolder, or another registered data source."""
     train: Folder | None = None
     """Folder of the training images, for source=imagefolder: with a folder per class, or without labels. For
-    source=huggingface a split: train, or a part of one, train[:10%]."""
+    source=huggingface a split: train, or a part of one, train[:10%]. For source=webdataset shards:
+    'shards-{000..099}.tar', 'shards-*.tar' or their folder."""
     test: Folder | None = None
-    """Folder or split of the test images, as of `train`. null: no test set, but for `holdout`."""
+    """Folder, split or shards of the test images, as of `train`. null: no test set, but for `holdout`."""
     root: Folder = "~/.cache/ssl-zoo"
-    """Folder in which downloads are kept."""
+    """Folder in which downloads are kept, and scans of folders with 20,000 files or more."""
     limit: Count | None = None
     """Number of training images: a fixed, class-balanced part of them. null: all."""
     holdout: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -150,3 +151,26 @@ class HuggingFaceConfig(DataConfig):
                 f"data.path='{self.name}', and leave data.name out"
             )
         super().__post_init__()
+
+
+@section
+class WebDatasetConfig(DataConfig):
+    """Images in shards, tar files as webdataset has them: data.train='shards-{000..099}.tar'."""
+
+    label: str = "auto"
+    """Where the label of an image KEY.jpg is. cls: the text of KEY.cls; json.FIELD: of KEY.json; folder: the image's
+    folder in the shard; none: there are none. auto: the first of cls, json.label and folder that there is."""
+    shuffle_shards: Count = 16
+    """Number of shards whose images are shuffled together; the order of shards is drawn anew each epoch."""
+    spool_gb: Positive = 32.0
+    """Space for copies of shards that are elsewhere, compressed or written by a command, in GiB, in `root`."""
+
+    NAMED_BY: ClassVar[tuple[str, ...]] = ("train", "test", "label")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        field = self.label.partition("json.")
+        if self.label not in ("auto", "cls", "folder", "none") and (field[0] or not field[1] or not field[2]):
+            raise ValueError(
+                f"data.label must be auto, cls, folder, none or json.FIELD; received '{self.label}'; set one of them"
+            )

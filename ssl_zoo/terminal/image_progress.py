@@ -1,4 +1,4 @@
-"""Progress of an embedding: a bar on a terminal, a line every half minute elsewhere."""
+"""Progress over images: a bar on a terminal, a line every half minute elsewhere."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import time
 
 from ssl_zoo.terminal.progress import ProgressDisplay
 
-__all__ = ["EmbeddingProgress"]
+__all__ = ["ImageProgress"]
 
 LINE_SECONDS = 30.0  # between two lines where there is no terminal
 
 
-class EmbeddingProgress(ProgressDisplay):
+class ImageProgress(ProgressDisplay):
     """Counts the images that are done.
 
     Args:

@@ -1,0 +1,224 @@
+"""Images in shards, tar files as webdataset has them: on disk, elsewhere, or written by a command."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ssl_zoo.config.schema import WebDatasetConfig
+from ssl_zoo.data.cache import check_all, decode_all
+from ssl_zoo.data.memory_split import MemorySplit
+from ssl_zoo.data.order import Groups
+from ssl_zoo.data.partition import partition
+from ssl_zoo.data.shards.index import ShardIndex
+from ssl_zoo.data.shards.labels import ShardLabels, labels_in
+from ssl_zoo.data.shards.patterns import Shards, list_shards
+from ssl_zoo.data.shards.split import ShardReader, ShardSplit
+from ssl_zoo.data.shards.tables import open_index, spool_of
+from ssl_zoo.data.split import Data, Split
+from ssl_zoo.errors import UserError, suggest
+from ssl_zoo.files.json_files import load_json, write_json
+
+__all__ = ["webdataset"]
+
+_SHOWN = 5  # shards or images named in a message
+
+
+@dataclasses.dataclass(frozen=True)
+class Opened:
+    """Shards with their index."""
+
+    key: str  # data.train or data.test
+    shards: Shards
+    index: ShardIndex
+    reader: ShardReader
+
+
+def webdataset(config: WebDatasetConfig, *, whole: bool = True) -> Data:
+    """Returns the images of the shards that `data.train` and `data.test` name.
+
+    Shards are indexed by their headers at the first start; the index is kept below `data.root`. Small images of one
+    size are kept in memory, as far as `data.cache_mb` goes. With `data.on_error=skip` all images are decoded once, and
+    what cannot be read is kept beside the index.
+
+    Args:
+        config: the data.
+        whole: whether `skip` decodes images.
+
+    Raises:
+        UserError: there are no such shards; one cannot be reached; one is damaged or missing and on_error is `raise`;
+            the labels are not of all images, or of one class; test shards are training shards.
+    """
+    assert config.train is not None
+    opened = _open("data.train", config.train, config)
+    labels = labels_in(opened.index, opened.shards, config.label, "data.train")
+    cache = config.cache_mb * 2**20
+    train, skipped = _read(opened, labels, config, cache, whole)
+    classes, emptied = _present(train, labels)
+    passed_over = opened.index.passed_over
+    test = None
+    if config.test is not None and not config.holdout:
+        tested = _open("data.test", config.test, config)
+        _check_apart(opened.shards, tested.shards, config)
+        test_labels = _same_classes(
+            labels_in(tested.index, tested.shards, config.label, "data.test"), classes, config
+        )
+        if isinstance(train, MemorySplit):
+            cache -= train.images.nbytes
+        test, more = _read(tested, test_labels, config, cache, whole)
+        skipped, passed_over = skipped + more, passed_over + tested.index.passed_over
+    return Data(
+        train,
+        None if classes is None else train,
+        test,
+        classes,
+        config.channels,
+        skipped,
+        tuple(passed_over),
+        emptied,
+        opened.index.digest,
+    )
+
+
+def _open(key: str, pattern: str, config: WebDatasetConfig) -> Opened:
+    shards = list_shards(key, pattern)
+    root = Path(config.root).expanduser() / "shards"
+    spool = spool_of(shards, root, config.spool_gb * 2**30)
+    if config.on_error == "raise" and shards.missing:
+        _refuse(key, shards, {url: reason.lower() for url, reason in shards.missing.items()})
+    index = open_index(shards, spool, root, config.label, config.workers)
+    if config.on_error == "raise" and index.damaged:
+        _refuse(key, shards, index.damaged)
+    if len(index) == 0:
+        raise UserError(
+            f"{key} must hold images; received '{pattern}', {len(shards.found)} shards without any; name others"
+        )
+    if spool.copies:
+        _check_room(index, config)
+    reader = ShardReader(
+        index, shards.found, spool, None, config.channels, config.bit_depth, config.shuffle_shards
+    )
+    return Opened(key, shards, index, reader)
+
+
+def _refuse(key: str, shards: Shards, reasons: dict[str, str]) -> None:
+    some = "; ".join(f"'{url}' ({reason})" for url, reason in list(reasons.items())[:_SHOWN])
+    if len(reasons) > _SHOWN:
+        some += f"; and {len(reasons) - _SHOWN} more"
+    raise UserError(
+        f"every shard of {key} must be there and whole; {len(reasons)} of {len(shards.found) + len(shards.missing)} in "
+        f"'{shards.pattern}' are not: {some}; fetch them anew, or set data.on_error=skip to leave out what cannot be "
+        "read"
+    )
+
+
+def _check_room(index: ShardIndex, config: WebDatasetConfig) -> None:
+    """Refuses copies of shards that do not have room for those that are shuffled together and those that come next."""
+    count = min(2 * config.shuffle_shards + 1, len(index.lengths))
+    needed = sum(sorted(index.lengths)[-count:]) / 2**30
+    if needed > config.spool_gb:
+        raise UserError(
+            f"data.spool_gb must hold the {count} largest shards, those that are shuffled together and those to come: "
+            f"{needed:.3g}; received {config.spool_gb:g}; raise it, or lower data.shuffle_shards, which is "
+            f"{config.shuffle_shards}"
+        )
+
+
+def _read(
+    opened: Opened, labels: ShardLabels | None, config: WebDatasetConfig, cache: float, whole: bool
+) -> tuple[Split, tuple[str, ...]]:
+    """Returns the readable images, and the names of shards and images that were left out."""
+    index, reader = opened.index, opened.reader
+    numbers = None if labels is None else labels.numbers
+    positions = torch.arange(len(index))
+    if opened.key == "data.train" and config.limit is not None and config.on_error == "raise":
+        positions = _taken(len(index), labels, config)
+    groups = Groups(torch.from_numpy(index.ends), config.shuffle_shards)
+    unreadable: dict[str, str] | None = {} if config.on_error == "skip" else None
+    split: Split = ShardSplit(reader, numbers, config.workers, unreadable, groups)
+    decoded = decode_all(reader, config.workers, cache, positions)
+    faults: dict[int, str] = {}
+    if decoded is not None:
+        split, faults = MemorySplit(decoded[0], numbers, index.names), decoded[1]
+    elif whole and config.on_error == "skip":
+        faults = _checked(reader, config, positions)
+    reasons = {reader.name(position): reason for position, reason in sorted(faults.items())}
+    if faults and (config.on_error == "raise" or len(faults) == len(positions)):
+        some = "; ".join(f"'{name}' ({reason})" for name, reason in list(reasons.items())[:_SHOWN])
+        raise UserError(
+            f"every image in {opened.key} must be readable; {len(faults)} of {len(positions)} in "
+            f"'{opened.shards.pattern}' are not: {some}; mend the shards"
+            + ("" if len(faults) == len(positions) else ", or set data.on_error=skip")
+        )
+    if faults:
+        readable = np.ones(len(index), bool)
+        readable[list(faults)] = False
+        split = split.select(torch.from_numpy(readable.nonzero()[0]))
+    return split, (*opened.shards.missing, *index.damaged, *reasons)
+
+
+def _checked(reader: ShardReader, config: WebDatasetConfig, positions: Tensor) -> dict[int, str]:
+    """Returns the images that cannot be decoded, which is kept beside the index."""
+    file = reader.index.folder / f"unreadable-{config.channels}-{config.bit_depth}.json"
+    try:
+        return {int(position): str(reason) for position, reason in load_json(file).items()}
+    except (OSError, ValueError, AttributeError):
+        faults = check_all(reader, config.workers, positions, whole=True)
+    write_json(file, {str(position): reason for position, reason in faults.items()})
+    return faults
+
+
+def _taken(count: int, labels: ShardLabels | None, config: WebDatasetConfig) -> Tensor:
+    """Returns the positions (n,) of the training images that a limit and a holdout leave, ascending."""
+    numbers, classes = (None, ()) if labels is None else (labels.numbers, labels.classes)
+    parts = partition(count, numbers, classes, config.holdout, config.limit)
+    held = torch.empty(0, dtype=torch.int64) if parts.held is None else parts.held
+    return torch.cat([parts.train, held]).sort().values
+
+
+def _present(train: Split, labels: ShardLabels | None) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+    """Returns the classes that hold readable images, and those that do not; labels are numbered anew then."""
+    if labels is None or train.labels is None:
+        return None, ()
+    present = torch.bincount(train.labels, minlength=len(labels.classes)) > 0  # (C,)
+    if bool(present.all()):
+        return labels.classes, ()
+    train.labels = present.cumsum(0)[train.labels] - 1
+    kept = tuple(name for name, there in zip(labels.classes, present.tolist(), strict=True) if there)
+    return kept, tuple(name for name in labels.classes if name not in kept)
+
+
+def _same_classes(
+    labels: ShardLabels | None, classes: tuple[str, ...] | None, config: WebDatasetConfig
+) -> ShardLabels | None:
+    """Returns the labels of test images, numbered as those of the training images."""
+    if labels is None or classes is None:
+        without = "data.train" if classes is None else "data.test"
+        raise UserError(
+            f"a test set needs labels in data.train and data.test, since it measures accuracy; {without} has none; see "
+            f"data.label, or leave data.test out (received '{config.test}')"
+        )
+    unknown = [name for name in labels.classes if name not in classes]
+    if unknown:
+        raise UserError(
+            f"data.test must have the classes of data.train; received '{config.test}' with class '{unknown[0]}'"
+            f"{f' and {len(unknown) - 1} more unknown ones' if len(unknown) > 1 else ''}; leave its images out"
+            f"{suggest(unknown[0], classes)}"
+        )
+    number = torch.tensor([classes.index(name) for name in labels.classes])
+    return dataclasses.replace(labels, numbers=number[labels.numbers], classes=classes)
+
+
+def _check_apart(train: Shards, test: Shards, config: WebDatasetConfig) -> None:
+    """Refuses test shards that are training shards: accuracy on training images means nothing."""
+    trained_on = {shard.url for shard in train.found}
+    same = [shard.url for shard in test.found if shard.url in trained_on]
+    if same:
+        raise UserError(
+            f"test images must be others than those that are trained on; '{same[0]}' is in data.train='{config.train}' "
+            f"and in data.test='{config.test}'; name another data.test, or set data.holdout=0.2 in its place"
+        )

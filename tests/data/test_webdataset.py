@@ -1,0 +1,444 @@
+"""data=webdataset: images in shards on disk, elsewhere and from commands; labels, order, damage, copies."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import pickle
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers.shards import png, write_shards, write_tar
+
+from ssl_zoo.config.compose import compose
+from ssl_zoo.config.schema import ViewConfig, WebDatasetConfig
+from ssl_zoo.data import MemorySplit, load_data
+from ssl_zoo.data.decode import read_image, to_array
+from ssl_zoo.data.raster import Encoded
+from ssl_zoo.data.shards import remote
+from ssl_zoo.data.shards.beside import about
+from ssl_zoo.data.shards.split import ShardSplit
+from ssl_zoo.errors import UserError
+
+VIEW = [ViewConfig(size=8), ViewConfig(size=8)]
+
+
+@pytest.fixture(autouse=True)
+def _forgetful() -> None:
+    about.cache_clear()
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Any:
+    """A WebDatasetConfig whose images are not kept in memory."""
+
+    def make(train: Any, **keys: Any) -> WebDatasetConfig:
+        given = {"cache_mb": 0.0, "workers": 0, "root": str(tmp_path / "cache"), **keys}
+        return WebDatasetConfig(name="shards", source="webdataset", train=str(train), **given)
+
+    return make
+
+
+def _pixels(split: Any) -> list[Any]:
+    """The images as they are, by position."""
+    return [to_array(split.reader.read(position)) for position in range(len(split))]
+
+
+def _expected(number: int) -> Any:
+    return to_array(read_image(Encoded("x.png", png(number)), 3))
+
+
+def _command(path: Path) -> str:
+    """A command that writes a file to its output, on any system."""
+    code = "import shutil, sys; shutil.copyfileobj(open(sys.argv[1], 'rb'), sys.stdout.buffer)"
+    return f"pipe:{shlex.quote(sys.executable)} -c {shlex.quote(code)} {path}"
+
+
+# Which shards
+
+
+def test_images_are_those_in_the_shards_in_order(tmp_path: Path, config: Any) -> None:
+    folder = write_shards(tmp_path / "s")
+    for pattern in (folder, folder / "*.tar", f"file://{folder}/s-*.tar"):
+        data = load_data(config(pattern))
+        assert isinstance(data.train, ShardSplit)
+        assert [np.array_equal(a, _expected(n)) for n, a in enumerate(_pixels(data.train))] == [True] * 12
+        assert data.train.labels.tolist() == [number % 2 for number in range(12)]
+        assert data.labelled is data.train
+        assert data.classes == ("class 0", "class 1")
+        assert list(data.train.names) == [f"{number:04d}.png" for number in range(12)]
+        assert data.test is None
+
+
+def test_braces_are_expanded_in_their_order(tmp_path: Path, config: Any) -> None:
+    pytest.importorskip("braceexpand")
+    folder = write_shards(tmp_path / "s")
+    data = load_data(config(f"{folder}/s-{{002..000}}.tar"))
+    assert [int(name[:4]) for name in data.train.names] == [*range(8, 12), *range(5, 8), *range(5)]
+    data = load_data(config(f"{folder}/s-00{{2,0}}.tar"))
+    assert len(data.train) == 9
+
+
+def test_braces_need_no_quotes_on_the_command_line() -> None:
+    pattern = "/nowhere/s-{000..099}.tar"
+    assert compose(["data=webdataset", f"data.train={pattern}"]).data.train == pattern
+
+
+def test_braceexpand_that_is_not_installed(
+    tmp_path: Path, config: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "braceexpand", None)
+    with pytest.raises(UserError, match=r"pip install 'ssl-zoo\[webdataset\]'"):
+        load_data(config(tmp_path / "s-{0..3}.tar"))
+
+
+@pytest.mark.parametrize("pattern", ["nowhere-*.tar", "nowhere.tar", "memory://nowhere/*.tar", "empty"])
+def test_no_shards(pattern: str, tmp_path: Path, config: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"data\.train must name shards.* there are none"):
+        load_data(config(pattern))
+
+
+def test_a_protocol_without_a_library(config: Any) -> None:
+    with pytest.raises(UserError, match="read by fsspec with the library for them"):
+        load_data(config("nosuch://bucket/a.tar"))
+
+
+# Labels
+
+
+def test_without_labels(tmp_path: Path, config: Any) -> None:
+    data = load_data(config(write_shards(tmp_path / "s", classes=0)))
+    assert (data.labelled, data.classes, data.train.labels) == (None, None, None)
+    with pytest.raises(UserError, match=r"labels are of all images or of none; 12 of 12.*data\.label=cls"):
+        load_data(config(tmp_path / "s", label="cls"))
+    with pytest.raises(UserError, match=r"data\.label=folder takes the folders.*are in none"):
+        load_data(config(tmp_path / "s", label="folder"))
+
+
+def test_labels_of_some_images_alone(tmp_path: Path, config: Any) -> None:
+    write_shards(tmp_path / "s")
+    write_tar(tmp_path / "s" / "t.tar", [("x.png", png(1))])
+    with pytest.raises(UserError, match=r"1 of 13 in .*such as 'x\.png' in '.*t\.tar'"):
+        load_data(config(tmp_path / "s"))
+    assert load_data(config(tmp_path / "s", label="none")).classes is None
+
+
+def test_labels_of_one_class(tmp_path: Path, config: Any) -> None:
+    with pytest.raises(UserError, match=r"two classes or more; those of data\.train.*'class 0'"):
+        load_data(config(write_shards(tmp_path / "s", classes=1)))
+
+
+@pytest.mark.parametrize("above", ["", "train/", "a/b/"])
+def test_folders_in_shards_are_classes(above: str, tmp_path: Path, config: Any) -> None:
+    names = ["dog/1", "cat/2", "dog/deeper/3", "Ähre/4"]
+    write_tar(tmp_path / "s.tar", [(f"{above}{name}.png", png(n)) for n, name in enumerate(names)])
+    data = load_data(config(tmp_path / "s.tar"))
+    assert data.classes == ("cat", "dog", "Ähre")
+    assert data.train.labels.tolist() == [1, 0, 1, 2]
+
+
+def test_one_folder_is_no_class(tmp_path: Path, config: Any) -> None:
+    write_tar(tmp_path / "s.tar", [(f"all/{n}.png", png(n)) for n in range(3)])
+    assert load_data(config(tmp_path / "s.tar")).classes is None
+
+
+def test_labels_are_sorted_as_numbers_and_named_by_what_stands_beside(tmp_path: Path, config: Any) -> None:
+    members = [
+        (f"{n}.{kind}", data)
+        for n in (10, 9, 2)
+        for kind, data in (("png", png(n)), ("cls", str(n).encode()))
+    ]
+    write_tar(tmp_path / "s" / "s.tar", members)
+    data = load_data(config(tmp_path / "s"))
+    assert (data.classes, data.train.labels.tolist()) == (("class 2", "class 9", "class 10"), [2, 1, 0])
+    (tmp_path / "s" / "index.json").write_text(json.dumps({"classes": [f"name {n}" for n in range(11)]}))
+    about.cache_clear()
+    assert load_data(config(tmp_path / "s")).classes == ("name 2", "name 9", "name 10")
+
+
+def test_test_images_have_the_classes_of_the_training_images(tmp_path: Path, config: Any) -> None:
+    train = write_shards(tmp_path / "train", classes=3)
+    data = load_data(config(train, test=str(write_shards(tmp_path / "test", (3,), 2, first=100))))
+    assert (len(data.test), data.test.labels.tolist()) == (3, [0, 1, 0])
+    write_shards(tmp_path / "more", (5,), 4)
+    with pytest.raises(UserError, match="with class 'class 3'"):
+        load_data(config(train, test=str(tmp_path / "more")))
+    with pytest.raises(UserError, match=r"data\.test has none"):
+        load_data(config(train, test=str(write_shards(tmp_path / "none", (3,), 0))))
+    with pytest.raises(UserError, match="test images must be others"):
+        load_data(config(train, test=str(train / "s-001.tar")))
+
+
+def test_holdout_and_limit_are_those_of_any_images(tmp_path: Path, config: Any) -> None:
+    data = load_data(config(write_shards(tmp_path / "s"), holdout=0.5, limit=4))
+    assert (len(data.train), len(data.test)) == (4, 6)
+    assert data.train.labels.tolist().count(0) == 2
+    assert not {*data.train.names} & {*data.test.names}
+    assert isinstance(data.train, ShardSplit)
+    assert data.train.groups.ends[-1] == 4
+    numbers = [int(name[:4]) for name in data.train.names]
+    assert all(np.array_equal(a, _expected(n)) for n, a in zip(numbers, _pixels(data.train), strict=True))
+
+
+def test_small_images_are_kept_in_memory(tmp_path: Path, config: Any) -> None:
+    data = load_data(config(write_shards(tmp_path / "s"), cache_mb=10.0))
+    assert isinstance(data.train, MemorySplit)
+    assert all(np.array_equal(image.numpy(), _expected(n)) for n, image in enumerate(data.train.images))
+
+
+def test_settings_follow_from_the_images(tmp_path: Path) -> None:
+    folder = write_shards(tmp_path / "s", side=24)
+    config = compose(["data=webdataset", f"data.train={folder}"])
+    assert (config.augment.size, config.backbone.stem, config.batch_size) == (24, "small", 256)
+    assert compose(["data=webdataset", "data.train=/nowhere"]).augment.size == 224
+
+
+# The order of an epoch
+
+
+@pytest.mark.parametrize(("processes", "together"), [(1, 1), (2, 1), (2, 2), (1, 16)])
+def test_no_image_comes_twice_in_an_epoch(processes: int, together: int, tmp_path: Path, config: Any) -> None:
+    data = load_data(config(write_shards(tmp_path / "s"), shuffle_shards=together, workers=processes))
+    for epoch in range(2):
+        seen = []
+        for rank in range(processes):
+            loader = data.train.train_loader(4, VIEW, seed=3, part=(rank, processes))
+            loader.set_position(epoch)
+            seen += [position for batch in loader for position in batch.index.tolist()]
+        assert sorted(seen) == list(range(12))
+
+
+def test_any_batch_is_gone_to_at_once(tmp_path: Path, config: Any) -> None:
+    data = load_data(config(write_shards(tmp_path / "s"), shuffle_shards=2))
+    loader = data.train.train_loader(2, VIEW, seed=1)
+    whole = list(loader)
+    for start in range(6):
+        loader.set_position(0, start)
+        for batch, expected in zip(loader, whole[start:], strict=True):
+            assert torch.equal(batch.index, expected.index)
+            assert all(map(torch.equal, batch.images, expected.images))
+
+
+def test_a_split_goes_to_another_process_without_its_arrays(tmp_path: Path, config: Any) -> None:
+    data = load_data(config(write_shards(tmp_path / "s", (400,), side=2)))
+    assert isinstance(data.train, ShardSplit)
+    reader = data.train.reader
+    pickled = pickle.dumps(reader)
+    assert len(pickled) < 4000  # the index is mapped there anew
+    assert np.array_equal(to_array(pickle.loads(pickled).read(7)), to_array(reader.read(7)))
+    assert isinstance(reader.index.offsets, np.memmap)
+
+
+# Damage
+
+
+def _cut(path: Path, size: int) -> None:
+    path.write_bytes(path.read_bytes()[:size])
+
+
+def test_a_shard_that_is_cut_off(tmp_path: Path, config: Any) -> None:
+    folder = write_shards(tmp_path / "s")
+    cut = folder / "s-001.tar"
+    _cut(cut, 3000)
+    with pytest.raises(UserError, match=r"1 of 3 in .* are not: '.*s-001\.tar' \(cut off in '0006\.png'"):
+        load_data(config(folder))
+    data = load_data(config(folder, on_error="skip"))
+    assert len(data.train) == 9  # but for the one that is cut, and that before it, which may be
+    assert data.skipped == (str(cut),)
+    write_shards(tmp_path / "new")
+    shutil.copy(tmp_path / "new" / "s-001.tar", cut)
+    assert len(load_data(config(folder)).train) == 12
+
+
+@pytest.mark.parametrize(
+    ("contents", "reason"), [(b"", "it is empty"), (b"<html>not found</html>" * 40, "it is no tar file")]
+)
+def test_what_is_no_tar_file(contents: bytes, reason: str, tmp_path: Path, config: Any) -> None:
+    folder = write_shards(tmp_path / "s")
+    (folder / "s-000.tar").write_bytes(contents)
+    with pytest.raises(UserError, match=reason):
+        load_data(config(folder))
+    assert len(load_data(config(folder, on_error="skip")).train) == 7
+
+
+def test_a_shard_that_is_missing_in_the_sequence(tmp_path: Path, config: Any) -> None:
+    pytest.importorskip("braceexpand")
+    folder = write_shards(tmp_path / "s")
+    (folder / "s-001.tar").unlink()
+    pattern = f"{folder}/s-{{000..002}}.tar"
+    with pytest.raises(UserError, match=r"1 of 3 in .* are not: '.*s-001\.tar' \(no such file"):
+        load_data(config(pattern))
+    data = load_data(config(pattern, on_error="skip"))
+    assert (len(data.train), data.skipped) == (9, (f"{folder}/s-001.tar",))
+
+
+def test_shards_without_images(tmp_path: Path, config: Any) -> None:
+    folder = write_shards(tmp_path / "s")
+    write_tar(folder / "s-003.tar", [])
+    write_tar(folder / "s-004.tar", [("readme.txt", b"1"), ("1.cls", b"1")])
+    data = load_data(config(folder))
+    assert (len(data.train), list(data.passed_over)) == (12, ["readme.txt", "1.cls"])
+    with pytest.raises(UserError, match=r"must hold images; received .* 1 shards without any"):
+        load_data(config(folder / "s-003.tar"))
+
+
+def test_a_damaged_image(tmp_path: Path, config: Any) -> None:
+    folder = tmp_path / "s"
+    members = [(f"{n}.png", png(n) if n != 2 else b"damaged") for n in range(5)]
+    write_tar(folder / "a.tar", members)
+    with pytest.raises(
+        UserError, match=r"a\.tar/2\.png' is not: cannot be identified as an image; mend the shard"
+    ):
+        list(load_data(config(folder)).train.plain_batches(8, 2))
+    data = load_data(config(folder, on_error="skip"))
+    assert list(data.train.names) == ["0.png", "1.png", "3.png", "4.png"]
+    assert data.skipped == (f"{folder}/a.tar/2.png",)
+    kept = list((tmp_path / "cache").rglob("unreadable-3-8.json"))
+    assert [json.loads(file.read_text()) for file in kept] == [{"2": "cannot be identified as an image"}]
+    assert load_data(config(folder, on_error="skip")).skipped == data.skipped  # by what is kept
+    with pytest.raises(UserError, match=r"1 of 5 in .* are not: '.*a\.tar/2\.png'"):
+        load_data(config(folder, cache_mb=10.0))
+
+
+def test_classes_whose_images_are_all_damaged_are_left_out(tmp_path: Path, config: Any) -> None:
+    members = [(f"{kind}/{n}.png", png(n) if kind != "b" else b"damaged") for kind in "abc" for n in range(2)]
+    write_tar(tmp_path / "a.tar", members)
+    data = load_data(config(tmp_path / "a.tar", on_error="skip"))
+    assert (data.classes, data.emptied, data.train.labels.tolist()) == (("a", "c"), ("b",), [0, 0, 1, 1])
+
+
+def test_a_shard_that_changes_while_it_is_read(tmp_path: Path, config: Any) -> None:
+    folder = write_shards(tmp_path / "s")
+    split = load_data(config(folder)).train
+    write_shards(folder, (9, 9))
+    with pytest.raises(UserError, match=r"bytes, and had .* when it was indexed"):
+        list(split.plain_batches(8, 4))
+
+
+# The index
+
+
+def test_an_index_is_kept_and_made_anew_for_other_shards(
+    tmp_path: Path, config: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_shards(tmp_path / "s")
+    digest = load_data(config(folder)).digest
+    indices = set((tmp_path / "cache" / "shards").glob("index-*"))
+    assert len(indices) == 1
+    monkeypatch.setattr("ssl_zoo.data.shards.tables.scan_shard", None)  # not called
+    assert load_data(config(folder)).digest == digest
+    monkeypatch.undo()
+    write_shards(folder, (6, 3, 4))
+    os.utime(folder / "s-000.tar", ns=(1, 1))
+    assert load_data(config(folder)).digest != digest
+    after = set((tmp_path / "cache" / "shards").glob("index-*"))
+    assert len(after) == 1
+    assert after != indices  # the earlier one is gone
+    for file in after:
+        (file / "index.json").write_text("{}")
+    assert len(load_data(config(folder)).train) == 13  # one that cannot be read is made anew
+
+
+def test_a_copy_in_another_place_has_the_same_digest(tmp_path: Path, config: Any) -> None:
+    one, two = write_shards(tmp_path / "one"), write_shards(tmp_path / "two")
+    assert load_data(config(one)).digest == load_data(config(two)).digest
+
+
+# Elsewhere
+
+
+@pytest.fixture
+def memory() -> Any:
+    """fsspec's file system in memory, empty before and after."""
+    system = pytest.importorskip("fsspec").filesystem("memory")
+    system.store.clear()
+    system.pseudo_dirs[:] = [""]
+    yield system
+    system.store.clear()
+
+
+def _upload(memory: Any, folder: Path, to: str) -> None:
+    for file in sorted(folder.iterdir()):
+        memory.pipe(f"/{to}/{file.name}", file.read_bytes())
+
+
+def test_shards_elsewhere_are_copied(tmp_path: Path, config: Any, memory: Any) -> None:
+    _upload(memory, write_shards(tmp_path / "s"), "b")
+    for pattern in ("memory://b/s-*.tar", "memory://b"):
+        data = load_data(config(pattern, workers=2, shuffle_shards=1))
+        seen = [i for batch in data.train.train_loader(3, VIEW, seed=0) for i in batch.index.tolist()]
+        assert sorted(seen) == list(range(12))
+        assert all(np.array_equal(a, _expected(n)) for n, a in enumerate(_pixels(data.train)))
+    local = load_data(config(tmp_path / "s"))
+    assert data.digest == local.digest
+    assert (data.classes, data.train.labels.tolist()) == (local.classes, local.train.labels.tolist())
+
+
+def test_copies_are_bounded_and_made_once(
+    tmp_path: Path, config: Any, memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_shards(tmp_path / "s", (6,) * 6, side=64)
+    _upload(memory, folder, "b")
+    size = (folder / "s-000.tar").stat().st_size
+    fetched: list[str] = []
+    opened = remote.opened_shard
+    monkeypatch.setattr(
+        "ssl_zoo.data.shards.spool.opened_shard", lambda shard: fetched.append(shard.url) or opened(shard)
+    )
+    bounded = {"shuffle_shards": 1, "spool_gb": 3.5 * size / 2**30}
+    split = load_data(config("memory://b/*.tar", **bounded)).train
+    copies = tmp_path / "cache" / "shards"
+    assert len(list(copies.rglob("shard.tar"))) == 3
+    fetched.clear()
+    loader = split.train_loader(2, VIEW, seed=0)
+    for _ in loader:
+        assert sum(file.stat().st_size for file in copies.rglob("shard.tar")) <= 4 * size
+    assert len(fetched) <= 6  # each once at most
+    assert len(list(copies.rglob("shard.tar"))) == 3
+    with pytest.raises(UserError, match=r"data\.spool_gb must hold the 5 largest shards"):
+        load_data(config("memory://b/*.tar", shuffle_shards=2, spool_gb=3.5 * size / 2**30))
+
+
+def test_a_shard_elsewhere_that_changed(tmp_path: Path, config: Any, memory: Any) -> None:
+    folder = write_shards(tmp_path / "s")
+    _upload(memory, folder, "b")
+    before = load_data(config("memory://b/*.tar"))
+    write_shards(folder, (5, 4, 4))
+    _upload(memory, folder, "b")
+    after = load_data(config("memory://b/*.tar"))
+    assert (len(before.train), len(after.train)) == (12, 13)
+    assert before.digest != after.digest
+
+
+@pytest.mark.parametrize("suffix", [".tar.gz", ".tgz"])
+def test_compressed_shards(suffix: str, tmp_path: Path, config: Any) -> None:
+    folder = write_shards(tmp_path / "s")
+    for file in list(folder.iterdir()):
+        file.with_name(file.stem + suffix).write_bytes(gzip.compress(file.read_bytes()))
+        file.unlink()
+    data = load_data(config(folder))
+    assert all(np.array_equal(a, _expected(n)) for n, a in enumerate(_pixels(data.train)))
+    _cut(next(iter(sorted(folder.iterdir()))), 2000)
+    with pytest.raises(UserError, match=f"s-000{suffix}' \\(cut off or damaged"):
+        load_data(config(folder))
+    assert len(load_data(config(folder, on_error="skip")).train) == 7
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(sys.platform == "win32", reason="quotes for sh")
+def test_what_a_command_writes(tmp_path: Path, config: Any) -> None:
+    folder = write_shards(tmp_path / "s", (4,))
+    data = load_data(config(_command(folder / "s-000.tar")))
+    assert all(np.array_equal(a, _expected(n)) for n, a in enumerate(_pixels(data.train)))
+    failing = f"pipe:{shlex.quote(sys.executable)} -c 'import sys; print(1); sys.exit(\"no such bucket\")'"
+    with pytest.raises(UserError, match="the command ended with status 1: no such bucket"):
+        load_data(config(failing))
