@@ -16,6 +16,7 @@ from PIL import Image
 
 import ssl_zoo
 from ssl_zoo.cli.main import main
+from ssl_zoo.cluster.options import read_launch
 from ssl_zoo.config.compose import compose
 
 ROOT = Path(__file__).parent.parent
@@ -90,7 +91,7 @@ def test_every_command_of_the_readme_composes() -> None:
     for overrides in (*swaps, *commands):
         parts = overrides.split()
         if not {"method=barlowtwins", "method=mine", "data=pets"} & set(parts):
-            compose(parts)
+            compose(read_launch(parts)[1])
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssl_zoo.errors import UserError, unknown_name
@@ -100,12 +101,14 @@ def _bench(overrides: Sequence[str]) -> None:
 
         show_suites()
         return
-    from ssl_zoo.suites.options import read_bench
+    from ssl_zoo.cluster.requeue import requeueing
+    from ssl_zoo.suites.options import ROWS, read_bench
 
-    read_bench(overrides)
-    from ssl_zoo.reports.bench import bench
+    rows = Path(read_bench(overrides)[0].out) / ROWS
+    with requeueing(rows, "auto", resumes=True):
+        from ssl_zoo.reports.bench import bench
 
-    bench(overrides)
+        bench(overrides)
 
 
 def _report(overrides: Sequence[str]) -> None:

@@ -40,7 +40,7 @@ def requeueing(
     """Requeues the job, once, when a run in the block is stopped by SLURM; all of the run's processes call it.
 
     Args:
-        folder: the run directory.
+        folder: the run directory, or the folder of a suite's.
         wanted: `trainer.requeue`.
         resumes: whether the job, run again, continues the run.
         processes: number of the run's.
@@ -133,9 +133,10 @@ def _rank() -> int:
 
 
 def _progress(folder: str | Path | None) -> list[tuple[str, int]]:
-    """Returns names and times of what a run, and its evaluations, leave when they have got on."""
+    """Returns names and times of what runs, and their evaluations, leave when they have got on."""
     if folder is None:
         return []
     root = Path(folder).expanduser()
-    files = [root / "checkpoints" / LAST, root / "result.json", *sorted(root.glob("eval-*.json"))]
-    return [(file.name, file.stat().st_mtime_ns) for file in files if file.exists()]
+    signs = (f"checkpoints/{LAST}", "result.json", "eval-*.json")
+    files = sorted(file for sign in signs for run in ("", "*/") for file in root.glob(run + sign))
+    return [(str(file), file.stat().st_mtime_ns) for file in files]

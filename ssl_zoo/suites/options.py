@@ -13,9 +13,10 @@ from ssl_zoo.config.schema import Count, Folder, Positive, section
 from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError
 
-__all__ = ["FIRST_SEEDS", "BenchConfig", "read_bench"]
+__all__ = ["FIRST_SEEDS", "ROWS", "BenchConfig", "read_bench"]
 
 FIRST_SEEDS = 3  # of each row, with seeds=auto
+ROWS = "rows"  # in `out`: the folder of run directories, which all suites share
 
 
 @section

@@ -21,7 +21,7 @@ from ssl_zoo.suites.extend import rows_to_extend
 from ssl_zoo.suites.launch_local import Failure, Slots, run_local
 from ssl_zoo.suites.launch_slurm import run_slurm
 from ssl_zoo.suites.listing import suite_files
-from ssl_zoo.suites.options import FIRST_SEEDS, BenchConfig, read_bench
+from ssl_zoo.suites.options import FIRST_SEEDS, ROWS, BenchConfig, read_bench
 from ssl_zoo.suites.plan import Planner
 from ssl_zoo.suites.progress import SuiteProgress, sentence_on_stopped_tuning, sentences_on_ending
 from ssl_zoo.suites.read import Suite, read_suite
@@ -37,7 +37,6 @@ from ssl_zoo.terminal.console import Console, styled
 __all__ = ["SuiteRun"]
 
 HOPELESS = 2  # times max_seeds: a claim that would probably take more seeds is given up
-ROWS = "rows"  # the folder of run directories, which all suites share
 
 
 class SuiteRun:
@@ -97,8 +96,8 @@ class SuiteRun:
             rounds = self._rounds(tuned or {})
             self._print_heading("", _flat({row: rounds.started(row) for row in rounds.trials}))
             self._run(rounds)
-        except KeyboardInterrupt:
-            raise Interrupted(self._stop_message()) from None
+        except KeyboardInterrupt as stopped:
+            raise Interrupted(self._stop_message(), getattr(stopped, "number", 0)) from None
         return self._finish(rounds, tuned, sentences_on_ending(self.config, rounds))
 
     def _finish(

@@ -114,6 +114,29 @@ def test_a_batch_script_comes_back_and_ends_as_if_left_alone(
     assert_same_weights(tmp_path / "run", tmp_path / "whole")
 
 
+def test_a_suite_within_a_job_comes_back(
+    slurm: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The signal reaches the suite's command and its worker, neither of which ends before the trial is saved."""
+    hold = halts(monkeypatch, tmp_path, 1, "bench")
+    suite = write_suite(tmp_path / "mine.yaml", rows={"one": {}}, claims=None)
+    bench = [f"suite={suite}", "seeds=1", f"out={tmp_path / 'out'}"]
+    script = tmp_path / "job.sh"
+    script.write_text(
+        f"#!/bin/bash\n#SBATCH --output={tmp_path / 'log'}\n"
+        f"srun {sys.executable} {held.__file__} bench {shlex.join(bench)}\n"
+    )
+    subprocess.run(["sbatch", str(script)], check=True, capture_output=True)
+    halted(hold, 1)
+    slurm.signal("101", signal.SIGUSR1)
+    assert ended(slurm, "101") == "COMPLETED", (tmp_path / "log").read_text()
+    assert slurm.job("101")["restarts"] == 1
+    assert slurm.calls("scontrol") == [["--oneliner", "show", "job", "101"], ["requeue", "101"]], (
+        "the worker asks not"
+    )
+    assert list((tmp_path / "out" / "rows").glob("*/result.json"))
+
+
 @needs_submitit
 def test_a_run_is_submitted_once_comes_back_and_is_found_again(
     slurm: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

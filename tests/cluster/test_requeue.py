@@ -141,6 +141,18 @@ def test_a_job_preempted_before_its_first_step_comes_back(tmp_path: Path, scontr
     assert isinstance(stopped(tmp_path, signal.SIGTERM, saves=False), Requeued)
 
 
+def test_a_suite_gets_on_by_its_runs(tmp_path: Path, scontrol: Planted) -> None:
+    rows = tmp_path / "rows"
+    (rows / "one" / "checkpoints").mkdir(parents=True)
+    for name, reason in (("config.yaml", "nothing was saved"), ("result.json", "is requeued")):
+        with (  # noqa: PT012 (what is written, and the stop after it)
+            pytest.raises(Interrupted, match=reason),
+            requeueing(rows, "auto", resumes=True),
+        ):
+            (rows / "one" / name).write_text("{}")
+            raise Interrupted("stopped", USR1)
+
+
 def test_without_scontrol(tmp_path: Path, scontrol: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*arguments: str) -> None:
         raise FileNotFoundError(2, "No such file or directory", "scontrol")
