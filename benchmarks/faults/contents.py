@@ -37,7 +37,7 @@ def read_contents(folder: Path, out: Path) -> dict[str, Any]:
     contents: dict[str, Any] = {}
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()
-        if name.startswith("images/"):  # a data set, which is only read
+        if name.startswith(("images/", "small/")):  # a data set, which is only read
             continue
         if file.name == TENSORBOARD and file.is_dir():
             contents[name] = events(file)

@@ -26,6 +26,7 @@ __all__ = ["Command", "Ended", "warm_up"]
 MODULES = (
     "training.run", "evaluation.run", "reports.bench", "reports.report", "exporters.run", "exporters.to_timm",
     "exporters.to_safetensors", "embedding.run", "importers.run", "training.curves", "pages.charts", "suites.worker",
+    "sharding.run",
 )  # fmt: skip
 LIMIT = 200.0  # seconds of a command, which is then taken to hang
 DIE_WITH_PARENT = 1  # of prctl

@@ -48,7 +48,7 @@ class Subject(NamedTuple):
     name: str
     verb: str
     arguments: tuple[str, ...]  # FOLDER and INPUTS are replaced
-    copied: str = ""  # what the folder holds before: `run`, a trained one; that with a report; or `images`
+    copied: str = ""  # what the folder holds before: `run`, a trained one; that with a report; or images
     ranks: int = 1  # processes of a training, which begin as torchrun's do
 
     def line(self, folder: Path, inputs: Path) -> list[str]:
@@ -84,6 +84,7 @@ SUBJECTS = {
         _reader("export", "export", "format=[safetensors,timm]"),
         _reader("embed-parquet", "embed", "out=FOLDER/all.parquet", "batch_size=8", "threads=1"),
         _reader("embed-npy", "embed", "out=FOLDER/all.npy", "batch_size=8", "threads=1"),
+        Subject("shards", "shards", ("data.train=small", "images_per_shard=20", "out=FOLDER/out"), "small"),
         Subject(
             "import", "import",
             ("file=INPUTS/weights.pth", "format=timm", "backbone.name=test_resnet", "size=32", "run_dir=FOLDER/run"),
@@ -109,18 +110,19 @@ def make_inputs(inputs: Path, start: Callable[[Sequence[str]], None]) -> None:
     start(["report", f"run={inputs / 'reported' / 'run'}"])
     base = " ".join(override for override in RUN if not override.startswith("data="))
     (inputs / "two.yaml").write_text(SUITE.format(base=base))
-    _write_images(inputs / "images")
+    _write_images(inputs / "images", IMAGES)
+    _write_images(inputs / "small", 60)
     _write_weights(inputs / "weights.pth")
     (inputs / "whole").touch()
 
 
-def _write_images(folder: Path) -> None:
+def _write_images(folder: Path, count: int) -> None:
     import numpy as np
     from PIL import Image
 
     random = np.random.default_rng(0)
     folder.mkdir()
-    for number in range(IMAGES):
+    for number in range(count):
         pixels = random.integers(0, 256, (16, 16, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{number}.png", compress_level=1)
 

@@ -104,7 +104,7 @@ def test_two_hundred_faults_have_every_scenario_and_every_command() -> None:
     assert {scenario for scenario, _ in pairs} == set(SCENARIOS)
     assert {subject for _, subject in pairs} == set(SUBJECTS)
     assert {SUBJECTS[subject].verb for _, subject in pairs} == {
-        "train", "bench", "eval", "report", "export", "embed", "import",
+        "train", "bench", "eval", "report", "export", "embed", "import", "shards",
     }  # fmt: skip
 
 
