@@ -24,8 +24,8 @@ __all__ = ["SCENARIOS", "Scenario", "schedule"]
 DAY, YEAR = 86_400.0, 365 * 86_400.0
 HANG = 30.0  # seconds
 WRITERS = (  # in such shares as their time allows
-    "train", "embed-npy", "eval", "export", "shards", "train", "import", "embed-parquet", "train", "report", "embed-npy",
-    "eval", "train", "export", "import", "bench", "report-again",
+    "train", "embed-npy", "eval", "export", "shards", "train", "import", "embed-parquet", "train", "report",
+    "embed-npy", "eval", "train", "export", "import", "bench", "report-again",
 )  # fmt: skip
 ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES)
 
