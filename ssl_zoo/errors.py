@@ -33,6 +33,7 @@ ADVICE = {
     errno.EACCES: FOLDER,
     errno.EPERM: FOLDER,
     errno.EIO: "check the disk",
+    errno.ENAMETOOLONG: "choose a shorter name",
     errno.ENOENT: "what was there is gone; put it back, or start again",
 }
 

@@ -52,7 +52,9 @@ class _Planted:
     def __init__(self, fault: Injection) -> None:
         self.fault, self.pid, self.done, self.busy, self.denied = fault, os.getpid(), 0, False, False
         self.folder = os.path.join(os.path.realpath(fault.folder), "")
-        self.volatile: set[str] = set()  # files whose contents may not be on the disk yet
+        self.safe: dict[
+            str, int
+        ] = {}  # files written to, with the bytes of each that are on the disk for good
         self.trace = os.open(fault.trace, os.O_WRONLY | os.O_CREAT | os.O_APPEND) if fault.trace else None
         self.sync = os.fsync
 
@@ -80,12 +82,12 @@ class _Planted:
         if number >= self.fault.at:
             self._strike(event, below[0], first=number == self.fault.at)
         if event == "open":
-            self.volatile |= set(below)
+            self.safe.setdefault(below[0], 0)
         if event == "os.rename":
             source, target = paths
-            moved = {p for p in self.volatile if p == source or p.startswith(source + os.sep)}
-            self.volatile -= {*moved, target}
-            self.volatile |= {target + path[len(source) :] for path in moved}
+            self.safe.pop(target, None)
+            for path in [path for path in self.safe if path == source or path.startswith(source + os.sep)]:
+                self.safe[target + path[len(source) :]] = self.safe.pop(path)
 
     def _strike(self, event: str, path: str, *, first: bool) -> None:
         fault = self.fault
@@ -99,9 +101,9 @@ class _Planted:
 
             resource.setrlimit(resource.RLIMIT_FSIZE, (int(fault.amount), resource.RLIM_INFINITY))
         elif fault.kind == "power":
-            for file in self.volatile:
-                if os.path.isfile(file):
-                    os.truncate(file, int(fault.amount * os.path.getsize(file)))
+            for file, safe in self.safe.items():
+                if os.path.isfile(file) and (size := os.path.getsize(file)) > safe:
+                    os.truncate(file, safe + int(fault.amount * (size - safe)))
             os.kill(os.getpid(), signal.SIGKILL)
         elif fault.kind == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -120,7 +122,7 @@ class _Planted:
         """Synchronises a file, whose contents are then safe."""
         self.sync(descriptor)
         if os.path.exists(link := f"/proc/self/fd/{descriptor}"):
-            self.volatile.discard(os.readlink(link))
+            self.safe[os.readlink(link)] = os.fstat(descriptor).st_size
 
 
 def damage(path: str, number: int) -> None:

@@ -19,6 +19,7 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.files.folders import check_writable
 from ssl_zoo.files.json_files import write_json
 from ssl_zoo.files.locks import hold
+from ssl_zoo.files.paths import NAME
 from ssl_zoo.files.writing import synchronize
 from ssl_zoo.runs.run_files import read_record
 
@@ -40,6 +41,12 @@ def check_out(out: Path) -> None:
             f"out must be a new file; '{out}' exists already; choose another, or move it elsewhere"
         )
     parts = parts_of(out)
+    for name in (each.name for each in (parts, *companions(out))):
+        if len(os.fsencode(name)) > NAME:
+            raise UserError(
+                f"out must leave room for '{name}', which comes with it, in the {NAME} bytes of a file's name; received "
+                f"'{out}'; choose a shorter name"
+            )
     if parts.exists() and not parts.is_dir():
         raise UserError(f"what is done is kept in a folder '{parts}', which is a file; choose another out")
     for path in () if parts.is_dir() else companions(out):

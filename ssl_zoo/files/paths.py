@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ssl_zoo.errors import UserError, shown
 
-__all__ = ["check_path", "user_path"]
+__all__ = ["NAME", "check_path", "user_path"]
 
 # Bytes, of a whole path and of one name in it: what Linux and macOS take.
 PATH, NAME = 4095, 255

@@ -53,12 +53,13 @@ def naming_errors(path: Path, temporary: Path | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def atomic_file(path: Path, *, temporary: str | None = None) -> Iterator[Path]:
+def atomic_file(path: Path, *, temporary: str | None = None, derived: bool = False) -> Iterator[Path]:
     """Yields the path to write a file to; at the end of the block that file replaces the one at `path`.
 
     Args:
         path: the file.
         temporary: its name meanwhile, where one process at a time writes it; None: a name of this process alone.
+        derived: whether it is written anew from others after a power cut; then the disk isn't waited for.
 
     Raises:
         OSError: it cannot be written; `path` is as it was.
@@ -67,7 +68,8 @@ def atomic_file(path: Path, *, temporary: str | None = None) -> Iterator[Path]:
     try:
         with naming_errors(path, fresh):
             yield fresh
-            synchronize(fresh)
+            if not derived:
+                synchronize(fresh)
             os.replace(fresh, path)
     except BaseException:
         with contextlib.suppress(OSError):

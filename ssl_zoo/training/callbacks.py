@@ -55,9 +55,10 @@ class EpochRows(pl.Callback):
         """Seconds spent training, without measurements."""
         return self._seconds + (0.0 if self._started is None else time.perf_counter() - self._started)
 
-    def write(self) -> None:
-        """Writes `metrics.csv`."""
-        with atomic_file(self.run_dir / "metrics.csv") as fresh, fresh.open("w", newline="") as file:
+    def write(self, *, last: bool = False) -> None:
+        """Writes `metrics.csv`; but for the last time a continuation would write it again."""
+        path = self.run_dir / "metrics.csv"
+        with atomic_file(path, derived=not last) as fresh, fresh.open("w", newline="") as file:
             writer = csv.DictWriter(file, ("epoch", "step", *declared(CSV)))
             writer.writeheader()
             writer.writerows(self.rows)

@@ -68,7 +68,7 @@ def _complete(trained: Trained, initial: Measurement | None, final: Measurement)
     if initial is not None:
         rows[0].update(initial.row)
     rows[-1].update(final.row)
-    trained.epochs.write()
+    trained.epochs.write(last=True)
     log_epoch(trained.loggers, final.row, int(rows[-1]["step"] or 0))
     for logger in trained.loggers:
         logger.save()  # a full disk is noticed before the run counts as done
