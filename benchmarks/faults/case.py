@@ -183,10 +183,11 @@ class Case:
             unclear.append("no advice")
 
     def expect_kept(self) -> None:
-        """Notes which of the files that were there before the command are gone or others."""
-        now = read_contents(self.folder, self.folder)
-        kept = {name: now.get(name) for name in self.before}
-        self.outcome.lost += [f"harmed: {each}" for each in differences(self.before, kept)]
+        """Notes which of the files that were there before the command are gone or others, and not what it writes."""
+        now, written = read_contents(self.folder, self.folder), self.reference.contents
+        for name, value in self.before.items():
+            if name not in now or now[name] not in (value, written.get(name)):
+                self.outcome.lost.append(f"harmed: {name}")
 
     def expect_saved(self, operations: int) -> None:
         """Notes a checkpoint that was saved before the fault, after so many operations, and is not there any more."""

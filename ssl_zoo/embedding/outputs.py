@@ -44,8 +44,8 @@ def check_out(out: Path) -> None:
     for name in (each.name for each in (parts, *companions(out))):
         if len(os.fsencode(name)) > NAME:
             raise UserError(
-                f"out must leave room for '{name}', which comes with it, in the {NAME} bytes of a file's name; received "
-                f"'{out}'; choose a shorter name"
+                f"out must leave room for '{name}', which comes with it, in the {NAME} bytes of a file's name; "
+                f"received '{out}'; choose a shorter name"
             )
     if parts.exists() and not parts.is_dir():
         raise UserError(f"what is done is kept in a folder '{parts}', which is a file; choose another out")

@@ -460,8 +460,6 @@ def test_a_full_disk_is_named(
 
 @pytest.mark.parametrize("name", ["x" * 246 + ".npy", "x" * 244 + ".parquet", "\u00e9" * 124 + ".npy"])
 def test_a_name_that_leaves_no_room_for_what_comes_with_it_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(
-        UserError, match="in the 255 bytes of a file's name; received .*; choose a shorter name"
-    ):
+    with pytest.raises(UserError, match="in the 255 bytes of a file's name; received "):
         outputs.check_out(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
