@@ -15,10 +15,13 @@ from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import DiskError, Interrupted, UserError
 from ssl_zoo.files.folders import check_writable
 from ssl_zoo.files.locks import LOCK, SUBMITTED, hold, is_empty
-from ssl_zoo.files.writing import naming_errors
+from ssl_zoo.files.writing import is_temporary, naming_errors
 from ssl_zoo.runs.checkpoints import LAST, PREVIOUS
 
 __all__ = ["choose_run_dir", "claim_run_dir", "command_to_continue"]
+
+FILES = ("config.yaml", "environment.json", "metrics.csv", "result.json", "curves.png")
+OURS = tuple(f".{name}-" for name in FILES)  # begin the names of temporary files; an evaluation has others
 
 
 def choose_run_dir(config: RunConfig) -> Path:
@@ -87,6 +90,8 @@ def claim_run_dir(config: RunConfig) -> Iterator[tuple[Path, bool]]:
     with hold(run_dir) as locked:
         _check(config, run_dir)  # once more: another process may have ended there meanwhile
         new = is_empty(run_dir)
+        if locked:
+            _remove_leftovers(run_dir)
         try:
             with naming_errors(run_dir):
                 yield run_dir, locked
@@ -106,6 +111,13 @@ def claim_run_dir(config: RunConfig) -> Iterator[tuple[Path, bool]]:
 def command_to_continue(run_dir: Path) -> str:
     """Returns the command that continues a run, as it is typed."""
     return shlex.join(["ssl-zoo", "train", write_override("run_dir", str(run_dir)), "resume=auto"])
+
+
+def _remove_leftovers(run_dir: Path) -> None:
+    """Removes what killed starts have left half written, of the files that none but the training writes."""
+    for path in run_dir.iterdir():
+        if is_temporary(path) and path.name.startswith(OURS):
+            path.unlink(missing_ok=True)
 
 
 def _clear(folder: Path) -> None:

@@ -30,6 +30,7 @@ from ssl_zoo.files.whole_folder import atomic_folder
 from ssl_zoo.files.writing import write_file
 from ssl_zoo.reports.folder import choose_folder
 from ssl_zoo.runs.checkpoints import read_checkpoint
+from ssl_zoo.runs.directory import claim_run_dir
 
 pytestmark = pytest.mark.slow
 
@@ -208,6 +209,17 @@ def test_a_full_disk_keeps_what_was_saved_before(
     assert [file.name for file in (run / "checkpoints").iterdir()] == ["last.ckpt"]
     assert read_checkpoint(run / "checkpoints" / "last.ckpt")["ssl_zoo"]["position"] == [1, 0]
     assert not list(run.rglob("*.tmp"))
+
+
+def test_what_a_killed_start_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    """But for what an evaluation of the run may be writing."""
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in (".metrics.csv-1.tmp", ".result.json-1.tmp", ".eval-knn.json-1.tmp"):
+        (run / name).write_text("half of")
+    with claim_run_dir(compose([*RUN, f"run_dir={run}"])) as (claimed, locked):
+        assert (claimed, locked) == (run, True)
+        assert sorted(path.name for path in run.iterdir()) == [".eval-knn.json-1.tmp", LOCK]
 
 
 def half_written(place: Path) -> None:
