@@ -156,7 +156,7 @@ def _is_lost_connection(error: Exception) -> bool:
 
 
 def _lost_message(config: RunConfig, error: Exception) -> str:
-    reason = re.sub(r"^\[\S*\] ", "", next(iter(str(error).splitlines()), type(error).__name__))
+    reason = re.sub(r"^\[\S*\] |\. This is .*", "", next(iter(str(error).splitlines()), type(error).__name__))
     rest = "" if config.run_dir is None else f"; to continue: {command_to_continue(Path(config.run_dir))}"
     return (
         "another process of the training has ended, or its machine does not answer any more, and so ends this one "
