@@ -11,7 +11,7 @@ from torch import Tensor
 from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.data.cache import check_all, decode_all
 from ssl_zoo.data.file_split import FileSplit
-from ssl_zoo.data.kept_scan import checking_once, keep_scan, scan
+from ssl_zoo.data.kept_scan import checking_once, digest_of, keep_scan, scan
 from ssl_zoo.data.memory_split import MemorySplit
 from ssl_zoo.data.names import Names
 from ssl_zoo.data.overlap import check_apart
@@ -55,7 +55,11 @@ def imagefolder(config: DataConfig, *, whole: bool = True) -> Data:
     if config.test is not None and not config.holdout:
         listed = scan("data.test", config.test, scans)
         _check_same_classes(listed, config.test, classes)
-        check_apart(listing, listed, config.train, config.test)
+        apart = f"apart from {digest_of(listed)}"
+        if apart not in listing.checks:
+            check_apart(listing, listed, config.train, config.test)
+            listing.checks[apart] = ()
+            keep_scan(listing, scans)
         if isinstance(train, MemorySplit):
             cache -= train.images.nbytes
         test, more = _read("data.test", config.test, listed, classes, config, cache, whole)
@@ -197,6 +201,8 @@ def _checked(
                 faults = check_all(reader, workers, positions, whole=whole)
                 known.checks[check] = tuple(sorted(faults))
                 keep_scan(known, scans)
+                listing.checks.update(known.checks)
                 return faults
+            listing.checks.update(known.checks)
     failing = torch.tensor(failed, dtype=torch.int64)
     return check_all(reader, workers, failing[torch.isin(failing, positions)], whole=whole)

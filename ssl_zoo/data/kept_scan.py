@@ -31,7 +31,7 @@ from ssl_zoo.files.locks import hold
 from ssl_zoo.files.writing import atomic_file
 from ssl_zoo.terminal.counting import note
 
-__all__ = ["checking_once", "keep_scan", "scan"]
+__all__ = ["checking_once", "digest_of", "keep_scan", "scan"]
 
 VERSION = 1
 LEAST = 20_000  # files: fewer are scanned in a moment
@@ -93,6 +93,15 @@ def keep_scan(listing: Listing, store: Path) -> None:
         with atomic_file(path) as fresh, fresh.open("wb") as file:
             file.write(json.dumps(about).encode() + b"\n")
             file.writelines(texts)
+
+
+def digest_of(listing: Listing) -> str:
+    """Returns a digest of the names, the folders' times of change, and the sizes and times of some images."""
+    return _digest(
+        listing.images.text.tobytes(),
+        _digest_of_states(listing.states).encode(),
+        _digest_of_files(listing.root, listing.images).encode(),
+    )
 
 
 def _lasts(listing: Listing) -> bool:
@@ -165,15 +174,15 @@ def _digest_of_states(states: tuple[State, ...]) -> str:
 
 
 def _digest_of_files(root: Path, images: Names) -> str:
-    """Returns a digest of the sizes and times of some images, evenly spaced.
-
-    Raises:
-        OSError: one is gone.
-    """
+    """Returns a digest of the sizes and times of some images, evenly spaced."""
 
     def described() -> Iterator[bytes]:
         for name in images[:: max(1, math.ceil(len(images) / LOOKED_AT))]:
-            status = os.stat(os.path.join(root, name))
-            yield f"{name} {status.st_size} {status.st_mtime_ns}\n".encode(errors="surrogateescape")
+            try:
+                status = os.stat(os.path.join(root, name))
+                about = f"{status.st_size} {status.st_mtime_ns}"
+            except OSError:
+                about = "gone"
+            yield f"{name} {about}\n".encode(errors="surrogateescape")
 
     return _digest(*described())

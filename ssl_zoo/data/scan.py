@@ -32,7 +32,7 @@ class Listing:
     states: tuple[State, ...]  # of each
     lasting: bool  # whether what is faulty stays so as long as no folder changes
     began_ns: int  # when the scan began
-    # Checks of all images: which check -> positions of the images that failed it.
+    # Checks that were made of all images: which one -> positions of the images that failed it.
     checks: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ssl_zoo.data import Data, decode, headers, kept_scan, load_data, scan
+from ssl_zoo.data import Data, decode, headers, kept_scan, load_data, overlap, scan
 from ssl_zoo.errors import UserError
 
 LONG_AGO = 1_500_000_000
@@ -292,3 +292,32 @@ def test_what_another_process_checks_meanwhile_is_not_checked_again(
     assert len(load().train) == 7
     assert len(held) == 1
     assert reads.since() == (2, 7), "both have listed the folder, and one has checked its files"
+
+
+def test_that_test_images_are_others_is_found_out_once(
+    load: Any, tree: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: Reads
+) -> None:
+    compared, same = [], overlap._same_files
+
+    def same_files(*arguments: Any) -> int:
+        compared.append(arguments)
+        return same(*arguments)
+
+    monkeypatch.setattr(overlap, "_same_files", same_files)
+    test = tree("test", cat=2, dog=2)
+    settle(test)
+    load(test=str(test))
+    load(test=str(test))
+    load(test=str(test), channels=1)
+    assert len(compared) == 1
+    assert reads.since() == (2, 22), "as for the checks of files"
+    load(test=str(test))
+    assert reads.since() == (0, 0)
+    for kind in ("cat", "dog"):
+        for file in (tmp_path / "train" / kind).iterdir():
+            (test / kind / file.name).write_bytes(file.read_bytes())
+    settle(test)
+    with pytest.raises(UserError, match="byte for byte"):
+        load(test=str(test))
+    with pytest.raises(UserError, match="are one folder"):
+        load(test=str(tmp_path / "train"))
