@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import predictions, run  # declare the metrics of a predictor and of a run
+from . import predictions, run, sphere  # declare the metrics of a predictor, of a run and of the embeddings
 from .declaration import CSV, LABEL_FREE, METRICS, RESULT, SUITE, Metric, computed, declared, metric
 from .embeddings import Embeddings, measure_embeddings
 from .spectral_rank import rank_of
@@ -22,4 +22,5 @@ __all__ = [
     "predictions",
     "rank_of",
     "run",
+    "sphere",
 ]

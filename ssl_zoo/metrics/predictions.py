@@ -13,7 +13,8 @@ from __future__ import annotations
 import torch
 
 from .declaration import metric
-from .embeddings import ZHANG, Embeddings, center_ratio, residual_ratio
+from .embeddings import Embeddings
+from .sphere import ZHANG, center_ratio, residual_ratio
 
 __all__: list[str] = []
 

@@ -10,31 +10,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
-from ssl_zoo.augment import Augment
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import Data, Split, skipping
 from ssl_zoo.data.sampling import random_subset
-from ssl_zoo.data.train_loader import move_images
 from ssl_zoo.errors import UserError
-from ssl_zoo.features import BATCH, each_batch, full_precision, images_at_once
+from ssl_zoo.features import each_batch, full_precision, images_at_once
 from ssl_zoo.hardware.device import Hardware
 from ssl_zoo.method import Method
 from ssl_zoo.metrics import Embeddings, measure_embeddings
 from ssl_zoo.monitors.knn import usual_k
 from ssl_zoo.monitors.learning import Distances
 from ssl_zoo.monitors.probe import probe_protocol
+from ssl_zoo.training.fixed_views import FixedViews
 from ssl_zoo.training.measurement import Labelled, Measurement, Scores, score_features
 from ssl_zoo.training.shared import Shared, fingerprint
 
 __all__ = ["Evaluator"]
 
 PIXEL_SIDE = 32  # the pixel baseline sees images of at most this side
-FEW = 32  # images by which the residual energy is estimated after each epoch
 KNN_FRACTION = 0.02  # of the time of training, for kNN
 VIEW_COST = {"fp32": 3.0, "bf16": 0.75, "fp16": 0.75}  # of training on a view, in forward passes in float32
 
@@ -78,11 +75,8 @@ class Evaluator:
                 f"monitor.knn.k must be at most the number of labelled training images, {size}; received {self.k}; "
                 f"set monitor.knn.k={max(1, size // 10)}"
             )
-        measured = random_subset(data.train, config.monitor.samples, seed=0)
-        self.classes = _classes_seen(measured, data.classes)
-        views = (config.augment.flat * 2)[:2]  # of a method that makes one view: two draws of it
-        self.loader = measured.train_loader(min(BATCH, len(measured)), views, seed=0)
-        self.augment = Augment(views, config.data.mean, config.data.std).to(self.device)
+        self.views = FixedViews(config, data.train, self.device)
+        self.classes = _classes_seen(self.views.images, data.classes)
 
     def measure(self, method: Method, *, knn: bool = True, probe: bool = True) -> Measurement:
         """Measures the embeddings of two views, and kNN and the linear probe on the backbone's features."""
@@ -107,21 +101,9 @@ class Evaluator:
         Without bias: the mean of n unit vectors has E|o|^2 = m_o^2 + (1 - m_o^2) / n.
         """
         with _evaluating(method):
-            view = Embeddings(method.encoder.forward(self._few_views).float())
+            view = Embeddings(method.encoder.forward(self.views.few).float())
             n = len(view.z)
             return float(1 - view.center.square().sum()) * n / (n - 1)
-
-    @cached_property
-    def _few_views(self) -> Tensor:
-        """A view (n, C, H, W) of each of a few training images, always the same."""
-        few = random_subset(self.data.train, FEW, seed=0)
-        views = self.config.augment.flat[:1]
-        loader = few.train_loader(len(few), views, seed=0)
-        augment = Augment(views, self.config.data.mean, self.config.data.std).to(self.device)
-        images, _ = next(iter(loader))
-        generator = torch.Generator(self.device).manual_seed(0)
-        view: Tensor = augment(move_images(images, self.device), generator)[0]
-        return view
 
     def measure_untrained(self, method: Method, *, scores: bool = True) -> Measurement:
         """Measures a method before its training; once for all runs of this process that begin with equal encoders."""
@@ -215,13 +197,10 @@ class Evaluator:
         return Labelled(torch.cat(features)[readable], split.labels[readable])
 
     def _embed_two_views(self, method: Method) -> tuple[Tensor, Tensor]:
-        generator = torch.Generator(self.device).manual_seed(0)  # the same views at each measurement
-        self.loader.set_position(epoch=0)
         embedded: tuple[list[Tensor], list[Tensor]] = ([], [])
-        for images, _ in self.loader:
-            views = self.augment(move_images(images, self.device), generator)
+        for views in self.views.pairs():
             for z, view in zip(embedded, views, strict=True):
-                for part in view.split(images_at_once(self.device)):
+                for part in torch.split(view, images_at_once(self.device)):
                     # Without torch.compile, for another precision.
                     z.append(method.encoder.forward(part).float())
         return torch.cat(embedded[0]), torch.cat(embedded[1])  # (N, D) each

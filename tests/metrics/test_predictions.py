@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ssl_zoo.metrics import Embeddings, measure_embeddings
-from ssl_zoo.metrics.embeddings import covariance
 from ssl_zoo.metrics.predictions import eigenspace_alignment, eta, inverse_cosine
+from ssl_zoo.metrics.sphere import covariance
 
 
 def gaussian(N: int, D: int, seed: int = 0) -> Tensor:
