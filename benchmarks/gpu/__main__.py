@@ -30,6 +30,7 @@ import torch
 from ssl_zoo.errors import UserError, unknown_name
 from ssl_zoo.runs.environment import unmet_requirements
 
+from .plan import read_throughput
 from .session import NAMES, Session
 from .steps import Setting
 
@@ -95,6 +96,8 @@ def check_options(options: argparse.Namespace) -> list[str]:
     for key, file in (("--tests", options.tests), ("--throughput", options.throughput)):
         if file is not None and not file.exists():
             raise UserError(f"{key} must be there; '{file}' is not; leave it out, or name another")
+    if options.throughput is not None:
+        read_throughput(options.throughput)
     if options.tests is not None and not (options.tests / "gpu").is_dir():
         raise UserError(f"--tests must hold the folder gpu; '{options.tests}' does not; name CHECKOUT/tests")
     chosen = options.only.split(",") if options.only else list(NAMES)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["Decision", "compiling", "decide"]
+from ssl_zoo.errors import UserError
+
+__all__ = ["Decision", "compiling", "decide", "read_throughput"]
 
 IMAGES, VIEWS = 50_000, 2
 EPOCHS = (200, 100, 50, 20)  # tried in this order, until one fits into the time
@@ -39,6 +43,23 @@ def decide(measured: dict[str, Any] | None, left: float, *, at_once: int = 1) ->
         if START + seconds <= left:
             return Decision(epochs, compiles, START + seconds)
     return None
+
+
+def read_throughput(file: Path) -> dict[str, Any]:
+    """Reads the result of `speed.compare` that an earlier call has written.
+
+    Raises:
+        UserError: it is no such file.
+    """
+    try:
+        measured: dict[str, Any] = {**json.loads(file.read_text())}  # TypeError unless it is a mapping
+        decide(measured, 0.0)  # reads every figure that planning needs
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ZeroDivisionError) as error:
+        raise UserError(
+            f"--throughput must be the throughput.json of an earlier call; '{file}' cannot be read as one "
+            f"({type(error).__name__}: {error}); leave it out, or name another"
+        ) from error
+    return measured
 
 
 def compiling(measured: dict[str, Any]) -> tuple[float, float] | None:

@@ -10,14 +10,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from ssl_zoo.runs.environment import git_commit, versions
 
 from . import steps
-from .plan import Decision, decide
+from .plan import Decision, decide, read_throughput
 from .processes import SHORT, CommandOutcome, CommandTask, run_together
 from .summary import summary
 
@@ -35,9 +34,7 @@ class Session:
     def __init__(self, setting: steps.Setting, minutes: float, throughput: Path | None = None) -> None:
         self.setting = setting
         self.deadline = time.monotonic() + 60 * minutes - RESERVE
-        self.measured: dict[str, Any] | None = (
-            None if throughput is None else json.loads(throughput.read_text())
-        )
+        self.measured = None if throughput is None else read_throughput(throughput)
         self.outcomes: list[CommandOutcome] = []
         self.machine = {
             "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "a CPU",

@@ -53,7 +53,9 @@ def bench(overrides: Sequence[str], *, silent: bool = False) -> SuiteRecord:
             if run.error:
                 console.print(styled(("       failed", "red"), f"  {row.name}, seed {run.seed}: {run.error}"))
     console.print(f"written: {suite.folder / 'report.html'}, report.md, results.csv")
-    if suite.results.errors:
+    if failed := len(suite.results.errors):
+        later = len(suite.failed) - failed
+        blocked = f", and {later} that begin with their weights could not" if later else ""
         again = "the others are done and reported; the same command tries again"
-        raise Unfinished(f"{len(suite.results.errors)} run(s) failed; {again}")
+        raise Unfinished(f"{failed} run(s) failed{blocked}; {again}")
     return record

@@ -46,6 +46,7 @@ class SuiteRun:
         config: how it is run.
         folder: of its report: `OUT/SUITE-DATA-BUDGET`.
         results: of its runs.
+        failed: names of the runs that failed, and of those that begin with one of them.
 
     Raises:
         UserError: the overrides, the suite, a row or a claim is wrong.
@@ -68,6 +69,7 @@ class SuiteRun:
             None if suite.config.tune is None else plan_tuning(suite.config.tune, self.planner, self.rows)
         )
         self.results = Results(self.runs, self.folder)
+        self.failed = set[str]()
         self.limit = TimeLimit(self.config.max_minutes)
         rule = "out must be a folder that can be written to"
         check_writable(self.runs, rule, "name another with out=", out)
@@ -90,7 +92,7 @@ class SuiteRun:
                 if tuning.stopped:  # rows wait until all candidates have been tried
                     ending = [sentence_on_stopped_tuning(self.config, tuning)]
                     return self._finish(self._rounds({}), None, ending, waiting=True)
-                tuned = self.tuning.chosen(self.runs)
+                tuned = self.tuning.chosen(self.results.record)
                 key = self.tuning.config.key
                 self.rows = self.planner.rows({row: [f"{key}={value}"] for row, value in tuned.items()})
             rounds = self._rounds(tuned or {})
@@ -187,6 +189,7 @@ class SuiteRun:
             else:
                 slurm, counts = self.config.slurm, progress.update_counts
                 run_slurm(rounds.take, self.runs, slurm, self.config.workers, on_tick=counts, on_end=on_end)
+        self.failed |= rounds.failed
 
     def _collect(
         self,
@@ -199,7 +202,7 @@ class SuiteRun:
         if self.tuning is not None:
             errors, is_done = self.results.errors, self.results.is_done
             tried = all(trial.name in errors or is_done(trial) for trial in self.tuning.all_trials)
-            remarks = [*self.tuning.sentences(self.runs, tried=tried), *ending]
+            remarks = [*self.tuning.sentences(self.results.record, tried=tried), *ending]
         return collect(
             self.suite,
             self.planner,

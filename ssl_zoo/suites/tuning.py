@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ssl_zoo.config.mapping import to_mapping
 from ssl_zoo.config.overrides import to_dotted
 from ssl_zoo.suites.multiply import multiplied
 from ssl_zoo.suites.plan import Planner, Row
+from ssl_zoo.suites.record import RunRecord
 from ssl_zoo.suites.schema import TuneConfig
-from ssl_zoo.suites.trial import Trial, run_record
+from ssl_zoo.suites.trial import Trial
 
 __all__ = ["Tuning", "plan_tuning"]
+
+Record = Callable[[Trial], RunRecord]  # reads the result of a trial
 
 
 @dataclass(frozen=True)
@@ -31,35 +33,35 @@ class Tuning:
             trial for candidates in self.trials.values() for trials in candidates.values() for trial in trials
         ]
 
-    def scores(self, runs: Path, row: str) -> dict[float, float | None]:
+    def scores(self, record: Record, row: str) -> dict[float, float | None]:
         """Returns the mean of the metric for each candidate; None where a run has none."""
         scores = {}
         for value, trials in self.trials[row].items():
-            values = [run_record(trial, runs, runs).values.get(self.config.metric) for trial in trials]
+            values = [record(trial).values.get(self.config.metric) for trial in trials]
             known = [value for value in values if value is not None]
             scores[value] = statistics.mean(known) if len(known) == len(values) else None
         return scores
 
-    def chosen(self, runs: Path) -> dict[str, float]:
+    def chosen(self, record: Record) -> dict[str, float]:
         """Returns the best candidate for each row, of equals the smallest; a row without any figure is left out."""
         best = {}
         for row in self.trials:
-            scores = {value: score for value, score in self.scores(runs, row).items() if score is not None}
+            scores = {value: score for value, score in self.scores(record, row).items() if score is not None}
             if scores:
                 best[row] = max(sorted(scores), key=lambda value: scores[value])
         return best
 
-    def sentences(self, runs: Path, *, tried: bool) -> list[str]:
+    def sentences(self, record: Record, *, tried: bool) -> list[str]:
         """Returns a line for each row: what each candidate reached, and what was chosen.
 
         Args:
-            runs: the folder of the run directories.
+            record: of the results.
             tried: whether all candidates have been, before which nothing is chosen.
         """
         lines = []
-        best = self.chosen(runs) if tried else {}
+        best = self.chosen(record) if tried else {}
         for row in self.trials:
-            scores = self.scores(runs, row)
+            scores = self.scores(record, row)
             results = ", ".join(
                 f"{value:g}: {'no result' if score is None else f'{100 * score:.1f} %'}"
                 for value, score in scores.items()

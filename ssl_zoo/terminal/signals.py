@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -9,7 +11,15 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-__all__ = ["SCHEDULER", "StopRequest", "Stopped", "handlers_restored", "ignored", "signals_interrupt"]
+__all__ = [
+    "SCHEDULER",
+    "StopRequest",
+    "Stopped",
+    "end_with_parent",
+    "handlers_restored",
+    "ignored",
+    "signals_interrupt",
+]
 
 SCHEDULER = [
     signal.SIGTERM,
@@ -116,3 +126,19 @@ def _handled(handler: Any) -> Iterator[None]:
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
+
+
+def end_with_parent() -> None:
+    """Ends this process, one of multiprocessing's, as soon as the one that started it is gone, killed for instance.
+
+    At once, from a thread: a signal would wait until native code returns, a collective of torch for minutes.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -23,6 +23,7 @@ from ssl_zoo.config.mapping import from_mapping, to_mapping
 from ssl_zoo.config.registries import METHODS
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.parts.batchnorm import synchronize
+from ssl_zoo.terminal.signals import end_with_parent
 from ssl_zoo.testing.contract import Broken
 from ssl_zoo.testing.setting import Setting
 from ssl_zoo.testing.train_steps import Batch, Steps, train_steps
@@ -110,6 +111,7 @@ def _start_method() -> str:
 
 def _work(rank: int, folder: str, method: type[Any], mapping: dict[str, Any], batches: list[Batch]) -> None:
     """Takes the steps in one of the two processes, on its half of each batch."""
+    end_with_parent()
     torch.set_num_threads(1)
     config = from_mapping(mapping)
     built = Setting(config.method.name).build_plain(config)

@@ -193,6 +193,12 @@ def test_a_run_that_was_ended_tells_how_far_it_came(tmp_path: Path) -> None:
         (["--out", "work"], "--out must be a new or empty folder"),
         (["--tests", "images, mine"], "--tests must hold the folder gpu"),
         (["--throughput", "nowhere.json"], "--throughput must be there"),
+        (
+            ["--throughput", "cut.json"],
+            "of an earlier call; 'cut.json' cannot be read .*JSON.*leave it out",
+        ),
+        (["--throughput", "other.json"], "'other.json' cannot be read as one .*KeyError: 'contenders'"),
+        (["--throughput", "null.json"], "'null.json' cannot be read as one"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_made(
@@ -200,6 +206,8 @@ def test_what_is_wrong_is_said_before_anything_is_made(
 ) -> None:
     monkeypatch.chdir(setting.data.parent)
     (setting.work / "file").touch()
+    for name, text in (("cut", '{"contenders": {"ssl-zoo"'), ("other", '{"rate": 3}'), ("null", "null")):
+        Path(f"{name}.json").write_text(text)
     assert command.main(["--data", "images, mine", "--out", "out", "--toy", *more]) == 2
     assert re.search(message, capsys.readouterr().err)
     assert not setting.out.exists()

@@ -15,8 +15,8 @@ import ssl_zoo
 from ssl_zoo.errors import Unfinished, UserError
 from ssl_zoo.runs.run_files import read_record
 from ssl_zoo.suites.options import read_bench
-from ssl_zoo.suites.record import SuiteRecord
-from ssl_zoo.suites.trial import Trial
+from ssl_zoo.suites.record import RunRecord, SuiteRecord
+from ssl_zoo.suites.trial import Trial, is_done, run_record
 
 ROWS = {
     "low": {},
@@ -205,8 +205,16 @@ def test_the_time_may_be_up_while_candidates_are_tried(
     assert [claim.state for claim in record.claims] == ["undecided"]
     assert not any(run.finished for row in record.rows for run in row.runs)
 
+    reads = Counter[str]()
+
+    def read(trial: Trial, *rest: Any) -> RunRecord:
+        reads[trial.name] += is_done(trial, tmp_path / "out" / "rows" / trial.name)
+        return run_record(trial, *rest)
+
+    monkeypatch.setattr("ssl_zoo.suites.results.run_record", read)
     rest = Trainer()
     record = tuned(rest)
+    assert set(reads.values()) == {1}, "each result is read once, however often candidates are compared"
     assert rest.started[0] == ("high", 0), "the same command goes on"
     assert all(run.finished for row in record.rows for run in row.runs)
     assert record.remarks[-1].startswith("seeds=auto: 3 seeds for each row")
