@@ -56,6 +56,8 @@ FAULTS = (
           "method.extra_gradient.of=anchor method.extra_gradient.basic=false method.extra_gradient.residual=false"),
     Fault("no negatives", "method=simsiam method.predictor.kind=identity method.similarity=gradient "
           "method.negatives=correlation method.unified.weight=0"),
+    Fault("no centring", "method=dino method.assignment=identity"),
+    Fault("no sharpening", "method=dino method.sharpening.temperature=0.1"),
     Fault("decorrelation alone", "method=simsiam method.predictor.kind=identity method.decorrelation.weight=1 "
           "method.decorrelation.standardized=true method.decorrelation.alone=true"),
     Fault("eigenvalues cut off", "method=simsiam method.predictor.kind=direct method.predictor.direct.eps=0 "

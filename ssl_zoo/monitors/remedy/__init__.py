@@ -33,6 +33,7 @@ CAUSES: tuple[Cause, ...] = (
     objective.no_stop_gradient,
     images.identical_views,
     contrast.few_prototypes,
+    contrast.no_sharpening,
     objective.narrow_head,
     objective.fixed_predictor,
     objective.frozen_head,

@@ -2,6 +2,7 @@
 
 - [0] MoCo, 2019, https://arxiv.org/abs/1911.05722 (Section 3.2)
 - [1] SwAV's code, https://github.com/facebookresearch/swav (common issues)
+- [2] DINO, 2021, https://arxiv.org/abs/2104.14294 (Section 5.3: what centring and sharpening each prevent)
 """
 
 from __future__ import annotations
@@ -11,7 +12,14 @@ import math
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.monitors.remedy.facts import Facts, Remedy, explains, leaf, step_images, unlike_reference
 
-__all__ = ["codes_are_uniform", "few_negatives", "few_prototypes", "stale_queue", "temperature_far_off"]
+__all__ = [
+    "codes_are_uniform",
+    "few_negatives",
+    "few_prototypes",
+    "no_sharpening",
+    "stale_queue",
+    "temperature_far_off",
+]
 
 AT_CHANCE = 0.02  # relative distance to ln K within which codes are called uniform
 COLD, HOT = 0.02, 2.0  # temperatures; see `temperature_far_off`
@@ -32,6 +40,25 @@ def few_prototypes(config: RunConfig, facts: Facts) -> Remedy | None:
         "too few prototypes",
         f"method.prototypes.number={number}: a code is one of {number}, too few to tell images apart",
         f"method.prototypes.number={value}",
+    )
+
+
+@explains("collapsed", "partially collapsed", "not learning")
+def no_sharpening(config: RunConfig, facts: Facts) -> Remedy | None:
+    """Centred targets that are no sharper than the predictions: both end uniform, equal for all images [2]."""
+    if leaf(config, "method.assignment") != "centering":
+        return None
+    keys = ("method.sharpening.temperature", "method.temperature")
+    target, tau = leaf(config, keys[0]), leaf(config, keys[1])
+    target = tau if target is None else target
+    if target < tau or not any(unlike_reference(config, facts, key) for key in keys):
+        return None
+    loss = "" if facts.loss is None else f"; the loss is {facts.loss:.4g}, ln K = {_chance(config):.4g}"
+    return Remedy(
+        "no sharpening",
+        f"method.sharpening.temperature={target:g} and method.temperature={tau:g}: centred targets that are no sharper "
+        f"than the predictions leave both uniform{loss}",
+        f"method.sharpening.temperature={0.4 * tau:g}",  # DINO's 0.04 to 0.1
     )
 
 
@@ -67,7 +94,7 @@ def codes_are_uniform(config: RunConfig, facts: Facts) -> Remedy | None:
     if leaf(config, "method.assignment") != "sinkhorn" or facts.loss is None:
         return None
     method, K = config.method, config.method.prototypes.number
-    chance = method.loss_scale * math.log(K) if K > 1 else 0.0
+    chance = _chance(config)
     epsilon, batch = method.sinkhorn.epsilon, config.batch_size + method.sinkhorn.queue_size
     # Scores are cosines: of a code's K entries the largest is at most exp(2 / epsilon) times the least.
     soft = epsilon > 0.25
@@ -101,6 +128,13 @@ def codes_are_uniform(config: RunConfig, facts: Facts) -> Remedy | None:
         f"{at}; method.sinkhorn.epsilon={epsilon:g}",
         f"method.sinkhorn.epsilon={0.6 * epsilon:g}",
     )
+
+
+def _chance(config: RunConfig) -> float:
+    """Returns the cross-entropy of uniform predictions over the prototypes, or the channels without prototypes."""
+    method = config.method
+    K = leaf(config, "method.prototypes.number") or method.projector.output_dim
+    return float(method.loss_scale * math.log(K))
 
 
 @explains("collapsed", "partially collapsed", "not learning")

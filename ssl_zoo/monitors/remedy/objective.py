@@ -48,7 +48,7 @@ def _repels(method: object) -> bool:
 
 @explains("collapsed", "partially collapsed", "not learning")
 def no_predictor(config: RunConfig, facts: Facts) -> Remedy | None:
-    """Neither predictor nor negatives nor codes: SimSiam, Table 1 (a), and SimCLR without negatives."""
+    """Neither predictor nor negatives nor codes: SimSiam, Table 1 (a), SimCLR without negatives, DINO uncentred."""
     method = config.method
     if not isinstance(method, SiameseConfig) or _repels(method) or method.predictor.kind != "identity":
         return None
@@ -67,7 +67,7 @@ def no_predictor(config: RunConfig, facts: Facts) -> Remedy | None:
         )
     if _repels(usual):
         return Remedy(
-            "no negatives" if usual.negatives != "none" else "no codes",
+            {"sinkhorn": "no codes", "centering": "no centring"}.get(usual.assignment, "no negatives"),
             f"method.negatives={method.negatives}, and no predictor and no codes: {minimum}",
             " ".join(
                 f"method.{key}={getattr(usual, key)}" for key in REPELLING if _is_changed(config, facts, key)
