@@ -94,7 +94,10 @@ def plan_embedding(options: EmbedConfig, about_data: Sequence[str]) -> Embedding
         skipped=data.skipped,
         settings=settings,
         hardware=hardware,
-        record=_record(options, run, data_config, images, size, width, hardware),
+        record={
+            **_record(options, run, data_config, images, size, width, hardware),
+            **({} if data.digest is None else {"data_digest": data.digest}),
+        },
     )
 
 

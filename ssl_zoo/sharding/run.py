@@ -57,6 +57,8 @@ def write_shards(overrides: Sequence[str], silent: bool = False) -> Path:
             )
         plan = plan_shards(data.train, data.classes, options)
     with hold(out):
+        for path in filter(is_temporary, out.iterdir()):  # what a killed process was writing
+            path.unlink()
         return _write_all(out, plan, data.skipped, overrides, silent=silent, bar=options.progress)
 
 

@@ -128,7 +128,10 @@ class ShardReader(ImageReader):
         if shard in self._open:
             self._open.move_to_end(shard)
             return self._open[shard]
-        descriptor = os.open(self.spool.path(shard), os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        try:
+            descriptor = _opened(self.spool.path(shard))
+        except FileNotFoundError:  # a copy that has just made room for another process's
+            descriptor = _opened(self.spool.path(shard))
         length = os.fstat(descriptor).st_size
         if length != self.index.lengths[shard]:
             os.close(descriptor)
@@ -139,6 +142,10 @@ class ShardReader(ImageReader):
             os.close(self._open.popitem(last=False)[1])
         self._open[shard] = descriptor
         return descriptor
+
+
+def _opened(path: str) -> int:
+    return os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
 
 
 def _read_at(descriptor: int, size: int, offset: int) -> bytes:

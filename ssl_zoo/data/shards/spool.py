@@ -119,11 +119,9 @@ class Spool:
         return self._folder / name.hexdigest()[:16] / "shard.tar"
 
     def _fetch(self, number: int, path: Path, stop: Callable[[], bool]) -> None:
-        with (
-            atomic_file(path) as fresh,
-            opened_shard(self._shards[number]) as source,
-            fresh.open("wb") as copy,
-        ):
+        # Of a name that the next attempt overwrites: what a killed process leaves may be large.
+        writing = atomic_file(path, temporary=".shard.tar.tmp")
+        with writing as fresh, opened_shard(self._shards[number]) as source, fresh.open("wb") as copy:
             while data := source.read(BUFFER):
                 copy.write(data)
                 if stop():
