@@ -71,8 +71,12 @@ class ArrowColumn:
         part = bisect_right(self._ends, row)
         return f"row {row - (self._ends[part - 1] if part else 0)} of {self.parts[part].name}"
 
-    def image(self, row: int) -> bytes | str | NDArray[Any]:
+    def image(self, row: int, most: int | None = None) -> bytes | str | NDArray[Any]:
         """Returns the bytes of an encoded image, the path of a file, or an array (H, W) or (H, W, C).
+
+        Args:
+            row: its number.
+            most: bytes that are read from the beginning of an encoded image; None: all.
 
         Raises:
             ValueError: it is none of these.
@@ -92,7 +96,10 @@ class ArrowColumn:
             else:
                 return str(path)
         if isinstance(value, (pa.BinaryScalar, pa.LargeBinaryScalar)):
-            encoded: bytes = value.as_py()
+            buffer = value.as_buffer()
+            encoded: bytes = (
+                buffer if most is None else buffer.slice(0, min(most, buffer.size))
+            ).to_pybytes()
             return encoded
         return _array(value)
 

@@ -100,7 +100,7 @@ def stamp_of(path: str) -> object:
     """Returns what changes when a file of a data set on disk does; None where there is none on disk."""
     path = os.path.expanduser(path)
     try:
-        if _PATTERN & set(path):
+        if _is_pattern(path):
             return tuple(_stat(file) for file in sorted(glob.glob(path, recursive=True))) or None
         if os.path.isdir(path):
             folders = [path, *(entry.path for entry in os.scandir(path) if entry.is_dir())]
@@ -161,8 +161,11 @@ def _load(datasets: Any, path: str, on_hub: bool, config_name: str | None, revis
             if config_name is not None:
                 raise ValueError("it has no configurations; leave data.config_name out")
             saved = datasets.load_from_disk(path, keep_in_memory=False)
-            one = isinstance(saved, datasets.Dataset)
-            saved = {str(saved.split or "train"): saved} if one else saved
+            if isinstance(saved, datasets.Dataset):
+                whole = saved.split is not None and re.fullmatch(
+                    r"\w+", str(saved.split)
+                )  # no part of a split
+                saved = {str(saved.split) if whole else "train": saved}
             return {name: _in_order(split) for name, split in saved.items()}
         if not _parquet_in(path):
             raise ValueError(
@@ -170,7 +173,7 @@ def _load(datasets: Any, path: str, on_hub: bool, config_name: str | None, revis
                 f"data=imagefolder data.train='{path}'"
             )
         return datasets.load_dataset(path, **how)
-    files = sorted(glob.glob(path, recursive=True)) if _PATTERN & set(path) else [path]
+    files = sorted(glob.glob(path, recursive=True)) if _is_pattern(path) else [path]
     wrong = [file for file in files if not file.lower().endswith(PARQUET)]
     if wrong:
         raise ValueError(f"a file must be .parquet, and '{wrong[0]}' is none")
@@ -205,7 +208,9 @@ def _explained(path: str, on_hub: bool, error: Exception) -> UserError:
             f"data.path='{path}' is not on disk, not in the cache of datasets, and the hub cannot be reached "
             f"({reason}); connect to the network once, or name a folder or .parquet files"
         )
-    if "onfig" in reason and not isinstance(error, OSError):
+    if re.match(
+        "BuilderConfig|Config name|Couldn't find cache for .* config|it has no configurations", reason
+    ):
         every = " ".join(str(error).split())
         return UserError(
             f"data.config_name chooses among the configurations of '{path}': {every}; set another"
@@ -233,6 +238,10 @@ def _quiet(datasets: Any) -> Iterator[None]:
 
 def _parquet_in(folder: str) -> bool:
     return any(file.lower().endswith(PARQUET) for _, _, files in os.walk(folder) for file in files)
+
+
+def _is_pattern(path: str) -> bool:
+    return bool(_PATTERN & set(path)) and not os.path.exists(path)
 
 
 def _stat(path: str) -> Sequence[Any]:

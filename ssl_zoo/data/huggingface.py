@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from ssl_zoo.config.schema import HuggingFaceConfig
-from ssl_zoo.data.cache import check_all, decode_all
+from ssl_zoo.data.cache import decode_all
 from ssl_zoo.data.image_table import ImageTable, TableSample, sample_table, spaced
+from ssl_zoo.data.kept_check import check_table
 from ssl_zoo.data.memory_split import MemorySplit
 from ssl_zoo.data.partition import taken
 from ssl_zoo.data.split import Data, Split
@@ -102,7 +104,9 @@ def _read(
     split: Split = TableSplit(reader, numbers, config.workers, unreadable)
     decoded = decode_all(reader, config.workers, cache, positions)
     if decoded is None:
-        faults = check_all(reader, config.workers, positions, whole=whole and config.on_error == "skip")
+        store = Path(config.root).expanduser() / "checks"
+        whole = whole and config.on_error == "skip"
+        faults = check_table(reader, config.workers, positions, whole=whole, store=store)
     else:
         split, faults = MemorySplit(decoded[0], numbers), decoded[1]
     if not faults:

@@ -21,6 +21,7 @@ from ssl_zoo.data.reader_split import ReaderSplit
 
 __all__ = ["TableReader", "TableSplit"]
 
+HEAD = 4096  # bytes in which the header of most JPEGs is
 FIX = "mend or remove the row, or set data.on_error=skip to leave unreadable images out"
 
 
@@ -57,17 +58,21 @@ class TableReader(ImageReader):
 
     def check(self, position: int, *, whole: bool) -> None:
         try:
-            image = self._image(position)
             is_photo = self.bit_depth == 8 and self.channels in (1, 3)
+            if is_photo and not whole:
+                begun = self._image(position, HEAD)
+                if not isinstance(begun, np.ndarray) and is_surely_readable(begun):
+                    return
+            image = self._image(position)
             if isinstance(image, np.ndarray):
                 image_of_item(image, self.channels, self.bit_depth)
-            elif whole or not is_photo or not is_surely_readable(image):
+            else:
                 check_image(image, whole=whole, channels=self.channels, bit_depth=self.bit_depth)
         except Exception as error:
             raise self._unreadable(position, error) from error
 
-    def _image(self, position: int) -> Encoded | str | np.ndarray:
-        image = self.column.image(int(self.rows[position]))
+    def _image(self, position: int, most: int | None = None) -> Encoded | str | np.ndarray:
+        image = self.column.image(int(self.rows[position]), most)
         return Encoded(self.name(position), image) if isinstance(image, bytes) else image
 
     def _unreadable(self, position: int, error: Exception) -> Unreadable:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import io
+import os
 import pickle
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from PIL import Image
 
 from ssl_zoo.cli.main import main
 from ssl_zoo.config.compose import compose
-from ssl_zoo.data import Data, MemorySplit, hub, load_data
+from ssl_zoo.data import Data, MemorySplit, hub, kept_check, load_data
 from ssl_zoo.data.decode import read_image, to_array
 from ssl_zoo.data.headers import is_surely_readable
 from ssl_zoo.data.raster import Encoded
@@ -363,3 +365,44 @@ def test_an_embedded_header_is_judged_as_that_of_the_file(tmp_path: Path) -> Non
             path.write_bytes(part)
             assert is_surely_readable(Encoded("a", part)) == is_surely_readable(str(path))
     assert is_surely_readable(Encoded("a", encoded(0)))
+
+
+def test_a_check_of_a_large_table_is_kept_while_its_files_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table([*map(encoded, range(4)), b"no image", encoded(5)], [0, 0, 0, 1, 1, 1]).save_to_disk(
+        tmp_path / "set"
+    )
+    checked: list[list[int]] = []
+    check_all = kept_check.check_all
+
+    def noted(reader: Any, workers: int, positions: torch.Tensor, *, whole: bool) -> dict[int, str]:
+        checked.append(positions.tolist())
+        return check_all(reader, workers, positions, whole=whole)
+
+    monkeypatch.setattr(kept_check, "check_all", noted)
+    monkeypatch.setattr(kept_check, "LEAST", 6)
+    more = ("data.cache_mb=0", f"data.root={tmp_path / 'root'}")
+    files = list((tmp_path / "set").glob("*.arrow"))
+
+    def refused() -> None:
+        with pytest.raises(UserError, match=r"1 of 6 are not: row 4 of train \("):
+            load(tmp_path / "set", *more)
+
+    now = time.time()
+    for seconds in (now + 3600, now - 3600, now - 3600, now - 7200):
+        for file in files:
+            os.utime(file, (seconds, seconds))
+        refused()
+    every = list(range(6))
+    assert checked == [every, every, [4], every], "not settled; kept; used; changed"
+    for kept in (tmp_path / "root").rglob("*.json"):
+        kept.write_text(kept.read_text()[:-3])
+    refused()
+    assert checked[-1] == every, "a damaged file is as none"
+    assert load(tmp_path / "set", *more, "data.on_error=skip").skipped == ("row 4 of train",)
+
+
+def test_a_folder_may_have_the_name_of_a_pattern(saved: Path, tmp_path: Path) -> None:
+    saved.rename(tmp_path / "pets[1]")
+    assert len(load(tmp_path / "pets[1]").train) == 8
