@@ -4,8 +4,9 @@
 
 OUT gets two data sets of FOLDER's files, of `--images` and of `--rows` rows, which repeats files where there are fewer.
 Speed: one epoch of the loader that trains, crops of 32 pixels for two views, files and rows taking turns, one
-thread a process; both yield the same images, which is checked. Memory: the pages that a process has for itself, before
-and after the data set is opened, and of each worker process in the midst of an epoch and at its end. Needs Linux.
+thread a process; both yield the same images, which is checked. On a shared machine look at the processor's seconds.
+Memory: the pages that a process has for itself, before and after the data set is opened, and of each worker process in
+the course of an epoch. Needs Linux.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import multiprocessing
+import os
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -29,6 +31,7 @@ from ssl_zoo.data.scan import scan_folder
 __all__ = ["main"]
 
 BATCH = 256
+READ = (10, 100, 200)  # batches after which the memory of workers is read
 SETTLED = 3.0  # seconds after which the check of a data set is kept
 
 
@@ -92,20 +95,26 @@ def _compare(folder: Path, table: Path, workers: int, rounds: int) -> None:
         loaders[name] = load_data(config.data).train.train_loader(BATCH, config.views, seed=0)
     batches = [next(iter(loader)).images for loader in loaders.values()]
     assert all(torch.equal(a, b) for a, b in zip(*batches, strict=True)), "the same images in the same order"
-    rates: dict[str, list[float]] = {name: [] for name in loaders}
+    costs: dict[str, list[tuple[float, float]]] = {name: [] for name in loaders}
     for number in range(rounds):
         for name in sorted(loaders, reverse=bool(number % 2)):
             loaders[name].set_position(1)
-            start = time.perf_counter()
+            start, used = time.perf_counter(), _cpu_seconds()
             count = sum(len(batch.index) for batch in loaders[name])
-            rates[name].append(count / (time.perf_counter() - start))
-    ratios = [b / a for a, b in zip(rates["files"], rates["rows"], strict=True)]
-    shown = {name: f"{statistics.median(each):.0f}" for name, each in rates.items()}
-    print(
-        f"{workers} workers: {shown['files']} images/s of files, {shown['rows']} of rows; ratio "
-        f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) in {rounds} rounds",
-        flush=True,
-    )
+            costs[name].append((count / (time.perf_counter() - start), count / (_cpu_seconds() - used)))
+    for what, column in (("images/s", 0), ("per second of the processor", 1)):
+        files, rows = ([cost[column] for cost in costs[name]] for name in ("files", "rows"))
+        ratios = [b / a for a, b in zip(files, rows, strict=True)]
+        print(
+            f"{workers} workers, {what}: {statistics.median(files):.0f} of files, {statistics.median(rows):.0f} of "
+            f"rows; ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) in {rounds} rounds",
+            flush=True,
+        )
+
+
+def _cpu_seconds() -> float:
+    """Returns what this process and those that it has waited for have used."""
+    return sum(os.times()[:4])
 
 
 def _memory(table: Path, workers: int) -> None:
@@ -123,16 +132,17 @@ def _memory(table: Path, workers: int) -> None:
     size = sum(file.stat().st_size for file in table.glob("*.arrow")) / 2**20
     opened, checked, again = seconds
     print(
-        f"{len(train)} rows, {size:.0f} MiB of Arrow: opened in {opened:.1f} s, checked in {checked:.1f} s, at the next "
-        f"start {again:.1f} s; {_private('self') - before:.0f} MiB more in the process"
+        f"{len(train)} rows, {size:.0f} MiB of Arrow: opened in {opened:.1f} s, checked in {checked:.1f} s, again in "
+        f"{again:.1f} s; {_private('self') - before:.0f} MiB more in the process"
     )
     loader = train.train_loader(BATCH, config.views, seed=0)
     readings = []
-    for number, _ in enumerate(loader):
-        children = [child.pid for child in multiprocessing.active_children()]
-        if children and number in (len(loader) // 10, len(loader) // 2, len(loader) - workers * 4):
-            readings.append(", ".join(f"{_private(str(child)):.0f}" for child in children))
-    print(f"MiB of each worker at a tenth, half and the end of an epoch: {'; '.join(readings)}")
+    for number, _ in enumerate(itertools.islice(loader, READ[-1] + 1)):
+        if number in READ:
+            children = [str(child.pid) for child in multiprocessing.active_children()]
+            each = " and ".join(f"{_private(child):.0f}" for child in children)
+            readings.append(f"{each} after {number * BATCH}")
+    print(f"MiB of each worker, by images: {', '.join(readings)}")
 
 
 def _private(process: str) -> float:
