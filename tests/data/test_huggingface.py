@@ -21,6 +21,7 @@ from PIL import Image
 from ssl_zoo.cli.main import main
 from ssl_zoo.config.compose import compose
 from ssl_zoo.data import Data, MemorySplit, hub, kept_check, load_data
+from ssl_zoo.data import cache as cache_room
 from ssl_zoo.data.decode import read_image, to_array
 from ssl_zoo.data.headers import is_surely_readable
 from ssl_zoo.data.raster import Encoded
@@ -374,7 +375,7 @@ def test_a_check_of_a_large_table_is_kept_while_its_files_are_the_same(
         tmp_path / "set"
     )
     checked: list[list[int]] = []
-    check_all = kept_check.check_all
+    check_all = cache_room.check_all
 
     def noted(reader: Any, workers: int, positions: torch.Tensor, *, whole: bool) -> dict[int, str]:
         checked.append(positions.tolist())
