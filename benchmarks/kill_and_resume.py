@@ -93,6 +93,9 @@ VARIANTS = {
         "method=moco", *SHARDS, "trainer.devices=2", "method.batch_norm=sync", "method.negatives=memory_bank",
         "method.assignment=memory", "method.memory.negatives=32", "method.momentum_encoder.enabled=false",
     ],
+    "BYOL, AdamW, fsdp, two batches per step, in two processes": [
+        "method=byol", "optimizer.name=adamw", "trainer.devices=2", "trainer.strategy=fsdp", "trainer.accumulate=2",
+    ],
     "MoCo in three processes": ["method=moco", "trainer.devices=3", "method.batch_norm=sync", "batch_size=30"],
 }  # fmt: skip
 

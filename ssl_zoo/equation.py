@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 
 import torch
-from lightly.models.utils import deactivate_requires_grad, update_momentum
+from lightly.models.utils import deactivate_requires_grad
 from torch import Tensor, nn
 
 from ssl_zoo.config.schema import SiameseConfig
@@ -31,6 +31,7 @@ from ssl_zoo.parts.extra_gradient import build_target
 from ssl_zoo.parts.grid import GridPoint, ordered_pairs
 from ssl_zoo.parts.heads import build_predictor
 from ssl_zoo.parts.memory import Memory
+from ssl_zoo.parts.momentum import update_momentum
 from ssl_zoo.parts.negatives import build_negatives
 from ssl_zoo.parts.placement import build_placement
 from ssl_zoo.parts.prototypes import Prototypes

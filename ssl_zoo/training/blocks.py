@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from ssl_zoo.errors import UserError
 from ssl_zoo.method import Encoder, Method
 
-__all__ = ["blocks_of", "recompute_blocks"]
+__all__ = ["blocks_of", "check_blocks", "recompute_blocks"]
 
 
 def blocks_of(backbone: nn.Module) -> list[nn.Module]:
@@ -42,6 +42,24 @@ def blocks_of(backbone: nn.Module) -> list[nn.Module]:
     return list(found.values())
 
 
+def check_blocks(backbone: nn.Module, name: str, what: str) -> None:
+    """Refuses a backbone without blocks.
+
+    Args:
+        backbone: a timm model.
+        name: its name.
+        what: needs blocks: a key with its value, and what that does.
+
+    Raises:
+        UserError: timm names no blocks of it.
+    """
+    if not blocks_of(backbone):
+        raise UserError(
+            f"{what} a backbone block by block, and timm names no blocks of '{name}'; leave {what.partition('=')[0]} "
+            "out, or choose a ResNet or a ViT"
+        )
+
+
 def recompute_blocks(method: Method, name: str) -> None:
     """Lets each block of a method's backbones keep only its inputs for the backward pass, in place.
 
@@ -55,13 +73,8 @@ def recompute_blocks(method: Method, name: str) -> None:
         UserError: the backbone has no blocks that timm knows.
     """
     for encoder in [module for module in method.modules() if isinstance(module, Encoder)]:
-        blocks = blocks_of(encoder.backbone)
-        if not blocks:
-            raise UserError(
-                f"trainer.activation_checkpointing=true computes a backbone block by block, and timm names no blocks "
-                f"of '{name}'; set trainer.activation_checkpointing=false, or choose a ResNet or a ViT"
-            )
-        for block in blocks:
+        check_blocks(encoder.backbone, name, "trainer.activation_checkpointing=true computes")
+        for block in blocks_of(encoder.backbone):
             block.forward = _Recomputed(block)
 
 

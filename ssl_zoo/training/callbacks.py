@@ -124,9 +124,12 @@ class MeasureEncoder(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, TrainingModule)
         number, rest = divmod(trainer.current_epoch + 1, self.every)
-        if self.evaluator is not None and not rest and not self.epochs.ended:
+        if rest or self.epochs.ended:
+            return
+        method = pl_module.whole_method()
+        if self.evaluator is not None:
             knn = number % self.evaluator.knn_every == 0
-            self.epochs.rows[-1].update(self.evaluator.measure(pl_module.method, knn=knn, probe=False).row)
+            self.epochs.rows[-1].update(self.evaluator.measure(method, knn=knn, probe=False).row)
 
 
 class LogRows(pl.Callback):

@@ -57,8 +57,10 @@ class NoticeCollapse(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, TrainingModule)
-        if self.evaluator is not None and pl_module.batches_done == 0:
-            self.highest = self.evaluator.estimate_energy(pl_module.method)
+        if pl_module.batches_done == 0:
+            method = pl_module.whole_method()
+            if self.evaluator is not None:
+                self.highest = self.evaluator.estimate_energy(method)
         collapsed = (self.stopped_in, self.epochs.collapsed_epoch)  # of a run that is resumed
         ended = self.stop and self.epochs.rows[-1]["epoch"] in collapsed
         trainer.should_stop = trainer.should_stop or ended
@@ -69,15 +71,14 @@ class NoticeCollapse(pl.Callback):
         if self.epochs.ended or (reported and not self.stop):  # at the end all is measured, and judged
             return
         settled = trainer.global_step >= SETTLED_STEPS
-        collapsed = self.evaluator is not None and self._is_collapsed(
-            self.evaluator, pl_module.method, settled
-        )
-        epoch = trainer.current_epoch + 1
+        method, epoch = pl_module.whole_method(), trainer.current_epoch + 1
+        collapsed = self.evaluator is not None and self._is_collapsed(self.evaluator, method, settled)
         if collapsed:
             self._report(epoch)
-        if self.stop and any_process(collapsed, pl_module.device):
-            self.stopped_in, self.epochs.collapsed_epoch = epoch, self.epochs.collapsed_epoch or epoch
-            self.epochs.ended = trainer.should_stop = True
+        if any_process(collapsed, pl_module.device):
+            self.epochs.collapsed_epoch = self.epochs.collapsed_epoch or epoch
+            if self.stop:
+                self.stopped_in, self.epochs.ended, trainer.should_stop = epoch, True, True
 
     def _is_collapsed(self, evaluator: Evaluator, method: Method, settled: bool) -> bool:
         energy = evaluator.estimate_energy(method)

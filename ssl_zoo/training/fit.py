@@ -28,13 +28,15 @@ from ssl_zoo.training.module import TrainingModule
 from ssl_zoo.training.prepare import Prepared
 from ssl_zoo.training.process import cluster
 from ssl_zoo.training.saving import SaveCheckpoints, StopWhenAsked
+from ssl_zoo.training.sharded_weights import ShardedWeights
 
 __all__ = ["Trained", "compile_encoders", "fit"]
 
 
 class Trained(NamedTuple):
-    """Rows of a training, and the loggers for measurements after it."""
+    """The trained method, the rows of its training, and the loggers for measurements after it."""
 
+    method: Method  # with whole weights in the process of rank zero
     epochs: EpochRows
     loggers: list[Logger]
 
@@ -119,7 +121,7 @@ def fit(
         finally:
             for logger in loggers:
                 logger.finalize("success")
-    return Trained(epochs, loggers)
+    return Trained(module.trained[0], epochs, loggers)
 
 
 def compile_encoders(method: Method) -> None:
@@ -135,9 +137,11 @@ def compile_encoders(method: Method) -> None:
 def _strategy(config: RunConfig) -> str | DDPStrategy:
     if config.trainer.processes == 1:
         return "auto"
+    timeout = datetime.timedelta(minutes=config.trainer.timeout_minutes)
+    if config.trainer.strategy == "fsdp":
+        return ShardedWeights(timeout=timeout)
     # Queue and memory are alike in all processes by their own doing; sending them at each step would be slow.
     find = config.trainer.strategy == "ddp_find_unused_parameters_true"
-    timeout = datetime.timedelta(minutes=config.trainer.timeout_minutes)
     return DDPStrategy(broadcast_buffers=False, find_unused_parameters=find, timeout=timeout)
 
 

@@ -29,6 +29,7 @@ from ssl_zoo.method import Method
 from ssl_zoo.parts.fifo import Fifo
 from ssl_zoo.parts.matmul_conv import use_matmul_convolutions
 from ssl_zoo.training.blocks import recompute_blocks
+from ssl_zoo.training.divided_bytes import divided_bytes
 from ssl_zoo.training.measure import PIXEL_SIDE
 
 __all__ = ["Footprint", "footprint"]
@@ -86,9 +87,12 @@ def footprint(config: RunConfig, data: Data) -> Footprint:
                 module.assume_full()
         weights = live.live
         step, kept = _step(config, method, hardware, live, data)
+        copies = (
+            2 if config.trainer.strategy == "fsdp" else 1
+        )  # the untrained method; the trained one, gathered
         measuring = (
             kept
-            + sum(p.nbytes for p in method.parameters())
+            + copies * sum(p.nbytes for p in method.parameters())
             + _measuring(config, method, hardware, live, data)
         )
     name, tensor = max(method.state_dict().items(), key=lambda item: item[1].nbytes)
@@ -129,7 +133,8 @@ def _step(
     # Not by a step of the optimizer: torch's fused ones have no fake kernel and would step in earnest.
     state = torch.empty(STATES[config.optimizer.name] * _stepped_here(trained, config), dtype=torch.float32)
     buckets = sum(p.nbytes for p in trained) if processes > 1 else 0  # in which DDP sends the gradients
-    kept = live.live + buckets
+    elsewhere, gathered = divided_bytes(config, method, STATES[config.optimizer.name])
+    kept = live.live + buckets - elsewhere
     pixels = data.channels * sum(view.size**2 for view in config.views)  # of all views of an image
     if isinstance(data.train, MemorySplit):
         batches = data.train.images.shape[1:].numel() * images * config.data.bit_depth // 8
@@ -149,7 +154,7 @@ def _step(
     method.zero_grad()  # as Lightning does: after the forward pass
     loss.backward()  # type: ignore[no-untyped-call]
     del state
-    return max(augmenting, live.peak + buckets + batches), kept
+    return max(augmenting, live.peak + buckets - elsewhere + gathered + batches), kept
 
 
 def _stepped_here(trained: list[torch.nn.Parameter], config: RunConfig) -> int:

@@ -10,21 +10,14 @@ from torch import Tensor, nn
 
 from ssl_zoo.method import Method
 from ssl_zoo.training.callbacks import EpochRows
+from ssl_zoo.training.clipping import gradient_norm
 
-__all__ = ["GRADIENT_NORMS", "GradientNorms", "gradient_norm", "loss_scale"]
+__all__ = ["GRADIENT_NORMS", "GradientNorms", "loss_scale"]
 
 GRADIENT_NORMS = {
     "encoder_gradient_norm": "encoder",
     "predictor_gradient_norm": "predictor",
 }  # child of a method
-
-
-def gradient_norm(parameters: list[nn.Parameter]) -> Tensor:
-    """Returns the Euclidean length () of all gradients together; 0 where there are none."""
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    if not gradients:
-        return torch.zeros((), device=parameters[0].device)
-    return torch.nn.utils.get_total_norm(gradients).float()
 
 
 def scaler_of(trainer: pl.Trainer) -> torch.amp.GradScaler | None:
@@ -52,15 +45,19 @@ class GradientNorms(pl.Callback):
     """
 
     def __init__(self, epochs: EpochRows, method: Method) -> None:
-        self.epochs = epochs
-        children = dict(method.named_children())
+        self.epochs, self.method = epochs, method
+        self.norms: list[Tensor] = []  # (parts,) of each step of this epoch
+
+    @property
+    def parts(self) -> dict[str, list[nn.Parameter]]:
+        """The parameters by the key of their gradients' length; a strategy may put others in their place."""
+        children = dict(self.method.named_children())
         trained = {
             key: [p for p in children[child].parameters() if p.requires_grad]
             for key, child in GRADIENT_NORMS.items()
             if child in children
         }
-        self.parts = {key: parameters for key, parameters in trained.items() if parameters}
-        self.norms: list[Tensor] = []  # (parts,) of each step of this epoch
+        return {key: parameters for key, parameters in trained.items() if parameters}
 
     def state_dict(self) -> dict[str, Any]:
         return {"norms": [norms.tolist() for norms in self.norms]}

@@ -20,6 +20,7 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.method import Method
 from ssl_zoo.parts.schedule import Progress
 from ssl_zoo.runs.checkpoints import STAMP, Position
+from ssl_zoo.training.clipping import clip_gradients
 from ssl_zoo.training.optim import (
     build_optimizer,
     build_schedule,
@@ -27,6 +28,7 @@ from ssl_zoo.training.optim import (
     scheduled_lr,
     weight_decay_factor,
 )
+from ssl_zoo.training.sharded_weights import ShardedWeights, divided_weights_explained
 
 __all__ = ["TrainingModule", "step_seed"]
 
@@ -70,6 +72,7 @@ class TrainingModule(pl.LightningModule):
         self.batches_done = 0  # counted by `EpochRows`
         self.lr: float | None = None  # of the last step that was done here
         self.weight_decays: list[float] = []  # of the optimizer's groups in the first step
+        self.trained: tuple[Method, ...] = ()  # the one method, after the training; no submodule
         self.stretched = False  # whether the checkpoint is of a run of fewer or more epochs
 
     @property
@@ -106,9 +109,10 @@ class TrainingModule(pl.LightningModule):
         views = self.augment(images, generator, part=(rank(), world_size()))
         if self.config.trainer.channels_last:
             views = [view.contiguous(memory_format=torch.channels_last) for view in views]
-        if batch_idx % self.config.trainer.accumulate == 0:
-            self.method.before_step(self.progress)
-        loss = self.method.loss(views, index).loss
+        with divided_weights_explained():
+            if batch_idx % self.config.trainer.accumulate == 0:
+                self.method.before_step(self.progress)
+            loss = self.method.loss(views, index).loss
         self.losses.append(loss.detach())
         return loss * self._weight(batch_idx)
 
@@ -131,6 +135,15 @@ class TrainingModule(pl.LightningModule):
         """Returns the number, from 1, of the step that ends with this batch; 0 within a step and at an epoch's end."""
         done, accumulate = batch_idx + 1, self.config.trainer.accumulate
         return done // accumulate if done % accumulate == 0 and done != self.batches else 0
+
+    def whole_method(self) -> Method:
+        """Returns the method with whole weights, which rank zero may measure; all processes must call it."""
+        strategy = None if self._trainer is None else self._trainer.strategy
+        return strategy.whole_method() if isinstance(strategy, ShardedWeights) else self.method
+
+    def on_train_end(self) -> None:
+        """Keeps the trained method, in rank zero with whole weights."""
+        self.trained = (self.whole_method(),)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what a continuation needs to know, as plain values and tensors."""
@@ -172,7 +185,21 @@ class TrainingModule(pl.LightningModule):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Calls the method when gradients are complete."""
-        self.method.after_backward(self.progress)
+        with divided_weights_explained():
+            self.method.after_backward(self.progress)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips the gradients by their length, that of divided and whole ones together."""
+        if isinstance(self.trainer.strategy, ShardedWeights):
+            if gradient_clip_val is not None:
+                clip_gradients(list(self.method.parameters()), gradient_clip_val)
+            return
+        super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Steps the optimizer, then the method: once per optimizer step, under accumulation too."""
@@ -184,7 +211,8 @@ class TrainingModule(pl.LightningModule):
         ):
             group["weight_decay"] = weight_decay * factor
         super().optimizer_step(*args, **kwargs)
-        self.method.after_step(progress)
+        with divided_weights_explained():
+            self.method.after_step(progress)
 
     def configure_optimizers(self) -> Any:
         """Returns optimizer and schedule, the latter stepped per optimizer step."""

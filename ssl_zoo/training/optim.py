@@ -13,10 +13,12 @@ from typing import Any
 
 import torch
 from timm.optim.lars import Lars
+from torch.distributed.tensor import DTensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from ssl_zoo.config.schema import OptimizerConfig
 from ssl_zoo.method import Method
+from ssl_zoo.training.mixed_optimizer import MixedOptimizer
 from ssl_zoo.training.sharded_states import ShardedStates
 
 __all__ = [
@@ -117,6 +119,14 @@ def optimizer_over(
     kind, options = _optimizer_class(config, lr, nesterov)
     if config.name != "lars":
         options["fused"] = fused and all(p.device.type in ("cpu", "cuda") for p in module.parameters())
+    if any(isinstance(parameter, DTensor) for parameter in module.parameters()):
+        # torch has no fused SGD of divided tensors; of LARS nothing but one tensor at a time is tested.
+        otherwise = {
+            "sgd": {"fused": False, "foreach": True},
+            "adamw": {"foreach": not options.get("fused")},
+            "lars": {"foreach": False},
+        }[config.name]
+        return MixedOptimizer(settings, kind, options, otherwise)
     return ShardedStates(settings, kind, **options) if shard_states else kind(settings, **options)
 
 

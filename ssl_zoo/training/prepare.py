@@ -19,7 +19,7 @@ from ssl_zoo.metrics import computed
 from ssl_zoo.parts.batchnorm import synchronize
 from ssl_zoo.runs.checkpoints import Position
 from ssl_zoo.runs.directory import choose_run_dir
-from ssl_zoo.training.blocks import recompute_blocks
+from ssl_zoo.training.blocks import check_blocks, recompute_blocks
 from ssl_zoo.training.labels import check_labels, labels_for
 from ssl_zoo.training.loggers import check_loggers
 from ssl_zoo.training.measure import Evaluator
@@ -105,6 +105,8 @@ def prepare(config: RunConfig, run_dir: Path | None = None, shared: Shared | Non
     hardware = hardware_for(config, strides_single_pixels=backbone.strides_single_pixels)
     if process.world_size > 1 and config.method.batch_norm == "sync":
         synchronize(method, hardware.device)
+    if config.trainer.strategy == "fsdp":
+        check_blocks(backbone.model, config.backbone.name, "trainer.strategy=fsdp gathers")
     if config.trainer.activation_checkpointing:
         recompute_blocks(method, config.backbone.name)
     return Prepared(

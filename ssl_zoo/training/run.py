@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -100,6 +101,7 @@ def run(config: RunConfig, *, silent: bool = False, shared: Shared | None = None
             finally:
                 progress.stop()
             _gather_skipped(ready.data)
+            ready = dataclasses.replace(ready, method=trained.method)
             result = from_rank_zero(conclude(ready, trained, progress) if rank_zero else None)
     assert isinstance(result, Result)
     return result

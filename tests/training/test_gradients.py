@@ -19,7 +19,8 @@ import ssl_zoo
 from ssl_zoo.config.compose import compose
 from ssl_zoo.errors import UserError
 from ssl_zoo.training import module as module_file
-from ssl_zoo.training.gradients import GradientNorms, gradient_norm, loss_scale
+from ssl_zoo.training.clipping import gradient_norm
+from ssl_zoo.training.gradients import GradientNorms, loss_scale
 from ssl_zoo.training.module import TrainingModule
 
 

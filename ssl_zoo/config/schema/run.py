@@ -54,11 +54,27 @@ class RunSettings:
                 f"start_from={self.start_from} contradicts backbone.pretrained=true: both give the backbone its "
                 "weights; leave one of them out"
             )
+        if self.trainer.strategy == "fsdp":
+            _check_sharding(self)
         if self.compile is True and self.trainer.activation_checkpointing:
             raise ValueError(
                 "compile=true contradicts trainer.activation_checkpointing=true: torch.compile itself decides what is "
                 "computed once more; set one of them to false"
             )
+
+
+def _check_sharding(config: RunSettings) -> None:
+    """Refuses what isn't right, or isn't known to be, where the backbone's weights are divided among processes."""
+    if config.compile is True:
+        raise ValueError(
+            "trainer.strategy=fsdp contradicts compile=true: a compiled encoder whose weights are gathered block by "
+            "block isn't tested; set compile=false, or trainer.strategy=zero1"
+        )
+    if config.precision == "fp16":
+        raise ValueError(
+            "trainer.strategy=fsdp contradicts precision=fp16, whose loss scale each process would choose by its own "
+            "part of the gradients; set precision=bf16, or trainer.strategy=zero1"
+        )
 
 
 def _check_colours(data: DataConfig, augment: AugmentConfig) -> None:

@@ -28,9 +28,10 @@ class TrainerConfig:
     """Processes on this machine, each with a device. On a CPU they divide its cores among them."""
     num_nodes: Count = 1
     """Machines."""
-    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true", "zero1"] = "auto"
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true", "zero1", "fsdp"] = "auto"
     """How several processes train. auto is Lightning's ddp; ddp_find_unused_parameters_true is for methods with unused
-    parameters; zero1 is ddp with the optimizer's state divided among the processes."""
+    parameters; zero1 is ddp with the optimizer's state divided among the processes; fsdp divides the backbone's weights
+    and gradients as well."""
     accumulate: Count = 1
     """Batches per optimizer step, over which gradients are averaged."""
     activation_checkpointing: bool = False
