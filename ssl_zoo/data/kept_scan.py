@@ -35,9 +35,8 @@ __all__ = ["checking_once", "digest_of", "keep_scan", "scan"]
 
 VERSION = 1
 LEAST = 20_000  # files: fewer are scanned in a moment
-SETTLED = (
-    2.0  # seconds: a folder changed later than that may change again without a later time (FAT counts by two)
-)
+# Seconds: a folder that changed later than that may change again without a later time, as FAT counts by two.
+SETTLED = 2.0
 LOOKED_AT = 1024  # files whose sizes and times are compared
 
 

@@ -57,7 +57,7 @@ def counting(line: str) -> Iterator[Callable[[int], None]]:
         def count(more: int) -> None:
             nonlocal done, printed, due
             done += more
-            if (now := time.perf_counter()) < due:
+            if not more or (now := time.perf_counter()) < due:
                 return
             if status is not None:
                 status.update(line.format(done))
