@@ -1,11 +1,12 @@
 """Trains on two nodes, loses one of them, and brings it back: two torchrun agents on this machine, by their ports.
 
-    python -m ssl_zoo.benchmarks.lost_node OUT [key=value ...]
+    python -m ssl_zoo.benchmarks.lost_node OUT [--frozen] [key=value ...]
 
 Each agent is a node, with one process of the run, and a process group of its own that `kill -9` ends as a power cut
 would end a machine. The other agent meets the loss in its process, and waits; when the node is back, both processes
 start again, from the last checkpoint by resume=auto. The run is compared, to the bit, with one that lost nothing.
-Exit status 1 if anything differs.
+Exit status 1 if anything differs. With --frozen the node is stopped as a machine that hangs: nothing of it answers, and
+the other process waits for trainer.timeout_minutes.
 """
 
 from __future__ import annotations
@@ -85,6 +86,8 @@ def lose_a_node(
     ready: Callable[[], object] | None,
     command: Sequence[str] = COMMAND,
     environment: Mapping[str, str] | None = None,
+    *,
+    frozen: bool = False,
 ) -> Outcome:
     """Trains on two nodes, kills the second one once `ready()`, and starts it again when the first has noticed.
 
@@ -94,6 +97,7 @@ def lose_a_node(
         ready: whether the node may be killed; None: no node is lost.
         command: of torchrun, before `train`; that of the node that is back is the usual one.
         environment: further variables of both nodes at their first start.
+        frozen: whether it first hangs, and is killed only when the other has noticed.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -112,10 +116,11 @@ def lose_a_node(
         seconds = 0.0
         if ready is not None:
             _wait(lambda: ready() or nodes[0].poll() is not None)
-            kill_node(nodes[1])
+            _signal_node(nodes[1], signal.SIGSTOP if frozen else signal.SIGKILL)
             lost = time.monotonic()
             _wait(lambda: NOTICED in logs[0].read_bytes() or nodes[0].poll() is not None)
             seconds = time.monotonic() - lost
+            kill_node(nodes[1])
             nodes[1] = start_node(1, port, logs[1], [*COMMAND, *both])
         return Outcome([node.wait(GUARD) for node in nodes], logs[0].read_text(), seconds)
     finally:
@@ -124,14 +129,17 @@ def lose_a_node(
 
 
 def kill_node(node: subprocess.Popen[bytes]) -> None:
-    """Kills an agent and its process, which torchrun starts in a session of its own."""
-    children = [int(child) for child in _children(node.pid)]
-    for group in (node.pid, *children):
-        with contextlib.suppress(OSError):
-            os.killpg(group, signal.SIGKILL)
-        with contextlib.suppress(OSError):
-            os.kill(group, signal.SIGKILL)
+    """Kills an agent and its process."""
+    _signal_node(node, signal.SIGKILL)
     node.wait()
+
+
+def _signal_node(node: subprocess.Popen[bytes], number: int) -> None:
+    """Signals an agent and its process, which torchrun starts in a session of its own."""
+    for pid in (*map(int, _children(node.pid)), node.pid):
+        for send in (os.killpg, os.kill):
+            with contextlib.suppress(OSError):
+                send(pid, number)
 
 
 def _children(pid: int) -> list[str]:
@@ -154,11 +162,16 @@ def _wait(what: Callable[[], object]) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Loses a node once; returns 0 if the run then equals one that lost none."""
-    out = Path(arguments[0])
+    frozen = "--frozen" in arguments
+    folder, *more = (argument for argument in arguments if argument != "--frozen")
+    out = Path(folder)
     (out / "left_alone").mkdir(parents=True, exist_ok=True)
-    run = [*RUN, *arguments[1:]]
+    run = [*RUN, *more]
     outcome = lose_a_node(
-        [*run, f"run_dir={out / 'run'}"], out, lambda: (out / "run" / "checkpoints" / "last.ckpt").exists()
+        [*run, f"run_dir={out / 'run'}"],
+        out,
+        lambda: (out / "run" / "checkpoints" / "last.ckpt").exists(),
+        frozen=frozen,
     )
     print(
         f"the node that stayed noticed the loss after {outcome.seconds:.1f} s; exit statuses {outcome.statuses}"
