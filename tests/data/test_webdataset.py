@@ -322,6 +322,13 @@ def test_a_shard_that_changes_while_it_is_read(tmp_path: Path, config: Any) -> N
     write_shards(folder, (9, 9))
     with pytest.raises(UserError, match=r"bytes, and had .* when it was indexed"):
         list(split.plain_batches(8, 4))
+    write_shards(folder)
+    split = load_data(config(folder)).train
+    next(split.plain_batches(8, 4))  # the first shard stays open
+    for file in folder.iterdir():
+        os.truncate(file, 600)
+    with pytest.raises(UserError, match="cut off since it was opened"):
+        list(split.plain_batches(8, 4))
 
 
 # The index

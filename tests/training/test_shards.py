@@ -30,7 +30,7 @@ TINY = (
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("shards")
     for number in range(48):
-        file = root / "images" / f"kind{number % 2}" / f"{number:02d}.png"
+        file = root / "images" / f"kind{number % 2}" / f"{number:02d}.{('png', 'jpg')[number // 2 % 2]}"
         file.parent.mkdir(parents=True, exist_ok=True)
         pixels = np.random.default_rng(number).integers(0, 256, (20, 20 + number % 2, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(file)

@@ -16,6 +16,7 @@ from torch import Tensor
 from ssl_zoo.data.bands import Bands
 from ssl_zoo.data.decode import Unreadable, check_image, read_image
 from ssl_zoo.data.order import Groups
+from ssl_zoo.data.photo import Photo, read_photo
 from ssl_zoo.data.raster import Encoded
 from ssl_zoo.data.reader import ImageReader
 from ssl_zoo.data.reader_split import ReaderSplit
@@ -92,6 +93,8 @@ class ShardReader(ImageReader):
         size, offset = int(self.index.sizes[number]), int(self.index.offsets[number])
         try:
             data = _read_at(self._descriptor(shard), size, offset)
+            if len(data) < size:
+                raise DamagedShard("the shard has been cut off since it was opened")
         except (OSError, UnreachableShard, DamagedShard) as error:
             raise Unreadable(self.name(position), error, FIX) from error
         return Encoded(self.index.names[number], data)
@@ -99,6 +102,12 @@ class ShardReader(ImageReader):
     def read(self, position: int) -> Image | Bands:
         try:
             return read_image(self.encoded(position), self.channels, self.bit_depth)
+        except Unreadable as error:
+            raise self._named(error, position) from error
+
+    def photo(self, position: int) -> Photo:
+        try:
+            return read_photo(self.encoded(position), self.channels, self.bit_depth)
         except Unreadable as error:
             raise self._named(error, position) from error
 
