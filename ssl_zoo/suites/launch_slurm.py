@@ -46,9 +46,20 @@ def run_slurm(
     Raises:
         UserError: SLURM does not answer, or refuses the request.
     """
-    queue = Queue()
     while trials := list(iter(take, None)):
-        _wait(_submit_missing(trials, rows, config, workers, queue), rows, queue, on_tick, on_end)
+        _run_array(trials, rows, config, workers, on_tick, on_end)
+
+
+def _run_array(
+    trials: Sequence[Trial],
+    rows: Path,
+    config: SlurmConfig,
+    workers: int | None,
+    on_tick: Callable[[int, int], None],
+    on_end: Callable[[Trial, Failure | None], None],
+) -> None:
+    queue = Queue()
+    _wait(_submit_missing(trials, rows, config, workers, queue), rows, queue, on_tick, on_end)
 
 
 @dataclass(frozen=True)
