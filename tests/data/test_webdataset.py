@@ -151,6 +151,16 @@ def test_one_folder_is_no_class(tmp_path: Path, config: Any) -> None:
     assert load_data(config(tmp_path / "s.tar")).classes is None
 
 
+def test_each_field_has_an_index_of_its_own(tmp_path: Path, config: Any) -> None:
+    members = []
+    for number, text in enumerate(('{"a b": 1, "a_b": 3, "a.b": 5}', '{"a b": 2, "a_b": 4, "a.b": 6}')):
+        members += [(f"{number}.png", png(number)), (f"{number}.json", text.encode())]
+    write_tar(tmp_path / "s.tar", members)
+    for field, first in (("a b", 1), ("a_b", 3), ("a.b", 5), ("a b", 1)):
+        data = load_data(config(tmp_path / "s.tar", label=f"json.{field}"))
+        assert data.classes == (f"class {first}", f"class {first + 1}")
+
+
 def test_labels_are_sorted_as_numbers_and_named_by_what_stands_beside(tmp_path: Path, config: Any) -> None:
     members = [
         (f"{n}.{kind}", data)

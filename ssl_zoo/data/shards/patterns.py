@@ -138,9 +138,10 @@ def _look_on_disk(path: str, found: list[Shard], missing: dict[str, str]) -> Non
 def _look_elsewhere(key: str, url: str, found: list[Shard], missing: dict[str, str]) -> None:
     system, path = file_system(url)
     try:
-        if glob.has_magic(path):
+        # To ask a web server whether a file is a folder would fetch it, and signed addresses have question marks.
+        if glob.has_magic(path) and ("*" in path or not url.startswith("http")):
             listed = sorted(system.glob(path, detail=True).items())
-        elif system.isdir(path):
+        elif not path.endswith(SUFFIXES) and not url.startswith("http") and system.isdir(path):
             below = system.ls(path, detail=True)
             listed = sorted((entry["name"], entry) for entry in below if entry["name"].endswith(SUFFIXES))
         else:

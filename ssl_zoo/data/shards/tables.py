@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -48,8 +49,7 @@ def open_index(shards: Shards, spool: Spool, root: Path, label: str, workers: in
     Raises:
         UserError: a shard cannot be reached.
     """
-    kind = label.replace(".", "_") if label.replace(".", "").replace("_", "").isalnum() else "other"
-    folder = root / f"index-{shards.digest}-{kind}-{shards.stamp}"
+    folder = root / f"index-{shards.digest}-{_kind(label)}-{shards.stamp}"
     with hold(root / f"indexing-{shards.digest}", wait=True):
         try:
             return ShardIndex(folder)
@@ -115,8 +115,12 @@ class _TableWork(Work[Tensor, "ShardTable | str"]):
     def _file(self, number: int) -> Path | None:
         if not self._spool.is_copied(number):
             return None
-        kind = "".join(letter if letter.isalnum() else "_" for letter in self._label)
-        return self._spool.folder_of(number) / f"table-{kind}.npz"
+        return self._spool.folder_of(number) / f"table-{_kind(self._label)}.npz"
+
+
+def _kind(label: str) -> str:
+    """Returns six hex digits of where labels are."""
+    return hashlib.sha256(label.encode()).hexdigest()[:6]
 
 
 def _empty(damage: str) -> ShardTable:
