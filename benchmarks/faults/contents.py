@@ -16,7 +16,13 @@ from ..compare_runs import LEFT_OUT, events, flat
 
 __all__ = ["differences", "leftovers", "read_contents"]
 
-OTHERS = {"date", "started", "pid"}  # keys of JSON that differ between two equal runs, beside LEFT_OUT
+OTHERS = {
+    "date",
+    "started",
+    "pid",
+    "commit",
+    "commits",
+}  # keys of JSON that differ between two equal runs, beside LEFT_OUT
 BY_NAME = {
     ".log",
     ".html",
@@ -85,7 +91,7 @@ def _read(file: Path, out: Path) -> Any:
     if file.suffix == ".csv":
         with file.open(newline="") as text:
             rows = list(csv.DictReader(text))
-        return [{key: value for key, value in row.items() if key not in LEFT_OUT} for row in rows]
+        return [{key: value for key, value in row.items() if key not in LEFT_OUT | OTHERS} for row in rows]
     return file.read_bytes().replace(str(out).encode(), b"OUT")
 
 
