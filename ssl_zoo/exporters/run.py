@@ -43,8 +43,8 @@ def export(overrides: Sequence[str] = (), silent: bool = False) -> Path:
         _check_packages(EXPORTERS.get(name))
     run = open_run(common.run)
     targets = _folders(common, run)
-    for target in targets.values():
-        _check(target)
+    for name, target in targets.items():
+        _check(target, f", or leave format={name} out" if len(targets) > 1 else "")
     encoder = encoder_of(run, common.weights, common.size)
     console = Console(quiet=silent)
     with ExitStack() as whole:
@@ -79,9 +79,10 @@ def _folders(config: ExportConfig, run: SavedRun) -> dict[str, Path]:
     return {name: out / name for name in config.format}
 
 
-def _check(folder: Path) -> None:
+def _check(folder: Path, otherwise: str = "") -> None:
     check_writable(folder, "out must be a folder that can be written to", "choose another with out=")
     if not is_empty(folder):
         raise UserError(
-            f"out must be new or empty; '{folder}' holds files already; choose another with out=, or remove it"
+            f"out must be new or empty; '{folder}' holds files already; choose another with out=, or remove "
+            f"it{otherwise}"
         )
