@@ -15,6 +15,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from ssl_zoo.augment import normalize
+from ssl_zoo.errors import UserError
 from ssl_zoo.exporters.load_backbone import load_backbone
 from ssl_zoo.exporters.run import export
 from ssl_zoo.runs.saved_run import open_run
@@ -248,3 +249,15 @@ def test_weights_from_before_the_training(tmp_path: Path, folder: Any) -> None:
     assert all(
         torch.equal(weight, fresh[name]) for name, weight in load_file(out / "model.safetensors").items()
     )
+
+
+def test_the_rest_of_formats_of_which_one_is_there_can_be_asked_for(tmp_path: Path) -> None:
+    """As after a kill between the two."""
+    run = tmp_path / "run"
+    make(run, *GRAY)
+    export([f"run={run}", "format=timm"], silent=True)
+    with pytest.raises(UserError, match="remove it, or leave format=timm out"):
+        export([f"run={run}", "format=[safetensors,timm]"], silent=True)
+    with pytest.raises(UserError, match="or remove it$"):
+        export([f"run={run}", "format=timm"], silent=True)
+    assert [path.name for path in (run / "export").iterdir()] == ["timm"]
