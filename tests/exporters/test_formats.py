@@ -258,6 +258,6 @@ def test_the_rest_of_formats_of_which_one_is_there_can_be_asked_for(tmp_path: Pa
     export([f"run={run}", "format=timm"], silent=True)
     with pytest.raises(UserError, match="remove it, or leave format=timm out"):
         export([f"run={run}", "format=[safetensors,timm]"], silent=True)
-    with pytest.raises(UserError, match="or remove it$"):
+    with pytest.raises(UserError, match=r"or remove it$"):
         export([f"run={run}", "format=timm"], silent=True)
     assert [path.name for path in (run / "export").iterdir()] == ["timm"]
