@@ -6,13 +6,14 @@ CIFAR is a folder of CIFAR-10's images, with train/ and test/ and a folder per c
 
 methods      an epoch of each method at full width, in bf16 and in fp32, at the same time, and the tests for a GPU
 throughput   ssl-zoo, a bare loop, a compiled one and lightly's way, in turns
+large        JPEGs of 500 x 375: decoding on GPU and CPU, and how long a ResNet-50 waits for them
 simsiam      200 epochs, batch 512; then linear evaluation on all labels
 more         the other four methods as long, at the same time; two more seeds of SimSiam; SimSiam's Figure 2
 
 Each step is a separate process with a time limit; if one fails, the others go on. The time left decides what is
 started, the measured throughput how many epochs fit and whether compiling saves time. DIR gets summary.md,
-results.json, log.txt, throughput.json, and SimSiam's curves and metrics, after each step. `--toy` rehearses all steps
-on any machine, with a tiny network.
+results.json, log.txt, throughput.json, large_images.json, and SimSiam's curves and metrics, after each step. `--toy`
+rehearses all steps on any machine, with a tiny network.
 """
 
 from __future__ import annotations

@@ -14,7 +14,18 @@ from ssl_zoo.config.overrides import write_override
 
 from .processes import CommandTask, Figures
 
-__all__ = ["METHODS", "Setting", "evaluation", "methods", "read_run", "run", "suite", "tests", "throughput"]
+__all__ = [
+    "METHODS",
+    "Setting",
+    "evaluation",
+    "large_images",
+    "methods",
+    "read_run",
+    "run",
+    "suite",
+    "tests",
+    "throughput",
+]
 
 METHODS = ("simsiam", "byol", "simclr", "moco", "swav")
 TOY = (
@@ -119,6 +130,15 @@ def throughput(setting: Setting, limit: float) -> CommandTask:
     ]
     command += setting.overrides("simsiam", f"data.workers={setting.cores}", test=False)
     return CommandTask("throughput", command, limit, lambda printed: _json(file))
+
+
+def large_images(setting: Setting, limit: float) -> CommandTask:
+    """Returns decoding on GPU and CPU, and a ResNet-50 that waits for large images."""
+    file = setting.out / "large_images.json"
+    command = [sys.executable, "-m", "ssl_zoo.benchmarks.gpu.large_images", "--json", str(file)]
+    command += ["--folder", str(setting.data / "train"), "--workers", str(setting.cores)]
+    command += ["--toy"] if setting.toy else []
+    return CommandTask("large images", command, limit, lambda printed: _json(file))
 
 
 def run(setting: Setting, method: str, limit: float, *overrides: str, name: str | None = None) -> CommandTask:

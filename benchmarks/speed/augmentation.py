@@ -3,8 +3,9 @@
     python -m ssl_zoo.benchmarks.speed.augmentation [--rounds N] [--json FILE]
 
 Three ways make the two views of SimSiam (crop, flip, jitter, grayscale, blur) of the same images: ssl-zoo from a
-batch, lightly's SimSiamTransform and torchvision's transforms from one PIL image at a time. They take turns, so
-that other load on the machine affects all three; the first round is a warmup and not counted.
+batch, lightly's SimSiamTransform and torchvision's transforms from one PIL image at a time. They take turns, and the
+clock is that of the process's CPU time, so that other load counts little; the first round is a warmup and not counted.
+The process keeps freed memory, as `ssl-zoo train` does.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from torch import Tensor
 from ssl_zoo import augment
 from ssl_zoo.augment.blur import kernel_side
 from ssl_zoo.config.schema import ViewConfig
+from ssl_zoo.hardware.heap import keep_freed_memory
 
 from .torchvision_views import plain_transform
 
@@ -40,7 +42,6 @@ SIZES = {
     96: (96, 128, 16),
     224: (256, 32, 8),
 }  # view: image's side, batch, images one by one
-HEAP = 7_500_000  # floats: freed once, malloc keeps such blocks for later, as it does while a network trains
 WAYS = ("ssl-zoo", "lightly", "torchvision")
 
 
@@ -60,7 +61,7 @@ def measure(rounds: int) -> dict[str, Any]:
     """Returns views per second of each size and way: median, least and most over the rounds, and the ratios."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    torch.empty(HEAP).fill_(1)
+    keep_freed_memory()
     try:
         speeds = {str(size): _speeds(size, rounds) for size in SIZES}
     finally:
@@ -91,9 +92,9 @@ def _speeds(size: int, rounds: int) -> dict[str, Any]:
     rates: dict[str, list[float]] = {way: [] for way in WAYS}
     for _ in range(rounds + 1):
         for way, (count, make) in makers.items():
-            start = time.perf_counter()
+            start = time.process_time()
             make()
-            rates[way].append(2 * count / (time.perf_counter() - start))
+            rates[way].append(2 * count / (time.process_time() - start))
     result: dict[str, Any] = {}
     for way, speeds in rates.items():
         counted = speeds[1:]

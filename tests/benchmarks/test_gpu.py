@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from helpers import stopping as held
 from ssl_zoo.benchmarks.gpu import __main__ as command
-from ssl_zoo.benchmarks.gpu import plan, processes, session, steps
+from ssl_zoo.benchmarks.gpu import large_images, plan, processes, session, steps
 from ssl_zoo.benchmarks.gpu.processes import CommandOutcome, CommandTask, run_together
 
 from ssl_zoo.config.compose import compose
@@ -56,6 +56,17 @@ def test_every_command_is_a_run(setting: steps.Setting, toy: bool) -> None:
         assert {config.batch_size for config in configs} == {512}
         assert {config.backbone for config in configs} == {published.backbone}
         assert {config.augment.size for config in configs} == {32}
+
+
+def test_large_images_are_decoded_and_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "figures.json"
+    large_images.main(["--json", str(file), "--workers", "1", "--toy"])
+    figures = json.loads(file.read_text())
+    assert figures["output"] in capsys.readouterr().out
+    assert figures["decoding"]["cpu"] > 0
+    assert 0 <= figures["training"]["waiting"] <= 1
+    if "gpu" in figures["decoding"]:
+        assert figures["decoding"]["mean difference"] < 2
 
 
 def measured(rate: float, gain: float | None = None, cost: float = 60.0) -> dict[str, Any]:
