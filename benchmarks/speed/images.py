@@ -119,7 +119,7 @@ def measure(folder: Path, names: Sequence[str], size: int, rounds: int) -> dict[
         LightlyDataset(str(folder), transform=SimSiamTransform(input_size=size)),  # each file once
         batch_size=BATCH,
         collate_fn=MultiViewCollate(),
-        sampler=[number % FILES for number in range(len(names) // SLOWER)],
+        sampler=[number % len(set(names)) for number in range(len(names) // SLOWER)],
         num_workers=1,
     )
     ways: dict[str, Callable[[], int]] = {
