@@ -13,7 +13,7 @@ from ssl_zoo.data.handover import PREFETCH, InShared, ResultMemory, own
 
 class Pair(NamedTuple):
     images: tuple[torch.Tensor, ...]
-    index: torch.Tensor
+    positions: torch.Tensor
 
 
 @pytest.fixture
