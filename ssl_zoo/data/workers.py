@@ -110,13 +110,15 @@ def run_tasks(
         pin_memory=pinned,
         generator=torch.Generator(),
     )
-    mapped = deque[Any](
-        maxlen=processes * (PREFETCH + 1)
-    )  # shared memory that is known needs no mapping again
+    # Shared memory that is held here is not mapped anew when it comes again.
+    held = deque[InShared](maxlen=processes * (PREFETCH + 1))
     for value in loader:
-        if not pinned:  # to pin is to copy
-            mapped.append(value)
-        result = value.result if pinned and isinstance(value, InShared) else own(value)
+        result = value
+        if isinstance(value, InShared) and pinned:  # pinning has copied it
+            result = value.result
+        elif isinstance(value, InShared):
+            held.append(value)
+            result = own(value)
         if isinstance(result, _Fault):
             raise UserError(
                 f"every image must be readable; '{result.path}' is not: {result.reason}; {result.fix}"
