@@ -138,7 +138,7 @@ def _check(out: Path, record: dict[str, Any]) -> bool:
 
 
 def _about(out: Path, plan: ShardPlan, record: dict[str, Any]) -> dict[str, Any]:
-    """Returns index.json, in the format of webdataset's `wids` with what `data=webdataset` reads beside."""
+    """Returns index.json: a list of shards in the format of `wids`, and what `data=webdataset` reads."""
     shards = [
         {
             "url": shard_name(number),

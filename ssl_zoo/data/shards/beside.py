@@ -1,7 +1,7 @@
 """What `ssl-zoo shards` writes beside shards: `index.json` about all of them, and a table of each, SHARD.index.
 
-By them shards that are elsewhere are indexed without being fetched. `index.json` is also what webdataset's `wids`
-reads: a list of shards with their numbers of samples.
+By them shards that are elsewhere are indexed without being fetched. The list of shards is in the format of `wids`:
+each with its number of samples.
 
 - [0] https://github.com/webdataset/webdataset, `wids`
 """
