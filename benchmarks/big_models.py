@@ -2,10 +2,13 @@
 
     python -m ssl_zoo.benchmarks.big_models estimate [--backbone NAME] [--processes 8] [--batch 64] [--pixels 224]
     python -m ssl_zoo.benchmarks.big_models measure  [--backbone NAME] [--processes 2] [--batch 4] [--pixels 64]
+                                                [--recompute no|yes]
 
 `estimate` imagines a step of BYOL with AdamW in float32, as `trainer.memory_check` does, and takes no memory.
-`measure` trains two steps in so many processes on this machine's CPU, on noise, and reads the peak of each process's
-resident memory (VmHWM) between the first step and the last, less what it had before it built anything. Linux alone.
+`measure` takes two steps in so many processes on this machine's CPU, on noise, and reads the peak of each process's
+resident memory (VmHWM) from the first step to the last, less what it had before it built anything. What is freed
+leaves the process at once (MALLOC_MMAP_THRESHOLD_), as it leaves torch's part of a GPU; otherwise glibc keeps gathered
+blocks, in pieces. Linux alone.
 `--batch` counts the images of a process.
 """
 
@@ -43,6 +46,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--processes", type=int)
     parser.add_argument("--batch", type=int)
     parser.add_argument("--pixels", type=int)
+    parser.add_argument("--recompute", choices=("no", "yes", "both"), default="both")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args(words)
     if options.how == "worker":
@@ -52,7 +56,7 @@ def main(words: Sequence[str] | None = None) -> int:
         if getattr(options, key) is None:
             setattr(options, key, value[few])
     if few:
-        print("| strategy | blocks recomputed | peak of a process in GiB | views/s |\n|---|---|---:|---:|")
+        print("| strategy | blocks recomputed | peak of each process in GiB |\n|---|---|---:|")
     else:
         print("| strategy | blocks recomputed | kept | training step | measuring |\n|---|---|---:|---:|---:|")
     with tempfile.TemporaryDirectory() as folder:
@@ -60,6 +64,8 @@ def main(words: Sequence[str] | None = None) -> int:
         # Of an estimate only the number counts: as many as are measured at a time.
         _noise(images, options.pixels if few else 8, 2 * options.batch * options.processes if few else 512)
         for strategy, recompute in settings():
+            if options.recompute not in ("both", "yes" if recompute else "no"):
+                continue
             run = overrides(options, images, strategy, recompute)
             cells = _measured(run, Path(folder), options.processes) if few else _estimated(run)
             print(f"| {strategy} | {'yes' if recompute else 'no'} | {' | '.join(cells)} |", flush=True)
@@ -102,7 +108,7 @@ def _measured(run: list[str], folder: Path, processes: int) -> list[str]:
     run = [*run, "trainer.accelerator=cpu", f"run_dir={folder / str(time.time_ns())}"]
     common = {**os.environ, "TORCHELASTIC_RUN_ID": "big", "WORLD_SIZE": str(processes), "GROUP_RANK": "0",
               "LOCAL_WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
-              "OMP_NUM_THREADS": "1"}  # fmt: skip
+              "OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}  # fmt: skip
     command = [sys.executable, "-m", "ssl_zoo.benchmarks.big_models", "worker", "--worker", json.dumps(run)]
     started = [
         subprocess.Popen(
@@ -114,39 +120,40 @@ def _measured(run: list[str], folder: Path, processes: int) -> list[str]:
         for rank in range(processes)
     ]
     results = [json.loads(process.communicate()[0].splitlines()[-1]) for process in started]
-    return [
-        " and ".join(f"{result['peak'] / GIB:.2f}" for result in results),
-        f"{results[0]['views_per_second']:.2f}",
-    ]
+    return [" and ".join(f"{result / GIB:.2f}" for result in results)]
 
 
 def _worker(run: list[str]) -> int:
-    """One of the processes of a run."""
+    """One of the processes of a run, which ends with its last step."""
+    import torch
+
     import ssl_zoo
     from ssl_zoo.hardware.free_memory import resident
     from ssl_zoo.training.module import TrainingModule
 
-    before, peaks = resident(), []
-    start, end = TrainingModule.on_train_start, TrainingModule.on_train_end
+    before = resident()
+    start, step = TrainingModule.on_train_start, TrainingModule.optimizer_step
 
     def starting(module: TrainingModule) -> None:
         start(module)
         Path("/proc/self/clear_refs").write_text("5")  # VmHWM counts from here
 
-    def ending(module: TrainingModule) -> None:
-        status = Path("/proc/self/status").read_text()
-        peaks.append(
-            1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
-        )
-        end(module)
+    def stepping(module: TrainingModule, *args: Any, **kwargs: Any) -> None:
+        last = module.progress.step == module.total_steps - 1
+        step(module, *args, **kwargs)
+        if last:
+            status = Path("/proc/self/status").read_text().splitlines()
+            peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+            print(json.dumps(1024 * peak - before), flush=True)
+            torch.distributed.barrier()
+            os._exit(0)
 
     with (
         mock.patch.object(TrainingModule, "on_train_start", starting),
-        mock.patch.object(TrainingModule, "on_train_end", ending),
+        mock.patch.object(TrainingModule, "optimizer_step", stepping),
     ):
-        result = ssl_zoo.train(run, silent=True)
-    print(json.dumps({"peak": peaks[0] - before, "views_per_second": result.views_per_second}))
-    return 0
+        ssl_zoo.train(run, silent=True)
+    return 1  # it had no last step
 
 
 def _noise(folder: Path, size: int, images: int) -> None:
