@@ -143,7 +143,15 @@ def test_only_the_equation_detaches() -> None:
                 "prototypes.py": ("no_grad", ".detach("),
                 "similarity.py": (".detach(",),  # of a gradient that is stated, not derived
                 **dict.fromkeys(
-                    ("batchnorm.py", "correlation.py", "fifo.py", "heads.py", "memory.py", "predictors.py"),
+                    (
+                        "batchnorm.py",
+                        "correlation.py",
+                        "fifo.py",
+                        "heads.py",
+                        "memory.py",
+                        "momentum.py",
+                        "predictors.py",
+                    ),
                     ("no_grad",),
                 ),
             }  # weights and buffers

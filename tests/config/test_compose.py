@@ -53,10 +53,10 @@ def test_an_unknown_folder_of_recipes_is_told_the_folders_with_one_for_the_metho
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("epochs: 3")
     monkeypatch.setenv("SSL_ZOO_CONFIGS", str(tmp_path))
-    anyones = "cifar10, cifar100, digits, imagefolder, small, "
+    anyones = "cifar10, cifar100, digits, huggingface, imagefolder, small, "
     for overrides, there_are, nearest in (
-        (["method=simsiam", "recipe=smal"], f"{anyones}smallest, stl10", "small"),
-        (["method=byol", "recipe=smalle"], f"{anyones}smaller, smallest, stl10", "smaller"),
+        (["method=simsiam", "recipe=smal"], f"{anyones}smallest, stl10, webdataset", "small"),
+        (["method=byol", "recipe=smalle"], f"{anyones}smaller, smallest, stl10, webdataset", "smaller"),
     ):
         with pytest.raises(UserError) as error:
             compose(overrides)
