@@ -51,6 +51,39 @@ def test_folders_links_and_what_systems_leave_behind_are_no_members(tmp_path: Pa
         assert [member.name for member in members_of(file, path.stat().st_size)] == ["a.jpg"]
 
 
+def test_links_that_are_called_images_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as tar:
+        for name, kind in (
+            ("1.png", tarfile.REGTYPE),
+            ("2.png", tarfile.LNKTYPE),
+            ("3.png", tarfile.SYMTYPE),
+        ):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "1.png" if kind != tarfile.REGTYPE else ""
+            member.size = 4 if kind == tarfile.REGTYPE else 0
+            tar.addfile(member, io.BytesIO(b"1234"))
+    with path.open("rb") as file:
+        table = scan_shard(file, "auto")
+    assert (table.names.tobytes(), table.passed_over) == (b"1.png\0", ("2.png", "3.png"))
+
+
+@pytest.mark.parametrize("record", [b"0 a=", b"-9 path=x", b"3 path=x", b"12 size=xyz\n", b"9 size=-1"])
+def test_an_extended_header_without_sense_is_damage(record: bytes, tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "a.tar", [("ä" * 80 + ".png", png(1))], format=tarfile.PAX_FORMAT)
+    data = bytearray(path.read_bytes())
+    data[512:1024] = record.ljust(512, b"\0")
+    with pytest.raises(DamagedShard, match=r"^damaged: "):
+        list(members_of(io.BytesIO(data), len(data)))
+
+
+def test_a_size_below_zero_is_damage(tmp_path: Path) -> None:
+    data = bytearray(write_tar(tmp_path / "a.tar", [("a.png", png(1)), ("b.png", png(2))]).read_bytes())
+    data[124:136] = b"-0000001000\0"  # a member that leads to itself
+    with pytest.raises(DamagedShard, match="a member at byte 0 has no size"):
+        list(members_of(io.BytesIO(data), len(data)))
+
+
 def test_a_header_without_magic_is_read_by_tarfile(tmp_path: Path) -> None:
     """As of before 1988: the same header without "ustar", and with the checksum of that."""
     path = write_tar(tmp_path / "a.tar", [("a.jpg", b"123")], format=tarfile.USTAR_FORMAT)

@@ -22,6 +22,7 @@ __all__ = ["DamagedShard", "Member", "Sample", "members_of", "samples_of"]
 
 BLOCK = 512
 REGULAR, WITHOUT_DATA = b"0\x007", b"123456"  # types of members: files; links, devices, folders, pipes
+LINKS, LINKED = b"12", -1
 LONG_NAME, LONG_LINK, PAX, PAX_GLOBAL = b"L", b"K", b"x", b"g"
 
 
@@ -34,7 +35,7 @@ class Member(NamedTuple):
 
     name: str
     offset: int  # of its first byte
-    size: int
+    size: int  # LINKED of a link, whose image is elsewhere or comes twice
 
 
 class Sample(NamedTuple):
@@ -52,6 +53,9 @@ def samples_of(file: IO[bytes], length: int) -> Iterator[Sample]:
     """
     key, image, others = "", None, dict[str, Member]()
     for member in members_of(file, length):
+        if member.size == LINKED:
+            yield Sample(None, {"": member})
+            continue
         folder, slash, base = member.name.rpartition("/")
         stem, _, suffix = base.partition(".")
         if f"{folder}{slash}{stem}" != key:
@@ -67,7 +71,7 @@ def samples_of(file: IO[bytes], length: int) -> Iterator[Sample]:
 
 
 def members_of(file: IO[bytes], length: int) -> Iterator[Member]:
-    """Yields the visible files in a tar file of so many bytes, in order.
+    """Yields the visible files in a tar file of so many bytes, in order, and the links that are called images.
 
     Raises:
         DamagedShard: it is cut off or no tar file.
@@ -84,6 +88,8 @@ def members_of(file: IO[bytes], length: int) -> Iterator[Member]:
         size = own_size if size is None else size
         if kind in WITHOUT_DATA:
             size = 0
+        if size < 0:
+            raise DamagedShard(f"damaged: a member at byte {position} has no size")
         data, position = position + BLOCK, position + BLOCK + -(-size // BLOCK) * BLOCK
         if data + size > length:
             raise DamagedShard(f"cut off in '{name or own_name}', after {length} bytes")
@@ -91,18 +97,20 @@ def members_of(file: IO[bytes], length: int) -> Iterator[Member]:
             file.seek(data)
             text = file.read(size)
             if kind == LONG_NAME:
-                name, size = text.rstrip(b"\0").decode(errors="surrogateescape"), None
+                name, size = text.partition(b"\0")[0].decode(errors="surrogateescape"), None
             else:
-                records = _pax_records(text)
-                name = records.get("path", name)
-                size = int(records["size"]) if "size" in records else None
+                own, size = _pax_records(text)
+                name = name if own is None else own
             continue
         if kind in (PAX_GLOBAL, LONG_LINK):
             size = None
             continue
         full = (name or own_name).removeprefix("./")
-        if kind in REGULAR and all(map(is_visible, full.split("/"))):
-            yield Member(full, data, size)
+        if all(map(is_visible, full.split("/"))):
+            if kind in REGULAR:
+                yield Member(full, data, size)
+            elif kind in LINKS and full.lower().endswith(SUFFIXES):
+                yield Member(full, data, LINKED)
         name, size = None, None
 
 
@@ -136,15 +144,22 @@ def _read_header(header: bytes, position: int) -> tuple[str, int, bytes]:
     return name.decode(errors="surrogateescape"), size, header[156:157]
 
 
-def _pax_records(text: bytes) -> dict[str, str]:
-    """Returns the records of an extended header, each LENGTH KEY=VALUE and a line's end."""
+def _pax_records(text: bytes) -> tuple[str | None, int | None]:
+    """Returns name and size in an extended header, whose records are LENGTH KEY=VALUE and a line's end each."""
     records = {}
     try:
         while text.strip(b"\0"):
-            length = int(text[: text.index(b" ")])
-            key, _, value = text[text.index(b" ") + 1 : length - 1].partition(b"=")
-            records[key.decode()] = value.decode(errors="surrogateescape")
+            begin = text.index(b" ") + 1
+            length = int(text[: begin - 1])
+            if length <= begin:
+                raise ValueError("a record without a key")
+            key, _, value = text[begin : length - 1].partition(b"=")
+            records[key] = value
             text = text[length:]
+        name = records[b"path"].partition(b"\0")[0] if b"path" in records else None
+        return (
+            None if name is None else name.decode(errors="surrogateescape"),
+            int(records[b"size"]) if b"size" in records else None,
+        )
     except ValueError as error:
         raise DamagedShard("damaged: an extended header cannot be read") from error
-    return records
