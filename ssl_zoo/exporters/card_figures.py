@@ -14,7 +14,7 @@ __all__ = ["Figure", "measured_figures", "result_of"]
 
 # Settings that one and the same evaluation of two encoders may differ in: of the encoder, the machine and the folder.
 FREE = ("weights", "run", "out", "progress", "threads", "backbone")
-FREE_DATA = ("root", "workers", "cache_mb")
+FREE_DATA = ("root", "workers", "cache_mb", "spool_gb")
 
 
 @dataclass(frozen=True)

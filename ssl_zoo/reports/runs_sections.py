@@ -31,7 +31,8 @@ __all__ = [
 
 COLOURED = 10  # runs at most that have a colour of their own
 # Where a run is written and how fast it goes is no difference.
-NOT_COMPARED = ("run_dir", "resume", "trainer.", "data.root", "data.workers", "data.cache_mb", "compile")
+ABOUT_DATA = ("data.root", "data.workers", "data.cache_mb", "data.spool_gb")
+NOT_COMPARED = ("run_dir", "resume", "trainer.", *ABOUT_DATA, "compile")
 
 
 @dataclass(frozen=True)
