@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ssl_zoo.data.shards.beside import class_names
+from ssl_zoo.data.shards.beside import ABOUT, class_names
 from ssl_zoo.data.shards.index import ShardIndex
 from ssl_zoo.data.shards.patterns import Shards
 from ssl_zoo.errors import UserError
@@ -70,11 +71,35 @@ def _checked(numbers: Tensor, classes: tuple[str, ...], key: str, label: str) ->
 
 
 def _named(labels: list[str], shards: Shards) -> tuple[str, ...]:
-    """Returns the classes' names: what stands beside the shards for numbers, else the labels themselves."""
-    names = class_names(shards.found[0])
-    if names is not None and all(label.isdigit() and int(label) < len(names) for label in labels):
-        return tuple(names[int(label)] for label in labels)
-    return tuple(f"class {label}" if label.isdigit() else label for label in labels)
+    """Returns the classes' names: what stands beside the shards for numbers, else the labels themselves.
+
+    Raises:
+        UserError: shards of several folders number their classes in different ways, or two numbers have one name.
+    """
+    folders = {shard.url.rpartition("/")[0]: shard for shard in shards.found}
+    named = {folder: names for folder, shard in folders.items() if (names := class_names(shard)) is not None}
+    first, names = next(iter(named.items()), ("", list[str]()))
+    if not all(_is_number(label) and int(label) < len(names) for label in labels):
+        return tuple(f"class {label}" if _is_number(label) else label for label in labels)
+    other = next((folder for folder in named if named[folder] != names), None)
+    if other is not None:
+        raise UserError(
+            f"a number is one class in all shards; '{first}/{ABOUT}' and '{other}/{ABOUT}' of '{shards.pattern}' list "
+            "other classes; write the shards anew from one folder, or train on one of the two"
+        )
+    classes = tuple(names[int(label)] for label in labels)
+    twice = [name for name, count in Counter(classes).items() if count > 1]
+    if twice:
+        both = " and ".join(label for label in labels if names[int(label)] == twice[0])
+        raise UserError(
+            f"a class has one label; '{twice[0]}' of '{shards.pattern}' has {both}, by '{first}/{ABOUT}'; mend the one "
+            "or the other"
+        )
+    return classes
+
+
+def _is_number(label: str) -> bool:
+    return label.isascii() and label.isdigit()
 
 
 def _folders(index: ShardIndex) -> ShardLabels | None:
