@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ssl_zoo.config.schema import ViewConfig
 from ssl_zoo.data.names import Names
+from ssl_zoo.data.order import Groups
 from ssl_zoo.data.split import Split, plain_view
 from ssl_zoo.data.train_loader import Batch, TrainLoader
 from ssl_zoo.errors import UserError
@@ -23,17 +24,23 @@ class MemorySplit(Split):
         images: (N, C, H, W), uint8 or uint16.
         labels: (N,) int64, or None.
         names: N paths relative to the folder, or None.
+        groups: files of many images each that the images were read from, which decide the order of an epoch: that it
+            be the one of the images in their files. None where each has its own.
     """
 
     names: Names | None
 
     def __init__(
-        self, images: Tensor, labels: Tensor | None = None, names: Iterable[str] | None = None
+        self,
+        images: Tensor,
+        labels: Tensor | None = None,
+        names: Iterable[str] | None = None,
+        groups: Groups | None = None,
     ) -> None:
         assert images.dtype in (torch.uint8, torch.uint16)
         assert images.ndim == 4
         assert labels is None or labels.shape == images.shape[:1]
-        self.images, self.labels = images.contiguous(), labels
+        self.images, self.labels, self.groups = images.contiguous(), labels, groups
         self.names = None if names is None else Names.of(names)
         assert self.names is None or len(self.names) == len(images)
         self.channels = images.shape[1]
@@ -45,7 +52,8 @@ class MemorySplit(Split):
         index = torch.as_tensor(indices, dtype=torch.int64)
         labels = None if self.labels is None else self.labels[index]
         names = None if self.names is None else self.names.take(index.numpy())
-        return MemorySplit(_rows(self.images, index), labels, names).resized(self.interpolation)
+        groups = None if self.groups is None else self.groups.select(index)
+        return MemorySplit(_rows(self.images, index), labels, names, groups).resized(self.interpolation)
 
     def plain_batches(self, size: int, batch_size: int) -> Iterator[Tensor]:
         for images in torch.split(self.images, batch_size):  # (n, C, H, W)
@@ -54,12 +62,14 @@ class MemorySplit(Split):
     def train_loader(
         self, batch_size: int, views: Sequence[ViewConfig], seed: int, part: tuple[int, int] = (0, 1)
     ) -> TrainLoader:
-        return _MemoryLoader(self.images, batch_size, seed, part)
+        return _MemoryLoader(self.images, batch_size, seed, part, self.groups)
 
 
 class _MemoryLoader(TrainLoader):
-    def __init__(self, images: Tensor, batch_size: int, seed: int, part: tuple[int, int]) -> None:
-        super().__init__(len(images), batch_size, seed, part)
+    def __init__(
+        self, images: Tensor, batch_size: int, seed: int, part: tuple[int, int], groups: Groups | None
+    ) -> None:
+        super().__init__(len(images), batch_size, seed, part, groups)
         self._images = images  # (N, C, H, W)
 
     def _fetch(self, epoch: int, batches: Iterable[Tensor]) -> Iterator[Batch]:

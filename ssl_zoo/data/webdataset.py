@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import PIL
 import torch
 from torch import Tensor
 
@@ -13,7 +14,7 @@ from ssl_zoo.config.schema import WebDatasetConfig
 from ssl_zoo.data.cache import check_all, decode_all
 from ssl_zoo.data.memory_split import MemorySplit
 from ssl_zoo.data.order import Groups
-from ssl_zoo.data.partition import partition
+from ssl_zoo.data.partition import taken
 from ssl_zoo.data.shards.index import ShardIndex
 from ssl_zoo.data.shards.labels import ShardLabels, labels_in
 from ssl_zoo.data.shards.patterns import Shards, list_shards
@@ -58,7 +59,7 @@ def webdataset(config: WebDatasetConfig, *, whole: bool = True) -> Data:
     labels = labels_in(opened.index, opened.shards, config.label, "data.train")
     cache = config.cache_mb * 2**20
     train, skipped = _read(opened, labels, config, cache, whole)
-    classes, emptied = _present(train, labels)
+    classes, emptied = _present(train, labels, config)
     passed_over = opened.index.passed_over
     test = None
     if config.test is not None and not config.holdout:
@@ -136,14 +137,15 @@ def _read(
     numbers = None if labels is None else labels.numbers
     positions = torch.arange(len(index))
     if opened.key == "data.train" and config.limit is not None and config.on_error == "raise":
-        positions = _taken(len(index), labels, config)
+        classes = () if labels is None else labels.classes
+        positions = taken(len(index), numbers, classes, config.holdout, config.limit)
     groups = Groups(torch.from_numpy(index.ends), config.shuffle_shards)
     unreadable: dict[str, str] | None = {} if config.on_error == "skip" else None
     split: Split = ShardSplit(reader, numbers, config.workers, unreadable, groups)
     decoded = decode_all(reader, config.workers, cache, positions)
     faults: dict[int, str] = {}
     if decoded is not None:
-        split, faults = MemorySplit(decoded[0], numbers, index.names), decoded[1]
+        split, faults = MemorySplit(decoded[0], numbers, index.names, groups), decoded[1]
     elif whole and config.on_error == "skip":
         faults = _checked(reader, config, positions)
     reasons = {reader.name(position): reason for position, reason in sorted(faults.items())}
@@ -162,26 +164,29 @@ def _read(
 
 
 def _checked(reader: ShardReader, config: WebDatasetConfig, positions: Tensor) -> dict[int, str]:
-    """Returns the images that cannot be decoded, which is kept beside the index."""
-    file = reader.index.folder / f"unreadable-{config.channels}-{config.bit_depth}.json"
+    """Returns the images that cannot be decoded.
+
+    They are kept beside the index, and they alone are decoded at the next start: a disk may have failed for a moment.
+    """
+    name = f"unreadable-{config.channels}-{config.bit_depth}-Pillow-{PIL.__version__}.json"
+    file = reader.index.folder / name
     try:
-        return {int(position): str(reason) for position, reason in load_json(file).items()}
-    except (OSError, ValueError, AttributeError):
+        kept = torch.tensor([int(position) for position in load_json(file)], dtype=torch.int64)
+    except (OSError, ValueError, TypeError):
         faults = check_all(reader, config.workers, positions, whole=True)
-    write_json(file, {str(position): reason for position, reason in faults.items()})
-    return faults
+        write_json(file, {str(position): reason for position, reason in faults.items()})
+        return faults
+    return check_all(reader, config.workers, kept, whole=True)
 
 
-def _taken(count: int, labels: ShardLabels | None, config: WebDatasetConfig) -> Tensor:
-    """Returns the positions (n,) of the training images that a limit and a holdout leave, ascending."""
-    numbers, classes = (None, ()) if labels is None else (labels.numbers, labels.classes)
-    parts = partition(count, numbers, classes, config.holdout, config.limit)
-    held = torch.empty(0, dtype=torch.int64) if parts.held is None else parts.held
-    return torch.cat([parts.train, held]).sort().values
+def _present(
+    train: Split, labels: ShardLabels | None, config: WebDatasetConfig
+) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+    """Returns the classes that hold readable images, and those that do not; labels are numbered anew then.
 
-
-def _present(train: Split, labels: ShardLabels | None) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
-    """Returns the classes that hold readable images, and those that do not; labels are numbered anew then."""
+    Raises:
+        UserError: fewer than two are left.
+    """
     if labels is None or train.labels is None:
         return None, ()
     present = torch.bincount(train.labels, minlength=len(labels.classes)) > 0  # (C,)
@@ -189,6 +194,11 @@ def _present(train: Split, labels: ShardLabels | None) -> tuple[tuple[str, ...] 
         return labels.classes, ()
     train.labels = present.cumsum(0)[train.labels] - 1
     kept = tuple(name for name, there in zip(labels.classes, present.tolist(), strict=True) if there)
+    if len(kept) < 2:
+        raise UserError(
+            f"labels must be of two classes or more; of those of data.train='{config.train}' '{kept[0]}' alone has "
+            "images that can be read; mend the shards, or set data.label=none to train without labels"
+        )
     return kept, tuple(name for name in labels.classes if name not in kept)
 
 
@@ -215,8 +225,8 @@ def _same_classes(
 
 def _check_apart(train: Shards, test: Shards, config: WebDatasetConfig) -> None:
     """Refuses test shards that are training shards: accuracy on training images means nothing."""
-    trained_on = {shard.url for shard in train.found}
-    same = [shard.url for shard in test.found if shard.url in trained_on]
+    trained_on = {shard.place for shard in train.found}
+    same = [shard.url for shard in test.found if shard.place in trained_on]
     if same:
         raise UserError(
             f"test images must be others than those that are trained on; '{same[0]}' is in data.train='{config.train}' "

@@ -30,9 +30,7 @@ Result = TypeVar("Result")
 
 
 class _Fault(NamedTuple):
-    path: str
-    reason: str
-    fix: str
+    message: str
 
 
 class Work(Dataset[Any], Generic[Task, Result]):
@@ -49,7 +47,7 @@ class Work(Dataset[Any], Generic[Task, Result]):
 
     @abstractmethod
     def do(self, task: Task) -> Result:
-        """Does the work; may raise Unreadable."""
+        """Does the work; may raise Unreadable or UserError."""
 
     def __getitem__(self, task: Task) -> Any:
         # A fault is returned, not raised: DataLoader would bury its message in a traceback.
@@ -58,7 +56,9 @@ class Work(Dataset[Any], Generic[Task, Result]):
             with quiet():
                 return self.memory.finish(self.do(task))
         except Unreadable as error:
-            return _Fault(error.path, error.reason, error.fix)
+            return _Fault(f"every image must be readable; '{error.path}' is not: {error.reason}; {error.fix}")
+        except UserError as error:
+            return _Fault(str(error))
 
 
 class FileWork(Work[Task, Result]):
@@ -92,7 +92,7 @@ def run_tasks(
     generator, whose state a resumed run restores.
 
     Raises:
-        UserError: an image was unreadable.
+        UserError: an image was unreadable, or the work raised it.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     processes = min(workers, cores)
@@ -120,9 +120,7 @@ def run_tasks(
             held.append(value)
             result = own(value)
         if isinstance(result, _Fault):
-            raise UserError(
-                f"every image must be readable; '{result.path}' is not: {result.reason}; {result.fix}"
-            )
+            raise UserError(result.message)
         yield result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import os
@@ -22,7 +23,8 @@ from ssl_zoo.config.schema import ViewConfig, WebDatasetConfig
 from ssl_zoo.data import MemorySplit, load_data
 from ssl_zoo.data.decode import read_image, to_array
 from ssl_zoo.data.raster import Encoded
-from ssl_zoo.data.shards import remote
+from ssl_zoo.data.shards import remote, sample
+from ssl_zoo.data.shards import split as split_module
 from ssl_zoo.data.shards.beside import about
 from ssl_zoo.data.shards.split import ShardSplit
 from ssl_zoo.errors import UserError
@@ -112,7 +114,79 @@ def test_a_protocol_without_a_library(config: Any) -> None:
         load_data(config("nosuch://bucket/a.tar"))
 
 
+def test_a_shard_that_is_named_twice(tmp_path: Path, config: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("braceexpand")
+    folder = write_shards(tmp_path / "s")
+    monkeypatch.chdir(tmp_path)
+    for pattern in (
+        f"{folder}/s-{{000,001,000}}.tar",
+        f"{folder}/{{s-*,*-001}}.tar",
+        f"{{s,{folder}}}/s-000.tar",
+    ):
+        with pytest.raises(UserError, match=r"must name each shard once, .*/s-00[01]\.tar' again"):
+            load_data(config(pattern))
+    with pytest.raises(UserError, match="test images must be others"):
+        load_data(config("s/*.tar", test=f"{folder}/s-000.tar"))
+
+
+def test_one_of_several_patterns_that_names_nothing(tmp_path: Path, config: Any) -> None:
+    pytest.importorskip("braceexpand")
+    folder = write_shards(tmp_path / "s")
+    with pytest.raises(UserError, match=r"1 of 4 in .* are not: '.*/t-\*\.tar' \(no shard there\)"):
+        load_data(config(f"{folder}/{{s,t}}-*.tar"))
+
+
 # Labels
+
+
+def test_a_number_is_one_class_in_all_shards(tmp_path: Path, config: Any) -> None:
+    pytest.importorskip("braceexpand")
+    for name, classes in (("a", ["cat", "dog"]), ("b", ["dog", "cat"]), ("c", ["cat", "dog"])):
+        write_shards(tmp_path / name, (4,))
+        (tmp_path / name / "index.json").write_text(json.dumps({"classes": classes}))
+    assert load_data(config(f"{tmp_path}/{{a,c}}/s-000.tar")).classes == ("cat", "dog")
+    with pytest.raises(
+        UserError, match=r"a number is one class in all shards; '.*a/index.json' and '.*b/index.json'"
+    ):
+        load_data(config(f"{tmp_path}/{{a,b}}/s-000.tar"))
+
+
+def test_two_numbers_of_one_class(tmp_path: Path, config: Any) -> None:
+    texts = ("0", "1", "01")
+    members = [
+        (f"{n}.{kind}", png(n) if kind == "png" else text.encode())
+        for n, text in enumerate(texts)
+        for kind in ("png", "cls")
+    ]
+    write_tar(tmp_path / "s" / "s.tar", members)
+    (tmp_path / "s" / "index.json").write_text(json.dumps({"classes": ["cat", "dog"]}))
+    with pytest.raises(UserError, match=r"a class has one label; 'dog' of .* has 01 and 1"):
+        load_data(config(tmp_path / "s"))
+
+
+def test_digits_of_other_scripts_are_text(tmp_path: Path, config: Any) -> None:
+    members = [
+        (f"{n}.{kind}", png(n) if kind == "png" else text.encode())
+        for n, text in enumerate("²³")
+        for kind in ("png", "cls")
+    ]
+    write_tar(tmp_path / "s" / "s.tar", members)
+    (tmp_path / "s" / "index.json").write_text(json.dumps({"classes": ["cat", "dog", "cow", "ant"]}))
+    assert load_data(config(tmp_path / "s")).classes == ("²", "³")
+
+
+def test_a_label_that_cannot_be_read_costs_its_own_image_alone(tmp_path: Path, config: Any) -> None:
+    members = [
+        (f"{n}.{kind}", png(n) if kind == "png" else text.encode())
+        for n, text in enumerate(["0", "", "1", "0"])
+        for kind in ("png", "cls")
+    ]
+    write_tar(tmp_path / "s.tar", members)
+    with pytest.raises(UserError, match=r"'1\.cls' is empty, and would be a label"):
+        load_data(config(tmp_path / "s.tar"))
+    data = load_data(config(tmp_path / "s.tar", on_error="skip"))
+    assert (list(data.train.names), data.train.labels.tolist()) == (["0.png", "2.png", "3.png"], [0, 1, 0])
+    assert data.skipped == (str(tmp_path / "s.tar"),)
 
 
 def test_without_labels(tmp_path: Path, config: Any) -> None:
@@ -215,6 +289,17 @@ def test_settings_follow_from_the_images(tmp_path: Path) -> None:
 # The order of an epoch
 
 
+def test_the_order_is_that_of_the_files_whether_images_are_in_memory_or_not(
+    tmp_path: Path, config: Any
+) -> None:
+    folder, orders = write_shards(tmp_path / "s"), []
+    for cache_mb in (0.0, 10.0):
+        data = load_data(config(folder, shuffle_shards=1, cache_mb=cache_mb, holdout=0.25))
+        assert isinstance(data.train, MemorySplit) == (cache_mb > 0)
+        orders.append([batch.index.tolist() for batch in data.train.train_loader(3, VIEW, seed=5)])
+    assert orders[0] == orders[1]
+
+
 @pytest.mark.parametrize(("processes", "together"), [(1, 1), (2, 1), (2, 2), (1, 16)])
 def test_no_image_comes_twice_in_an_epoch(processes: int, together: int, tmp_path: Path, config: Any) -> None:
     data = load_data(config(write_shards(tmp_path / "s"), shuffle_shards=together, workers=processes))
@@ -312,7 +397,7 @@ def test_a_damaged_image(tmp_path: Path, config: Any) -> None:
     data = load_data(config(folder, on_error="skip"))
     assert list(data.train.names) == ["0.png", "1.png", "3.png", "4.png"]
     assert data.skipped == (f"{folder}/a.tar/2.png",)
-    kept = list((tmp_path / "cache").rglob("unreadable-3-8.json"))
+    kept = list((tmp_path / "cache").rglob("unreadable-3-8-*.json"))
     assert [json.loads(file.read_text()) for file in kept] == [{"2": "cannot be identified as an image"}]
     assert load_data(config(folder, on_error="skip")).skipped == data.skipped  # by what is kept
     with pytest.raises(UserError, match=r"1 of 5 in .* are not: '.*a\.tar/2\.png'"):
@@ -324,6 +409,28 @@ def test_classes_whose_images_are_all_damaged_are_left_out(tmp_path: Path, confi
     write_tar(tmp_path / "a.tar", members)
     data = load_data(config(tmp_path / "a.tar", on_error="skip"))
     assert (data.classes, data.emptied, data.train.labels.tolist()) == (("a", "c"), ("b",), [0, 0, 1, 1])
+    write_tar(tmp_path / "b.tar", members[2:])
+    with pytest.raises(
+        UserError, match=r"two classes or more; of those of .* 'c' alone has images that can be read"
+    ):
+        load_data(config(tmp_path / "b.tar", on_error="skip"))
+
+
+def test_what_failed_is_looked_at_again(tmp_path: Path, config: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that failed for a moment costs no image for good."""
+    folder = write_shards(tmp_path / "s")
+    read = split_module._read_at
+
+    def failing(descriptor: int, size: int, offset: int) -> bytes:
+        if offset == 512:  # the first of each shard
+            raise OSError(5, "Input/output error")
+        return read(descriptor, size, offset)
+
+    monkeypatch.setattr(split_module, "_read_at", failing)
+    data = load_data(config(folder, on_error="skip"))
+    assert (len(data.train), len(data.skipped)) == (9, 3)
+    monkeypatch.undo()
+    assert len(load_data(config(folder, on_error="skip")).train) == 12
 
 
 def test_a_shard_that_changes_while_it_is_read(tmp_path: Path, config: Any) -> None:
@@ -423,6 +530,83 @@ def test_copies_are_bounded_and_made_once(
     assert len(list(copies.rglob("shard.tar"))) == 3
     with pytest.raises(UserError, match=r"data\.spool_gb must hold the 5 largest shards"):
         load_data(config("memory://b/*.tar", shuffle_shards=2, spool_gb=3.5 * size / 2**30))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_shard_that_can_no_longer_be_reached_is_not_skipped(
+    workers: int, tmp_path: Path, config: Any, memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its images may be there the next time: at the start and in an epoch the command ends, and nothing is kept."""
+    _upload(memory, write_shards(tmp_path / "s"), "b")
+    pattern, opened, reachable = "memory://b/*.tar", remote.opened_shard, [True]
+
+    def reached(shard: Any) -> Any:
+        if not reachable[0] and shard.name == "s-001.tar":
+            raise remote.UnreachableShard("no network")
+        return opened(shard)
+
+    monkeypatch.setattr("ssl_zoo.data.shards.spool.opened_shard", reached)
+    keys = {"on_error": "skip", "workers": workers}
+    split = load_data(config(pattern, **keys)).train
+    copies = tmp_path / "cache" / "shards"
+
+    def forget() -> None:
+        for file in [*copies.rglob("shard.tar"), *copies.rglob("unreadable-*")]:
+            file.unlink()
+        split.reader.__dict__["_open"].clear()
+
+    reachable[0] = False
+    forget()
+    for read in (
+        lambda: load_data(config(pattern, **keys)),
+        lambda: list(split.train_loader(4, VIEW, seed=0)),
+    ):
+        with pytest.raises(UserError, match=r"every shard must be there.*s-001\.tar' is not: no network"):
+            read()
+    reachable[0] = True
+    assert len(load_data(config(pattern, **keys)).train) == 12
+
+
+def test_no_room_for_a_copy_is_no_fault_of_the_shard(
+    tmp_path: Path, config: Any, memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _upload(memory, write_shards(tmp_path / "s"), "b")
+    real = Path.open
+
+    def full(path: Path, mode: str = "r", *more: Any, **keys: Any) -> Any:
+        if path.name == ".shard.tar.tmp":
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return real(path, mode, *more, **keys)
+
+    split = load_data(config("memory://b/*.tar")).train
+    for copy in (tmp_path / "cache").rglob("shard.tar"):
+        copy.unlink()
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(UserError, match=r"shard\.tar': No space left on device; free some space"):
+        list(split.plain_batches(8, 4))
+    with pytest.raises(OSError, match="No space left on device"):
+        load_data(config("memory://b/*.tar", root=str(tmp_path / "other")))
+
+
+def test_settings_follow_from_no_shards_that_cannot_be_reached(
+    tmp_path: Path, memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would be those of other images, and the run another."""
+    folder = write_shards(tmp_path / "s", side=24)
+    (folder / "s-000.tar").write_bytes(b"damaged")
+    _upload(memory, folder, "b")
+    overrides = ["data=webdataset", "data.train=memory://b/*.tar"]
+    assert compose(overrides).augment.size == 24  # by the first that holds images
+
+    def unreachable(shard: Any) -> Any:
+        raise remote.UnreachableShard("no network")
+
+    sample._first_images.cache_clear()
+    monkeypatch.setattr(sample, "opened_shard", unreachable)
+    with pytest.raises(
+        UserError, match=r"every shard must be readable; 'memory:.*s-000\.tar' is not: no network"
+    ):
+        compose(overrides)
 
 
 def test_a_shard_elsewhere_that_changed(tmp_path: Path, config: Any, memory: Any) -> None:

@@ -29,7 +29,7 @@ from ssl_zoo.files.whole_folder import atomic_folder
 
 __all__ = ["ShardIndex", "write_index"]
 
-VERSION = 1  # of these files
+VERSION = 2  # of these files
 ARRAYS: dict[str, Any] = {
     "offsets": np.int64,
     "sizes": np.uint32,
@@ -57,7 +57,14 @@ class ShardIndex:
     """
 
     def __init__(self, folder: Path) -> None:
+        """Opens the index in a folder.
+
+        Raises:
+            OSError, ValueError, KeyError, TypeError: there is none, or one of another version.
+        """
         about = load_json(folder / "index.json")
+        if about["version"] != VERSION:
+            raise ValueError(f"'{folder}' is of version {about['version']}")
         self.folder = folder
         self.offsets, self.sizes, self.labels, starts, text = (
             _mapped(folder / name, dtype) for name, dtype in ARRAYS.items()

@@ -15,17 +15,23 @@ import hashlib
 import importlib
 import os
 import re
+from collections import Counter
 from typing import Any, NamedTuple
 
 from ssl_zoo.errors import UserError
 
-__all__ = ["PIPE", "Shard", "Shards", "file_system", "list_shards"]
+__all__ = ["PIPE", "NoShards", "Shard", "Shards", "file_system", "list_shards"]
 
 PIPE = "pipe:"
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")  # of the shards that a folder holds
+NOTHING = "No shard there"
 STAMPS = ("ETag", "etag", "mtime", "LastModified", "created")  # what file systems call the time of change
 _BRACES = re.compile(r"\{[^{}]*(\.\.|,)[^{}]*\}")
 _REMOTE = re.compile(r"[a-z][a-z0-9+.-]+://|[a-z][a-z0-9]+::", re.IGNORECASE)
+
+
+class NoShards(UserError):
+    """A pattern names nothing that is there."""
 
 
 class Shard(NamedTuple):
@@ -40,6 +46,11 @@ class Shard(NamedTuple):
     def name(self) -> str:
         """The file's name; of a command all of it."""
         return self.url if self.url.startswith(PIPE) else self.url.rpartition("/")[2]
+
+    @property
+    def place(self) -> str:
+        """What is equal of one and the same file by other paths."""
+        return os.path.realpath(self.url) if self.on_disk else self.url
 
 
 class Shards(NamedTuple):
@@ -68,7 +79,8 @@ def list_shards(key: str, pattern: str) -> Shards:
         pattern: braces, `*` and `?`, or a folder.
 
     Raises:
-        UserError: there are none; a library is not installed; elsewhere cannot be looked at.
+        NoShards: there are none.
+        UserError: one is named twice; a library is not installed; elsewhere cannot be looked at.
     """
     found, missing = list[Shard](), dict[str, str]()
     for url in _expanded(pattern):
@@ -80,9 +92,15 @@ def list_shards(key: str, pattern: str) -> Shards:
             _look_on_disk(os.path.expanduser(url.removeprefix("file://")), found, missing)
     if not found:
         why = f" ({next(iter(missing.values()))})" if missing else ""
-        raise UserError(
+        raise NoShards(
             f"{key} must name shards, tar files, with data.source=webdataset; received '{pattern}', and there are "
             f"none{why}; set for instance {key}='shards-{{000..099}}.tar', {key}='shards-*.tar' or {key}=FOLDER"
+        )
+    twice = [place for place, count in Counter(shard.place for shard in found).items() if count > 1]
+    if twice:
+        raise UserError(
+            f"{key} must name each shard once, or its images would come twice in an epoch; received '{pattern}', which "
+            f"names '{twice[0]}'{f' and {len(twice) - 1} more' if len(twice) > 1 else ''} again; name it once"
         )
     return Shards(pattern, tuple(found), missing)
 
@@ -121,11 +139,17 @@ def _expanded(pattern: str) -> list[str]:
 
 def _look_on_disk(path: str, found: list[Shard], missing: dict[str, str]) -> None:
     if os.path.isdir(path):
-        paths = sorted(entry.path for entry in os.scandir(path) if entry.name.endswith(SUFFIXES))
+        try:
+            paths = sorted(entry.path for entry in os.scandir(path) if entry.name.endswith(SUFFIXES))
+        except OSError as error:
+            missing[path] = error.strerror or "it cannot be read"
+            return
     elif glob.has_magic(path) and not os.path.exists(path):
         paths = sorted(glob.glob(path, recursive=True))
     else:
         paths = [path]
+    if not paths:  # of one of several braces; what nothing at all is found by is refused
+        missing[path] = NOTHING
     for each in paths:
         try:
             status = os.stat(each)
@@ -154,6 +178,8 @@ def _look_elsewhere(key: str, url: str, found: list[Shard], missing: dict[str, s
             f"{key} must name shards that can be reached; '{url}' cannot be ({type(error).__name__}: {error}); check "
             "the address, the network and your credentials"
         ) from error
+    if not listed:
+        missing[url] = NOTHING
     for name, about in listed:
         stamp = next((about[field] for field in STAMPS if about.get(field)), "")
         size = about.get("size")

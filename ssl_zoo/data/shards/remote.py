@@ -17,7 +17,7 @@ from ssl_zoo.data.shards.patterns import PIPE, Shard, file_system
 from ssl_zoo.data.shards.tar import DamagedShard
 from ssl_zoo.errors import UserError
 
-__all__ = ["UnreachableShard", "is_compressed", "opened_shard"]
+__all__ = ["UnreachableShard", "is_compressed", "opened_shard", "unreachable"]
 
 _OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 BUFFER = 2**20  # bytes
@@ -25,6 +25,14 @@ BUFFER = 2**20  # bytes
 
 class UnreachableShard(Exception):
     """A shard cannot be opened, or not read to its end; the message is a short phrase."""
+
+
+def unreachable(shard: Shard, reason: str) -> UserError:
+    """Returns the error of a shard that cannot be opened or not be read to its end."""
+    return UserError(
+        f"every shard must be readable; '{shard.url}' is not: {reason}; check the address and your credentials, or "
+        "leave the shard out of data.train"
+    )
 
 
 def is_compressed(head: bytes) -> bool:

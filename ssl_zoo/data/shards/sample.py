@@ -16,15 +16,14 @@ from ssl_zoo.data.folder_sample import Sides, pixels_among, sides_among
 from ssl_zoo.data.image_sample import ImageSample
 from ssl_zoo.data.pixel_statistics import Statistics, measure_pixels
 from ssl_zoo.data.raster import Encoded, Header, header_of
-from ssl_zoo.data.shards.patterns import Shard, list_shards
-from ssl_zoo.data.shards.remote import UnreachableShard, opened_shard
+from ssl_zoo.data.shards.patterns import NoShards, Shard, list_shards
+from ssl_zoo.data.shards.remote import UnreachableShard, opened_shard, unreachable
 from ssl_zoo.data.shards.tar import DamagedShard
 from ssl_zoo.data.walk import is_visible
-from ssl_zoo.errors import UserError
 
 __all__ = ["sample_shards"]
 
-_SHARDS = 4  # that are looked into; of those elsewhere one
+_SHARDS = 4  # that are looked into; of those elsewhere the first that holds images
 _IMAGES = 32  # the first of each
 
 
@@ -62,25 +61,34 @@ class ShardSample(ImageSample):
 
 
 def sample_shards(data: Mapping[str, Any]) -> ImageSample | None:
-    """Returns the first images of some of the shards that `data.train` names; None where there are none to read."""
+    """Returns the first images of some of the shards that `data.train` names; None where there are none to read.
+
+    Raises:
+        UserError: a shard cannot be reached: what is trained would depend on whether it can be the next moment.
+    """
     pattern = data.get("train")
     if not isinstance(pattern, str) or not pattern:
         return None
     try:
         shards = list_shards("data.train", pattern).found
-    except UserError:  # the same is refused, or comes right, when the images are loaded
+    except NoShards:  # refused when the images are loaded
         return None
-    on_disk = all(shard.on_disk for shard in shards)
-    chosen = shards[:: -(-len(shards) // _SHARDS)] if on_disk else shards[:1]
-    images = tuple(image for shard in chosen for image in _first_images(shard))
+    if all(shard.on_disk for shard in shards):
+        chosen = shards[:: -(-len(shards) // _SHARDS)]
+        images = tuple(image for shard in chosen for image in _first_images(shard))
+    else:
+        images = next(filter(None, map(_first_images, shards[:_SHARDS])), ())
     return ShardSample(images) if images else None
 
 
 @functools.lru_cache(maxsize=16)
 def _first_images(shard: Shard) -> tuple[Encoded, ...]:
     images: list[Encoded] = []
-    with suppress(UnreachableShard, DamagedShard, UserError, OSError), opened_shard(shard) as stream:
-        images += itertools.islice(_images(stream), _IMAGES)
+    try:
+        with suppress(DamagedShard), opened_shard(shard) as stream:
+            images += itertools.islice(_images(stream), _IMAGES)
+    except UnreachableShard as error:
+        raise unreachable(shard, str(error)) from error
     return tuple(images)
 
 

@@ -25,10 +25,12 @@ from ssl_zoo.data.shards.patterns import Shard
 from ssl_zoo.data.shards.remote import UnreachableShard
 from ssl_zoo.data.shards.spool import Spool
 from ssl_zoo.data.shards.tar import DamagedShard
+from ssl_zoo.errors import UserError, describe_os_error
 
 __all__ = ["ShardReader", "ShardSplit"]
 
 _OPEN = 64  # shards that a process keeps open
+RULE = "every shard must be there, and the same, as long as it is read"
 FIX = "mend the shard, or set data.on_error=skip to leave unreadable images out"
 
 
@@ -86,17 +88,25 @@ class ShardReader(ImageReader):
         """Returns an image as it is in its shard.
 
         Raises:
-            Unreadable: the shard is gone, cannot be fetched, or is another than was indexed.
+            Unreadable: its bytes cannot be read.
+            UserError: the shard is gone, cannot be fetched, or is another than was indexed; its images are none to be
+                skipped, for they may be there the next time.
         """
         number = self._number(position)
         shard = self.index.shard_of(number)
         size, offset = int(self.index.sizes[number]), int(self.index.offsets[number])
         try:
-            data = _read_at(self._descriptor(shard), size, offset)
-            if len(data) < size:
-                raise DamagedShard("the shard has been cut off since it was opened")
-        except (OSError, UnreachableShard, DamagedShard) as error:
+            descriptor = self._descriptor(shard)
+        except OSError as error:
+            raise UserError(f"{RULE}: {describe_os_error(error)}") from error
+        except (UnreachableShard, DamagedShard) as error:
+            raise self._changed(shard, str(error)) from error
+        try:
+            data = _read_at(descriptor, size, offset)
+        except OSError as error:
             raise Unreadable(self.name(position), error, FIX) from error
+        if len(data) < size:
+            raise self._changed(shard, "the shard has been cut off since it was opened")
         return Encoded(self.index.names[number], data)
 
     def read(self, position: int) -> Image | Bands:
@@ -119,6 +129,12 @@ class ShardReader(ImageReader):
 
     def prepared(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
         return self.spool.ahead(batches, self._shards_of, 2 * self.together)
+
+    def _changed(self, shard: int, reason: str) -> UserError:
+        return UserError(
+            f"{RULE}; '{self.shards[shard].url}' is not: {reason}; check the address and the network, put the shard "
+            "back, or start anew"
+        )
 
     def _named(self, error: Unreadable, position: int) -> Unreadable:
         error.path, error.fix = self.name(position), FIX

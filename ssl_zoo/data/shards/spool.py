@@ -11,7 +11,7 @@ import hashlib
 import os
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -120,10 +120,13 @@ class Spool:
 
     def _fetch(self, number: int, path: Path, stop: Callable[[], bool]) -> None:
         # Of a name that the next attempt overwrites: what a killed process leaves may be large.
-        writing = atomic_file(path, temporary=".shard.tar.tmp")
-        with writing as fresh, opened_shard(self._shards[number]) as source, fresh.open("wb") as copy:
-            while data := source.read(BUFFER):
-                copy.write(data)
+        with (
+            atomic_file(path, temporary=".shard.tar.tmp") as fresh,
+            fresh.open("wb") as copy,
+            contextlib.closing(_blocks(self._shards[number])) as blocks,
+        ):
+            for block in blocks:
+                copy.write(block)
                 if stop():
                     raise UnreachableShard("it is no longer needed")
 
@@ -151,6 +154,13 @@ class Spool:
             self._mutex = (os.getpid(), threading.Lock())
         with self._mutex[1]:
             yield
+
+
+def _blocks(shard: Shard) -> Generator[bytes, None, None]:
+    """Yields a shard's bytes; errors of whoever writes them are none of the shard's."""
+    with opened_shard(shard) as source:
+        while block := source.read(BUFFER):
+            yield block
 
 
 def _next(queue: deque[tuple[Tensor, list[int]]], near: Counter[int]) -> Tensor:

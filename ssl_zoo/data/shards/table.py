@@ -29,7 +29,7 @@ class ShardTable(NamedTuple):
     labels: tuple[str, ...]
     length: int  # bytes of the tar file
     passed_over: tuple[str, ...] = ()  # names of samples without an image
-    damage: str | None = None  # why the rest could not be read
+    damage: str | None = None  # why the rest, or some of it, could not be read
 
 
 def scan_shard(file: IO[bytes], label: str) -> ShardTable:
@@ -38,11 +38,14 @@ def scan_shard(file: IO[bytes], label: str) -> ShardTable:
     Args:
         file: opened for reading.
         label: where labels are, as `data.label` says; `folder` follows from the names and is not looked at here.
+
+    Returns:
+        The images up to where the file is damaged, but for those whose label cannot be read.
     """
     length = file.seek(0, os.SEEK_END)
     names, rows, codes, passed_over = [], [], list[int](), []
     labels: dict[str, int] = {}
-    damage = None
+    damage: str | None = None
     try:
         for image, others in samples_of(file, length):
             if image is None:
@@ -50,12 +53,16 @@ def scan_shard(file: IO[bytes], label: str) -> ShardTable:
                 continue
             if image.size > MOST:
                 raise DamagedShard(f"'{image.name}' has {image.size} bytes, and an image has at most {MOST}")
-            text = _label(file, Sample(image, others), label)
+            try:
+                text = _label(file, Sample(image, others), label)
+            except DamagedShard as error:
+                damage = damage or str(error)
+                continue
             names.append(image.name.encode(errors="surrogateescape") + b"\0")
             rows.append((image.offset, image.size))
             codes.append(-1 if text is None else labels.setdefault(text, len(labels)))
     except DamagedShard as error:
-        damage = str(error)
+        damage = damage or str(error)
     places = np.array(rows, np.int64).reshape(-1, 2)
     return ShardTable(
         names=np.frombuffer(b"".join(names), np.uint8),

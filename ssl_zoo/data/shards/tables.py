@@ -13,12 +13,11 @@ from torch import Tensor
 from ssl_zoo.data.shards.beside import beside
 from ssl_zoo.data.shards.index import ShardIndex, write_index
 from ssl_zoo.data.shards.patterns import Shard, Shards
-from ssl_zoo.data.shards.remote import UnreachableShard, is_compressed
+from ssl_zoo.data.shards.remote import UnreachableShard, is_compressed, unreachable
 from ssl_zoo.data.shards.spool import Spool
 from ssl_zoo.data.shards.table import ShardTable, read_table, scan_shard, write_table
 from ssl_zoo.data.shards.tar import DamagedShard
 from ssl_zoo.data.workers import Work, run_tasks
-from ssl_zoo.errors import UserError
 from ssl_zoo.files.locks import hold
 from ssl_zoo.files.writing import write_file
 
@@ -66,14 +65,11 @@ def _tables(shards: Shards, spool: Spool, label: str, workers: int) -> Iterator[
     )
     # A file system of fsspec that this process has used is not one for a process that is forked from it.
     processes = workers if len(shards.found) > _FEW and not spool.copies else 0
-    for table in run_tasks(work, ready, processes):
-        if isinstance(table, str):
-            raise UserError(table)
-        yield table
+    return run_tasks(work, ready, processes)
 
 
-class _TableWork(Work[Tensor, "ShardTable | str"]):
-    """The number of a shard (1,) -> its table, or the message why it cannot be reached."""
+class _TableWork(Work[Tensor, ShardTable]):
+    """The number of a shard (1,) -> its table; a UserError where it cannot be reached."""
 
     def __init__(self, shards: Sequence[Shard], spool: Spool, label: str) -> None:
         self._shards, self._spool, self._label = shards, spool, label
@@ -82,22 +78,21 @@ class _TableWork(Work[Tensor, "ShardTable | str"]):
         """Whether a shard need not be fetched for its table."""
         return not self._spool.is_copied(number) or self._kept(number) is not None
 
-    def do(self, task: Tensor) -> ShardTable | str:
+    def do(self, task: Tensor) -> ShardTable:
         number = int(task)
         if (kept := self._kept(number)) is not None:
             return kept
-        shard = self._shards[number]
+        shard, copied = self._shards[number], self._spool.is_copied(number)
         try:
             with open(self._spool.path(number), "rb") as file:
                 table = scan_shard(file, self._label)
         except DamagedShard as error:
             table = _empty(str(error))
         except (UnreachableShard, OSError) as error:
+            if copied and isinstance(error, OSError):  # of the copy, not of the shard
+                raise
             reason = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
-            return (
-                f"every shard must be readable; '{shard.url}' is not: {reason}; check the address and your "
-                "credentials, or leave the shard out of data.train"
-            )
+            raise unreachable(shard, reason) from error
         if (file_of_table := self._file(number)) is not None and table.damage is None:
             write_file(file_of_table, write_table(table))
         return table
