@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ssl_zoo.config.compose import compose
+from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.data import FileSplit, load_data
-from ssl_zoo.data.shards.beside import ABOUT, TABLE
+from ssl_zoo.data.raster import ARRAY
+from ssl_zoo.data.shards.beside import ABOUT
 from ssl_zoo.errors import DiskError, Interrupted, UserError
 from ssl_zoo.files.folders import check_writable
 from ssl_zoo.files.json_files import load_json, write_json
@@ -18,7 +20,7 @@ from ssl_zoo.files.locks import LOCK, hold
 from ssl_zoo.files.writing import is_temporary, naming_errors
 from ssl_zoo.sharding.plan import ShardPlan, plan_shards, shard_name
 from ssl_zoo.sharding.schema import read_shards
-from ssl_zoo.sharding.write import write_shard
+from ssl_zoo.sharding.write import is_written, write_shard
 from ssl_zoo.terminal.counting import showing_counts
 from ssl_zoo.terminal.image_progress import ImageProgress
 from ssl_zoo.terminal.signals import StopRequest
@@ -48,12 +50,19 @@ def write_shards(overrides: Sequence[str], silent: bool = False) -> Path:
     named = [] if any(override.startswith("data=") for override in about_data) else ["data=imagefolder"]
     # Of the images as files, which is how they are written.
     config = dataclasses.replace(compose([*named, *about_data]).data, cache_mb=0.0)
+    _check_outside(out, config)
     with showing_counts(options.progress and not silent):
         data = load_data(config)
         if not isinstance(data.train, FileSplit):
             raise UserError(
                 f"shards are written from images in files, as of data=imagefolder; received data={config.name}, whose "
                 "images are in none; leave data= out"
+            )
+        if data.train.names[0].lower().endswith(ARRAY):
+            raise UserError(
+                f"shards are written from image files; received data.train='{config.train}' with arrays, such as "
+                f"'{data.train.names[0]}', which data=webdataset does not read; train on the folder, or save them as "
+                "TIFF or PNG"
             )
         plan = plan_shards(data.train, data.classes, options)
     with hold(out):
@@ -67,12 +76,12 @@ def _write_all(
 ) -> Path:
     record, shards = plan.record, len(plan.ends)
     finished = _check(out, record)
-    done = {n for n in range(shards) if all((out / f"{shard_name(n)}{end}").is_file() for end in ("", TABLE))}
+    done = {number for number in range(shards) if is_written(out, number)}
     images = sum(len(plan.shard(number)) for number in done)
     progress = ImageProgress(record["images"], images, silent=silent, bar=bar)
     if finished and len(done) == shards:
         progress.stop()
-        progress.log(f"{out}: {shards} shards, finished before of the same images")
+        progress.log(f"{out}: {shards} shards, finished before of files of the same names and sizes")
         return out
     if skipped:
         progress.log(f"left out: {len(skipped)} files that are no readable images, such as '{skipped[0]}'")
@@ -112,6 +121,15 @@ def _write_all(
     speed = f"{progress.seconds:.0f} s, {progress.rate:.0f} images/s"
     progress.log(f"{out}: {written} · {speed} · data=webdataset data.train='{pattern}'")
     return out
+
+
+def _check_outside(out: Path, config: DataConfig) -> None:
+    """Refuses shards among the images, which would be part of the folder at the next start."""
+    if config.train is not None and out.resolve().is_relative_to(Path(config.train).expanduser().resolve()):
+        raise UserError(
+            f"out must be outside of data.train, whose folders are classes; received out='{out}' with "
+            f"data.train='{config.train}'; choose another"
+        )
 
 
 def _check(out: Path, record: dict[str, Any]) -> bool:

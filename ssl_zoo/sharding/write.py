@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ssl_zoo.data.shards.beside import TABLE
-from ssl_zoo.data.shards.table import scan_shard, write_table
+from ssl_zoo.data.shards.table import read_table, scan_shard, write_table
 from ssl_zoo.errors import UserError
 from ssl_zoo.files.writing import atomic_file, write_file
 from ssl_zoo.sharding.plan import ShardPlan, shard_name
 
-__all__ = ["write_shard"]
+__all__ = ["is_written", "write_shard"]
 
 
 def write_shard(folder: Path, plan: ShardPlan, number: int, written: Callable[[], None]) -> None:
@@ -50,6 +50,15 @@ def write_shard(folder: Path, plan: ShardPlan, number: int, written: Callable[[]
             table = scan_shard(file, "cls")
     assert table.damage is None
     write_file(path.with_name(path.name + TABLE), write_table(table))
+
+
+def is_written(folder: Path, number: int) -> bool:
+    """Whether a shard is there as long as its table says."""
+    path = folder / shard_name(number)
+    try:
+        return read_table(path.with_name(path.name + TABLE).read_bytes()).length == path.stat().st_size
+    except (OSError, ValueError):
+        return False
 
 
 def _add(tar: tarfile.TarFile, name: str, contents: bytes) -> None:

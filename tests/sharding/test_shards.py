@@ -19,7 +19,6 @@ from PIL import Image
 from ssl_zoo.cli.main import main
 from ssl_zoo.config.compose import compose
 from ssl_zoo.data import load_data
-from ssl_zoo.data.shards.beside import about
 from ssl_zoo.errors import DiskError, Interrupted, UserError
 from ssl_zoo.sharding import write as writing
 from ssl_zoo.sharding.run import write_shards
@@ -27,11 +26,6 @@ from ssl_zoo.sharding.run import write_shards
 NAMES = [
     "cat/1.png", "cat/2.jpg", "cat/3.4.png", "dog/2.jpg", "dog/2.png", "dog/2.jpg.png", "dog/50%.png", "dog/ä 猫.PNG",
 ]  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _forgetful() -> None:
-    about.cache_clear()
 
 
 @pytest.fixture
@@ -162,6 +156,33 @@ def test_a_start_that_was_stopped_goes_on_to_the_same_bytes(
     assert _digests(out) == whole
 
 
+def test_a_shard_that_was_cut_off_afterwards_is_written_anew(folder: Path, tmp_path: Path) -> None:
+    """As by a copy that was not finished."""
+    out = write_shards(_options(folder, tmp_path / "out"), silent=True)
+    whole = _digests(out)
+    for name, size in (("shard-000001.tar", 700), ("shard-000002.tar.index", 100)):
+        (out / name).write_bytes((out / name).read_bytes()[:size])
+    write_shards(_options(folder, out), silent=True)
+    assert _digests(out) == whole
+
+
+def test_shards_do_not_lie_among_the_images(folder: Path) -> None:
+    before = set(folder.rglob("*"))
+    for out in (folder, folder / "shards", folder / "cat" / ".." / "dog"):
+        with pytest.raises(UserError, match=r"out must be outside of data\.train"):
+            write_shards(_options(folder, out), silent=True)
+    assert set(folder.rglob("*")) == before
+
+
+def test_arrays_are_no_image_files(tmp_path: Path) -> None:
+    (tmp_path / "arrays").mkdir()
+    for number in range(4):
+        np.save(tmp_path / "arrays" / f"{number}.npy", np.zeros((4, 8, 8), np.uint8))
+    with pytest.raises(UserError, match=r"received data\.train='.*' with arrays, such as '0\.npy'"):
+        write_shards(_options(tmp_path / "arrays", tmp_path / "out"), silent=True)
+    assert not (tmp_path / "out").exists()
+
+
 def test_size_cuts_shards(folder: Path, tmp_path: Path) -> None:
     options = [option for option in _options(folder, tmp_path / "out") if "per_shard" not in option]
     out = write_shards([*options, "shard_mb=0.02"], silent=True)
@@ -259,6 +280,12 @@ def test_shards_elsewhere_are_indexed_by_what_stands_beside_them(
         ).data
     )
     assert not list((tmp_path / "c").rglob("shard.tar"))  # nothing was fetched
+    monkeypatch.undo()
+    for contents in (b"", b"damaged"):  # as is what cannot be read
+        memory.pipe("/bucket/shard-000001.tar.index", contents)
+        overrides = ["data=webdataset", "data.train=memory://bucket/*.tar", "data.cache_mb=0"]
+        again = load_data(compose([*overrides, f"data.root={tmp_path / f'd{len(contents)}'}"]).data)
+        assert again.digest == local.digest
     assert (data.digest, data.classes) == (local.digest, ("cat", "dog"))
     for ours, theirs in zip(data.train.plain_batches(8, 3), local.train.plain_batches(8, 3), strict=True):
         assert ours.equal(theirs)

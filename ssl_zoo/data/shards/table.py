@@ -132,11 +132,14 @@ def read_table(data: bytes) -> ShardTable:
     """Reads what `write_table` has written.
 
     Raises:
-        ValueError, KeyError, OSError: it is none.
+        ValueError: it is none.
     """
-    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        about = json.loads(arrays["about"].tobytes())
-        labels, passed_over = tuple(about.pop("labels")), tuple(about.pop("passed_over"))
-        return ShardTable(
-            **{name: arrays[name] for name in ARRAYS}, labels=labels, passed_over=passed_over, **about
-        )
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            about = json.loads(arrays["about"].tobytes())
+            labels, passed_over = tuple(about.pop("labels")), tuple(about.pop("passed_over"))
+            return ShardTable(
+                **{name: arrays[name] for name in ARRAYS}, labels=labels, passed_over=passed_over, **about
+            )
+    except Exception as error:  # of zipfile, of NumPy, of what is in it
+        raise ValueError(f"no table of a shard: {error}") from error

@@ -104,7 +104,7 @@ class _TableWork(Work[Tensor, ShardTable]):
             return None
         try:
             return read_table(file.read_bytes())
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError):
             return beside(self._shards[number], self._label)
 
     def _file(self, number: int) -> Path | None:
