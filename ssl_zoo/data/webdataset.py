@@ -15,6 +15,7 @@ from ssl_zoo.data.cache import check_all, decode_all
 from ssl_zoo.data.memory_split import MemorySplit
 from ssl_zoo.data.order import Groups
 from ssl_zoo.data.partition import taken
+from ssl_zoo.data.shards.beside import about
 from ssl_zoo.data.shards.index import ShardIndex
 from ssl_zoo.data.shards.labels import ShardLabels, labels_in
 from ssl_zoo.data.shards.patterns import Shards, list_shards
@@ -86,6 +87,7 @@ def webdataset(config: WebDatasetConfig, *, whole: bool = True) -> Data:
 
 
 def _open(key: str, pattern: str, config: WebDatasetConfig) -> Opened:
+    about.cache_clear()  # what lies beside shards may be another by now
     shards = list_shards(key, pattern)
     root = Path(config.root).expanduser() / "shards"
     spool = spool_of(shards, root, config.spool_gb * 2**30)

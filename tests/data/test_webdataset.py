@@ -25,16 +25,10 @@ from ssl_zoo.data.decode import read_image, to_array
 from ssl_zoo.data.raster import Encoded
 from ssl_zoo.data.shards import remote, sample
 from ssl_zoo.data.shards import split as split_module
-from ssl_zoo.data.shards.beside import about
 from ssl_zoo.data.shards.split import ShardSplit
 from ssl_zoo.errors import UserError
 
 VIEW = [ViewConfig(size=8), ViewConfig(size=8)]
-
-
-@pytest.fixture(autouse=True)
-def _forgetful() -> None:
-    about.cache_clear()
 
 
 @pytest.fixture
@@ -245,7 +239,6 @@ def test_labels_are_sorted_as_numbers_and_named_by_what_stands_beside(tmp_path: 
     data = load_data(config(tmp_path / "s"))
     assert (data.classes, data.train.labels.tolist()) == (("class 2", "class 9", "class 10"), [2, 1, 0])
     (tmp_path / "s" / "index.json").write_text(json.dumps({"classes": [f"name {n}" for n in range(11)]}))
-    about.cache_clear()
     assert load_data(config(tmp_path / "s")).classes == ("name 2", "name 9", "name 10")
 
 
