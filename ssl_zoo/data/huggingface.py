@@ -11,6 +11,7 @@ import torch
 
 from ssl_zoo.config.schema import HuggingFaceConfig
 from ssl_zoo.data.cache import decode_all
+from ssl_zoo.data.hub import shared_rows
 from ssl_zoo.data.image_table import ImageTable, TableSample, sample_table, spaced
 from ssl_zoo.data.kept_check import check_table
 from ssl_zoo.data.memory_split import MemorySplit
@@ -169,7 +170,13 @@ def _test_labels(test: ImageTable, classes: tuple[str, ...] | None) -> TableLabe
 
 
 def _check_apart(train: ImageTable, test: ImageTable) -> None:
-    """Refuses test images of which more than half are training images, byte for byte, as far as they are encoded."""
+    """Refuses test rows that are training rows, and others of which more than half hold the same encoded images."""
+    same = shared_rows(train.rows, test.rows)
+    if same:
+        raise UserError(
+            f"test images must be others than those that are trained on; {same} rows of data.test={test.rows.spec} are "
+            f"also in data.train={train.rows.spec}; name another data.test, or set data.holdout=0.2 in its place"
+        )
     looked_at = list(spaced(len(test), _LOOKED_AT))
     sizes, held = train.lengths, test.lengths[looked_at]
     wanted = {_digest(test, position) for position, size in zip(looked_at, held, strict=True) if size}

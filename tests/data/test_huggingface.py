@@ -104,6 +104,45 @@ def test_a_saved_data_set_is_read(saved: Path) -> None:
         assert np.array_equal(batch.numpy(), np.stack(expected))
 
 
+@pytest.mark.parametrize("train", ["train+train", "train[:5]+test+train[4:]"])
+def test_a_row_that_is_named_twice(train: str, saved: Path) -> None:
+    with pytest.raises(UserError, match=r"names each row once; received '.*', whose parts overlap"):
+        load(saved, f"data.train='{train}'")
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "rows"),
+    [("train", "train", 8), ("train[:6]", "train[5:]", 1), ("test+train[:6]", "train[4:]", 2)],
+)
+def test_a_test_row_that_is_trained_on(train: str, test: str, rows: int, saved: Path, tmp_path: Path) -> None:
+    """One is enough, of arrays too."""
+    arrays = [np.full((8, 8, 3), number, np.uint8) for number in range(12)]
+    all_rows = table(arrays, [0, 1] * 6, kind=datasets.Array3D((8, 8, 3), "uint8"))
+    parts = {"train": all_rows.select(range(8)), "test": all_rows.select(range(8, 12))}
+    datasets.DatasetDict(parts).save_to_disk(tmp_path / "arrays")
+    for path in (saved, tmp_path / "arrays"):
+        with pytest.raises(
+            UserError, match=f"others than those that are trained on; {rows} rows of data.test"
+        ):
+            load(path, f"data.train='{train}'", f"data.test='{test}'")
+        assert load(path, "data.train='train[:5]'", "data.test='train[5:]+test'").test is not None
+
+
+def test_test_images_that_are_copies_of_training_images(tmp_path: Path) -> None:
+    train = table(map(encoded, range(8)), [0, 1] * 4)
+    parts = {
+        "train": train,
+        "half": table(map(encoded, range(4, 12)), [0, 1] * 4),
+        "most": train.select(range(5)),
+    }
+    datasets.DatasetDict(parts).save_to_disk(tmp_path / "saved")
+    assert load(tmp_path / "saved", "data.test=half").test is not None
+    with pytest.raises(
+        UserError, match=r"5 of 5 looked at in data\.test=most are also in data\.train=train, byte for"
+    ):
+        load(tmp_path / "saved", "data.test=most")
+
+
 def test_parquet_is_read_from_a_folder_a_pattern_and_a_file(saved: Path, tmp_path: Path, cache: Path) -> None:
     folder = tmp_path / "parquet"
     folder.mkdir()
@@ -279,7 +318,7 @@ def test_a_reader_is_sent_to_another_process_by_its_paths(saved: Path) -> None:
         (["data.image_column=picture"], r"received 'picture'; there are image \(Image\), label \(ClassLabel\)"),
         (["data.label_column=lable"], r"received 'lable'; there are .*; did you mean 'label'"),
         (["data.label_column=image"], "a label is one class for each row.* holds Image"),
-        (["data.test='train[2:6]'"], r"4 of 4 looked at in data.test=train\[2:6\] are also in data.train=train"),
+        (["data.test='train[2:6]'"], r"4 rows of data.test=train\[2:6\] are also in data.train=train"),
         (["data.test=test", "data.label_column=none"], "a test set needs labels in data.train and data.test"),
         (["data.train='train[:4]'"], "labels must be of two classes or more; 'label' .* is 'cat' everywhere"),
         (["data.train='train[:4]+test[:1]'", "data.test='train[4:5]'", "data.holdout=0"], None),
