@@ -541,12 +541,13 @@ def test_a_shard_that_can_no_longer_be_reached_is_not_skipped(
     monkeypatch.setattr("ssl_zoo.data.shards.spool.opened_shard", reached)
     keys = {"on_error": "skip", "workers": workers}
     split = load_data(config(pattern, **keys)).train
-    copies = tmp_path / "cache" / "shards"
+    assert isinstance(split, ShardSplit)
+    reader, copies = split.reader, tmp_path / "cache" / "shards"
 
     def forget() -> None:
         for file in [*copies.rglob("shard.tar"), *copies.rglob("unreadable-*")]:
             file.unlink()
-        split.reader.__dict__["_open"].clear()
+        reader._open.clear()
 
     reachable[0] = False
     forget()
