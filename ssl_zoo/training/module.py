@@ -141,8 +141,13 @@ class TrainingModule(pl.LightningModule):
         strategy = None if self._trainer is None else self._trainer.strategy
         return strategy.whole_method() if isinstance(strategy, ShardedWeights) else self.method
 
-    def on_fit_end(self) -> None:
-        """Keeps the trained method, in rank zero with whole weights; also where all steps were done before."""
+    def on_fit_start(self) -> None:
+        """Keeps the method of a run whose training had ended before: Lightning calls no hook of the training then."""
+        if self.batches_done >= self.batches * self.config.epochs:
+            self.trained = (self.whole_method(),)
+
+    def on_train_end(self) -> None:
+        """Keeps the trained method, in rank zero with whole weights."""
         self.trained = (self.whole_method(),)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -38,6 +38,7 @@ RUNS = {
 STOPPED = "byol"  # stopped at the end of the first of two epochs, and continued under another strategy
 STAGES = (("zero1", "fsdp"), ("fsdp", "zero1"), ("fsdp", "ddp"), ("ddp", "zero1"))
 STEPS = 3  # of an epoch
+MEASURED = ("ddp", "zero1", "fsdp")  # stopped when the training has ended, before its encoder is measured
 
 
 def run_of(name: str, strategy: str, out: str) -> list[str]:
@@ -45,15 +46,19 @@ def run_of(name: str, strategy: str, out: str) -> list[str]:
     return overrides(*RUNS[name], *short, *TWO, f"trainer.strategy={strategy}", f"run_dir={out}")
 
 
-def all_runs(out: str) -> Iterator[tuple[list[str], bool]]:
-    """Yields the overrides of each run, and whether it is stopped after its first epoch."""
+def all_runs(out: str) -> Iterator[tuple[list[str], int]]:
+    """Yields the overrides of each run, and the number of steps after which it is stopped, 0 if it isn't."""
     for name in RUNS:
         for strategy in ("ddp", "zero1", "fsdp"):
-            yield run_of(name, strategy, f"{out}/{name}-{strategy}"), False
+            yield run_of(name, strategy, f"{out}/{name}-{strategy}"), 0
     for first, second in STAGES:
         folder = f"{out}/{first}-then-{second}"
-        yield run_of(STOPPED, first, folder), True
-        yield [*run_of(STOPPED, second, folder), "resume=auto"], False
+        yield run_of(STOPPED, first, folder), STEPS
+        yield [*run_of(STOPPED, second, folder), "resume=auto"], 0
+    for strategy in MEASURED:
+        run = run_of(STOPPED, strategy, f"{out}/{strategy}-then-measured")
+        yield run, 2 * STEPS
+        yield [*run, "resume=auto"], 0
 
 
 def replaced_weights(method: SimSiam, progress: Progress) -> None:
@@ -82,7 +87,7 @@ def work(rank: int, out: str, ports: Sequence[int]) -> None:
     for (run, stopped), port in zip(runs, ports, strict=False):
         os.environ["MASTER_PORT"] = str(port)
         if stopped:
-            with stopped_after(STEPS), contextlib.suppress(Interrupted):
+            with stopped_after(stopped), contextlib.suppress(Interrupted):
                 ssl_zoo.train(run, silent=True)
         else:
             ssl_zoo.train(run, silent=True)

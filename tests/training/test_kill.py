@@ -150,6 +150,15 @@ def test_a_further_process_whose_first_is_gone_ends() -> None:
     follower.stdin.close()
 
 
+def test_a_run_that_was_killed_while_it_was_measured_is_measured_again(tmp_path: Path) -> None:
+    """Its training has ended, and is saved."""
+    run = [*overrides("simsiam", "monitor.baselines=false"), f"run_dir={tmp_path}", "resume=auto"]
+    whole = ssl_zoo.train(run, silent=True)
+    (tmp_path / "result.json").unlink()
+    again = ssl_zoo.train(run, silent=True)
+    assert (again.loss, again.knn_top1, again.verdict) == (whole.loss, whole.knn_top1, whole.verdict)
+
+
 def test_a_diverged_run_that_is_taken_up_again_trains_no_further(tmp_path: Path) -> None:
     run = overrides("swav", "optimizer.name=sgd", "optimizer.lr=1e30", "monitor.baselines=false")
     for folder in ("whole", "again", "again"):  # as if killed before result.json

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from helpers.runs import overrides
-from helpers.strategy_runs import RUNS, STAGES, STOPPED, TWO, VIT
+from helpers.strategy_runs import MEASURED, RUNS, STAGES, STOPPED, TWO, VIT
 
 import ssl_zoo
 from ssl_zoo.build import build
@@ -108,6 +108,13 @@ class TestRuns:
     def test_a_run_goes_on_under_another_strategy(self, stages: str, runs: Path) -> None:
         assert len(json.loads((runs / stages / "environment.json").read_text())["continued"]) == 1
         assert differences(saved(runs / stages), saved(runs / f"{STOPPED}-ddp")) == []
+
+    @pytest.mark.parametrize("strategy", MEASURED)
+    def test_a_run_whose_training_had_ended_is_measured(self, strategy: str, runs: Path) -> None:
+        again, whole = runs / f"{strategy}-then-measured", runs / f"{STOPPED}-{strategy}"
+        assert differences(saved(again), saved(whole)) == []
+        for key in ("verdict", "loss", "knn_top1"):
+            assert result(again)[key] == result(whole)[key], key
 
     def test_export_and_evaluation_read_a_run_whose_weights_were_divided(self, runs: Path) -> None:
         run = runs / "byol-fsdp"
