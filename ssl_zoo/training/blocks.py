@@ -9,12 +9,12 @@ expressions over names.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ssl_zoo.errors import UserError
@@ -92,22 +92,31 @@ class _Recomputed:
             self.forward,
             *args,
             use_reentrant=False,
-            context_fn=lambda: (nullcontext(), self._on_copies()),
+            context_fn=lambda: (nullcontext(), _OnCopies(self.block)),
             **kwargs,
         )
 
-    @contextmanager
-    def _on_copies(self) -> Iterator[None]:
-        """Replaces the block's buffers by copies, into which the second pass writes what the first has written."""
-        buffers = [
+
+class _OnCopies:
+    """Replaces a block's buffers by copies, into which a further pass writes what the first has written.
+
+    Each backward pass through the same graph enters it anew.
+    """
+
+    def __init__(self, block: nn.Module) -> None:
+        self.block = block
+        self.buffers: list[tuple[nn.Module, str, Tensor]] = []
+
+    def __enter__(self) -> None:
+        self.buffers = [
             (module, name, buffer)
             for module in self.block.modules()
             for name, buffer in module.named_buffers(recurse=False)
         ]
-        for module, name, buffer in buffers:
+        for module, name, buffer in self.buffers:
             setattr(module, name, buffer.clone())
-        try:
-            yield
-        finally:
-            for module, name, buffer in buffers:
-                setattr(module, name, buffer)
+
+    def __exit__(self, *raised: object) -> None:
+        for module, name, buffer in self.buffers:
+            setattr(module, name, buffer)
+        self.buffers = []

@@ -80,6 +80,21 @@ def test_all_is_equal_to_the_bit(method: str, more: tuple[str, ...]) -> None:
             assert all(map(torch.equal, plain, again))
 
 
+def test_two_backward_passes_through_one_graph() -> None:
+    def gradient_and_state(recompute: bool) -> list[Tensor]:
+        built, _ = build(compose(overrides("simsiam")), 1)
+        if recompute:
+            recompute_blocks(built, "test")
+        torch.manual_seed(0)
+        loss = built.loss([torch.rand(6, 1, 8, 8) for _ in range(2)], torch.arange(6)).loss
+        loss.backward(retain_graph=True)  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]
+        return [*(p.grad for p in built.parameters() if p.grad is not None), *built.state_dict().values()]
+
+    for plain, again in zip(gradient_and_state(False), gradient_and_state(True), strict=True):
+        assert torch.equal(plain, again)
+
+
 def test_dropped_paths_are_the_same_in_both_passes() -> None:
     def gradient(recompute: bool) -> Tensor:
         built, _ = build(compose(overrides("simsiam", *VIT)), 1)
