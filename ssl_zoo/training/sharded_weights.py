@@ -152,11 +152,14 @@ def _not_a_view(module: nn.Module, inputs: Any, features: Tensor) -> Tensor:
 
 
 def _without_weights(method: Method) -> Method:
-    """Returns a copy of a method whose parameters have no values; its buffers do, also those that aren't saved."""
-    empty = {
+    """Returns a copy of a method without values, but for the buffers that aren't saved."""
+    empty: dict[int, Any] = {
         id(p): nn.Parameter(torch.empty_like(p, device="meta"), requires_grad=p.requires_grad)
         for p in method.parameters()
     }
+    for value in method.state_dict(keep_vars=True).values():
+        if id(value) not in empty:  # such as a memory of all images
+            empty[id(value)] = torch.empty_like(value, device="meta")
     return copy.deepcopy(method, empty)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.runs import overrides
+from helpers.runs import TINY, overrides
 from helpers.strategy_runs import MEASURED, RUNS, STAGES, STOPPED, TWO, VIT
 
 import ssl_zoo
@@ -24,6 +24,7 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.runs.checkpoints import read_checkpoint
 from ssl_zoo.training.divided_bytes import divided_bytes
 from ssl_zoo.training.footprint import footprint
+from ssl_zoo.training.sharded_weights import _without_weights
 
 two_processes = [
     pytest.mark.slow,
@@ -136,6 +137,28 @@ class TestRuns:
             text = (runs / f"{planted}-{rank}.txt").read_text()
             assert message in text
             assert "set trainer.strategy=zero1" in text
+
+
+def test_the_copy_that_is_measured_takes_no_memory_before() -> None:
+    """But for the labels, which no checkpoint has."""
+    run = overrides(
+        "moco",
+        "method.negatives=memory_bank",
+        "method.assignment=memory",
+        "method.momentum_encoder.enabled=false",
+    )
+    method = build(compose(run), 1)[0]
+    method.allocate(1000)
+    saved = method.state_dict()
+    copied = _without_weights(method)
+    assert {name for name, value in copied.state_dict().items() if not value.is_meta} == set()
+    copied.load_state_dict(saved, assign=True)
+    assert copied.state_dict().keys() == saved.keys()
+    assert all(torch.equal(value, saved[name]) for name, value in copied.state_dict().items())
+
+    supervised = build(compose(["method=supervised", *TINY]), 1)[0]
+    supervised.take_labels(torch.arange(10), 10)
+    assert torch.equal(_without_weights(supervised).labels, torch.arange(10))  # type: ignore[arg-type]
 
 
 def test_what_is_not_right_under_fsdp_is_refused() -> None:
