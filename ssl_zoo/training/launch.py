@@ -152,6 +152,8 @@ def _is_local(error: Exception) -> bool:
 
 def _is_lost_connection(error: Exception) -> bool:
     """Whether a process waited in vain for another: gloo raises RuntimeErrors with the place in its sources."""
+    if not isinstance(error, RuntimeError) or "ncclInvalid" in str(error):  # a disk's; a wrong request
+        return False
     return isinstance(error, torch.distributed.DistError) or bool(re.search(r"gloo/|by peer", str(error)))
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import errno
 
 import pytest
 import torch
 from helpers.runs import overrides
 
 from ssl_zoo.config.compose import compose
-from ssl_zoo.errors import ProcessLost
+from ssl_zoo.errors import ProcessLost, UserError
 from ssl_zoo.terminal.streams import exit_status
 from ssl_zoo.training.fit import _strategy
 from ssl_zoo.training.launch import launched
@@ -50,6 +51,16 @@ def test_another_error_is_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     with pytest.raises(RuntimeError, match="shapes"), launched(compose(overrides("byol", *TWO))):
         raise RuntimeError("shapes do not fit")
+    with pytest.raises(OSError, match="gloo/run"), launched(compose(overrides("byol", *TWO))):
+        raise OSError(errno.ENOSPC, "No space left on device", "/data/gloo/run/metrics.csv")
+    duplicate = torch.distributed.DistBackendError(
+        "NCCL error\nncclInvalidUsage: ...\nDuplicate GPU detected"
+    )
+    with (
+        pytest.raises(torch.distributed.DistBackendError, match="Duplicate"),
+        launched(compose(overrides("byol", *TWO))),
+    ):
+        raise duplicate
     with pytest.raises(RuntimeError, match="gloo/"), launched(compose(overrides("byol"))):
         raise RuntimeError("[/gloo/pair.cc:1] of a process alone")
 
@@ -58,3 +69,5 @@ def test_how_long_a_process_waits() -> None:
     for more, minutes in (((), 30), (("trainer.timeout_minutes=0.5",), 0.5)):
         strategy = _strategy(compose(overrides("byol", *TWO, *more)))
         assert strategy._timeout == datetime.timedelta(minutes=minutes)  # type: ignore[union-attr]
+    with pytest.raises(UserError, match="timeout_minutes must be"):
+        compose(overrides("byol", *TWO, "trainer.timeout_minutes=1e15"))

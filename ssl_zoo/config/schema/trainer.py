@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from ssl_zoo.config.schema.types import Count, Positive, section
+from pydantic import Field
+
+from ssl_zoo.config.schema.types import Count, section
 
 LoggerName = Literal[
     "tensorboard",
@@ -41,7 +43,7 @@ class TrainerConfig:
     """Whether images are stored with their channels last, which convolutions of bf16 are fastest with."""
     threads: Count | None = None
     """CPU threads of each process. null: torch's choice, or with several processes an equal number of the cores."""
-    timeout_minutes: Positive = 30.0
+    timeout_minutes: Annotated[float, Field(gt=0, le=525_600)] = 30.0
     """Minutes for which a process waits for the others; then it ends, as their machine may be gone."""
     requeue: bool | Literal["auto"] = "auto"
     """Whether a run requeues its SLURM job when that is stopped. auto: with resume=auto; true: refused elsewhere."""
