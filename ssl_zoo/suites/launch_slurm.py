@@ -111,16 +111,20 @@ def _submit_missing(
             Command(module_command("ssl_zoo.suites.worker", str(files[trial.name])), logs[trial.name])
             for trial in missing
         ]
+        starts = [_size(logs[trial.name]) for trial in missing]  # before a job may write there
         handles = submit(commands, folder, config, parallel=workers) if commands else []
-        for trial, handle in zip(missing, handles, strict=True):
-            log = logs[trial.name]
+        for trial, start, handle in zip(missing, starts, handles, strict=True):
             queue.expect(handle.job_id)
-            jobs.append(_Job(trial, handle.job_id, log, log.stat().st_size if log.is_file() else 0, handle))
+            jobs.append(_Job(trial, handle.job_id, logs[trial.name], start, handle))
         record_jobs(
             folder,
             {files[job.trial.name].name: {"job": job.number, "log_start": job.log_start} for job in jobs},
         )
     return jobs
+
+
+def _size(log: Path) -> int:
+    return log.stat().st_size if log.is_file() else 0
 
 
 def _wait(

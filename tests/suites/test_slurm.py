@@ -6,17 +6,22 @@ import importlib
 import json
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from helpers.runs import overrides
 from helpers.tiny_suites import figures, in_process, write_suite
 
 import ssl_zoo
 from ssl_zoo.cli import main as cli
 from ssl_zoo.cluster import submit
 from ssl_zoo.cluster.options import SlurmConfig
+from ssl_zoo.cluster.queue import Queue
+from ssl_zoo.config.compose import compose
 from ssl_zoo.suites import launch_slurm as slurm
 from ssl_zoo.suites.record import read
+from ssl_zoo.suites.trial import Trial
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes]
 
@@ -121,3 +126,22 @@ def test_what_a_job_asks_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     ):  # fmt: skip
         assert f"#SBATCH {line}\n" in text
     assert "partition" not in json.dumps(submit.sbatch_options(SlurmConfig())), "the cluster's own default"
+
+
+def test_what_a_job_writes_at_once_is_its_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before its command has heard from submitit; and not what an earlier job has written."""
+    config = compose(overrides("simsiam"))
+    trial = Trial("one", (), config)
+    log = tmp_path / f"{trial.name}.log"
+    log.write_text("ssl-zoo: of an earlier job\n")
+
+    def submit_and_fail(*arguments: Any, **more: Any) -> list[Any]:
+        with log.open("a") as file:
+            file.write("ssl-zoo: no memory\n")
+        return [SimpleNamespace(job_id="7")]
+
+    monkeypatch.setattr(slurm, "submit", submit_and_fail)
+    (job,) = slurm._submit_missing([trial], tmp_path, SlurmConfig(cluster="local"), None, Queue())
+    assert job.failure().message == "no memory"
+    (line,) = job.log.read_text()[job.log_start :].splitlines()
+    assert line == "ssl-zoo: no memory"
