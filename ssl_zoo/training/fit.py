@@ -27,6 +27,7 @@ from ssl_zoo.training.loggers import LoggedRow, build_loggers
 from ssl_zoo.training.module import TrainingModule
 from ssl_zoo.training.prepare import Prepared
 from ssl_zoo.training.process import cluster
+from ssl_zoo.training.same_images import CheckImages
 from ssl_zoo.training.saving import SaveCheckpoints, StopWhenAsked
 from ssl_zoo.training.sharded_weights import ShardedWeights
 
@@ -81,6 +82,7 @@ def fit(
         epochs.rows[0].update(begun_with.row)
     checkpoints = SaveCheckpoints(epochs, config.trainer)
     callbacks = [
+        CheckImages(ready.data, config.data.named),
         epochs,
         GradientNorms(epochs, ready.method),
         MeasureEncoder(epochs, ready.evaluator, config.monitor.every_epochs),
