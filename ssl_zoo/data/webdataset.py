@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,7 @@ def webdataset(config: WebDatasetConfig, *, whole: bool = True) -> Data:
     cache = config.cache_mb * 2**20
     train, skipped = _read(opened, labels, config, cache, whole)
     classes, emptied = _present(train, labels, config)
-    passed_over = opened.index.passed_over
+    passed_over, digest = opened.index.passed_over, opened.index.digest
     test = None
     if config.test is not None and not config.holdout:
         tested = _open("data.test", config.test, config)
@@ -73,6 +74,7 @@ def webdataset(config: WebDatasetConfig, *, whole: bool = True) -> Data:
             cache -= train.images.nbytes
         test, more = _read(tested, test_labels, config, cache, whole)
         skipped, passed_over = skipped + more, passed_over + tested.index.passed_over
+        digest = hashlib.sha256(f"{digest} {tested.index.digest}".encode()).hexdigest()[:12]
     return Data(
         train,
         None if classes is None else train,
@@ -82,7 +84,7 @@ def webdataset(config: WebDatasetConfig, *, whole: bool = True) -> Data:
         skipped,
         tuple(passed_over),
         emptied,
-        opened.index.digest,
+        digest,
     )
 
 

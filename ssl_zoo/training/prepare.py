@@ -87,8 +87,8 @@ def prepare(config: RunConfig, run_dir: Path | None = None, shared: Shared | Non
     if saved is not None and saved.stamp.get("data_digest", data.digest) != data.digest:
         raise UserError(
             f"resume continues on the same images; '{saved.path}' was trained on images of digest "
-            f"{saved.stamp['data_digest']}, and data.train={config.data.train} now has others, of {data.digest}; put "
-            "the same ones there, or start anew in another run_dir"
+            f"{saved.stamp['data_digest']}, and data.train={config.data.train} or data.test now has others, of "
+            f"{data.digest}; put the same ones there, or start anew in another run_dir"
         )
     labels = labels_for(config, data)
     if saved is not None and labels is not None:
