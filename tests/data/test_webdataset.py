@@ -473,7 +473,8 @@ def test_a_copy_in_another_place_has_the_same_digest(tmp_path: Path, config: Any
 def test_other_test_images_have_another_digest(tmp_path: Path, config: Any) -> None:
     train, digests = write_shards(tmp_path / "train"), set()
     for number, side in enumerate((12, 13, 13)):
-        test = write_shards(tmp_path / f"test{number}", (4,), side=side, first=100)  # of the same names and labels
+        # Of the same names and labels.
+        test = write_shards(tmp_path / f"test{number}", (4,), side=side, first=100)
         digests.add(load_data(config(train, test=str(test))).digest)
     assert len(digests) == 2
 
