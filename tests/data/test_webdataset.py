@@ -529,6 +529,9 @@ def test_copies_are_bounded_and_made_once(
     for _ in loader:
         assert sum(file.stat().st_size for file in copies.rglob("shard.tar")) <= 4 * size
     assert len(fetched) <= 6  # each once at most
+    assert isinstance(split, ShardSplit)
+    removed = [file for file in split.reader._open.values() if os.fstat(file).st_nlink == 0]
+    assert len(removed) <= 1  # others take space as long as they are open
     assert len(list(copies.rglob("shard.tar"))) == 3
     with pytest.raises(UserError, match=r"data\.spool_gb must hold the 5 largest shards"):
         load_data(config("memory://b/*.tar", shuffle_shards=2, spool_gb=3.5 * size / 2**30))

@@ -153,6 +153,7 @@ class ShardReader(ImageReader):
         if shard in self._open:
             self._open.move_to_end(shard)
             return self._open[shard]
+        self._close_removed()
         try:
             descriptor = _opened(self.spool.path(shard))
         except FileNotFoundError:  # a copy that has just made room for another process's
@@ -167,6 +168,12 @@ class ShardReader(ImageReader):
             os.close(self._open.popitem(last=False)[1])
         self._open[shard] = descriptor
         return descriptor
+
+    def _close_removed(self) -> None:
+        """Closes copies that have made room for others: their space is free only then."""
+        for shard, descriptor in list(self._open.items()):
+            if self.spool.is_copied(shard) and os.fstat(descriptor).st_nlink == 0:
+                os.close(self._open.pop(shard))
 
 
 def _opened(path: str) -> int:
