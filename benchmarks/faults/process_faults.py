@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import time
+from pathlib import Path
 
 from ..kill_processes import children
 from .case import Case
@@ -114,7 +115,7 @@ def _suffer_processes(case: Case, number: int, what: signal.Signals) -> None:
     with case.prepared():
         command = case.start()
         time.sleep(delay)
-        chosen = case.draw.sample(children(command.pid), number)
+        chosen = case.draw.sample(there := _processes(command, number), min(number, len(there)))
         for pid in chosen:
             os.kill(pid, what)
         if what == signal.SIGSTOP:
@@ -124,8 +125,18 @@ def _suffer_processes(case: Case, number: int, what: signal.Signals) -> None:
         ended = case.note(command.wait())
         if ended.status:
             case.expect_line(ended, 1)
-        elif what == signal.SIGKILL:
+        elif what == signal.SIGKILL and chosen:
             case.outcome.unclear.append("exit status 0")
         if what == signal.SIGSTOP and ended.status:
             case.outcome.lost.append(f"exit status {ended.status}")
         case.finish()
+
+
+def _processes(command: Command, number: int) -> list[int]:
+    """Waits until a training has started so many further processes, or has ended before they could suffer."""
+    stat = Path(f"/proc/{command.pid}/stat")
+    while (
+        len(found := children(command.pid)) < number and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    ):
+        time.sleep(0.02)
+    return found
