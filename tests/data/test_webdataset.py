@@ -25,6 +25,7 @@ from ssl_zoo.data.decode import read_image, to_array
 from ssl_zoo.data.raster import Encoded
 from ssl_zoo.data.shards import remote, sample
 from ssl_zoo.data.shards import split as split_module
+from ssl_zoo.data.shards.patterns import list_shards
 from ssl_zoo.data.shards.split import ShardSplit
 from ssl_zoo.errors import UserError
 
@@ -624,6 +625,18 @@ def test_a_shard_elsewhere_that_changed(tmp_path: Path, config: Any, memory: Any
     after = load_data(config("memory://b/*.tar"))
     assert (len(before.train), len(after.train)) == (12, 13)
     assert before.digest != after.digest
+
+
+def test_a_shard_elsewhere_of_the_same_size_that_changed(
+    memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a web server that has no ETag, by the time of change that it sends."""
+    stamps = []
+    for second in range(2):
+        about = {"size": 10, "Last-Modified": f"Sat, 28 Nov 2026 01:00:0{second} GMT"}
+        monkeypatch.setattr(type(memory), "info", lambda self, path, about=about, **keys: about)
+        stamps.append(list_shards("data.train", "memory://b/s.tar").stamp)
+    assert stamps[0] != stamps[1]
 
 
 @pytest.mark.parametrize("suffix", [".tar.gz", ".tgz"])
