@@ -25,7 +25,8 @@ __all__ = ["PIPE", "NoShards", "Shard", "Shards", "file_system", "list_shards"]
 PIPE = "pipe:"
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")  # of the shards that a folder holds
 NOTHING = "No shard there"
-STAMPS = ("ETag", "etag", "mtime", "LastModified", "created")  # what file systems call the time of change
+# What file systems call the time of change or another mark of it; a web server may have "Last-Modified" alone.
+STAMPS = ("ETag", "etag", "mtime", "LastModified", "Last-Modified", "last_modified", "created")
 _BRACES = re.compile(r"\{[^{}]*(\.\.|,)[^{}]*\}")
 _REMOTE = re.compile(r"[a-z][a-z0-9+.-]+://|[a-z][a-z0-9]+::", re.IGNORECASE)
 
