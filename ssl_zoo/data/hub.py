@@ -22,7 +22,7 @@ import numpy as np
 from ssl_zoo.data.arrow_table import Part
 from ssl_zoo.errors import UserError, suggest
 
-__all__ = ["OpenedSet", "Rows", "open_set", "rows_of", "shared_rows", "stamp_of"]
+__all__ = ["OpenedSet", "Rows", "open_set", "rows_of", "stamp_of"]
 
 PARQUET = ".parquet"
 SAVED = ("dataset_dict.json", "state.json")  # of a folder that save_to_disk wrote
@@ -96,25 +96,6 @@ def rows_of(opened: OpenedSet, key: str, spec: str) -> Rows:
         for name in names
     )
     return Rows(key, spec, parts, positions, features)
-
-
-def shared_rows(rows: Rows, others: Rows) -> int:
-    """Returns how many rows of a data set are among two choices of its rows."""
-    by_split = dict(_by_split(others))
-    return sum(
-        len(np.intersect1d(chosen, by_split[name], assume_unique=True))
-        for name, chosen in _by_split(rows)
-        if name in by_split
-    )
-
-
-def _by_split(rows: Rows) -> Iterator[tuple[str, Any]]:
-    """Yields the name of each split, and which of its rows are chosen, (n,) int64."""
-    start, positions = 0, rows.positions
-    for part in rows.parts:
-        end = start + part.rows
-        yield part.name, positions[(start <= positions) & (positions < end)] - start
-        start = end
 
 
 def stamp_of(path: str) -> object:

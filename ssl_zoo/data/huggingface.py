@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from ssl_zoo.config.schema import HuggingFaceConfig
 from ssl_zoo.data.cache import decode_all
-from ssl_zoo.data.hub import shared_rows
+from ssl_zoo.data.hub import Rows
 from ssl_zoo.data.image_table import ImageTable, TableSample, sample_table, spaced
 from ssl_zoo.data.kept_check import check_table
 from ssl_zoo.data.memory_split import MemorySplit
@@ -171,7 +173,7 @@ def _test_labels(test: ImageTable, classes: tuple[str, ...] | None) -> TableLabe
 
 def _check_apart(train: ImageTable, test: ImageTable) -> None:
     """Refuses test rows that are training rows, and others of which more than half hold the same encoded images."""
-    same = shared_rows(train.rows, test.rows)
+    same = _shared_rows(train.rows, test.rows)
     if same:
         raise UserError(
             f"test images must be others than those that are trained on; {same} rows of data.test={test.rows.spec} are "
@@ -188,6 +190,25 @@ def _check_apart(train: ImageTable, test: ImageTable) -> None:
             f"data.test={test.rows.spec} are also in data.train={train.rows.spec}, byte for byte; name another "
             "data.test, or set data.holdout=0.2 in its place"
         )
+
+
+def _shared_rows(rows: Rows, others: Rows) -> int:
+    """Returns how many rows of a data set are among two choices of its rows."""
+    by_split = dict(_by_split(others))
+    return sum(
+        len(np.intersect1d(chosen, by_split[name], assume_unique=True))
+        for name, chosen in _by_split(rows)
+        if name in by_split
+    )
+
+
+def _by_split(rows: Rows) -> Iterator[tuple[str, Any]]:
+    """Yields the name of each split, and which of its rows are chosen, (n,) int64."""
+    start, positions = 0, rows.positions
+    for part in rows.parts:
+        end = start + part.rows
+        yield part.name, positions[(start <= positions) & (positions < end)] - start
+        start = end
 
 
 def _digest(table: ImageTable, position: int) -> bytes:
