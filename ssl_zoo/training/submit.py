@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from ssl_zoo.cluster.queue import Queue, read_jobs, record_jobs
 from ssl_zoo.cluster.run_job import RunJob
 from ssl_zoo.cluster.submit import Command, submit
@@ -113,6 +115,11 @@ def _state(handle: Any) -> str | None:
 
 
 def _is_done(job: RunJob) -> bool:
-    """Whether the run has a result of all its epochs."""
-    result = read_record(job.run_dir / "result.json") or {}
-    return bool(result.get("epochs") == job.config.epochs)
+    """Whether the run has a result, and was last started with as many epochs; a collapse may have ended it before."""
+    if read_record(job.run_dir / "result.json") is None:
+        return False
+    try:
+        begun = yaml.safe_load((job.run_dir / "config.yaml").read_text())
+    except (OSError, ValueError, yaml.YAMLError):
+        return False
+    return isinstance(begun, dict) and begun.get("epochs") == job.config.epochs

@@ -183,6 +183,21 @@ def test_a_run_is_submitted_once_comes_back_and_is_found_again(
 
 
 @needs_submitit
+def test_a_run_that_ended_early_is_done(
+    slurm: FakeSlurm, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As with monitor.stop_on=collapsed; more epochs are another matter."""
+    run = ["swav", "optimizer.name=sgd", "optimizer.lr=1e30", *RUN, "epochs=3", f"run_dir={tmp_path / 'run'}"]
+    assert ssl_zoo.train(overrides(*run), silent=True).epochs == 1
+    command = ["train", *overrides(*run), "launcher=slurm", "slurm.gpus=0", "wait=true"]
+    assert cli.main(command) == 0
+    assert capsys.readouterr().out == f"done already: {tmp_path / 'run' / 'result.json'}\n"
+    assert slurm.calls("sbatch") == []
+    assert cli.main([*command[:-1], "epochs=4"]) == 0
+    assert len(slurm.calls("sbatch")) == 1
+
+
+@needs_submitit
 def test_a_job_that_fails_is_reported_and_submitted_again(
     slurm: FakeSlurm, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
