@@ -91,10 +91,10 @@ def run(config: RunConfig, *, silent: bool = False, shared: Shared | None = None
             config.epochs, silent=silent or not rank_zero, bar=config.trainer.progress
         )
         if rank_zero:
+            _set_aside(ready)  # first: a result beside config.yaml is one of as many epochs
             write_file(ready.run_dir / "config.yaml", to_yaml(config))
             write_json(ready.run_dir / "environment.json", _environment(ready))
             progress.announce(ready, locked=locked)
-            _set_aside(ready)
         with launched(config), quiet_event_writer():
             try:
                 trained = fit(ready, progress.report, progress.log)
