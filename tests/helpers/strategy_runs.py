@@ -34,7 +34,11 @@ RUNS = {
     "byol": ("byol", *VIT, *ADAMW),
     "moco": ("moco", "method.batch_norm=sync"),
     "swav": ("swav", *VIT, *LARS),
-}
+    "mocov3": (
+        "mocov3", *VIT, *ADAMW, "precision=bf16", "backbone.freeze_patch_embedding=true",
+        "trainer.activation_checkpointing=true",
+    ),
+}  # fmt: skip
 STOPPED = "byol"  # stopped at the end of the first of two epochs, and continued under another strategy
 STAGES = (("zero1", "fsdp"), ("fsdp", "zero1"), ("fsdp", "ddp"), ("ddp", "zero1"))
 STEPS = 3  # of an epoch
