@@ -37,6 +37,11 @@ class Queue:
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
             problem = " ".join(done.stderr.split()) if done.returncode else ""
+        except FileNotFoundError as error:
+            raise UserError(
+                "launcher=slurm needs SLURM's squeue and sbatch; received a machine without them; nothing was "
+                "submitted; start the same command on a login node of the cluster, or leave launcher=slurm out"
+            ) from error
         except (OSError, subprocess.TimeoutExpired) as error:
             problem = str(error)
         if problem:

@@ -49,9 +49,12 @@ def read_override(override: str, *, commas: bool = False) -> tuple[str, Any]:
         parsed = _parsed(override)
     except (HydraException, ValueError) as error:  # ValueError: int() of more than 4,300 digits
         reason = next(iter(str(error).splitlines()), type(error).__name__)
+        key, _, value = override.partition("=")
+        plain = re.fullmatch(r"[\w.]+", key) and re.fullmatch(r"[^'\"\\]{1,100}", value)
+        example = f"{key}='{value}'" if plain else "data.train='my folder'"
         raise UserError(
             f"'{override}' cannot be read as key=value: {reason}; put values with spaces, "
-            f"commas, brackets or accents in quotes, for instance \"data.train='my folder'\""
+            f'commas, brackets or accents in quotes, for instance "{example}"'
         ) from error
     if commas and parsed.is_choice_sweep():
         return parsed.key_or_group, list(parsed.sweep_iterator(Transformer.identity))

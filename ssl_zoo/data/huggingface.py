@@ -165,7 +165,8 @@ def _test_labels(test: ImageTable, classes: tuple[str, ...] | None) -> TableLabe
         raise UserError(
             f"data.test must have the classes of data.train ({some}); received data.test={test.rows.spec} with "
             f"'{unknown[0]}'{f' and {len(unknown) - 1} more unknown ones' if len(unknown) > 1 else ''}; name other "
-            f"splits{suggest(unknown[0], classes)}"
+            "splits, or set data.holdout=0.2 in their place where rows are sorted by class"
+            f"{suggest(unknown[0], classes)}"
         )
     number = np.array([classes.index(name) for name in found.names])
     return TableLabels(number[found.numbers], classes)

@@ -18,7 +18,7 @@ from ssl_zoo.data.order import Groups
 from ssl_zoo.data.partition import taken
 from ssl_zoo.data.shards.beside import about
 from ssl_zoo.data.shards.index import ShardIndex
-from ssl_zoo.data.shards.labels import ShardLabels, labels_in
+from ssl_zoo.data.shards.labels import ShardLabels, labels_in, unnamed
 from ssl_zoo.data.shards.patterns import Shards, list_shards
 from ssl_zoo.data.shards.split import ShardReader, ShardSplit
 from ssl_zoo.data.shards.tables import open_index, spool_of
@@ -217,6 +217,14 @@ def _same_classes(
             f"data.label, or leave data.test out (received '{config.test}')"
         )
     unknown = [name for name in labels.classes if name not in classes]
+    if unknown and unnamed(classes) != unnamed(labels.classes):
+        without = "data.train" if unnamed(classes) else "data.test"
+        raise UserError(
+            f"data.test must have the classes of data.train; received '{classes[0]}' in data.train='{config.train}' "
+            f"and '{labels.classes[0]}' in data.test='{config.test}': the classes of {without} are numbers, whose "
+            f"names stand in an index.json beside shards; copy it beside those of {without}, or, where they come by "
+            "pipe:, read both by pipe:"
+        )
     if unknown:
         raise UserError(
             f"data.test must have the classes of data.train; received '{config.test}' with class '{unknown[0]}'"

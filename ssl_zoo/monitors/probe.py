@@ -141,8 +141,10 @@ def _predict(
     if (y == y[0]).all():  # scikit-learn refuses a single class
         return np.full(len(x_test), y[0])
     with warnings.catch_warnings():
-        # The one warning left is that of a line search at the limit of rounding: the optimum to all digits.
+        # The one warning of the optimizer is that of a line search at the limit of rounding: the optimum to all digits.
         warnings.simplefilter("ignore", ConvergenceWarning)
+        # Labels are classes, however few images each has.
+        warnings.filterwarnings("ignore", "The number of unique classes is greater", UserWarning)
         model = LogisticRegression(C=1.0, max_iter=10_000).fit(x, y)
     predicted: npt.NDArray[np.int64] = model.predict(x_test)
     return predicted

@@ -59,6 +59,8 @@ def _run_array(
     on_end: Callable[[Trial, Failure | None], None],
 ) -> None:
     queue = Queue()
+    if config.cluster == "slurm":
+        queue.ask()  # refused before anything is written
     _wait(_submit_missing(trials, rows, config, workers, queue), rows, queue, on_tick, on_end)
 
 

@@ -266,6 +266,23 @@ def test_a_queue_that_does_not_answer(
 
 
 @needs_submitit
+@pytest.mark.parametrize("verb", ["train", "bench"])
+def test_a_machine_without_slurm(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = (
+        [*overrides("simsiam"), f"run_dir={out}"]
+        if verb == "train"
+        else ["suite=simsiam_table1", f"out={out}"]
+    )
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert cli.main([verb, *command, "launcher=slurm"]) == 2
+    assert "needs SLURM's squeue and sbatch; received a machine without them" in capsys.readouterr().err
+    assert [path for path in out.rglob("*") if path.is_file()] == []
+
+
+@needs_submitit
 def test_a_suite_is_preempted_and_its_command_killed(
     slurm: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

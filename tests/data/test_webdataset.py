@@ -256,6 +256,21 @@ def test_test_images_have_the_classes_of_the_training_images(tmp_path: Path, con
         load_data(config(train, test=str(train / "s-001.tar")))
 
 
+def test_classes_with_names_and_without_are_told_apart(tmp_path: Path, config: Any) -> None:
+    train, test = (
+        write_shards(tmp_path / "train", classes=3),
+        write_shards(tmp_path / "test", (6,), 3, first=100),
+    )
+    (test / "index.json").write_text(json.dumps({"classes": ["ant", "bee", "cat"]}))
+    with pytest.raises(
+        UserError, match=r"the classes of data\.train are numbers.*copy it beside those of data\.train"
+    ):
+        load_data(config(train, test=str(test)))
+    (test / "index.json").rename(train / "index.json")
+    with pytest.raises(UserError, match=r"copy it beside those of data\.test"):
+        load_data(config(train, test=str(test)))
+
+
 def test_holdout_and_limit_are_those_of_any_images(tmp_path: Path, config: Any) -> None:
     data = load_data(config(write_shards(tmp_path / "s"), holdout=0.5, limit=4))
     assert (len(data.train), len(data.test)) == (4, 6)

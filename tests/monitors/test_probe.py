@@ -43,6 +43,13 @@ def by_gradient_descent(x: Tensor, y: Tensor, x_query: Tensor, C: int) -> Tensor
     return (x_query @ W.T + b).argmax(1)
 
 
+def test_many_classes_of_few_images_are_no_warning() -> None:
+    bank, y, queries, y_query = data(M=24, N=30, D=6, C=15)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        few_label_top1(bank, y, queries, y_query, labels_per_class=10, draws=1, seed=0)
+
+
 def test_matches_a_fit_by_hand() -> None:
     bank, y, queries, y_query = data(M=90, N=300, D=12, C=3)
     mean, std = bank.double().mean(0), bank.double().std(0, correction=0)

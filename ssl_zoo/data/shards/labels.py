@@ -14,7 +14,7 @@ from ssl_zoo.data.shards.index import ShardIndex
 from ssl_zoo.data.shards.patterns import Shards
 from ssl_zoo.errors import UserError
 
-__all__ = ["ShardLabels", "labels_in"]
+__all__ = ["ShardLabels", "labels_in", "unnamed"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,11 @@ def labels_in(index: ShardIndex, shards: Shards, label: str, key: str) -> ShardL
             "none; set data.label=none"
         )
     return _checked(folders.numbers, folders.classes, key, label)
+
+
+def unnamed(classes: tuple[str, ...]) -> bool:
+    """Returns whether classes are numbers alone, for lack of names beside the shards."""
+    return all(_is_number(name.removeprefix("class ")) and name.startswith("class ") for name in classes)
 
 
 def _checked(numbers: Tensor, classes: tuple[str, ...], key: str, label: str) -> ShardLabels:

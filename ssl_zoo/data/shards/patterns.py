@@ -95,7 +95,8 @@ def list_shards(key: str, pattern: str) -> Shards:
         why = f" ({next(iter(missing.values()))})" if missing else ""
         raise NoShards(
             f"{key} must name shards, tar files, with data.source=webdataset; received '{pattern}', and there are "
-            f"none{why}; set for instance {key}='shards-{{000..099}}.tar', {key}='shards-*.tar' or {key}=FOLDER"
+            f"none{why}; set for instance {key}='shards-{{000..099}}.tar', {key}='shards-*.tar' or {key}=FOLDER "
+            "(ssl-zoo shards data.train=IMAGES out=FOLDER writes them)"
         )
     twice = [place for place, count in Counter(shard.place for shard in found).items() if count > 1]
     if twice:
