@@ -44,7 +44,10 @@ def read_shards(overrides: Sequence[str]) -> tuple[ShardsConfig, list[str]]:
     keys = {override.partition("=")[0]: override for override in about_data}
     if "data.train" not in keys:
         raise UserError(
-            "shards are written from images in files; received no data.train; set data.train=FOLDER"
+            "shards are written from images in files; received no data.train"
+            + (f", and {keys['data']}" if "data" in keys else "")
+            + "; set data.train=FOLDER"
+            + (", and leave data= out" if "data" in keys else "")
         )
     for key in ("data.test", "data.holdout"):
         if key in keys:

@@ -243,6 +243,10 @@ def test_a_file_that_changes_meanwhile(folder: Path, tmp_path: Path, monkeypatch
     ("overrides", "message"),
     [
         (["out=x"], "received no data.train"),
+        (
+            ["out=x", "data=huggingface"],
+            "no data.train, and data=huggingface; set data.train=FOLDER, and leave data= out",
+        ),
         (["data.train=x"], "out"),
         (["data.train=x", "out=y", "data.test=z"], "received data.test=z"),
         (["data.train=x", "out=y", "shard_mb=0"], "shard_mb must be"),
