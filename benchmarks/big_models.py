@@ -27,8 +27,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import numpy as np
-from PIL import Image
+from .memory_estimate import write_noise
 
 __all__ = ["main", "overrides", "settings"]
 
@@ -62,7 +61,9 @@ def main(words: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         images = Path(folder, "images")
         # Of an estimate only the number counts: as many as are measured at a time.
-        _noise(images, options.pixels if few else 8, 2 * options.batch * options.processes if few else 512)
+        write_noise(
+            images, options.pixels if few else 8, 2 * options.batch * options.processes if few else 512
+        )
         for strategy, recompute in settings():
             if options.recompute not in ("both", "yes" if recompute else "no"):
                 continue
@@ -154,14 +155,6 @@ def _worker(run: list[str]) -> int:
     ):
         ssl_zoo.train(run, silent=True)
     return 1  # it had no last step
-
-
-def _noise(folder: Path, size: int, images: int) -> None:
-    generator = np.random.default_rng(0)
-    for number in range(images):
-        file = folder / "ab"[number % 2] / f"{number}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(generator.integers(0, 256, (size, size, 3), dtype=np.uint8)).save(file)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from PIL import Image
 
 from ssl_zoo.runs.environment import git_commit, versions
 
-__all__ = ["SETTINGS", "Estimate", "main", "markdown_page"]
+__all__ = ["SETTINGS", "Estimate", "main", "markdown_page", "write_noise"]
 
 BACKBONES = {
     "ResNet-18": ("backbone.name=resnet18", "backbone.stem=small"),
@@ -111,7 +111,7 @@ def main() -> int:
 def setting_overrides(name: str, folder: Path) -> list[str]:
     """Returns the overrides of a setting whose images are in a folder."""
     method, backbone, size, batch = SETTINGS[name]
-    _noise(folder, size, 2 * batch)
+    write_noise(folder, size, 2 * batch)
     common = (f"method={method}", f"augment.size={size}", f"batch_size={batch}", f"data.train={folder}")
     return [*common, *BACKBONES[backbone], *COMMON]
 
@@ -129,7 +129,8 @@ def _measure(name: str, out: Path, threads: int) -> Estimate:
     return Estimate(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def _noise(folder: Path, size: int, images: int) -> None:
+def write_noise(folder: Path, size: int, images: int) -> None:
+    """Writes PNG files of random pixels, in turn to two class folders."""
     generator = np.random.default_rng(0)
     for number in range(images):
         file = folder / "ab"[number % 2] / f"{number}.png"

@@ -17,7 +17,7 @@ from ssl_zoo.data.hub import Rows
 from ssl_zoo.data.image_table import ImageTable, TableSample, sample_table, spaced
 from ssl_zoo.data.kept_check import check_table
 from ssl_zoo.data.memory_split import MemorySplit
-from ssl_zoo.data.partition import taken
+from ssl_zoo.data.partition import classes_left, taken
 from ssl_zoo.data.split import Data, Split
 from ssl_zoo.data.table_columns import NO_LABELS, TableLabels
 from ssl_zoo.data.table_split import FIX, TableReader, TableSplit
@@ -62,7 +62,9 @@ def huggingface(config: HuggingFaceConfig, *, whole: bool = True) -> Data:
         )
     cache = config.cache_mb * 2**20
     train, skipped = _read(sample.train, known, config, cache, whole, limited=True)
-    classes, emptied = _present(train, known, config)
+    classes, emptied = (
+        (None, ()) if known is None else classes_left(train, known.names, config.train, "mend the data set")
+    )
     test = None
     if sample.test is not None and not config.holdout:
         _check_apart(sample.train, sample.test)
@@ -126,23 +128,6 @@ def _read(
     readable = torch.ones(len(table), dtype=torch.bool)
     readable[list(faults)] = False
     return split.select(readable.nonzero().flatten()), tuple(reasons)
-
-
-def _present(
-    train: Split, labels: TableLabels | None, config: HuggingFaceConfig
-) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
-    """Returns the classes that have images, by which the labels are numbered anew, and those left without."""
-    if labels is None or train.labels is None:
-        return None, ()
-    there = torch.bincount(train.labels, minlength=len(labels.names)) > 0  # (C,)
-    train.labels = there.cumsum(0)[train.labels] - 1
-    left = tuple(name for name, kept in zip(labels.names, there.tolist(), strict=True) if kept)
-    if len(left) < 2:
-        raise UserError(
-            f"labels must be of two classes or more; of those of data.train={config.train} '{left[0]}' alone has "
-            "images that can be read; mend the data set"
-        )
-    return left, tuple(name for name in labels.names if name not in left)
 
 
 def _test_labels(test: ImageTable, classes: tuple[str, ...] | None) -> TableLabels:

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from ssl_zoo.data.rng import permutation
 from ssl_zoo.data.sampling import keyed_order, sample_classes
+from ssl_zoo.data.split import Split
 from ssl_zoo.errors import UserError
 
-__all__ = ["Parts", "partition", "taken"]
+__all__ = ["Parts", "classes_left", "partition", "taken"]
 
 
 class Parts(NamedTuple):
@@ -126,3 +127,30 @@ def _balanced(labels: Tensor, classes: tuple[str, ...], limit: int) -> Tensor:
                 f"of class '{name}', and there are {size}; set data.limit={most} or less, or leave it out"
             )
     return sample_classes(labels, lambda label, size: quotas[label], keyed_order(0, "limit")).sort().values
+
+
+def classes_left(
+    train: Split, names: tuple[str, ...], folder: object, fix: str
+) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+    """Returns the classes that have images, by which the labels are numbered anew, and those left without.
+
+    Args:
+        train: the training images that can be read.
+        names: the names of all classes.
+        folder: `data.train`, for the message.
+        fix: what to do where one class alone is left.
+
+    Raises:
+        UserError: fewer than two are left.
+    """
+    if train.labels is None:
+        return None, ()
+    there = torch.bincount(train.labels, minlength=len(names)) > 0  # (C,)
+    train.labels = there.cumsum(0)[train.labels] - 1
+    left = tuple(name for name, kept in zip(names, there.tolist(), strict=True) if kept)
+    if len(left) < 2:
+        raise UserError(
+            f"labels must be of two classes or more; of those of data.train={folder} '{left[0]}' alone has images "
+            f"that can be read; {fix}"
+        )
+    return left, tuple(name for name in names if name not in left)

@@ -15,7 +15,7 @@ from ssl_zoo.config.schema import WebDatasetConfig
 from ssl_zoo.data.cache import check_all, decode_all
 from ssl_zoo.data.memory_split import MemorySplit
 from ssl_zoo.data.order import Groups
-from ssl_zoo.data.partition import taken
+from ssl_zoo.data.partition import classes_left, taken
 from ssl_zoo.data.shards.beside import about
 from ssl_zoo.data.shards.index import ShardIndex
 from ssl_zoo.data.shards.labels import ShardLabels, labels_in, unnamed
@@ -61,7 +61,10 @@ def webdataset(config: WebDatasetConfig, *, whole: bool = True) -> Data:
     labels = labels_in(opened.index, opened.shards, config.label, "data.train")
     cache = config.cache_mb * 2**20
     train, skipped = _read(opened, labels, config, cache, whole)
-    classes, emptied = _present(train, labels, config)
+    fix = "mend the shards, or set data.label=none to train without labels"
+    classes, emptied = (
+        (None, ()) if labels is None else classes_left(train, labels.classes, f"'{config.train}'", fix)
+    )
     passed_over, digest = opened.index.passed_over, opened.index.digest
     test = None
     if config.test is not None and not config.holdout:
@@ -181,29 +184,6 @@ def _checked(reader: ShardReader, config: WebDatasetConfig, positions: Tensor) -
         write_json(file, {str(position): reason for position, reason in faults.items()})
         return faults
     return check_all(reader, config.workers, kept, whole=True)
-
-
-def _present(
-    train: Split, labels: ShardLabels | None, config: WebDatasetConfig
-) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
-    """Returns the classes that hold readable images, and those that do not; labels are numbered anew then.
-
-    Raises:
-        UserError: fewer than two are left.
-    """
-    if labels is None or train.labels is None:
-        return None, ()
-    present = torch.bincount(train.labels, minlength=len(labels.classes)) > 0  # (C,)
-    if bool(present.all()):
-        return labels.classes, ()
-    train.labels = present.cumsum(0)[train.labels] - 1
-    kept = tuple(name for name, there in zip(labels.classes, present.tolist(), strict=True) if there)
-    if len(kept) < 2:
-        raise UserError(
-            f"labels must be of two classes or more; of those of data.train='{config.train}' '{kept[0]}' alone has "
-            "images that can be read; mend the shards, or set data.label=none to train without labels"
-        )
-    return kept, tuple(name for name in labels.classes if name not in kept)
 
 
 def _same_classes(
