@@ -10,7 +10,9 @@ import pickle
 import shlex
 import shutil
 import sys
+import threading
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -25,8 +27,9 @@ from ssl_zoo.data.decode import read_image, to_array
 from ssl_zoo.data.raster import Encoded
 from ssl_zoo.data.shards import remote, sample
 from ssl_zoo.data.shards import split as split_module
-from ssl_zoo.data.shards.patterns import list_shards
+from ssl_zoo.data.shards.patterns import Shard, list_shards
 from ssl_zoo.data.shards.split import ShardSplit
+from ssl_zoo.data.shards.spool import Spool
 from ssl_zoo.errors import UserError
 
 VIEW = [ViewConfig(size=8), ViewConfig(size=8)]
@@ -608,6 +611,29 @@ def test_no_room_for_a_copy_is_no_fault_of_the_shard(
         list(split.plain_batches(8, 4))
     with pytest.raises(OSError, match="No space left on device"):
         load_data(config("memory://b/*.tar", root=str(tmp_path / "other")))
+
+
+def test_batches_can_be_collected_as_garbage_in_the_thread_that_fetches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where garbage is collected is chance; a thread cannot wait for itself."""
+    spool = Spool(tmp_path, [Shard("memory://b/s.tar", 1, "", on_disk=False)] * 2, [True, True], most=1)
+    given_out, closed = threading.Event(), SimpleQueue[str]()
+
+    def fetch(*_: Any) -> str:
+        given_out.wait()
+        try:
+            batches.close()  # type: ignore[attr-defined]
+        except RuntimeError as error:
+            closed.put(str(error))
+        closed.put("no error")
+        return ""
+
+    monkeypatch.setattr(spool, "path", fetch)
+    batches = spool.ahead([torch.tensor([0]), torch.tensor([1])], lambda batch: batch.tolist(), most=1)
+    next(batches)
+    given_out.set()
+    assert closed.get(timeout=60) == "no error"
 
 
 def test_settings_follow_from_no_shards_that_cannot_be_reached(

@@ -106,7 +106,10 @@ class Spool:
         finally:
             stopped.set()
             wanted.put(None)
-            thread.join(timeout=10)
+            if (
+                thread is not threading.current_thread()
+            ):  # which collects garbage, and this generator with it, too
+                thread.join(timeout=10)
 
     def _fetch_all(self, wanted: SimpleQueue[int | None], stopped: threading.Event) -> None:
         while (number := wanted.get()) is not None and not stopped.is_set():
