@@ -77,7 +77,7 @@ def events(path: Path) -> Events:
 
 
 def _checkpoint(folder: Path) -> Any:
-    from ssl_zoo.runs.checkpoints import LAST, read_checkpoint
+    from ssl_zoo.run_dir.checkpoints import LAST, read_checkpoint
 
     return read_checkpoint(folder / "checkpoints" / LAST)
 

@@ -283,7 +283,7 @@ def _draw(
 
 def _examine(outcome: VariantOutcome, folder: Path) -> None:
     """Compares the two runs of a variant."""
-    from ssl_zoo.runs.checkpoints import Damaged
+    from ssl_zoo.run_dir.checkpoints import Damaged
 
     try:
         outcome.compared = compare_run_dirs(folder / "whole", folder / "parts")

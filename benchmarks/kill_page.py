@@ -64,7 +64,7 @@ Each kill is given as the last event before it and the optimizer step from which
 
 def markdown_page(outcomes: Sequence[VariantOutcome], command: str) -> str:
     """Returns the outcomes as a page in Markdown."""
-    from ssl_zoo.runs.environment import git_commit, versions
+    from ssl_zoo.run_dir.environment import git_commit, versions
 
     kills = [kill for outcome in outcomes for kill in outcome.kills]
     compared = [outcome.compared for outcome in outcomes if outcome.compared is not None]

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ssl_zoo.runs.environment import git_commit, versions
+from ssl_zoo.run_dir.environment import git_commit, versions
 
 __all__ = ["SETTINGS", "Estimate", "main", "markdown_page", "write_noise"]
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ssl_zoo.runs.environment import git_commit, versions
+from ssl_zoo.run_dir.environment import git_commit, versions
 
 __all__ = ["TESTED", "Measured", "markdown_page"]
 

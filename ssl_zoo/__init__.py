@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from ssl_zoo.parts.schedule import Progress
     from ssl_zoo.reports.bench import bench
     from ssl_zoo.reports.report import report
-    from ssl_zoo.runs.result import Result
-    from ssl_zoo.runs.saved_run import SavedRun, open_run
+    from ssl_zoo.run_dir.result import Result
+    from ssl_zoo.run_dir.saved_run import SavedRun, open_run
     from ssl_zoo.training.run import run, train
 
 __version__ = "0.1.0"
@@ -83,9 +83,9 @@ _HOMES = {
     "Progress": "parts.schedule",
     "register": "config.registries",
     "report": "reports.report",
-    "Result": "runs.result",
-    "open_run": "runs.saved_run",
-    "SavedRun": "runs.saved_run",
+    "Result": "run_dir.result",
+    "open_run": "run_dir.saved_run",
+    "SavedRun": "run_dir.saved_run",
     "MethodConfig": "config.schema",
     "ProjectorConfig": "config.schema",
     "RunConfig": "config.schema",

@@ -29,7 +29,7 @@ from ssl_zoo.config.schema import CRITERIA
 from ssl_zoo.config.schema.criterion import NO_CRITERIA, criterion_config
 from ssl_zoo.config.validate import written_value
 from ssl_zoo.errors import Interrupted, UserError
-from ssl_zoo.runs.saved_run import open_run
+from ssl_zoo.run_dir.saved_run import open_run
 from ssl_zoo.testing.stopping import stopped_after
 
 GUIDE = Path(__file__).parents[1] / "docs" / "guide.md"

@@ -24,7 +24,7 @@ from ssl_zoo.data import Data, MemorySplit, load_data
 from ssl_zoo.errors import UserError
 from ssl_zoo.hardware.device import choose_hardware
 from ssl_zoo.method import Method
-from ssl_zoo.runs.saved_run import open_run
+from ssl_zoo.run_dir.saved_run import open_run
 from ssl_zoo.testing.train_steps import Batch, train_steps
 from ssl_zoo.training.labels import labels_for
 from ssl_zoo.training.measure import Evaluator

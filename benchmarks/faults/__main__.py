@@ -68,7 +68,7 @@ def _read(record: Path) -> list[Outcome]:
 
 
 def _try(missing: Sequence[tuple[int, str, str]], out: Path, record: Path, seed: int) -> list[Outcome]:
-    from ssl_zoo.runs.environment import git_commit
+    from ssl_zoo.run_dir.environment import git_commit
 
     warm_up()
 

@@ -193,7 +193,7 @@ class Case:
     def expect_saved(self, operations: int) -> None:
         """Notes where a checkpoint was saved before the fault, after so many operations, and none is left."""
         if self.subject.verb == "train" and any(at < operations for at in self.reference.saves):
-            from ssl_zoo.runs.checkpoints import Damaged, read_checkpoint
+            from ssl_zoo.run_dir.checkpoints import Damaged, read_checkpoint
 
             for file in (self.folder / "run/checkpoints").glob("*.ckpt"):
                 with contextlib.suppress(Damaged):

@@ -75,7 +75,7 @@ def _read(file: Path, out: Path) -> Any:
     if file.suffix in BY_NAME:
         return "there"
     if file.suffix == ".ckpt":
-        from ssl_zoo.runs.checkpoints import Damaged, read_checkpoint
+        from ssl_zoo.run_dir.checkpoints import Damaged, read_checkpoint
 
         try:
             return dict(flat(read_checkpoint(file)))

@@ -36,7 +36,7 @@ at {commits} with {versions}, on {cores} CPU cores.
 
 def markdown_page(outcomes: Sequence[Outcome], command: str) -> str:
     """Returns the outcomes as a page in Markdown."""
-    from ssl_zoo.runs.environment import versions
+    from ssl_zoo.run_dir.environment import versions
 
     used, wrong = versions(), [outcome for outcome in outcomes if not outcome.is_well]
     commits = Counter(outcome.commit[:10] for outcome in outcomes)

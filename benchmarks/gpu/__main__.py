@@ -29,7 +29,7 @@ from pathlib import Path
 import torch
 
 from ssl_zoo.errors import UserError, unknown_name
-from ssl_zoo.runs.environment import unmet_requirements
+from ssl_zoo.run_dir.environment import unmet_requirements
 
 from .plan import read_throughput
 from .session import NAMES, Session

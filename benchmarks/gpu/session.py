@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from ssl_zoo.runs.environment import git_commit, versions
+from ssl_zoo.run_dir.environment import git_commit, versions
 
 from . import steps
 from .plan import Decision, decide, read_throughput

@@ -31,7 +31,7 @@ import ssl_zoo
 from ssl_zoo.build import hardware_for
 from ssl_zoo.config.compose import compose
 from ssl_zoo.data import load_data
-from ssl_zoo.runs.checkpoints import LAST
+from ssl_zoo.run_dir.checkpoints import LAST
 from ssl_zoo.training.measure import Evaluator
 
 from ..compare_runs import events

@@ -35,7 +35,7 @@ import torch
 from ssl_zoo.build import hardware_for
 from ssl_zoo.config.compose import compose
 from ssl_zoo.errors import UserError, unknown_name
-from ssl_zoo.runs.environment import environment
+from ssl_zoo.run_dir.environment import environment
 
 from . import lightly_way
 from .contenders import CONTENDERS

@@ -34,7 +34,7 @@ from ssl_zoo.config.schema import RunConfig, SiameseConfig, ViewConfig
 from ssl_zoo.data import load_data
 from ssl_zoo.errors import UserError
 from ssl_zoo.parts.heads import build_predictor, build_projector
-from ssl_zoo.runs.naming import differing_axes
+from ssl_zoo.run_dir.naming import differing_axes
 from ssl_zoo.training.optim import peak_lr
 
 from .pause import die_with_parent

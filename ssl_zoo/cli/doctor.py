@@ -19,7 +19,7 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.hardware.device import COMPILE
 from ssl_zoo.metrics import METRICS
 from ssl_zoo.registry import Registry
-from ssl_zoo.runs.environment import environment, missing_extras, unmet_requirements
+from ssl_zoo.run_dir.environment import environment, missing_extras, unmet_requirements
 from ssl_zoo.terminal.console import Console, styled
 
 __all__ = ["REGISTRIES", "show_machine", "show_speed"]

@@ -61,7 +61,7 @@ else, Ctrl-C and SIGTERM included.
 def _train(overrides: Sequence[str]) -> None:
     from ssl_zoo.cluster.options import read_launch
     from ssl_zoo.cluster.requeue import requeueing
-    from ssl_zoo.runs.continuation import compose_run
+    from ssl_zoo.run_dir.continuation import compose_run
 
     launch, overrides = read_launch(overrides)
     if launch.launcher == "slurm":
@@ -166,7 +166,7 @@ def _config(overrides: Sequence[str]) -> None:
     from ssl_zoo.cluster.options import read_launch
     from ssl_zoo.config.mapping import to_yaml
     from ssl_zoo.config.registries import SOURCES
-    from ssl_zoo.runs.continuation import compose_run
+    from ssl_zoo.run_dir.continuation import compose_run
 
     if overrides and overrides[0] == "--describe":
         _describe(overrides[1:])

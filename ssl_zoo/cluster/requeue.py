@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from ssl_zoo.errors import Interrupted, Requeued, UserError
-from ssl_zoo.runs.paths import LAST
+from ssl_zoo.run_dir.paths import LAST
 from ssl_zoo.terminal.signals import SCHEDULER, ignored
 
 __all__ = ["requeueing", "this_job"]

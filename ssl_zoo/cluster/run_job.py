@@ -14,7 +14,7 @@ from ssl_zoo.config.overrides import read_override, write_override
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError
 from ssl_zoo.files.paths import user_path
-from ssl_zoo.runs.continuation import compose_run
+from ssl_zoo.run_dir.continuation import compose_run
 
 __all__ = ["RunJob", "compose_job"]
 

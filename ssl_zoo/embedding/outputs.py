@@ -21,7 +21,7 @@ from ssl_zoo.files.json_files import write_json
 from ssl_zoo.files.locks import hold
 from ssl_zoo.files.paths import NAME
 from ssl_zoo.files.writing import synchronize
-from ssl_zoo.runs.run_files import read_record
+from ssl_zoo.run_dir.run_files import read_record
 
 __all__ = ["KEY", "check_out", "finish", "metadata_of", "remove_parts"]
 

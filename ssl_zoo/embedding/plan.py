@@ -20,8 +20,8 @@ from ssl_zoo.embedding.schema import EmbedConfig
 from ssl_zoo.errors import UserError
 from ssl_zoo.hardware.device import Hardware, choose_hardware, use_threads
 from ssl_zoo.method import Encoder
-from ssl_zoo.runs.environment import environment
-from ssl_zoo.runs.saved_run import SavedRun, open_run
+from ssl_zoo.run_dir.environment import environment
+from ssl_zoo.run_dir.saved_run import SavedRun, open_run
 
 __all__ = ["EmbeddingPlan", "plan_embedding"]
 

@@ -9,7 +9,7 @@ from typing import Literal
 from ssl_zoo.config.options import read_options
 from ssl_zoo.config.schema import Count, Folder, section
 from ssl_zoo.config.validate import validate
-from ssl_zoo.runs.paths import checkpoint_of
+from ssl_zoo.run_dir.paths import checkpoint_of
 
 __all__ = ["EmbedConfig", "read_embed"]
 

@@ -19,7 +19,7 @@ from ssl_zoo.errors import UserError, shown
 from ssl_zoo.evaluation.protocol import GROUP, Protocol, expand
 from ssl_zoo.evaluation.protocols import PROTOCOLS, eval_config
 from ssl_zoo.evaluation.schema import EvalConfig
-from ssl_zoo.runs.paths import checkpoint_of
+from ssl_zoo.run_dir.paths import checkpoint_of
 
 __all__ = ["EvalOverrides", "compose_evaluations", "read_eval"]
 

@@ -15,7 +15,7 @@ from ssl_zoo.backbone import build_backbone, inspect_backbone
 from ssl_zoo.config.schema import BackboneConfig, KnnMonitorConfig, ViewConfig
 from ssl_zoo.evaluation.schema import EvalConfig
 from ssl_zoo.evaluation.task import Subject
-from ssl_zoo.runs.saved_run import SavedRun, digest_of
+from ssl_zoo.run_dir.saved_run import SavedRun, digest_of
 
 __all__ = ["build_subject"]
 

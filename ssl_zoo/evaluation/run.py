@@ -24,8 +24,8 @@ from ssl_zoo.evaluation.task import FrozenFeatures, Outcome, Task
 from ssl_zoo.files.folders import check_writable
 from ssl_zoo.files.json_files import write_json
 from ssl_zoo.hardware.device import choose_hardware, use_threads
-from ssl_zoo.runs.environment import environment
-from ssl_zoo.runs.saved_run import open_run
+from ssl_zoo.run_dir.environment import environment
+from ssl_zoo.run_dir.saved_run import open_run
 from ssl_zoo.terminal.console import Console, styled
 from ssl_zoo.terminal.counting import showing_counts
 

@@ -14,8 +14,8 @@ from ssl_zoo.evaluation.protocols import PROTOCOLS
 from ssl_zoo.exporters.card_figures import Figure, measured_figures, result_of
 from ssl_zoo.exporters.card_snippets import preprocessing
 from ssl_zoo.exporters.encoder import ExportedEncoder, ExportedFiles
-from ssl_zoo.runs.environment import git_commit, versions
-from ssl_zoo.runs.naming import differing_axes, variant
+from ssl_zoo.run_dir.environment import git_commit, versions
+from ssl_zoo.run_dir.naming import differing_axes, variant
 
 __all__ = ["write_card"]
 

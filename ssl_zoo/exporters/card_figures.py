@@ -8,7 +8,7 @@ from typing import Any
 
 from ssl_zoo.exporters.encoder import ExportedEncoder
 from ssl_zoo.metrics import METRICS, computed
-from ssl_zoo.runs.run_files import read_evaluations, read_metrics
+from ssl_zoo.run_dir.run_files import read_evaluations, read_metrics
 
 __all__ = ["Figure", "measured_figures", "result_of"]
 

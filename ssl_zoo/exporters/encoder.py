@@ -17,7 +17,7 @@ from ssl_zoo.config.registries import SOURCES
 from ssl_zoo.data.split import SMALL_SIDE
 from ssl_zoo.errors import UserError
 from ssl_zoo.exporters.preprocess import Preprocess
-from ssl_zoo.runs.saved_run import SavedRun, digest_of
+from ssl_zoo.run_dir.saved_run import SavedRun, digest_of
 
 __all__ = [
     "ExportedEncoder",

@@ -17,7 +17,7 @@ from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError, shown
 from ssl_zoo.exporters.schema import ExportConfig, OnnxConfig
 from ssl_zoo.registry import Entry, Registry
-from ssl_zoo.runs.paths import checkpoint_of
+from ssl_zoo.run_dir.paths import checkpoint_of
 
 __all__ = ["EXPORTERS", "Format", "exporter", "read_export"]
 

@@ -15,7 +15,7 @@ from ssl_zoo.errors import UserError, unknown_name
 from ssl_zoo.exporters.encoder import encoder_of, is_fixed, pretrained_cfg
 from ssl_zoo.exporters.preprocess import Preprocess
 from ssl_zoo.files.json_files import load_json
-from ssl_zoo.runs.saved_run import load_strictly, open_run
+from ssl_zoo.run_dir.saved_run import load_strictly, open_run
 
 __all__ = ["LoadedBackbone", "load_backbone"]
 

@@ -15,7 +15,7 @@ from ssl_zoo.exporters.schema import ExportConfig
 from ssl_zoo.files.folders import check_writable
 from ssl_zoo.files.locks import is_empty
 from ssl_zoo.files.whole_folder import atomic_folder
-from ssl_zoo.runs.saved_run import SavedRun, open_run
+from ssl_zoo.run_dir.saved_run import SavedRun, open_run
 from ssl_zoo.terminal.console import Console
 
 __all__ = ["export"]

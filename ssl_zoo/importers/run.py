@@ -23,10 +23,10 @@ from ssl_zoo.files.paths import user_path
 from ssl_zoo.files.whole_folder import atomic_folder
 from ssl_zoo.importers.plan import ImportPlan, plan_import
 from ssl_zoo.importers.schema import read_import
-from ssl_zoo.runs.checkpoints import LAST, STAMP
-from ssl_zoo.runs.environment import git_commit, versions
-from ssl_zoo.runs.result import Baselines, Result
-from ssl_zoo.runs.saved_run import IMPORTED
+from ssl_zoo.run_dir.checkpoints import LAST, STAMP
+from ssl_zoo.run_dir.environment import git_commit, versions
+from ssl_zoo.run_dir.result import Baselines, Result
+from ssl_zoo.run_dir.saved_run import IMPORTED
 from ssl_zoo.terminal.console import Console, styled
 
 __all__ = ["import_checkpoint"]

@@ -17,7 +17,7 @@ from ssl_zoo.pages.page import Block, Prose
 from ssl_zoo.reports.image_sample import Images
 from ssl_zoo.reports.options import ReportConfig
 from ssl_zoo.reports.structure import clusters
-from ssl_zoo.runs.saved_run import SavedRun
+from ssl_zoo.run_dir.saved_run import SavedRun
 
 __all__ = ["LAYER_NAMES", "EncodedImages", "Outputs", "encode"]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from ssl_zoo.pages.numbers import number, percent, seconds
 from ssl_zoo.pages.page import Prose, Section, Table
-from ssl_zoo.runs.run_files import read_evaluations
-from ssl_zoo.runs.saved_run import SavedRun
+from ssl_zoo.run_dir.run_files import read_evaluations
+from ssl_zoo.run_dir.saved_run import SavedRun
 
 __all__ = ["evaluation_table"]
 

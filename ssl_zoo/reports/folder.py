@@ -15,8 +15,8 @@ from ssl_zoo.files.json_files import load_json
 from ssl_zoo.files.locks import is_empty
 from ssl_zoo.files.whole_folder import FRESH, atomic_folder
 from ssl_zoo.files.writing import is_temporary
-from ssl_zoo.runs.checkpoints import LAST
-from ssl_zoo.runs.saved_run import SavedRun
+from ssl_zoo.run_dir.checkpoints import LAST
+from ssl_zoo.run_dir.saved_run import SavedRun
 
 __all__ = ["RECORD", "choose_folder", "write"]
 

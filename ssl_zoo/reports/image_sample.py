@@ -17,7 +17,7 @@ from ssl_zoo.config.schema import DataConfig
 from ssl_zoo.data import Split, load_data
 from ssl_zoo.data.sampling import random_subset
 from ssl_zoo.errors import UserError
-from ssl_zoo.runs.saved_run import SavedRun
+from ssl_zoo.run_dir.saved_run import SavedRun
 
 __all__ = ["Images", "data_of", "load_images", "views_of"]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ssl_zoo.pages.page import Block, Prose, Section, Table
-from ssl_zoo.runs.saved_run import SavedRun
+from ssl_zoo.run_dir.saved_run import SavedRun
 
 __all__ = ["origin"]
 

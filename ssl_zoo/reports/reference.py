@@ -19,8 +19,8 @@ from ssl_zoo.config.mapping import config_hash, from_yaml
 from ssl_zoo.config.schema import DatasetConfig, HuggingFaceConfig, RunConfig
 from ssl_zoo.errors import UserError
 from ssl_zoo.pages.numbers import percent
-from ssl_zoo.runs.run_files import read_record
-from ssl_zoo.runs.saved_run import SavedRun
+from ssl_zoo.run_dir.run_files import read_record
+from ssl_zoo.run_dir.saved_run import SavedRun
 from ssl_zoo.suites.aggregate import Aggregate
 from ssl_zoo.suites.record import SuiteRecord, run_dir
 from ssl_zoo.suites.trial import slug

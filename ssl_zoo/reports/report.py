@@ -13,7 +13,7 @@ from ssl_zoo.reports.options import read_report
 from ssl_zoo.reports.run import run_page
 from ssl_zoo.reports.runs import comparison_of
 from ssl_zoo.reports.suites_report import report_suites
-from ssl_zoo.runs.saved_run import SavedRun, open_run
+from ssl_zoo.run_dir.saved_run import SavedRun, open_run
 from ssl_zoo.suites.record import RECORD
 from ssl_zoo.terminal.console import Console
 

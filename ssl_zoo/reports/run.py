@@ -34,8 +34,8 @@ from ssl_zoo.reports.run_sections import (
     provenance,
     title,
 )
-from ssl_zoo.runs.run_files import column
-from ssl_zoo.runs.saved_run import SavedRun, digest_of, open_run
+from ssl_zoo.run_dir.run_files import column
+from ssl_zoo.run_dir.saved_run import SavedRun, digest_of, open_run
 
 __all__ = ["run_page"]
 

@@ -13,10 +13,10 @@ from ssl_zoo.metrics import computed
 from ssl_zoo.pages.numbers import number, percent, seconds
 from ssl_zoo.pages.page import Badge, Block, Details, Fact, Prose, Section, Table
 from ssl_zoo.reports.reference import Reference
-from ssl_zoo.runs.checkpoints import LAST
-from ssl_zoo.runs.naming import differing_axes, variant
-from ssl_zoo.runs.run_files import MetricsRow, read_environment, read_metrics, typed_command
-from ssl_zoo.runs.saved_run import SavedRun
+from ssl_zoo.run_dir.checkpoints import LAST
+from ssl_zoo.run_dir.naming import differing_axes, variant
+from ssl_zoo.run_dir.run_files import MetricsRow, read_environment, read_metrics, typed_command
+from ssl_zoo.run_dir.saved_run import SavedRun
 
 __all__ = ["RunSummary", "accuracies", "badge", "diagnostics", "facts", "name_of", "title"]
 

@@ -39,7 +39,7 @@ from ssl_zoo.reports.runs_sections import (
     settings,
     trust,
 )
-from ssl_zoo.runs.saved_run import SavedRun
+from ssl_zoo.run_dir.saved_run import SavedRun
 
 __all__ = ["comparison_of"]
 

@@ -20,7 +20,7 @@ from ssl_zoo.pages.legend import LINES, add_legend, drawable, legend_height, sho
 from ssl_zoo.pages.numbers import number, percent
 from ssl_zoo.pages.page import Block, Gallery, Prose, Section
 from ssl_zoo.reports.suite_table import accuracy_of
-from ssl_zoo.runs.run_files import column, read_metrics, read_record
+from ssl_zoo.run_dir.run_files import column, read_metrics, read_record
 from ssl_zoo.suites.aggregate import aggregate_of, heading
 from ssl_zoo.suites.record import RowRecord, SuiteRecord
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ssl_zoo.pages.numbers import seconds
 from ssl_zoo.pages.page import Block, Cell, Details, Items, Prose, Section, Table
-from ssl_zoo.runs.run_files import read_environment
+from ssl_zoo.run_dir.run_files import read_environment
 from ssl_zoo.suites.aggregate import aggregate_of, distinct_runs, heading
 from ssl_zoo.suites.record import RowRecord, SuiteRecord
 

@@ -31,7 +31,7 @@ from ssl_zoo.reports.suites_diff import (
     labels,
     shared_rows,
 )
-from ssl_zoo.runs.run_files import read_record
+from ssl_zoo.run_dir.run_files import read_record
 from ssl_zoo.suites.record import RECORD, SuiteRecord, read
 
 __all__ = ["report_suites"]

@@ -11,8 +11,8 @@ from typing import Any
 
 from ssl_zoo.config.overrides import read_override
 from ssl_zoo.metrics import SUITE, declared
-from ssl_zoo.runs.environment import versions
-from ssl_zoo.runs.run_files import read_environment, read_record
+from ssl_zoo.run_dir.environment import versions
+from ssl_zoo.run_dir.run_files import read_environment, read_record
 from ssl_zoo.suites.judge import judge_claim
 from ssl_zoo.suites.plan import Planner, Row
 from ssl_zoo.suites.read import Suite, pair_of

@@ -7,8 +7,8 @@ from functools import lru_cache
 
 from ssl_zoo.config.overrides import read_override
 from ssl_zoo.errors import UserError, unknown_name
-from ssl_zoo.runs.paths import checkpoint_of
-from ssl_zoo.runs.saved_run import open_run, start_hash
+from ssl_zoo.run_dir.paths import checkpoint_of
+from ssl_zoo.run_dir.saved_run import open_run, start_hash
 from ssl_zoo.suites.schema import RowConfig, SuiteConfig
 from ssl_zoo.suites.trial import Trial
 

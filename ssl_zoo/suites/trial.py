@@ -18,7 +18,7 @@ from ssl_zoo.config.overrides import write_override
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.files.json_files import write_json
 from ssl_zoo.metrics import RESULT, SUITE, declared
-from ssl_zoo.runs.run_files import read_evaluations, read_record
+from ssl_zoo.run_dir.run_files import read_evaluations, read_record
 from ssl_zoo.suites.record import RunRecord
 
 __all__ = [

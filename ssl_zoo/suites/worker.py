@@ -35,8 +35,8 @@ from ssl_zoo.files.locks import hold
 from ssl_zoo.hardware.heap import keep_freed_memory, return_freed_memory
 from ssl_zoo.hardware.peak_memory import reset_peak_memory
 from ssl_zoo.method import Encoder
-from ssl_zoo.runs.paths import LAST
-from ssl_zoo.runs.run_files import read_record
+from ssl_zoo.run_dir.paths import LAST
+from ssl_zoo.run_dir.run_files import read_record
 from ssl_zoo.suites.trial import COST, PATIENCE, evaluation_of
 from ssl_zoo.terminal.signals import signals_interrupt
 from ssl_zoo.terminal.streams import exit_status

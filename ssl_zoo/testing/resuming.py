@@ -12,7 +12,7 @@ import torch
 
 from ssl_zoo.errors import Interrupted
 from ssl_zoo.method import Method
-from ssl_zoo.runs.checkpoints import LAST, STAMP, read_checkpoint
+from ssl_zoo.run_dir.checkpoints import LAST, STAMP, read_checkpoint
 from ssl_zoo.testing.contract import Broken
 from ssl_zoo.testing.setting import Setting
 from ssl_zoo.testing.stopping import stopped_after

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ssl_zoo.metrics import METRICS, computed
-from ssl_zoo.runs.result import Result
+from ssl_zoo.run_dir.result import Result
 from ssl_zoo.terminal.console import styled
 
 __all__ = ["closing_table", "next_steps"]

@@ -11,10 +11,10 @@ from ssl_zoo.hardware.peak_memory import peak_memory_mb
 from ssl_zoo.monitors.evidence import Classifier, Evidence
 from ssl_zoo.monitors.remedy import Remedy, remedy
 from ssl_zoo.monitors.verdict import Verdict, judge
-from ssl_zoo.runs.environment import git_commit, versions
-from ssl_zoo.runs.naming import differing_axes, variant
-from ssl_zoo.runs.result import Baselines, Result
-from ssl_zoo.runs.saved_run import start_hash
+from ssl_zoo.run_dir.environment import git_commit, versions
+from ssl_zoo.run_dir.naming import differing_axes, variant
+from ssl_zoo.run_dir.result import Baselines, Result
+from ssl_zoo.run_dir.saved_run import start_hash
 from ssl_zoo.training.callbacks import EpochRows
 from ssl_zoo.training.closing_table import closing_table, next_steps
 from ssl_zoo.training.curves import draw_curves

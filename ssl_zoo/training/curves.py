@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ssl_zoo.files.writing import atomic_file
 from ssl_zoo.metrics import METRICS
-from ssl_zoo.runs.result import Baselines
+from ssl_zoo.run_dir.result import Baselines
 
 __all__ = ["draw_curves"]
 

@@ -17,7 +17,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from ssl_zoo.augment import Augment
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.method import Encoder, Method
-from ssl_zoo.runs.checkpoints import CheckpointFiles
+from ssl_zoo.run_dir.checkpoints import CheckpointFiles
 from ssl_zoo.terminal.signals import handlers_restored
 from ssl_zoo.training.callbacks import EpochRows, LogRows, MeasureEncoder
 from ssl_zoo.training.collapse import NoticeCollapse

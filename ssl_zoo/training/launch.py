@@ -30,7 +30,7 @@ from ssl_zoo.config.mapping import to_mapping
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import Interrupted, ProcessLost, UserError
 from ssl_zoo.hardware.interpreter import module_command
-from ssl_zoo.runs.directory import command_to_continue
+from ssl_zoo.run_dir.directory import command_to_continue
 from ssl_zoo.terminal.out_of_memory import out_of_memory_message, reports_out_of_memory
 from ssl_zoo.training.process import launcher
 

@@ -19,7 +19,7 @@ from ssl_zoo.distributed import average, rank, world_size
 from ssl_zoo.errors import UserError
 from ssl_zoo.method import Method
 from ssl_zoo.parts.schedule import Progress
-from ssl_zoo.runs.checkpoints import STAMP, Position
+from ssl_zoo.run_dir.checkpoints import STAMP, Position
 from ssl_zoo.training.clipping import clip_gradients
 from ssl_zoo.training.optim import (
     build_optimizer,

@@ -17,8 +17,8 @@ from ssl_zoo.hardware.device import Hardware, use_threads
 from ssl_zoo.method import Method
 from ssl_zoo.metrics import computed
 from ssl_zoo.parts.batchnorm import synchronize
-from ssl_zoo.runs.checkpoints import Position
-from ssl_zoo.runs.directory import choose_run_dir
+from ssl_zoo.run_dir.checkpoints import Position
+from ssl_zoo.run_dir.directory import choose_run_dir
 from ssl_zoo.training.blocks import check_blocks, recompute_blocks
 from ssl_zoo.training.labels import check_labels, labels_for
 from ssl_zoo.training.loggers import check_loggers

@@ -9,7 +9,7 @@ import torch
 from ssl_zoo.equation import Siamese
 from ssl_zoo.image_defaults import describe_images
 from ssl_zoo.metrics import METRICS
-from ssl_zoo.runs.naming import variant
+from ssl_zoo.run_dir.naming import variant
 from ssl_zoo.terminal.console import styled
 from ssl_zoo.terminal.progress import ProgressDisplay
 from ssl_zoo.training.prepare import Prepared

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from ssl_zoo.config.mapping import to_mapping
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError
-from ssl_zoo.runs.checkpoints import LAST, PREVIOUS, STAMP, Damaged, Position, read_checkpoint
-from ssl_zoo.runs.continuation import forbidden_changes
+from ssl_zoo.run_dir.checkpoints import LAST, PREVIOUS, STAMP, Damaged, Position, read_checkpoint
+from ssl_zoo.run_dir.continuation import forbidden_changes
 from ssl_zoo.training.optim import peak_lr, schedule_factor
 
 __all__ = ["Saved", "check_checkpoint", "find_checkpoint", "schedule_change"]

@@ -10,8 +10,8 @@ import pytorch_lightning as pl
 from ssl_zoo.config.schema import TrainerConfig
 from ssl_zoo.distributed import any_process, from_all
 from ssl_zoo.errors import Interrupted
-from ssl_zoo.runs.checkpoints import LAST
-from ssl_zoo.runs.directory import command_to_continue
+from ssl_zoo.run_dir.checkpoints import LAST
+from ssl_zoo.run_dir.directory import command_to_continue
 from ssl_zoo.terminal.signals import SCHEDULER, StopRequest
 from ssl_zoo.training.callbacks import EpochRows
 from ssl_zoo.training.module import TrainingModule

@@ -19,8 +19,8 @@ from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.equation import Siamese
 from ssl_zoo.errors import UserError
 from ssl_zoo.method import Method
-from ssl_zoo.runs.run_files import read_record
-from ssl_zoo.runs.saved_run import SavedRun, load_strictly, open_run
+from ssl_zoo.run_dir.run_files import read_record
+from ssl_zoo.run_dir.saved_run import SavedRun, load_strictly, open_run
 from ssl_zoo.training.resume import Saved
 
 __all__ = ["describe_start", "find_start", "recorded_start", "take_weights"]

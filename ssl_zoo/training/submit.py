@@ -14,8 +14,8 @@ from ssl_zoo.cluster.submit import Command, submit
 from ssl_zoo.errors import Interrupted, Unfinished, UserError
 from ssl_zoo.files.locks import SUBMITTED, hold
 from ssl_zoo.hardware.interpreter import module_command
-from ssl_zoo.runs.directory import choose_run_dir
-from ssl_zoo.runs.run_files import read_metrics, read_record
+from ssl_zoo.run_dir.directory import choose_run_dir
+from ssl_zoo.run_dir.run_files import read_metrics, read_record
 from ssl_zoo.terminal.console import Console
 from ssl_zoo.training.loggers import check_loggers
 from ssl_zoo.training.process import check_batch

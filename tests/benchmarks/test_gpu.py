@@ -16,7 +16,7 @@ from ssl_zoo.benchmarks.gpu import large_images, plan, processes, session, steps
 from ssl_zoo.benchmarks.gpu.processes import CommandOutcome, CommandTask, run_together
 
 from ssl_zoo.config.compose import compose
-from ssl_zoo.runs import environment
+from ssl_zoo.run_dir import environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes]
 

@@ -11,7 +11,7 @@ from helpers.saved_runs import train_tiny
 from ssl_zoo.config.options import data_for, read_options
 from ssl_zoo.config.overrides import read_override, write_override
 from ssl_zoo.errors import UserError
-from ssl_zoo.runs.saved_run import SavedRun, open_run
+from ssl_zoo.run_dir.saved_run import SavedRun, open_run
 
 
 def test_overrides_become_nested_values() -> None:

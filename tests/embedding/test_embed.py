@@ -27,7 +27,7 @@ from ssl_zoo.embedding.run import embed
 from ssl_zoo.errors import UserError
 from ssl_zoo.features import extract
 from ssl_zoo.hardware.device import choose_hardware
-from ssl_zoo.runs.saved_run import SavedRun, open_run
+from ssl_zoo.run_dir.saved_run import SavedRun, open_run
 
 pytestmark = pytest.mark.slow
 

@@ -21,7 +21,7 @@ from ssl_zoo.embedding import outputs, store
 from ssl_zoo.embedding.run import embed
 from ssl_zoo.embedding.store import Store
 from ssl_zoo.errors import Interrupted, UserError
-from ssl_zoo.runs.saved_run import SavedRun
+from ssl_zoo.run_dir.saved_run import SavedRun
 from ssl_zoo.terminal import image_progress
 
 pytestmark = pytest.mark.slow

@@ -23,7 +23,7 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.exporters import run as verb
 from ssl_zoo.exporters.run import export
 from ssl_zoo.metrics import computed
-from ssl_zoo.runs.saved_run import open_run
+from ssl_zoo.run_dir.saved_run import open_run
 from ssl_zoo.training.run import run as train
 
 

@@ -18,7 +18,7 @@ from ssl_zoo.augment import normalize
 from ssl_zoo.errors import UserError
 from ssl_zoo.exporters.load_backbone import load_backbone
 from ssl_zoo.exporters.run import export
-from ssl_zoo.runs.saved_run import open_run
+from ssl_zoo.run_dir.saved_run import open_run
 
 pytestmark = pytest.mark.slow
 

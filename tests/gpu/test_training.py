@@ -16,7 +16,7 @@ from ssl_zoo.benchmarks.speed.step_clock import observed
 
 import ssl_zoo
 from ssl_zoo.data import memory_split
-from ssl_zoo.runs.result import Result
+from ssl_zoo.run_dir.result import Result
 
 pytestmark = [
     pytest.mark.gpu,

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from ssl_zoo.build import build
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.mapping import to_mapping, to_yaml
-from ssl_zoo.runs.checkpoints import STAMP
-from ssl_zoo.runs.saved_run import open_run
+from ssl_zoo.run_dir.checkpoints import STAMP
+from ssl_zoo.run_dir.saved_run import open_run
 
 SMALL = ("method=simsiam", "method.projector.hidden_dim=16", "method.projector.output_dim=16", "epochs=1")
 COLOUR = (

@@ -11,7 +11,7 @@ import torch
 
 import ssl_zoo
 from helpers.runs import overrides
-from ssl_zoo.runs.checkpoints import read_checkpoint
+from ssl_zoo.run_dir.checkpoints import read_checkpoint
 
 
 def train_tiny(folder: Path, method: str = "simsiam", *more: str) -> Path:

@@ -24,7 +24,7 @@ from ssl_zoo.importers.formats import FORMATS
 from ssl_zoo.importers.plan import ImportPlan, plan_import
 from ssl_zoo.importers.run import import_checkpoint
 from ssl_zoo.importers.schema import read_import
-from ssl_zoo.runs.saved_run import open_run
+from ssl_zoo.run_dir.saved_run import open_run
 
 
 def plan_of(folder: Path, contents: Any, *overrides: str) -> ImportPlan:

@@ -15,7 +15,7 @@ from ssl_zoo.metrics import CSV, METRICS, RESULT, Embeddings, Metric, declared, 
 from ssl_zoo.metrics.__main__ import page
 from ssl_zoo.pages.page import Table
 from ssl_zoo.reports.run_sections import RunSummary, diagnostics
-from ssl_zoo.runs.result import Baselines, Result
+from ssl_zoo.run_dir.result import Baselines, Result
 from ssl_zoo.suites.aggregate import heading
 from ssl_zoo.suites.claims import Comparison, parse
 from ssl_zoo.training.closing_table import closing_table

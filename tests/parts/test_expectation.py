@@ -11,7 +11,7 @@ from reference import naive_zhang as naive
 from torch.nn.functional import normalize
 
 from ssl_zoo.config.compose import compose
-from ssl_zoo.runs.naming import variant
+from ssl_zoo.run_dir.naming import variant
 
 
 def expecting(views: int) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.schema import OptimizerConfig
 from ssl_zoo.equation import Siamese
-from ssl_zoo.runs.naming import variant
+from ssl_zoo.run_dir.naming import variant
 from ssl_zoo.training.optim import build_optimizer
 
 INVERSE = ("method.predictor.on=both", "method.predictor.inverse=true")

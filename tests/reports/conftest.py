@@ -16,7 +16,7 @@ from PIL import Image
 
 from ssl_zoo.files.json_files import write_json
 from ssl_zoo.reports.report import report
-from ssl_zoo.runs.saved_run import open_run
+from ssl_zoo.run_dir.saved_run import open_run
 from ssl_zoo.training.run import train
 
 EVALUATION = {

@@ -19,7 +19,7 @@ from ssl_zoo.pages.page import Table
 from ssl_zoo.reports.evaluation_table import evaluation_table
 from ssl_zoo.reports.report import report
 from ssl_zoo.reports.run_sections import RunSummary
-from ssl_zoo.runs.saved_run import digest_of, open_run
+from ssl_zoo.run_dir.saved_run import digest_of, open_run
 from ssl_zoo.training.run import train
 
 pytestmark = pytest.mark.slow

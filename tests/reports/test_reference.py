@@ -21,8 +21,8 @@ from ssl_zoo.reports.reference import reference_of_run
 from ssl_zoo.reports.report import report
 from ssl_zoo.reports.run_sections import RunSummary, accuracies, provenance
 from ssl_zoo.reports.suite import suite_page
-from ssl_zoo.runs.checkpoints import LAST, Position
-from ssl_zoo.runs.saved_run import SavedRun
+from ssl_zoo.run_dir.checkpoints import LAST, Position
+from ssl_zoo.run_dir.saved_run import SavedRun
 
 RESULT = {"epochs": 2, "linear_top1_std": 0.01, "verdict": "healthy"}
 

@@ -13,7 +13,7 @@ from helpers.writes_results import WritesResults
 
 import ssl_zoo
 from ssl_zoo.errors import Unfinished, UserError
-from ssl_zoo.runs.run_files import read_record
+from ssl_zoo.run_dir.run_files import read_record
 from ssl_zoo.suites.options import read_bench
 from ssl_zoo.suites.record import RunRecord, SuiteRecord
 from ssl_zoo.suites.trial import Trial, is_done, run_record

@@ -24,7 +24,7 @@ from ssl_zoo.cli import main as cli
 from ssl_zoo.config.compose import compose
 from ssl_zoo.errors import Unfinished
 from ssl_zoo.files.locks import hold
-from ssl_zoo.runs.checkpoints import read_checkpoint
+from ssl_zoo.run_dir.checkpoints import read_checkpoint
 from ssl_zoo.suites.launch_local import Slots, last_message
 from ssl_zoo.suites.record import SuiteRecord, read
 from ssl_zoo.suites.worker import passes_per_image, run_trial

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from ssl_zoo.cli.main import main
 from ssl_zoo.errors import UserError, printable, shortened
-from ssl_zoo.runs.result import Baselines
+from ssl_zoo.run_dir.result import Baselines
 from ssl_zoo.terminal.console import Console, styled
 from ssl_zoo.terminal.progress import bar_of
 from ssl_zoo.training.curves import draw_curves

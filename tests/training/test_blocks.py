@@ -16,7 +16,7 @@ from ssl_zoo.build import build
 from ssl_zoo.config.compose import compose
 from ssl_zoo.data import load_data
 from ssl_zoo.errors import UserError
-from ssl_zoo.runs.checkpoints import read_checkpoint
+from ssl_zoo.run_dir.checkpoints import read_checkpoint
 from ssl_zoo.training.blocks import blocks_of, recompute_blocks
 from ssl_zoo.training.footprint import footprint
 

@@ -19,7 +19,7 @@ from ssl_zoo.config.compose import compose
 from ssl_zoo.metrics import Embeddings
 from ssl_zoo.monitors.evidence import residual_energy
 from ssl_zoo.monitors.verdict import COLLAPSED_ENERGY
-from ssl_zoo.runs.saved_run import open_run
+from ssl_zoo.run_dir.saved_run import open_run
 from ssl_zoo.training.collapse import SETTLED_STEPS, NoticeCollapse
 from ssl_zoo.training.measure import Evaluator
 from ssl_zoo.training.module import TrainingModule

@@ -14,7 +14,7 @@ from rich.console import Console
 import ssl_zoo
 from ssl_zoo.config.compose import compose
 from ssl_zoo.metrics import measure_embeddings
-from ssl_zoo.runs.result import Result
+from ssl_zoo.run_dir.result import Result
 from ssl_zoo.training.closing_table import closing_table
 from ssl_zoo.training.facts import gather_facts, reference_of
 from ssl_zoo.training.measurement import Measurement, Scores

@@ -25,7 +25,7 @@ import ssl_zoo
 from ssl_zoo.cli import main as cli
 from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.hardware.interpreter import module_command
-from ssl_zoo.runs.checkpoints import Damaged, read_checkpoint
+from ssl_zoo.run_dir.checkpoints import Damaged, read_checkpoint
 from ssl_zoo.testing.stopping import stopped_after
 from ssl_zoo.training.saving import StopWhenAsked
 

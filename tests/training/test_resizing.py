@@ -13,7 +13,7 @@ from training.test_given_dataset import TINY
 
 import ssl_zoo
 from ssl_zoo.data import reader_split
-from ssl_zoo.runs.checkpoints import LAST, STAMP, read_checkpoint
+from ssl_zoo.run_dir.checkpoints import LAST, STAMP, read_checkpoint
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from helpers.runs import overrides
 from torch import nn
 
 import ssl_zoo
-from ssl_zoo.runs.result import Result
+from ssl_zoo.run_dir.result import Result
 from ssl_zoo.training import measurement, memory_check
 from ssl_zoo.training import shared as shared_file
 from ssl_zoo.training.shared import Shared, fingerprint

@@ -23,7 +23,7 @@ from ssl_zoo.config.compose import compose
 from ssl_zoo.config.mapping import config_hash
 from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.method import Method
-from ssl_zoo.runs.saved_run import open_run, start_hash
+from ssl_zoo.run_dir.saved_run import open_run, start_hash
 from ssl_zoo.training.saving import StopWhenAsked
 from ssl_zoo.training.start_from import take_weights
 

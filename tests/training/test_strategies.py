@@ -21,7 +21,7 @@ from ssl_zoo.cli import main as cli
 from ssl_zoo.config.compose import compose
 from ssl_zoo.data import load_data
 from ssl_zoo.errors import UserError
-from ssl_zoo.runs.checkpoints import read_checkpoint
+from ssl_zoo.run_dir.checkpoints import read_checkpoint
 from ssl_zoo.training.divided_bytes import divided_bytes
 from ssl_zoo.training.footprint import footprint
 from ssl_zoo.training.sharded_weights import _without_weights

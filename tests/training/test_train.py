@@ -26,7 +26,7 @@ from ssl_zoo.data import Data, MemorySplit
 from ssl_zoo.errors import Interrupted, UserError
 from ssl_zoo.hardware.device import Hardware
 from ssl_zoo.metrics import CSV, declared
-from ssl_zoo.runs.result import Baselines, Result
+from ssl_zoo.run_dir.result import Baselines, Result
 from ssl_zoo.terminal.signals import signals_interrupt
 from ssl_zoo.training import run as training
 from ssl_zoo.training.measure import Evaluator

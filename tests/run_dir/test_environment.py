@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ssl_zoo.runs import environment
+from ssl_zoo.run_dir import environment
 
 
 def test_the_commit_is_that_of_the_checkout_around_the_package(

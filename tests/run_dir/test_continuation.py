@@ -20,8 +20,8 @@ from ssl_zoo.cli.main import main
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.mapping import to_mapping, to_yaml
 from ssl_zoo.errors import Interrupted, UserError
-from ssl_zoo.runs.checkpoints import read_checkpoint
-from ssl_zoo.runs.continuation import compose_run, forbidden_changes
+from ssl_zoo.run_dir.checkpoints import read_checkpoint
+from ssl_zoo.run_dir.continuation import compose_run, forbidden_changes
 from ssl_zoo.testing.stopping import stopped_after
 from ssl_zoo.training.callbacks import EpochRows
 

@@ -16,7 +16,7 @@ from ssl_zoo.errors import DiskError, Interrupted, UserError
 from ssl_zoo.files.folders import check_writable
 from ssl_zoo.files.locks import LOCK, SUBMITTED, hold, is_empty
 from ssl_zoo.files.writing import is_temporary, naming_errors
-from ssl_zoo.runs.checkpoints import LAST, PREVIOUS
+from ssl_zoo.run_dir.checkpoints import LAST, PREVIOUS
 
 __all__ = ["choose_run_dir", "claim_run_dir", "command_to_continue"]
 

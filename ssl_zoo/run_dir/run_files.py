@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, create_model
 
 from ssl_zoo.files.json_files import load_json
-from ssl_zoo.runs.result import Result
+from ssl_zoo.run_dir.result import Result
 
 __all__ = [
     "MetricsRow",

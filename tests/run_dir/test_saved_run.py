@@ -11,7 +11,7 @@ from helpers.runs import overrides
 from helpers.saved_runs import HARMS, train_tiny
 
 import ssl_zoo
-from ssl_zoo.runs.saved_run import open_run
+from ssl_zoo.run_dir.saved_run import open_run
 
 pytestmark = pytest.mark.slow
 

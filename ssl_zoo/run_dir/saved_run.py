@@ -1,7 +1,7 @@
 """A run opened again: its configuration, its weights and its result.
 
 Every weight is loaded or the run is refused: an evaluation of an encoder that silently kept its initial weights
-is the commonest wrong figure of this field. Nothing in a checkpoint is executed; see `runs.checkpoints`.
+is the commonest wrong figure of this field. Nothing in a checkpoint is executed; see `run_dir.checkpoints`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from ssl_zoo.config.mapping import config_hash, from_mapping
 from ssl_zoo.config.schema import ImportedConfig, RunConfig
 from ssl_zoo.errors import UserError
 from ssl_zoo.method import Method
-from ssl_zoo.runs.checkpoints import LAST, STAMP, Damaged, Position, read_checkpoint
-from ssl_zoo.runs.paths import checkpoint_of
-from ssl_zoo.runs.run_files import read_record
+from ssl_zoo.run_dir.checkpoints import LAST, STAMP, Damaged, Position, read_checkpoint
+from ssl_zoo.run_dir.paths import checkpoint_of
+from ssl_zoo.run_dir.run_files import read_record
 
 __all__ = ["IMPORTED", "SavedRun", "digest_of", "load_strictly", "open_run", "start_hash"]
 

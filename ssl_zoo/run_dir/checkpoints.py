@@ -16,7 +16,7 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from ssl_zoo.files.writing import atomic_file
-from ssl_zoo.runs.paths import LAST
+from ssl_zoo.run_dir.paths import LAST
 
 __all__ = [
     "LAST",

@@ -29,8 +29,8 @@ from ssl_zoo.files.locks import LOCK, hold, is_empty
 from ssl_zoo.files.whole_folder import atomic_folder
 from ssl_zoo.files.writing import write_file
 from ssl_zoo.reports.folder import choose_folder
-from ssl_zoo.runs.checkpoints import read_checkpoint
-from ssl_zoo.runs.directory import claim_run_dir
+from ssl_zoo.run_dir.checkpoints import read_checkpoint
+from ssl_zoo.run_dir.directory import claim_run_dir
 
 pytestmark = pytest.mark.slow
 
