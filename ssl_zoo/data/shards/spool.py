@@ -106,9 +106,8 @@ class Spool:
         finally:
             stopped.set()
             wanted.put(None)
-            if (
-                thread is not threading.current_thread()
-            ):  # which collects garbage, and this generator with it, too
+            # The thread may be the one that collects this generator as garbage.
+            if thread is not threading.current_thread():
                 thread.join(timeout=10)
 
     def _fetch_all(self, wanted: SimpleQueue[int | None], stopped: threading.Event) -> None:
