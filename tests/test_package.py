@@ -21,6 +21,7 @@ from ssl_zoo.config.compose import compose
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+ADDING = (ROOT / "docs" / "adding.md").read_text()
 
 
 def test_every_folder_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,22 +86,22 @@ def test_dir_and_help_know_the_public_names() -> None:
 
 def test_every_command_of_the_readme_composes() -> None:
     swaps = re.findall(r"\| `(method=[^`]+)` \|", README)
-    commands = re.findall(r"ssl-zoo train ((?:[\w.]+=\S+ ?)+)", README)
+    commands = re.findall(r"ssl-zoo train ((?:[\w.]+=\S+ ?)+)", README + ADDING.partition("## A method\n")[0])
     assert len(swaps) >= 11
     assert len(commands) >= 4
     for overrides in (*swaps, *commands):
         parts = overrides.split()
-        if not {"method=barlowtwins", "method=mine", "data=pets"} & set(parts):
+        if not {"method=barlowtwins", "method=mine", "data=pets", "data=huggingface"} & set(parts):
             compose(read_launch(parts)[1])
 
 
 @pytest.mark.slow
-def test_the_readmes_yaml_files_train(
+def test_the_yaml_files_that_need_no_python_train(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Its steps of adding data and a method on the grid, followed to the letter but for the length of the runs."""
     monkeypatch.chdir(tmp_path)
-    files = re.findall(r"`FOLDER/([\w/]+\.yaml)`:\n\n```yaml\n(.*?)```", README, re.S)
+    files = re.findall(r"`FOLDER/([\w/]+\.yaml)`:\n\n```yaml\n(.*?)```", ADDING, re.S)
     assert [name for name, _ in files] == ["data/pets.yaml", "method/mine.yaml"]
     for name, text in files:
         (tmp_path / "FOLDER" / name).parent.mkdir(parents=True)
@@ -110,7 +111,7 @@ def test_the_readmes_yaml_files_train(
         for image in range(8):
             pixels = np.random.default_rng(8 * number + image).integers(0, 255, (8, 8, 3), np.uint8)
             Image.fromarray(pixels).save(tmp_path / "pets" / kind / f"{image}.png")
-    commands = re.findall(r"SSL_ZOO_CONFIGS=FOLDER ssl-zoo train (.+)", README)
+    commands = re.findall(r"SSL_ZOO_CONFIGS=FOLDER ssl-zoo train (.+)", ADDING)
     assert len(commands) == 2
     monkeypatch.setenv("SSL_ZOO_CONFIGS", "FOLDER")
     pets, mine = (overrides.split() for overrides in commands)
