@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from helpers.runs import overrides
 
 from ssl_zoo.cli.main import main
+from ssl_zoo.cli.verbs import VERBS
+from ssl_zoo.config.compose import compose
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -155,3 +158,28 @@ def test_doctor_measures_the_speed_of_a_run(
     assert "lower optimizer.lr" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
     assert main(["doctor", "--speed", "method=simsia"]) == 2
+
+
+def test_alone_it_says_where_to_begin(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    lines = capsys.readouterr().out.splitlines()[2:]
+    assert len(lines) == 5
+    assert all(line.startswith("  ssl-zoo ") for line in lines)
+    for line in lines:
+        command = [word for word in re.split("  +", line.strip())[0].split() if "FOLDER" not in word]
+        if command[1] == "train":
+            compose([word for word in command[2:] if word != "data=imagefolder"])
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_every_verb(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = []
+    for command in ([verb, "--help"], [verb, "-h"], ["help", verb], ["--help", verb]):
+        assert main(command) == 0
+        texts.append(capsys.readouterr().out)
+    assert len(set(texts)) == 1
+    assert texts[0].startswith(f"  ssl-zoo {verb} ")
+    assert main(["help"]) == 0
+    whole = capsys.readouterr().out
+    usage = texts[0].split("\n\n")[0]
+    assert usage in whole

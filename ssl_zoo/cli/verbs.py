@@ -1,0 +1,187 @@
+"""The verbs of the command line. Overrides are checked before torch is imported, which takes seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ssl_zoo.cli.output import print_text
+from ssl_zoo.errors import UserError
+
+if TYPE_CHECKING:
+    from ssl_zoo.cluster.options import LaunchConfig
+
+__all__ = ["VERBS"]
+
+
+def _train(overrides: Sequence[str]) -> None:
+    from ssl_zoo.cluster.options import read_launch
+    from ssl_zoo.cluster.requeue import requeueing
+    from ssl_zoo.run_dir.continuation import compose_run
+
+    launch, overrides = read_launch(overrides)
+    if launch.launcher == "slurm":
+        _submit(launch, overrides)
+        return
+    config = compose_run(overrides)
+    trainer, resumes = config.trainer, config.resume == "auto"
+    with requeueing(config.run_dir, trainer.requeue, resumes=resumes, processes=trainer.processes):
+        from ssl_zoo.hardware.heap import keep_freed_memory
+        from ssl_zoo.training.run import run
+
+        keep_freed_memory()
+        run(config)
+
+
+def _submit(launch: LaunchConfig, overrides: Sequence[str]) -> None:
+    from ssl_zoo.cluster.run_job import compose_job
+
+    job = compose_job(launch, overrides)
+    from ssl_zoo.training.submit import submit_run
+
+    submit_run(job)
+
+
+def _eval(overrides: Sequence[str]) -> None:
+    from ssl_zoo.evaluation.compose import read_eval
+
+    read_eval(overrides)
+    from ssl_zoo.evaluation.run import evaluate
+
+    evaluate(overrides)
+
+
+def _bench(overrides: Sequence[str]) -> None:
+    if not overrides:
+        from ssl_zoo.suites.listing import show_suites
+
+        show_suites()
+        return
+    from ssl_zoo.cluster.requeue import requeueing
+    from ssl_zoo.suites.options import ROWS, read_bench
+
+    rows = Path(read_bench(overrides)[0].out) / ROWS
+    with requeueing(rows, "auto", resumes=True):
+        from ssl_zoo.reports.bench import bench
+
+        bench(overrides)
+
+
+def _report(overrides: Sequence[str]) -> None:
+    from ssl_zoo.reports.options import read_report
+
+    read_report(overrides)
+    from ssl_zoo.reports.report import report
+
+    report(overrides)
+
+
+def _export(overrides: Sequence[str]) -> None:
+    from ssl_zoo.exporters.formats import read_export
+
+    read_export(overrides)
+    from ssl_zoo.exporters.run import export
+
+    export(overrides)
+
+
+def _embed(overrides: Sequence[str]) -> None:
+    from ssl_zoo.embedding.schema import read_embed
+
+    read_embed(overrides)
+    from ssl_zoo.embedding.run import embed
+
+    embed(overrides)
+
+
+def _shards(overrides: Sequence[str]) -> None:
+    from ssl_zoo.sharding.schema import read_shards
+
+    read_shards(overrides)
+    from ssl_zoo.sharding.run import write_shards
+
+    write_shards(overrides)
+
+
+def _import(overrides: Sequence[str]) -> None:
+    from ssl_zoo.importers.schema import read_import
+
+    read_import(overrides)
+    from ssl_zoo.importers.run import import_checkpoint
+
+    import_checkpoint(overrides)
+
+
+def _check(overrides: Sequence[str]) -> None:
+    from ssl_zoo.cli.check import read_check, show_check
+
+    show_check(*read_check(overrides))
+
+
+def _config(overrides: Sequence[str]) -> None:
+    from ssl_zoo.cluster.options import read_launch
+    from ssl_zoo.config.mapping import to_yaml
+    from ssl_zoo.config.registries import SOURCES
+    from ssl_zoo.run_dir.continuation import compose_run
+
+    if overrides and overrides[0] == "--describe":
+        _describe(overrides[1:])
+        return
+    config = compose_run(read_launch(overrides)[1])
+    images = SOURCES.get(config.data.source).load_image_defaults()
+    line = None if images is None else images.describe_images(config)
+    print_text(("" if line is None else f"# {line}\n") + to_yaml(config))
+
+
+def _describe(arguments: Sequence[str]) -> None:
+    from ssl_zoo.cli.keys import describe_key, describe_value
+
+    names = [argument for argument in arguments if "=" not in argument]
+    overrides = [argument for argument in arguments if "=" in argument]
+    if len(names) != 1:
+        raise UserError(
+            f"config --describe takes one key or block, and overrides; received {len(names)} keys; write for instance "
+            "ssl-zoo config --describe optimizer.lr method=byol"
+        )
+    text = describe_key(names[0])
+    print_text("\n".join([text, describe_value(names[0], overrides)]) if overrides else text)
+
+
+def _list(overrides: Sequence[str]) -> None:
+    from ssl_zoo.cli.listing import show_list
+
+    show_list(overrides)
+
+
+def _doctor(overrides: Sequence[str]) -> None:
+    if overrides and overrides[0] != "--speed":
+        raise UserError(
+            f"doctor takes nothing, or --speed and the overrides of a run; received '{overrides[0]}'"
+        )
+    if overrides:
+        from ssl_zoo.config.compose import compose
+
+        compose(overrides[1:])
+    from ssl_zoo.cli.doctor import show_machine, show_speed
+
+    if overrides:
+        show_speed(overrides[1:])
+    else:
+        show_machine()
+
+
+VERBS: dict[str, Callable[[Sequence[str]], None]] = {
+    "train": _train,
+    "eval": _eval,
+    "bench": _bench,
+    "report": _report,
+    "export": _export,
+    "embed": _embed,
+    "shards": _shards,
+    "import": _import,
+    "check": _check,
+    "config": _config,
+    "list": _list,
+    "doctor": _doctor,
+}
