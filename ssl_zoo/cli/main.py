@@ -17,7 +17,7 @@ from ssl_zoo.errors import unknown_name
 from ssl_zoo.terminal import streams
 from ssl_zoo.terminal.signals import signals_interrupt
 
-__all__ = ["entry", "main"]
+__all__ = ["VERBS", "entry", "main"]
 
 HELP_FLAGS = {"-h", "--help"}
 
