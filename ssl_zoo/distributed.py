@@ -14,8 +14,9 @@ from __future__ import annotations
 from typing import TypeVar
 
 import torch
-from lightly.utils import dist
 from torch import Tensor
+
+from ssl_zoo import from_lightly as lightly
 
 __all__ = [
     "any_process", "average", "from_all", "from_rank_zero", "gather", "random_order", "rank", "reordered", "world_size",
@@ -26,12 +27,12 @@ T = TypeVar("T")
 
 def rank() -> int:
     """Returns the number of this process, from 0."""
-    return int(dist.rank())
+    return int(lightly.rank())
 
 
 def world_size() -> int:
     """Returns the number of processes."""
-    return int(dist.world_size())
+    return int(lightly.world_size())
 
 
 def gather(x: Tensor) -> Tensor:
@@ -48,7 +49,7 @@ def gather(x: Tensor) -> Tensor:
     Returns:
         (world_size * N, ...), in the order of ranks, which is that of the batch.
     """
-    return torch.cat(dist.gather(x.contiguous())) if world_size() > 1 else x
+    return torch.cat(lightly.gather(x.contiguous())) if world_size() > 1 else x
 
 
 @torch.no_grad()

@@ -19,11 +19,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 
 import torch
-from lightly.models.utils import deactivate_requires_grad
 from torch import Tensor, nn
 
 from ssl_zoo.config.schema import SiameseConfig
 from ssl_zoo.distributed import gather, random_order, reordered, world_size
+from ssl_zoo.from_lightly import deactivate_requires_grad
 from ssl_zoo.method import LossOutput, Method
 from ssl_zoo.parts.assignment import build_assignment
 from ssl_zoo.parts.decorrelation import Decorrelation

@@ -19,6 +19,7 @@ LAZY = {
     "ssl_zoo/__init__.py": "the public names are imported when first used",
     "ssl_zoo/registry.py": "what is registered is imported when first asked for",
     "ssl_zoo/config/registries.py": "so are the image defaults of a data source, as they import torch",
+    "ssl_zoo/from_lightly.py": "lightly is imported when first used, as it imports torch",
 }
 
 

@@ -23,13 +23,13 @@ from typing import Any
 
 import torch
 import torchvision.transforms.functional as F
-from lightly.transforms.simsiam_transform import SimSiamTransform
 from PIL import Image
 from torch import Tensor
 
 from ssl_zoo import augment
 from ssl_zoo.augment.blur import kernel_side
 from ssl_zoo.config.schema import ViewConfig
+from ssl_zoo.from_lightly import SimSiamTransform
 from ssl_zoo.hardware.heap import keep_freed_memory
 
 from .torchvision_views import plain_transform

@@ -30,9 +30,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightly.data import LightlyDataset
-from lightly.data.multi_view_collate import MultiViewCollate
-from lightly.transforms.simsiam_transform import SimSiamTransform
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -45,6 +42,7 @@ from ssl_zoo.data.crop import crop_and_resize
 from ssl_zoo.data.decode import read_image, to_array
 from ssl_zoo.data.photo import decode_photo
 from ssl_zoo.data.rng import stream
+from ssl_zoo.from_lightly import LightlyDataset, MultiViewCollate, SimSiamTransform
 from ssl_zoo.hardware.heap import keep_freed_memory
 
 from .augmentation import MEAN, STD, smooth_images

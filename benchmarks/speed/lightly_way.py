@@ -15,15 +15,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from lightly.data import LightlyDataset
-from lightly.data.multi_view_collate import MultiViewCollate
-from lightly.loss import NegativeCosineSimilarity, NTXentLoss
-from lightly.models.utils import deactivate_requires_grad, update_momentum
-from lightly.transforms.byol_transform import BYOLTransform, BYOLView1Transform, BYOLView2Transform
-from lightly.transforms.moco_transform import MoCoV2Transform
-from lightly.transforms.multi_view_transform import MultiViewTransform
-from lightly.transforms.simclr_transform import SimCLRTransform
-from lightly.transforms.simsiam_transform import SimSiamTransform
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision.datasets import VisionDataset
@@ -33,6 +24,21 @@ from ssl_zoo.backbone import build_backbone
 from ssl_zoo.config.schema import RunConfig, SiameseConfig, ViewConfig
 from ssl_zoo.data import load_data
 from ssl_zoo.errors import UserError
+from ssl_zoo.from_lightly import (
+    BYOLTransform,
+    BYOLView1Transform,
+    BYOLView2Transform,
+    LightlyDataset,
+    MoCoV2Transform,
+    MultiViewCollate,
+    MultiViewTransform,
+    NegativeCosineSimilarity,
+    NTXentLoss,
+    SimCLRTransform,
+    SimSiamTransform,
+    deactivate_requires_grad,
+    update_momentum,
+)
 from ssl_zoo.parts.heads import build_predictor, build_projector
 from ssl_zoo.run_dir.naming import differing_axes
 from ssl_zoo.training.optim import peak_lr

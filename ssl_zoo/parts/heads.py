@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
-from lightly.models.modules.heads import ProjectionHead
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from ssl_zoo.config.schema import PredictorConfig, ProjectorConfig
+from ssl_zoo.from_lightly import ProjectionHead
 from ssl_zoo.parts.predictors import Direct, Optimal, Predictor
 from ssl_zoo.parts.schedule import Progress
 

@@ -12,11 +12,11 @@
 from __future__ import annotations
 
 import torch
-from lightly.loss import NegativeCosineSimilarity
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax, normalize
 
 from ssl_zoo.config.schema import SiameseConfig
+from ssl_zoo.from_lightly import NegativeCosineSimilarity
 from ssl_zoo.parts.negatives import Keys
 from ssl_zoo.parts.schedule import Progress
 from ssl_zoo.parts.sharpening import Sharpening

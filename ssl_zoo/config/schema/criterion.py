@@ -17,6 +17,7 @@ from typing import Annotated, Any, get_type_hints
 from pydantic import Field
 from typing_extensions import Self
 
+from ssl_zoo import from_lightly
 from ssl_zoo.config.schema.method import MethodConfig
 from ssl_zoo.config.schema.types import Positive, extended, section
 from ssl_zoo.errors import UserError, shown, suggest
@@ -133,13 +134,10 @@ def loss_class(name: str) -> type[Any]:
     Raises:
         UserError: there is none of this name; the message lists those there are.
     """
-    import lightly.loss  # only now, as it imports torch
-    from lightly.loss.hypersphere_loss import HypersphereLoss
-
     if name in CRITERIA:
-        found: type[Any] = {"HypersphereLoss": HypersphereLoss}.get(name) or getattr(lightly.loss, name)
+        found: type[Any] = getattr(from_lightly, name)  # only now, as it imports torch
         return found
-    reason, other = NO_CRITERIA.get(name, ""), getattr(getattr(lightly.loss, name, None), "forward", None)
+    reason, other = NO_CRITERIA.get(name, ""), getattr(from_lightly.other_loss(name), "forward", None)
     if other is not None and not reason:
         reason = f"takes {', '.join([*inspect.signature(other).parameters][1:])}"
     raise UserError(
