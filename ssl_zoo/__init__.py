@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from ssl_zoo.run_dir.saved_run import SavedRun, open_run
     from ssl_zoo.training.run import run, train
 
-__version__ = "0.1.0"
+__version__: str  # of the installed distribution, read when first asked for
 
 _HOMES = {
     "data_source": "config.registries",
@@ -143,9 +143,20 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
     if name not in _HOMES:
         raise AttributeError(f"module 'ssl_zoo' has no attribute '{name}'")
     return getattr(importlib.import_module(f"ssl_zoo.{_HOMES[name]}"), name)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("ssl-zoo")
+    except PackageNotFoundError:  # a checkout on the path, not installed
+        return "0+unknown"
 
 
 def __dir__() -> list[str]:
