@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from ssl_zoo.cli.output import print_text
-from ssl_zoo.cli.usage import HELP, START, usage_of
+from ssl_zoo.cli.usage import help_text, start_text, usage_of
 from ssl_zoo.cli.verbs import VERBS
 from ssl_zoo.errors import unknown_name
 from ssl_zoo.terminal import streams
@@ -20,20 +20,25 @@ from ssl_zoo.terminal.signals import signals_interrupt
 __all__ = ["VERBS", "entry", "main"]
 
 HELP_FLAGS = {"-h", "--help"}
+COMPLETE = "__complete"  # by which the shells' scripts ask
 
 
 def main(overrides: Sequence[str]) -> int:
     """Runs a verb; returns the exit status."""
     if not overrides:
-        return streams.write(START)
+        return streams.write(start_text())
     if overrides[0] in HELP_FLAGS or overrides[0] == "help":
         overrides = [*overrides[1:2], "--help"]
     if overrides == ["--help"]:
-        return streams.write(HELP)
+        return streams.write(help_text())
     if overrides[0] == "--version":
         from ssl_zoo import __version__
 
         return streams.write(f"ssl-zoo {__version__}\n")
+    if overrides[0] == COMPLETE:
+        from ssl_zoo.cli.complete import complete
+
+        return streams.write("".join(f"{word}\t{meaning}\n" for word, meaning in complete(overrides[1:])))
     verb, overrides = overrides[0], overrides[1:]
     try:
         with signals_interrupt():

@@ -171,6 +171,12 @@ def _doctor(overrides: Sequence[str]) -> None:
         show_machine()
 
 
+def _completion(arguments: Sequence[str]) -> None:
+    from ssl_zoo.cli.completion import script_for
+
+    print_text(script_for(arguments))
+
+
 VERBS: dict[str, Callable[[Sequence[str]], None]] = {
     "train": _train,
     "eval": _eval,
@@ -184,4 +190,5 @@ VERBS: dict[str, Callable[[Sequence[str]], None]] = {
     "config": _config,
     "list": _list,
     "doctor": _doctor,
+    "completion": _completion,
 }

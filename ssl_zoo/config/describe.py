@@ -50,6 +50,7 @@ class Key(NamedTuple):
     kind: str  # type and range; empty for a block
     default: str  # as on the command line
     meaning: str
+    values: tuple[str, ...] = ()  # all that it takes, or some of them where others are numbers, text or lists
 
     @property
     def is_block(self) -> bool:
@@ -84,7 +85,8 @@ def keys_of(
         )
         if block is None:
             shown = REQUIRED if default is PydanticUndefined else written_value(default)
-            yield Key(path, _kind(properties[name]), shown, meanings.get(name, ""))
+            values = tuple(dict.fromkeys(_values(properties[name])))
+            yield Key(path, _kind(properties[name]), shown, meanings.get(name, ""), values)
             continue
         by_name = isinstance(default, dict)
         path += ".NAME" if by_name else ""
@@ -165,6 +167,16 @@ def _kind(schema: dict[str, Any]) -> str:
         if limit in schema and schema[limit] < LARGEST
     ]
     return ", ".join([TYPES.get(schema.get("format") or schema.get("type", ""), "anything"), *limits])
+
+
+def _values(schema: dict[str, Any]) -> Iterator[str]:
+    """Yields the values by name that a JSON schema takes."""
+    for option in schema.get("anyOf", ()):
+        yield from _values(option)
+    yield from map(written_value, schema.get("enum", [schema["const"]] if "const" in schema else []))
+    yield from {"boolean": ("true", "false"), "null": ("null",)}.get(schema.get("type", ""), ())
+    if schema.get("type") == "array" and "items" in schema:
+        yield from _values(schema["items"])
 
 
 def _summary(cls: type[Any]) -> str:
