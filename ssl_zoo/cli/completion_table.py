@@ -74,7 +74,7 @@ def _make() -> dict[str, Any]:
     from ssl_zoo.config.registries import METHODS
     from ssl_zoo.exporters.formats import EXPORTERS
 
-    declared = {
+    declared: dict[str, list[list[Any]]] = {
         name: [
             [key.name, "path" in key.kind, [*key.values], _first_sentence(key.meaning)]
             for key in declared_keys(name)
