@@ -37,7 +37,7 @@ def embed(overrides: Sequence[str], silent: bool = False, *, data: Any = None, t
         test: likewise, of test images.
 
     Returns:
-        The file: parquet with the columns `file`, `label` and `features` (and `split`, of two), or .npy (N, F).
+        Path of the file, parquet with the columns `file`, `label` and `features` (and `split`, of two), or .npy (N, F).
 
     Raises:
         UserError: the overrides, or what they name, are wrong; nothing has been created, but that an image which is
