@@ -1,6 +1,6 @@
 """Sphinx's settings for the documentation site.
 
-    sphinx-build -W -n docs site     writes it, and fails at any broken link, anchor, picture or Python reference
+sphinx-build -W -n docs build/site     writes it, and fails at any broken link, anchor, picture or Python reference
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ project = "ssl-zoo"
 author = "the contributors to ssl-zoo"
 copyright = author
 version = release = installed_version("ssl-zoo")
-repository = "https://github.com/ssl-zoo/ssl-zoo"  # links to files outside docs/ lead there, on the branch main
+# links to files outside docs/ lead there, on the branch main
+repository = "https://github.com/ssl-zoo/ssl-zoo"
 
 extensions = [
     "myst_parser",
@@ -43,6 +44,7 @@ add_module_names = False
 toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"
+html_baseurl = "https://ssl-zoo.github.io/ssl-zoo/"
 html_title = "ssl-zoo"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]

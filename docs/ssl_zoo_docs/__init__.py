@@ -6,7 +6,7 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from . import api, built_links, commands, docstrings, gallery, head, keys, names, repository, reports
+from . import api, built_links, commands, docstrings, gallery, head, keys, names, reports, repository
 
 PARTS = (api, built_links, commands, docstrings, gallery, head, keys, names, repository, reports)
 

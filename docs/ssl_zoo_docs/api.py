@@ -47,20 +47,21 @@ class Api(SphinxDirective):
             lines += [f".. automodule:: {name}", "   :no-members:", ""]
             shown = _names_of(PUBLIC)
             listed = [entry for entry in every if getattr(module, entry) not in shown]
+        names = self._on_this_page(name)
         if "*" in listed:
             listed.remove("*")
-            listed += [entry for entry in every if entry not in self._elsewhere(name) | {*listed}]
-        documented: dict[str, set[str]] = self.env.temp_data.setdefault("ssl_zoo_api", {})
-        documented.setdefault(name, set()).update(listed)
+            listed += [entry for entry in every if entry not in names | {*listed}]
+        names.update(listed)
         for entry in listed:
             lines += _entry(name, entry, getattr(module, entry))
         text = "\n".join(["```{eval-rst}", *lines, "```"])
         return self.parse_text_to_nodes(text, allow_section_headings=True)
 
-    def _elsewhere(self, module: str) -> set[str]:
-        """Returns the names that directives before this one have on the page."""
-        documented: dict[str, set[str]] = self.env.temp_data.get("ssl_zoo_api", {})
-        return documented.get(module, set())
+    def _on_this_page(self, module: str) -> set[str]:
+        """Returns the names of a module that this page has so far."""
+        pages: Any = self.env.temp_data.setdefault("ssl_zoo_api", {})
+        names: set[str] = pages.setdefault(module, set())
+        return names
 
 
 def _names_of(module: str) -> list[Any]:

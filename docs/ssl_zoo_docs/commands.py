@@ -13,7 +13,8 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
-from ssl_zoo.cli.main import VERBS, main
+from ssl_zoo.cli.main import main
+from ssl_zoo.cli.verbs import VERBS
 
 __all__ = ["setup"]
 

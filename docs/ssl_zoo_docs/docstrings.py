@@ -12,7 +12,8 @@ from itertools import groupby
 from typing import Any
 
 from sphinx.application import Sphinx
-from sphinx.ext.napoleon import Config, GoogleDocstring
+from sphinx.ext.napoleon import Config
+from sphinx.ext.napoleon.docstring import GoogleDocstring
 
 __all__ = ["setup", "to_restructured"]
 
@@ -67,10 +68,11 @@ def _escape(text: str) -> str:
     return "".join(escaped)
 
 
-def _rewrite(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+def _rewrite(app: Sphinx, what: Any, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     lines[:] = to_restructured(lines)
     if what not in ATTRIBUTES:
-        lines[:] = GoogleDocstring(lines, Config(napoleon_use_ivar=True), app, what, name, obj, options).lines()
+        settings: Any = Config(napoleon_use_ivar=True)
+        lines[:] = GoogleDocstring(lines, settings, app, what, name, obj).lines()
 
 
 def setup(app: Sphinx) -> None:

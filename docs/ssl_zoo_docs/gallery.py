@@ -1,4 +1,4 @@
-"""The directive `gallery`: a card for each suite, with its picture, its claims and a link to its report on each data set."""
+"""The directive `gallery`: a card for each suite with picture and claims, which leads to its reports."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ class Gallery(SphinxDirective):
         card += nodes.paragraph("", f"{first.source}. {first.question}", classes=["card-question"])
         for report in group:
             marks = [
-                nodes.inline("", sign, classes=["sign", WORDS[sign]]) for sign in report.signs if sign in WORDS
+                nodes.inline("", sign, classes=["sign", WORDS[sign]])
+                for sign in report.signs
+                if sign in WORDS
             ]
             line = nodes.inline("", "", *marks, classes=["signs"])
             text = f"{report.on}: {report.outcome} "

@@ -23,7 +23,9 @@ def describe(doctree: nodes.document) -> str:
     return ""
 
 
-def _add(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+def _add(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
     if doctree is None or 'name="description"' in context.get("metatags", ""):
         return
     if text := describe(doctree):

@@ -1,6 +1,6 @@
 """The keys as things that can be searched and linked to, each for itself; docs/keys.md has them in tables.
 
-    {key}`optimizer.lr`, {key}`bench seeds`     link to one: a key of `ssl-zoo train`, or a verb and a key of it
+{key}`optimizer.lr`, {key}`bench seeds`     link to one: a key of `ssl-zoo train`, or a verb and a key of it
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class KeyDirective(ObjectDescription[str]):
 
     def handle_signature(self, sig: str, signode: addnodes.desc_signature) -> str:
         """Writes the key, and its default as on the command line."""
-        verb, _, key = sig.rpartition(" ")
+        key = sig.rpartition(" ")[2]
         signode += addnodes.desc_name(key, key)
         default = self.options.get("default", "")
         if default:
@@ -75,7 +75,9 @@ def _entries(verb: str) -> Iterator[str]:
 
 
 def _entry(name: str, key: Key) -> str:
-    return f"````{{key}} {name}\n:type: {key.kind}\n:default: {key.default or repr('')}\n\n{key.meaning}\n````\n"
+    return (
+        f"````{{key}} {name}\n:type: {key.kind}\n:default: {key.default or repr('')}\n\n{key.meaning}\n````\n"
+    )
 
 
 def _as_page(app: Sphinx, name: str, source: list[str]) -> None:

@@ -1,7 +1,7 @@
 """Python references: annotations' names are found where they are documented, and a role that leads nowhere fails.
 
-An annotation says `Result` or `ssl_zoo.runs.result.Result` where the reference has `ssl_zoo.Result`. A type that has no
-entry, another library's for instance, stays text in annotations; {py:class}`…` in a page has to lead somewhere.
+An annotation says `Result` or `ssl_zoo.run_dir.result.Result` where the reference has `ssl_zoo.Result`. A type that
+has no entry, another library's for instance, stays text in annotations; {py:class}`…` in a page has to lead somewhere.
 """
 
 from __future__ import annotations

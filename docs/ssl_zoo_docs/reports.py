@@ -1,4 +1,4 @@
-"""The reports of suites under docs/results/suites/DATA/SUITE, which `ssl-zoo bench` has written, as pages of the site."""
+"""The reports of suites in docs/results/suites/DATA/SUITE, as `ssl-zoo bench` writes them, as pages of the site."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def source_finder(repository: str, top: Path) -> Callable[[str, dict[str, str]],
         try:
             for part in info["fullname"].split("."):
                 target = getattr(target, part)
-            target = inspect.unwrap(target.fget if isinstance(target, property) else target)
+            target = inspect.unwrap(getattr(target, "fget", target))
             file = Path(inspect.getsourcefile(target) or "")
             lines, start = inspect.getsourcelines(target)
         except (AttributeError, TypeError, OSError):
