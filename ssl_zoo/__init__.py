@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ssl_zoo.build import build_method
+    from ssl_zoo.catalog.table import RunTable, runs
     from ssl_zoo.config.compose import compose
     from ssl_zoo.config.registries import data_source, register
     from ssl_zoo.config.schema import (
@@ -66,6 +67,8 @@ _HOMES = {
     "metric": "metrics",
     "Embeddings": "metrics",
     "bench": "reports.bench",
+    "RunTable": "catalog.table",
+    "runs": "catalog.table",
     "compose": "config.compose",
     "gather": "distributed",
     "embed": "embedding.run",
@@ -114,6 +117,7 @@ __all__ = [
     "ProjectorConfig",
     "Result",
     "RunConfig",
+    "RunTable",
     "SavedRun",
     "Siamese",
     "SiameseConfig",
@@ -137,6 +141,7 @@ __all__ = [
     "register",
     "report",
     "run",
+    "runs",
     "section",
     "train",
 ]

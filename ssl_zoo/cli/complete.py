@@ -31,13 +31,20 @@ GROUPS = {
 }
 CHOOSING = ("train", "config", "doctor", "check", "bench")  # verbs that take all of GROUPS
 IMAGES = ("eval", "report", "embed", "shards", "import")  # verbs that take data= of them
-PATHS = ("eval", "report", "embed", "export", "import")  # verbs that take a folder or a file without a key
+PATHS = (
+    "eval",
+    "report",
+    "runs",
+    "embed",
+    "export",
+    "import",
+)  # verbs that take a folder or a file without a key
 FLAGS = {
     "train": ("--multirun",),
     "config": ("--describe",),
     "doctor": ("--speed",),
 }
-JSON = ("bench", "check", "config", "doctor", "eval", "list", "train")
+JSON = ("bench", "check", "config", "doctor", "eval", "list", "runs", "train")
 NAMED_IN = {
     "method": "method",
     "data": "data",

@@ -28,6 +28,7 @@ KEYS = {
     "bench": ("bench", "train"),
     "eval": ("eval", "data"),
     "report": ("report", "data"),
+    "runs": ("runs",),
     "embed": ("embed", "data"),
     "export": ("export",),
     "shards": ("shards", "data"),

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from ssl_zoo.catalog.options import RunsConfig
 from ssl_zoo.cluster.options import LaunchConfig
 from ssl_zoo.config.describe import Key, as_markdown, as_text, keys_of, settings_of
 from ssl_zoo.config.origins import values_of
@@ -34,6 +35,7 @@ SCHEMAS: dict[str, Callable[[], type[Any]]] = {
     "bench": lambda: BenchConfig,
     "suite": lambda: SuiteConfig,
     "report": lambda: ReportConfig,
+    "runs": lambda: RunsConfig,
     "export": lambda: ExportConfig,
     "embed": lambda: EmbedConfig,
     "shards": lambda: ShardsConfig,
@@ -50,6 +52,7 @@ TITLES = {
     "bench": "A suite: `ssl-zoo bench`",
     "suite": "A suite's YAML file",
     "report": "A report: `ssl-zoo report`",
+    "runs": "A list of runs: `ssl-zoo runs`",
     "export": "An export: `ssl-zoo export`",
     "embed": "Features of many images: `ssl-zoo embed`",
     "shards": "Shards of images: `ssl-zoo shards`",
@@ -75,6 +78,10 @@ NOTES = {
     "embed": IMAGES,
     "shards": "data.* names the images in files, see `ssl-zoo train --help`.\n",
     "import": "data=NAME and data.* name images for evaluations; data.mean and data.std replace the program's.\n",
+    "runs": """\
+Every other argument is a folder, or a condition on a field, a metric or a key of the configuration: method=byol,
+seed=0..4, 'knn>80' or knn=80.., optimizer.lr!=0.1, verdict=collapsed, state=interrupted, run=*mine*.
+""",
     "bench": "Every other key is one of `ssl-zoo train` and holds for all rows.\n",
 }
 

@@ -30,6 +30,13 @@ USAGE: dict[str, tuple[tuple[str, str], ...]] = {
         ("DIR", "a page of curves, embeddings, neighbours, views and figures"),
         ("A B", "of runs: which is better; of suites: what changed, and is it more than noise"),
     ),
+    "runs": (
+        (
+            "[FOLDER] [method=byol] ['knn>80'] ...",
+            "the runs below a folder that meet conditions; sort=knn, best=knn, differing=true, diff=A,B, do=resume, "
+            "do=remove",
+        ),
+    ),
     "export": (("DIR format=NAME", "the backbone for timm, torchvision, safetensors, onnx or detectron2"),),
     "embed": (("DIR out=FILE", "the features of many images, as .parquet or .npy"),),
     "shards": (("data.train=FOLDER out=DIR", "images in files as shards, tar files for data=webdataset"),),
@@ -85,11 +92,14 @@ EXAMPLES = (
     ),
     ("eval runs/mine protocol=knn,linear_cached", "two protocols, one after the other"),
     ("report runs/mine runs/other", "which of two runs is better"),
+    ("runs verdict=collapsed differing=true", "the runs that collapsed, and in which keys they differ"),
+    ("runs runs/bench method=simsiam 'knn>30' sort=knn", "best first; knn=30.. needs no quotes"),
+    ("runs state=interrupted do=resume", "what was stopped goes on, one run after another"),
 )
 STATUS = (
     "Exit status: 0 done (also for a collapsed run), 2 the input is wrong, 75 saved and requeued by SLURM, 1 anything "
     "else, Ctrl-C and SIGTERM included. Results go to stdout, progress and messages to stderr; --json prints the "
-    "result of list, doctor, config, check, train, eval and bench as JSON."
+    "result of list, runs, doctor, config, check, train, eval and bench as JSON."
 )
 COLUMN = 36  # where the meaning of a verb's arguments begins
 NARROW = 80  # columns of a terminal below which it stands in lines of its own

@@ -77,6 +77,12 @@ def _report(overrides: Sequence[str]) -> None:
     report(overrides)
 
 
+def _runs(arguments: Sequence[str]) -> None:
+    from ssl_zoo.cli.runs import show_runs
+
+    show_runs(arguments)
+
+
 def _export(overrides: Sequence[str]) -> None:
     from ssl_zoo.exporters.formats import read_export
 
@@ -182,6 +188,7 @@ VERBS: dict[str, Callable[[Sequence[str]], None]] = {
     "eval": _eval,
     "bench": _bench,
     "report": _report,
+    "runs": _runs,
     "export": _export,
     "embed": _embed,
     "shards": _shards,

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from pydantic_core import PydanticUndefined
 
 from ssl_zoo.config.groups import GROUPS, group_file, group_names, read_yaml
-from ssl_zoo.config.overrides import to_dotted
+from ssl_zoo.config.nested import to_dotted
 from ssl_zoo.config.schema.types import LARGEST
 from ssl_zoo.config.validate import written_value
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ssl_zoo.config.compose import compose_layers
 from ssl_zoo.config.mapping import from_mapping, to_mapping
-from ssl_zoo.config.overrides import to_dotted
+from ssl_zoo.config.nested import to_dotted
 
 __all__ = ["Value", "values_of"]
 

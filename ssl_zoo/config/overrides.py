@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 
 from ssl_zoo.errors import UserError, shown
 
-__all__ = ["merge", "override_list", "read_override", "to_dotted", "to_nested", "write_override"]
+__all__ = ["merge", "override_list", "read_override", "to_nested", "write_override"]
 
 # Of an override: characters of its key, and brackets that stand within one another, each at most.
 LONGEST_KEY, DEEPEST = 200, 16
@@ -110,15 +110,6 @@ def to_nested(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
             value = {part: value}
         values = merge(values, value)
     return values
-
-
-def to_dotted(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Turns nested blocks into dotted keys, as `to_nested` reads them."""
-    dotted = {}
-    for key, value in values.items():
-        nested = isinstance(value, Mapping)
-        dotted.update(to_dotted(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value})
-    return dotted
 
 
 def merge(base: Any, over: Any) -> Any:

@@ -8,7 +8,8 @@ from typing import Any
 
 from ssl_zoo.exporters.encoder import ExportedEncoder
 from ssl_zoo.metrics import METRICS, computed
-from ssl_zoo.run_dir.run_files import read_evaluations, read_metrics
+from ssl_zoo.run_dir.metrics_csv import read_metrics
+from ssl_zoo.run_dir.run_files import read_evaluations
 
 __all__ = ["Figure", "measured_figures", "result_of"]
 

@@ -13,6 +13,7 @@ import errno
 import json
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,7 @@ from ssl_zoo.files.folders import check_writable, make_folder, remove_empty
 from ssl_zoo.files.json_files import load_json
 from ssl_zoo.files.writing import is_temporary
 
-__all__ = ["LOCK", "SUBMITTED", "hold", "is_empty"]
+__all__ = ["LOCK", "SUBMITTED", "hold", "is_empty", "is_held"]
 
 LOCK = ".lock"
 SUBMITTED = "submitit"  # in a run directory: the files of the job that trains the run
@@ -69,6 +70,55 @@ def hold(folder: Path, *, wait: bool = False) -> Iterator[bool]:
                 (folder / LOCK).unlink()
         lock.release()
         remove_empty(created)
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process works in a folder now. Nothing in it is created or changed.
+
+    Where the file system has no locks, it is whether the process that the lock names lives on this machine.
+    """
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # it may not be read
+    try:
+        return _is_locked(descriptor, folder)
+    finally:
+        os.close(descriptor)
+
+
+def _is_locked(descriptor: int, folder: Path) -> bool:
+    if sys.platform == "win32":  # the lock's own bytes cannot be read while they are locked
+        try:
+            os.read(descriptor, 1)
+        except PermissionError:
+            return True
+        return False
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # let go when it is closed
+    except BlockingIOError:
+        return True
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        return _lives(folder)
+    return False
+
+
+def _lives(folder: Path) -> bool:
+    try:
+        holder = load_json(folder / LOCK)
+        if holder["host"] == socket.gethostname():
+            os.kill(int(holder["pid"]), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, ValueError, LookupError, TypeError):
+        return True  # it belongs to another user, or is not written yet
+    return True
 
 
 def _acquire(lock: BaseFileLock, folder: Path, wait: bool, created: list[Path]) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ssl_zoo.pages.drawing import Picture
+if TYPE_CHECKING:
+    from ssl_zoo.pages.drawing import Picture  # which imports matplotlib
 
 __all__ = [
     "SIGNS",

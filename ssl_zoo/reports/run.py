@@ -34,7 +34,7 @@ from ssl_zoo.reports.run_sections import (
     provenance,
     title,
 )
-from ssl_zoo.run_dir.run_files import column
+from ssl_zoo.run_dir.metrics_csv import column
 from ssl_zoo.run_dir.saved_run import SavedRun, digest_of, open_run
 
 __all__ = ["run_page"]

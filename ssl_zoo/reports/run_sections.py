@@ -14,8 +14,9 @@ from ssl_zoo.pages.numbers import number, percent, seconds
 from ssl_zoo.pages.page import Badge, Block, Details, Fact, Prose, Section, Table
 from ssl_zoo.reports.reference import Reference
 from ssl_zoo.run_dir.checkpoints import LAST
+from ssl_zoo.run_dir.metrics_csv import MetricsRow, read_metrics
 from ssl_zoo.run_dir.naming import differing_axes, variant
-from ssl_zoo.run_dir.run_files import MetricsRow, read_environment, read_metrics, typed_command
+from ssl_zoo.run_dir.run_files import read_environment, typed_command
 from ssl_zoo.run_dir.saved_run import SavedRun
 
 __all__ = ["RunSummary", "accuracies", "badge", "diagnostics", "facts", "name_of", "title"]

@@ -17,7 +17,7 @@ from ssl_zoo.pages.page import Badge, Block, Gallery, Prose, Section, Table
 from ssl_zoo.reports.encoded_images import LAYER_NAMES, Outputs
 from ssl_zoo.reports.ranking import LAYERS, SCORES, TITLES, ScoredRun, Z, correlations
 from ssl_zoo.reports.run_sections import RunSummary
-from ssl_zoo.run_dir.run_files import column
+from ssl_zoo.run_dir.metrics_csv import column
 
 __all__ = [
     "ComparedRun",

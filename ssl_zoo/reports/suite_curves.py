@@ -20,7 +20,8 @@ from ssl_zoo.pages.legend import LINES, add_legend, drawable, legend_height, sho
 from ssl_zoo.pages.numbers import number, percent
 from ssl_zoo.pages.page import Block, Gallery, Prose, Section
 from ssl_zoo.reports.suite_table import accuracy_of
-from ssl_zoo.run_dir.run_files import column, read_metrics, read_record
+from ssl_zoo.run_dir.metrics_csv import column, read_metrics
+from ssl_zoo.run_dir.run_files import read_record
 from ssl_zoo.suites.aggregate import aggregate_of, heading
 from ssl_zoo.suites.record import RowRecord, SuiteRecord
 

@@ -1,4 +1,4 @@
-"""The files of a run, read back: metrics.csv, result.json, eval-*.json, environment.json.
+"""The records of a run, read back: result.json, eval-*.json, environment.json.
 
 Whoever reads one relies on the types of its keys. A file that somebody has edited, or that belongs to another program,
 is noticed here, once, and is then as good as none.
@@ -6,9 +6,7 @@ is noticed here, once, and is then as good as none.
 
 from __future__ import annotations
 
-import csv
 import json
-import math
 import shlex
 from functools import lru_cache
 from pathlib import Path
@@ -20,16 +18,11 @@ from ssl_zoo.files.json_files import load_json
 from ssl_zoo.run_dir.result import Result
 
 __all__ = [
-    "MetricsRow",
-    "column",
     "read_environment",
     "read_evaluations",
-    "read_metrics",
     "read_record",
     "typed_command",
 ]
-
-MetricsRow = dict[str, float]  # a row of metrics.csv: what was measured
 
 # Keys that all readers can do without are None where they are absent; further keys are anything.
 EVALUATION: dict[str, Any] = {
@@ -78,21 +71,6 @@ def _shape(kind: str) -> type[BaseModel]:
     return model
 
 
-def read_metrics(folder: Path) -> list[MetricsRow]:
-    """Returns the rows of metrics.csv, measured figures only; none where there is no such file."""
-    try:
-        with (folder / "metrics.csv").open(newline="") as file:
-            return [_numbers(row) for row in csv.DictReader(file)]
-    except (OSError, UnicodeDecodeError, csv.Error):
-        return []
-
-
-def column(rows: list[MetricsRow], name: str) -> tuple[list[float], list[float]]:
-    """Returns the epochs in which a column was measured, and its values."""
-    pairs = [(row["epoch"], row[name]) for row in rows if name in row and "epoch" in row]
-    return [epoch for epoch, _ in pairs], [value for _, value in pairs]
-
-
 def read_evaluations(folder: Path) -> list[dict[str, Any]]:
     """Returns the records of eval-*.json, by name; one that cannot be read is `{"file", "error"}`."""
     records = []
@@ -114,15 +92,3 @@ def typed_command(environment: dict[str, Any]) -> str | None:
     if not isinstance(overrides, list) or overrides[1:2] != ["train"]:
         return None
     return shlex.join(["ssl-zoo", *map(str, overrides[1:])])
-
-
-def _numbers(row: dict[str, Any]) -> MetricsRow:
-    numbers = {}
-    for name, text in row.items():
-        try:
-            numbers[name] = float(text)
-        except (TypeError, ValueError):
-            continue
-    if not math.isfinite(numbers.get("epoch", 0.0)):
-        del numbers["epoch"]
-    return numbers

@@ -9,7 +9,8 @@ from typing import Any
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.groups import GROUPS
 from ssl_zoo.config.mapping import to_mapping
-from ssl_zoo.config.overrides import read_override, to_dotted
+from ssl_zoo.config.nested import to_dotted
+from ssl_zoo.config.overrides import read_override
 from ssl_zoo.errors import UserError, shown
 
 __all__ = ["multiplied", "without_repetition"]

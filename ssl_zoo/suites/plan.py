@@ -12,7 +12,8 @@ from pathlib import Path
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.groups import GROUPS, group_names
 from ssl_zoo.config.mapping import to_mapping
-from ssl_zoo.config.overrides import read_override, to_dotted
+from ssl_zoo.config.nested import to_dotted
+from ssl_zoo.config.overrides import read_override
 from ssl_zoo.config.registries import SOURCES
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import UserError

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
-from ssl_zoo.run_dir.run_files import read_metrics
+from ssl_zoo.run_dir.metrics_csv import read_metrics
 from ssl_zoo.suites.launch_local import Failure, Worker
 from ssl_zoo.suites.options import FIRST_SEEDS, BenchConfig
 from ssl_zoo.suites.record import RunRecord

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ssl_zoo.config.mapping import to_mapping
-from ssl_zoo.config.overrides import to_dotted
+from ssl_zoo.config.nested import to_dotted
 from ssl_zoo.suites.multiply import multiplied
 from ssl_zoo.suites.plan import Planner, Row
 from ssl_zoo.suites.record import RunRecord

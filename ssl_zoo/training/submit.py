@@ -15,7 +15,8 @@ from ssl_zoo.errors import Interrupted, Unfinished, UserError
 from ssl_zoo.files.locks import SUBMITTED, hold
 from ssl_zoo.hardware.interpreter import module_command
 from ssl_zoo.run_dir.directory import choose_run_dir
-from ssl_zoo.run_dir.run_files import read_metrics, read_record
+from ssl_zoo.run_dir.metrics_csv import read_metrics
+from ssl_zoo.run_dir.run_files import read_record
 from ssl_zoo.terminal.console import Console
 from ssl_zoo.training.loggers import check_loggers
 from ssl_zoo.training.process import check_batch

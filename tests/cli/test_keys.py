@@ -13,8 +13,8 @@ from ssl_zoo.cli.keys import SCHEMAS, declared_keys
 from ssl_zoo.cli.main import VERBS, main
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.mapping import to_mapping
+from ssl_zoo.config.nested import to_dotted
 from ssl_zoo.config.origins import values_of
-from ssl_zoo.config.overrides import to_dotted
 from ssl_zoo.config.registries import METHODS, SOURCES, data_source
 from ssl_zoo.config.schema import DataConfig, section
 

@@ -40,7 +40,8 @@ from ssl_zoo.reports.options import ReportConfig, read_report
 from ssl_zoo.reports.report import report
 from ssl_zoo.reports.run_sections import RunSummary, accuracies, badge, diagnostics, facts, provenance
 from ssl_zoo.run_dir.continuation import compose_run
-from ssl_zoo.run_dir.run_files import column, read_environment, read_evaluations, read_metrics, typed_command
+from ssl_zoo.run_dir.metrics_csv import column, read_metrics
+from ssl_zoo.run_dir.run_files import read_environment, read_evaluations, typed_command
 from ssl_zoo.run_dir.saved_run import open_run
 from ssl_zoo.suites.options import BenchConfig, read_bench
 from ssl_zoo.suites.read import read_suite

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from ssl_zoo.run_dir.run_files import read_metrics, typed_command
+from ssl_zoo.run_dir.metrics_csv import read_metrics
+from ssl_zoo.run_dir.run_files import typed_command
 
 
 def test_a_torn_metrics_file_is_read_as_far_as_it_goes(tmp_path: Path) -> None:

@@ -1,0 +1,85 @@
+"""Removes run directories, each whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ssl_zoo.errors import UserError
+from ssl_zoo.files.locks import hold, is_held
+from ssl_zoo.files.writing import TEMPORARY
+from ssl_zoo.run_dir.find import find_folders
+from ssl_zoo.run_dir.listed_run import ListedRun
+
+__all__ = ["check_removable", "remove_run", "size_of"]
+
+
+def size_of(folder: Path) -> int:
+    """Returns the bytes of all files below a folder; links count themselves."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(place, name)).st_size
+            except OSError:  # gone meanwhile
+                continue
+    return total
+
+
+def check_removable(runs: Sequence[ListedRun]) -> None:
+    """Refuses to remove what must stay; nothing has been removed then.
+
+    Raises:
+        UserError: a run is under way, isn't a run for certain, is a link, or holds another run that is not removed.
+    """
+    going = {os.path.realpath(run.folder) for run in runs}
+    for run in runs:
+        if run.state == "damaged":
+            raise UserError(
+                f"do=remove takes run directories; '{run.folder}' may be none: {run.problem}; remove it yourself"
+            )
+        if run.folder.is_symlink():
+            raise UserError(
+                f"do=remove follows no links; '{run.folder}' is one; name the folder that it leads to"
+            )
+        if run.is_busy:
+            raise UserError(
+                f"do=remove takes runs that no process works on; '{run.folder}' is {run.state} and held by one; stop "
+                "that first, or leave the run out"
+            )
+        within = (f.folder for f in find_folders(run.folder) if f.folder != run.folder)
+        other = next((folder for folder in within if os.path.realpath(folder) not in going), None)
+        if other is not None:
+            raise UserError(
+                f"do=remove takes whole folders; '{run.folder}' holds '{other}' as well, which is not among the listed "
+                "runs; move that elsewhere, or list both"
+            )
+
+
+def remove_run(folder: Path) -> None:
+    """Removes a run directory: it is renamed first, so that no half of a run is left where a run was.
+
+    Raises:
+        UserError: a process has taken it meanwhile.
+        OSError: it cannot be removed; after the renaming its remains are in a hidden folder beside it.
+    """
+    aside = folder.with_name(f".{folder.name[:100]}-{os.getpid()}{TEMPORARY}")
+    with _kept_from_others(folder):
+        os.rename(folder, aside)
+    shutil.rmtree(aside)
+
+
+@contextmanager
+def _kept_from_others(folder: Path) -> Iterator[None]:
+    """Holds a folder for the time of the block, but on Windows, where no folder with an open file can be renamed."""
+    if sys.platform == "win32":
+        if is_held(folder):
+            raise UserError(f"do=remove takes runs that no process works on; '{folder}' is held by one")
+        yield
+    else:
+        with hold(folder):
+            yield
