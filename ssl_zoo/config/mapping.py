@@ -27,6 +27,7 @@ NOT_HASHED = {
     "trainer": (
         "progress",
         "loggers",
+        "logging",
         "log_every_steps",
         "checkpoint_every_epochs",
         "checkpoint_every_steps",

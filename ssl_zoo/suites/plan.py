@@ -13,9 +13,9 @@ from ssl_zoo.config.compose import compose
 from ssl_zoo.config.groups import GROUPS, group_names
 from ssl_zoo.config.mapping import to_mapping
 from ssl_zoo.config.nested import to_dotted
-from ssl_zoo.config.overrides import read_override
+from ssl_zoo.config.overrides import read_override, write_override
 from ssl_zoo.config.registries import SOURCES
-from ssl_zoo.config.schema import RunConfig
+from ssl_zoo.config.schema import RECORDS, RunConfig
 from ssl_zoo.errors import UserError
 from ssl_zoo.suites.multiply import multiplied, without_repetition
 from ssl_zoo.suites.read import Suite, as_list
@@ -57,6 +57,8 @@ class Row:
         random = ["weights=random"] if self.source.weights == "random" else []
         listed = tuple((*overrides, *random) for overrides in evaluations)
         overrides = (*self.overrides, f"seed={seed}")
+        if {*config.trainer.loggers} & {*RECORDS} and config.trainer.logging.name is None:
+            overrides = (*overrides, write_override("trainer.logging.name", f"{self.name} s{seed}"))
         return Trial(self.name, overrides, config, listed, self.source.weights, start, self.start_hash)
 
 
@@ -199,6 +201,7 @@ class Planner:
         distinct = without_repetition([*as_list(row.overrides), *self._by_data(row.overrides_by_data)])
         self._check(distinct)
         start = [f"data={self.data}", *self._experiment([*self.base, *distinct, *self.overrides])]
+        start += self._logging([*self.base, *distinct, *self.overrides])
         set_by_hand = {read_override(override)[0] for override in [*self.overrides, *more]}
         shortened = list[str]()
         for block in (self._usual, self.suite.budget(self.budget)):
@@ -214,6 +217,13 @@ class Planner:
         config = compose([*overrides, *stage])
         named = None if stage or config.start_from is None else hash_of_run(config.start_from)
         return Row(name, (*distinct, *scaled, *stage, *more), tuple(overrides), config, row, named)
+
+    def _logging(self, overrides: Sequence[str]) -> list[str]:
+        """Returns how wandb, mlflow and trackio group the runs, which the suite reports on itself."""
+        named = (_last(overrides, "trainer.loggers") or "").lower()
+        if not any(name in named for name in RECORDS):
+            return []
+        return [write_override("trainer.logging.group", self.suite.name), "trainer.logging.report=false"]
 
     def _experiment(self, overrides: Sequence[str]) -> list[str]:
         """Returns `experiment=` of the row's method, where the data has one and no override names another."""

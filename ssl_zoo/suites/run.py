@@ -33,6 +33,7 @@ from ssl_zoo.suites.time_limit import TimeLimit
 from ssl_zoo.suites.trial import Trial, slug
 from ssl_zoo.suites.tuning import plan_tuning
 from ssl_zoo.terminal.console import Console, styled
+from ssl_zoo.training.logger_checks import check_loggers
 
 __all__ = ["SuiteRun"]
 
@@ -73,6 +74,8 @@ class SuiteRun:
         self.limit = TimeLimit(self.config.max_minutes)
         rule = "out must be a folder that can be written to"
         check_writable(self.runs, rule, "name another with out=", out)
+        for row in self.rows:
+            check_loggers(row.config)
         check_suite(suite, self.config, self.rows, evaluated=bool(self.evaluations))
 
     def run(self) -> SuiteRecord:

@@ -29,6 +29,7 @@ from ssl_zoo.cluster.requeue import requeueing
 from ssl_zoo.config.mapping import from_yaml
 from ssl_zoo.config.overrides import read_override, write_override
 from ssl_zoo.config.schema import RunConfig
+from ssl_zoo.errors import Unfinished
 from ssl_zoo.evaluation.run import evaluate
 from ssl_zoo.files.json_files import write_json
 from ssl_zoo.files.locks import hold
@@ -58,11 +59,17 @@ def run_trial(trial: dict[str, Any], shared: Shared | None = None) -> None:
     folder = Path(trial["folder"])
     with hold(folder, wait=True):
         cost = {"seconds": 0.0, **(read_record(folder / COST) or {})}
+        incomplete = None
         if read_record(folder / "result.json") is None:
-            _train(folder, trial["overrides"], cost, shared)
+            try:
+                _train(folder, trial["overrides"], cost, shared)
+            except Unfinished as error:  # the run is done, and a record elsewhere is not complete
+                incomplete = error
         if cost.get("passes_per_image") is None:
             write_json(folder / COST, {**cost, "passes_per_image": passes_per_image(folder)})
         _evaluate(folder, trial["evaluations"])
+        if incomplete is not None:
+            raise incomplete
 
 
 def _train(folder: Path, overrides: Sequence[str], cost: dict[str, Any], shared: Shared | None) -> None:

@@ -23,7 +23,7 @@ from ssl_zoo.training.callbacks import EpochRows, LogRows, MeasureEncoder
 from ssl_zoo.training.collapse import NoticeCollapse
 from ssl_zoo.training.gradients import GradientNorms
 from ssl_zoo.training.labels import label_record
-from ssl_zoo.training.loggers import LoggedRow, build_loggers
+from ssl_zoo.training.loggers import LoggedRow, build_loggers, ending
 from ssl_zoo.training.module import TrainingModule
 from ssl_zoo.training.prepare import Prepared
 from ssl_zoo.training.process import cluster
@@ -75,7 +75,8 @@ def fit(
         batches=len(loader),
         about_data=about_data,
     )
-    loggers = build_loggers(config, ready.run_dir, module.steps_until(ready.position))
+    done = module.steps_until(ready.position)
+    loggers = build_loggers(config, ready.run_dir, done, log) if ready.process.rank_zero else []
     epochs = EpochRows(ready.run_dir, ready.process)
     if ready.start is not None and ready.saved is None and ready.evaluator is not None:
         begun_with = ready.evaluator.measure(ready.method, knn=config.monitor.baselines, probe=False)
@@ -115,7 +116,7 @@ def fit(
         )
         checkpoint = None if ready.saved is None else ready.saved.path
         try:
-            with handlers_restored():
+            with ending(loggers), handlers_restored():
                 trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
         except SystemExit as error:  # what Lightning makes of Ctrl-C and signals before the first step
             stopped = error.__context__

@@ -21,7 +21,7 @@ from ssl_zoo.run_dir.checkpoints import Position
 from ssl_zoo.run_dir.directory import choose_run_dir
 from ssl_zoo.training.blocks import check_blocks, recompute_blocks
 from ssl_zoo.training.labels import check_labels, labels_for
-from ssl_zoo.training.loggers import check_loggers
+from ssl_zoo.training.logger_checks import check_loggers
 from ssl_zoo.training.measure import Evaluator
 from ssl_zoo.training.memory_check import check_memory
 from ssl_zoo.training.process import Process, this_process

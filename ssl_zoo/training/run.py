@@ -25,10 +25,11 @@ from ssl_zoo.run_dir.environment import environment
 from ssl_zoo.run_dir.result import Result
 from ssl_zoo.run_dir.run_files import read_record
 from ssl_zoo.terminal.counting import showing_counts
+from ssl_zoo.training.attach import complete_records
 from ssl_zoo.training.conclude import conclude
 from ssl_zoo.training.fit import fit
 from ssl_zoo.training.launch import launched
-from ssl_zoo.training.loggers import quiet_event_writer
+from ssl_zoo.training.loggers import ending, quiet_event_writer
 from ssl_zoo.training.prepare import Prepared, prepare
 from ssl_zoo.training.process import launcher, this_process
 from ssl_zoo.training.progress import TrainingProgress
@@ -102,8 +103,11 @@ def run(config: RunConfig, *, silent: bool = False, shared: Shared | None = None
                 progress.stop()
             _gather_skipped(ready.data)
             ready = dataclasses.replace(ready, method=trained.method)
-            result = from_rank_zero(conclude(ready, trained, progress) if rank_zero else None)
-    assert isinstance(result, Result)
+            with ending(trained.loggers):
+                result = from_rank_zero(conclude(ready, trained, progress) if rank_zero else None)
+        assert isinstance(result, Result)
+        if rank_zero:
+            complete_records(trained.loggers, config, result)
     return result
 
 

@@ -18,7 +18,7 @@ from ssl_zoo.run_dir.directory import choose_run_dir
 from ssl_zoo.run_dir.metrics_csv import read_metrics
 from ssl_zoo.run_dir.run_files import read_record
 from ssl_zoo.terminal.console import Console
-from ssl_zoo.training.loggers import check_loggers
+from ssl_zoo.training.logger_checks import check_loggers
 from ssl_zoo.training.process import check_batch
 
 __all__ = ["submit_run"]

@@ -2,22 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from ssl_zoo.config.schema.types import Count, section
 
-LoggerName = Literal[
-    "tensorboard",
-    "CometLogger",
-    "CSVLogger",
-    "LitLogger",
-    "MLFlowLogger",
-    "NeptuneLogger",
-    "TensorBoardLogger",
-    "WandbLogger",
-]
+LoggerName = Literal["csv", "tensorboard", "wandb", "mlflow", "trackio"]
+RECORDS = ("wandb", "mlflow", "trackio")  # whose records lie outside of the run directory, or go there
+EARLIER = {  # names that configurations of earlier versions hold: the classes of Lightning
+    "CSVLogger": "csv",
+    "MLFlowLogger": "mlflow",
+    "TensorBoardLogger": "tensorboard",
+    "WandbLogger": "wandb",
+}
+
+
+def _names(value: Any) -> Any:
+    """Takes one name for a list of it, and earlier names for today's."""
+    names = (value,) if isinstance(value, str) else value
+    if not isinstance(names, (list, tuple)):
+        return value
+    if not all(isinstance(name, str) for name in names):
+        return tuple(names)
+    return tuple(dict.fromkeys(EARLIER.get(name, name) for name in names))
+
+
+@section
+class LoggingConfig:
+    """How wandb, mlflow and trackio name a run, and what they get of it; see docs/guide.md."""
+
+    project: Annotated[str, Field(min_length=1)] = "ssl-zoo"
+    """The project of wandb and trackio, the experiment of mlflow."""
+    name: Annotated[str, Field(min_length=1)] | None = None
+    """Name of the run there. null: that of the run directory."""
+    group: Annotated[str, Field(min_length=1)] | None = None
+    """Group of runs, a tag in mlflow. A suite sets its own name."""
+    offline: bool | Literal["auto"] = "auto"
+    """Whether nothing is sent over the network. auto: wandb is offline where nobody is logged in, or by WANDB_MODE."""
+    report: bool = True
+    """Whether the run ends with a report, which is attached. A suite leaves it out."""
+    weights: Literal["none", "backbone", "checkpoint"] = "none"
+    """Weights that are attached: the backbone as `ssl-zoo export format=timm` writes it, or the last checkpoint."""
 
 
 @section
@@ -51,8 +77,9 @@ class TrainerConfig:
     """Whether a run that would take more memory than is free is refused before it starts."""
     progress: bool = True
     """Whether progress is printed."""
-    loggers: tuple[LoggerName, ...] = ("tensorboard",)
-    """Where figures are logged besides metrics.csv: tensorboard, or classes of pytorch_lightning.loggers."""
+    loggers: Annotated[tuple[LoggerName, ...], BeforeValidator(_names)] = ("tensorboard",)
+    """Where figures are logged besides metrics.csv: one, several, or none by []."""
+    logging: LoggingConfig = LoggingConfig()
     log_every_steps: Count = 50
     """Optimizer steps between two logged losses."""
     checkpoint_every_epochs: Count | None = None

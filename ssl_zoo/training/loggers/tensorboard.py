@@ -1,4 +1,4 @@
-"""Lightning loggers of a run: TensorBoard, and those of Lightning that `trainer.loggers` names."""
+"""TensorBoard's events in the run directory."""
 
 from __future__ import annotations
 
@@ -7,70 +7,18 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import loggers as lightning
 from torch.utils.tensorboard import SummaryWriter
 
-from ssl_zoo.config.mapping import to_mapping
-from ssl_zoo.config.schema import RunConfig
-from ssl_zoo.errors import UserError
 from ssl_zoo.files.writing import synchronize
 
-__all__ = ["LoggedRow", "TensorBoard", "build_loggers", "check_loggers", "log_epoch", "quiet_event_writer"]
+__all__ = ["TensorBoard", "quiet_event_writer"]
 
-LoggedRow = dict[str, float | None]
-TENSORBOARD = "tensorboard"
 MEASURED = ".measured"  # ends the name of the file with what was measured after the training
-
-
-def check_loggers(config: RunConfig) -> None:
-    """Refuses a logger that the installed Lightning lacks: its versions differ in them.
-
-    Raises:
-        UserError: it has no such logger.
-    """
-    for name in config.trainer.loggers:
-        if name != TENSORBOARD and not hasattr(lightning, name):
-            there = ", ".join(each for each in lightning.__all__ if each != "Logger")
-            raise UserError(
-                f"trainer.loggers names tensorboard or loggers of the installed pytorch_lightning, which has "
-                f"{there}; received {name}; choose another"
-            )
-
-
-def build_loggers(config: RunConfig, run_dir: Path, step: int) -> list[lightning.Logger]:
-    """Builds the loggers that `trainer.loggers` names; those of Lightning write to the run directory.
-
-    Args:
-        config: of the run.
-        run_dir: where to log to.
-        step: optimizer steps that the run has done.
-
-    Raises:
-        UserError: the package behind a logger is missing.
-    """
-    built: list[lightning.Logger] = []
-    for name in config.trainer.loggers:
-        if name == TENSORBOARD:
-            built.append(TensorBoard(run_dir / TENSORBOARD, step))
-            continue
-        try:
-            logger = getattr(lightning, name)(save_dir=str(run_dir))
-        except ImportError as error:
-            raise UserError(f"trainer.loggers={name} needs a package: {error}; install it") from error
-        logger.log_hyperparams(to_mapping(config))
-        built.append(logger)
-    return built
-
-
-def log_epoch(loggers: Iterable[lightning.Logger], row: LoggedRow, step: int) -> None:
-    """Logs the figures of an epoch's row, `epoch/NAME` each."""
-    figures = {f"epoch/{name}": value for name, value in row.items() if name not in ("epoch", "step")}
-    for logger in loggers:
-        logger.log_metrics({name: value for name, value in figures.items() if value is not None}, step)
 
 
 def _put_in_order(folder: Path) -> None:
