@@ -13,9 +13,9 @@ from ssl_zoo.config.overrides import write_override
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import Unfinished
 from ssl_zoo.registry import resolve
-from ssl_zoo.runs.checkpoints import LAST
-from ssl_zoo.runs.directory import command_to_continue
-from ssl_zoo.runs.result import Result
+from ssl_zoo.run_dir.checkpoints import LAST
+from ssl_zoo.run_dir.directory import command_to_continue
+from ssl_zoo.run_dir.result import Result
 from ssl_zoo.training.loggers import Record
 from ssl_zoo.training.loggers.record import FOLDER
 

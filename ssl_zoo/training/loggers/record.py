@@ -12,7 +12,7 @@ from pytorch_lightning import loggers as lightning
 
 from ssl_zoo.errors import UserError, shortened
 from ssl_zoo.files.json_files import write_json
-from ssl_zoo.runs.run_files import read_record
+from ssl_zoo.run_dir.run_files import read_record
 from ssl_zoo.training.loggers.client import Client, quietly
 from ssl_zoo.training.loggers.journal import Journal, last_steps
 
