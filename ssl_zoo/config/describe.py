@@ -80,9 +80,10 @@ def keys_of(
             continue
         path = f"{prefix}.{name}" if prefix else name
         field, block = fields[name], _section_in(fields[name].annotation)
-        default = (
-            field.get_default(call_default_factory=True) if defaults is None else getattr(defaults, name)
-        )
+        if defaults is not None:
+            default = getattr(defaults, name)
+        else:  # pydantic 2.10 asks for `validated_data` of every factory, none of which takes it here
+            default = field.get_default(call_default_factory=True, validated_data={})
         if block is None:
             shown = REQUIRED if default is PydanticUndefined else written_value(default)
             values = tuple(dict.fromkeys(_values(properties[name])))
