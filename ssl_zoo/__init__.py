@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from ssl_zoo.metrics import Embeddings, metric
     from ssl_zoo.parts.schedule import Progress
     from ssl_zoo.reports.bench import bench
+    from ssl_zoo.reports.compare import Comparison, compare
     from ssl_zoo.reports.report import report
     from ssl_zoo.run_dir.result import Result
     from ssl_zoo.run_dir.saved_run import SavedRun, open_run
@@ -69,6 +70,8 @@ _HOMES = {
     "bench": "reports.bench",
     "RunTable": "catalog.table",
     "runs": "catalog.table",
+    "Comparison": "reports.compare",
+    "compare": "reports.compare",
     "compose": "config.compose",
     "gather": "distributed",
     "embed": "embedding.run",
@@ -100,6 +103,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Comparison",
     "Data",
     "DataConfig",
     "Embeddings",
@@ -126,6 +130,7 @@ __all__ = [
     "UserError",
     "bench",
     "build_method",
+    "compare",
     "compose",
     "data_source",
     "embed",

@@ -52,6 +52,7 @@ def test_public_names_are_there() -> None:
 WRONG = {
     "bench": ["suite=nonsense"],
     "build_method": ["method=nonsense"],
+    "compare": ["nowhere", "nonsense"],
     "compose": ["method=nonsense"],
     "embed": ["run=nowhere", "out=features.npy"],
     "evaluate": ["run=nowhere", "protocol=knn"],
@@ -60,6 +61,7 @@ WRONG = {
     "load_backbone": "nowhere",
     "open_run": "nowhere",
     "report": ["run=nowhere"],
+    "runs": "nowhere",
     "train": ["method=nonsense"],
 }
 

@@ -136,10 +136,10 @@ class CardTable:
     caption: str = ""
     hints: Sequence[str] = ()
 
-    @staticmethod
-    def is_figure(value: str | Badge | Cell) -> bool:
-        """Whether a cell holds a figure."""
-        return isinstance(value, (str, Cell)) and is_figure(value if isinstance(value, str) else value.text)
+    def is_right(self, column: int) -> bool:
+        """Whether a column holds figures alone, which stand at its right."""
+        texts = [_text(row[column]) for row in self.rows]
+        return any(texts) and all(text is not None and (not text or is_figure(text)) for text in texts)
 
 
 @dataclass(frozen=True)
@@ -153,6 +153,10 @@ class Card:
     curves: Sequence[Curve] = ()
     details: Sequence[Details] = ()
     foot: str = ""
+
+
+def _text(value: Badge | Cell | str) -> str | None:
+    return None if isinstance(value, Badge) else value if isinstance(value, str) else value.text
 
 
 def card_html(card: Card) -> str:

@@ -54,7 +54,7 @@ def report(overrides: Sequence[str], silent: bool = False) -> Path:
     else:
         page, record = comparison_of(runs, config, about_data, log)
         log(page.lead)
-    write(folder, page_files(page), {"title": page.title, **record}, runs)
+    write(folder, page_files(page), {"title": page.title, "lead": page.lead, **record}, runs)
     log(f"written: {folder / 'report.html'}")
     return folder / "report.html"
 

@@ -114,7 +114,7 @@ def _comparison(suites: Sequence[ComparedSuite], config: ReportConfig, log: Call
         "comparison.csv": _csv(changes).encode(errors="replace"),
         "comparison.json": (json.dumps(_values(suites, changes), indent=2) + "\n").encode(),
     }
-    write(folder, files, {"title": page.title, "suites": _folders(suites)}, [])
+    write(folder, files, {"title": page.title, "lead": page.lead, "suites": _folders(suites)}, [])
     return folder
 
 

@@ -14,7 +14,7 @@ __all__ = ["CONFIG", "RESULT", "SUITE", "Found", "find_folders"]
 
 CONFIG, RESULT, SUITE = "config.yaml", "result.json", "suite.json"
 # Folders in a run directory that hold no run, whatever else they hold.
-WITHIN = {"checkpoints", "tensorboard", "wandb", "mlruns", "report", SUBMITTED}
+WITHIN = {"checkpoints", "csv", "tensorboard", "loggers", "wandb", "mlruns", "report", SUBMITTED}
 BEFORE = {LOCK, SUBMITTED}  # all that a run directory holds before its run has begun
 
 

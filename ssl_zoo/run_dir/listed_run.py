@@ -16,6 +16,7 @@ from ssl_zoo.files.locks import LOCK, is_held
 from ssl_zoo.run_dir.fast_yaml import read_dotted
 from ssl_zoo.run_dir.find import CONFIG, RESULT, Found
 from ssl_zoo.run_dir.metrics_csv import read_metrics
+from ssl_zoo.run_dir.result_card import result_html
 
 __all__ = ["FIELDS", "STATES", "ListedRun", "written"]
 
@@ -64,6 +65,9 @@ class ListedRun:
 
     def __repr__(self) -> str:
         return f"<run '{self.name}': {self.outcome}>"
+
+    def _repr_html_(self) -> str:
+        return result_html(self.result, self.folder, self.outcome)
 
     @cached_property
     def _config(self) -> tuple[dict[str, Any], str | None]:

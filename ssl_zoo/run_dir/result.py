@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 
 from ssl_zoo.files.json_files import write_json
 from ssl_zoo.metrics import RESULT, declared
+from ssl_zoo.run_dir.result_card import result_html
 
 __all__ = ["Baselines", "Result"]
 
@@ -76,6 +77,9 @@ class Result:
         for name, value in dataclasses.asdict(self).items():
             values |= value if name == "metrics" else {name: value}
         return values | {key: None for key in declared(RESULT) if key not in values}
+
+    def _repr_html_(self) -> str:
+        return result_html(self.as_dict(), Path(self.run_dir))
 
     def write(self) -> None:
         """Writes `result.json` into the run directory; figures that are not finite are written as null."""

@@ -6,10 +6,13 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ssl_zoo.metrics import SUITE, declared
 from ssl_zoo.pages.numbers import number, percent
-from ssl_zoo.suites.record import RowRecord, RunRecord, SuiteRecord
+
+if TYPE_CHECKING:
+    from ssl_zoo.suites.record import RowRecord, RunRecord, SuiteRecord
 
 __all__ = [
     "Aggregate",

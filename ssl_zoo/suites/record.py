@@ -10,6 +10,7 @@ from typing import Any
 
 from ssl_zoo.files.json_files import load_json, write_json
 from ssl_zoo.suites.schema import PANELS
+from ssl_zoo.suites.suite_card import suite_html
 
 __all__ = [
     "OUTCOMES",
@@ -137,6 +138,9 @@ class SuiteRecord:
     def row(self, name: str) -> RowRecord:
         """Returns the row of that name."""
         return next(row for row in self.rows if row.name == name)
+
+    def _repr_html_(self) -> str:
+        return suite_html(self)
 
     def write(self, folder: Path) -> None:
         """Writes `suite.json`, whole or not at all."""

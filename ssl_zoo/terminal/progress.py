@@ -1,4 +1,4 @@
-"""Progress of a verb: a bar on a terminal, lines elsewhere."""
+"""Progress of a verb: a bar on a terminal or in a notebook, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ssl_zoo.terminal.console import Console
+from ssl_zoo.terminal.notebook import NotebookBar
 
 __all__ = ["ProgressDisplay", "bar_of"]
 
@@ -21,14 +22,14 @@ def bar_of(unit: str, console: Console) -> Progress:
 
 
 class ProgressDisplay:
-    """Logs lines and, on a terminal, shows a bar.
+    """Logs lines and, on a terminal or in a notebook, shows a bar.
 
     Args:
         unit: what is counted.
         total: units of the whole.
         done: units of an earlier start.
         silent: print nothing at all.
-        bar: whether a terminal gets a bar.
+        bar: whether a terminal or a notebook gets a bar.
     """
 
     def __init__(
@@ -37,10 +38,12 @@ class ProgressDisplay:
         self.console = Console(quiet=silent)
         self.total = total
         self.started = time.perf_counter()
-        self.bar: Progress | None = None
-        if bar and self.console.is_terminal and not silent:
-            self.bar = bar_of(unit, self.console)
-            self.task = self.bar.add_task("", total=total, completed=done)
+        self.bar: Progress | NotebookBar | None = None
+        if bar and self.console.is_jupyter and not silent:
+            self.bar, self.task = NotebookBar(unit, total, done), TaskID(0)
+        elif bar and self.console.is_terminal and not silent:
+            self.bar = terminal_bar = bar_of(unit, self.console)
+            self.task = terminal_bar.add_task("", total=total, completed=done)
 
     def start(self) -> None:
         """Shows the bar."""
@@ -48,8 +51,11 @@ class ProgressDisplay:
             self.bar.start()
 
     def log(self, line: str) -> None:
-        """Prints a line."""
-        self.console.print(line)
+        """Prints a line; in a notebook below the bar, if it is shown."""
+        if isinstance(self.bar, NotebookBar) and self.bar.is_shown:
+            self.bar.log(line)
+        else:
+            self.console.print(line)
 
     def update(self, done: float, description: str, total: int | None = None) -> bool:
         """Moves the bar, or changes its total too; returns whether there is one."""
