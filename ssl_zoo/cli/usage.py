@@ -37,7 +37,13 @@ USAGE: dict[str, tuple[tuple[str, str], ...]] = {
             "do=remove",
         ),
     ),
-    "export": (("DIR format=NAME", "the backbone for timm, torchvision, safetensors, onnx or detectron2"),),
+    "export": (
+        ("DIR format=NAME", "the backbone for timm, torchvision, safetensors, onnx or detectron2"),
+        (
+            "DIR format=timm to=hub repo=OWNER/NAME",
+            "a model repository for Hugging Face; push=true pushes it",
+        ),
+    ),
     "embed": (("DIR out=FILE", "the features of many images, as .parquet or .npy"),),
     "shards": (("data.train=FOLDER out=DIR", "images in files as shards, tar files for data=webdataset"),),
     "import": (

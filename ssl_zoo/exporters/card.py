@@ -17,13 +17,19 @@ from ssl_zoo.exporters.encoder import ExportedEncoder, ExportedFiles
 from ssl_zoo.run_dir.environment import git_commit, versions
 from ssl_zoo.run_dir.naming import differing_axes, variant
 
-__all__ = ["write_card"]
+__all__ = ["CONFIG", "card_text", "configuration", "write_card"]
 
 CARD = "MODEL_CARD.md"
+CONFIG = "config.yaml"  # where it is not on the card
 
 
 def write_card(encoder: ExportedEncoder, written: ExportedFiles, folder: Path) -> None:
     """Writes the card of one export."""
+    (folder / CARD).write_text(card_text(encoder, written))
+
+
+def card_text(encoder: ExportedEncoder, written: ExportedFiles) -> str:
+    """Returns the card of one export, as Markdown."""
     measured = measured_figures(encoder)
     sections = [
         f"# {encoder.architecture}, {encoder.run.title}",
@@ -32,11 +38,11 @@ def write_card(encoder: ExportedEncoder, written: ExportedFiles, folder: Path) -
         "## What it expects\n\n" + _expects(encoder, written),
         "## Figures\n\n" + _figures(encoder, measured),
         "## Data\n\n" + _data(encoder),
-        "## Recipe\n\n" + _recipe(encoder),
-        "## Limits\n\n" + _limits(encoder, measured),
+        "## Recipe\n\n" + _recipe(encoder, written),
+        "## Limits\n\n" + _limits(encoder, measured, written.license),
         "## Provenance\n\n" + _provenance(encoder),
     ]
-    (folder / CARD).write_text("\n\n".join(sections) + "\n")
+    return "\n\n".join(sections) + "\n"
 
 
 def _summary(encoder: ExportedEncoder) -> str:
@@ -97,7 +103,7 @@ def _images(encoder: ExportedEncoder) -> str:
 
 def _loading(written: ExportedFiles) -> str:
     parts = ["| file | what it is |\n|---|---|\n" + "\n".join(_rows(written.files))]
-    parts += [*written.notes, "In this folder, without ssl-zoo:", _python(written.code)]
+    parts += [*written.notes, f"{written.where}, without ssl-zoo:", _python(written.code)]
     for heading, code in written.further:
         parts += [f"{heading}:", _python(code)]
     return "\n\n".join(parts)
@@ -155,24 +161,29 @@ def _data(encoder: ExportedEncoder) -> str:
     )
 
 
-def _recipe(encoder: ExportedEncoder) -> str:
+def _recipe(encoder: ExportedEncoder, written: ExportedFiles) -> str:
     config = encoder.run.config
     optimizer = config.optimizer
     if isinstance(config.method, ImportedConfig):
         return f"Not known. The checkpoint: format {config.method.format}, sha256 `{config.method.sha256}`."
     accumulated = f" x {config.trainer.accumulate}" if config.trainer.accumulate > 1 else ""
+    whole = "The whole configuration, folders left out"
+    if CONFIG in written.files:
+        whole = f"{whole}, is in [{CONFIG}]({CONFIG})."
+    else:
+        whole = f"{whole}:\n\n```yaml\n{configuration(encoder)}```"
     return "\n\n".join(
         [
             f"{config.epochs} epochs, batches of {config.batch_size}{accumulated} images, {optimizer.name} at base "
             f"rate {optimizer.lr:g} (scaling: {optimizer.lr_scaling}) with weight decay "
-            f"{optimizer.weight_decay:g}, seed {config.seed}. The whole configuration, folders left out:",
-            f"```yaml\n{_config(encoder)}```",
+            f"{optimizer.weight_decay:g}, seed {config.seed}.",
+            whole,
         ]
     )
 
 
-def _config(encoder: ExportedEncoder) -> str:
-    """The run's configuration, without the folders of the machine it ran on."""
+def configuration(encoder: ExportedEncoder) -> str:
+    """Returns the run's configuration as YAML, without the folders of the machine it ran on."""
     values = to_mapping(encoder.run.config)
     for key in ("run_dir", "resume"):
         values.pop(key, None)
@@ -186,7 +197,7 @@ def _config(encoder: ExportedEncoder) -> str:
     return str(yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=110))
 
 
-def _limits(encoder: ExportedEncoder, measured: list[Figure]) -> str:
+def _limits(encoder: ExportedEncoder, measured: list[Figure], license: str | None) -> str:
     run = encoder.run
     kinds = {figure.kind for figure in measured}
     missing = [kind.title for kind in PROTOCOLS.registered() if kind.title and kind.name not in kinds]
@@ -207,7 +218,9 @@ def _limits(encoder: ExportedEncoder, measured: list[Figure]) -> str:
         f"- Not measured: {', '.join(missing)}." if missing else "",
         one_run,
         "- Nothing is known of images unlike those it was trained on, nor of bias or robustness.",
-        "- No licence is claimed for the weights here; that of the training images is the user's to look up.",
+        "- No licence is claimed for the weights here; that of the training images is the user's to look up."
+        if license is None
+        else f"- The licence of the weights is {license}; that of the training images is the user's to look up.",
     ]
     return "\n".join(line for line in lines if line)
 

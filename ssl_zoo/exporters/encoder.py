@@ -39,6 +39,8 @@ class ExportedFiles:
     notes: tuple[str, ...] = ()  # for the card
     further: tuple[tuple[str, str], ...] = ()  # (heading, Python)
     normalizes: bool = False  # takes images in [0, 1]
+    where: str = "In this folder"  # `code` is run
+    license: str | None = None  # of the weights
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,14 @@ def numpy(encoder: ExportedEncoder, folder: Path, config: NumpyConfig) -> Export
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ssl_zoo.config.options import read_options
-from ssl_zoo.config.validate import validate
+from ssl_zoo.config.validate import validate, written_value
 from ssl_zoo.errors import UserError, shown
 from ssl_zoo.exporters.schema import ExportConfig, OnnxConfig
 from ssl_zoo.registry import Entry, Registry
@@ -109,8 +110,32 @@ def read_export(overrides: Sequence[str]) -> dict[str, ExportConfig]:
             f"out names a folder, for the file and its card; received '{first.out}'; set for instance "
             f"out={Path(first.out).with_suffix('')}"
         )
+    _check_hub(first)
     checkpoint_of(first.run)
     return configs
+
+
+def _check_hub(config: ExportConfig) -> None:
+    """Refuses a repository of another format than timm's, and keys that nothing reads without one."""
+    if config.to == "folder":
+        for key in ("repo", "push", "private", "license"):
+            if value := getattr(config, key):
+                raise UserError(
+                    f"{key} is read with to=hub only; received {key}={written_value(value)}; set to=hub"
+                )
+        return
+    if config.format != ("timm",):
+        raise UserError(
+            f"to=hub writes a repository of timm's layout; received format={','.join(config.format)}; set format=timm"
+        )
+    if config.repo is None or not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", config.repo):
+        raise UserError(
+            f"to=hub needs repo=OWNER/NAME, letters, digits, '-', '_' and '.'; received {shown(config.repo)}"
+        )
+    if config.private and not config.push:
+        raise UserError(
+            "private is read with push=true only; received push=false; set push=true, or leave it out"
+        )
 
 
 def _check_read(values: Mapping[str, Any], formats: Sequence[Format]) -> None:

@@ -13,6 +13,7 @@ from ssl_zoo.backbone import build_backbone
 from ssl_zoo.config.schema import BackboneConfig
 from ssl_zoo.errors import UserError, unknown_name
 from ssl_zoo.exporters.encoder import encoder_of, is_fixed, pretrained_cfg
+from ssl_zoo.exporters.from_hub import PREFIX, download
 from ssl_zoo.exporters.preprocess import Preprocess
 from ssl_zoo.files.json_files import load_json
 from ssl_zoo.run_dir.saved_run import load_strictly, open_run
@@ -36,7 +37,8 @@ def load_backbone(
     `timm.data.resolve_model_data_config` reads.
 
     Args:
-        run: a run directory, a checkpoint, or the folder that `ssl-zoo export format=timm` made.
+        run: a run directory, a checkpoint, the folder that `ssl-zoo export format=timm` made, or `hf:OWNER/NAME`, a
+            repository of the Hugging Face hub that `to=hub` made; `hf:OWNER/NAME@REVISION` is one of its revisions.
         weights: trained, or random: as it was before its training.
         size: pixels, side of the images; null: of those it was trained on.
 
@@ -45,6 +47,8 @@ def load_backbone(
     """
     if weights not in ("trained", "random"):
         raise unknown_name("weights", str(weights), ("trained", "random"))
+    if isinstance(run, str) and run.startswith(PREFIX):
+        return _exported(download(run), weights, size)
     folder = Path(run).expanduser()
     if (folder / "config.json").is_file():
         return _exported(folder, weights, size)

@@ -11,6 +11,7 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.exporters.card import write_card
 from ssl_zoo.exporters.encoder import ExportedFiles, encoder_of
 from ssl_zoo.exporters.formats import EXPORTERS, Format, read_export
+from ssl_zoo.exporters.hub import check_login, push, write_repository
 from ssl_zoo.exporters.schema import ExportConfig
 from ssl_zoo.files.folders import check_writable
 from ssl_zoo.files.locks import is_empty
@@ -36,9 +37,12 @@ def export(overrides: Sequence[str] = (), silent: bool = False) -> Path:
     Raises:
         UserError: the overrides, or what they name, are wrong; the format cannot hold this architecture; a package is
             missing. Nothing has been created.
+        Unfinished: the repository is written, and could not be pushed.
     """
     configs = read_export(overrides)
     common = next(iter(configs.values()))
+    if common.push:
+        check_login()
     for name in configs:
         _check_packages(EXPORTERS.get(name))
     run = open_run(common.run)
@@ -51,9 +55,14 @@ def export(overrides: Sequence[str] = (), silent: bool = False) -> Path:
         for name, target in targets.items():
             folder = whole.enter_context(atomic_folder(target))
             written: ExportedFiles = EXPORTERS.get(name).load()(encoder, folder, configs[name])
-            write_card(encoder, written, folder)
+            if common.to == "hub":
+                write_repository(encoder, written, folder, common)
+            else:
+                write_card(encoder, written, folder)
     for target in targets.values():
         console.print(str(target))
+    if common.push:
+        console.print(push(targets["timm"], common))
     first = targets[common.format[0]]
     return first if len(targets) == 1 else first.parent
 
@@ -71,7 +80,9 @@ def _check_packages(entry: Format) -> None:
 def _folders(config: ExportConfig, run: SavedRun) -> dict[str, Path]:
     """The folder of each format."""
     if config.out is None:
-        return {name: run.folder / "export" / name for name in config.format}
+        return {
+            name: run.folder / "export" / (name if config.to == "folder" else "hub") for name in config.format
+        }
     out = Path(config.out).expanduser()
     if len(config.format) == 1:
         return {config.format[0]: out}
