@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -60,8 +61,7 @@ def test_timm_loads_the_folder_and_the_cached_repository_offline(
     place = tmp_path / f"models--{REPO.replace('/', '--')}"
     (place / "refs").mkdir(parents=True)
     (place / "refs" / "main").write_text(COMMITS["main"])
-    (place / "snapshots").mkdir()
-    (place / "snapshots" / COMMITS["main"]).symlink_to(_repository(folder, name), target_is_directory=True)
+    shutil.copytree(_repository(folder, name), place / "snapshots" / COMMITS["main"])
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     models = [
