@@ -49,6 +49,10 @@ if TYPE_CHECKING:
     from ssl_zoo.reports.report import report
     from ssl_zoo.run_dir.result import Result
     from ssl_zoo.run_dir.saved_run import SavedRun, open_run
+    from ssl_zoo.standalone.batched_views import BatchedViews
+    from ssl_zoo.standalone.diagnose import diagnose
+    from ssl_zoo.standalone.diagnosis import Diagnosis
+    from ssl_zoo.standalone.monitor import CollapseMonitor
     from ssl_zoo.training.run import run, train
 
 __version__: str  # of the installed distribution, read when first asked for
@@ -98,14 +102,21 @@ _HOMES = {
     "SiameseConfig": "config.schema",
     "section": "config.schema",
     "build_method": "build",
+    "BatchedViews": "standalone.batched_views",
+    "CollapseMonitor": "standalone.monitor",
+    "diagnose": "standalone.diagnose",
+    "Diagnosis": "standalone.diagnosis",
     "run": "training.run",
     "train": "training.run",
 }
 
 __all__ = [
+    "BatchedViews",
+    "CollapseMonitor",
     "Comparison",
     "Data",
     "DataConfig",
+    "Diagnosis",
     "Embeddings",
     "ExportConfig",
     "ExportedEncoder",
@@ -133,6 +144,7 @@ __all__ = [
     "compare",
     "compose",
     "data_source",
+    "diagnose",
     "embed",
     "evaluate",
     "export",

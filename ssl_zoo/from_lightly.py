@@ -90,3 +90,9 @@ def __getattr__(name: str) -> Any:
 def other_loss(name: str) -> Any:
     """Returns what `lightly.loss` has of this name, whether ssl-zoo takes it or not; None where there is nothing."""
     return getattr(importlib.import_module(LOSS), name, None)
+
+
+def other_transforms() -> dict[str, Any]:
+    """Returns all transforms that lightly has, by name, whether ssl-zoo takes them or not."""
+    module = importlib.import_module("lightly.transforms")
+    return {name: getattr(module, name) for name in dir(module) if name.endswith("Transform")}

@@ -17,7 +17,7 @@ from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError, shown
 
-__all__ = ["config_hash", "from_mapping", "from_yaml", "to_mapping", "to_yaml"]
+__all__ = ["config_hash", "from_mapping", "from_yaml", "resolve_views", "to_mapping", "to_yaml"]
 
 # Where a run is written and how fast it goes; everything else is what it computes.
 NOT_HASHED = {
@@ -53,7 +53,7 @@ def from_mapping(values: Mapping[str, Any]) -> RunConfig:
     # Unknown keys of the method are looked up among all keys, so that the suggestion is the nearest of all.
     augment = rest.get("augment")
     schema = method_config(block)
-    rest["augment"] = _resolve_views({} if augment is None else augment, schema.min_views)
+    rest["augment"] = resolve_views({} if augment is None else augment, schema.min_views)
     settings_class = run_settings(rest.get("data"))
     method = validate(schema, block, "method", siblings=settings_class)
     settings = validate(settings_class, rest, "", siblings=schema)
@@ -111,7 +111,7 @@ def config_hash(config: RunConfig, start: str | None = None) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _resolve_views(augment: Mapping[str, Any], least: int) -> dict[str, Any]:
+def resolve_views(augment: Mapping[str, Any], least: int) -> dict[str, Any]:
     """Completes each named view with what holds for all views; without names there are `least` views alike."""
     if not isinstance(augment, Mapping):
         raise UserError(f"augment must be a block of keys; received {shown(augment)}")
@@ -127,7 +127,7 @@ def _resolve_views(augment: Mapping[str, Any], least: int) -> dict[str, Any]:
 
 
 def _differences(base: Mapping[str, Any], view: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what a view sets apart from what holds for all views; `_resolve_views` undoes it."""
+    """Returns what a view sets apart from what holds for all views; `resolve_views` undoes it."""
     return {
         key: _differences(base[key], value) if isinstance(value, Mapping) else value
         for key, value in view.items()

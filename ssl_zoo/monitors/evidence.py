@@ -21,7 +21,13 @@ __all__ = [
 
 UNLABELLED_DIRECTIONS = 2.0  # `verdict` derives it
 # Metrics that the rules read.
-READ = ("output_std_ratio", "center_ratio", "residual_ratio", "spectral_rank", "alignment")
+READ = (
+    "output_std_ratio",
+    "center_ratio",
+    "residual_ratio",
+    "spectral_rank",
+    "alignment",
+)  # alignment: of two views
 
 
 @dataclass(frozen=True)
@@ -38,22 +44,38 @@ class Classifier:
 class Evidence:
     """Figures by which a run is judged; None is what was not measured."""
 
-    epochs: int  # trained
+    epochs: int | None  # trained; None: not known
     loss: float | None  # the last; None if no step was made
     weights_finite: bool
     diagnostics: Mapping[str, float]  # metrics of the embeddings, by key
-    initial: Mapping[str, float] | None  # the untrained encoder's, of the same images and views
+    initial: (
+        Mapping[str, float] | None
+    )  # the untrained encoder's, of the same images and views where `paired`
     distances: Distances | None = None  # of the embeddings of `diagnostics`
     initial_distances: Distances | None = None
     width: int | None = None  # D of the embeddings; None: many more than C
     images: int | None = None  # N of the diagnosed ones; None: many more than C
     classes: int | None = None  # C, of the images diagnosed; one class tells as much as no labels
     classifiers: tuple[Classifier, ...] = ()  # on the last epoch's features
+    paired: bool = True  # whether the untrained encoder was measured on the same images and views
+    highest: float | None = (
+        None  # residual energy that the training has had; None: low is low, whatever it was
+    )
+    start: str = "untrained encoder"  # name in the sentences of what `initial` was measured of
 
     @property
     def labelled(self) -> bool:
         """Whether there are classes to tell apart."""
         return self.classes is not None and self.classes > 1
+
+    @property
+    def energy_has_fallen(self) -> bool:
+        """Whether the residual energy is below half of the highest, where that is known.
+
+        An untrained encoder maps all images into a narrow cone, and may look collapsed before it has learned anything.
+        A training that starts in a cone must first leave it or narrow it.
+        """
+        return self.highest is None or residual_energy(self.diagnostics) < self.highest / 2
 
     @property
     def gains(self) -> list[Difference]:
@@ -70,7 +92,7 @@ class Evidence:
         if self.initial is None or not is_finite(self.initial):
             return None
         now, before = relative_alignment(self.diagnostics), relative_alignment(self.initial)
-        return alignment_fall(now, before, self.distances, self.initial_distances)
+        return alignment_fall(now, before, self.distances, self.initial_distances, paired=self.paired)
 
 
 def residual_energy(figures: Mapping[str, float]) -> float:
@@ -102,4 +124,4 @@ def needed_directions(classes: int | None, width: int | None = None, images: int
 
 def is_finite(figures: Mapping[str, float]) -> bool:
     """Whether all metrics that the rules read are finite."""
-    return all(math.isfinite(figures[key]) for key in READ)
+    return all(math.isfinite(figures[key]) for key in READ if key in figures or key != "alignment")

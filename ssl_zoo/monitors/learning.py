@@ -133,15 +133,28 @@ def accuracy_gain(name: str, first: Accuracy, second: Accuracy) -> Difference:
 
 
 def alignment_fall(
-    first: float, second: float, first_distances: Distances | None, second_distances: Distances | None
+    first: float,
+    second: float,
+    first_distances: Distances | None,
+    second_distances: Distances | None,
+    *,
+    paired: bool = True,
 ) -> Difference:
-    """Returns by how much the first relative alignment is lower, on the same images and views."""
+    """Returns by how much the first relative alignment is lower.
+
+    Paired, both are of the same images and views. Else their variances add up, and the degrees of freedom are those
+    of the smaller sample, which Welch's formula never falls below.
+    """
     error, freedom = 0.0, math.inf
-    if first_distances is not None and second_distances is not None:
+    if first_distances is not None and second_distances is not None and not paired:
+        influences = [distances.influence for distances in (first_distances, second_distances)]
+        variances = [float(each.var()) / len(each) for each in influences]
+        error, freedom = math.sqrt(sum(variances)), float(min(map(len, influences)) - 1)
+    elif first_distances is not None and second_distances is not None:
         influence = first_distances.influence - second_distances.influence  # (N,)
         error, freedom = float(influence.std()) / math.sqrt(len(influence)), float(len(influence) - 1)
-        if not math.isfinite(error):  # all embeddings equal: no ratio
-            error = 0.0
+    if not math.isfinite(error):  # all embeddings equal: no ratio
+        error = 0.0
     return Difference("alignment", first, second, second - first, error, freedom)
 
 

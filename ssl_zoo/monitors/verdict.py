@@ -59,11 +59,17 @@ from typing import Literal
 from .evidence import Evidence, is_finite, needed_directions, residual_energy
 from .learning import Difference, accuracy_gain, has_learned, margin
 
-__all__ = ["COLLAPSED_ENERGY", "DOMINATED_ENERGY", "Verdict", "VerdictName", "is_collapsed", "judge"]
+__all__ = [
+    "COLLAPSED_ENERGY", "DOMINATED_ENERGY", "SETTLED_STEPS", "Verdict", "VerdictName", "has_fallen", "is_collapsed",
+    "judge",
+]  # fmt: skip
 
 # The thresholds; rules 2 and 4 above derive them.
 COLLAPSED_ENERGY = 2.0**-8
 DOMINATED_ENERGY = 1 / 5
+# Before, no collapse is noticed: in evaluation mode a BN layer takes its running mean, of which the part 0.9^n is still
+# the initial 0 after n steps, and 0.9^53 < 2^-8.
+SETTLED_STEPS = 53
 
 VerdictName = Literal["healthy", "collapsed", "partially collapsed", "diverged", "not learning"]
 
@@ -97,6 +103,14 @@ def is_collapsed(figures: Mapping[str, float]) -> bool:
     return residual_energy(figures) < COLLAPSED_ENERGY
 
 
+def has_fallen(energy: float, highest: float) -> bool:
+    """Whether a residual energy is that of a collapse, in a training whose highest so far is given.
+
+    See `Evidence.energy_has_fallen`: the untrained encoder's is included.
+    """
+    return energy < min(COLLAPSED_ENERGY, highest / 2)
+
+
 # Each rule returns its sentence, or None where it does not apply.
 def _diverged(e: Evidence) -> str | None:
     is_sound = {
@@ -114,7 +128,7 @@ def _not_trained(e: Evidence) -> str | None:
 
 
 def _collapsed(e: Evidence) -> str | None:
-    if not is_collapsed(e.diagnostics):
+    if not is_collapsed(e.diagnostics) or not e.energy_has_fallen:
         return None
     return (
         f"all outputs are one vector up to the rounding of bf16: residual energy "
@@ -139,7 +153,7 @@ def _partially_collapsed(e: Evidence) -> str | None:
 def _missing(e: Evidence) -> list[str]:
     """Returns by which parts of rule 4 the embeddings are partially collapsed; none of a healthy run."""
     d, faults = e.diagnostics, []
-    if residual_energy(d) < DOMINATED_ENERGY:
+    if residual_energy(d) < DOMINATED_ENERGY and e.energy_has_fallen:
         faults.append(
             f"the centre that all images share dominates: residual energy {residual_energy(d):.2g} is below "
             f"{DOMINATED_ENERGY:g}{_untrained(e, residual_energy)}, m_o {d['center_ratio']:.2f} against m_r "
@@ -170,7 +184,7 @@ def _learning(e: Evidence) -> str:
             f"squared distance between views of an image {fall.first:.2g} of that between images against "
             f"{fall.second:.2g}, a fall of {fall.estimate:.2g} ± {margin(fall, of):.1g}"
         )
-    return f"{_decided(e, gains, fall)} after {_epochs(e)}, against the untrained encoder: {'; '.join(parts)}"
+    return f"{_decided(e, gains, fall)} after {_epochs(e)}, against the {e.start}: {'; '.join(parts)}"
 
 
 def _decided(e: Evidence, gains: list[Difference], fall: Difference | None) -> str:
@@ -207,7 +221,13 @@ def _points(difference: Difference, of: int) -> str:
 
 def _state(e: Evidence) -> str:
     d = e.diagnostics
-    return f"output std ratio {d['output_std_ratio']:.2f} and spectral rank {d['spectral_rank']:.3g}"
+    state = f"output std ratio {d['output_std_ratio']:.2f} and spectral rank {d['spectral_rank']:.3g}"
+    if residual_energy(d) >= DOMINATED_ENERGY or e.energy_has_fallen:
+        return state
+    still = (
+        f"{state}; the centre that all images share still dominates (residual energy {residual_energy(d):.2g}"
+    )
+    return f"{still}, at most {e.highest:.2g} before): train on"
 
 
 def _unknown(e: Evidence) -> str:
@@ -215,10 +235,10 @@ def _unknown(e: Evidence) -> str:
 
 
 def _epochs(e: Evidence) -> str:
-    return f"{e.epochs} epoch{'' if e.epochs == 1 else 's'}"
+    return "training" if e.epochs is None else f"{e.epochs} epoch{'' if e.epochs == 1 else 's'}"
 
 
 def _untrained(e: Evidence, figure: Callable[[Mapping[str, float]], float]) -> str:
     if e.initial is None or not is_finite(e.initial):
         return ""
-    return f" (untrained encoder: {figure(e.initial):.3g})"
+    return f" ({e.start}: {figure(e.initial):.3g})"

@@ -4,11 +4,8 @@ At each epoch's end the residual energy of a few images is estimated, one forwar
 low, the embeddings are measured in full, if they were not anyway, and rule 2 of the verdict is asked of them: what is
 reported during training is what the verdict would say.
 
-An untrained encoder maps all images into a narrow cone, and may look collapsed before it has learned anything. So the
-estimate is low when it is below COLLAPSED_ENERGY and below half of the highest that the run has had, the untrained
-encoder's included: a run that starts in a cone must first leave it or narrow it. And nothing is asked before
-SETTLED_STEPS: in evaluation mode a BN layer takes its running mean, of which the part 0.9^n is still the initial 0
-after n steps, and 0.9^53 < 2^-8.
+The estimate is low when it is below COLLAPSED_ENERGY and below half of the highest that the run has had
+(`monitors.verdict.has_fallen`). And nothing is asked before SETTLED_STEPS.
 """
 
 from __future__ import annotations
@@ -22,14 +19,12 @@ import pytorch_lightning as pl
 from ssl_zoo.distributed import any_process
 from ssl_zoo.method import Method
 from ssl_zoo.monitors.evidence import residual_energy
-from ssl_zoo.monitors.verdict import COLLAPSED_ENERGY, is_collapsed
+from ssl_zoo.monitors.verdict import COLLAPSED_ENERGY, SETTLED_STEPS, has_fallen, is_collapsed
 from ssl_zoo.training.callbacks import EpochRows
 from ssl_zoo.training.measure import Evaluator
 from ssl_zoo.training.module import TrainingModule
 
 __all__ = ["NoticeCollapse"]
-
-SETTLED_STEPS = 53
 
 
 class NoticeCollapse(pl.Callback):
@@ -82,7 +77,7 @@ class NoticeCollapse(pl.Callback):
 
     def _is_collapsed(self, evaluator: Evaluator, method: Method, settled: bool) -> bool:
         energy = evaluator.estimate_energy(method)
-        low = settled and energy < min(COLLAPSED_ENERGY, self.highest / 2)
+        low = settled and has_fallen(energy, self.highest)
         self.highest = max(self.highest, energy)
         if not low:
             return False

@@ -8,17 +8,16 @@ more, so kNN, which sees many images, is measured seldom; see `knn_every`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.data import Data, Split, skipping
 from ssl_zoo.data.sampling import random_subset
 from ssl_zoo.errors import UserError
-from ssl_zoo.features import each_batch, full_precision, images_at_once
+from ssl_zoo.features import each_batch, evaluating, images_at_once
 from ssl_zoo.hardware.device import Hardware
 from ssl_zoo.method import Method
 from ssl_zoo.metrics import Embeddings, measure_embeddings
@@ -80,7 +79,7 @@ class Evaluator:
 
     def measure(self, method: Method, *, knn: bool = True, probe: bool = True) -> Measurement:
         """Measures the embeddings of two views, and kNN and the linear probe on the backbone's features."""
-        with _evaluating(method):
+        with evaluating(method):
             embedded = self._embed_two_views(method)
             diagnostics = measure_embeddings(*(_with_predictions(method, z) for z in embedded))
             finite = math.isfinite(diagnostics["center_ratio"])
@@ -100,7 +99,7 @@ class Evaluator:
 
         Without bias: the mean of n unit vectors has E|o|^2 = m_o^2 + (1 - m_o^2) / n.
         """
-        with _evaluating(method):
+        with evaluating(method):
             view = Embeddings(method.encoder.forward(self.views.few).float())
             n = len(view.z)
             return float(1 - view.center.square().sum()) * n / (n - 1)
@@ -217,19 +216,3 @@ def _classes_seen(split: Split, classes: Sequence[str] | None) -> int | None:
     if classes is None or split.labels is None or bool((split.labels < 0).any()):
         return None if classes is None else len(classes)
     return len(torch.unique(split.labels))
-
-
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    modes = {child: child.training for child in module.modules()}
-    module.eval()
-    try:
-        with (
-            torch.inference_mode(),
-            full_precision(),
-            torch.autocast(next(module.parameters()).device.type, enabled=False),
-        ):
-            yield
-    finally:
-        for child, mode in modes.items():
-            child.training = mode

@@ -7,16 +7,24 @@ beside the random error of both samples.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from lightly.transforms import BYOLTransform, SimCLRTransform, SimSiamTransform  # type: ignore[attr-defined]
+from lightly.transforms import (  # type: ignore[attr-defined]
+    BYOLTransform,
+    DINOTransform,
+    SimCLRTransform,
+    SimSiamTransform,
+    SwaVTransform,
+)
 from PIL import Image
 
 from ssl_zoo.augment import Augment
 from ssl_zoo.config.schema import BlurConfig, CropConfig, JitterConfig, SolarizeConfig, ViewConfig
+from ssl_zoo.standalone.lightly_views import read_transform
 
 pytestmark = pytest.mark.slow
 
@@ -94,6 +102,28 @@ def test_same_distribution_as_lightly(transform: Any, views: Any) -> None:
     if isinstance(transform, BYOLTransform):  # takes no size
         for view in transform.transforms:
             view.transform.transforms[0].size = (32, 32)
+    compare(transform, views)
+    for view, read in zip(views, read_transform(transform).views, strict=True):
+        kernel = dataclasses.replace(
+            read.blur, kernel=view.blur.kernel
+        )  # read: 17 pixels, which reach as far
+        assert dataclasses.replace(read, blur=kernel if read.blur.p else view.blur) == view
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        DINOTransform(global_crop_size=32, n_local_views=0),
+        SwaVTransform(crop_sizes=(32, 32), crop_counts=(1, 1)),
+    ],
+    ids=["dino", "swav"],
+)
+def test_views_that_were_read_back_have_the_same_distribution(transform: Any) -> None:
+    compare(transform, read_transform(transform).views)
+
+
+def compare(transform: Any, views: Any) -> None:
+    """Compares views of a lightly transform with ours."""
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002 (lightly's blur draws from it)
     augment = Augment(views, MEAN, STD)

@@ -1,0 +1,279 @@
+"""A Lightning callback that tells whether a training collapses, without a change of the module that is trained.
+
+The first step shows how the script's modules make an encoder (`outputs`). It is measured as the runs of `ssl-zoo train`
+are, in evaluation mode and in float32, of the images of the first batches with the views that they had. Where the
+script does something else between backbone and head, the outputs of the last steps are taken as training made them; the
+closing table says which. Nothing is drawn at random, so that training goes on to the bit as without the monitor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from torch import Tensor
+
+from ssl_zoo.errors import UserError
+from ssl_zoo.files.json_files import write_json
+from ssl_zoo.monitors.evidence import residual_energy
+from ssl_zoo.monitors.verdict import COLLAPSED_ENERGY, SETTLED_STEPS, has_fallen, is_collapsed
+from ssl_zoo.standalone.causes import ScriptFacts
+from ssl_zoo.standalone.diagnose import judged
+from ssl_zoo.standalone.diagnosis import Diagnosis
+from ssl_zoo.standalone.measure import measure
+from ssl_zoo.standalone.modules import find_modules, fingerprint, untrained_parts
+from ssl_zoo.standalone.watch import Watch
+from ssl_zoo.terminal.console import Console
+
+__all__ = ["CollapseMonitor"]
+
+DIVIDING = (
+    "FSDP",
+    "ModelParallel",
+    "DeepSpeed",
+)  # strategies that divide weights, whose modules cannot be called alone
+
+
+class CollapseMonitor(pl.Callback):
+    """Lightning callback: measures the embeddings of each epoch, and ends with a verdict, its cause and a remedy.
+
+        trainer = pl.Trainer(max_epochs=10, callbacks=[ssl_zoo.CollapseMonitor()])
+
+    For trainers of `pytorch_lightning` and of `lightning.pytorch`, which both take it in a list. Of several processes
+    each measures its own images; the figures are their means, the same in all, and rank zero writes.
+
+    Args:
+        outputs: name of the module whose outputs the loss compares, (N, D); by default the one that lightly's examples
+            have: projection_head, student_head, backbone …
+        predictions: name of the predictor; by default prediction_head, where there is one.
+        targets: name of the target encoder's head; by default projection_head_momentum or teacher_head.
+        views_per_call: views of the batch that one call of these modules holds, one after another: 2 where the script
+            encodes `torch.cat((x0, x1))`.
+        samples: images that are measured, in each process.
+        stop: whether to end the training when it has collapsed, or diverged.
+        patience: epochs in a row that must be collapsed for that.
+        out: JSON file for the results; by default collapse.json in the trainer's log_dir.
+        quiet: whether to print nothing.
+
+    Attributes:
+        diagnosis: of the last epoch; None before the first has ended.
+        rows: figures of each epoch.
+        collapsed_epoch: the first that was collapsed, counted from 1; None: none was.
+
+    Raises:
+        UserError: when training starts, for a name that is no module; in the first step, if a module is not called or
+            returns something else.
+    """
+
+    def __init__(
+        self,
+        outputs: str | None = None,
+        predictions: str | None = None,
+        targets: str | None = None,
+        *,
+        views_per_call: int = 1,
+        samples: int = 256,
+        stop: bool = False,
+        patience: int = 1,
+        out: str | Path | None = None,
+        quiet: bool = False,
+    ) -> None:
+        for name, value, least in (
+            ("views_per_call", views_per_call, 1),
+            ("samples", samples, 32),
+            ("patience", patience, 1),
+        ):
+            if value < least:
+                raise UserError(f"{name} must be at least {least}; received {value}")
+        self.names = {"embeddings": outputs, "predictions": predictions, "targets": targets}
+        self.views_per_call, self.samples = views_per_call, samples
+        self.stop, self.patience = stop, patience
+        self.out = None if out is None else Path(out)
+        self.console = Console(quiet=quiet)
+        self._reset()
+
+    def _reset(self) -> None:
+        self.diagnosis: Diagnosis | None = None
+        self.rows: list[dict[str, float]] = []
+        self.collapsed_epoch: int | None = None
+        self._highest = 0.0  # residual energy so far
+        self._in_a_row = 0  # epochs that were collapsed
+        self._start: Diagnosis | None = None  # of the first step
+        self._watch: Watch | None = None
+
+    @property
+    def state_key(self) -> str:
+        """Names the state in a checkpoint; monitors of different modules have their own."""
+        return self._generate_state_key(outputs=self.names["embeddings"])
+
+    # Plain values only, so that a checkpoint never unpickles code.
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows, "highest": self._highest, "collapsed_epoch": self.collapsed_epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows, self._highest = state_dict["rows"], state_dict["highest"]
+        self.collapsed_epoch = state_dict["collapsed_epoch"]
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if stage == "fit":  # before a checkpoint's state is loaded
+            self._reset()
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._modules = find_modules(pl_module, self.names)
+        divided = type(trainer.strategy).__name__.startswith(DIVIDING)
+        self._watch = Watch(
+            pl_module,
+            self._modules,
+            views_per_call=self.views_per_call,
+            images=self.samples,
+            evaluate=not divided,
+        )
+        self._losses: list[Tensor] = []
+        self._untrained: tuple[str, ...] = ()
+        self._targets_at_start = self._targets_now()
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self._watched.recorder.begin()
+        self._number = trainer.global_step
+
+    def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
+        watch = self._watched
+        if not watch.recorder.active:
+            return
+        # What the backward pass calls is a repetition, of checkpointed activations.
+        watch.recorder.active = False
+        if not watch.examined:
+            watch.examine(loss)
+            parameters = (p for o in trainer.optimizers for group in o.param_groups for p in group["params"])
+            self._untrained = untrained_parts(pl_module, self._modules, parameters)
+            if watch.encoder is not None and self._number == 0:
+                self._begin(trainer)
+        else:
+            watch.keep_images()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        watch = self._watched
+        loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
+        if isinstance(loss, Tensor):
+            self._losses.append(loss.detach())
+        first = self._start is None and self._number == 0
+        if not watch.examined:  # a script that calls loss.backward() by itself, and has changed the weights
+            watch.examine(None)
+        elif watch.recorder.active:
+            watch.keep_images()
+        watch.end_batch(self._number)
+        if first and watch.encoder is None:
+            self._begin(trainer)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._losses.clear()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        watch, epoch = self._watched, trainer.current_epoch + 1
+        self.diagnosis = self._measured(trainer, epochs=epoch)
+        watch.new_epoch()
+        d = self.diagnosis
+        self.rows.append({"epoch": epoch, **({} if d.loss is None else {"loss": d.loss}), **d.metrics})
+        pl_module.log_dict({f"collapse/{key}": value for key, value in d.metrics.items()}, sync_dist=True)
+        energy = residual_energy(d.metrics)
+        settled = watch.encoder is None or trainer.global_step >= SETTLED_STEPS
+        collapsed = settled and has_fallen(energy, self._highest) and is_collapsed(d.metrics)
+        self._highest = max(self._highest, energy)
+        self._in_a_row = self._in_a_row + 1 if collapsed else 0
+        if collapsed and self.collapsed_epoch is None:
+            self.collapsed_epoch = epoch
+            self._report(trainer, epoch, energy)
+        ends = self._in_a_row >= self.patience or d.verdict == "diverged"
+        if self.stop and ends:
+            trainer.should_stop = True
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        folder = trainer.log_dir  # asked in all processes: rank zero broadcasts it
+        if self.diagnosis is not None and trainer.is_global_zero:
+            self.console.print(self._closing())
+            self._write(self.out or (None if folder is None else Path(folder) / "collapse.json"))
+        self._remove()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        self._remove()
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self._remove()
+
+    @property
+    def _watched(self) -> Watch:
+        assert self._watch is not None, "Lightning calls on_fit_start first"
+        return self._watch
+
+    def _remove(self) -> None:
+        if self._watch is not None:
+            self._watch.recorder.remove()
+
+    def _begin(self, trainer: pl.Trainer) -> None:
+        """Measures the network of the first step."""
+        self._start = self._measured(trainer, epochs=0)
+        self._highest = residual_energy(self._start.metrics)
+
+    def _targets_now(self) -> float | None:
+        return fingerprint(self._modules["targets"][1]) if "targets" in self._modules else None
+
+    def _measured(self, trainer: pl.Trainer, *, epochs: int) -> Diagnosis:
+        """Measures and judges what is kept, as a mean over the processes."""
+        watch = self._watched
+        measured = measure(watch, self._losses, trainer.lightning_module)
+        facts = ScriptFacts(
+            graph=watch.graph,
+            predictor=self._name("predictions"),
+            targets=self._name("targets"),
+            untrained_parts=self._untrained,
+            targets_moved=None if epochs == 0 else self._targets_moved(),
+            initial=None if self._start is None else self._start.metrics,
+            precision="" if "32" in str(trainer.precision) else str(trainer.precision),
+        )
+        evaluated = watch.encoder is not None
+        return judged(
+            facts,
+            measured,
+            self._start,
+            epochs=epochs,
+            start="first step",
+            highest=self._highest if self._start is not None or self.rows else None,
+            paired=evaluated,
+            steps=trainer.global_step if evaluated else None,
+        )
+
+    def _name(self, role: str) -> str | None:
+        return self._modules[role][0] if role in self._modules else None
+
+    def _targets_moved(self) -> bool | None:
+        now = self._targets_now()
+        return None if now is None else now != self._targets_at_start
+
+    def _report(self, trainer: pl.Trainer, epoch: int, energy: float) -> None:
+        assert self.diagnosis is not None
+        why = "" if self.diagnosis.cause is None else f"; likely cause: {self.diagnosis.cause}"
+        if trainer.is_global_zero:
+            self.console.print(
+                f"collapsed in epoch {epoch}: residual energy {energy:.2g} is below {COLLAPSED_ENERGY:.2g}{why}"
+            )
+
+    def _closing(self) -> str:
+        module = self._modules["embeddings"][0]
+        return f"\nCollapseMonitor, outputs of {module} in {self._watched.mode}\n{self.diagnosis}"
+
+    def _write(self, file: Path | None) -> None:
+        assert self.diagnosis is not None
+        if file is None:  # of a trainer that writes nothing
+            return
+        file.parent.mkdir(parents=True, exist_ok=True)
+        modules = {role: name for role, (name, _) in self._modules.items()}
+        extra = {"modules": modules, "collapsed_epoch": self.collapsed_epoch, "epochs_measured": self.rows}
+        write_json(file, {**self.diagnosis.to_dict(), **extra})
