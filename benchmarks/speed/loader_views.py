@@ -84,9 +84,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     rows = measure(options.rounds)
-    print(
-        "| views | transform | lightly, views/s | BatchedViews, views/s | ratio (least to most) |\n|---|---|---|---|---|"
-    )
+    print("| views | transform | lightly, views/s | BatchedViews, views/s | ratio (least to most) |")
+    print("|---|---|---|---|---|")
     for row in rows:
         ratios, speeds = row["ratios"], f"{row['lightly']:.0f} | {row['batched']:.0f}"
         spread = f"{statistics.median(ratios):.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f})"
