@@ -18,9 +18,9 @@ import ssl_zoo
 from ssl_zoo.config.compose import compose
 from ssl_zoo.metrics import Embeddings
 from ssl_zoo.monitors.evidence import residual_energy
-from ssl_zoo.monitors.verdict import COLLAPSED_ENERGY
+from ssl_zoo.monitors.verdict import COLLAPSED_ENERGY, SETTLED_STEPS
 from ssl_zoo.run_dir.saved_run import open_run
-from ssl_zoo.training.collapse import SETTLED_STEPS, NoticeCollapse
+from ssl_zoo.training.collapse import NoticeCollapse
 from ssl_zoo.training.measure import Evaluator
 from ssl_zoo.training.module import TrainingModule
 from ssl_zoo.training.prepare import prepare
