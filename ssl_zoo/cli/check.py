@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ssl_zoo.cli.output import print_json
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.groups import group_names
 from ssl_zoo.config.overrides import read_override
@@ -41,8 +42,10 @@ def read_check(overrides: Sequence[str]) -> tuple[str, list[str] | None, list[st
     return names[0], clauses, others
 
 
-def show_check(name: str, chosen: Sequence[str] | None, overrides: Sequence[str]) -> None:
-    """Checks a method and prints a line per clause.
+def show_check(
+    name: str, chosen: Sequence[str] | None, overrides: Sequence[str], *, as_json: bool = False
+) -> None:
+    """Checks a method and prints a line per clause, or at the end a list of `clause`, `outcome` and `sentence`.
 
     Raises:
         Unfinished: it breaks a clause.
@@ -50,12 +53,16 @@ def show_check(name: str, chosen: Sequence[str] | None, overrides: Sequence[str]
     """
     from ssl_zoo.testing import check_clauses, clauses
 
-    console, demands, broken = Console(), clauses(), list[str]()
+    console, demands, broken = Console(stderr=as_json), clauses(), list[str]()
+    records = list[dict[str, str]]()
     for clause, outcome, sentence in check_clauses(name, *overrides, clauses=chosen):
         console.print(
             styled((f"{outcome:15} ", STYLES[outcome]), f"{clause:16} {sentence or demands[clause]}")
         )
         broken += [clause] if outcome == "broken" else []
+        records.append({"clause": clause, "outcome": outcome, "sentence": sentence or demands[clause]})
+    if as_json:
+        print_json(records)
     if broken:
         count = f"{len(broken)} clause{'s' * (len(broken) > 1)}"
         raise Unfinished(f"method '{name}' breaks {count} of the contract: {', '.join(broken)}")

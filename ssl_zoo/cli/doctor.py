@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import os
 from collections.abc import Iterator, Sequence
@@ -12,11 +13,12 @@ from rich.table import Table
 
 from ssl_zoo.build import hardware_for
 from ssl_zoo.cli.keys import WITH_KEYS
+from ssl_zoo.cli.output import nothing_on_stdout, print_json
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.groups import group_dirs
 from ssl_zoo.config.registries import METHODS
 from ssl_zoo.errors import UserError
-from ssl_zoo.hardware.device import COMPILE
+from ssl_zoo.hardware.device import COMPILE, Hardware
 from ssl_zoo.metrics import METRICS
 from ssl_zoo.registry import Registry
 from ssl_zoo.run_dir.environment import environment, missing_extras, unmet_requirements
@@ -27,10 +29,13 @@ __all__ = ["REGISTRIES", "show_machine", "show_speed"]
 REGISTRIES: tuple[Registry[Any], ...] = (*WITH_KEYS, METRICS)
 
 
-def show_machine() -> None:
-    """Prints what a report of a problem should contain."""
+def show_machine(*, as_json: bool = False) -> None:
+    """Prints what a report of a problem should contain, as a table or as JSON."""
     chosen = hardware_for(compose())
     machine = environment(chosen)
+    if as_json:
+        print_json(_machine(chosen, machine))
+        return
     table = Table(box=None, show_header=False, padding=(0, 2))
     rows = {
         "processor": f"{machine['processor']}, {machine['cpu_cores']} cores, {machine['cpu_threads']} threads used",
@@ -52,14 +57,37 @@ def show_machine() -> None:
     Console().print(table)
 
 
-def show_speed(overrides: Sequence[str]) -> None:
+def _machine(chosen: Hardware, machine: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **machine,
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "auto": {
+            "accelerator": chosen.device.type,
+            "precision": chosen.precision,
+            "precision_reason": chosen.reason,
+            "compile": chosen.compile,
+        },
+        "configs": [str(folder) for folder in group_dirs()],
+        "plugins": [
+            {"kind": kind.kind, "name": name, "state": _state(kind, name)} for kind, name in _plugins()
+        ],
+        "lacking": [*unmet_requirements()],
+        "extras_not_installed": [*missing_extras()],
+    }
+
+
+def show_speed(overrides: Sequence[str], *, as_json: bool = False) -> None:
     """Trains for some steps and prints how fast, what the time goes to, and what could be done about it.
 
     Raises:
         UserError: the overrides of the run, or what they name, are wrong.
     """
     # By name, as mypy doesn't know of the rooms that are mapped into the package.
-    speed = importlib.import_module("ssl_zoo.benchmarks.speed.step_times").quick(overrides)
+    with nothing_on_stdout(as_json):
+        speed = importlib.import_module("ssl_zoo.benchmarks.speed.step_times").quick(overrides)
+    if as_json:
+        print_json(dataclasses.asdict(speed))
+        return
     table = Table(box=None, show_header=False, padding=(0, 2))
     rows = {
         "views/s": f"{speed.views_per_second:.0f} (batches of {speed.batch_size}, {speed.views} views each; "

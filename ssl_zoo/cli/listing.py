@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from ssl_zoo.cli.output import print_json
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.groups import group_dirs, group_file, group_names, load_group
 from ssl_zoo.config.registries import METHODS, SOURCES
@@ -35,8 +36,12 @@ GROUPS = {
 WIDE = 10_000  # columns where there is no terminal to wrap for: a line for each name
 
 
-def show_list(overrides: Sequence[str]) -> None:
+def show_list(overrides: Sequence[str], *, as_json: bool = False) -> None:
     """Prints a list, or all lists.
+
+    Args:
+        overrides: the kind, and a pattern of names; without them all kinds.
+        as_json: as JSON: for each kind a list of `name` and `summary`.
 
     Raises:
         UserError: there is no such list, or nothing in it matches the pattern.
@@ -48,25 +53,38 @@ def show_list(overrides: Sequence[str]) -> None:
         raise UserError(f"list takes one kind and one pattern; received '{' '.join(overrides)}'")
     if what is not None and what not in known:
         raise unknown_name("list", what, known)
-    console = Console()
+    console, lists = Console(), dict[str, list[dict[str, str]]]()
     for kind in known[:-1] if what is None else [what]:
-        if kind == "backbones":
-            _names(console, kind, _backbones(), pattern)
-        elif kind == "methods":
-            _methods(console, pattern)
-        elif kind in REGISTRIES:
-            notes = REGISTRIES[kind]()
-            _names(console, kind, notes, pattern, notes)
-        elif kind == "suites":
-            notes = summaries()
-            _names(console, kind, notes, pattern, notes)
-        else:
-            names = [name for name in group_names(GROUPS[kind]) if pattern is None or _match(name, pattern)]
-            names.sort(key=_by_number)
-            if what is None and not names:
-                continue
-            note = _data if kind == "data" else functools.partial(_summary, GROUPS[kind])
-            _names(console, kind, names, pattern, {name: note(name) for name in names})
+        entries = _entries(kind, pattern)
+        if not entries and what is None:
+            continue
+        if not entries:
+            raise UserError(
+                f"no {kind} match '{pattern}'; see ssl-zoo list {kind}" if pattern else f"there are no {kind}"
+            )
+        lists[kind] = [{"name": name, "summary": Text.assemble(note).plain} for name, note in entries.items()]
+        if not as_json:
+            _show(console, kind, entries)
+    if as_json:
+        print_json(lists)
+
+
+def _entries(kind: str, pattern: str | None) -> dict[str, str | Text]:
+    """Returns the names of a kind that match, each with what is said of it."""
+
+    def chosen(names: Iterable[str]) -> list[str]:
+        return [name for name in names if pattern is None or _match(name, pattern)]
+
+    if kind == "backbones":
+        return dict.fromkeys(chosen(_backbones()), "")
+    if kind == "methods":
+        names = dict.fromkeys([*group_names("method"), *METHODS.announced()])
+        return {name: _method(name) for name in chosen(names)}
+    if kind in REGISTRIES or kind == "suites":
+        notes = REGISTRIES[kind]() if kind in REGISTRIES else summaries()
+        return {name: notes[name] for name in chosen(notes)}
+    note = _data if kind == "data" else functools.partial(_summary, GROUPS[kind])
+    return {name: note(name) for name in sorted(chosen(group_names(GROUPS[kind])), key=_by_number)}
 
 
 def _by_number(name: str) -> list[tuple[str, int]]:
@@ -78,20 +96,9 @@ def _match(name: str, pattern: str) -> bool:
     return fnmatch.fnmatch(name, pattern if set(pattern) & set("*?[") else f"*{pattern}*")
 
 
-def _names(
-    console: Console,
-    kind: str,
-    names: Iterable[str],
-    pattern: str | None,
-    notes: Mapping[str, str | Text] | None = None,
-) -> None:
-    chosen = [name for name in names if pattern is None or _match(name, pattern)]
-    if not chosen:
-        raise UserError(
-            f"no {kind} match '{pattern}'; see ssl-zoo list {kind}" if pattern else f"there are no {kind}"
-        )
-    if notes is None:
-        console.print("\n".join(chosen))
+def _show(console: Console, kind: str, entries: Mapping[str, str | Text]) -> None:
+    if kind == "backbones":
+        console.print("\n".join(entries))
         return
     if not console.is_terminal:
         console.width = WIDE
@@ -99,14 +106,9 @@ def _names(
         title=kind, title_justify="left", title_style="bold", box=None, show_header=False, padding=(0, 2)
     )
     table.add_column(no_wrap=True, overflow="fold")
-    for name in chosen:
-        table.add_row(name, notes[name])
+    for name, note in entries.items():
+        table.add_row(name, note)
     console.print(table)
-
-
-def _methods(console: Console, pattern: str | None) -> None:
-    names = dict.fromkeys([*group_names("method"), *METHODS.announced()])
-    _names(console, "methods", names, pattern, {name: _method(name) for name in names})
 
 
 def _method(name: str) -> Text:

@@ -70,7 +70,7 @@ USAGE: dict[str, tuple[tuple[str, str], ...]] = {
         ),
     ),
     "doctor": (
-        ("", "versions, devices, and what `auto` picks here and why"),
+        ("[--json]", "versions, devices, and what `auto` picks here and why"),
         ("--speed [key=value ...]", "how fast a run trains here, and what holds it up"),
     ),
     "completion": (

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ssl_zoo.cli.output import print_text
+from ssl_zoo.cli.output import JSON, nothing_on_stdout, print_json, print_text, take_json
 from ssl_zoo.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,18 +21,28 @@ def _train(overrides: Sequence[str]) -> None:
     from ssl_zoo.cluster.requeue import requeueing
     from ssl_zoo.run_dir.continuation import compose_run
 
+    as_json, overrides = take_json(overrides)
     launch, overrides = read_launch(overrides)
     if launch.launcher == "slurm":
+        if as_json:
+            raise UserError(
+                "--json prints the result of a run that trains here; received launcher=slurm; leave it out"
+            )
         _submit(launch, overrides)
         return
     config = compose_run(overrides)
     trainer, resumes = config.trainer, config.resume == "auto"
     with requeueing(config.run_dir, trainer.requeue, resumes=resumes, processes=trainer.processes):
         from ssl_zoo.hardware.heap import keep_freed_memory
+        from ssl_zoo.training.process import this_process
         from ssl_zoo.training.run import run
 
         keep_freed_memory()
-        run(config)
+        with nothing_on_stdout(as_json):
+            result = run(config)
+        rank_zero = this_process(config).rank_zero
+    if as_json and rank_zero:
+        print_json(result.as_dict())
 
 
 def _submit(launch: LaunchConfig, overrides: Sequence[str]) -> None:
@@ -46,13 +57,21 @@ def _submit(launch: LaunchConfig, overrides: Sequence[str]) -> None:
 def _eval(overrides: Sequence[str]) -> None:
     from ssl_zoo.evaluation.compose import read_eval
 
+    as_json, overrides = take_json(overrides)
     read_eval(overrides)
     from ssl_zoo.evaluation.run import evaluate
 
-    evaluate(overrides)
+    with nothing_on_stdout(as_json):
+        records = evaluate(overrides)
+    if as_json:
+        print_json(records)
 
 
 def _bench(overrides: Sequence[str]) -> None:
+    as_json, overrides = take_json(overrides)
+    if not overrides and as_json:
+        _list(["suites", JSON])
+        return
     if not overrides:
         from ssl_zoo.suites.listing import show_suites
 
@@ -63,9 +82,14 @@ def _bench(overrides: Sequence[str]) -> None:
 
     rows = Path(read_bench(overrides)[0].out) / ROWS
     with requeueing(rows, "auto", resumes=True):
-        from ssl_zoo.reports.bench import bench
+        from ssl_zoo.reports.bench import run_suite
 
-        bench(overrides)
+        with nothing_on_stdout(as_json):
+            record, failure = run_suite(overrides)
+        if as_json:
+            print_json(dataclasses.asdict(record))
+        if failure is not None:
+            raise failure
 
 
 def _report(overrides: Sequence[str]) -> None:
@@ -122,19 +146,24 @@ def _import(overrides: Sequence[str]) -> None:
 def _check(overrides: Sequence[str]) -> None:
     from ssl_zoo.cli.check import read_check, show_check
 
-    show_check(*read_check(overrides))
+    as_json, overrides = take_json(overrides)
+    show_check(*read_check(overrides), as_json=as_json)
 
 
 def _config(overrides: Sequence[str]) -> None:
     from ssl_zoo.cluster.options import read_launch
-    from ssl_zoo.config.mapping import to_yaml
+    from ssl_zoo.config.mapping import to_mapping, to_yaml
     from ssl_zoo.config.registries import SOURCES
     from ssl_zoo.run_dir.continuation import compose_run
 
     if overrides and overrides[0] == "--describe":
         _describe(overrides[1:])
         return
+    as_json, overrides = take_json(overrides)
     config = compose_run(read_launch(overrides)[1])
+    if as_json:
+        print_json(to_mapping(config))
+        return
     images = SOURCES.get(config.data.source).load_image_defaults()
     line = None if images is None else images.describe_images(config)
     print_text(("" if line is None else f"# {line}\n") + to_yaml(config))
@@ -157,10 +186,12 @@ def _describe(arguments: Sequence[str]) -> None:
 def _list(overrides: Sequence[str]) -> None:
     from ssl_zoo.cli.listing import show_list
 
-    show_list(overrides)
+    as_json, overrides = take_json(overrides)
+    show_list(overrides, as_json=as_json)
 
 
 def _doctor(overrides: Sequence[str]) -> None:
+    as_json, overrides = take_json(overrides)
     if overrides and overrides[0] != "--speed":
         raise UserError(
             f"doctor takes nothing, or --speed and the overrides of a run; received '{overrides[0]}'"
@@ -172,9 +203,9 @@ def _doctor(overrides: Sequence[str]) -> None:
     from ssl_zoo.cli.doctor import show_machine, show_speed
 
     if overrides:
-        show_speed(overrides[1:])
+        show_speed(overrides[1:], as_json=as_json)
     else:
-        show_machine()
+        show_machine(as_json=as_json)
 
 
 def _completion(arguments: Sequence[str]) -> None:

@@ -65,7 +65,7 @@ def _embed(overrides: Sequence[str], silent: bool) -> Path:
             check_out(out)  # refuses it
         remove_parts(out)
         line = f"{out}: {finished['rows']} rows, finished before with the same settings, weights and images"
-        ImageProgress(0, 0, silent=silent, bar=False).log(line)
+        ImageProgress(0, 0, silent=silent, bar=False).show(line)
         return out
     store = Store(parts_of(out), plan.record, plan.width, options.dtype)
     progress = ImageProgress(len(plan.images), store.committed.images, silent=silent, bar=options.progress)
@@ -111,7 +111,7 @@ def _embed(overrides: Sequence[str], silent: bool) -> Path:
         store.close()
     late = f" · {left_out} more left out that turned out to be unreadable" if left_out else ""
     speed = f"{progress.seconds:.0f} s, {progress.rate:.0f} images/s"
-    progress.log(f"{out}: {store.committed.rows} x {plan.width} {options.dtype}{late} · {speed}")
+    progress.show(f"{out}: {store.committed.rows} x {plan.width} {options.dtype}{late} · {speed}")
     return out
 
 

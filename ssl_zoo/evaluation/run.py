@@ -58,7 +58,7 @@ def evaluate(
 
 
 def _evaluate(overrides: Sequence[str], console: Console) -> list[dict[str, Any]]:
-    command = read_eval(overrides)
+    command, messages = read_eval(overrides), Console(quiet=console.quiet, stderr=True)
     run = None if command.run is None else open_run(command.run)
     trained = None if run is None else run.config
     configs, views = compose_evaluations(command, trained)
@@ -81,7 +81,7 @@ def _evaluate(overrides: Sequence[str], console: Console) -> list[dict[str, Any]
 
     def log(line: str) -> None:
         if first.progress:
-            console.print(f"  {line}", style="dim")
+            messages.print(f"  {line}", style="dim")
 
     shared: dict[str, FrozenFeatures] = {}
     holds = any(PROTOCOLS.get(config.kind).holds_features for config in configs)
@@ -101,9 +101,9 @@ def _evaluate(overrides: Sequence[str], console: Console) -> list[dict[str, Any]
     where = (
         f"{torch.get_num_threads()} CPU threads" if hardware.device.type == "cpu" else str(hardware.device)
     )
-    console.print(styled((subject.title, "bold"), f" · {subject.num_features} features · {where}"))
+    messages.print(styled((subject.title, "bold"), f" · {subject.num_features} features · {where}"))
     if subject.identity.get("verdict") not in (None, "healthy", "imported"):
-        console.print(f"its verdict: {subject.identity['verdict']}", style="yellow")
+        messages.print(f"its verdict: {subject.identity['verdict']}", style="yellow")
     return [_run_protocol(task, overrides, folder, console) for task in tasks]
 
 

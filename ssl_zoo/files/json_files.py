@@ -8,7 +8,7 @@ from typing import Any
 
 from ssl_zoo.files.writing import write_file
 
-__all__ = ["load_json", "write_json"]
+__all__ = ["finite", "load_json", "write_json"]
 
 
 def load_json(file: Path) -> Any:
@@ -25,15 +25,15 @@ def load_json(file: Path) -> Any:
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
     """Writes a JSON file whole or not at all; numbers that are not finite as null."""
-    write_file(path, json.dumps(_finite(values), indent=2) + "\n")
+    write_file(path, json.dumps(finite(values), indent=2) + "\n")
 
 
-def _finite(value: Any) -> Any:
-    """JSON has no nan or infinity: null, never an invented number."""
+def finite(value: Any) -> Any:
+    """Replaces numbers that are not finite by None: JSON has no nan or infinity."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float) and value - value != 0:
         return None
     return value

@@ -11,7 +11,7 @@ from ssl_zoo.suites.record import SuiteRecord
 from ssl_zoo.suites.run import SuiteRun
 from ssl_zoo.terminal.console import Console, styled
 
-__all__ = ["bench"]
+__all__ = ["bench", "run_suite"]
 
 COLOURS = {
     "holds": "green",
@@ -38,10 +38,18 @@ def bench(overrides: Sequence[str], *, silent: bool = False) -> SuiteRecord:
         Unfinished: some runs failed; the others are done, and the report says which failed and why.
         Interrupted: Ctrl-C; the runs are saved and the same overrides go on.
     """
+    record, failure = run_suite(overrides, silent=silent)
+    if failure is not None:
+        raise failure
+    return record
+
+
+def run_suite(overrides: Sequence[str], *, silent: bool = False) -> tuple[SuiteRecord, Unfinished | None]:
+    """Does what `bench` does, and returns the record beside what it would raise where runs failed."""
     console = Console(quiet=silent)
-    suite = SuiteRun(overrides, console)
+    suite = SuiteRun(overrides, silent=silent)
     if suite.config.dry_run:
-        return suite.preview()
+        return suite.preview(), None
     record = suite.run()
     write_report(record, suite.folder)
     for claim in record.claims:
@@ -57,5 +65,5 @@ def bench(overrides: Sequence[str], *, silent: bool = False) -> SuiteRecord:
         later = len(suite.failed) - failed
         blocked = f", and {later} that begin with their weights could not" if later else ""
         again = "the others are done and reported; the same command tries again"
-        raise Unfinished(f"{failed} run(s) failed{blocked}; {again}")
-    return record
+        return record, Unfinished(f"{failed} run(s) failed{blocked}; {again}")
+    return record, None

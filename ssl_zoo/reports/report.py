@@ -34,8 +34,7 @@ def report(overrides: Sequence[str], silent: bool = False) -> Path:
     Raises:
         UserError: the overrides, a run, a suite or the images are wrong; nothing has been created.
     """
-    log = Console(quiet=silent).print
-
+    show, log = Console(quiet=silent).print, Console(quiet=silent, stderr=True).print
     config, about_data = read_report(overrides)
     suites = _are_suites(config.run)
     if config.reference is not None and (suites or len(config.run) > 1):
@@ -44,7 +43,7 @@ def report(overrides: Sequence[str], silent: bool = False) -> Path:
             f"{'a suite' if suites else f'{len(config.run)} runs'}; leave it out"
         )
     if suites:
-        return report_suites(config, about_data, log)
+        return report_suites(config, about_data, show)
     runs = [open_run(name) for name in config.run]
     _check_twice(config.run, runs)
     folder = choose_folder(config.out, runs)
@@ -53,9 +52,9 @@ def report(overrides: Sequence[str], silent: bool = False) -> Path:
         page = run_page(runs[0], config, about_data, log)
     else:
         page, record = comparison_of(runs, config, about_data, log)
-        log(page.lead)
+        show(page.lead)
     write(folder, page_files(page), {"title": page.title, "lead": page.lead, **record}, runs)
-    log(f"written: {folder / 'report.html'}")
+    show(f"written: {folder / 'report.html'}")
     return folder / "report.html"
 
 

@@ -40,13 +40,13 @@ SIDE = ("suite", "seeds", "mean", "std")
 COLUMNS = ("difference", "low", "high", "p", "corrected", "state")
 
 
-def report_suites(config: ReportConfig, about_data: Sequence[str], log: Callable[[str], None]) -> Path:
+def report_suites(config: ReportConfig, about_data: Sequence[str], show: Callable[[str], None]) -> Path:
     """Writes the comparison of several suites into a folder of its own; the report of one into the suite's folder.
 
     Args:
         config: the options; `run` are folders with a suite.json.
         about_data: overrides about the data, of which there must be none.
-        log: prints a line of progress.
+        show: prints a line of the result.
 
     Returns:
         The page, report.html.
@@ -69,8 +69,8 @@ def report_suites(config: ReportConfig, about_data: Sequence[str], log: Callable
         folder = _rewritten(records[0], folders[0], config.out)
     else:
         suites = list(map(ComparedSuite, labels(folders), folders, records))
-        folder = _comparison(suites, config, log)
-    log(f"written: {folder / 'report.html'}")
+        folder = _comparison(suites, config, show)
+    show(f"written: {folder / 'report.html'}")
     return folder / "report.html"
 
 
@@ -94,7 +94,7 @@ def _rewritten(record: SuiteRecord, folder: Path, out: str | None) -> Path:
     return folder
 
 
-def _comparison(suites: Sequence[ComparedSuite], config: ReportConfig, log: Callable[[str], None]) -> Path:
+def _comparison(suites: Sequence[ComparedSuite], config: ReportConfig, show: Callable[[str], None]) -> Path:
     if not shared_rows(suites):
         rows = "; ".join(
             f"'{suite.label}' has {', '.join(row.name for row in suite.record.rows) or 'no rows'}"
@@ -107,7 +107,7 @@ def _comparison(suites: Sequence[ComparedSuite], config: ReportConfig, log: Call
     folder = _choose(suites, config.out)
     changes = compare_suites(suites)
     page = suites_page(suites, changes, shlex.join(["ssl-zoo", "report", *config.run]))
-    log(page.lead)
+    show(page.lead)
     files = {
         **page_files(page),
         "report.md": markdown(page).encode(errors="replace"),

@@ -81,7 +81,7 @@ def _write_all(
     progress = ImageProgress(record["images"], images, silent=silent, bar=bar)
     if finished and len(done) == shards:
         progress.stop()
-        progress.log(f"{out}: {shards} shards, finished before of files of the same names and sizes")
+        progress.show(f"{out}: {shards} shards, finished before of files of the same names and sizes")
         return out
     if skipped:
         progress.log(f"left out: {len(skipped)} files that are no readable images, such as '{skipped[0]}'")
@@ -119,7 +119,7 @@ def _write_all(
         f"{record['images']} images in {shards} shard{'s' if shards > 1 else ''}, {size / 2**20:.0f} MiB"
     )
     speed = f"{progress.seconds:.0f} s, {progress.rate:.0f} images/s"
-    progress.log(f"{out}: {written} · {speed} · data=webdataset data.train='{pattern}'")
+    progress.show(f"{out}: {written} · {speed} · data=webdataset data.train='{pattern}'")
     return out
 
 

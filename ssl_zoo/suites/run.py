@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rich.text import Text
+
 from ssl_zoo.config.overrides import read_override
 from ssl_zoo.errors import Interrupted
 from ssl_zoo.files.folders import check_writable
@@ -53,8 +55,8 @@ class SuiteRun:
         UserError: the overrides, the suite, a row or a claim is wrong.
     """
 
-    def __init__(self, overrides: Sequence[str], console: Console) -> None:
-        self.overrides, self.console = overrides, console
+    def __init__(self, overrides: Sequence[str], *, silent: bool = False) -> None:
+        self.overrides, self.messages = overrides, Console(quiet=silent, stderr=True)
         self.config, evaluation, training = read_bench(overrides)
         self.suite = suite = read_suite(self.config.suite)
         here = self.config.launcher == "local" or self.config.slurm.gpus == 0  # else a GPU of the cluster's
@@ -87,7 +89,7 @@ class SuiteRun:
         tuned = None
         try:
             if self.tuning is not None:
-                self._print_heading("tuning of: ", self.tuning.all_trials)
+                self.messages.print(self._heading("tuning of: ", self.tuning.all_trials))
                 candidates = {row: _flat(trials) for row, trials in self.tuning.trials.items()}
                 most = max(map(len, candidates.values()))
                 tuning = Rounds(candidates, most, self.results.is_done, self._fits)
@@ -99,7 +101,7 @@ class SuiteRun:
                 key = self.tuning.config.key
                 self.rows = self.planner.rows({row: [f"{key}={value}"] for row, value in tuned.items()})
             rounds = self._rounds(tuned or {})
-            self._print_heading("", _flat({row: rounds.started(row) for row in rounds.trials}))
+            self.messages.print(self._heading("", _flat({row: rounds.started(row) for row in rounds.trials})))
             self._run(rounds)
         except KeyboardInterrupt as stopped:
             raise Interrupted(self._stop_message(), getattr(stopped, "number", 0)) from None
@@ -116,30 +118,30 @@ class SuiteRun:
         trials = {row: rounds.started(row) for row in rounds.trials}
         record = self._collect(trials, tuned, ending, waiting)
         for sentence in ending:
-            self.console.print(sentence, style="dim")
+            self.messages.print(sentence, style="dim")
         self.folder.mkdir(parents=True, exist_ok=True)
         record.write(self.folder)
         return record
 
     def preview(self) -> SuiteRecord:
         """Prints what would be run; a row is shown by what sets it apart."""
-        rounds = self._rounds({})
+        show, rounds = Console(quiet=self.messages.quiet).print, self._rounds({})
         trials = {row: rounds.started(row) for row in rounds.trials}
         tuning = [] if self.tuning is None else self.tuning.all_trials
         for what, group in (("tuning of: ", tuning), ("", _flat(trials))):
             if group:
-                self._print_heading(what, group)
+                show(self._heading(what, group))
         for row in self.rows:
             done = sum(map(self.results.is_done, trials[row.name]))
             what = shlex.join(row.row_overrides) or "(the base)"
-            self.console.print(f"{row.name}: {done} of {len(trials[row.name])} done · {what}")
+            show(f"{row.name}: {done} of {len(trials[row.name])} done · {what}")
         if self.config.seeds == "auto":
-            self.console.print(
+            show(
                 f"then one more seed at a time for the rows of undecided claims, up to {self.config.max_seeds} a row: "
                 f"{len({trial.name for trial in _flat(rounds.trials)}) - rounds.total} runs at most"
             )
         shared = [f"data={self.planner.data}", *self.planner.base, *self.planner.overrides]
-        self.console.print(f"all rows: {shlex.join(dict.fromkeys(shared))}", style="dim")
+        show(f"all rows: {shlex.join(dict.fromkeys(shared))}", style="dim")
         return self._collect(trials, None)
 
     def _rounds(self, tuned: Mapping[str, float]) -> Rounds:
@@ -185,7 +187,7 @@ class SuiteRun:
                 why = failure and replace(failure, trial=later, message=str(self.results.error(later)))
                 progress.end(later, self.results.record(later), why)
 
-        silent, bar = self.console.quiet, self.config.progress
+        silent, bar = self.messages.quiet, self.config.progress
         with SuiteProgress(rounds, self.limit, slots.workers, silent=silent, bar=bar) as progress:
             if local:
                 run_local(rounds.take, self.runs, slots, on_tick=progress.update, on_end=on_end)
@@ -218,12 +220,12 @@ class SuiteRun:
             waiting=waiting,
         )
 
-    def _print_heading(self, what: str, trials: Sequence[Trial]) -> None:
+    def _heading(self, what: str, trials: Sequence[Trial]) -> Text:
         unique = {trial.name: trial for trial in trials}
         done = sum(map(self.results.is_done, unique.values()))
         config = self.suite.config
         rest = f" · {config.paper}, {config.section} · {len(unique)} runs, {done} of them done already"
-        self.console.print(styled((f"{what}{config.title}", "bold"), rest))
+        return styled((f"{what}{config.title}", "bold"), rest)
 
     def _stop_message(self) -> str:
         command = shlex.join(["ssl-zoo", "bench", *self.overrides])

@@ -1,4 +1,4 @@
-"""The console that every verb prints to. Text is printed as it is.
+"""The console that every verb prints to: results to stdout, messages to stderr. Text is printed as it is.
 
 Paths, names and messages come from users: rich's markup (`[red]`) and emoji codes (`:smile:`) are off, and control
 characters, which would steer the terminal, are escaped. Styles are given beside the text, see `styled`.
@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 from rich.console import Console as RichConsole
+from rich.status import Status
 from rich.text import Text
 
 from ssl_zoo.errors import printable
@@ -19,18 +20,32 @@ __all__ = ["Console", "styled"]
 
 
 class Console(RichConsole):
-    """Prints to stdout: lines of text whole, however long; tables as wide as the terminal, their cells wrapped.
+    """Prints lines of text whole, however long; tables as wide as the terminal, their cells wrapped.
 
-    A reader of stdout that has gone away (`ssl-zoo train | head -1`) ends the output and not the verb.
+    A reader that has gone away (`ssl-zoo train | head -1`) ends the output and not the verb.
+
+    Args:
+        quiet: print nothing.
+        stderr: print to stderr, as messages and progress are, in place of stdout.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        super().__init__(quiet=quiet, markup=False, highlight=False, emoji=False)
+    def __init__(self, *, quiet: bool = False, stderr: bool = False) -> None:
+        super().__init__(quiet=quiet, stderr=stderr, markup=False, highlight=False, emoji=False)
+
+    @property
+    def redraws(self) -> bool:
+        """Whether a line can be drawn anew: not in a pipe that FORCE_COLOR colours, nor on a dumb terminal."""
+        return self.is_terminal and not self.is_dumb_terminal and self.file.isatty()
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Prints as rich does."""
         options.setdefault("soft_wrap", all(isinstance(object_, (str, Text)) for object_ in objects))
         super().print(*objects, **options)
+
+    def status(self, status: Any, **options: Any) -> Status:
+        """Shows what is being waited for, as rich does; with plain letters where the terminal has no others."""
+        options.setdefault("spinner", "dots" if self.encoding.startswith("utf") else "line")
+        return super().status(status, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Turns a string, a table's cells included, into rich's text."""
@@ -39,7 +54,7 @@ class Console(RichConsole):
     def on_broken_pipe(self) -> None:
         """Prints nothing from here on."""
         self.quiet = True
-        discard(sys.stdout)
+        discard(sys.stderr if self.stderr else sys.stdout)
 
 
 def styled(*parts: str | tuple[str, str]) -> Text:

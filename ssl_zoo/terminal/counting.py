@@ -33,7 +33,7 @@ def showing_counts(shown: bool) -> Iterator[None]:
 
 def note(line: str) -> None:
     """Prints a line, where counts are shown."""
-    Console(quiet=not _SHOWN.get()).print(line)
+    Console(quiet=not _SHOWN.get(), stderr=True).print(line)
 
 
 @contextmanager
@@ -48,11 +48,11 @@ def counting(line: str) -> Iterator[Callable[[int], None]]:
     if not _SHOWN.get():
         yield lambda more: None
         return
-    console, started = Console(), time.perf_counter()
+    console, started = Console(stderr=True), time.perf_counter()
     done, printed = 0, False
-    due = started if console.is_terminal else started + FIRST_SECONDS
+    due = started if console.redraws else started + FIRST_SECONDS
     with ExitStack() as stack:
-        status = stack.enter_context(console.status(line.format(0))) if console.is_terminal else None
+        status = stack.enter_context(console.status(line.format(0))) if console.redraws else None
 
         def count(more: int) -> None:
             nonlocal done, printed, due

@@ -22,7 +22,7 @@ def bar_of(unit: str, console: Console) -> Progress:
 
 
 class ProgressDisplay:
-    """Logs lines and, on a terminal or in a notebook, shows a bar.
+    """Logs lines to stderr and, on a terminal or in a notebook, shows a bar.
 
     Args:
         unit: what is counted.
@@ -35,13 +35,13 @@ class ProgressDisplay:
     def __init__(
         self, unit: str, total: int, done: int = 0, *, silent: bool = False, bar: bool = True
     ) -> None:
-        self.console = Console(quiet=silent)
+        self.console, self.results = Console(quiet=silent, stderr=True), Console(quiet=silent)
         self.total = total
         self.started = time.perf_counter()
         self.bar: Progress | NotebookBar | None = None
         if bar and self.console.is_jupyter and not silent:
             self.bar, self.task = NotebookBar(unit, total, done), TaskID(0)
-        elif bar and self.console.is_terminal and not silent:
+        elif bar and self.console.redraws and not silent:
             self.bar = terminal_bar = bar_of(unit, self.console)
             self.task = terminal_bar.add_task("", total=total, completed=done)
 
@@ -57,6 +57,10 @@ class ProgressDisplay:
         else:
             self.console.print(line)
 
+    def show(self, result: Any, **options: Any) -> None:
+        """Prints a result to stdout."""
+        self.results.print(result, **options)
+
     def update(self, done: float, description: str, total: int | None = None) -> bool:
         """Moves the bar, or changes its total too; returns whether there is one."""
         if self.bar is not None:
@@ -65,7 +69,7 @@ class ProgressDisplay:
 
     def waiting(self, task: str) -> AbstractContextManager[Any]:
         """Names on a terminal what is being waited for, for the time of the block."""
-        return self.console.status(task) if self.console.is_terminal else nullcontext()
+        return self.console.status(task) if self.console.redraws else nullcontext()
 
     def stop(self) -> None:
         """Closes the bar."""

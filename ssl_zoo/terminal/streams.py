@@ -19,6 +19,7 @@ from ssl_zoo.errors import (
     printable,
 )
 from ssl_zoo.terminal.out_of_memory import out_of_memory_message
+from ssl_zoo.terminal.plain import PLAIN
 
 __all__ = ["REQUEUED", "discard", "exit_status", "open_streams", "write"]
 
@@ -26,17 +27,18 @@ REQUEUED = 75  # exit status of a run whose job is in the queue again: EX_TEMPFA
 
 
 def open_streams() -> None:
-    """Makes the streams usable: a closed one (`>&-`) goes nowhere, and stdout prints '?' for what it cannot encode."""
+    """Makes the streams usable: a closed one (`>&-`) goes nowhere, and what one cannot encode is written plainly."""
     # In the order of their numbers: an opened file takes the lowest that is free, which is the closed stream's own.
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
-    _reconfigure(sys.stdout)
+    for stream in (sys.stdout, sys.stderr):
+        _reconfigure(stream)
 
 
 def _reconfigure(stream: Any) -> None:
     if hasattr(stream, "reconfigure"):
-        stream.reconfigure(errors="replace")
+        stream.reconfigure(errors=PLAIN)
 
 
 def discard(stream: TextIO) -> None:

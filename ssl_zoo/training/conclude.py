@@ -54,8 +54,8 @@ def conclude(ready: Prepared, trained: Trained, progress: TrainingProgress) -> R
     result.write()
     title = f"{variant(config)} on {config.data.name}, seed {config.seed}"
     draw_curves(ready.run_dir / "curves.png", title, trained.epochs.rows, result.baselines)
-    progress.console.print(closing_table(result, title, initial.diagnostics))
-    progress.console.print(next_steps(result), style="dim")
+    progress.show(closing_table(result, title, initial.diagnostics))
+    progress.show(next_steps(result), style="dim")
     return result
 
 

@@ -99,7 +99,7 @@ def _follow(job: RunJob, number: str, handle: Any, queue: Queue, log: Path, cons
             rows = read_metrics(job.run_dir)
             epoch = f", epoch {rows[-1]['epoch']:g} of {job.config.epochs}" if rows else ""
             if (now := f"job {number}: {state}{epoch}") != last:
-                console.print(now)
+                Console(stderr=True).print(now)
             last = now
             time.sleep(TICK)
     except KeyboardInterrupt:

@@ -47,7 +47,7 @@ def test_a_bar_shows_text_as_it_is() -> None:
 
 def test_a_heading_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     TrainingProgress(1).heading(HOSTILE, f" · {'long ' * 100}")
-    assert len(capsys.readouterr().out.splitlines()) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_messages_are_bounded_and_escaped() -> None:
@@ -88,9 +88,11 @@ def _entry(*arguments: str, before: str = "", **environment: str) -> subprocess.
 PRINTS = "cli.VERBS['list'] = lambda _: __import__('ssl_zoo.terminal.console', fromlist=['x']).Console().print('± · ✓')"
 
 
-def test_ascii_streams_print_question_marks() -> None:
+def test_ascii_streams_print_plain_letters() -> None:
     done = _entry("list", before=PRINTS, PYTHONIOENCODING="ascii")
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"? ? ?\n", b"")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"+/- | ok\n", b"")
+    done = _entry("lïst", PYTHONIOENCODING="ascii")
+    assert done.stderr.startswith(b"ssl-zoo: unknown verb 'l\\xefst'")
 
 
 @pytest.mark.parametrize("overrides", [("list",), ("config",), ("--help",), ("unknown",)])

@@ -20,7 +20,7 @@ def test_notes(capsys: pytest.CaptureFixture[str]) -> None:
     for shown in (True, False):
         with showing_counts(shown):
             note("as it was")
-    assert capsys.readouterr().out == "as it was\n"
+    assert capsys.readouterr().err == "as it was\n"
 
 
 def test_lines_where_there_is_no_terminal(
@@ -29,7 +29,7 @@ def test_lines_where_there_is_no_terminal(
     monkeypatch.setattr(module, "FIRST_SECONDS", 0.0)
     monkeypatch.setattr(module, "LINE_SECONDS", 0.0)
     _count(shown=True)
-    lines = capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().err.splitlines()
     assert lines == ["scanned 1,000 files", "scanned 1,500 files", "scanned 1,500 files in 0 s"]
 
 
@@ -38,7 +38,7 @@ def test_what_takes_a_moment_prints_nothing(
 ) -> None:
     monkeypatch.setattr(module, "FIRST_SECONDS", 1e9)
     _count(shown=True)
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr().err == ""
 
 
 def test_silence(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +46,7 @@ def test_silence(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
     _count(shown=False)
     with counting("{} of nobody who asked") as count:
         count(1)
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr().err == ""
 
 
 def test_a_terminal_shows_the_count_at_once_and_in_one_line(
@@ -68,7 +68,7 @@ def test_a_terminal_shows_the_count_at_once_and_in_one_line(
     lines: list[Line] = []
 
     class Terminal(Console):
-        is_terminal = True
+        is_terminal = redraws = True
 
         def status(self, text: str) -> Line:  # type: ignore[override]
             lines.append(Line(text))
@@ -79,4 +79,4 @@ def test_a_terminal_shows_the_count_at_once_and_in_one_line(
     _count(shown=True)
     (line,) = lines
     assert line.texts == ["scanned 0 files", "scanned 1,000 files", "scanned 1,500 files", "gone"]
-    assert capsys.readouterr().out == "", "nothing is left behind"
+    assert capsys.readouterr().err == "", "nothing is left behind"
