@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from ssl_zoo.reports.bench import bench
     from ssl_zoo.reports.compare import Comparison, compare
     from ssl_zoo.reports.report import report
+    from ssl_zoo.reports.sweep import sweep
     from ssl_zoo.run_dir.result import Result
     from ssl_zoo.run_dir.saved_run import SavedRun, open_run
     from ssl_zoo.standalone.batched_views import BatchedViews
@@ -93,6 +94,7 @@ _HOMES = {
     "Progress": "parts.schedule",
     "register": "config.registries",
     "report": "reports.report",
+    "sweep": "reports.sweep",
     "Result": "run_dir.result",
     "open_run": "run_dir.saved_run",
     "SavedRun": "run_dir.saved_run",
@@ -160,6 +162,7 @@ __all__ = [
     "run",
     "runs",
     "section",
+    "sweep",
     "train",
 ]
 

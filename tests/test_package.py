@@ -62,6 +62,7 @@ WRONG = {
     "open_run": "nowhere",
     "report": ["run=nowhere"],
     "runs": "nowhere",
+    "sweep": ["method=nonsense,simsiam"],
     "train": ["method=nonsense"],
 }
 

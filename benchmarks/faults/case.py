@@ -171,14 +171,17 @@ class Case:
 
     def expect_line(self, ended: Ended, *statuses: int) -> None:
         """Notes what is wrong with the message of a command that an error has ended."""
-        lines, unclear = ended.err.strip().splitlines(), self.outcome.unclear
+        unclear = self.outcome.unclear
+        lines = [
+            line for line in ended.err.splitlines() if line.startswith("ssl-zoo: ")
+        ]  # after its progress
         if ended.status not in statuses:
             unclear.append(f"exit status {ended.status}")
         if "Traceback" in ended.err or "Traceback" in ended.out:
             unclear.append(f"a traceback: {(ended.err + ended.out)[-1500:]}")
         if len(lines) != 1 and self.subject.ranks == 1:  # others of several processes have a line each
-            unclear.append(f"{len(lines)} lines of stderr")
-        if not all(line.startswith("ssl-zoo: ") for line in lines):
+            unclear.append(f"{len(lines)} messages on stderr")
+        if not ended.line.startswith("ssl-zoo: "):
             unclear.append("not a message of ssl-zoo")
         if "; " not in ended.line:
             unclear.append("no advice")

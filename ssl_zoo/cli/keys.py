@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ssl_zoo.catalog.options import RunsConfig
-from ssl_zoo.cluster.options import LaunchConfig
 from ssl_zoo.config.describe import Key, as_markdown, as_text, keys_of, settings_of
 from ssl_zoo.config.origins import values_of
 from ssl_zoo.config.registries import METHODS, SOURCES
@@ -22,7 +21,7 @@ from ssl_zoo.importers.schema import ImportConfig
 from ssl_zoo.registry import Registry
 from ssl_zoo.reports.options import ReportConfig
 from ssl_zoo.sharding.schema import ShardsConfig
-from ssl_zoo.suites.options import BenchConfig
+from ssl_zoo.suites.options import BenchConfig, SweepConfig
 from ssl_zoo.suites.schema import SuiteConfig
 
 __all__ = ["SCHEMAS", "WITH_KEYS", "declared_keys", "describe_key", "describe_value", "document", "verb_help"]
@@ -91,7 +90,7 @@ def declared_keys(name: str) -> Iterator[Key]:
     known = [SCHEMAS[name]()]
     yield from keys_of(known[0])
     if name == "train":
-        yield from keys_of(LaunchConfig)
+        yield from keys_of(SweepConfig)
         yield Key(
             "method", "", "", "The method, a point of the grid; method=NAME has the values of its paper."
         )

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["VERBS"]
 
+MULTIRUN = {"-m", "--multirun"}
+
 
 def _train(overrides: Sequence[str]) -> None:
     from ssl_zoo.cluster.options import read_launch
@@ -22,6 +24,9 @@ def _train(overrides: Sequence[str]) -> None:
     from ssl_zoo.run_dir.continuation import compose_run
 
     as_json, overrides = take_json(overrides)
+    if MULTIRUN & {*overrides}:
+        _sweep([override for override in overrides if override not in MULTIRUN], as_json)
+        return
     launch, overrides = read_launch(overrides)
     if launch.launcher == "slurm":
         if as_json:
@@ -43,6 +48,24 @@ def _train(overrides: Sequence[str]) -> None:
         rank_zero = this_process(config).rank_zero
     if as_json and rank_zero:
         print_json(result.as_dict())
+
+
+def _sweep(overrides: Sequence[str], as_json: bool) -> None:
+    from ssl_zoo.cluster.requeue import requeueing
+    from ssl_zoo.suites.options import read_sweep
+    from ssl_zoo.suites.sweep_plan import SweepPlan
+
+    _, folder, training = read_sweep(overrides)
+    folder = folder or str(SweepPlan(training).default_folder)
+    with requeueing(folder, "auto", resumes=True):
+        from ssl_zoo.reports.sweep import run_sweep
+
+        with nothing_on_stdout(as_json):
+            record, failure = run_sweep(overrides)
+        if as_json:
+            print_json(dataclasses.asdict(record))
+        if failure is not None:
+            raise failure
 
 
 def _submit(launch: LaunchConfig, overrides: Sequence[str]) -> None:

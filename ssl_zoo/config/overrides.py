@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 
 from ssl_zoo.errors import UserError, shown
 
-__all__ = ["merge", "override_list", "read_override", "to_nested", "write_override"]
+__all__ = ["merge", "override_list", "read_override", "sweep_of", "to_nested", "write_override"]
 
 # Of an override: characters of its key, and brackets that stand within one another, each at most.
 LONGEST_KEY, DEEPEST = 200, 16
@@ -61,6 +61,30 @@ def read_override(override: str, *, commas: bool = False) -> tuple[str, Any]:
     if parsed.is_delete() or parsed.is_sweep_override():
         raise UserError(f"options set one value each, key=value; received '{override}'")
     return parsed.key_or_group, parsed.value()
+
+
+def sweep_of(override: str) -> list[str]:
+    """Returns the overrides that one with several values stands for, in Hydra's grammar; itself where it has one.
+
+    Several values are `key=a,b`, `key=choice(a,b)` and `key=range(0,5)`; commas in brackets and quotes are of a value.
+
+    Raises:
+        UserError: it cannot be read, or its values are not to be counted or come in a random order.
+    """
+    key = override.partition("=")[0]
+    try:
+        parsed = _parsed(override)
+    except (HydraException, ValueError):
+        read_override(override)  # which says why
+        raise
+    if not parsed.is_sweep_override():
+        read_override(override)
+        return [override]
+    if not parsed.is_discrete_sweep() or getattr(parsed.value(), "shuffle", False):
+        raise UserError(
+            f"a sweep has values to be counted, in an order; received '{override}'; write {key}=a,b or {key}=range(0,5)"
+        )
+    return [f"{key}={value}" for value in parsed.sweep_string_iterator()]
 
 
 def _parsed(override: str) -> Override:

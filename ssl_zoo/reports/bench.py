@@ -62,7 +62,7 @@ def run_suite(overrides: Sequence[str], *, silent: bool = False) -> tuple[SuiteR
                 console.print(styled(("       failed", "red"), f"  {row.name}, seed {run.seed}: {run.error}"))
     console.print(f"written: {suite.folder / 'report.html'}, report.md, results.csv")
     if failed := len(suite.results.errors):
-        later = len(suite.failed) - failed
+        later = len(suite.runner.failed) - failed
         blocked = f", and {later} that begin with their weights could not" if later else ""
         again = "the others are done and reported; the same command tries again"
         return record, Unfinished(f"{failed} run(s) failed{blocked}; {again}")

@@ -59,7 +59,7 @@ def suite_page(record: SuiteRecord, folder: Path) -> Page:
         badge=claims_badge(record),
         facts=_facts(record),
         sections=[section for section in sections if section is not None],
-        foot=f"ssl-zoo bench suite={record.name}, {record.date}. This page needs no network and no other file.",
+        foot=f"{record.made_by}, {record.date}. This page needs no network and no other file.",
     )
 
 

@@ -10,11 +10,11 @@ from ssl_zoo.cluster.submit import check_submitit
 from ssl_zoo.config.registries import SOURCES
 from ssl_zoo.errors import UserError
 from ssl_zoo.suites.claims import is_about_accuracy
-from ssl_zoo.suites.options import BenchConfig
+from ssl_zoo.suites.options import BenchConfig, SweepConfig
 from ssl_zoo.suites.plan import Row
 from ssl_zoo.suites.read import Suite
 
-__all__ = ["check_suite"]
+__all__ = ["check_runs_can_start", "check_suite"]
 
 
 def check_suite(suite: Suite, config: BenchConfig, rows: Sequence[Row], *, evaluated: bool) -> None:
@@ -29,8 +29,8 @@ def check_suite(suite: Suite, config: BenchConfig, rows: Sequence[Row], *, evalu
     Raises:
         UserError: one of them is not there.
     """
+    check_runs_can_start(config, rows)
     for data in {row.config.data for row in rows}:
-        check_folders(data)
         source = SOURCES.get(data.source)
         if (
             source.reads_train
@@ -45,6 +45,16 @@ def check_suite(suite: Suite, config: BenchConfig, rows: Sequence[Row], *, evalu
             )
     if suite.config.evaluate and config.evaluate == ():
         raise UserError("this suite's columns are of protocols; received no evaluate; leave evaluate out")
+
+
+def check_runs_can_start(config: BenchConfig | SweepConfig, rows: Sequence[Row]) -> None:
+    """Refuses runs whose images, launcher or threads are not there.
+
+    Raises:
+        UserError: one of them is not there.
+    """
+    for data in {row.config.data for row in rows}:
+        check_folders(data)
     if config.launcher == "slurm":
         check_submitit()
     elif (config.threads or 1) > (cores := os.cpu_count() or 1):

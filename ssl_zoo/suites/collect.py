@@ -18,14 +18,15 @@ from ssl_zoo.suites.plan import Planner, Row
 from ssl_zoo.suites.read import Suite, pair_of
 from ssl_zoo.suites.record import RowRecord, RunRecord, SuiteRecord, run_dir
 from ssl_zoo.suites.results import Results
+from ssl_zoo.suites.sweep_plan import SweepPlan
 from ssl_zoo.suites.trial import Trial, evaluation_of, protocol_of
 
-__all__ = ["collect", "row_records"]
+__all__ = ["collect", "data_in_words", "row_records"]
 
 
 def collect(
     suite: Suite,
-    planner: Planner,
+    planner: Planner | SweepPlan,
     rows: Sequence[Row],
     trials: Mapping[str, Sequence[Trial]],
     results: Results,
@@ -39,7 +40,7 @@ def collect(
 
     Args:
         suite: the suite.
-        planner: composed its rows.
+        planner: composed its rows; or a sweep, which did.
         rows: composed.
         trials: of each row, by its name.
         results: reads their run directories.
@@ -69,7 +70,7 @@ def collect(
         question=config.question,
         paper_setting=config.paper_setting,
         data=planner.data,
-        data_in_words=_data_in_words(rows[0]),
+        data_in_words=data_in_words(rows[0]),
         budget=planner.budget,
         seeds=tuple(sorted({trial.config.seed for group in trials.values() for trial in group})),
         overrides=tuple(planner.overrides),
@@ -84,7 +85,7 @@ def collect(
         switches=_switches(suite, rows),
         pixels=pixels,
         remarks=(*config.remarks, *remarks),
-        command=shlex.join(["ssl-zoo", "bench", *command]),
+        command=shlex.join(command),
         versions=versions(),
         machine=_machine(records, results.folder),
         date=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
@@ -164,7 +165,8 @@ def _accuracies(
     return top1, protocols, {name: value for name, value in pixels.items() if value is not None}
 
 
-def _data_in_words(row: Row) -> str:
+def data_in_words(row: Row) -> str:
+    """Describes the images of a row, and the backbone that is trained on them."""
     config = row.config
     parts = [
         config.data.name,

@@ -1,4 +1,4 @@
-"""The options of `ssl-zoo bench`; every other override is one of training and holds for all rows."""
+"""The options of `ssl-zoo bench` and of `ssl-zoo train -m`; every other override is one of training."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ssl_zoo.cluster.options import SlurmConfig
+from ssl_zoo.cluster.options import LaunchConfig, SlurmConfig
 from ssl_zoo.config.overrides import override_list, read_override, to_nested
 from ssl_zoo.config.schema import Count, Folder, Positive, section
 from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError
 
-__all__ = ["FIRST_SEEDS", "ROWS", "BenchConfig", "read_bench"]
+__all__ = ["FIRST_SEEDS", "ROWS", "BenchConfig", "SweepConfig", "read_bench", "read_sweep"]
 
 FIRST_SEEDS = 3  # of each row, with seeds=auto
 ROWS = "rows"  # in `out`: the folder of run directories, which all suites share
@@ -54,6 +54,58 @@ class BenchConfig:
     """Whether the trials are only listed."""
 
 
+@section
+class SweepConfig(LaunchConfig):
+    """Where and how the runs of `ssl-zoo train -m` run."""
+
+    workers: Count | None = None
+    """With -m: runs at a time. null: one for each core that `threads` allows, or for each GPU."""
+    threads: Count | None = None
+    """With -m: CPU threads of each run. null: 1 on a CPU, an equal number of the cores beside a GPU."""
+    max_minutes: Positive | None = None
+    """With -m: minutes in which all runs end: none is started that would probably take longer. null: no limit."""
+    dry_run: bool = False
+    """With -m: whether the commands of the runs are only listed."""
+
+
+def read_sweep(overrides: Sequence[str]) -> tuple[SweepConfig, str | None, list[str]]:
+    """Splits the overrides of `train -m` into its options, the folder of its runs, and those of the runs.
+
+    Raises:
+        UserError: an override cannot be read, or a value is wrong.
+    """
+    settings, folder, rest = list[tuple[str, Any]](), None, list[str]()
+    for override in override_list(overrides):
+        key = override.partition("=")[0]
+        if key == "run_dir":
+            folder = read_override(override)[1]
+            if not isinstance(folder, str) or not folder.strip():
+                raise UserError(
+                    f"run_dir of -m is the folder of its runs; received '{override}'; set run_dir=FOLDER"
+                )
+        elif key == "wait":
+            raise UserError("train -m waits for its runs; received wait; leave it out")
+        elif key.partition(".")[0] in SweepConfig.__dataclass_fields__:
+            settings.append(read_override(override))
+        else:
+            rest.append(override)
+    config = validate(SweepConfig, to_nested(settings), "")
+    unread = [key for key, _ in settings if key.partition(".")[0] == "slurm"]
+    if unread and config.launcher == "local":
+        raise UserError(
+            f"{unread[0]} is read with launcher=slurm; received no such launcher; add it, or leave it out"
+        )
+    _check_nodes(config.slurm)
+    return config, folder, rest
+
+
+def _check_nodes(config: SlurmConfig) -> None:
+    if config.nodes > 1:
+        raise UserError(
+            f"a trial of a suite runs on one machine; received slurm.nodes={config.nodes}; leave it out"
+        )
+
+
 def read_bench(overrides: Sequence[str]) -> tuple[BenchConfig, list[str], list[str]]:
     """Splits overrides into the options, those about evaluation (without `eval.`) and those for all rows.
 
@@ -77,10 +129,7 @@ def read_bench(overrides: Sequence[str]) -> tuple[BenchConfig, list[str], list[s
     if isinstance(values.get("evaluate"), str):
         values["evaluate"] = [values["evaluate"]]
     config = validate(BenchConfig, values, "")
-    if config.slurm.nodes > 1:
-        raise UserError(
-            f"a trial of a suite runs on one machine; received slurm.nodes={config.slurm.nodes}; leave it out"
-        )
+    _check_nodes(config.slurm)
     if "max_seeds" in values and config.seeds != "auto":
         raise UserError(
             f"max_seeds is read with seeds=auto; received seeds={config.seeds}; leave one of them out"

@@ -131,6 +131,12 @@ class SuiteRecord:
         return f"{numbers[0]} seed{'' if numbers[0] == 1 else 's'}"
 
     @property
+    def made_by(self) -> str:
+        """The verb that runs it: `ssl-zoo bench suite=NAME`, or of a sweep `ssl-zoo train -m`."""
+        sweep = "ssl-zoo train -m"
+        return sweep if self.command.startswith(f"{sweep} ") else f"ssl-zoo bench suite={self.name}"
+
+    @property
     def complete(self) -> bool:
         """Whether each row and seed has a result."""
         return all(run.finished for row in self.rows for run in row.runs)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +19,16 @@ from ssl_zoo.suites.claims import Claim
 from ssl_zoo.suites.collect import collect, row_records
 from ssl_zoo.suites.evaluations import evaluation_overrides
 from ssl_zoo.suites.extend import rows_to_extend
-from ssl_zoo.suites.launch_local import Failure, Slots, run_local
-from ssl_zoo.suites.launch_slurm import run_slurm
 from ssl_zoo.suites.listing import suite_files
 from ssl_zoo.suites.options import FIRST_SEEDS, ROWS, BenchConfig, read_bench
 from ssl_zoo.suites.plan import Planner
-from ssl_zoo.suites.progress import SuiteProgress, sentence_on_stopped_tuning, sentences_on_ending
+from ssl_zoo.suites.progress import sentence_on_stopped_tuning, sentences_on_ending
 from ssl_zoo.suites.read import Suite, read_suite
 from ssl_zoo.suites.record import SuiteRecord
 from ssl_zoo.suites.results import Results
 from ssl_zoo.suites.rounds import Rounds
+from ssl_zoo.suites.runner import Runner
 from ssl_zoo.suites.stages import resolve
-from ssl_zoo.suites.time_limit import TimeLimit
 from ssl_zoo.suites.trial import Trial, slug
 from ssl_zoo.suites.tuning import plan_tuning
 from ssl_zoo.terminal.console import Console, styled
@@ -49,7 +46,7 @@ class SuiteRun:
         config: how it is run.
         folder: of its report: `OUT/SUITE-DATA-BUDGET`.
         results: of its runs.
-        failed: names of the runs that failed, and of those that begin with one of them.
+        runner: runs what is missing.
 
     Raises:
         UserError: the overrides, the suite, a row or a claim is wrong.
@@ -72,8 +69,7 @@ class SuiteRun:
             None if suite.config.tune is None else plan_tuning(suite.config.tune, self.planner, self.rows)
         )
         self.results = Results(self.runs, self.folder)
-        self.failed = set[str]()
-        self.limit = TimeLimit(self.config.max_minutes)
+        self.runner = Runner(self.config, self.results, silent=silent, bar=self.config.progress)
         rule = "out must be a folder that can be written to"
         check_writable(self.runs, rule, "name another with out=", out)
         for row in self.rows:
@@ -92,8 +88,8 @@ class SuiteRun:
                 self.messages.print(self._heading("tuning of: ", self.tuning.all_trials))
                 candidates = {row: _flat(trials) for row, trials in self.tuning.trials.items()}
                 most = max(map(len, candidates.values()))
-                tuning = Rounds(candidates, most, self.results.is_done, self._fits)
-                self._run(tuning)
+                tuning = Rounds(candidates, most, self.results.is_done, self.runner.fits)
+                self.runner.run(tuning, self.rows[0].config.trainer)
                 if tuning.stopped:  # rows wait until all candidates have been tried
                     ending = [sentence_on_stopped_tuning(self.config, tuning)]
                     return self._finish(self._rounds({}), None, ending, waiting=True)
@@ -102,7 +98,7 @@ class SuiteRun:
                 self.rows = self.planner.rows({row: [f"{key}={value}"] for row, value in tuned.items()})
             rounds = self._rounds(tuned or {})
             self.messages.print(self._heading("", _flat({row: rounds.started(row) for row in rounds.trials})))
-            self._run(rounds)
+            self.runner.run(rounds, self.rows[0].config.trainer)
         except KeyboardInterrupt as stopped:
             raise Interrupted(self._stop_message(), getattr(stopped, "number", 0)) from None
         return self._finish(rounds, tuned, sentences_on_ending(self.config, rounds))
@@ -160,41 +156,7 @@ class SuiteRun:
 
         evaluated = bool(self.evaluations)
         claims = self.suite.claims_on(self.rows[0].config, evaluated=evaluated) if most > first else ()
-        return Rounds(trials, first, self.results.is_done, self._fits, claims, asked_by)
-
-    def _fits(self, trial: Trial) -> bool:
-        return self.limit.fits(trial.row)
-
-    def _run(self, rounds: Rounds) -> None:
-        """Runs what is not done."""
-        for row in rounds.trials:
-            for trial in rounds.started(row):
-                self.limit.note(row, self.results.record(trial).values.get("seconds"))
-        trainer, local = self.rows[0].config.trainer, self.config.launcher == "local"
-        device = pick_device(trainer.accelerator).type if local else "cpu"
-        left = max(1, rounds.total - rounds.ended)
-        workers = self.config.workers if local else self.config.workers or left
-        slots = Slots.of_machine(device, workers, self.config.threads, trainer.devices)
-
-        def on_end(trial: Trial, failure: Failure | None) -> None:
-            if failure is not None:
-                self.results.errors[trial.name] = f"{failure.message} (log: {failure.log})"
-            record = self.results.record(trial)
-            self.limit.note(trial.row, record.values.get("seconds"))
-            blocked = rounds.end(trial, failed=failure is not None)
-            progress.end(trial, record, failure)
-            for later in blocked:
-                why = failure and replace(failure, trial=later, message=str(self.results.error(later)))
-                progress.end(later, self.results.record(later), why)
-
-        silent, bar = self.messages.quiet, self.config.progress
-        with SuiteProgress(rounds, self.limit, slots.workers, silent=silent, bar=bar) as progress:
-            if local:
-                run_local(rounds.take, self.runs, slots, on_tick=progress.update, on_end=on_end)
-            else:
-                slurm, counts = self.config.slurm, progress.update_counts
-                run_slurm(rounds.take, self.runs, slurm, self.config.workers, on_tick=counts, on_end=on_end)
-        self.failed |= rounds.failed
+        return Rounds(trials, first, self.results.is_done, self.runner.fits, claims, asked_by)
 
     def _collect(
         self,
@@ -214,7 +176,7 @@ class SuiteRun:
             self.rows,
             trials,
             self.results,
-            command=self.overrides,
+            command=["ssl-zoo", "bench", *self.overrides],
             tuned=tuned,
             remarks=remarks,
             waiting=waiting,

@@ -48,6 +48,7 @@ class Trial:
     weights: str = "trained"
     start: Trial | None = None  # with whose weights it begins
     start_hash: str | None = None  # of a run that the user names as `start_from`
+    folder: str = ""  # name of the run directory where it isn't made of the hash, as in a sweep
 
     @cached_property
     def hash(self) -> str:
@@ -58,7 +59,9 @@ class Trial:
     def name(self) -> str:
         """Name of the run directory."""
         config = self.config
-        return f"{slug(config.data.name)}-{slug(config.method.name)}-s{config.seed}-{self.hash}"
+        return (
+            self.folder or f"{slug(config.data.name)}-{slug(config.method.name)}-s{config.seed}-{self.hash}"
+        )
 
     def overrides_in(self, rows: Path) -> list[str]:
         """Returns the overrides of `ssl-zoo train`, given the folder of the run directories."""

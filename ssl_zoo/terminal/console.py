@@ -6,10 +6,12 @@ characters, which would steer the terminal, are escaped. Styles are given beside
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import Any
 
 from rich.console import Console as RichConsole
+from rich.console import ConsoleDimensions
 from rich.status import Status
 from rich.text import Text
 
@@ -31,6 +33,8 @@ class Console(RichConsole):
 
     def __init__(self, *, quiet: bool = False, stderr: bool = False) -> None:
         super().__init__(quiet=quiet, stderr=stderr, markup=False, highlight=False, emoji=False)
+        if self.is_dumb_terminal:  # to which rich gives 80 columns
+            self.size = ConsoleDimensions(*shutil.get_terminal_size())
 
     @property
     def redraws(self) -> bool:

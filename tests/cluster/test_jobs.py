@@ -326,6 +326,6 @@ def test_a_suite_is_preempted_and_its_command_killed(
     assert "#SBATCH --signal=USR1@120\n" in text
     assert "--array" not in (slurm.folder / "102.sh").read_text(), "one trial"
     (folder,) = (folder for folder in out.iterdir() if folder.name != "rows")
-    monkeypatch.setattr("ssl_zoo.suites.run.run_local", in_process)
+    monkeypatch.setattr("ssl_zoo.suites.runner.run_local", in_process)
     here = ssl_zoo.bench([f"suite={suite}", "seeds=1", f"out={tmp_path / 'here'}"], silent=True)
     assert figures(here) == figures(read(folder))

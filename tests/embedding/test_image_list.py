@@ -47,4 +47,4 @@ def test_the_scan_of_the_folder_is_counted(
     out = tmp_path / "features.npy"
     embed([f"run={run}", "data=imagefolder", f"data.train={pictures}", f"out={out}", f"progress={progress}"])
     assert out.exists()
-    assert (f"scanned {files} files of data.train" in capsys.readouterr().out) == (progress == "true")
+    assert (f"scanned {files} files of data.train" in capsys.readouterr().err) == (progress == "true")

@@ -355,7 +355,7 @@ def test_unreadable_images_are_left_out_where_asked(
         embed(embedding(run, damaged, tmp_path / "f.npy"), silent=True)
     assert not (tmp_path / "f.npy.parts").exists()
     found = read(embed(embedding(run, damaged, tmp_path / "f.npy", "data.on_error=skip")))
-    printed = capsys.readouterr().out
+    printed = "".join(capsys.readouterr())
     assert "left out: 1 files that are no readable images, such as" in printed
     assert "left out: 'ant/014.jpg' (" in printed
     assert "2 more left out that turned out to be unreadable" in printed
@@ -396,12 +396,13 @@ def test_lines_where_there_is_no_terminal(
 ) -> None:
     monkeypatch.setattr(image_progress, "LINE_SECONDS", 0.0)
     embed(embedding(run, pictures, tmp_path / "f.npy"))
-    lines = capsys.readouterr().out.splitlines()
+    out, error = capsys.readouterr()
+    lines = error.splitlines()
     assert lines[1].startswith("5/42 images · ")
     assert lines[1].endswith(" s left")
-    assert lines[-1].startswith(f"{tmp_path / 'f.npy'}: 42 x ")
+    assert out.startswith(f"{tmp_path / 'f.npy'}: 42 x ")
     embed(embedding(run, pictures, tmp_path / "silent.npy"), silent=True)
-    assert not capsys.readouterr().out
+    assert not "".join(capsys.readouterr())
 
 
 @pytest.mark.parametrize("name", ["f.npy", "f.parquet"])

@@ -275,7 +275,7 @@ def test_a_comparison_never_prefers_a_collapsed_run(
     healthy = shutil.copytree(copy, tmp_path / "healthy")
     spoil(healthy, "healthy")
     written = report([str(copy), str(healthy), "samples=40"])
-    shown = capsys.readouterr().out
+    shown = "".join(capsys.readouterr())
     assert "healthy is the only one not ruled out by its verdict; its score decides nothing." in shown
     assert re.search(r"  copy: participation ratio \S+ ± \S+ · linear probe 50.0 % · collapsed\n", shown)
     assert written.parent.parent == tmp_path

@@ -76,7 +76,7 @@ def test_a_run_may_grow(
     shutil.copytree(stopped[0], run)
     assert main(["train", f"run_dir={run}", "resume=auto"]) == 0
     assert main(["train", f"run_dir={run}", "resume=auto", "epochs=4"]) == 0
-    output = " ".join(capsys.readouterr().out.split())
+    output = " ".join(capsys.readouterr().err.split())
     assert "epochs was 3 and is 4: from here on the schedules are those of 4 epochs" in output
     peak = 0.3 * 32 / 256
     assert f"continues with {peak * (1 + math.cos(math.pi * 3 / 4)) / 2:.3g} where it was 0;" in output

@@ -54,7 +54,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Suit
         hopeless: int = 100,
     ) -> SuiteRecord:
         suite = write_suite(tmp_path / "mine.yaml", rows=ROWS, claims=list(claims), smallest_difference=0.005)
-        monkeypatch.setattr("ssl_zoo.suites.run.run_local", trainer)
+        monkeypatch.setattr("ssl_zoo.suites.runner.run_local", trainer)
         monkeypatch.setattr("ssl_zoo.suites.run.HOPELESS", hopeless)
         monkeypatch.setattr("ssl_zoo.suites.time_limit.time.monotonic", lambda: trainer.now)
         return ssl_zoo.bench([f"suite={suite}", f"out={tmp_path / out}", *overrides], silent=True)
@@ -167,7 +167,7 @@ def tuned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Suit
         rows = {name: ROWS[name] for name in ("low", "high")}
         tune = {"key": "optimizer.lr", "multipliers": [1, 8], "holdout": 0.25, "metric": "top1", "seeds": 1}
         suite = write_suite(tmp_path / "mine.yaml", rows=rows, claims=CLAIMS[:1], tune=tune)
-        monkeypatch.setattr("ssl_zoo.suites.run.run_local", trainer)
+        monkeypatch.setattr("ssl_zoo.suites.runner.run_local", trainer)
         monkeypatch.setattr("ssl_zoo.suites.time_limit.time.monotonic", lambda: trainer.now)
         return ssl_zoo.bench([f"suite={suite}", f"out={tmp_path / 'out'}", *overrides])
 
@@ -191,12 +191,12 @@ def test_the_time_may_be_up_while_candidates_are_tried(
     assert record.remarks[-1] == ending
     assert not [remark for remark in record.remarks if "chosen" in remark.replace("none is chosen", "")]
     assert not [remark for remark in record.remarks if "seeds=auto" in remark]
-    printed = " ".join(capsys.readouterr().out.split())
+    printed = " ".join(capsys.readouterr().err.split())
     assert ending in printed
     assert "seeds=auto" not in printed
     # Rows of the recipe's rate that another suite has trained are not of tuned ones.
     other = Trainer()
-    monkeypatch.setattr("ssl_zoo.suites.run.run_local", other)
+    monkeypatch.setattr("ssl_zoo.suites.runner.run_local", other)
     suite = write_suite(tmp_path / "other.yaml", rows=ROWS, claims=CLAIMS[:1])
     ssl_zoo.bench([f"suite={suite}", f"out={tmp_path / 'out'}"], silent=True)
     again = Trainer(minutes=2)
@@ -267,7 +267,7 @@ def test_rows_that_are_the_same_run_are_trained_once(tmp_path: Path, monkeypatch
     claims = ["top1(other) > top1(one)", "top1(other) > top1(same)"]
     suite = write_suite(tmp_path / "mine.yaml", rows=rows, claims=claims)
     trainer = Trainer(lambda row, seed: 0.5 + 0.01 * (-1) ** seed, workers=2)
-    monkeypatch.setattr("ssl_zoo.suites.run.run_local", trainer)
+    monkeypatch.setattr("ssl_zoo.suites.runner.run_local", trainer)
     record = ssl_zoo.bench([f"suite={suite}", f"out={tmp_path / 'out'}", "max_seeds=4"], silent=True)
     assert trainer.seeds("one") == trainer.seeds("other") == [0, 1, 2, 3]
     assert trainer.seeds("same") == []
@@ -299,10 +299,10 @@ def test_rounds_are_reported(
 ) -> None:  # fmt: skip
     monkeypatch.setenv("COLUMNS", "1000")
     bench(Trainer(), "max_seeds=3")
-    monkeypatch.setattr("ssl_zoo.suites.run.run_local", Trainer())
+    monkeypatch.setattr("ssl_zoo.suites.runner.run_local", Trainer())
     suite = tmp_path / "mine.yaml"
     ssl_zoo.bench([f"suite={suite}", f"out={tmp_path / 'out'}", "max_seeds=4", "max_minutes=60"])
-    printed = capsys.readouterr().out
+    printed = capsys.readouterr().err
     assert "round 2: 1 undecided; one more seed for high, near · " in printed
     assert "max_minutes left" in printed
     assert "13/14 high, seed 3: top1 89.9" in printed or "13/14 high, seed 3: top1 90.1" in printed

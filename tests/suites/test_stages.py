@@ -43,7 +43,7 @@ def flat(row: str, seed: int) -> float:
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., SuiteRecord]:
     def run(trainer: Any, *overrides: str, out: str = "out", **changes: Any) -> SuiteRecord:
         suite = write_suite(tmp_path / "mine.yaml", **{"rows": STAGES, "claims": None, **changes})
-        monkeypatch.setattr("ssl_zoo.suites.run.run_local", trainer)
+        monkeypatch.setattr("ssl_zoo.suites.runner.run_local", trainer)
         if isinstance(trainer, WritesResults):
             monkeypatch.setattr("ssl_zoo.suites.time_limit.time.monotonic", lambda: trainer.now)
         return ssl_zoo.bench([f"suite={suite}", f"out={tmp_path / out}", *overrides], silent=True)

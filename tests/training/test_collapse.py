@@ -146,7 +146,7 @@ def test_a_collapse_is_noticed_in_its_epoch(tmp_path: Path, capsys: pytest.Captu
     run = tmp_path / "run"
     result = ssl_zoo.train(overrides("simclr", f"run_dir={run}", *WEIGHTLESS, "epochs=8"))
     assert (result.verdict, result.epochs, result.collapsed_epoch) == ("collapsed", 8, EPOCH)
-    shown = " ".join(capsys.readouterr().out.split())
+    shown = " ".join(capsys.readouterr().err.split())
     assert shown.count(f"collapsed in epoch {EPOCH}: residual energy ") == 1
     rows = metrics(run)
     assert [row["epoch"] for row in rows if row["center_ratio"]] == ["0", str(EPOCH), "8"]
