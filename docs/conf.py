@@ -51,7 +51,8 @@ html_css_files = ["site.css"]
 html_copy_source = False
 html_show_copyright = False
 html_show_sphinx = False
-html_use_index = True
+html_show_search_summary = False  # it reads each page anew, which a browser refuses to pages from a disk
+html_search_scorer = str(Path(__file__).parent / "ssl_zoo_docs" / "search.js")
 html_theme_options = {
     "source_repository": repository,
     "source_branch": "main",
