@@ -3,17 +3,20 @@
     python -m ssl_zoo.benchmarks.publish docs/results/suites digits='runs/bench/*-digits-quick' cifar='runs/cifar/*'
 
 Each further argument is LABEL=FOLDERS, with a pattern of the folders that `ssl-zoo bench` has written; nothing
-changes in them. A report goes to OUT/LABEL/SUITE, the page to OUT.md. Pictures are reduced to 128 colours.
+changes in them. A report goes to OUT/LABEL/SUITE, the runs of all suites to OUT/LABEL/results.csv, the page to OUT.md.
+Pictures are reduced to 128 colours.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import glob
 import io
 import re
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +56,7 @@ def main() -> None:
 
 def _publish(source: str, out: Path) -> Source:
     label, _, pattern = source.partition("=")
-    records, seconds = {}, dict[Path, float]()
+    records, seconds, tables = {}, dict[Path, float](), list[Path]()
     if (out / label).is_dir():
         shutil.rmtree(out / label)
     for folder in sorted(Path(name) for name in glob.glob(pattern)):
@@ -64,6 +67,9 @@ def _publish(source: str, out: Path) -> Source:
         for run in (run for row in record.rows for run in row.runs):
             seconds[run_dir(run, folder).resolve()] = run.values.get("seconds", 0.0)
         _copy(folder, out / label / record.name)
+        tables.append(folder / "results.csv")
+    if tables:
+        merge_tables(tables, out / label / "results.csv")
     return Source(label, records, seconds)
 
 
@@ -71,7 +77,6 @@ def _copy(folder: Path, out: Path) -> None:
     out.mkdir(parents=True)
     text = (folder / "report.md").read_text()
     (out / "report.md").write_text(text)
-    shutil.copy(folder / "results.csv", out)
     for name in set(re.findall(r"\]\(([\w.+-]+\.png)\)", text)):
         with Image.open(folder / name) as picture:
             small = picture.convert("RGB").quantize(COLOURS, method=Image.Quantize.MEDIANCUT)
@@ -80,12 +85,26 @@ def _copy(folder: Path, out: Path) -> None:
         (out / name).write_bytes(file.getvalue())
 
 
+def merge_tables(files: Sequence[Path], out: Path) -> None:
+    """Writes the rows of CSV files into one, with the columns of all in the order in which they first come."""
+    rows = list[dict[str, str]]()
+    for path in files:
+        with path.open(newline="") as file:
+            rows += csv.DictReader(file)
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    with out.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def _page(sources: list[Source], folder: str) -> str:
     lines = [
         "# What the suites say",
         "",
         "The claims are the papers', about ImageNet or all of CIFAR-10: what holds there need not hold on little data. "
-        "A report has its table, its curves, its cost and its commands.",
+        "A report has its table, its curves, its cost and its commands; a line for each run stands in "
+        f"{' and '.join(f'[{s.label}/results.csv]({folder}/{s.label}/results.csv)' for s in sources if s.records)}.",
         "",
         *_totals(sources),
         "",

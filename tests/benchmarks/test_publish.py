@@ -35,11 +35,19 @@ def test_reports_and_the_page_of_claims(tmp_path: Path, monkeypatch: pytest.Monk
     for name in ("one", "two"):
         place = out / "digits" / name
         assert (place / "report.md").read_text() == (runs / f"{name}-digits-quick" / "report.md").read_text()
-        with (place / "results.csv").open() as file:
-            assert len(list(csv.DictReader(file))) == 6
         with Image.open(place / "figure.png") as picture:
             assert picture.mode == "P"
         assert not (place / "report.html").exists()
+    with (out / "digits" / "results.csv").open() as file:
+        assert [row["suite"] for row in csv.DictReader(file)] == ["one"] * 6 + ["two"] * 6
+    assert "[digits/results.csv](suites/digits/results.csv)" in page
+
+
+def test_tables_of_different_columns_are_one(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("suite,seed,loss\na,0,1.5\n")
+    (tmp_path / "b.csv").write_text('suite,seed,top1,note\nb,0,0.5,"x, y"\n')
+    publish.merge_tables([tmp_path / "a.csv", tmp_path / "b.csv"], tmp_path / "all.csv")
+    assert (tmp_path / "all.csv").read_text() == ('suite,seed,loss,top1,note\na,0,1.5,,\nb,0,,0.5,"x, y"\n')
 
 
 def test_an_earlier_report_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
