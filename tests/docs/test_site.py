@@ -95,12 +95,16 @@ def _the_extension(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_leads_somewhere_is_built(tmp_path: Path) -> None:
-    status, warnings = build(pages(tmp_path))
+    status, warnings = build(pages(tmp_path), html_baseurl="https://example.org/site/")
     assert (status, warnings) == (0, "")
     page = (tmp_path / "built" / "index.html").read_text(encoding="utf-8")
     assert (
         '<meta name="description" content="here, there, source, folder, readme,' in page
     )  # its first paragraph
+    assert '<meta property="og:title" content="A page" />' in page
+    assert (
+        "<loc>https://example.org/site/other.html</loc>" in (tmp_path / "built" / "sitemap.xml").read_text()
+    )
     assert 'href="https://example.org/project/blob/main/ssl_zoo/code.py"' in page
     assert 'href="https://example.org/project/tree/main/ssl_zoo"' in page
     assert 'href="https://example.org/project/blob/main/README.md#use"' in page
