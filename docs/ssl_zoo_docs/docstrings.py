@@ -8,6 +8,7 @@ before a colon of an attribute's docstring for a type.
 from __future__ import annotations
 
 import re
+import textwrap
 from itertools import groupby
 from typing import Any
 
@@ -21,6 +22,7 @@ SECTION = re.compile(r"(Args|Arguments|Attributes|Returns|Raises|Yields|Examples
 LIST = re.compile(r"(\s*)([-*]|\d+\.) ")
 LINK = re.compile(r"\[([^\]]+)\]\((https?://[^)\s]+)\)")
 CODE = re.compile(r"(`+)(.+?)\1")
+FIELDS = {"Returns:": "returns", "Yields:": "yields"}
 ATTRIBUTES = {"attribute", "property", "data"}
 
 
@@ -49,6 +51,22 @@ def to_restructured(lines: list[str]) -> list[str]:
     return out
 
 
+def returns_as_field(lines: list[str]) -> list[str]:
+    """Returns lines whose section Returns is a field: napoleon would take the words before a colon for a type."""
+    out, index = list[str](), 0
+    while index < len(lines):
+        field = FIELDS.get(lines[index])
+        index += 1
+        if field is None:
+            out.append(lines[index - 1])
+            continue
+        end = next((i for i in range(index, len(lines)) if lines[i][:1].strip()), len(lines))
+        text = textwrap.dedent("\n".join(lines[index:end])).split("\n")
+        out += [f":{field}: {text[0]}", *(f"    {line}".rstrip() for line in text[1:])]
+        index = end
+    return out
+
+
 def _inline(line: str) -> str:
     """Escapes what is no markup in these docstrings; code stays, and Markdown's links are translated."""
     bullet = LIST.match(line)
@@ -72,7 +90,7 @@ def _rewrite(app: Sphinx, what: Any, name: str, obj: Any, options: Any, lines: l
     lines[:] = to_restructured(lines)
     if what not in ATTRIBUTES:
         settings: Any = Config(napoleon_use_ivar=True)
-        lines[:] = GoogleDocstring(lines, settings, app, what, name, obj).lines()
+        lines[:] = GoogleDocstring(returns_as_field(lines), settings, app, what, name, obj).lines()
 
 
 def setup(app: Sphinx) -> None:

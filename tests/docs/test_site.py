@@ -164,6 +164,36 @@ Args:
     )
 
 
+def test_what_is_returned_may_have_a_colon() -> None:
+    from ssl_zoo_docs.docstrings import returns_as_field
+
+    text = """Measures.
+
+Args:
+    z: (N, D).
+
+Returns:
+    The diagnosis: a word,
+    and more.
+
+    Still it.
+
+Raises:
+    ValueError: no z."""
+    assert "\n".join(returns_as_field(text.splitlines())) == """Measures.
+
+Args:
+    z: (N, D).
+
+:returns: The diagnosis: a word,
+    and more.
+
+    Still it.
+
+Raises:
+    ValueError: no z."""
+
+
 def test_every_report_of_a_suite_is_in_the_gallery_with_its_claims() -> None:
     from ssl_zoo_docs.reports import reports
 
