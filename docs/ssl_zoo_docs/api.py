@@ -87,8 +87,10 @@ def _is_section(target: Any) -> bool:
 def _signature(
     app: Sphinx, what: str, name: str, target: Any, options: Any, signature: str, returns: str
 ) -> tuple[str, str | None] | None:
-    """Leaves out the signature of a block of keys: all of its keys with their ranges."""
-    return ("", None) if what == "class" and _is_section(target) else None
+    """Leaves out the signature of a block of keys, all of its keys with their ranges, and writes defaults as Python."""
+    if what == "class" and _is_section(target):
+        return "", None
+    return (signature.replace("<factory>", "..."), returns) if "<factory>" in (signature or "") else None
 
 
 def _check(app: Sphinx, env: BuildEnvironment) -> None:

@@ -180,7 +180,9 @@ Returns:
 
 Raises:
     ValueError: no z."""
-    assert "\n".join(returns_as_field(text.splitlines())) == """Measures.
+    assert (
+        "\n".join(returns_as_field(text.splitlines()))
+        == """Measures.
 
 Args:
     z: (N, D).
@@ -192,6 +194,7 @@ Args:
 
 Raises:
     ValueError: no z."""
+    )
 
 
 def test_every_report_of_a_suite_is_in_the_gallery_with_its_claims() -> None:
