@@ -137,13 +137,13 @@ def _worker(run: list[str]) -> int:
 
     def starting(module: TrainingModule) -> None:
         start(module)
-        Path("/proc/self/clear_refs").write_text("5")  # VmHWM counts from here
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # VmHWM counts from here
 
     def stepping(module: TrainingModule, *args: Any, **kwargs: Any) -> None:
         last = module.progress.step == module.total_steps - 1
         step(module, *args, **kwargs)
         if last:
-            status = Path("/proc/self/status").read_text().splitlines()
+            status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
             peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
             print(json.dumps(1024 * peak - before), flush=True)
             torch.distributed.barrier()

@@ -88,7 +88,7 @@ def _rows(folder: Path) -> Any:
 
 
 def _result(folder: Path) -> Any:
-    return json.loads((folder / "result.json").read_text())
+    return json.loads((folder / "result.json").read_text(encoding="utf-8"))
 
 
 def flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -58,7 +58,7 @@ def main() -> None:
         sys.stdout.write(report)
         return
     (options.write / "results").mkdir(parents=True, exist_ok=True)
-    (options.write / "results" / "evaluation.md").write_text(report)
+    (options.write / "results" / "evaluation.md").write_text(report, encoding="utf-8")
 
 
 def _records(run: Path, overrides: Sequence[str], threads: int) -> list[Record]:
@@ -80,7 +80,7 @@ def _records(run: Path, overrides: Sequence[str], threads: int) -> list[Record]:
                     check=True,
                 )
             [file] = folder.glob("eval-*.json")
-            records.append(json.loads(file.read_text()))
+            records.append(json.loads(file.read_text(encoding="utf-8")))
     return records
 
 

@@ -134,7 +134,9 @@ def main() -> int:
     outcomes = [_variant(name, options) for name in chosen]
     for outcome in outcomes:
         _examine(outcome, out / folder_of(outcome.name))
-    (out / "results.json").write_text(json.dumps([dataclasses.asdict(o) for o in outcomes], indent=1))
+    (out / "results.json").write_text(
+        json.dumps([dataclasses.asdict(o) for o in outcomes], indent=1), encoding="utf-8"
+    )
     command = "python -m ssl_zoo.benchmarks.kill_and_resume OUT"
     command += f" --kills {options.kills} --seed {options.seed}" + " --quick" * options.quick
     command += (
@@ -144,7 +146,7 @@ def main() -> int:
     sys.stdout.write(report)
     if options.write is not None:
         (options.write / "results").mkdir(parents=True, exist_ok=True)
-        (options.write / "results" / "kill-and-resume.md").write_text(report)
+        (options.write / "results" / "kill-and-resume.md").write_text(report, encoding="utf-8")
     return int(any(outcome.problems for outcome in outcomes))
 
 
@@ -291,7 +293,7 @@ def _examine(outcome: VariantOutcome, folder: Path) -> None:
         outcome.problems.append(f"there is nothing to compare: {error}")
         return
     outcome.problems += [f"differs: {difference}" for difference in outcome.compared.differences]
-    trained = json.loads((folder / "parts" / "result.json").read_text())["train_seconds"]
+    trained = json.loads((folder / "parts" / "result.json").read_text(encoding="utf-8"))["train_seconds"]
     if not 0 < trained < outcome.seconds:
         outcome.problems.append(f"train_seconds={trained} of {outcome.seconds} s that all starts took")
 

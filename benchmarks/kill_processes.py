@@ -175,7 +175,7 @@ def children(pid: int) -> list[int]:
     children = []
     for folder in Path("/proc").iterdir():
         try:
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            parent = int((folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
         except (OSError, IndexError, ValueError):  # no process, or one that has ended
             continue
         if parent == pid and folder.name.isdigit():

@@ -52,7 +52,8 @@ def write_runs(root: Path, count: int) -> None:
             (folder / name / f"{name}.bin").write_bytes(b"0" * 1000)
         text = texts[which % len(texts)]
         (folder / "config.yaml").write_text(
-            text.replace("seed: 0", f"seed: {seed}").replace("run_dir: null", f"run_dir: {folder}")
+            text.replace("seed: 0", f"seed: {seed}").replace("run_dir: null", f"run_dir: {folder}"),
+            encoding="utf-8",
         )
         figures = dict.fromkeys(METRICS, number % 997 / 997)
         result = {
@@ -65,9 +66,9 @@ def write_runs(root: Path, count: int) -> None:
             "train_seconds": 100.0 + number,
             "versions": {"torch": "2.0"},
         }
-        (folder / "result.json").write_text(json.dumps(result, indent=2))
-        (folder / "metrics.csv").write_text(rows)
-        (folder / "environment.json").write_text("{}")
+        (folder / "result.json").write_text(json.dumps(result, indent=2), encoding="utf-8")
+        (folder / "metrics.csv").write_text(rows, encoding="utf-8")
+        (folder / "environment.json").write_text("{}", encoding="utf-8")
 
 
 def seconds_of(arguments: Sequence[str]) -> tuple[float, float]:

@@ -122,7 +122,7 @@ def lose_a_node(
             seconds = time.monotonic() - lost
             kill_node(nodes[1])
             nodes[1] = start_node(1, port, logs[1], [*COMMAND, *both])
-        return Outcome([node.wait(GUARD) for node in nodes], logs[0].read_text(), seconds)
+        return Outcome([node.wait(GUARD) for node in nodes], logs[0].read_text(encoding="utf-8"), seconds)
     finally:
         for node in nodes:
             kill_node(node)
@@ -147,7 +147,7 @@ def _children(pid: int) -> list[str]:
         return [
             child
             for task in Path(f"/proc/{pid}/task").iterdir()
-            for child in (task / "children").read_text().split()
+            for child in (task / "children").read_text(encoding="utf-8").split()
         ]
     return []
 

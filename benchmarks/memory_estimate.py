@@ -93,18 +93,24 @@ def main() -> int:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     file = options.out / "results.json"
-    results = [Estimate(**result) for result in json.loads(file.read_text())] if file.exists() else []
+    results = (
+        [Estimate(**result) for result in json.loads(file.read_text(encoding="utf-8"))]
+        if file.exists()
+        else []
+    )
     for name in SETTINGS:
         if fnmatch.fnmatch(name, options.only) and name not in {result.name for result in results}:
             results.append(_measure(name, options.out, options.threads))
             print(results[-1], file=sys.stderr, flush=True)
-            file.write_text(json.dumps([dataclasses.asdict(result) for result in results], indent=1))
+            file.write_text(
+                json.dumps([dataclasses.asdict(result) for result in results], indent=1), encoding="utf-8"
+            )
     text = markdown_page(
         results, f"python -m ssl_zoo.benchmarks.memory_estimate OUT --threads {options.threads}"
     )
     print(text)
     if options.write is not None:
-        (options.write / "results" / "memory-estimate.md").write_text(text)
+        (options.write / "results" / "memory-estimate.md").write_text(text, encoding="utf-8")
     return 0 if all(abs(result.estimate / result.peak - 1) <= 0.25 for result in results) else 1
 
 

@@ -79,14 +79,14 @@ def main() -> int:
     run = options.run or _train(out, options.train, options.threads)
     results = list(_measure(out, options, run))
     (out / "results.json").write_text(
-        json.dumps([dataclasses.asdict(result) for result in results], indent=1)
+        json.dumps([dataclasses.asdict(result) for result in results], indent=1), encoding="utf-8"
     )
     text = markdown_page(
         results, _command(options), "the tiny encoder" if options.run is None else "the encoder of `--run`"
     )
     print(text)
     if options.write is not None:
-        (options.write / "results" / "memory.md").write_text(text)
+        (options.write / "results" / "memory.md").write_text(text, encoding="utf-8")
     return 0
 
 
@@ -149,7 +149,7 @@ def peak(command: Sequence[str], log: Path) -> float:
             time.sleep(PAUSE)
     if process.returncode:
         raise RuntimeError(
-            f"{shlex.join(command)} ended with status {process.returncode}\n{log.read_text()[-3000:]}"
+            f"{shlex.join(command)} ended with status {process.returncode}\n{log.read_text(encoding='utf-8')[-3000:]}"
         )
     return most
 

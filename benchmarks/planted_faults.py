@@ -89,7 +89,9 @@ def main(argv: list[str] | None = None) -> int:
             print(f"{fault.cause} | {fault.overrides} | {outcome.verdict} | {right}| {outcome.cause[:90]} | "
                   f"{outcome.remedy} | {outcome.after} | {outcome.seconds:.0f} s", flush=True)  # fmt: skip
     if options.write is not None:
-        (options.write / "results" / "planted-faults.md").write_text(markdown_page(outcomes, options.follow))
+        (options.write / "results" / "planted-faults.md").write_text(
+            markdown_page(outcomes, options.follow), encoding="utf-8"
+        )
     planted = [each for each in outcomes if each.fault.group != "healthy" and each.is_broken]
     accused = [each for each in outcomes if each.fault.group == "healthy" and each.is_broken]
     return int(bool(accused) or sum(each.is_right for each in planted) < RIGHTLY * len(planted))
@@ -139,9 +141,11 @@ def _train(overrides: list[str], out: Path) -> tuple[dict[str, Any], float]:
         start = time.process_time()
         ssl_zoo.train([*overrides, f"run_dir={folder}"], silent=True)
         seconds = time.process_time() - start
-        (folder / "seconds").write_text(f"{seconds:.1f}")
-    seconds = float((folder / "seconds").read_text()) if (folder / "seconds").exists() else seconds
-    return json.loads(done.read_text()), seconds
+        (folder / "seconds").write_text(f"{seconds:.1f}", encoding="utf-8")
+    seconds = (
+        float((folder / "seconds").read_text(encoding="utf-8")) if (folder / "seconds").exists() else seconds
+    )
+    return json.loads(done.read_text(encoding="utf-8")), seconds
 
 
 def _draw_gray(folder: Path) -> None:

@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("sources", nargs="+", metavar="LABEL=FOLDERS", help="a pattern of suites' folders")
     options = parser.parse_args()
     sources = [_publish(source, options.out) for source in options.sources]
-    options.out.with_suffix(".md").write_text(_page(sources, options.out.name))
+    options.out.with_suffix(".md").write_text(_page(sources, options.out.name), encoding="utf-8")
 
 
 def _publish(source: str, out: Path) -> Source:

@@ -147,7 +147,7 @@ def _memory(table: Path, workers: int) -> None:
 
 def _private(process: str) -> float:
     """Returns the MiB that a process has written and shares with no other."""
-    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    lines = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="utf-8").splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_Dirty")) / 1024
 
 

@@ -58,12 +58,12 @@ def main() -> int:
     )
     sys.stdout.write(page)
     if options.write is not None:
-        (options.write / "results" / "faults.md").write_text(page)
+        (options.write / "results" / "faults.md").write_text(page, encoding="utf-8")
     return int(not all(outcome.is_well for outcome in outcomes))
 
 
 def _read(record: Path) -> list[Outcome]:
-    lines = record.read_text().splitlines() if record.is_file() else []
+    lines = record.read_text(encoding="utf-8").splitlines() if record.is_file() else []
     return [Outcome(**json.loads(line)) for line in lines]
 
 

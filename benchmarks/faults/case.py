@@ -103,7 +103,7 @@ class Workshop:
             ended = Command(subject.line(folder, self.inputs), folder, fault, ranks(subject)).wait()
             if ended.status or leftovers(folder):
                 raise RuntimeError(f"{subject.name} fails, or leaves {leftovers(folder)}: {ended.err}")
-            operations = trace.read_text().splitlines()
+            operations = trace.read_text(encoding="utf-8").splitlines()
             saves = [number for number, line in enumerate(operations) if line.endswith(SAVED)]
             contents = read_contents(folder, folder)
             self._references[subject.name] = Reference(

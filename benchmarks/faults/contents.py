@@ -85,7 +85,7 @@ def _read(file: Path, out: Path) -> Any:
         return _parquet(file, out)
     if file.suffix == ".json" or file.suffix == ".trial":
         try:
-            return dict(_json(json.loads(file.read_text()), str(out)))
+            return dict(_json(json.loads(file.read_text(encoding="utf-8")), str(out)))
         except ValueError:
             return "damaged"
     if file.suffix == ".csv":

@@ -137,7 +137,8 @@ def _processes(command: Command, number: int) -> list[int]:
     """Waits until a training has started so many further processes, or has ended before they could suffer."""
     stat = Path(f"/proc/{command.pid}/stat")
     while (
-        len(found := children(command.pid)) < number and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+        len(found := children(command.pid)) < number
+        and stat.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
     ):
         time.sleep(0.02)
     return found

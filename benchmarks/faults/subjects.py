@@ -109,7 +109,7 @@ def make_inputs(inputs: Path, start: Callable[[Sequence[str]], None]) -> None:
     shutil.copytree(inputs / "run", inputs / "reported" / "run")
     start(["report", f"run={inputs / 'reported' / 'run'}"])
     base = " ".join(override for override in RUN if not override.startswith("data="))
-    (inputs / "two.yaml").write_text(SUITE.format(base=base))
+    (inputs / "two.yaml").write_text(SUITE.format(base=base), encoding="utf-8")
     _write_images(inputs / "images", IMAGES)
     _write_images(inputs / "small", 60)
     _write_weights(inputs / "weights.pth")

@@ -149,7 +149,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     sys.stdout.write(output + "\n")
     options.json.write_text(
-        json.dumps({"decoding": decoded, "training": waited, "output": output}, indent=2) + "\n"
+        json.dumps({"decoding": decoded, "training": waited, "output": output}, indent=2) + "\n",
+        encoding="utf-8",
     )
 
 

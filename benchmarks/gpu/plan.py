@@ -52,7 +52,9 @@ def read_throughput(file: Path) -> dict[str, Any]:
         UserError: it is no such file.
     """
     try:
-        measured: dict[str, Any] = {**json.loads(file.read_text())}  # TypeError unless it is a mapping
+        measured: dict[str, Any] = {
+            **json.loads(file.read_text(encoding="utf-8"))
+        }  # TypeError unless it is a mapping
         decide(measured, 0.0)  # reads every figure that planning needs
     except (OSError, ValueError, LookupError, TypeError, AttributeError, ZeroDivisionError) as error:
         raise UserError(

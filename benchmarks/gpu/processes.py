@@ -81,7 +81,7 @@ class _Process:
             self.process.wait()
         else:
             self.send(signal.SIGKILL)  # its remaining children
-        printed = self.log.read_text(errors="replace")[-TAIL:]
+        printed = self.log.read_text(errors="replace", encoding="utf-8")[-TAIL:]
         status = "done" if self.process.returncode == 0 else f"failed ({self.process.returncode})"
         if self.asked is not None:
             status = "ended at its limit"

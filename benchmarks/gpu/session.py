@@ -154,9 +154,9 @@ class Session:
             for o in self.outcomes
         ]
         (out / "results.json").write_text(
-            json.dumps({"machine": self.machine, "outcomes": outcomes}, indent=1) + "\n"
+            json.dumps({"machine": self.machine, "outcomes": outcomes}, indent=1) + "\n", encoding="utf-8"
         )
-        (out / "summary.md").write_text(summary(self.machine, self.outcomes, self.measured))
+        (out / "summary.md").write_text(summary(self.machine, self.outcomes, self.measured), encoding="utf-8")
 
     def _copy_results(self, name: str) -> None:
         folder = self.setting.folder(name)

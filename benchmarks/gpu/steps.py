@@ -195,7 +195,7 @@ def read_run(folder: Path) -> Figures:
             **{key: result[key] for key in READ},
             "precision": _json(folder / "environment.json")["precision"],
         }
-    rows = list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
+    rows = list(csv.DictReader((folder / "metrics.csv").read_text(encoding="utf-8").splitlines()))
     known = [row["knn_top1"] for row in rows if row["knn_top1"]]
     last = {key: float(value) for key, value in rows[-1].items() if value}
     return {**last, "knn_top1": float(known[-1]) if known else None, "unfinished": True}
@@ -212,5 +212,5 @@ def _last_line(printed: str) -> Figures:
 
 
 def _json(file: Path) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads(file.read_text())
+    values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return values

@@ -124,9 +124,9 @@ def _score(options: argparse.Namespace, path: str, seed: int) -> Run:
         method.load_state_dict({name.removeprefix("method."): tensor for name, tensor in saved.items()})
         scores = Evaluator(config, data, hardware_for(config)).measure(method).scores
         assert scores.probe is not None
-        kept.write_text(json.dumps({"knn": scores.knn_top1, "linear": scores.probe.mean}))
-    result: Run = json.loads((folder / "result.json").read_text())
-    return {**result, **json.loads(kept.read_text()), "losses": _losses(folder)}
+        kept.write_text(json.dumps({"knn": scores.knn_top1, "linear": scores.probe.mean}), encoding="utf-8")
+    result: Run = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    return {**result, **json.loads(kept.read_text(encoding="utf-8")), "losses": _losses(folder)}
 
 
 def _losses(folder: Path) -> list[float]:
@@ -156,7 +156,9 @@ def _report(options: argparse.Namespace) -> None:
     runs = {path: [_score(options, path, seed) for seed in range(options.seeds)] for path in PATHS}
     every = [run for group in runs.values() for run in group]
     text = HEADER.format(
-        fast=json.loads((_folder(options, "fast", 0) / "environment.json").read_text())["precision"],
+        fast=json.loads((_folder(options, "fast", 0) / "environment.json").read_text(encoding="utf-8"))[
+            "precision"
+        ],
         threads=options.threads,
         labelled=options.labelled,
         test=options.test_images,
@@ -178,7 +180,7 @@ def _report(options: argparse.Namespace) -> None:
     if options.write is None:
         sys.stdout.write(text)
         return
-    (options.write / "results" / "speed-accuracy.md").write_text(text)
+    (options.write / "results" / "speed-accuracy.md").write_text(text, encoding="utf-8")
     _picture(options.write / "images" / "speed-accuracy.png", runs)
 
 

@@ -177,7 +177,11 @@ def augmentation_table(result: dict[str, Any], gaps: dict[str, dict[str, dict[st
 def _cpu() -> str:
     """Returns the processor's name and number of cores."""
     info = Path("/proc/cpuinfo")
-    names = [line for line in info.read_text().splitlines() if "model name" in line] if info.is_file() else []
+    names = (
+        [line for line in info.read_text(encoding="utf-8").splitlines() if "model name" in line]
+        if info.is_file()
+        else []
+    )
     name = names[0].split(":")[1].strip() if names else platform.processor()
     flags = [flag for flag in ("AVX512", "AVX2") if flag in torch.backends.cpu.get_cpu_capability()]
     return f"{name} ({', '.join([*flags, f'{len(names)} cores'])})"
@@ -195,7 +199,9 @@ def main() -> None:
     gaps = {str(size): gaps_to_torchvision(size) for size in (32, 224)}
     sys.stdout.write(augmentation_table(result, gaps))
     if options.json:
-        options.json.write_text(json.dumps({**result, "difference from torchvision": gaps}, indent=2) + "\n")
+        options.json.write_text(
+            json.dumps({**result, "difference from torchvision": gaps}, indent=2) + "\n", encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def main(overrides: Sequence[str] | None = None) -> int:
         return 2
     sys.stdout.write(table(result))
     if options.json is not None:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+        options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return 0
 
 

@@ -138,7 +138,7 @@ def measure_processes(rounds: int) -> dict[int, list[float]]:
                     f"run_dir={folder}/run",
                 ]
                 subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-                result = json.loads((Path(folder) / "run" / "result.json").read_text())
+                result = json.loads((Path(folder) / "run" / "result.json").read_text(encoding="utf-8"))
             seconds[value].append(result["train_seconds"] / result["steps"])
     return seconds
 
@@ -198,7 +198,9 @@ def main() -> None:
     sys.stdout.write(curve_table(*measured[-1]))
     if options.json is not None:
         content: dict[str, Any] = {curve.title: seconds for curve, seconds in measured}
-        options.json.write_text(json.dumps({"threads": options.threads, "seconds": content}, indent=1))
+        options.json.write_text(
+            json.dumps({"threads": options.threads, "seconds": content}, indent=1), encoding="utf-8"
+        )
     if options.write is not None:
         draw_curves(options.write / "images" / "speed-curves.png", measured)
 

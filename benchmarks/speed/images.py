@@ -215,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.stdout.write(table(rates, kilobytes, gap))
     if options.json:
         figures = {"images per second": rates, "kB": kilobytes, "difference": gap, "size": options.size}
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

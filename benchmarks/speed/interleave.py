@@ -100,7 +100,10 @@ class Contender:
         except (EOFError, OSError) as error:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(5)
-            status, printed = self._process.returncode, self._log.read_text(errors="replace")[-TAIL:]
+            status, printed = (
+                self._process.returncode,
+                self._log.read_text(errors="replace", encoding="utf-8")[-TAIL:],
+            )
             raise ContenderFailed(f"{self.name} ended with status {status}:\n{printed}") from error
         return report
 

@@ -32,7 +32,7 @@ def _group(leader: int) -> Iterator[int]:
     for folder in PROC.iterdir():
         if folder.name.isdigit():
             try:
-                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+                fields = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
             except OSError:  # it has ended
                 continue
             if int(fields[2]) == leader:
@@ -42,7 +42,7 @@ def _group(leader: int) -> Iterator[int]:
 def _sum(file: Path, names: tuple[str, ...]) -> float:
     """Adds up the entries that begin with one of the names, in MiB; 0 if the process has ended."""
     try:
-        lines = file.read_text().splitlines()
+        lines = file.read_text(encoding="utf-8").splitlines()
     except OSError:
         return 0.0
     return sum(int(line.split()[1]) for line in lines if line.startswith(names)) / 1024

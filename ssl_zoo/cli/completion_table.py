@@ -52,7 +52,7 @@ def read_table() -> dict[str, Any]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         fresh = folder / f"completion-{os.getpid()}.tmp"
-        fresh.write_text(json.dumps({"stamp": stamp, "table": table}))
+        fresh.write_text(json.dumps({"stamp": stamp, "table": table}), encoding="utf-8")
         os.replace(fresh, file)
     except OSError:  # a folder that cannot be written: each completion takes a second
         pass
@@ -107,4 +107,6 @@ def _backbones() -> Iterator[str]:
     if spec is None or spec.origin is None:
         return
     for file in (Path(spec.origin).parent / "models").glob("*.py"):
-        yield from re.findall(r"^@register_model\s+def (\w+)\(", file.read_text(errors="replace"), re.M)
+        yield from re.findall(
+            r"^@register_model\s+def (\w+)\(", file.read_text(errors="replace", encoding="utf-8"), re.M
+        )

@@ -180,5 +180,5 @@ def _data(name: str) -> Text:
 
 def _summary(group: str, name: str) -> str:
     """Returns the first line of comment in a YAML file."""
-    lines = group_file(group, name).read_text(errors="replace").splitlines()
+    lines = group_file(group, name).read_text(errors="replace", encoding="utf-8").splitlines()
     return next((line[1:].strip() for line in lines if line.startswith("# ")), "")

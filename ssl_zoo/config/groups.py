@@ -211,7 +211,7 @@ def read_yaml(file: Path, what: str) -> dict[str, Any]:
         UserError: it cannot be read, a key stands twice, or it holds something else.
     """
     try:
-        block = yaml.load(file.read_text(), _Loader)
+        block = yaml.load(file.read_text(encoding="utf-8"), _Loader)
     except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise UserError(

@@ -71,7 +71,7 @@ def _key(reader: TableReader, whole: bool) -> tuple[str, float]:
 def _read(file: Path, images: int) -> list[int] | None:
     """Returns the positions that failed, where a file is whole and of so many images."""
     try:
-        kept = json.loads(file.read_text())
+        kept = json.loads(file.read_text(encoding="utf-8"))
         failed = [int(position) for position in kept["failed"]]
         return failed if kept["images"] == images and all(0 <= each < images for each in failed) else None
     except (OSError, ValueError, KeyError, TypeError):

@@ -49,8 +49,8 @@ def write(encoder: ExportedEncoder, folder: Path, config: ExportConfig) -> Expor
     with (folder / FILE).open("wb") as file:
         _Pickler(file, protocol=4).dump(contents)
     recipe = f"pascal_voc_R_{layout.depth}_{layout.neck}_24k_ssl_zoo.yaml"
-    (folder / recipe).write_text(recipe_of(encoder, layout, recipe, FILE))
-    (folder / TRAINER).write_text(TRAIN_NET)
+    (folder / recipe).write_text(recipe_of(encoder, layout, recipe, FILE), encoding="utf-8")
+    (folder / TRAINER).write_text(TRAIN_NET, encoding="utf-8")
     return ExportedFiles(
         files={
             FILE: "the weights, by Detectron2's names",

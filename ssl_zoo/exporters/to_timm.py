@@ -47,7 +47,7 @@ def write(encoder: ExportedEncoder, folder: Path, config: ExportConfig) -> Expor
         "pretrained_cfg": pretrained_cfg(encoder),
         "ssl_zoo": build,
     }
-    (folder / "config.json").write_text(json.dumps(described, indent=2) + "\n")
+    (folder / "config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
     note = (
         "timm has no name for this stem (3x3 convolution without stride, no max-pool): the two lines that set "
         "`conv1` and `maxpool` are needed, and timm's `local-dir:` refuses this folder."

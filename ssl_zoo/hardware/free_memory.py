@@ -91,6 +91,6 @@ def _entry(file: Path, name: str, unit: int = 1024) -> int | None:
 
 def _lines(file: Path) -> list[str]:
     try:
-        return file.read_text().splitlines()
+        return file.read_text(encoding="utf-8").splitlines()
     except OSError:
         return []

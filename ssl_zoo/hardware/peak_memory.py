@@ -18,7 +18,7 @@ def peak_memory_mb(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     try:
-        lines = (PROCESS / "status").read_text().splitlines()
+        lines = (PROCESS / "status").read_text(encoding="utf-8").splitlines()
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))
     except (OSError, StopIteration):
         pass
@@ -33,7 +33,7 @@ def peak_memory_mb(device: torch.device) -> float:
 def reset_peak_memory() -> None:
     """Has the peak count anew from what is in use now, between two runs of a process; on Linux and GPUs alone."""
     with contextlib.suppress(OSError):
-        (PROCESS / "clear_refs").write_text("5")  # VmHWM; see proc(5)
+        (PROCESS / "clear_refs").write_text("5", encoding="utf-8")  # VmHWM; see proc(5)
     if torch.cuda.is_available():
         for device in range(torch.cuda.device_count()):
             torch.cuda.reset_peak_memory_stats(device)

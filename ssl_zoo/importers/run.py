@@ -77,7 +77,7 @@ def _method_state(plan: ImportPlan) -> dict[str, Tensor]:
 
 def _write(plan: ImportPlan, state: Mapping[str, Tensor], folder: Path, run_dir: Path) -> None:
     config = plan.config
-    (folder / "config.yaml").write_text(to_yaml(config))
+    (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
     stamp = {"config": to_mapping(config), "position": [0, 0], "images": 0, "losses": []}
     (folder / "checkpoints").mkdir()
     with (folder / "checkpoints" / LAST).open("wb") as file:

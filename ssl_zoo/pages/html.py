@@ -20,7 +20,7 @@ from ssl_zoo.pages.page import Gallery, Page, Strips, Table
 __all__ = ["page_files", "render"]
 
 HERE = Path(__file__).parent
-SCRIPT = f"\n{(HERE / 'sorting.js').read_text()}"
+SCRIPT = f"\n{(HERE / 'sorting.js').read_text(encoding='utf-8')}"
 # The page's policy lets this script run and no other.
 SCRIPT_HASH = f"sha256-{base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()}"
 

@@ -65,7 +65,7 @@ def write(
     with atomic_folder(folder, last=RECORD) as fresh:
         for name, file in files.items():
             (fresh / name).write_bytes(file)
-        (fresh / RECORD).write_text(json.dumps(contents, indent=2, default=str) + "\n")
+        (fresh / RECORD).write_text(json.dumps(contents, indent=2, default=str) + "\n", encoding="utf-8")
 
 
 def _identity(run: SavedRun) -> dict[str, Any]:

@@ -147,14 +147,14 @@ def _setting(config: RunConfig) -> str:
 def _is_supervised(folder: Path) -> bool:
     """Whether the folder is of a finished run of the method, by a look that is cheap for a thousand folders."""
     try:
-        return f'"method": "{METHOD}"' in (folder / "result.json").read_text()
+        return f'"method": "{METHOD}"' in (folder / "result.json").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return False
 
 
 def _config_of(folder: Path) -> RunConfig | None:
     try:
-        return from_yaml((folder / "config.yaml").read_text())
+        return from_yaml((folder / "config.yaml").read_text(encoding="utf-8"))
     except (
         OSError,
         ValueError,

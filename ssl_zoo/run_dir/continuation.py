@@ -63,7 +63,7 @@ def forbidden_changes(begun: Mapping[str, Any], wanted: Mapping[str, Any]) -> li
 def _continued(file: Path, overrides: Sequence[str], given: Mapping[str, Any]) -> RunConfig:
     """Returns the run's configuration with the overrides, which must agree with it."""
     try:
-        begun = to_mapping(from_yaml(file.read_text()))
+        begun = to_mapping(from_yaml(file.read_text(encoding="utf-8")))
     except (OSError, yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
         if set(GROUPS) & set(given):  # an earlier version's: the overrides must be complete
             return compose(overrides)

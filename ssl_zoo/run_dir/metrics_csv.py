@@ -15,7 +15,7 @@ MetricsRow = dict[str, float]  # a row of metrics.csv: what was measured
 def read_metrics(folder: Path) -> list[MetricsRow]:
     """Returns the rows of metrics.csv, measured figures only; none where there is no such file."""
     try:
-        with (folder / "metrics.csv").open(newline="") as file:
+        with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
             return [_numbers(row) for row in csv.DictReader(file)]
     except (OSError, UnicodeDecodeError, csv.Error):
         return []

@@ -27,6 +27,7 @@ __all__ = ["Failure", "Slots", "Worker", "last_message", "run_local"]
 TICK = 0.1  # seconds between checks of the processes
 RENEW = 50  # trials after which a process is replaced, should they leave memory behind
 FULL = 2**20  # bytes free, at most, of a disk to which the log of a run cannot be written
+HAS_GROUPS = hasattr(os, "killpg")  # of processes, and signals that they can answer; not on Windows
 LAST = 2000  # characters of a log that are read for the message of a failed run
 
 
@@ -228,11 +229,11 @@ def last_message(log: Path, since: int = 0) -> str:
 def _end(workers: Sequence[Worker], *, stop: bool = False) -> None:
     """Ends all processes; a run under way is stopped, and saves itself first."""
     processes = [worker.process for worker in workers if worker.process is not None]
-    if stop:
+    if stop and HAS_GROUPS:
         for process in processes:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
-    else:
+    else:  # a run under way is then stopped too; on Windows SIGTERM would end the process at once
         for worker in workers:
             worker.close()
     until = time.monotonic() + PATIENCE
@@ -241,6 +242,9 @@ def _end(workers: Sequence[Worker], *, stop: bool = False) -> None:
             process.wait(max(0.1, until - time.monotonic()))
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+                if HAS_GROUPS:
+                    os.killpg(process.pid, signal.SIGKILL)
+                else:
+                    process.kill()
     for worker in workers:
         worker.close()

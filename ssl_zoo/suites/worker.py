@@ -13,7 +13,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import signal
 import sys
 import threading
 import time
@@ -39,7 +38,7 @@ from ssl_zoo.method import Encoder
 from ssl_zoo.run_dir.paths import LAST
 from ssl_zoo.run_dir.run_files import read_record
 from ssl_zoo.suites.trial import COST, PATIENCE, evaluation_of
-from ssl_zoo.terminal.signals import signals_interrupt
+from ssl_zoo.terminal.signals import signals_interrupt, stop_this_process
 from ssl_zoo.terminal.streams import exit_status
 from ssl_zoo.training.run import train
 from ssl_zoo.training.shared import Shared
@@ -101,7 +100,7 @@ def passes_per_image(config: RunConfig | Path) -> float:
         config: of a run, or the run directory.
     """
     if isinstance(config, Path):
-        config = from_yaml((config / "config.yaml").read_text())
+        config = from_yaml((config / "config.yaml").read_text(encoding="utf-8"))
     method, _ = build(config, config.data.channels)
     method.allocate(IMAGES)
     if method.needs_labels:
@@ -130,7 +129,7 @@ def _read_requests(requests: SimpleQueue[bytes | None], busy: threading.Event) -
             requests.put(line)
     requests.put(None)
     busy.wait()  # where nothing runs, the process ends meanwhile
-    os.kill(os.getpid(), signal.SIGTERM)
+    stop_this_process()
     time.sleep(PATIENCE)
     os._exit(1)
 
@@ -176,7 +175,7 @@ def _run(file: Path, shared: Shared | None = None, *, alone: bool = False) -> in
         alone: whether it is the one trial of its SLURM job, which it may requeue; of several none may end the others.
     """
     try:
-        trial = json.loads(file.read_text())
+        trial = json.loads(file.read_text(encoding="utf-8"))
         wanted = (
             dict(map(read_override, trial["overrides"])).get("trainer.requeue", "auto") if alone else False
         )

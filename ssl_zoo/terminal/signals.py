@@ -19,6 +19,7 @@ __all__ = [
     "handlers_restored",
     "ignored",
     "signals_interrupt",
+    "stop_this_process",
 ]
 
 SCHEDULER = [
@@ -126,6 +127,14 @@ def _handled(handler: Any) -> Iterator[None]:
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
+
+
+def stop_this_process() -> None:
+    """Has the handler of SIGTERM run in the main thread; to be called from another one."""
+    if os.name == "nt":  # os.kill would end the process at once
+        signal.raise_signal(signal.SIGTERM)
+    else:  # to the process: a system call of the main thread is left for it
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def end_with_parent() -> None:

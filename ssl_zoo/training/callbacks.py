@@ -58,7 +58,10 @@ class EpochRows(pl.Callback):
     def write(self, *, last: bool = False) -> None:
         """Writes `metrics.csv`; but for the last time a continuation would write it again."""
         path = self.run_dir / "metrics.csv"
-        with atomic_file(path, derived=not last) as fresh, fresh.open("w", newline="") as file:
+        with (
+            atomic_file(path, derived=not last) as fresh,
+            fresh.open("w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.DictWriter(file, ("epoch", "step", *declared(CSV)))
             writer.writeheader()
             writer.writerows(self.rows)

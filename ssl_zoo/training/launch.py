@@ -114,7 +114,7 @@ def _start(config: RunConfig) -> list[_Other]:
     command = module_command("ssl_zoo.training.further_process", str(os.getpid()))
     others = []
     for rank in range(1, devices):
-        errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed with the process)
+        errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 (closed with the process)
         process = subprocess.Popen(
             command,
             env={**os.environ, "LOCAL_RANK": str(rank)},

@@ -120,7 +120,7 @@ def _is_done(job: RunJob) -> bool:
     if read_record(job.run_dir / "result.json") is None:
         return False
     try:
-        begun = yaml.safe_load((job.run_dir / "config.yaml").read_text())
+        begun = yaml.safe_load((job.run_dir / "config.yaml").read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         return False
     return isinstance(begun, dict) and begun.get("epochs") == job.config.epochs

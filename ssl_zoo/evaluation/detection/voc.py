@@ -105,7 +105,7 @@ def _read_list(folder: Path, split: str) -> list[str]:
         raise UserError(
             f"a split is a list in ImageSets/Main; '{path}' does not exist; there are {', '.join(there) or 'none'}"
         )
-    lines = [line.split() for line in path.read_text().splitlines() if line.strip()]
+    lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     if not lines:
         raise UserError(f"a split must list images; '{path}' is empty; name another split")
     if any(len(line) > 1 for line in lines):

@@ -60,7 +60,7 @@ class CsvFile(lightning.Logger):
             return
         names = dict.fromkeys(name for row in self._rows.values() for name in row)
         self.file.parent.mkdir(exist_ok=True)
-        with atomic_file(self.file) as fresh, fresh.open("w", newline="") as lines:
+        with atomic_file(self.file) as fresh, fresh.open("w", newline="", encoding="utf-8") as lines:
             writer = csv.DictWriter(lines, ("step", *names))
             writer.writeheader()
             writer.writerows({"step": step, **row} for step, row in sorted(self._rows.items()))
@@ -75,6 +75,6 @@ def _earlier_rows(file: Path, step: int) -> dict[int, dict[str, float | str]]:
     """Reads the rows up to a step; figures stay the text that they are."""
     if not file.is_file():
         return {}
-    with file.open(newline="") as lines:
+    with file.open(newline="", encoding="utf-8") as lines:
         rows = {int(row.pop("step")): row for row in csv.DictReader(lines)}
     return {number: {k: v for k, v in row.items() if v} for number, row in rows.items() if number <= step}

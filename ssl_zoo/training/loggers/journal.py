@@ -31,7 +31,7 @@ class Journal:
 
     def append(self, step: int, figures: Mapping[str, float]) -> None:
         """Adds a row, which survives the end of this process."""
-        with self.file.open("a") as lines:
+        with self.file.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps([step, figures]) + "\n")
 
     def synchronize(self) -> None:
@@ -42,7 +42,7 @@ class Journal:
     def __iter__(self) -> Iterator[Row]:
         """Reads the rows."""
         if self.file.is_file():
-            with self.file.open() as lines:
+            with self.file.open(encoding="utf-8") as lines:
                 for line in lines:
                     step, figures = json.loads(line)
                     yield step, figures
