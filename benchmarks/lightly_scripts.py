@@ -113,7 +113,7 @@ def main() -> None:
             outcomes.append(outcome)
             print(json.dumps(outcome), flush=True)
             if options.json:
-                options.json.write_text(json.dumps(outcomes, indent=1))
+                options.json.write_text(json.dumps(outcomes, indent=1), encoding="utf-8")
     print(table(outcomes))
 
 

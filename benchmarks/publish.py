@@ -75,8 +75,8 @@ def _publish(source: str, out: Path) -> Source:
 
 def _copy(folder: Path, out: Path) -> None:
     out.mkdir(parents=True)
-    text = (folder / "report.md").read_text()
-    (out / "report.md").write_text(text)
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    (out / "report.md").write_text(text, encoding="utf-8")
     for name in set(re.findall(r"\]\(([\w.+-]+\.png)\)", text)):
         with Image.open(folder / name) as picture:
             small = picture.convert("RGB").quantize(COLOURS, method=Image.Quantize.MEDIANCUT)

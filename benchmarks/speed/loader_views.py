@@ -91,7 +91,7 @@ def main() -> None:
         spread = f"{statistics.median(ratios):.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f})"
         print(f"| {row['side']} px | {row['transform']} | {speeds} | {spread} |")
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=1))
+        options.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
 
 def _seconds(loader: Any) -> float:

@@ -25,7 +25,7 @@ CONFIG = "config.yaml"  # where it is not on the card
 
 def write_card(encoder: ExportedEncoder, written: ExportedFiles, folder: Path) -> None:
     """Writes the card of one export."""
-    (folder / CARD).write_text(card_text(encoder, written))
+    (folder / CARD).write_text(card_text(encoder, written), encoding="utf-8")
 
 
 def card_text(encoder: ExportedEncoder, written: ExportedFiles) -> str:

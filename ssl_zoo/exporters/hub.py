@@ -33,16 +33,18 @@ def write_repository(
     """Adds to timm's files what a repository has beside them: README.md with metadata, config.yaml and result.json."""
     assert config.repo is not None
     files = {**written.files, CONFIG: "the configuration of the training, for ssl-zoo"}
-    (folder / CONFIG).write_text(configuration(encoder))
-    (folder / ".gitattributes").write_text(LFS)
+    (folder / CONFIG).write_text(configuration(encoder), encoding="utf-8")
+    (folder / ".gitattributes").write_text(LFS, encoding="utf-8")
     if encoder.weights == "trained" and (result := result_of(encoder)) is not None:
         files[RESULT] = "what was measured at the end of the training"
-        (folder / RESULT).write_text(json.dumps(_without_paths(result), indent=2) + "\n")
+        (folder / RESULT).write_text(json.dumps(_without_paths(result), indent=2) + "\n", encoding="utf-8")
     on_hub = dataclasses.replace(
         written, files=files, where="From the hub", license=config.license, **_loading(encoder, config.repo)
     )
     metadata = _metadata(encoder, config).to_yaml()
-    (folder / "README.md").write_text(f"---\n{metadata}\n---\n\n{card_text(encoder, on_hub)}")
+    (folder / "README.md").write_text(
+        f"---\n{metadata}\n---\n\n{card_text(encoder, on_hub)}", encoding="utf-8"
+    )
 
 
 def _loading(encoder: ExportedEncoder, repo: str) -> dict[str, Any]:

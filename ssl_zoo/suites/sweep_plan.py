@@ -157,7 +157,7 @@ def check_runs(folder: Path, trials: dict[str, list[Trial]]) -> None:
         if not file.is_file():
             continue
         try:
-            begun: str | None = config_hash(from_yaml(file.read_text()), trial.start_hash)
+            begun: str | None = config_hash(from_yaml(file.read_text(encoding="utf-8")), trial.start_hash)
         except (OSError, ValueError, TypeError):
             begun = None
         if begun != trial.hash:
