@@ -22,7 +22,7 @@ from ssl_zoo.exporters.schema import ExportConfig
 
 __all__ = ["check_login", "push", "write_repository"]
 
-RESULT = "result.json"
+RESULT, WEIGHTS = "result.json", "model.safetensors"
 DATASETS = {"cifar10": "uoft-cs/cifar10", "cifar100": "uoft-cs/cifar100"}  # names on the hub
 LFS = "*.safetensors filter=lfs diff=lfs merge=lfs -text\n"  # for those who push by git
 
@@ -55,17 +55,18 @@ def _loading(encoder: ExportedEncoder, repo: str) -> dict[str, Any]:
         "features = model(preprocess(image)[None])  # of a Pillow image",
     )
     if encoder.small_stem:
-        code = build_with_timm(encoder, "model.safetensors").replace(
-            'load_file("model.safetensors")', f'load_file(hf_hub_download("{repo}", "model.safetensors"))'
+        imports = "import timm\n", "import timm\nfrom huggingface_hub import hf_hub_download\n"
+        weights = (
+            "model.load_state_dict(",
+            f'file = hf_hub_download("{repo}", "{WEIGHTS}")\nmodel.load_state_dict(',
         )
+        code = build_with_timm(encoder, WEIGHTS).replace(f'load_file("{WEIGHTS}")', "load_file(file)")
         note = (
             "timm has no name for this stem (3x3 convolution without stride, no max-pool): the two lines that set "
             "`conv1` and `maxpool` are needed, and timm's `hf-hub:` refuses this repository."
         )
         return {
-            "code": code.replace(
-                "import timm\n", "import timm\nfrom huggingface_hub import hf_hub_download\n", 1
-            ),
+            "code": code.replace(*imports, 1).replace(*weights),
             "notes": (note,),
             "further": (with_us,),
         }

@@ -169,7 +169,8 @@ def test_a_card_without_figures_claims_none_and_timm_is_not_named_where_it_canno
     card = ModelCard.load(_repository(folder, "small") / "README.md")
     assert card.data.library_name == "ssl-zoo"
     assert "model" not in card.data.to_yaml(), "neither figures nor a name for them"
-    assert "hf_hub_download" in card.text
+    assert f'file = hf_hub_download("{REPO}", "model.safetensors")' in card.text
+    assert "load_file(file)" in card.text
     assert "model.maxpool = nn.Identity()" in card.text
 
 
