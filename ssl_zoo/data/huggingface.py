@@ -17,11 +17,11 @@ from ssl_zoo.data.hub import Rows
 from ssl_zoo.data.image_table import ImageTable, TableSample, sample_table, spaced
 from ssl_zoo.data.kept_check import check_table
 from ssl_zoo.data.memory_split import MemorySplit
-from ssl_zoo.data.partition import classes_left, taken
+from ssl_zoo.data.partition import check_test_classes, classes_left, taken
 from ssl_zoo.data.split import Data, Split
 from ssl_zoo.data.table_columns import NO_LABELS, TableLabels
 from ssl_zoo.data.table_split import FIX, TableReader, TableSplit
-from ssl_zoo.errors import UserError, suggest
+from ssl_zoo.errors import UserError
 
 __all__ = ["huggingface"]
 
@@ -144,15 +144,8 @@ def _test_labels(test: ImageTable, classes: tuple[str, ...] | None) -> TableLabe
             f"its columns are {', '.join(test.rows.features)}; set data.label_column to that of the labels, name "
             "another data.test, or leave data.test out"
         )
-    unknown = [name for name in found.names if name not in classes]
-    if unknown:
-        some = ", ".join(classes[:_SHOWN]) + (" ..." if len(classes) > _SHOWN else "")
-        raise UserError(
-            f"data.test must have the classes of data.train ({some}); received data.test={test.rows.spec} with "
-            f"'{unknown[0]}'{f' and {len(unknown) - 1} more unknown ones' if len(unknown) > 1 else ''}; name other "
-            "splits, or set data.holdout=0.2 in their place where rows are sorted by class"
-            f"{suggest(unknown[0], classes)}"
-        )
+    fix = "name other splits, or set data.holdout=0.2 in their place where rows are sorted by class"
+    check_test_classes(found.names, classes, f"data.test={test.rows.spec}", fix)
     number = np.array([classes.index(name) for name in found.names])
     return TableLabels(number[found.numbers], classes)
 

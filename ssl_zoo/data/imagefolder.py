@@ -15,11 +15,11 @@ from ssl_zoo.data.kept_scan import checking_once, digest_of, keep_scan, scan
 from ssl_zoo.data.memory_split import MemorySplit
 from ssl_zoo.data.names import Names
 from ssl_zoo.data.overlap import check_apart
-from ssl_zoo.data.partition import taken
+from ssl_zoo.data.partition import check_test_classes, taken
 from ssl_zoo.data.reader import FileReader
 from ssl_zoo.data.scan import Listing
 from ssl_zoo.data.split import Data, Split
-from ssl_zoo.errors import UserError, suggest
+from ssl_zoo.errors import UserError
 
 __all__ = ["imagefolder"]
 
@@ -118,14 +118,7 @@ def _check_same_classes(listed: Listing, folder: str, classes: tuple[str, ...] |
             f"a test set needs class folders in data.train and data.test, since it measures accuracy; {flat} "
             f"has none; sort its images into folders named by class, or leave data.test out (received '{folder}')"
         )
-    unknown = [name for name in listed.classes if name not in classes]
-    if unknown:
-        some = ", ".join(classes[:_SHOWN]) + (" ..." if len(classes) > _SHOWN else "")
-        raise UserError(
-            f"data.test must have the classes of data.train ({some}); received '{folder}' with '{unknown[0]}'"
-            f"{f' and {len(unknown) - 1} more unknown ones' if len(unknown) > 1 else ''}; rename or remove it"
-            f"{suggest(unknown[0], classes)}"
-        )
+    check_test_classes(listed.classes, classes, f"'{folder}'", "rename or remove it")
 
 
 def _read(

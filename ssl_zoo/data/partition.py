@@ -6,6 +6,7 @@ Both are fixed: they depend on the labels alone, never on the run's seed, so tha
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,9 +17,12 @@ from torch import Tensor
 from ssl_zoo.data.rng import permutation
 from ssl_zoo.data.sampling import keyed_order, sample_classes
 from ssl_zoo.data.split import Split
-from ssl_zoo.errors import UserError
+from ssl_zoo.errors import UserError, suggest
 
-__all__ = ["Parts", "classes_left", "partition", "taken"]
+__all__ = ["Parts", "check_test_classes", "classes_left", "partition", "taken"]
+
+
+SHOWN = 5  # classes named in a message
 
 
 class Parts(NamedTuple):
@@ -154,3 +158,25 @@ def classes_left(
             f"that can be read; {fix}"
         )
     return left, tuple(name for name in names if name not in left)
+
+
+def check_test_classes(found: Sequence[str], classes: Sequence[str], received: str, fix: str) -> None:
+    """Refuses test images of a class that no training image has.
+
+    Args:
+        found: classes of the test images.
+        classes: those of the training images.
+        received: what holds the test images, for the message.
+        fix: what to do about it.
+
+    Raises:
+        UserError: there is such a class.
+    """
+    unknown = [name for name in found if name not in classes]
+    if unknown:
+        some = ", ".join(classes[:SHOWN]) + (" ..." if len(classes) > SHOWN else "")
+        more = f" and {len(unknown) - 1} more unknown ones" if len(unknown) > 1 else ""
+        raise UserError(
+            f"data.test must have the classes of data.train ({some}); received {received} with '{unknown[0]}'{more}; "
+            f"{fix}{suggest(unknown[0], classes)}"
+        )

@@ -15,7 +15,7 @@ from ssl_zoo.config.schema import WebDatasetConfig
 from ssl_zoo.data.cache import check_all, decode_all
 from ssl_zoo.data.memory_split import MemorySplit
 from ssl_zoo.data.order import Groups
-from ssl_zoo.data.partition import classes_left, taken
+from ssl_zoo.data.partition import check_test_classes, classes_left, taken
 from ssl_zoo.data.shards.beside import about
 from ssl_zoo.data.shards.index import ShardIndex
 from ssl_zoo.data.shards.labels import ShardLabels, labels_in, unnamed
@@ -23,7 +23,7 @@ from ssl_zoo.data.shards.patterns import Shards, list_shards
 from ssl_zoo.data.shards.split import ShardReader, ShardSplit
 from ssl_zoo.data.shards.tables import open_index, spool_of
 from ssl_zoo.data.split import Data, Split
-from ssl_zoo.errors import UserError, suggest
+from ssl_zoo.errors import UserError
 from ssl_zoo.files.json_files import load_json, write_json
 
 __all__ = ["webdataset"]
@@ -196,8 +196,7 @@ def _same_classes(
             f"a test set needs labels in data.train and data.test, since it measures accuracy; {without} has none; see "
             f"data.label, or leave data.test out (received '{config.test}')"
         )
-    unknown = [name for name in labels.classes if name not in classes]
-    if unknown and unnamed(classes) != unnamed(labels.classes):
+    if {*labels.classes} - {*classes} and unnamed(classes) != unnamed(labels.classes):
         without = "data.train" if unnamed(classes) else "data.test"
         raise UserError(
             f"data.test must have the classes of data.train; received '{classes[0]}' in data.train='{config.train}' "
@@ -205,12 +204,7 @@ def _same_classes(
             f"names stand in an index.json beside shards; copy it beside those of {without}, or, where they come by "
             "pipe:, read both by pipe:"
         )
-    if unknown:
-        raise UserError(
-            f"data.test must have the classes of data.train; received '{config.test}' with class '{unknown[0]}'"
-            f"{f' and {len(unknown) - 1} more unknown ones' if len(unknown) > 1 else ''}; leave its images out"
-            f"{suggest(unknown[0], classes)}"
-        )
+    check_test_classes(labels.classes, classes, f"'{config.test}'", "leave its images out")
     number = torch.tensor([classes.index(name) for name in labels.classes])
     return dataclasses.replace(labels, numbers=number[labels.numbers], classes=classes)
 

@@ -24,7 +24,7 @@ from ssl_zoo.suites.options import FIRST_SEEDS, ROWS, BenchConfig, read_bench
 from ssl_zoo.suites.plan import Planner
 from ssl_zoo.suites.progress import sentence_on_stopped_tuning, sentences_on_ending
 from ssl_zoo.suites.read import Suite, read_suite
-from ssl_zoo.suites.record import SuiteRecord
+from ssl_zoo.suites.record import SuiteRecord, read
 from ssl_zoo.suites.results import Results
 from ssl_zoo.suites.rounds import Rounds
 from ssl_zoo.suites.runner import Runner
@@ -69,6 +69,7 @@ class SuiteRun:
             None if suite.config.tune is None else plan_tuning(suite.config.tune, self.planner, self.rows)
         )
         self.results = Results(self.runs, self.folder)
+        self.kept = dict[str, list[Trial]]()  # of an earlier record
         self.runner = Runner(self.config, self.results, silent=silent, bar=self.config.progress)
         rule = "out must be a folder that can be written to"
         check_writable(self.runs, rule, "name another with out=", out)
@@ -112,6 +113,8 @@ class SuiteRun:
     ) -> SuiteRecord:
         """Prints how the suite ended, and writes and returns its record."""
         trials = {row: rounds.started(row) for row in rounds.trials}
+        if not waiting:
+            trials = {row: self._with_kept(row, group) for row, group in trials.items()}
         record = self._collect(trials, tuned, ending, waiting)
         for sentence in ending:
             self.messages.print(sentence, style="dim")
@@ -147,7 +150,10 @@ class SuiteRun:
             (FIRST_SEEDS, config.max_seeds) if config.seeds == "auto" else (config.seeds, config.seeds)
         )
         stages = {row.name: (row.source.start_from, row.trial) for row in self.rows}
-        trials = resolve(stages, most, self.evaluations)
+        before = self._seeds_before() if config.seeds == "auto" else {}
+        whole = resolve(stages, max(most, *before.values(), 0), self.evaluations)
+        self.kept = {row: whole[row][:number] for row, number in before.items() if row in whole}
+        trials = {row: group[:most] for row, group in whole.items()}
 
         def asked_by(claim: Claim, counts: Mapping[str, int]) -> set[str]:
             judged = {row: group[: counts[row]] for row, group in trials.items()}
@@ -157,6 +163,20 @@ class SuiteRun:
         evaluated = bool(self.evaluations)
         claims = self.suite.claims_on(self.rows[0].config, evaluated=evaluated) if most > first else ()
         return Rounds(trials, first, self.results.is_done, self.runner.fits, claims, asked_by)
+
+    def _seeds_before(self) -> dict[str, int]:
+        """Returns the finished seeds of each row in an earlier record of this suite."""
+        try:
+            record = read(self.folder)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return {}
+        return {row.name: sum(run.finished for run in row.runs) for row in record.rows}
+
+    def _with_kept(self, row: str, started: list[Trial]) -> list[Trial]:
+        """Adds the seeds that an earlier record of this suite has: a lower max_seeds takes none away."""
+        names = {trial.name for trial in started}
+        further = (trial for trial in self.kept.get(row, ()) if trial.name not in names)
+        return [*started, *filter(self.results.is_done, further)]
 
     def _collect(
         self,

@@ -16,7 +16,7 @@ from rich.status import Status
 from rich.text import Text
 
 from ssl_zoo.errors import printable
-from ssl_zoo.terminal.streams import discard
+from ssl_zoo.terminal.streams import discard, write_plainly
 
 __all__ = ["Console", "styled"]
 
@@ -32,6 +32,9 @@ class Console(RichConsole):
     """
 
     def __init__(self, *, quiet: bool = False, stderr: bool = False) -> None:
+        stream = sys.stderr if stderr else sys.stdout
+        if getattr(stream, "errors", None) == "strict" and not stream.encoding.lower().startswith("utf"):
+            write_plainly(stream)  # in Python too, where a `·` must end no training
         super().__init__(quiet=quiet, stderr=stderr, markup=False, highlight=False, emoji=False)
         if self.is_dumb_terminal:  # to which rich gives 80 columns
             self.size = ConsoleDimensions(*shutil.get_terminal_size())

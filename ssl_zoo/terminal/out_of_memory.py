@@ -15,13 +15,14 @@ TEXTS = (
     "not enough memory",  # the same on Windows
     "out of memory",  # CUDA, cuDNN, MPS
     "Cannot allocate memory",
-    "is killed by signal: Killed",  # a DataLoader's worker, by the kernel
     "out of shared memory",
     "unable to mmap",
 )
 TRAINING = (
     "set a smaller batch_size (trainer.accumulate=N keeps the images per step) or a smaller augment.size"
 )
+WORKER = "is killed by signal: Killed"  # a DataLoader's worker
+KILLED = "a worker process was killed (signal 9); often memory ran out"
 LOADING = "data.workers=0 and data.cache_mb=0 take less as well"
 OTHERWISE = "close other programs, or take fewer runs or images at once"
 HELP = {
@@ -35,7 +36,7 @@ HELP = {
 
 def reports_out_of_memory(text: str) -> bool:
     """Whether a text, such as an error's or the last output of a process, reports that memory ran out."""
-    return any(sign in text for sign in TEXTS)
+    return WORKER in text or any(sign in text for sign in TEXTS)
 
 
 def out_of_memory_message(error: BaseException, verb: str) -> str | None:
@@ -50,6 +51,8 @@ def out_of_memory_message(error: BaseException, verb: str) -> str | None:
     while cause is not None and id(cause) not in visited:
         visited.add(id(cause))
         refused = isinstance(cause, OSError) and cause.errno == errno.ENOMEM
+        if isinstance(cause, RuntimeError) and WORKER in str(cause):
+            return f"{KILLED}; {HELP.get(verb, OTHERWISE)}"
         if refused or isinstance(cause, MemoryError) or _is_out_of_memory(cause):
             lines = str(cause).strip().splitlines() or ["an allocation was refused"]
             text = next((line for line in lines if reports_out_of_memory(line)), lines[0])

@@ -53,6 +53,7 @@ class StopRequest:
     def __init__(self) -> None:
         self.asked, self.number = False, 0
         self._handlers: dict[int, Any] = {}  # those before
+        self._process = os.getpid()
 
     def listen(self) -> None:
         """Takes the signals over."""
@@ -67,6 +68,8 @@ class StopRequest:
 
     def note(self, number: int, frame: FrameType | None) -> None:
         """Handles a signal."""
+        if os.getpid() != self._process and number in SCHEDULER:
+            _end_quietly(number)
         if self.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.asked = True
@@ -101,11 +104,24 @@ def handlers_restored() -> Iterator[None]:
 def signals_interrupt() -> Iterator[None]:
     """Makes a scheduler's signals a KeyboardInterrupt for the time of the block; loops have `StopRequest`."""
 
+    process = os.getpid()
+
     def interrupt(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != process:
+            _end_quietly(number)
         raise Stopped(number)
 
     with _handled(interrupt):
         yield
+
+
+def _end_quietly(number: int) -> None:
+    """Ends a process that was forked from this one and has not set handlers of its own yet, as without ours.
+
+    A DataLoader ends its workers by SIGTERM; one that is just starting would print a traceback.
+    """
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 @contextmanager

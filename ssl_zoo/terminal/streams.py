@@ -21,7 +21,7 @@ from ssl_zoo.errors import (
 from ssl_zoo.terminal.out_of_memory import out_of_memory_message
 from ssl_zoo.terminal.plain import PLAIN
 
-__all__ = ["REQUEUED", "discard", "exit_status", "open_streams", "write"]
+__all__ = ["REQUEUED", "discard", "exit_status", "open_streams", "write", "write_plainly"]
 
 REQUEUED = 75  # exit status of a run whose job is in the queue again: EX_TEMPFAIL of sysexits.h
 
@@ -33,10 +33,11 @@ def open_streams() -> None:
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
-        _reconfigure(stream)
+        write_plainly(stream)
 
 
-def _reconfigure(stream: Any) -> None:
+def write_plainly(stream: Any) -> None:
+    """Has a stream write in plain letters what its encoding has not, where it can be told so."""
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(errors=PLAIN)
 

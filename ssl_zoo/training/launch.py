@@ -97,12 +97,12 @@ class _Other(NamedTuple):
         text = self.errors.read()
         if self.process.returncode == 2:
             return UserError(text.rpartition(PREFIX)[2].strip())
-        if self.process.returncode == -9 or reports_out_of_memory(
-            text
-        ):  # -9: the kernel ends what takes too much
+        if self.process.returncode == -9:  # as the kernel ends what takes too much
             return MemoryError(
-                f"process {self.rank} of the training was refused memory, or was killed for it"
+                f"process {self.rank} of the training was killed (signal 9), for which memory is the usual reason"
             )
+        if reports_out_of_memory(text):
+            return MemoryError(f"process {self.rank} of the training was refused memory")
         return RuntimeError(
             f"process {self.rank} of the training ended with status {self.process.returncode}\n{text[-3000:]}"
         )

@@ -69,6 +69,11 @@ def prepare(config: RunConfig, run_dir: Path | None = None, shared: Shared | Non
     """
     hardware_for(config)  # a device that is not there shows before the data is read
     process = this_process(config)
+    if process.world_size == 1 and (strategy := config.trainer.strategy) in ("zero1", "fsdp"):
+        raise UserError(
+            f"trainer.strategy={strategy} divides a run among processes; received one; set trainer.devices=N, or "
+            "trainer.strategy=auto"
+        )
     check_loggers(config)
     computed()  # loads the metrics of plugins, and refuses one that cannot be imported
     if run_dir is None:

@@ -52,3 +52,11 @@ def test_before_torch_is_imported() -> None:
         status, output, has_torch = refused[line]
         assert (status, message in output) == (2, True), (line, output)
         assert not has_torch, line
+
+
+def test_a_configuration_is_composed_without_torch() -> None:
+    code = "import sys; from ssl_zoo.cli.main import main; main(['config', 'method=byol'])"
+    code += "; print('torch' in sys.modules)"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.startswith("method:")
+    assert output.endswith("False\n")

@@ -37,7 +37,7 @@ def _words(line: str) -> list[str]:
         ("completion ", [*SHELLS]),
         ("train method=sims", ["method=simsiam"]),
         ("train method=byol,sims", ["method=byol,simsiam"]),
-        ("train m", ["method=", "monitor.", "method."]),
+        ("train me", ["method=", "method."]),
         ("train method.stop", ["method.stop_gradient="]),
         ("train method.stop_gradient=", ["method.stop_gradient=true", "method.stop_gradient=false"]),
         ("train precision=", [f"precision={value}" for value in ("auto", "fp32", "bf16", "fp16")]),

@@ -251,7 +251,7 @@ def test_test_images_have_the_classes_of_the_training_images(tmp_path: Path, con
     data = load_data(config(train, test=str(write_shards(tmp_path / "test", (3,), 2, first=100))))
     assert (len(data.test), data.test.labels.tolist()) == (3, [0, 1, 0])
     write_shards(tmp_path / "more", (5,), 4)
-    with pytest.raises(UserError, match="with class 'class 3'"):
+    with pytest.raises(UserError, match="with 'class 3'"):
         load_data(config(train, test=str(tmp_path / "more")))
     with pytest.raises(UserError, match=r"data\.test has none"):
         load_data(config(train, test=str(write_shards(tmp_path / "none", (3,), 0))))

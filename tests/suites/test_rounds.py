@@ -309,6 +309,16 @@ def test_rounds_are_reported(
     assert "seeds=auto: 3 seeds for each row" in printed
 
 
+def test_a_lower_max_seeds_takes_no_seeds_away(bench: Callable[..., SuiteRecord]) -> None:
+    before = bench(Trainer(), "max_seeds=6")
+    assert max(seeds_of(before).values()) == 6
+    trainer = Trainer()
+    after = bench(trainer, "max_seeds=3")
+    assert seeds_of(after) == seeds_of(before)
+    assert [claim.state for claim in after.claims] == [claim.state for claim in before.claims]
+    assert not trainer.started, "nothing is run for it"
+
+
 def test_max_seeds_belongs_to_auto() -> None:
     with pytest.raises(UserError, match="max_seeds is read with seeds=auto; received seeds=5"):
         read_bench(["suite=methods", "seeds=5", "max_seeds=7"])

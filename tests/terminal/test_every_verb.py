@@ -207,3 +207,10 @@ def test_json_is_all_there_is_on_stdout(verb: str, capsys: pytest.CaptureFixture
     else:
         assert value["cpu_cores"] == os.cpu_count()
         assert {"auto", "versions", "plugins", "lacking", "extras_not_installed", "configs"} <= value.keys()
+
+
+def test_from_python_too_nothing_ends_for_a_letter(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = Stream("ascii", terminal=False)
+    monkeypatch.setattr(sys, "stdout", out)
+    Console().print("± · é")
+    assert out.text == "+/- | \\xe9\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -42,3 +43,23 @@ def test_a_child_ends_when_its_parent_is_killed(method: str, tmp_path: Path) -> 
     assert parent.stdout.read() == ""
     parent.wait()
     parent.stdout.close()
+
+
+FORKED = """
+import os, signal, sys, time
+from ssl_zoo.terminal.signals import StopRequest, signals_interrupt
+
+with StopRequest() if sys.argv[1] == "loop" else signals_interrupt():
+    child = os.fork()
+    if child == 0:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+    print(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows forks no processes")
+@pytest.mark.parametrize("where", ["loop", "elsewhere"])
+def test_a_worker_that_is_just_starting_ends_without_a_traceback(where: str) -> None:
+    done = subprocess.run([sys.executable, "-c", FORKED, where], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == (f"{int(signal.SIGTERM)}\n", "")

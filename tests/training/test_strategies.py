@@ -191,3 +191,10 @@ def test_what_is_divided_is_left_to_the_others() -> None:
     block = sum(p.nbytes for p in backbone.blocks[0].parameters())
     assert 2 * block <= gathered < sum(p.nbytes for p in backbone.parameters())
     assert divided_bytes(compose(overrides("byol", *VIT, *TWO)), method, states=2) == (0, 0)
+
+
+@pytest.mark.parametrize("strategy", ["zero1", "fsdp"])
+def test_nothing_is_divided_in_one_process(strategy: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"strategy={strategy} divides a run among processes; received one"):
+        ssl_zoo.train(overrides("simsiam", f"trainer.strategy={strategy}", f"run_dir={tmp_path / 'run'}"))
+    assert not list(tmp_path.iterdir())
