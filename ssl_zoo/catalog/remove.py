@@ -48,8 +48,8 @@ def check_removable(runs: Sequence[ListedRun]) -> None:
             )
         if run.is_busy:
             raise UserError(
-                f"do=remove takes runs that no process works on; '{run.folder}' is {run.state} and held by one; stop "
-                "that first, or leave the run out"
+                f"do=remove takes runs that no process works on; one holds '{run.folder}', which is {run.state}; stop "
+                "it first, or leave the run out"
             )
         within = (f.folder for f in find_folders(run.folder) if f.folder != run.folder)
         other = next((folder for folder in within if os.path.realpath(folder) not in going), None)

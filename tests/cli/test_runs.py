@@ -139,7 +139,7 @@ def test_remove_refuses_what_must_stay(
     command = ["runs", "do=remove", "yes=true"]
     with hold(folder / "b"):
         assert main(command) == 2
-    assert "held by" in capsys.readouterr().err
+    assert "one holds 'runs/b', which is finished" in capsys.readouterr().err
     write_run(folder / "a" / "again", "seed=9", result={})
     assert main([*command, "seed=0"]) == 2
     assert "holds 'runs/a/again' as well" in capsys.readouterr().err
