@@ -1,37 +1,14 @@
-"""`ssl_zoo.compare()`: what the page of a comparison says, as an object that shows itself."""
+"""`ssl_zoo.compare()` of suites: what the page of a comparison says, as an object. For runs see `test_report`."""
 
 from __future__ import annotations
 
-import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from helpers.suite_records import a_row, a_suite
 
 import ssl_zoo
-
-
-@pytest.mark.slow
-def test_runs_are_compared_by_scores_keys_and_metrics(labelled: Any, tmp_path: Path) -> None:
-    other = shutil.copytree(labelled, tmp_path / "other", ignore=shutil.ignore_patterns("report"))
-    values = yaml.safe_load((other / "config.yaml").read_text())
-    (other / "config.yaml").write_text(yaml.safe_dump({**values, "seed": 7}, sort_keys=False))
-    comparison = ssl_zoo.compare(
-        [str(labelled), str(other), "samples=40", f"out={tmp_path / 'out'}"], silent=True
-    )
-    assert comparison.page == tmp_path / "out" / "report.html"
-    assert comparison.page.is_file()
-    assert comparison.lead in comparison.page.read_text()
-    assert comparison.differences is not None
-    assert comparison.differences.keys == {"seed": (0, 7)}
-    assert {run["name"] for run in comparison.values["runs_scored"]} == {"run", "other"}
-    page = comparison._repr_html_()
-    headings = [["".join(cell.itertext()) for cell in row] for row in ET.fromstring(page).iter("thead")]
-    assert headings[1] == ["runother"]
-    assert comparison.lead in repr(comparison)
 
 
 def test_suites_are_compared(tmp_path: Path) -> None:

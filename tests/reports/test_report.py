@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 import shutil
+import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from ssl_zoo.data import reader
 from ssl_zoo.errors import UserError
 from ssl_zoo.pages import drawing
 from ssl_zoo.pages.image_strips import tile
+from ssl_zoo.reports.compare import compare
 from ssl_zoo.reports.image_sample import load_images, views_of
 from ssl_zoo.reports.options import read_report
 from ssl_zoo.reports.report import report
@@ -293,6 +295,22 @@ def test_a_comparison_never_prefers_a_collapsed_run(
         (report([f"run=[{copy},{healthy}]", "samples=40"], silent=True).parent / "report.json").read_text()
     )
     assert record["best"] is None
+
+
+def test_a_comparison_is_an_object_too(labelled: Any, copy: Any, tmp_path: Path) -> None:
+    file = copy / "config.yaml"
+    file.write_text(file.read_text().replace("seed: 0", "seed: 7"))
+    comparison = compare([str(labelled), str(copy), "samples=20", f"out={tmp_path / 'out'}"], silent=True)
+    assert comparison.page == tmp_path / "out" / "report.html"
+    assert comparison.page.is_file()
+    assert comparison.lead in comparison.page.read_text()
+    assert comparison.differences is not None
+    assert comparison.differences.keys == {"seed": (0, 7)}
+    assert {run["name"] for run in comparison.values["runs_scored"]} == {"run", "copy"}
+    page = comparison._repr_html_()
+    headings = [["".join(cell.itertext()) for cell in row] for row in ET.fromstring(page).iter("thead")]
+    assert headings[1] == ["runcopy"]
+    assert comparison.lead in repr(comparison)
 
 
 def test_runs_of_different_data_are_scored_on_the_first_ones(
