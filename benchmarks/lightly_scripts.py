@@ -1,6 +1,6 @@
 """What the monitor says of lightly's example scripts, healthy and with planted faults: false alarms, misses, causes.
 
-    python -m ssl_zoo.benchmarks.lightly_scripts [--seeds N …] [--scripts NAME …] [--faults] [--json FILE]
+    python -m ssl_zoo.benchmarks.lightly_scripts [--seeds N …] [--scripts NAME …] [--json FILE]
 
 Runs `examples/lightly` of a clone of the repository. A false alarm is any verdict but healthy on a script without a
 fault; a miss is "healthy" on one with a fault.
@@ -96,7 +96,6 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--faults", action="store_true", help="those with a fault alone")
     parser.add_argument("--scripts", nargs="+", default=[], help="names; all without")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -104,11 +103,9 @@ def main() -> None:
         parser.error(f"run it in a clone of the repository; {EXAMPLES} is not here")
     sys.path.insert(0, str(EXAMPLES))
     outcomes: list[dict[str, Any]] = []
+    chosen = [script for script in SCRIPTS if not options.scripts or script.name in options.scripts]
     for seed in options.seeds:
-        for script in SCRIPTS:
-            left_out = options.scripts and script.name not in options.scripts
-            if left_out or (options.faults and not script.fault):
-                continue
+        for script in chosen:
             outcome = run(script, seed)
             outcomes.append(outcome)
             print(json.dumps(outcome), flush=True)

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import torch
 from helpers.methods import build, make_views
-from helpers.two_processes import CASES, IMAGES, coupled_batch
+from helpers.two_processes import CASES, IMAGES, Seen, coupled_batch
+
+from ssl_zoo.metrics import measure_embeddings
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes]
 
@@ -52,6 +54,17 @@ def test_queue_memory_and_weights_are_the_same_in_both_processes(
     assert first.keys() == second.keys()
     for name in first:
         assert torch.equal(first[name], second[name]), name
+
+
+def test_the_monitors_figures_are_means_over_the_processes(found: list[dict[str, Any]]) -> None:
+    first, second = (part["monitored"] for part in found)
+    assert first == second
+    alone = [measure_embeddings(*Seen(rank).views) for rank in (0, 1)]
+    for key, value in first["metrics"].items():
+        assert value == pytest.approx(
+            (alone[0][key] + 2 * alone[1][key]) / 3
+        )  # the second has twice the images
+    assert (first["loss"], first["images"]) == (0.5, IMAGES)
 
 
 def test_a_loss_over_gathered_tensors_has_the_gradient_of_the_whole_batch(

@@ -43,7 +43,7 @@ class ScriptFacts:
         way = beside if graph.reaches_embeddings else "through it alone: stop-gradient"
         found = (
             "no predictor was found"
-            if name is None
+            if not graph.has_predictor
             else f"the predictor is {name}, and the loss has a gradient {way}"
         )
         return (
@@ -123,7 +123,7 @@ def _target_gradient(facts: ScriptFacts) -> Remedy | None:
 
 def _no_stop_gradient(facts: ScriptFacts) -> Remedy | None:
     graph = facts.graph
-    if graph is None or facts.predictor is None or graph.couples_images or not graph.reaches_embeddings:
+    if graph is None or not graph.has_predictor or graph.couples_images or not graph.reaches_embeddings:
         return None
     return Remedy(
         "no stop-gradient",
@@ -134,7 +134,7 @@ def _no_stop_gradient(facts: ScriptFacts) -> Remedy | None:
 
 def _nothing_keeps_apart(facts: ScriptFacts) -> Remedy | None:
     graph = facts.graph
-    if graph is None or facts.predictor is not None or graph.couples_images or not graph.reaches_embeddings:
+    if graph is None or graph.has_predictor or graph.couples_images or not graph.reaches_embeddings:
         return None
     return Remedy(
         "nothing keeps images apart",

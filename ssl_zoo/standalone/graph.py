@@ -28,7 +28,7 @@ class LossGraph:
     """What a loss has a gradient through."""
 
     reaches_embeddings: bool  # through embeddings, by a way that is not through their predictions
-    reaches_predictions: bool
+    has_predictor: bool  # through predictions that are not the embeddings themselves
     reaches_targets: bool  # through a target encoder's outputs
     couples_images: bool  # whether images are compared between the loss and these
 
@@ -67,7 +67,7 @@ def read_graph(
     between = _ancestors(stops & seen, parents)
     return LossGraph(
         reaches_embeddings=bool(ends["embeddings"] & seen),
-        reaches_predictions=bool(ends["predictions"] & seen),
+        has_predictor=bool((ends["predictions"] - ends["embeddings"]) & seen),
         reaches_targets=bool(ends["targets"] & seen),
         couples_images=any(_couples(node.name()) for node in between),
     )

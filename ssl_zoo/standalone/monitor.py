@@ -54,7 +54,7 @@ class CollapseMonitor(pl.Callback):
         samples: images that are measured, in each process.
         stop: whether to end the training when it has collapsed, or diverged.
         patience: epochs in a row that must be collapsed for that.
-        out: JSON file for the results; by default collapse.json in the trainer's log_dir.
+        out: JSON file for the results; by default collapse.json in the logger's folder, and none without a logger.
         quiet: whether to print nothing.
 
     Attributes:
@@ -194,7 +194,9 @@ class CollapseMonitor(pl.Callback):
             trainer.should_stop = True
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        folder = trainer.log_dir  # asked in all processes: rank zero broadcasts it
+        folder = (
+            trainer.log_dir if trainer.loggers else None
+        )  # asked in all processes: rank zero broadcasts it
         if self.diagnosis is not None and trainer.is_global_zero:
             self.console.print(self._closing())
             self._write(self.out or (None if folder is None else Path(folder) / "collapse.json"))
@@ -271,7 +273,7 @@ class CollapseMonitor(pl.Callback):
 
     def _write(self, file: Path | None) -> None:
         assert self.diagnosis is not None
-        if file is None:  # of a trainer that writes nothing
+        if file is None:
             return
         file.parent.mkdir(parents=True, exist_ok=True)
         modules = {role: name for role, (name, _) in self._modules.items()}

@@ -22,7 +22,9 @@ from ssl_zoo.config.schema import CRITERIA, ProjectorConfig
 from ssl_zoo.distributed import gather
 from ssl_zoo.equation import Siamese
 from ssl_zoo.method import Method
+from ssl_zoo.metrics import Embeddings
 from ssl_zoo.parts.batchnorm import synchronize
+from ssl_zoo.standalone.measure import measure
 from ssl_zoo.testing.train_steps import Batch, state_of, train_steps
 
 IMAGES = 8
@@ -166,6 +168,23 @@ def coupled_batch() -> tuple[torch.Tensor, torch.Tensor]:
     return views, weight.requires_grad_()
 
 
+class Seen:
+    """What a monitor's watch has seen in one process: embeddings that differ between the processes."""
+
+    def __init__(self, rank: int) -> None:
+        generator = torch.Generator().manual_seed(rank)
+        self.views = torch.randn(2, IMAGES * (1 + rank), 4, generator=generator)
+
+    def groups(self) -> list[list[Embeddings]]:
+        return [[Embeddings(view) for view in self.views]]
+
+
+def monitored(rank: int) -> dict[str, Any]:
+    """The monitor's figures of this process's embeddings, as a mean over the processes."""
+    measured = measure(Seen(rank), [torch.tensor(float(rank))], torch.nn.Linear(2, 2))
+    return {"metrics": measured.metrics, "loss": measured.loss, "images": measured.images}
+
+
 def work(rank: int, out: str) -> None:
     """One of the two processes."""
     torch.set_num_threads(1)
@@ -176,7 +195,13 @@ def work(rank: int, out: str) -> None:
     )
     both = {name: train(overrides, rank, 2) for name, overrides in CASES.items()}
     keys = [shuffled_keys(rank, shuffle) for shuffle in (False, True)]
-    found = {"alone": alone, "both": both, "keys": keys, "coupled": coupled(rank)}
+    found = {
+        "alone": alone,
+        "both": both,
+        "keys": keys,
+        "coupled": coupled(rank),
+        "monitored": monitored(rank),
+    }
     torch.save(found, Path(out) / f"{rank}.pt")
     dist.barrier()
     dist.destroy_process_group()

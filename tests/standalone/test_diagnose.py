@@ -118,6 +118,8 @@ def test_the_graph_shows_stop_gradient_and_negatives(name: str) -> None:
 def test_causes_that_the_graph_proves() -> None:
     z, p, t = outputs()
     flat = [each * 0 + 1 for each in z]
+    identity = diagnose(*flat, predictions=(flat[0], flat[1]), loss=cosine(flat[0], flat[1].detach()))
+    assert str(identity.cause).startswith("nothing keeps images apart")
     through = diagnose(*flat, predictions=(p[0], p[1]), loss=cosine(p[0], flat[1]))
     assert str(through.cause).startswith("no stop-gradient: the loss has a gradient through the embeddings")
     assert "no stop-gradient" in str(through.evidence)

@@ -14,6 +14,7 @@ from torch.nn.functional import cosine_similarity
 from torch.utils.data import DataLoader, TensorDataset
 
 from ssl_zoo import CollapseMonitor, UserError
+from ssl_zoo.standalone.last_steps import LastSteps, first_views
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's, of loaders without workers and the like
 QUIET: dict[str, Any] = {
@@ -36,8 +37,9 @@ class Siamese(pl.LightningModule):
         self.prediction_head = nn.Sequential(nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 16))
 
     def encode(self, x: Tensor) -> Tensor:
-        z: Tensor = self.projection_head(self.pool(self.backbone(x)).flatten(1))
-        return z * 1.0 if self.fault == "in between" else z
+        f = self.pool(self.backbone(x)).flatten(1)
+        z: Tensor = self.projection_head(2.0 * f if self.fault == "in between" else f)
+        return z
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         (x,) = batch
@@ -75,13 +77,13 @@ def fit(fault: str = "", epochs: int = 2, monitor: CollapseMonitor | None = None
 @pytest.mark.parametrize("fault", ["", "in between"])
 def test_the_training_is_the_same_to_the_bit(fault: str, options: dict[str, Any]) -> None:
     monitor = CollapseMonitor(samples=48, quiet=True)
-    monitor.out = None
     with_it = fit(fault, monitor=monitor, **options)
     drawn = torch.rand(1)
     without = fit(fault, **options)
     assert torch.equal(drawn, torch.rand(1))
     for (name, a), b in zip(with_it.state_dict().items(), without.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
+    assert monitor._watched.mode == ("training mode" if fault else "evaluation mode")
     assert not any(module._forward_hooks for module in with_it.modules())
     assert len(monitor.rows) == 2
 
@@ -96,7 +98,7 @@ def test_a_collapse_ends_the_training_with_its_cause(
     assert (diagnosis.verdict, str(diagnosis.cause).partition(":")[0]) == ("collapsed", "no stop-gradient")
     assert monitor.collapsed_epoch is not None
     assert diagnosis.epochs == monitor.collapsed_epoch + 1 == trained.current_epoch < 60
-    written = json.loads((tmp_path / "new" / "collapse.json").read_text())
+    written = json.loads((tmp_path / "new" / "collapse.json").read_text(encoding="utf-8"))
     assert written["verdict"] == "collapsed"
     assert [row["epoch"] for row in written["epochs_measured"]] == list(range(1, diagnosis.epochs + 1))
     printed = capsys.readouterr().out
@@ -105,14 +107,17 @@ def test_a_collapse_ends_the_training_with_its_cause(
     assert "to try: detach the targets" in printed
 
 
-def test_a_healthy_training_is_left_to_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_healthy_training_is_left_to_its_end(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     monitor = CollapseMonitor(stop=True)
-    monitor.out = None
     trained = fit(epochs=8, monitor=monitor)
     assert monitor.diagnosis is not None
     assert (monitor.diagnosis.verdict, monitor.collapsed_epoch) == ("healthy", None)
     assert trained.current_epoch == 8
     assert "likely cause" not in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())  # there is no logger
 
 
 def test_metrics_are_logged_for_other_callbacks_and_rows_come_back_with_a_checkpoint(tmp_path: Path) -> None:
@@ -143,6 +148,17 @@ def test_wrong_names_are_refused_with_what_there_is() -> None:
         CollapseMonitor(patience=0)
 
 
+def test_last_steps_of_equal_weights_are_measured_together_and_a_small_last_batch_with_them() -> None:
+    steps = LastSteps(images=125)
+    for number, rows in ((0, 64), (1, 20), (1, 20), (2, 40), (3, 40), (4, 5)):
+        z = torch.full((rows, 2), float(number))
+        steps.add(number, first_views([z, z + 1, z[:, :1]], 1), [])
+        z += 9  # what the script does to its tensors later
+    groups = [[float(row) for row in first.z[:, 0]] for first, _ in steps.groups()]
+    assert groups == [[1.0] * 40, [2.0] * 40, [3.0] * 40 + [4.0] * 5]
+    assert all(torch.equal(first.z + 1, second.z) for first, second in steps.groups())
+
+
 class OwnNames(pl.LightningModule):
     """One encoder for both views at once, by a name of its own, in a script that steps by itself."""
 
@@ -167,7 +183,6 @@ class OwnNames(pl.LightningModule):
 @pytest.mark.parametrize("joint", [1, 2])
 def test_scripts_that_step_by_themselves_and_join_the_views(joint: int) -> None:
     monitor = CollapseMonitor("encoder", views_per_call=joint, quiet=True)
-    monitor.out = None
     pl.Trainer(max_epochs=1, callbacks=[monitor], **QUIET).fit(OwnNames(), images())
     assert ("alignment" in monitor.rows[0]) is (joint == 2)
     assert monitor.diagnosis is not None
