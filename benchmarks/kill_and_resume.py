@@ -44,6 +44,10 @@ QUICK = [  # two epochs of four steps
     "data.limit=72", "batch_size=18", "epochs=2", "monitor.every_epochs=2", "monitor.baselines=false",
 ]  # fmt: skip
 SWAV = ["method=swav", "method.prototypes.number=12"]
+# Their state is that of other variants, and of `ssl-zoo check`'s clause of resuming, which is about each method.
+CONTAINED = {
+    "SimSiam", "SimCLR, AdamW, clipped", "MoCo v3", "NNCLR", "SwAV", "SimSiam, inverse predictor", "ReSSL",
+}  # fmt: skip
 VARIANTS = {
     "SimSiam": ["method=simsiam"],
     "BYOL, LARS": ["method=byol", "optimizer.name=lars"],
@@ -160,7 +164,7 @@ def variants(quick: bool, only: Sequence[str] = ()) -> list[str]:
     devices = ["trainer.devices=2", "trainer.devices=3"][: (os.cpu_count() or 1) - 1]
     slow = {"data.workers=2", *devices[:-1]} if quick else set()
     left_out = {"trainer.devices=2", "trainer.devices=3"} - set(devices) | slow
-    contained = {"SimSiam", "SwAV"} if quick else set()
+    contained = CONTAINED if quick else set()
     return [
         name
         for name, overrides in VARIANTS.items()

@@ -20,7 +20,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import pytest
 import torch
-from helpers import plugins
+from helpers import forks, no_curves, plugins
 from hypothesis import settings
 
 from ssl_zoo import registry
@@ -52,6 +52,10 @@ def pytest_configure(config: pytest.Config) -> None:
             setattr(torch.cpu, name, bool)
 
 
+def pytest_unconfigure() -> None:
+    forks.close()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
 
@@ -64,3 +68,16 @@ def _same_start() -> Iterator[None]:
     torch.manual_seed(0)
     yield
     torch.set_num_threads(THREADS)
+
+
+@pytest.fixture
+def curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has runs draw their `curves.png`."""
+    monkeypatch.setattr("ssl_zoo.training.conclude.draw_curves", no_curves.draw_curves)
+
+
+@pytest.fixture(scope="module")
+def forked() -> Iterator[None]:
+    """Forks where a process would start an interpreter: see `helpers.forks`."""
+    with forks.instead_of_interpreters():
+        yield

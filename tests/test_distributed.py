@@ -14,13 +14,13 @@ from helpers.two_processes import CASES, IMAGES, Seen, coupled_batch
 
 from ssl_zoo.metrics import measure_embeddings
 
-pytestmark = [pytest.mark.slow, pytest.mark.processes]
+pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.usefixtures("forked")]
 
 HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def found(tmp_path_factory: pytest.TempPathFactory, forked: None) -> list[dict[str, Any]]:
     out = tmp_path_factory.mktemp("two")
     command = [sys.executable, "-m", "helpers.two_processes", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, cwd=HERE)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import inspect
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -70,10 +71,10 @@ def keys_of(
         above: classes whose keys are left out where `cls` inherits them too: a named view has those of `augment`.
     """
     fields: dict[str, Any] = cls.__pydantic_fields__
-    properties = TypeAdapter(cls).json_schema()["properties"]
+    properties = _properties(cls)  # type: ignore[arg-type]
     bases = {*cls.__mro__} & {base for known in above for base in known.__mro__}
     inherited = {name for base in bases for name in getattr(base, "__annotations__", ())}
-    meanings = _docstrings(cls)
+    meanings = _docstrings(cls)  # type: ignore[arg-type]
     leaves = [name for name in fields if _section_in(fields[name].annotation) is None]
     for name in [*leaves, *(name for name in fields if name not in leaves)]:
         if name in inherited:
@@ -185,6 +186,14 @@ def _summary(cls: type[Any]) -> str:
     return " ".join(inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].split())
 
 
+@functools.cache
+def _properties(cls: type[Any]) -> dict[str, Any]:
+    """Returns the JSON schema of each key of a class."""
+    properties: dict[str, Any] = TypeAdapter(cls).json_schema()["properties"]
+    return properties
+
+
+@functools.cache
 def _docstrings(cls: type[Any]) -> dict[str, str]:
     """Returns the string under each attribute of a class, by the attribute's name; inherited ones too."""
     texts = dict[str, str]()

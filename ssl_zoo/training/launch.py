@@ -37,6 +37,7 @@ from ssl_zoo.training.process import launcher
 __all__ = ["PREFIX", "launched"]
 
 PREFIX = "ssl-zoo: "  # of a message to the user
+PATIENCE = 10.0  # seconds for the error to come through by itself, before another's ends this process
 MOMENT = 30.0  # seconds in which a failing process gets to its end, on a busy machine too
 
 
@@ -180,7 +181,7 @@ def _watch(others: list[_Other], over: threading.Event) -> None:
     while not over.wait(1.0):
         for other in others:
             failure = other.failure()
-            if failure is not None and not over.wait(10.0):  # time for the error to come through by itself
+            if failure is not None and not over.wait(PATIENCE):
                 for rest in others:
                     rest.process.kill()
                 sys.stderr.write(f"{PREFIX}{failure}\n")

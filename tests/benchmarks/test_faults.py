@@ -123,6 +123,7 @@ def test_the_page_counts_what_was_lost() -> None:
 @linux
 @pytest.mark.slow
 @pytest.mark.processes
+@pytest.mark.usefixtures("forked")
 def test_a_few_of_the_faults_lose_nothing(tmp_path: Path) -> None:
     pairs = schedule(200, 0)
     wanted = [

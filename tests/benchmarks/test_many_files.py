@@ -24,6 +24,7 @@ def test_the_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked")
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     start = measure(link_folder(tmp_path / "one", 20, drawn=2), tmp_path / "root")

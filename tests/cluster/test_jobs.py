@@ -27,6 +27,7 @@ from ssl_zoo.suites.record import read
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.processes,
+    pytest.mark.usefixtures("forked"),
     pytest.mark.skipif(sys.platform != "linux", reason="needs /proc"),
 ]
 needs_submitit = pytest.mark.skipif(

@@ -217,12 +217,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_two_steps_of_each(
-    name: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_steps_of_each(name: str, pictures: Path, tmp_path: Path) -> None:
     """Everything as the experiment says, but for widths, sizes and lengths."""
-    drawn = "matplotlib.figure.Figure.savefig"  # half of the time
-    monkeypatch.setattr(drawn, lambda figure, file, **kwargs: Path(file).touch())
     config = composed(name)
     backbone = "test_vit" if config.backbone.freeze_patch_embedding else "test_resnet"
     own_data = "data=imagenet" if name.startswith("imagenet") else "data=imagefolder"

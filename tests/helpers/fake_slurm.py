@@ -20,9 +20,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 ROOT = Path(os.environ.get("FAKE_SLURM", "."))
 KILL_WAIT = 30.0  # seconds between SIGTERM and SIGKILL, SLURM's default
@@ -228,13 +229,28 @@ def srun(arguments: list[str]) -> None:
         places = {"PROCID": rank, "LOCALID": rank % each, "NODEID": rank // each, "STEP_NUM_TASKS": tasks}
         environment = {**os.environ, **{f"SLURM_{name}": str(value) for name, value in places.items()}}
         streams = [open(_named(file, environment, rank), "ab") if file else None for file in files.values()]  # noqa: SIM115
-        process = subprocess.Popen(arguments[taken:], env=environment, stdout=streams[0], stderr=streams[1])
-        (ROOT / f"{os.environ['FAKE_JOB']}.task{rank}").write_text(str(process.pid))
-        processes.append(process)
+        wait, pid = _start_task(arguments[taken:], environment, streams)
+        (ROOT / f"{os.environ['FAKE_JOB']}.task{rank}").write_text(str(pid))
+        processes.append(wait)
     for which in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(which, signal.SIG_IGN)
-    statuses = [process.wait() for process in processes]
+    statuses = [wait() for wait in processes]
     sys.exit(max(status if status >= 0 else 128 - status for status in statuses))
+
+
+def _start_task(
+    command: list[str], environment: dict[str, str], streams: list[IO[bytes] | None]
+) -> tuple[Callable[[], int], int]:
+    """Starts a process of a step; returns what waits for its status, and its number."""
+    if "SSL_ZOO_TESTS_FORKS" in environment and command[0] == sys.executable:
+        sys.path.insert(0, str(Path(__file__).parent))
+        import forks
+
+        return forks.status_of(
+            command, environment, [0, *(s.fileno() if s else n for n, s in enumerate(streams, 1))]
+        )
+    process = subprocess.Popen(command, env=environment, stdout=streams[0], stderr=streams[1])
+    return process.wait, process.pid
 
 
 def squeue(arguments: list[str]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from unittest import mock
 
 import torch
 import torch.multiprocessing as mp
-from ssl_zoo.methods.simsiam import SimSiam
+from ssl_zoo.methods.byol import BYOL
 
 import ssl_zoo
 from helpers.runs import overrides
@@ -30,10 +31,9 @@ VIT = ("backbone.name=test_vit", "backbone.stem=standard", "augment.size=16")
 ADAMW = ("optimizer.name=adamw", "optimizer.lr=1e-3", "optimizer.lr_scaling=none")
 LARS = ("optimizer.name=lars", "trainer.accumulate=2", "optimizer.clip_grad_norm=0.5")
 RUNS = {
-    "simsiam": ("simsiam", *VIT, "trainer.accumulate=2", "trainer.activation_checkpointing=true"),
     "byol": ("byol", *VIT, *ADAMW),
     "moco": ("moco", "method.batch_norm=sync"),
-    "swav": ("swav", *VIT, *LARS),
+    "swav": ("swav", *VIT, *LARS, "trainer.activation_checkpointing=true"),
     "mocov3": (
         "mocov3", *VIT, *ADAMW, "precision=bf16", "backbone.freeze_patch_embedding=true",
         "trainer.activation_checkpointing=true",
@@ -42,7 +42,7 @@ RUNS = {
 STOPPED = "byol"  # stopped at the end of the first of two epochs, and continued under another strategy
 STAGES = (("zero1", "fsdp"), ("fsdp", "zero1"), ("fsdp", "ddp"), ("ddp", "zero1"))
 STEPS = 3  # of an epoch
-MEASURED = ("ddp", "zero1", "fsdp")  # stopped when the training has ended, before its encoder is measured
+MEASURED = ("ddp", "zero1", "fsdp")
 
 
 def run_of(name: str, strategy: str, out: str) -> list[str]:
@@ -50,28 +50,38 @@ def run_of(name: str, strategy: str, out: str) -> list[str]:
     return overrides(*RUNS[name], *short, *TWO, f"trainer.strategy={strategy}", f"run_dir={out}")
 
 
-def all_runs(out: str) -> Iterator[tuple[list[str], int]]:
+def first_runs(out: str) -> Iterator[tuple[list[str], int]]:
     """Yields the overrides of each run, and the number of steps after which it is stopped, 0 if it isn't."""
     for name in RUNS:
-        for strategy in ("ddp", "zero1", "fsdp"):
+        for strategy in MEASURED:
             yield run_of(name, strategy, f"{out}/{name}-{strategy}"), 0
-    for first, second in STAGES:
-        folder = f"{out}/{first}-then-{second}"
-        yield run_of(STOPPED, first, folder), STEPS
-        yield [*run_of(STOPPED, second, folder), "resume=auto"], 0
     for strategy in MEASURED:
-        run = run_of(STOPPED, strategy, f"{out}/{strategy}-then-measured")
-        yield run, 2 * STEPS
-        yield [*run, "resume=auto"], 0
+        yield run_of(STOPPED, strategy, f"{out}/stopped-{strategy}"), STEPS
 
 
-def replaced_weights(method: SimSiam, progress: Progress) -> None:
+def continued_runs(out: str) -> Iterator[tuple[list[str], int]]:
+    """Yields the same of the runs that go on in a copy of another's folder, after its first epoch or its training."""
+    for first, second in STAGES:
+        yield [*run_of(STOPPED, second, f"{out}/{first}-then-{second}"), "resume=auto"], 0
+    for strategy in MEASURED:
+        yield [*run_of(STOPPED, strategy, f"{out}/{strategy}-then-measured"), "resume=auto"], 0
+
+
+def copy_runs(out: Path) -> None:
+    for first, second in STAGES:
+        shutil.copytree(out / f"stopped-{first}", out / f"{first}-then-{second}")
+    for strategy in MEASURED:  # as if it had been killed while its encoder was measured
+        again = shutil.copytree(out / f"{STOPPED}-{strategy}", out / f"{strategy}-then-measured")
+        (again / "result.json").unlink()
+
+
+def replaced_weights(method: BYOL, progress: Progress) -> None:
     """What no forward pass would read where weights are divided."""
     for parameter in method.encoder.backbone.parameters():
         parameter.data = parameter.data * 0.5
 
 
-def whole_weights(method: SimSiam, progress: Progress) -> None:
+def whole_weights(method: BYOL, progress: Progress) -> None:
     """What a divided tensor cannot take."""
     with torch.no_grad():
         for parameter in method.encoder.backbone.parameters():
@@ -81,13 +91,13 @@ def whole_weights(method: SimSiam, progress: Progress) -> None:
 PLANTED = {"replaced": replaced_weights, "whole": whole_weights}
 
 
-def work(rank: int, out: str, ports: Sequence[int]) -> None:
+def work(rank: int, out: str, continued: bool, ports: Sequence[int]) -> None:
     """One of the two processes, which meet at another port for each run."""
     os.environ.update(
         TORCHELASTIC_RUN_ID="test", RANK=str(rank), LOCAL_RANK=str(rank), GROUP_RANK="0", WORLD_SIZE="2",
         LOCAL_WORLD_SIZE="2", MASTER_ADDR="127.0.0.1",
     )  # fmt: skip
-    runs = list(all_runs(out))
+    runs = list((continued_runs if continued else first_runs)(out))
     for (run, stopped), port in zip(runs, ports, strict=False):
         os.environ["MASTER_PORT"] = str(port)
         if stopped:
@@ -95,10 +105,12 @@ def work(rank: int, out: str, ports: Sequence[int]) -> None:
                 ssl_zoo.train(run, silent=True)
         else:
             ssl_zoo.train(run, silent=True)
-    for (name, planted), port in zip(PLANTED.items(), ports[len(runs) :], strict=True):
+    for (name, planted), port in zip(PLANTED.items(), ports[len(runs) :], strict=False):
+        if continued:
+            break
         os.environ["MASTER_PORT"] = str(port)
-        run = run_of("simsiam", "fsdp", f"{out}/planted-{name}")
-        with mock.patch.object(SimSiam, "after_step", planted):
+        run = run_of("byol", "fsdp", f"{out}/planted-{name}")
+        with mock.patch.object(BYOL, "after_step", planted):
             try:
                 ssl_zoo.train(run, silent=True)
             except UserError as error:
@@ -114,6 +126,10 @@ def free_ports(number: int) -> list[int]:
 
 
 if __name__ == "__main__":
-    ports = free_ports(len(list(all_runs(""))) + len(PLANTED))
-    start = "fork" if "fork" in mp.get_all_start_methods() else "spawn"
-    mp.start_processes(work, args=(sys.argv[1], ports), nprocs=2, start_method=start)  # type: ignore[attr-defined]
+    method = "fork" if "fork" in mp.get_all_start_methods() else "spawn"
+    for continued in (False, True):
+        ports = free_ports(len(RUNS) * len(MEASURED) + len(STAGES) + len(MEASURED) + len(PLANTED))
+        start = (sys.argv[1], continued, ports)
+        mp.start_processes(work, args=start, nprocs=2, start_method=method)  # type: ignore[attr-defined]
+        if not continued:
+            copy_runs(Path(sys.argv[1]))

@@ -29,7 +29,7 @@ from ssl_zoo.suites.launch_local import Slots, last_message
 from ssl_zoo.suites.record import SuiteRecord, read
 from ssl_zoo.suites.worker import passes_per_image, run_trial
 
-pytestmark = [pytest.mark.slow, pytest.mark.processes]
+pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.usefixtures("forked")]
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
@@ -65,7 +65,7 @@ BAD = {**TWO, "bad": {"overrides": "batch_size=200"}, "three": GOOD["three"]}
 
 
 @pytest.fixture(scope="module")
-def side_by_side(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str, int]:
+def side_by_side(tmp_path_factory: pytest.TempPathFactory, forked: None) -> tuple[Path, str, str, int]:
     """The folder, what a person saw of two workers, standard error, and the exit status."""
     place = tmp_path_factory.mktemp("side")
     suite = write_suite(place / "mine.yaml", rows=BAD)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from rich.panel import Panel
@@ -13,10 +12,8 @@ from rich.table import Table
 
 from ssl_zoo.cli.main import main
 from ssl_zoo.errors import UserError, printable, shortened
-from ssl_zoo.run_dir.result import Baselines
 from ssl_zoo.terminal.console import Console, styled
 from ssl_zoo.terminal.progress import bar_of
-from ssl_zoo.training.curves import draw_curves
 from ssl_zoo.training.progress import TrainingProgress
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes]
@@ -131,8 +128,3 @@ def test_a_full_disk_behind_stdout(verb: str) -> None:
     assert done.stderr.startswith("ssl-zoo: ")
     assert "No space left on device" in done.stderr
     assert done.stderr.count("\n") == 1
-
-
-def test_a_picture_shows_text_as_it_is(tmp_path: Path) -> None:
-    draw_curves(tmp_path / "curves.png", "$^$ of a user, seed 0", [], Baselines())
-    assert (tmp_path / "curves.png").stat().st_size > 0

@@ -170,6 +170,7 @@ def test_stop_on_collapsed_ends_the_run_with_its_result(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.processes
+@pytest.mark.usefixtures("forked")
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two processes need two cores")
 def test_two_processes_stop_together(tmp_path: Path) -> None:
     two = ("trainer.devices=2", "trainer.accelerator=cpu", "monitor.stop_on=collapsed", "epochs=9")

@@ -106,6 +106,7 @@ def test_a_killed_run_goes_on_in_the_middle_of_an_epoch_with_the_same_images_alo
 
 
 @pytest.mark.processes
+@pytest.mark.usefixtures("forked")
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two processes need two cores")
 def test_two_processes_and_their_workers_see_each_image_once(tmp_path: Path) -> None:
     _, path = make(tmp_path)

@@ -29,13 +29,13 @@ from ssl_zoo.run_dir.checkpoints import Damaged, read_checkpoint
 from ssl_zoo.testing.stopping import stopped_after
 from ssl_zoo.training.saving import StopWhenAsked
 
-pytestmark = [pytest.mark.slow, pytest.mark.processes]
+pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.usefixtures("forked")]
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def killed(tmp_path_factory: pytest.TempPathFactory, forked: None) -> Path:
     """The folder of all variants, each left alone and killed once."""
     out = tmp_path_factory.mktemp("kill")
     command = [sys.executable, "-m", "ssl_zoo.benchmarks.kill_and_resume", str(out), "--kills=1", "--quick"]

@@ -17,6 +17,7 @@ import ssl_zoo
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.processes,
+    pytest.mark.usefixtures("forked"),
     pytest.mark.skipif(sys.platform != "linux", reason="needs /proc"),
     pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two processes need two cores"),
 ]

@@ -29,6 +29,7 @@ from ssl_zoo.training.process import this_process
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.processes,
+    pytest.mark.usefixtures("forked"),
     pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two processes need two cores"),
 ]
 TWO = ("trainer.devices=2", "trainer.accelerator=cpu", "trainer.threads=1")
@@ -285,7 +286,7 @@ def test_a_process_that_fails_ends_the_run(tmp_path: Path) -> None:
         "    def __init__(self, command, **more):\n"
         "        code = 'import sys; sys.stdin.read(); print(\"because of this\"); sys.exit(3)'\n"
         "        super().__init__([sys.executable, '-c', code], **more)\n"
-        "processes.subprocess.Popen = Broken\n"
+        "processes.subprocess.Popen, processes.PATIENCE = Broken, 0.1\n"
         "import ssl_zoo\n"
         f"ssl_zoo.train({overrides('byol', *TWO, f'run_dir={tmp_path / chr(114)}')!r}, silent=True)\n"
     )

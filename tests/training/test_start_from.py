@@ -196,6 +196,7 @@ def test_a_stopped_stage_continues_to_the_bit_without_the_run_it_began_with(
 
 
 @pytest.mark.processes
+@pytest.mark.usefixtures("forked")
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two processes need two cores")
 def test_a_stage_in_two_processes_is_that_in_one(source: Path, tmp_path: Path) -> None:
     stage = overrides(

@@ -29,12 +29,13 @@ from ssl_zoo.training.sharded_weights import _without_weights
 two_processes = [
     pytest.mark.slow,
     pytest.mark.processes,
+    pytest.mark.usefixtures("forked"),
     pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two processes need two cores"),
 ]
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runs(tmp_path_factory: pytest.TempPathFactory, forked: None) -> Path:
     """The folder of all runs."""
     out = tmp_path_factory.mktemp("strategies")
     done = subprocess.run(
