@@ -31,6 +31,8 @@ def cell(name: str, value: Any, run: ListedRun | None = None) -> str:
         return "nan"
     if name == "time" or name.endswith("_seconds"):
         return seconds(value)
+    if name in ("suite", "row"):
+        return ", ".join(value)
     if name == "commit":
         return str(value)[:8]
     if isinstance(value, float) and is_fraction(name):

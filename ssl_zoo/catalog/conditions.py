@@ -62,6 +62,8 @@ class Condition:
         wanted = wanted.strip()
         if value is None:
             return wanted == written(None)
+        if isinstance(value, list) and any(self._is(each, wanted) for each in value):  # of several suites one
+            return True
         if RANGE.fullmatch(wanted):
             low, _, high = wanted.partition("..")
             return all(

@@ -14,7 +14,7 @@ from ssl_zoo.catalog.changes import Changes, changes_between, differing_keys
 from ssl_zoo.catalog.conditions import read_conditions, select
 from ssl_zoo.catalog.html import html_table
 from ssl_zoo.catalog.names import Names, short_name
-from ssl_zoo.catalog.suite_errors import SuiteErrors
+from ssl_zoo.catalog.suite_notes import SuiteNotes
 from ssl_zoo.catalog.text import lay_out
 from ssl_zoo.errors import UserError, suggest
 from ssl_zoo.files.paths import user_path
@@ -235,7 +235,7 @@ def read_table(folders: Sequence[Path]) -> RunTable:
     Raises:
         UserError: there is no such folder.
     """
-    rows, passed_over, errors = dict[str, ListedRun](), list[str](), SuiteErrors()
+    rows, passed_over, suites = dict[str, ListedRun](), list[str](), SuiteNotes()
     for folder in folders:
         if not folder.is_dir():
             what = "is a file" if folder.exists() else "does not exist"
@@ -244,11 +244,11 @@ def read_table(folders: Sequence[Path]) -> RunTable:
             )
         for found in find_folders(folder):
             if found.is_suite:
-                errors.add(found.folder)
+                suites.add(found.folder)
                 continue
             if len(folders) > 1:
                 found = found._replace(name=str(found.folder))
-            run = ListedRun(found, errors.of)
+            run = ListedRun(found, suites.of)
             if not _is_there(run):
                 continue
             if run.is_foreign:

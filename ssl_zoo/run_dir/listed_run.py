@@ -46,6 +46,8 @@ FIELDS = {
     "time": "seconds of training",
     "differs": "axes on which it differs from its method's paper",
     "cause": "likely cause of a verdict that is not healthy",
+    "suite": "suites that have it, by their records among the listed folders",
+    "row": "rows of these suites that it is a seed of",
     "hash": "of the configuration",
     "commit": "of ssl-zoo when it was trained",
 }
@@ -56,12 +58,12 @@ class ListedRun:
 
     Args:
         found: the folder.
-        error_of: returns what a suite recorded of a run that failed, given its folder.
+        notes_of: returns what suites recorded of a run, given its folder: `suite`, `row`, `error`.
     """
 
-    def __init__(self, found: Found, error_of: Callable[[Path], str | None] = lambda _: None) -> None:
+    def __init__(self, found: Found, notes_of: Callable[[Path], Mapping[str, Any]] = lambda _: {}) -> None:
         self.folder, self.name, self.files = found.folder, found.name, found.files
-        self._error_of = error_of
+        self._notes_of = notes_of
 
     def __repr__(self) -> str:
         return f"<run '{self.name}': {self.outcome}>"
@@ -138,7 +140,7 @@ class ListedRun:
             return "finished"
         if LOCK in self.files and self.is_busy:
             return "running"
-        return "interrupted" if self._error_of(self.folder) is None else "failed"
+        return "failed" if self._notes_of(self.folder).get("error") else "interrupted"
 
     @property
     def verdict(self) -> str | None:
@@ -185,6 +187,8 @@ class ListedRun:
             return getattr(self, name)
         if name == "seed" or name == "epochs":
             return self.config.get(name)
+        if name in ("suite", "row"):
+            return self._notes_of(self.folder).get(name)
         if name in ("method", "data"):
             return self.config.get(f"{name}.name")
         if name == "epoch":

@@ -37,6 +37,17 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
+def write_suite(folder: Path, name: str, **rows: list[str]) -> None:
+    """Writes a suite's record of rows, each with the folders of its runs; one that is named so failed."""
+    folder.mkdir()
+    runs = {
+        row: [{"folder": run, "error": "no memory" if "failed" in run else None} for run in folders]
+        for row, folders in rows.items()
+    }
+    record = {"name": name, "rows": [{"name": row, "runs": of_row} for row, of_row in runs.items()]}
+    (folder / "suite.json").write_text(json.dumps(record))
+
+
 def names(table: ssl_zoo.RunTable) -> list[str]:
     return [run.name for run in table]
 
@@ -63,11 +74,7 @@ def test_every_state(tmp_path: Path, folder: Path) -> None:
     text = config_text().replace("name: simsiam", "name: imported", 1)
     (folder / "imported" / "config.yaml").write_text(text)
     write_run(folder / "failed")
-    suite = {
-        "rows": [{"runs": [{"folder": "../failed", "error": "no memory"}, {"folder": "../a", "error": None}]}]
-    }
-    (folder / "suite").mkdir()
-    (folder / "suite" / "suite.json").write_text(json.dumps(suite))
+    write_suite(folder / "suite", "table1", base=["../failed", "../a"])
     write_run(folder / "broken")
     (folder / "broken" / "config.yaml").write_text("method: {name: [")
     write_run(folder / "running")
@@ -250,6 +257,20 @@ def test_an_evaluation_is_a_column(folder: Path) -> None:
     table = ssl_zoo.runs(folder)
     assert names(table.where("eval.linear>70")) == ["a"]
     assert table.select("run", "eval.linear").cells()[0] == ["a", "77.0%"]
+
+
+def test_runs_of_suites_are_found_by_suite_and_row(folder: Path) -> None:
+    write_suite(folder / "one", "table1", base=["../a", "../b"], no_stop=["../deep/c"])
+    write_suite(folder / "two", "figure2", baseline=["../a"])
+    (folder / "damaged").mkdir()
+    (folder / "damaged" / "suite.json").write_text('{"rows": [{}]}')
+    table = ssl_zoo.runs(folder)
+    assert names(table.where("suite=table1")) == ["a", "b", "deep/c"]
+    assert names(table.where("suite=figure2", "row=base*")) == ["a"]
+    assert names(table.where("row=no_stop,baseline")) == ["a", "deep/c"]
+    assert names(table.where("suite=null")) == ["deep/d", "e"]
+    assert table.select("run", "suite", "row").cells()[0] == ["a", "table1, figure2", "base, baseline"]
+    assert names(table.sort("row"))[:2] == ["a", "b"]
 
 
 def test_nothing_to_list(tmp_path: Path) -> None:
