@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ssl_zoo.catalog.names import is_fraction
+from ssl_zoo.errors import printable
 from ssl_zoo.pages.numbers import number, seconds
 from ssl_zoo.run_dir.listed_run import ListedRun, written
 
@@ -15,13 +16,17 @@ DIGITS = 4  # of a metric
 
 
 def cell(name: str, value: Any, run: ListedRun | None = None) -> str:
-    """Writes a value of a column as it is read: accuracies in percent, epochs as 3/10, a time in its unit.
+    """Writes a value of a column as it is read, in one line: accuracies in percent, epochs as 3/10, a time in its unit.
 
     Args:
         name: the full name of the column.
         value: the run's.
         run: the run, if it is one.
     """
+    return printable(_text(name, value, run)).replace("\n", " ")
+
+
+def _text(name: str, value: Any, run: ListedRun | None) -> str:
     if name == "epoch" and run is not None and value is not None:
         whole = run.field("epochs")
         return f"{value}/{whole}" if whole is not None else str(value)

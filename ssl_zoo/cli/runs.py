@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ssl_zoo.catalog.options import RunsConfig, read_runs
 from ssl_zoo.catalog.remove import check_removable, remove_run, size_of
 from ssl_zoo.catalog.table import RunTable, read_table
 from ssl_zoo.catalog.text import Layout, lay_out
+from ssl_zoo.cli.output import print_json, print_text, take_json
 from ssl_zoo.errors import UserError
 from ssl_zoo.files.paths import user_path
-from ssl_zoo.terminal import streams
 from ssl_zoo.terminal.console import Console, styled
 
 __all__ = ["show_runs"]
@@ -33,7 +31,6 @@ COLOURS = {
     "running": "blue",
     "starting": "blue",
 }
-JSON = "--json"
 
 
 def show_runs(arguments: Sequence[str]) -> None:
@@ -42,7 +39,8 @@ def show_runs(arguments: Sequence[str]) -> None:
     Raises:
         UserError: an option, a condition or a folder is wrong; a run must not be removed.
     """
-    config, folders, conditions = read_runs([each for each in arguments if each != JSON])
+    as_json, arguments = take_json(arguments)
+    config, folders, conditions = read_runs(arguments)
     whole = read_table([user_path(folder, "runs") for folder in folders or ["runs"]])
     table = _chosen(whole, config, conditions)
     if config.do == "remove":
@@ -53,13 +51,13 @@ def show_runs(arguments: Sequence[str]) -> None:
         resume_runs(table.rows, _note)
     elif config.diff is not None:
         changes = table.diff(*config.diff)
-        if JSON in arguments:
-            _print_json(changes.as_record())
+        if as_json:
+            print_json(changes.as_record())
         else:
             names = changes.headings()
             _print(lay_out(["key", *names[1:]], names, changes.rows(), _width()), {})
-    elif JSON in arguments:
-        _print_json(table.as_records())
+    elif as_json:
+        print_json(table.as_records())
     else:
         _show(table, whole)
 
@@ -102,8 +100,7 @@ def _print(layout: Layout, outcomes: dict[int, str]) -> None:
     """Prints lines; on a terminal the heading is bold and outcomes have colours."""
     console = Console()
     if not console.is_terminal:
-        if streams.write("\n".join([*layout.lines, ""])):
-            sys.exit(1)
+        print_text("\n".join([*layout.lines, ""]))
         return
     for number, line in enumerate(layout.lines):
         text = styled((line, "bold")) if number == 0 else styled(line)
@@ -112,15 +109,9 @@ def _print(layout: Layout, outcomes: dict[int, str]) -> None:
         console.print(text)
 
 
-def _print_json(values: Any) -> None:
-    if streams.write(json.dumps(values, indent=2) + "\n"):
-        sys.exit(1)
-
-
 def _note(line: str) -> None:
-    """Writes a line about the list to stderr: stdout has the list alone."""
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
+    """Prints a line about the list to stderr: stdout has the list alone."""
+    Console(stderr=True).print(line)
 
 
 def _width() -> int | None:

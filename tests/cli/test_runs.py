@@ -92,6 +92,17 @@ def test_mistakes_are_one_message(
     assert message in err
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no file has such a name there")
+def test_names_and_values_cannot_steer_the_terminal(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(folder / "x\x1b[2Jy", "seed=9", result={"verdict": "heal\nthy\x07"})
+    (folder / "x\x1b[2Jy" / "metrics.csv").write_text("", encoding="utf-8")
+    assert main(["runs", "seed=9"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[1].startswith("x\\x1b[2Jy")
+    assert "heal thy\\x07" in out
+    assert not {"\x1b", "\x07"} & set(out + err)
+
+
 def test_damaged_runs_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "a" / "result.json").write_text("{")
     assert main(["runs", "columns=run"]) == 0
