@@ -13,6 +13,7 @@ from ssl_zoo.suites.claims import is_about_accuracy
 from ssl_zoo.suites.options import BenchConfig, SweepConfig
 from ssl_zoo.suites.plan import Row
 from ssl_zoo.suites.read import Suite
+from ssl_zoo.training.logger_checks import check_loggers
 
 __all__ = ["check_runs_can_start", "check_suite"]
 
@@ -48,13 +49,15 @@ def check_suite(suite: Suite, config: BenchConfig, rows: Sequence[Row], *, evalu
 
 
 def check_runs_can_start(config: BenchConfig | SweepConfig, rows: Sequence[Row]) -> None:
-    """Refuses runs whose images, launcher or threads are not there.
+    """Refuses runs whose images, loggers, launcher or threads are not there.
 
     Raises:
         UserError: one of them is not there.
     """
     for data in {row.config.data for row in rows}:
         check_folders(data)
+    for row in rows:
+        check_loggers(row.config)
     if config.launcher == "slurm":
         check_submitit()
     elif (config.threads or 1) > (cores := os.cpu_count() or 1):

@@ -32,7 +32,6 @@ from ssl_zoo.suites.stages import resolve
 from ssl_zoo.suites.trial import Trial, slug
 from ssl_zoo.suites.tuning import plan_tuning
 from ssl_zoo.terminal.console import Console, styled
-from ssl_zoo.training.logger_checks import check_loggers
 
 __all__ = ["SuiteRun"]
 
@@ -73,8 +72,6 @@ class SuiteRun:
         self.runner = Runner(self.config, self.results, silent=silent, bar=self.config.progress)
         rule = "out must be a folder that can be written to"
         check_writable(self.runs, rule, "name another with out=", out)
-        for row in self.rows:
-            check_loggers(row.config)
         check_suite(suite, self.config, self.rows, evaluated=bool(self.evaluations))
 
     def run(self) -> SuiteRecord:

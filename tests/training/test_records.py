@@ -313,3 +313,15 @@ def test_a_suite_groups_its_runs_and_names_them_by_row_and_seed() -> None:
 def test_what_is_attached_is_made_by_the_layers_above() -> None:
     assert resolve(attach.REPORT) is ssl_zoo.report
     assert resolve(attach.EXPORT) is ssl_zoo.export
+
+
+def test_a_suite_and_a_sweep_want_the_package_before_they_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(logger_checks, "_is_installed", lambda name: False)
+    sweep = ["train", "-m", "method=simsiam,byol", f"run_dir={tmp_path / 'out'}"]
+    suite = ["bench", "suite=simsiam_figure2", f"out={tmp_path / 'out'}"]
+    for command in (sweep, suite):
+        assert cli.main([*command, "trainer.loggers=wandb"]) == 2
+        assert "pip install 'ssl-zoo[wandb]'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
