@@ -37,4 +37,4 @@ def test_six_own_frames_from_the_command_line_to_the_loss(
     assert cli.main(["train", *run, f"run_dir={tmp_path / 'run'}"]) == 0
     assert ways
     assert len(ways[-1]) <= 6, ways[-1]
-    assert ways[-1][0] == "_train"
+    assert ways[-1][0] == "train"
