@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import time
@@ -106,6 +107,7 @@ def test_the_time_left_and_the_throughput_decide_what_is_run() -> None:
     assert plan.decide(None, 100) == plan.Decision(200, False, 100)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="what is started here is a fork")
 def test_a_process_is_ended_at_its_limit_with_all_it_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

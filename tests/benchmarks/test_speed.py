@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import sys
 import textwrap
 import time
@@ -57,6 +58,8 @@ FAKE = """
 
 @pytest.fixture
 def fakes(tmp_path: Path) -> Iterator[list[interleave.Contender]]:
+    if not hasattr(os, "fork"):
+        pytest.skip("contenders are stopped by POSIX signals")
     script = tmp_path / "fake.py"
     script.write_text(textwrap.dedent(FAKE))
     cores = interleave.available_cores(1)

@@ -55,7 +55,16 @@ def wrapped() -> None:
         raise KeyError("something else") from error
 
 
-@pytest.mark.parametrize("fault", [too_large, too_large_for_numpy, worker_killed, on_a_gpu, wrapped])
+FAULTS = [
+    too_large,
+    too_large_for_numpy,
+    on_a_gpu,
+    wrapped,
+    *([worker_killed] if hasattr(os, "fork") else []),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
 def test_a_training_that_runs_out_of_memory(
     fault: Callable[[], None],
     tmp_path: Path,
