@@ -161,7 +161,7 @@ def _kind(schema: dict[str, Any]) -> str:
     if schema.get("type") == "array":
         return f"list of: {_kind(schema['items'])}"
     if schema.get("type") == "object":
-        values = schema["additionalProperties"]
+        values = schema.get("additionalProperties", True)  # of any values pydantic 2.10 says nothing
         return f"keys, each with: {_kind({} if values is True else values)}"
     limits = [
         text.format(f"{schema[limit]:g}")
