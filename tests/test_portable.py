@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -98,7 +99,7 @@ def test_what_windows_lacks_is_named_in_files_that_have_another_way() -> None:
 def test_a_thread_stops_its_process(system: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the handler of SIGTERM in the main thread. On Windows os.kill would end the process without it."""
     if system == "nt":
-        monkeypatch.setattr(signals, "os", SimpleNamespace(name="nt"))
+        monkeypatch.setattr(signals, "os", SimpleNamespace(name="nt", getpid=os.getpid))
     request = signals.StopRequest()
     request.listen()
     try:
