@@ -131,7 +131,7 @@ def test_a_disk_that_is_full_for_the_last_figures_alone_is_noticed(
     with monkeypatch.context() as patch:
         patch.setattr(gfile.LocalFileSystem, "_write", full)
         assert cli.main(run) == 1
-    (line,) = capsys.readouterr().err.splitlines()
+    *_, line = capsys.readouterr().err.splitlines()  # after the progress
     assert (
         "No space left on device; free some space, or write to another disk; what was saved before is kept"
         in line

@@ -117,6 +117,16 @@ def test_what_was_kept_is_sent_by_a_continuation_also_begun_without_a_network(tm
     assert (server.begun, server.attached, server.ended) == (1, ["result.json"], False)
 
 
+def test_a_record_that_cannot_be_ended_says_why(tmp_path: Path) -> None:
+    class Stuck(Network):
+        def close(self, failed: bool) -> None:
+            raise TimeoutError("600 seconds are over")
+
+    record = Record(Stuck(), tmp_path, lambda line: None)
+    record.log_metrics({"loss": 1.0}, 1)
+    assert record.conclude({}, [], None, 1) == "TimeoutError: 600 seconds are over"
+
+
 def test_a_run_whose_record_is_not_complete_is_done_and_says_how_to_send_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,6 +198,7 @@ def _trackio(database: Path) -> Counter[tuple[str, int]]:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what the clients are made of, when imported
+@pytest.mark.usefixtures("curves")
 def test_a_killed_run_goes_on_in_the_records_of_all_clients(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -99,19 +98,20 @@ class Record(lightning.Logger):
         self._attempt(self._send)
         if self.error is None:
             self._attempt(lambda: self.client.conclude(texts, files, weights, step))
-        if self._open and not self.close():
-            self.error = self.error or "it could not be closed"
-        return self.error
+        problem = self.close()
+        return self.error or problem
 
-    def close(self, *, failed: bool = False) -> bool:
-        """Ends the record, unless it is not open; returns whether that was possible."""
+    def close(self, *, failed: bool = False) -> str | None:
+        """Ends the record, unless it is not open; returns why that was not possible, else None."""
         if not self._open:
-            return True
+            return None
         self._open = False
-        with contextlib.suppress(Exception), quietly():
-            self.client.close(failed)
-            return True
-        return False
+        try:
+            with quietly():
+                self.client.close(failed)
+        except Exception as error:
+            return _reason(error)
+        return None
 
     def _begin(self) -> None:
         known = self.identity

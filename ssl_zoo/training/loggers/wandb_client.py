@@ -27,6 +27,10 @@ __all__ = ["Wandb"]
 
 STEP = "trainer/global_step"  # Lightning's name for it
 WAIT = 30  # seconds for the server to begin a record
+ENDING = {
+    "finish_timeout": 600.0,
+    "finish_timeout_raises": True,
+}  # seconds to send the rest, and no job that hangs
 
 
 class Wandb:
@@ -47,6 +51,9 @@ class Wandb:
         kept = known["mode"] if known and logging.offline == "auto" else None
         identity: Identity = {"id": known["id"] if known else uuid.uuid4().hex[:8]}
         identity["mode"] = kept or wandb_mode(logging.offline)
+        limits = {
+            k: v for k, v in ENDING.items() if k in wandb.Settings.model_fields
+        }  # earlier versions lack them
         self.run = wandb.init(
             id=identity["id"],
             mode=identity["mode"],
@@ -57,7 +64,9 @@ class Wandb:
             group=logging.group,
             config=self.settings.values,
             dir=str(self.settings.run_dir),
-            settings=wandb.Settings(silent=True, console="off", disable_git=True, init_timeout=WAIT),
+            settings=wandb.Settings(
+                silent=True, console="off", disable_git=True, init_timeout=WAIT, **limits
+            ),
         )
         self.run.define_metric(STEP, hidden=True)
         self.run.define_metric("*", step_metric=STEP, step_sync=True)
