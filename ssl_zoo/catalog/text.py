@@ -16,7 +16,14 @@ GAP = 2
 # Where there is no room: columns that all rows share go first, then these, keys of the configuration, and the rest.
 FIRST_TO_GO = ("date", "time", "output_std_ratio", "data", "epoch", "differs", "seed")
 STAYS = ("run", "outcome")
-LEAST = {"run": 24, "method": 8, "differs": 14, "data": 8}  # characters of a column that is cut
+LEAST = {
+    "run": 24,
+    "method": 8,
+    "differs": 14,
+    "data": 8,
+    "date": 16,
+    "outcome": 19,
+}  # characters to which one is cut
 CUT = 12  # characters of other columns, likewise
 
 

@@ -327,7 +327,7 @@ def test_the_names_agree_with_the_declarations_of_metrics() -> None:
     assert not set(in_results) & NO_METRICS
 
 
-@pytest.mark.parametrize("width", [30, 60, 80, 120, 200])
+@pytest.mark.parametrize("width", [30, 60, 80, 110, 120, 200])
 def test_lines_fit_a_terminal(folder: Path, width: int) -> None:
     table = ssl_zoo.runs(folder)
     layout = lay_out(table.columns, table.headings(), table.cells(), width)
@@ -336,5 +336,7 @@ def test_lines_fit_a_terminal(folder: Path, width: int) -> None:
     assert len(layout.lines) == 6
     shown = [*layout.spans, *layout.shared, *layout.left_out]
     assert len(shown) == len(table.columns)
+    if "date" in layout.spans:  # it is shown whole or not at all
+        assert all(len(line[slice(*layout.spans["date"])].strip()) == 16 for line in layout.lines[1:])
     for line in layout.lines[1:]:
         assert line[slice(*layout.spans["outcome"])].strip() in ("healthy", "collapsed", "interrupted")
