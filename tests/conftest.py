@@ -32,6 +32,7 @@ FIRST = (
     "test_processes.py",
     "test_distributed.py",
     "test_gpu.py",
+    "test_commands.py",
 )
 THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
 torch.set_num_threads(THREADS)
