@@ -53,7 +53,7 @@ def diagnose(
         epochs: trained so far, for the sentence.
 
     Returns:
-        The diagnosis. Embeddings that are not finite are one: diverged.
+        The diagnosis, diverged where embeddings are not finite.
 
     Raises:
         UserError: the shapes are not (N, D) or differ, or N is below 16.
