@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from ssl_zoo.errors import UserError, shown
@@ -20,9 +21,8 @@ from ssl_zoo.standalone.measure import Measured, measure_views
 __all__ = ["diagnose", "judged"]
 
 LEAST = 16  # images: fewer tell a collapse from chance badly
-WEAK_VIEWS = (
-    1 / 16
-)  # relative alignment of an untrained network, below which nothing is to be learned of the views
+# Relative alignments of an untrained network: of views that are one, and of views too near for training to show.
+IDENTICAL, WEAK_VIEWS = torch.finfo(torch.float32).eps, 1 / 16
 
 
 def diagnose(
@@ -151,10 +151,10 @@ def judged(
 
 
 def _tells_learning(initial: Mapping[str, float]) -> bool:
-    """Whether views were far enough apart at the start for training to draw them nearer."""
+    """Whether views were far enough apart at the start for training to draw them nearer, or are one."""
     if "alignment" not in initial or not is_finite(initial):
         return False
-    return relative_alignment(initial) >= WEAK_VIEWS
+    return not IDENTICAL < relative_alignment(initial) < WEAK_VIEWS
 
 
 def _check(z1: Tensor, z2: Tensor) -> None:

@@ -48,6 +48,10 @@ def test_against_the_start() -> None:
     cone = diagnose(EQUAL, EQUAL + 1e-4 * torch.randn(N, D))
     out_of_it = 30 * EQUAL - 29  # a cone still, but ten times as wide
     assert diagnose(out_of_it, out_of_it + 1e-3 * torch.randn(N, D), before=cone).verdict == "healthy"
+    twice = diagnose(APART, APART, before=diagnose(APART, APART))
+    assert (twice.verdict, str(twice.cause).partition(":")[0]) == ("not learning", "identical views")
+    weak = diagnose(APART, NEAR)
+    assert diagnose(APART, NEAR, before=weak).verdict == "healthy"  # weak views tell nothing of learning
     assert diagnose(EQUAL, EQUAL, loss=[1.0, float("nan")]).verdict == "diverged"
 
 
