@@ -46,11 +46,11 @@ class Outer:
 def test_types_ranges_defaults_and_docstrings() -> None:
     """Leaves before blocks; inherited docstrings; the default that a block has where it stands, not in its class."""
     assert [*keys_of(Outer, "top")] == [
-        Key("top.d", "whole number; or null", "null", "A number."),
+        Key("top.d", "whole number; or null", "null", "A number.", ("null",)),
         Key("top.block", "", "", "A block with the keys of another."),
         Key("top.block.a", "number, above 0, at most 1", "0.25", "How much of a."),
         Key("top.block.b", "[whole number, whole number]", "[1,2]", "First line, second line."),
-        Key("top.block.c", "x or y", "y", "Which | of two."),
+        Key("top.block.c", "x or y", "y", "Which | of two.", ("x", "y")),
         Key("top.named.NAME", "", "", "Blocks by name."),
         Key("top.named.NAME.a", "number, above 0, at most 1", "0.5", "How much of a."),
         Key("top.named.NAME.b", "[whole number, whole number]", "[1,2]", "First line, second line."),
