@@ -72,7 +72,7 @@ class Condition:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             number = _number(wanted, self)
             return number is not None and float(value) == number
-        text = written(value)
+        text = str(value)[: len(wanted)] if self.name == "date" and "*" not in wanted else written(value)
         wanted = wanted.lower() if isinstance(value, bool) else wanted
         return fnmatch.fnmatchcase(text, wanted) or text == wanted
 

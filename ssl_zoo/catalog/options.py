@@ -22,7 +22,7 @@ class RunsConfig:
     sort: str | None = None
     """Field, metric or key to sort by: figures from the largest on, words by the alphabet; -knn is the reverse."""
     best: str | None = None
-    """Metric of which only the best run is listed: of a loss, a time or a memory the one with the least."""
+    """Metric of which only the best run with a result is listed: of a loss, a time or a memory that with the least."""
     columns: tuple[str, ...] | None = None
     """Fields, metrics and keys to show. null: those in which the runs have values."""
     differing: bool = False

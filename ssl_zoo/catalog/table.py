@@ -115,15 +115,19 @@ class RunTable:
     def best(self, name: str) -> ListedRun:
         """Returns the run with the best value of a metric: the least of a loss, a time or a memory, else the largest.
 
+        Only runs with a result are compared: a figure of a training that is under way may still fall.
+
         Raises:
-            UserError: no run has it.
+            UserError: no run with a result has it.
         """
         full = self.names.find(name)
-        ordered = self.sort(f"{'-' if full in LOWER else ''}{full}")
+        with_result = self.only(*(run for run in self.rows if run.result))
+        ordered = with_result.sort(f"{'-' if full in LOWER else ''}{full}")
         value = None if not ordered.rows else self.names.value(ordered.rows[0], full)
-        if not isinstance(value, (int, float)):
+        if not isinstance(value, (int, float)) or value != value:
             raise UserError(
-                f"best takes a metric that some run has; none of these {len(self)} has a '{name}'"
+                f"best takes a metric that some run with a result has; of these {len(self)} runs {len(with_result)} "
+                f"have a result and none of them a '{name}'; sort={name} lists the others' too"
             )
         return ordered.rows[0]
 

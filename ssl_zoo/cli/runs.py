@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ssl_zoo.catalog.options import RunsConfig, read_runs
-from ssl_zoo.catalog.remove import check_removable, remove_run, size_of
+from ssl_zoo.catalog.remove import check_removable, inner_first, remove_run, size_of
 from ssl_zoo.catalog.table import RunTable, read_table
 from ssl_zoo.catalog.text import Layout, lay_out
 from ssl_zoo.cli.output import print_json, print_text, take_json
@@ -67,7 +67,11 @@ def _chosen(whole: RunTable, config: RunsConfig, conditions: Sequence[str]) -> R
     if config.sort is not None:
         table = table.sort(config.sort)
     if config.best is not None:
-        table = table.only(table.best(config.best))
+        best = table.best(config.best)
+        waiting = sum(not run.result and table.value(run, config.best) is not None for run in table)
+        if waiting:
+            _note(f"best={config.best} compares runs with a result; {waiting} without one are left out")
+        table = table.only(best)
     if config.limit is not None:
         table = table.head(config.limit)
     if config.columns is not None:
@@ -126,14 +130,17 @@ def _remove(table: RunTable, yes: bool) -> None:
     check_removable(table.rows)
     sizes = {run.folder: size_of(run.folder) for run in table.rows}
     for run in table.rows:
-        _note(f"{_bytes(sizes[run.folder]):>10}  {run.folder}  {run.outcome}")
-    what = f"{len(sizes)} run{'s' * (len(sizes) > 1)}, {_bytes(sum(sizes.values()))}"
+        suites = run.field("suite")
+        row = f"  of {', '.join(suites)}, whose report will lack it" if suites else ""
+        _note(f"{_bytes(sizes[run.folder]):>10}  {run.folder}  {run.outcome}{row}")
+    whole = sum(size for folder, size in sizes.items() if not sizes.keys() & set(folder.parents))
+    what = f"{len(sizes)} run{'s' * (len(sizes) > 1)}, {_bytes(whole)}"
     if not yes and not _confirmed(f"remove {what}?"):
         _note("nothing was removed")
         return
     removed = list[Path]()
     try:
-        for folder in sizes:
+        for folder in inner_first(sizes):
             remove_run(folder)
             removed.append(folder)
     finally:

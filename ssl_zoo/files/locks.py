@@ -25,12 +25,17 @@ from ssl_zoo.files.folders import check_writable, make_folder, remove_empty
 from ssl_zoo.files.json_files import load_json
 from ssl_zoo.files.writing import is_temporary
 
-__all__ = ["LOCK", "SUBMITTED", "hold", "is_empty", "is_held"]
+__all__ = ["LOCK", "SUBMITTED", "hold", "holder_of", "is_empty", "is_held"]
 
 LOCK = ".lock"
 SUBMITTED = "submitit"  # in a run directory: the files of the job that trains the run
 PATIENCE = 0.1  # seconds: a lock that is just being let go is waited for
-NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # errors of a file system without locks
+NO_LOCKS = (
+    errno.ENOSYS,
+    errno.ENOLCK,
+    errno.EOPNOTSUPP,
+    errno.ENOTSUP,
+)  # errors of a file system without locks
 
 
 def is_empty(folder: Path) -> bool:
@@ -75,7 +80,8 @@ def hold(folder: Path, *, wait: bool = False) -> Iterator[bool]:
 def is_held(folder: Path) -> bool:
     """Whether a process works in a folder now. Nothing in it is created or changed.
 
-    Where the file system has no locks, it is whether the process that the lock names lives on this machine.
+    Where the file system has no locks, or cannot be asked, it is whether the process that the lock names lives, as far
+    as this machine knows: one of another machine does.
     """
     try:
         descriptor = os.open(folder / LOCK, os.O_RDONLY)
@@ -102,9 +108,7 @@ def _is_locked(descriptor: int, folder: Path) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # let go when it is closed
     except BlockingIOError:
         return True
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise
+    except OSError:
         return _lives(folder)
     return False
 
@@ -114,7 +118,7 @@ def _lives(folder: Path) -> bool:
         holder = load_json(folder / LOCK)
         if holder["host"] == socket.gethostname():
             os.kill(int(holder["pid"]), 0)
-    except ProcessLookupError:
+    except (FileNotFoundError, ProcessLookupError):  # it has just ended
         return False
     except (OSError, ValueError, LookupError, TypeError):
         return True  # it belongs to another user, or is not written yet
@@ -126,8 +130,8 @@ def _acquire(lock: BaseFileLock, folder: Path, wait: bool, created: list[Path]) 
         lock.acquire(timeout=-1 if wait else PATIENCE)
     except Timeout:
         raise UserError(
-            f"one process at a time writes to a folder; '{folder}' is written to by {_holder(folder)}; wait until it "
-            "has ended, stop it, or choose another folder"
+            f"one process at a time writes to a folder; '{folder}' is written to by "
+            f"{holder_of(folder) or 'another process'}; wait until it has ended, stop it, or choose another folder"
         ) from None
     except (
         FileNotFoundError
@@ -149,10 +153,17 @@ def _sign(descriptor: int) -> None:
         os.write(descriptor, json.dumps(holder).encode())  # from its beginning, where nothing has moved it
 
 
-def _holder(folder: Path) -> str:
-    """Describes the process that holds a folder."""
+def holder_of(folder: Path, *, elsewhere: bool = False) -> str | None:
+    """Describes the process that holds a folder, or has left its lock there; None where it is not known.
+
+    Args:
+        folder: with the lock.
+        elsewhere: whether processes of this machine are left out.
+    """
     try:
         holder = load_json(folder / LOCK)
+        if elsewhere and holder["host"] == socket.gethostname():
+            return None
         return f"process {holder['pid']} on {holder['host']}, since {holder['started']}"
     except (OSError, ValueError, LookupError, TypeError):  # it is not written yet, or no longer
-        return "another process"
+        return None

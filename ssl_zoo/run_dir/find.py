@@ -13,8 +13,9 @@ from ssl_zoo.files.writing import TEMPORARY
 __all__ = ["CONFIG", "RESULT", "SUITE", "Found", "find_folders"]
 
 CONFIG, RESULT, SUITE = "config.yaml", "result.json", "suite.json"
-# Folders in a run directory that hold no run, whatever else they hold.
-WITHIN = {"checkpoints", "csv", "tensorboard", "loggers", "wandb", "mlruns", "report", SUBMITTED}
+# Folders that hold no run, whatever else they hold: in a run directory, and anywhere.
+WITHIN = {"checkpoints", "csv", "tensorboard", "loggers", "report", SUBMITTED}
+ANYWHERE = {"wandb", "mlruns"}
 BEFORE = {LOCK, SUBMITTED}  # all that a run directory holds before its run has begun
 
 
@@ -45,9 +46,11 @@ def find_folders(root: Path) -> Iterator[Found]:
         except OSError:
             continue
         files = frozenset(kinds)
-        if _is_run(files) or SUITE in files:
+        is_run = _is_run(files)
+        if is_run or SUITE in files:
             yield Found(folder, name or folder.absolute().name, files)
-        below = [n for n, is_folder in kinds.items() if is_folder and n[0] != "." and n not in WITHIN]
+        passed_over = WITHIN | ANYWHERE if is_run else ANYWHERE
+        below = [n for n, is_folder in kinds.items() if is_folder and n[0] != "." and n not in passed_over]
         waiting += [(folder / n, f"{name}/{n}" if name else n) for n in sorted(below, reverse=True)]
 
 

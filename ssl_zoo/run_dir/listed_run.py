@@ -30,6 +30,7 @@ STATES = {
     "imported": "another program trained it",
     "damaged": "config.yaml or result.json cannot be read",
 }
+NEEDED = {"data.name", "epochs", "seed"}  # keys by which a config.yaml is known for ours
 NO_METRICS = {"epoch", "step", "lr", "seed", "epochs", "steps"}  # numbers in the files that measure nothing
 # What a list knows of each run besides its metrics and its configuration.
 FIELDS = {
@@ -79,7 +80,7 @@ class ListedRun:
             values = read_dotted(self.folder / CONFIG)
         except (OSError, ValueError) as error:
             return {}, f"{CONFIG} cannot be read ({_reason(error)})"
-        named = isinstance(values.get("method.name"), str)
+        named = isinstance(values.get("method.name"), str) and values.keys() >= NEEDED
         return values, None if named else f"{CONFIG} is no configuration of a run"
 
     @property
@@ -119,8 +120,12 @@ class ListedRun:
     @property
     def is_foreign(self) -> bool:
         """Whether a config.yaml is all that the folder has in common with a run."""
-        ours = {RESULT, "metrics.csv", "environment.json", "checkpoints"}
-        return self._config[1] is not None and not ours & self.files
+        return self._config[1] is not None and not self.has_begun
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the folder holds more of a run than a config.yaml."""
+        return bool({RESULT, "metrics.csv", "environment.json", "checkpoints"} & self.files)
 
     @property
     def is_busy(self) -> bool:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
+import errno
 import json
+import os
 import shutil
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +40,8 @@ def folder(tmp_path: Path) -> Path:
     write_run(root / "deep" / "c", "seed=2", "method.stop_gradient=false", result=axes)
     write_run(root / "deep" / "d", "method=byol", "seed=3", result={"knn_top1": None, "linear_top1": None})
     write_run(root / "e", "seed=4", rows=ROWS)
+    moment = datetime.datetime(2001, 2, 3, 12).timestamp()
+    os.utime(root / "a" / "result.json", (moment, moment))
     return root
 
 
@@ -118,6 +126,9 @@ def test_a_lock_that_a_killed_process_left_holds_nothing(tmp_path: Path) -> None
         ("run=deep/*", "deep/c deep/d"),
         ("loss<-0.92", "b"),
         ("date>2000-01-01", "a b deep/c deep/d e"),
+        ("date=2001-02-03", "a"),
+        ("date=2001-02-0*", "a"),
+        ("date=2001-02-04", ""),
         ("epoch<10", "e"),
         ("seed=0..2 and knn>80", "a b"),
         ("baselines.pixels_knn_top1=70%", "a b deep/c deep/d"),
@@ -149,8 +160,12 @@ def test_order_and_best(folder: Path) -> None:
     assert names(table.sort("outcome"))[0] == "deep/c"
     assert table.best("knn").name == "a"
     assert table.best("loss").name == "b"
-    with pytest.raises(ssl_zoo.UserError, match="best takes a metric"):
-        table.where("method=byol").best("knn")
+    assert table.where("knn<80").best("knn").name == "deep/c", (
+        "a figure of a run that has no result may still fall"
+    )
+    for condition in ("method=byol", "state=interrupted"):
+        with pytest.raises(ssl_zoo.UserError, match="best takes a metric"):
+            table.where(condition).best("knn")
 
 
 def test_what_differs(folder: Path) -> None:
@@ -223,6 +238,34 @@ def test_foreign_folders_are_passed_over_and_named(folder: Path) -> None:
     table = ssl_zoo.runs(folder)
     assert len(table) == 5
     assert table.passed_over == ("'other' is passed over: config.yaml is no configuration of a run",)
+
+
+def test_only_in_a_run_directory_are_its_own_folders_passed_over(folder: Path) -> None:
+    write_run(folder / "report" / "f", "seed=5")
+    write_run(folder / "a" / "report" / "g", "seed=6")
+    assert names(ssl_zoo.runs(folder, "seed>4")) == ["report/f"]
+
+
+def test_another_programs_config_with_a_method_is_no_run(folder: Path) -> None:
+    (folder / "theirs").mkdir()
+    (folder / "theirs" / "config.yaml").write_text("method: {name: resnet}\n")
+    assert "theirs" not in names(ssl_zoo.runs(folder))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="other locks")
+@pytest.mark.parametrize(("host", "state"), [("another", "running"), (None, "interrupted")])
+def test_locks_that_cannot_be_asked_for_are_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, host: str | None, state: str
+) -> None:
+    def flock(*_: int) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    holder = {"pid": ended.pid, "host": host or socket.gethostname(), "started": "today"}
+    (folder / "e" / ".lock").write_text(json.dumps(holder))
+    monkeypatch.setattr("fcntl.flock", flock)
+    assert ssl_zoo.runs(folder)["e"].state == state
 
 
 def test_links_are_not_followed(folder: Path, tmp_path: Path) -> None:

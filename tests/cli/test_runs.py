@@ -157,10 +157,54 @@ def test_remove_refuses_what_must_stay(
     (folder / "c" / "config.yaml").write_text("{")
     assert main([*command, "state=damaged"]) == 2
     assert "may be none" in capsys.readouterr().err
+    (folder / "notes").mkdir()
+    (folder / "notes" / "config.yaml").write_text((folder / "a" / "config.yaml").read_text())
+    assert main([*command, "run=notes"]) == 2
+    assert "nothing but config.yaml is a run's" in capsys.readouterr().err
+    (folder / "b" / ".lock").write_text('{"pid": 1, "host": "node7", "started": "today"}')
+    assert main([*command, "run=b"]) == 2
+    assert "left by process 1 on node7, since today" in capsys.readouterr().err
     (tmp_path / "link").symlink_to(folder / "b", target_is_directory=True)
     assert main([*command, "link"]) == 2
     assert "follows no links" in capsys.readouterr().err
-    assert sorted(path.name for path in folder.iterdir()) == ["a", "b", "c"]
+    assert sorted(path.name for path in folder.iterdir()) == ["a", "b", "c", "notes"]
+
+
+def test_remove_takes_runs_within_runs_from_the_innermost_on(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(folder / "a" / "again", "seed=9", result={})
+    (folder / "a" / "again" / "large").write_bytes(b"0" * 2_000_000)
+    assert main(["runs", "seed=0,9", "do=remove", "yes=true"]) == 0
+    assert "removed 2 runs, 2.0 MB" in capsys.readouterr().err
+    assert sorted(path.name for path in folder.iterdir()) == ["b", "c"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the working directory cannot be renamed there")
+@pytest.mark.parametrize(("place", "name"), [("a", "."), ("a/checkpoints", "..")])
+def test_remove_finds_the_folder_that_dots_name(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, place: str, name: str
+) -> None:
+    monkeypatch.chdir(folder / place)
+    assert main(["runs", name, "do=remove", "yes=true"]) == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["b", "c"]
+
+
+def test_remove_names_the_suite_that_a_run_is_of(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record = {"name": "table1", "rows": [{"name": "base", "runs": [{"folder": "a"}]}]}
+    (folder / "suite.json").write_text(json.dumps(record))
+    assert main(["runs", "seed=0", "do=remove", "yes=true"]) == 0
+    assert "healthy  of table1, whose report will lack it" in capsys.readouterr().err
+
+
+def test_best_names_how_many_runs_have_no_result_yet(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "c" / "metrics.csv").write_text("epoch,step,loss,knn_top1\n1,5,-0.5,0.99\n")
+    assert main(["runs", "best=knn"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[1].split()[0] == "a"
+    assert "1 without one are left out" in err
 
 
 def test_remove_leaves_what_a_link_leads_to(folder: Path, tmp_path: Path) -> None:
