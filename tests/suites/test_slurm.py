@@ -63,7 +63,7 @@ def test_rows_run_as_jobs(
     )
     message = "batch_size must be at most the number of training images, 40; received 200; set batch_size=10"
     assert f"bad, seed 0: failed: {message}" in error
-    assert "one, seed 0: top1 " in printed
+    assert "one, seed 0: top1 " in error
     (folder,) = (folder for folder in out.iterdir() if folder.name != "rows")
     record = read(folder)
     assert [(row.name, row.runs[0].finished) for row in record.rows] == [("one", True), ("bad", False)]
