@@ -57,7 +57,7 @@ def test_rows_run_as_jobs(
         "slurm.minutes=5",
     ]
     assert cli.main(["bench", *overrides, f"out={out}"]) == 1
-    printed, error = capsys.readouterr()
+    error = capsys.readouterr().err
     assert error.endswith(
         "\nssl-zoo: 1 run(s) failed; the others are done and reported; the same command tries again\n"
     )
