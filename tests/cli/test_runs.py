@@ -257,9 +257,50 @@ def test_resume_continues_what_was_interrupted_and_nothing_else(
         {**trial, "folder": "runs/e", "file": "e.trial"},
     ]
     err = capsys.readouterr().err
+    assert "runs/d  interrupted, epoch 0/10\n" in err
+    assert "runs/e  interrupted, epoch 0/10, as its suite trains and evaluates it\n" in err
     assert "3 of 5 runs to resume; 2 of other states are left alone" in err
     assert "runs/c: the images are gone" in err
     assert "1 of 3 runs could not go on" in err
+
+
+@pytest.mark.parametrize("recorded", ["runs/d", None, "elsewhere/d", "absolute"])
+def test_resume_works_where_the_run_was_begun(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, recorded: str | None
+) -> None:
+    (tmp_path / "deep").mkdir()
+    recorded = str(folder / "d") if recorded == "absolute" else recorded
+    write_run(folder / "d", "seed=3", *([] if recorded is None else [f"run_dir={recorded}"]))
+    calls: list[tuple[Path, str]] = []
+    monkeypatch.setattr("ssl_zoo.training.run.train", lambda given: calls.append((Path.cwd(), given[0])))
+    monkeypatch.chdir(tmp_path / "deep")
+    assert main(["runs", "../runs", "seed=3", "do=resume"]) == 0
+    is_known = recorded in ("runs/d", None)
+    assert calls == [(tmp_path, "run_dir=runs/d") if is_known else (tmp_path / "deep", "run_dir=../runs/d")]
+    assert Path.cwd() == tmp_path / "deep"
+
+
+def test_resume_leaves_alone_what_another_process_has_taken(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "c.trial").write_text("{}")
+    monkeypatch.setattr("ssl_zoo.cli.resume_runs.is_held", lambda _: True)
+    assert main(["runs", "do=resume"]) == 0
+    assert "another process works on it by now" in capsys.readouterr().err
+
+
+def test_memory_that_one_run_lacks_does_not_end_the_others(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def train(_: list[str]) -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    write_run(folder / "d", "seed=3")
+    monkeypatch.setattr("ssl_zoo.training.run.train", train)
+    assert main(["runs", "do=resume"]) == 1
+    err = capsys.readouterr().err
+    assert "d: memory ran out" in err
+    assert "2 of 2 runs could not go on" in err
 
 
 @pytest.mark.slow
