@@ -91,8 +91,9 @@ def _show(table: RunTable, whole: RunTable) -> None:
             )
     counts = Counter(run.outcome for run in table.rows).most_common()
     number = f"{len(table)}" if len(table) == len(whole) else f"{len(table)} of {len(whole)}"
+    number = f"{number} run{'s' * (len(whole) != 1)}"
     parts = ", ".join(f"{count} {outcome}" for outcome, count in counts)
-    _note(f"{number} runs{': ' if parts else ''}{parts}")
+    _note(f"{number}{': ' if parts else ''}{parts}")
     for run in table.rows:
         if run.state == "damaged":
             _note(f"'{run.name}' is damaged: {run.problem}")

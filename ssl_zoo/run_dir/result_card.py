@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,20 +20,23 @@ EMBEDDINGS = {"output_std_ratio": "output std ratio", "effective_rank": "effecti
 ENCODERS = {"random_encoder": "untrained", "pixels": "pixels"}
 
 
-def result_html(record: Mapping[str, Any], folder: Path, outcome: str | None = None) -> str:
+def result_html(
+    record: Mapping[str, Any], folder: Path, outcome: str | None = None, title: str | None = None
+) -> str:
     """Returns the card of a run as HTML.
 
     Args:
         record: what result.json holds; empty for a run without a result. Values of other types are left out.
         folder: the run directory, of which metrics.csv and config.yaml are shown where they are there.
-        outcome: in place of the verdict.
+        outcome: in place of the verdict, where the record has none.
+        title: where the record has none; null: the folder's name.
     """
     verdict = _text(record.get("verdict")) or outcome
     remedy = f"To try: {_text(record.get('remedy'))}" if record.get("remedy") else ""
     cause = f"Likely cause: {_text(record['cause'])}." if record.get("cause") else ""
     return card_html(
         Card(
-            _title(record) or folder.name,
+            _title(record) or title or folder.name,
             badge=None if verdict is None else Badge(verdict),
             texts=[*filter(None, [_sentence(record.get("verdict_reason")), cause, remedy])],
             tables=_tables(record),
@@ -94,7 +98,7 @@ def _details(folder: Path) -> list[Details]:
 def _foot(record: Mapping[str, Any], folder: Path) -> str:
     epochs, taken = record.get("epochs"), record.get("train_seconds")
     parts = [f"{epochs} epochs in {seconds(taken)}" if epochs is not None else "", str(folder)]
-    return " · ".join(filter(None, [*parts, f"ssl-zoo report {folder}"]))
+    return " · ".join(filter(None, [*parts, shlex.join(["ssl-zoo", "report", str(folder)])]))
 
 
 def _figure(record: Mapping[str, Any], name: str) -> float | None:

@@ -26,6 +26,7 @@ from ssl_zoo.errors import UserError
 from ssl_zoo.method import Method
 from ssl_zoo.run_dir.checkpoints import LAST, STAMP, Damaged, Position, read_checkpoint
 from ssl_zoo.run_dir.paths import checkpoint_of
+from ssl_zoo.run_dir.result_card import result_html
 from ssl_zoo.run_dir.run_files import read_record
 
 __all__ = ["IMPORTED", "SavedRun", "digest_of", "load_strictly", "open_run", "start_hash"]
@@ -46,6 +47,17 @@ class SavedRun:
     weights: dict[str, Tensor]  # of the method, by name
     result: dict[str, Any] | None  # of result.json, where the run has one
     classes: int | None = None  # that it was trained on, if its method asks for labels
+
+    def __repr__(self) -> str:
+        return f"<run '{self.folder}': {self.title}, {self._trained}>"
+
+    def _repr_html_(self) -> str:
+        record = (self.result or {}) if self.is_last else {}
+        return result_html(record, self.folder, self._trained, title=self.title)
+
+    @property
+    def _trained(self) -> str:
+        return "imported" if self.is_imported else f"epoch {self.position.epoch} of {self.config.epochs}"
 
     @property
     def title(self) -> str:

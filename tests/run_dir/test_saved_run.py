@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import html
 import shutil
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from helpers.runs import overrides
 from helpers.saved_runs import HARMS, train_tiny
 
 import ssl_zoo
+from ssl_zoo.run_dir.checkpoints import Position
 from ssl_zoo.run_dir.saved_run import open_run
 
 pytestmark = pytest.mark.slow
@@ -30,6 +33,17 @@ def test_the_weights_are_those_of_the_checkpoint(run: Path) -> None:
         assert torch.equal(weight, state[f"method.encoder.backbone.{name}"])
     for name, weight in saved.method().state_dict().items():  # queue and momentum encoder too
         assert torch.equal(weight, state[f"method.{name}"])
+
+
+def test_it_shows_itself_with_the_figures_of_its_weights_alone(run: Path) -> None:
+    saved = open_run(run)
+    assert saved.result is not None
+    assert saved.result["verdict_reason"][1:] in html.unescape(saved._repr_html_())
+    assert len(repr(saved)) < 200
+    page = html.unescape(dataclasses.replace(saved, position=Position(1, 0))._repr_html_())
+    assert saved.title in page
+    assert "epoch 1 of 2" in page
+    assert saved.result["verdict_reason"][1:] not in page
 
 
 def test_the_random_encoder_is_that_of_the_seed(run: Path) -> None:
