@@ -34,6 +34,7 @@ ORDERS: dict[str, Callable[[Any, Any], bool]] = {
 }
 RANGE = re.compile(r"(?=.*\d)[\deE.+%: -]*\.\.[\deE.+%: -]*")
 JOINED = re.compile(r"\s+and\s+|\s*&&\s*")
+OR = re.compile(r"\s+or\s+|\|\|", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -96,10 +97,17 @@ def read_conditions(texts: Iterable[str], names: Names) -> list[Condition]:
                 "conditions are written method=byol, seed=0..4, 'knn>80' or verdict!=healthy, joined by and; received "
                 f"'{text}'"
             )
+        if any(map(is_condition, OR.split(match[3])[1:])):
+            raise UserError(
+                f"conditions are joined by and, and there is no or; received '{text}'; name several values with "
+                "commas, as in seed=0,1"
+            )
         sign = {"==": "="}.get(match[2], match[2])
         condition = Condition(text.strip(), names.find(match[1]), sign, match[3])
         if sign in ORDERS and condition.name != "date" and _number(match[3], condition) is None:
             raise UserError(f"{sign} compares numbers; received '{text}'; write for instance 'knn>80'")
+        if names.is_measured(condition.name):
+            _check_figures(condition)
         conditions.append(condition)
     return conditions
 
@@ -107,6 +115,15 @@ def read_conditions(texts: Iterable[str], names: Names) -> list[Condition]:
 def select(runs: Sequence[ListedRun], conditions: Sequence[Condition], names: Names) -> list[ListedRun]:
     """Returns the runs of which all conditions hold."""
     return [run for run in runs if all(c.holds(names.value(run, c.name)) for c in conditions)]
+
+
+def _check_figures(condition: Condition) -> None:
+    """Refuses what no figure can be equal to, of which `!=` would hold for every run."""
+    for wanted in map(str.strip, condition.value.split(",")):
+        if not (wanted in ("null", "*") or RANGE.fullmatch(wanted) or _number(wanted, condition) is not None):
+            raise UserError(
+                f"'{condition.name}' is a figure; received '{condition.text}'; write a number, 80..90, 'knn>80' or null"
+            )
 
 
 def _compare(order: Callable[[Any, Any], bool], value: Any, wanted: str, condition: Condition) -> bool:

@@ -53,7 +53,7 @@ class Names:
         Raises:
             UserError: no run has it, or it is short for several.
         """
-        if name in FIELDS:
+        if name in FIELDS or not self.runs:  # of no runs nothing holds, whatever it is called
             return name
         known = self.evaluations if name.startswith(EVALUATIONS) else self.metrics
         for full in (name, f"{name}{TOP1}"):
@@ -67,13 +67,18 @@ class Names:
             raise UserError(
                 f"a short name must be of one key; '{name}' may be {_or(ends)}; write one of them"
             )
-        everything = [*FIELDS, *self.metrics, *self.keys, *self.evaluations, *SHORT.values()]
+        short = [short for full, short in SHORT.items() if full in self.metrics]
+        everything = [*FIELDS, *self.metrics, *self.keys, *self.evaluations, *short]
         likely = sorted(full for full in everything if name in full)
         near = f"; there are {shortened(', '.join(likely), SHOWN)}" if likely else suggest(name, everything)
         raise UserError(
             f"columns and conditions name a field ({', '.join(FIELDS)}), a metric or a key of the configuration; no "
             f"run here has '{name}'{near or '; see result.json and config.yaml of a run'}"
         )
+
+    def is_measured(self, full: str) -> bool:
+        """Whether a full name is of a figure."""
+        return full in self.metrics or full.startswith(EVALUATIONS)
 
     def value(self, run: ListedRun, full: str) -> Any:
         """Returns a run's value by its full name; None where it has none.

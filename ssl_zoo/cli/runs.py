@@ -41,6 +41,8 @@ def show_runs(arguments: Sequence[str]) -> None:
     """
     as_json, arguments = take_json(arguments)
     config, folders, conditions = read_runs(arguments)
+    if config.do != "list" and (as_json or config.diff is not None):
+        raise UserError(f"do={config.do} prints no list; --json and diff go with do=list; leave them out")
     whole = read_table([user_path(folder, "runs") for folder in folders or ["runs"]])
     table = _chosen(whole, config, conditions)
     if config.do == "remove":

@@ -146,6 +146,9 @@ def test_conditions(folder: Path, condition: str, expected: str) -> None:
         ("lr=0.1", "may be method.predictor.lr or optimizer.lr"),
         ("knn>high", "compares numbers"),
         ("simsiam", "conditions are written"),
+        ("seed!=0 or seed!=1", "there is no or"),
+        ("knn!=>80", "is a figure"),
+        ("knn=80..x", "is a figure"),
     ],
 )
 def test_wrong_conditions_are_refused_with_a_suggestion(folder: Path, condition: str, message: str) -> None:
@@ -318,6 +321,7 @@ def test_runs_of_suites_are_found_by_suite_and_row(folder: Path) -> None:
 
 def test_nothing_to_list(tmp_path: Path) -> None:
     assert repr(ssl_zoo.runs(tmp_path)) == "no runs"
+    assert repr(ssl_zoo.runs(tmp_path, "knn>80").sort("knn")) == "no runs"
     with pytest.raises(ssl_zoo.UserError, match="does not exist"):
         ssl_zoo.runs(tmp_path / "nowhere")
 

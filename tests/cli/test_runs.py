@@ -81,6 +81,8 @@ def test_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["do=delete"], "do must be one of"),
         (["diff=a"], "two runs or more"),
         (["sort=accuracy"], "no run here has 'accuracy'"),
+        (["do=remove", "diff=a,b"], "diff go with do=list"),
+        (["do=resume", "--json"], "--json and diff go with do=list"),
     ],
 )
 def test_mistakes_are_one_message(
