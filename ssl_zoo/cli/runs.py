@@ -134,7 +134,7 @@ def _remove(table: RunTable, yes: bool) -> None:
     sizes = {run.folder: size_of(run.folder) for run in table.rows}
     for run in table.rows:
         suites = run.field("suite")
-        row = f"  of {', '.join(suites)}, whose report will lack it" if suites else ""
+        row = f"  of {', '.join(suites)}, which trains it again when it is next run" if suites else ""
         _note(f"{_bytes(sizes[run.folder]):>10}  {run.folder}  {run.outcome}{row}")
     whole = sum(size for folder, size in sizes.items() if not sizes.keys() & set(folder.parents))
     what = f"{len(sizes)} run{'s' * (len(sizes) > 1)}, {_bytes(whole)}"

@@ -13,7 +13,7 @@ from ssl_zoo.metrics import METRICS, computed
 from ssl_zoo.run_dir.result import Result
 from ssl_zoo.terminal.console import styled
 
-__all__ = ["closing_table", "next_steps"]
+__all__ = ["closing_lines", "closing_table", "next_steps"]
 
 COLOURS = {
     "healthy": "green",
@@ -78,6 +78,12 @@ def closing_table(result: Result, title: str, initial: Mapping[str, float]) -> P
         if part is not None:
             grid.add_row(part)
     return Panel(grid, title=styled(title), title_align="left", border_style=colour, expand=False)
+
+
+def closing_lines(result: Result) -> Text:
+    """Returns the verdict with its cause and remedy, for a notebook: there a result shows its figures itself."""
+    verdict = styled((result.verdict.upper(), "bold"), f" {result.verdict_reason}")
+    return Text("\n").join(filter(None, (verdict, _remedy(result))))
 
 
 def next_steps(result: Result) -> str:

@@ -16,7 +16,7 @@ from ssl_zoo.run_dir.naming import differing_axes, variant
 from ssl_zoo.run_dir.result import Baselines, Result
 from ssl_zoo.run_dir.saved_run import start_hash
 from ssl_zoo.training.callbacks import EpochRows
-from ssl_zoo.training.closing_table import closing_table, next_steps
+from ssl_zoo.training.closing_table import closing_lines, closing_table, next_steps
 from ssl_zoo.training.curves import draw_curves
 from ssl_zoo.training.facts import gather_facts
 from ssl_zoo.training.fit import Trained
@@ -54,7 +54,10 @@ def conclude(ready: Prepared, trained: Trained, progress: TrainingProgress) -> R
     result.write()
     title = f"{variant(config)} on {config.data.name}, seed {config.seed}"
     draw_curves(ready.run_dir / "curves.png", title, trained.epochs.rows, result.baselines)
-    progress.show(closing_table(result, title, initial.diagnostics))
+    if progress.results.is_jupyter:
+        progress.show(closing_lines(result))
+    else:
+        progress.show(closing_table(result, title, initial.diagnostics))
     progress.show(next_steps(result), style="dim")
     return result
 

@@ -196,7 +196,7 @@ def test_remove_names_the_suite_that_a_run_is_of(folder: Path, capsys: pytest.Ca
     record = {"name": "table1", "rows": [{"name": "base", "runs": [{"folder": "a"}]}]}
     (folder / "suite.json").write_text(json.dumps(record))
     assert main(["runs", "seed=0", "do=remove", "yes=true"]) == 0
-    assert "healthy  of table1, whose report will lack it" in capsys.readouterr().err
+    assert "healthy  of table1, which trains it again when it is next run" in capsys.readouterr().err
 
 
 def test_best_names_how_many_runs_have_no_result_yet(

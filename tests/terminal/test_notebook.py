@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 from helpers.run_folders import write_run
+from helpers.runs import overrides
 
+import ssl_zoo
 from ssl_zoo.terminal import notebook
 from ssl_zoo.terminal.progress import ProgressDisplay
 
@@ -21,8 +23,8 @@ class Frames:
     def __init__(self) -> None:
         self.outputs: list[list[str]] = []
 
-    def display(self, shown: Any, *, display_id: bool) -> Any:
-        frames = [shown._repr_html_()]
+    def display(self, shown: Any, *, display_id: bool = False) -> Any:
+        frames = [shown._repr_html_() if display_id else shown.text]  # rich's own have both
         self.outputs.append(frames)
         return types.SimpleNamespace(update=lambda shown: frames.append(shown._repr_html_()))
 
@@ -72,6 +74,18 @@ def test_a_bar_that_is_not_wanted_is_not_shown(frames: Frames) -> None:
         assert not progress.update(1, "")
         progress.stop()
     assert frames.outputs == []
+
+
+@pytest.mark.slow
+def test_a_training_ends_with_its_verdict_and_leaves_the_figures_to_the_result(
+    frames: Frames, tmp_path: Path
+) -> None:
+    result = ssl_zoo.train(overrides("simsiam", "monitor.baselines=false", f"run_dir={tmp_path / 'run'}"))
+    shown = "".join(output[-1] for output in frames.outputs)
+    assert result.verdict_reason in shown
+    assert "next: ssl-zoo eval" in shown
+    assert "effective rank" not in shown
+    assert "effective rank" in result._repr_html_()
 
 
 CELL = """\

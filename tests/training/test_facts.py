@@ -15,7 +15,7 @@ import ssl_zoo
 from ssl_zoo.config.compose import compose
 from ssl_zoo.metrics import measure_embeddings
 from ssl_zoo.run_dir.result import Result
-from ssl_zoo.training.closing_table import closing_table
+from ssl_zoo.training.closing_table import closing_lines, closing_table
 from ssl_zoo.training.facts import gather_facts, reference_of
 from ssl_zoo.training.measurement import Measurement, Scores
 from ssl_zoo.training.prepare import prepare
@@ -74,6 +74,9 @@ def test_a_bad_verdict_is_explained_where_a_person_looks(tmp_path: Path) -> None
     written = json.loads((tmp_path / "run" / "result.json").read_text())
     assert (written["cause"], written["remedy"]) == (result.cause, result.remedy)
     assert result.cause[:40] in _shown(result)
+    assert closing_lines(result).plain == (
+        f"{result.verdict.upper()} {result.verdict_reason}\nlikely cause: {result.cause}\nto try: {result.remedy}"
+    )
     assert "likely cause" not in _shown(dataclasses.replace(result, verdict="healthy", cause=None))
 
 
