@@ -30,7 +30,8 @@ class _Page(HTMLParser):
 
 
 def broken_links(folder: Path) -> list[str]:
-    """Returns a line for each link, picture or script of the HTML pages in a folder that leads nowhere."""
+    """Returns a line for each link, picture or script of the HTML pages in a folder that leads to no file of it."""
+    folder = folder.resolve()
     pages = {path: _read(path) for path in sorted(folder.rglob("*.html"))}
     faults = []
     for path, page in pages.items():
@@ -39,8 +40,8 @@ def broken_links(folder: Path) -> list[str]:
             if parts.scheme or parts.netloc:
                 continue
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
-            if not target.exists():
-                faults.append(f"{path.relative_to(folder)}: '{link}' is no file")
+            if not target.is_relative_to(folder) or not target.is_file():
+                faults.append(f"{path.relative_to(folder)}: '{link}' is no file of the site")
             elif parts.fragment and target in pages:
                 anchor = unquote(parts.fragment)
                 if anchor not in pages[target].anchors:
@@ -57,7 +58,7 @@ def _read(path: Path) -> _Page:
 def _check(app: Sphinx, error: Exception | None) -> None:
     if error is not None or app.builder.name != "html":
         return
-    faults = broken_links(Path(app.outdir).resolve())
+    faults = broken_links(Path(app.outdir))
     for fault in faults:
         logger.warning(fault, type="built_links")
     if faults:

@@ -23,6 +23,7 @@ __all__ = ["setup", "source_finder"]
 logger = logging.getLogger(__name__)
 BRANCH = "main"
 HEADING = re.compile(r"^#{1,6} +(.+?) *#*$", re.MULTILINE)
+FENCED = re.compile(r"^(```+|~~~+).*?^\1", re.MULTILINE | re.DOTALL)  # code, whose comments are no headings
 
 
 def source_url(repository: str, top: Path, path: Path) -> str:
@@ -73,7 +74,7 @@ def _is_link(node: nodes.Node) -> bool:
 def _anchors(path: Path) -> set[str]:
     """Returns GitHub's anchors of a Markdown file's headings."""
     slugs = set[str]()
-    for title in HEADING.findall(path.read_text(encoding="utf-8")):
+    for title in HEADING.findall(FENCED.sub("", path.read_text(encoding="utf-8"))):
         words = re.sub(r"[^\w\- ]", "", title.lower())
         slugs.add(words.strip().replace(" ", "-"))
     return slugs

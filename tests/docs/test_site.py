@@ -42,11 +42,15 @@ FAULTS = {
     "![x](missing.png)": "image file not readable: missing.png",
     "[x](../ssl_zoo/missing.py)": "'../ssl_zoo/missing.py'",
     "[x](../README.md#nowhere)": "README.md has no heading 'nowhere'",
+    "[x](../README.md#a-comment)": "README.md has no heading 'a-comment'",
     "{py:func}`ssl_zoo.nothing`": "py:func reference target not found: ssl_zoo.nothing",
     "{py:class}`ssl_zoo.files.locks.Nothing`": "py:class reference target not found",
     "{key}`optimizer.speed`": "optimizer.speed",
     '<a href="other.html#nowhere">x</a>': "'other.html#nowhere' has no such anchor",
     '<img src="missing.gif">': "'missing.gif' is no file",
+    '<a href="../README.md">x</a>': "'../README.md' is no file of the site",
+    '<a href="/">x</a>': "'/' is no file of the site",
+    '<a href="_static">x</a>': "'_static' is no file of the site",
 }
 
 
@@ -78,7 +82,7 @@ def pages(tmp_path: Path, names: str = "*", more: str = "", listed: str = "other
     docs.mkdir()
     for path, text in {
         tmp_path / "ssl_zoo" / "code.py": "",
-        tmp_path / "README.md": "# Project\n## Use\n",
+        tmp_path / "README.md": "# Project\n```sh\n# A comment\n```\n## Use\n",
         docs / "conf.py": CONF,
         docs / "index.md": SOUND + more + TOCTREE.format(pages=listed),
         docs / "other.md": OTHER,
