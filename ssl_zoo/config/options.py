@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.groups import group_names
 from ssl_zoo.config.mapping import to_mapping
-from ssl_zoo.config.overrides import override_list, read_override, to_nested
+from ssl_zoo.config.overrides import override_list, read_override, to_nested, write_override
 from ssl_zoo.config.pixels import PIXELS
 from ssl_zoo.config.registries import SOURCES, data_config
 from ssl_zoo.config.schema import AugmentConfig, DataConfig, RunConfig
 from ssl_zoo.config.validate import validate
 from ssl_zoo.errors import UserError, unknown_name
 
-__all__ = ["PIXELS", "data_for", "images_for", "read_options"]
+__all__ = ["PIXELS", "commands_allowed", "data_for", "images_for", "read_options"]
+
+COMMAND = "pipe:"  # of `data.shards.patterns`: images that a command writes
+_allowed = ContextVar("commands_allowed", default=False)
 
 
 def read_options(overrides: Sequence[str], *, several: bool = False) -> tuple[dict[str, Any], list[str]]:
@@ -81,6 +87,27 @@ def _is_path(argument: str) -> bool:
     )
 
 
+@contextmanager
+def commands_allowed() -> Iterator[None]:
+    """Allows commands in the data of saved runs, of a caller that has trained them itself."""
+    token = _allowed.set(True)
+    try:
+        yield
+    finally:
+        _allowed.reset(token)
+
+
+def _check_commands(runs_data: Mapping[str, Any], changes: Mapping[str, Any]) -> None:
+    """Refuses to run a command that stands in a run's file alone: the file may come from anybody."""
+    for key, value in runs_data.items():
+        if isinstance(value, str) and COMMAND in value and key not in changes and not _allowed.get():
+            raise UserError(
+                f"a command in a run's files is run only where it is given anew; the run has data.{key}='{value}'; "
+                f"add {shlex.quote(write_override(f'data.{key}', value))} if you trust it, or name other images with "
+                "data="
+            )
+
+
 def data_for(overrides: Sequence[str], trained: RunConfig | None) -> DataConfig:
     """Returns the data alone of `images_for`."""
     return images_for(overrides, trained)[0]
@@ -97,7 +124,8 @@ def images_for(overrides: Sequence[str], trained: RunConfig | None) -> tuple[Dat
         trained: the configuration of the run that trained the encoder; None if no run did.
 
     Raises:
-        UserError: an unknown name, key or value; other channels than the encoder has; no data at all.
+        UserError: an unknown name, key or value; other channels than the encoder has; no data at all; the run's images
+            come from a command, which a file from elsewhere may have brought.
     """
     given = dict(read_override(override) for override in overrides)
     if trained is None and "data" not in given:
@@ -113,6 +141,7 @@ def images_for(overrides: Sequence[str], trained: RunConfig | None) -> tuple[Dat
     changes = {key.removeprefix("data."): value for key, value in given.items() if key != "data"}
     if "data" not in given:
         assert trained is not None
+        _check_commands(runs_data, changes)
         block = {**runs_data, **changes}
         config = data_config(block)
         if changes.keys() & set(config.NAMED_BY) and (

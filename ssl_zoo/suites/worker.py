@@ -26,6 +26,7 @@ import torch
 from ssl_zoo.build import build
 from ssl_zoo.cluster.requeue import requeueing
 from ssl_zoo.config.mapping import from_yaml
+from ssl_zoo.config.options import commands_allowed
 from ssl_zoo.config.overrides import read_override, write_override
 from ssl_zoo.config.schema import RunConfig
 from ssl_zoo.errors import Unfinished
@@ -88,7 +89,8 @@ def _train(folder: Path, overrides: Sequence[str], cost: dict[str, Any], shared:
 def _evaluate(folder: Path, evaluations: Sequence[Sequence[str]]) -> None:
     for overrides in evaluations:
         if evaluation_of(folder, overrides) is None:
-            evaluate([write_override("run", str(folder)), "progress=false", *overrides])
+            with commands_allowed():  # the suite has named the data, or its YAML
+                evaluate([write_override("run", str(folder)), "progress=false", *overrides])
 
 
 def passes_per_image(config: RunConfig | Path) -> float:

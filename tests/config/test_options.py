@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from pathlib import Path
 
 import pytest
 from helpers.saved_runs import train_tiny
 
-from ssl_zoo.config.options import data_for, read_options
+from ssl_zoo.config.compose import compose
+from ssl_zoo.config.options import commands_allowed, data_for, read_options
 from ssl_zoo.config.overrides import read_override, write_override
 from ssl_zoo.errors import UserError
 from ssl_zoo.run_dir.saved_run import SavedRun, open_run
@@ -79,6 +81,22 @@ def test_other_data_are_preprocessed_as_the_encoder_saw_images(run: SavedRun) ->
     with pytest.raises(UserError, match="what the encoder was trained with, 1; received 3"):
         data_for(["data=cifar10", "data.channels=3"], run.config)
     assert data_for(["data=cifar10"], None).mean == (0.4914, 0.4822, 0.4465)
+
+
+@pytest.mark.parametrize("key", ["train", "test"])
+def test_a_command_in_a_runs_file_is_run_only_where_it_is_given_anew(
+    key: str, run: SavedRun, tmp_path: Path
+) -> None:
+    command = f"pipe:echo > {tmp_path / 'ran'}"
+    webdataset = compose(["data=webdataset", "data.train=shards.tar", "data.channels=1"]).data
+    hostile = dataclasses.replace(run.config, data=dataclasses.replace(webdataset, **{key: command}))
+    with pytest.raises(UserError, match="only where it is given anew") as refused:
+        data_for(["data.limit=20"], hostile)
+    assert shlex.quote(write_override(f"data.{key}", command)) in str(refused.value)
+    assert data_for(["data=digits"], hostile).name == "digits"
+    with commands_allowed():
+        assert getattr(data_for(["data.limit=20"], hostile), key) == command
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize(
