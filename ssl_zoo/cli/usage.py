@@ -108,7 +108,7 @@ STATUS = (
     "result of list, runs, doctor, config, check, train, eval and bench as JSON."
 )
 COLUMN = 36  # where the meaning of a verb's arguments begins
-NARROW = 80  # columns of a terminal below which it stands in lines of its own
+ROOM = 40  # columns beside it; with less it stands in lines of its own
 
 
 def start_text() -> str:
@@ -141,7 +141,7 @@ def _commands(commands: list[tuple[str, str]] | tuple[tuple[str, str], ...], col
     """Returns commands with what each does beside it, or on narrow terminals below it."""
     lines = []
     for command, meaning in commands:
-        head, indent = f"  ssl-zoo {command}", " " * (column if _width() >= NARROW else 6)
+        head, indent = f"  ssl-zoo {command}", " " * (column if _width() >= column + ROOM else 6)
         text = textwrap.wrap(meaning, _width(), initial_indent=indent, subsequent_indent=indent)
         if text and len(head) + 2 <= len(indent):
             text[0] = head + text[0][len(head) :]

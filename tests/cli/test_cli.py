@@ -160,7 +160,22 @@ def test_doctor_measures_the_speed_of_a_run(
     assert main(["doctor", "--speed", "method=simsia"]) == 2
 
 
-def test_alone_it_says_where_to_begin(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_usage_is_read_at_any_width(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No line is wider than the terminal but for a long command, and none holds a few letters alone."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert main([]) == main(["help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= width or "  ssl-zoo " in line[:10] for line in lines)
+    assert len(lines) < {40: 150, 80: 100, 120: 60}[width]
+
+
+def test_alone_it_says_where_to_begin(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     assert main([]) == 0
     lines = capsys.readouterr().out.splitlines()[2:]
     assert len(lines) == 5

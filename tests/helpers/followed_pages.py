@@ -17,6 +17,7 @@ import re
 import runpy
 import shutil
 import sys
+import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -381,7 +382,9 @@ def _parse_module(words: Sequence[str], step: Step, *, whole: bool = True) -> No
         mock.patch.object(sys, "argv", [*words]),
         contextlib.redirect_stderr(io.StringIO()) as errors,
         contextlib.suppress(_Parsed),
+        warnings.catch_warnings(),
     ):
+        warnings.simplefilter("ignore", RuntimeWarning)  # another test may have imported the module
         try:
             runpy.run_module(words[0], run_name="__main__")
         except SystemExit as end:

@@ -73,8 +73,7 @@ def run_here(wanted: Wanted) -> None:
     subprocess.Popen = Forked  # type: ignore[misc]
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(write_through=bool(os.environ.get("PYTHONUNBUFFERED")))  # type: ignore[union-attr]
+    _open_streams()
     first, *rest = (argument for argument in wanted.arguments if argument != "-u")
     if first == "-m":
         sys.argv = ["", *rest[1:]]
@@ -89,6 +88,24 @@ def run_here(wanted: Wanted) -> None:
         sys.argv = [first, *rest]
         sys.path.insert(0, str(Path(first).parent))
         runpy.run_path(first, run_name="__main__")
+
+
+def _open_streams() -> None:
+    """Opens the standard streams as an interpreter does: the server's may have been files, and these be pipes."""
+    encoding, _, errors = os.environ.get("PYTHONIOENCODING", "").partition(":")
+    at_once = bool(os.environ.get("PYTHONUNBUFFERED"))
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = open(  # noqa: SIM115
+            fd,
+            "w" if fd else "r",
+            encoding=encoding or getattr(sys, f"__{name}__").encoding,
+            errors="backslashreplace" if name == "stderr" else errors or "strict",
+            closefd=False,
+        )
+        if fd:
+            stream.reconfigure(write_through=at_once, line_buffering=name == "stderr")  # type: ignore[union-attr]
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
 
 
 class Forked(real):  # type: ignore[misc]
