@@ -1,8 +1,11 @@
-// The order of what the search finds: what is called exactly as was asked comes first, reports of single suites last.
+// The order of what the search finds: what is called exactly as was asked, or a key whose last part is, comes first, then
+// pages for users, and last the engine's inside and reports of single suites.
 const asked = (new URLSearchParams(window.location.search).get("q") || "").trim().toLowerCase();
+const ranks = [[/^(start|questions|guide|evaluation|tutorials\/)/, 12], [/^(results\/suites\/|reference\/parts)/, -10]];
+const named = (page, title) => title === asked || (page === "keys" && title.endsWith("." + asked));
 var Scorer = {
   score: ([page, title, , , score]) =>
-    score + (title.toLowerCase() === asked ? 20 : 0) - (page.startsWith("results/suites/") ? 10 : 0),
+    score + (named(page, title.toLowerCase()) ? 30 : 0) + (ranks.find(([pages]) => pages.test(page))?.[1] ?? 0),
   objNameMatch: 11,
   objPartialMatch: 6,
   objPrio: { 0: 15, 1: 5, 2: -5 },
