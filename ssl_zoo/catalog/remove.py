@@ -15,7 +15,7 @@ from ssl_zoo.files.writing import TEMPORARY
 from ssl_zoo.run_dir.find import find_folders
 from ssl_zoo.run_dir.listed_run import ListedRun
 
-__all__ = ["check_removable", "inner_first", "remove_run", "size_of"]
+__all__ = ["aside_of", "check_removable", "inner_first", "remove_run", "size_of"]
 
 
 def size_of(folder: Path) -> int:
@@ -82,15 +82,26 @@ def _check_within(folder: Path, going: Collection[str] = ()) -> None:
         )
 
 
+def aside_of(folder: Path) -> Path:
+    """Returns the hidden folder beside a run directory to which it is renamed before this process deletes it."""
+    folder = _whole_path(folder)
+    return folder.with_name(f".{folder.name[:100]}-{os.getpid()}{TEMPORARY}")
+
+
+def _whole_path(folder: Path) -> Path:
+    """Returns a path whose last name is the folder's own: that of `.` or `..` is not. A link stays one."""
+    return folder.resolve() if folder.name in ("", "..") else folder.parent.resolve() / folder.name
+
+
 def remove_run(folder: Path) -> None:
     """Removes a run directory: it is renamed first, so that no half of a run is left where a run was.
 
     Raises:
         UserError: a process has taken it, or begun a run in it, meanwhile.
-        OSError: it cannot be removed; after the renaming its remains are in a hidden folder beside it.
+        OSError: it cannot be removed; after the renaming its remains are in `aside_of` it.
     """
-    folder = folder.parent.resolve() / folder.name if folder.name not in ("", "..") else folder.resolve()
-    aside = folder.with_name(f".{folder.name[:100]}-{os.getpid()}{TEMPORARY}")
+    folder = _whole_path(folder)
+    aside = aside_of(folder)
     with _kept_from_others(folder):
         _check_within(folder)
         os.rename(folder, aside)

@@ -6,10 +6,9 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 from ssl_zoo.catalog.options import RunsConfig, read_runs
-from ssl_zoo.catalog.remove import check_removable, inner_first, remove_run, size_of
+from ssl_zoo.catalog.remove import aside_of, check_removable, inner_first, remove_run, size_of
 from ssl_zoo.catalog.table import RunTable, read_table
 from ssl_zoo.catalog.text import Layout, lay_out
 from ssl_zoo.cli.output import print_json, print_text, take_json
@@ -141,13 +140,16 @@ def _remove(table: RunTable, yes: bool) -> None:
     if not yes and not _confirmed(f"remove {what}?"):
         _note("nothing was removed")
         return
-    removed = list[Path]()
+    removed, asides = 0, {folder: aside_of(folder) for folder in inner_first(sizes)}
     try:
-        for folder in inner_first(sizes):
+        for folder in asides:
             remove_run(folder)
-            removed.append(folder)
+            removed += 1
     finally:
-        _note(f"removed {len(removed)} of {what}" if len(removed) < len(sizes) else f"removed {what}")
+        _note(f"removed {removed} of {what}" if removed < len(sizes) else f"removed {what}")
+        for folder, aside in asides.items():
+            if aside.exists():
+                _note(f"what is left of '{folder}' is in '{aside}'; delete that too")
 
 
 def _confirmed(question: str) -> bool:

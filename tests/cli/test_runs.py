@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ from ssl_zoo.cli.main import main
 from ssl_zoo.config.compose import compose
 from ssl_zoo.config.mapping import to_yaml
 from ssl_zoo.files.locks import hold
+
+IN = f"runs{os.sep}"  # begins a run's path as it is shown
 
 
 @pytest.fixture
@@ -51,7 +54,7 @@ def test_the_list_is_on_stdout_and_all_about_it_on_stderr(
         (["sort=-knn", "limit=1"], "b"),
         (["best=knn"], "a"),
         (["sort=knn", "columns=run,seed"], "a b c"),
-        (["runs/a", "runs/c"], "runs/a runs/c"),
+        (["runs/a", "runs/c"], f"{IN}a {IN}c"),
         (["verdict=diverged"], ""),
     ],
 )
@@ -139,7 +142,7 @@ def test_remove_takes_the_listed_runs_alone(folder: Path, capsys: pytest.Capture
     (folder / "b" / "large").write_bytes(b"0" * 2_000_000)
     assert main(["runs", "seed=1..2", "do=remove", "yes=true"]) == 0
     err = capsys.readouterr().err
-    assert "2.0 MB  runs/b  collapsed" in err
+    assert f"2.0 MB  {IN}b  collapsed" in err
     assert "removed 2 runs, 2.0 MB" in err
     assert [path.name for path in folder.iterdir()] == ["a"]
     assert main(["runs", "seed=7", "do=remove", "yes=true"]) == 0
@@ -152,10 +155,10 @@ def test_remove_refuses_what_must_stay(
     command = ["runs", "do=remove", "yes=true"]
     with hold(folder / "b"):
         assert main(command) == 2
-    assert "one holds 'runs/b', which is finished" in capsys.readouterr().err
+    assert f"one holds '{IN}b', which is finished" in capsys.readouterr().err
     write_run(folder / "a" / "again", "seed=9", result={})
     assert main([*command, "seed=0"]) == 2
-    assert "holds 'runs/a/again' as well" in capsys.readouterr().err
+    assert f"holds '{Path('runs/a/again')}' as well" in capsys.readouterr().err
     (folder / "c" / "config.yaml").write_text("{")
     assert main([*command, "state=damaged"]) == 2
     assert "may be none" in capsys.readouterr().err
@@ -209,6 +212,21 @@ def test_best_names_how_many_runs_have_no_result_yet(
     assert "1 without one are left out" in err
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), PermissionError(13, "Permission denied", "x")])
+def test_what_is_left_of_a_run_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException
+) -> None:
+    def rmtree(_: Path) -> None:
+        raise error
+
+    monkeypatch.setattr(remove.shutil, "rmtree", rmtree)
+    assert main(["runs", "seed=1", "do=remove", "yes=true"]) == 1
+    (left,) = folder.glob(".b-*")
+    err = capsys.readouterr().err
+    assert "removed 0 of 1 run" in err
+    assert f"what is left of '{IN}b' is in '{left}'" in err
+
+
 def test_remove_leaves_what_a_link_leads_to(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "1.png").write_bytes(b"0" * 500)
@@ -246,23 +264,23 @@ def test_resume_continues_what_was_interrupted_and_nothing_else(
 
     def train(overrides: list[str]) -> None:
         calls.append(overrides)
-        if "run_dir=runs/c" in overrides:
+        if f"run_dir={IN}c" in overrides:
             raise ssl_zoo.UserError("the images are gone")
 
     monkeypatch.setattr("ssl_zoo.training.run.train", train)
     monkeypatch.setattr("ssl_zoo.suites.worker.run_trial", calls.append)
     assert main(["runs", "do=resume"]) == 1
     assert calls == [
-        ["run_dir=runs/c", "resume=auto"],
-        ["run_dir=runs/d", "resume=auto"],
-        {**trial, "folder": "runs/e", "file": "e-0a1b2c.trial"},
-        {**trial, "folder": "runs/e", "file": "e.trial"},
+        [f"run_dir={IN}c", "resume=auto"],
+        [f"run_dir={IN}d", "resume=auto"],
+        {**trial, "folder": f"{IN}e", "file": "e-0a1b2c.trial"},
+        {**trial, "folder": f"{IN}e", "file": "e.trial"},
     ]
     err = capsys.readouterr().err
-    assert "runs/d  interrupted, epoch 0/10\n" in err
-    assert "runs/e  interrupted, epoch 0/10, as its suite trains and evaluates it\n" in err
+    assert f"{IN}d  interrupted, epoch 0/10\n" in err
+    assert f"{IN}e  interrupted, epoch 0/10, as its suite trains and evaluates it\n" in err
     assert "3 of 5 runs to resume; 2 of other states are left alone" in err
-    assert "runs/c: the images are gone" in err
+    assert f"{IN}c: the images are gone" in err
     assert "1 of 3 runs could not go on" in err
 
 
@@ -278,7 +296,8 @@ def test_resume_works_where_the_run_was_begun(
     monkeypatch.chdir(tmp_path / "deep")
     assert main(["runs", "../runs", "seed=3", "do=resume"]) == 0
     is_known = recorded in ("runs/d", None)
-    assert calls == [(tmp_path, "run_dir=runs/d") if is_known else (tmp_path / "deep", "run_dir=../runs/d")]
+    place, run = (tmp_path, Path("runs/d")) if is_known else (tmp_path / "deep", Path("../runs/d"))
+    assert calls == [(place, f"run_dir={run}")]
     assert Path.cwd() == tmp_path / "deep"
 
 
