@@ -219,7 +219,7 @@ def test_what_is_left_of_a_run_is_named(
     def rmtree(_: Path) -> None:
         raise error
 
-    monkeypatch.setattr(remove.shutil, "rmtree", rmtree)
+    monkeypatch.setattr("shutil.rmtree", rmtree)
     assert main(["runs", "seed=1", "do=remove", "yes=true"]) == 1
     (left,) = folder.glob(".b-*")
     err = capsys.readouterr().err
