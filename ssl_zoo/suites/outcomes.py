@@ -12,8 +12,9 @@ difference that is surely smaller than matters neither confirms the claim nor re
 Error: seeds may be added as long as a claim is undecided, and each new seed is a look. Where the truth is a bound, an
 interval misses it on one side: at d = bound `a > b` may wrongly hold; at bound + s it may wrongly show no difference,
 by an interval below the truth. Of 99 % intervals 0.5 % miss on one side, at a look; at one at least of the looks at 3,
-4 ... 20 seeds 2.6 % with equal deviations, 3.8 % with deviations of 1 to 5, 4 to 5 % for accuracies near 100 %, whose
-distribution is skewed (tests/suites/test_looks.py). Intervals of 95 % would miss in 10 % on one side, 20 % on both.
+4 ... 20 seeds 2.6 % with equal deviations, 3.8 % with deviations of 1 to 5, 4 to 6 % for accuracies near 100 %, whose
+distribution is skewed (tests/suites/test_looks.py). A margin below a tenth of the deviations can be missed on both
+sides: up to 8 %. Intervals of 95 % would miss in 10 % on one side, 20 % on both.
 Beyond 20 seeds intervals miss half as often (99.5 and 99 %), so that up to 32 seeds it is about as much.
 
 No difference is said by a 98 % interval and errs no more often: it has to be narrower than 2 s, which the first looks
