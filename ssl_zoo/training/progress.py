@@ -26,12 +26,13 @@ class TrainingProgress(ProgressDisplay):
 
     Args:
         epochs: of the whole run.
+        done: epochs of earlier starts, which the time left doesn't count as this one's.
         silent: print nothing at all.
         bar: whether a terminal gets a bar.
     """
 
-    def __init__(self, epochs: int, *, silent: bool = False, bar: bool = True) -> None:
-        super().__init__("epoch", epochs, silent=silent, bar=bar)
+    def __init__(self, epochs: int, done: int = 0, *, silent: bool = False, bar: bool = True) -> None:
+        super().__init__("epoch", epochs, done, silent=silent, bar=bar)
 
     def announce(self, ready: Prepared, *, locked: bool) -> None:
         """Logs what is trained, on what and how it continues, and shows the bar.

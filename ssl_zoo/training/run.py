@@ -89,7 +89,10 @@ def run(config: RunConfig, *, silent: bool = False, shared: Shared | None = None
         with showing_counts(config.trainer.progress and rank_zero and not silent):
             ready = prepare(config, run_dir, shared)
         progress = TrainingProgress(
-            config.epochs, silent=silent or not rank_zero, bar=config.trainer.progress
+            config.epochs,
+            ready.position.epoch,
+            silent=silent or not rank_zero,
+            bar=config.trainer.progress,
         )
         if rank_zero:
             _set_aside(ready)  # first: a result beside config.yaml is one of as many epochs

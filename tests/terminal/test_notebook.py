@@ -15,6 +15,7 @@ from helpers.runs import overrides
 import ssl_zoo
 from ssl_zoo.terminal import notebook
 from ssl_zoo.terminal.progress import ProgressDisplay
+from ssl_zoo.training.progress import TrainingProgress
 
 
 class Frames:
@@ -74,6 +75,18 @@ def test_a_bar_that_is_not_wanted_is_not_shown(frames: Frames) -> None:
         assert not progress.update(1, "")
         progress.stop()
     assert frames.outputs == []
+
+
+def test_the_time_left_of_a_run_that_goes_on_is_that_of_its_own_epochs(
+    frames: Frames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(notebook, "time", types.SimpleNamespace(monotonic=lambda: now[0]))
+    progress = TrainingProgress(100, 90)
+    progress.start()
+    now[0] = 5.0
+    progress.update(91, "")
+    assert "epoch 91/100 · 45 s left" in frames.outputs[0][-1]
 
 
 @pytest.mark.slow
