@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import default_collate
 
 from ssl_zoo.augment import Augment
 from ssl_zoo.config.mapping import resolve_views
@@ -76,6 +77,10 @@ class BatchedViews(nn.Module):
                 raise UserError("mean and std go with augment={…}; with a transform set lightly's normalize=")
             made = build_transform(transform, settings) if isinstance(transform, str) else transform
             read = read_transform(made)
+        if size is not None and (not isinstance(size, int) or size < 1):
+            raise UserError(f"size must be a whole number of pixels, at least 1; received {shown(size)}")
+        if not all(value > 0 for value in read.std):
+            raise UserError(f"std must be above 0; received {shown(read.std)}")
         views = read.views if size is None else _resized(read.views, size)
         self.augment = Augment(views, read.mean, read.std)
 
@@ -84,6 +89,8 @@ class BatchedViews(nn.Module):
         """Settings of each view."""
         return self.augment.views
 
+    # A compiled step calls it as it is: it sorts by what it draws.
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, images: Tensor) -> list[Tensor]:
         """Makes the views.
 
@@ -95,16 +102,23 @@ class BatchedViews(nn.Module):
             Per view a float32 tensor (N, C, size, size), normalised.
 
         Raises:
-            UserError: images of another type, or floats beyond [0, 1].
+            UserError: images of another type or number of channels, or floats beyond [0, 1].
         """
         if not isinstance(images, Tensor) or images.ndim != 4:
-            got = tuple(images.shape) if isinstance(images, Tensor) else shown(images)
+            got = tuple(images.shape) if isinstance(images, Tensor) else f"a {type(images).__name__}"
             raise UserError(
-                f"images must be one batch (N, C, H, W), of one size; received {got}; resize them when "
+                f"images must be one tensor (N, C, H, W), of one size; received {got}; resize them when "
                 "they are loaded"
             )
         if images.is_floating_point():
             images = _levels(images)
+        channels = len(self.augment.mean)
+        if images.dtype not in (torch.uint8, torch.uint16) or images.shape[1] != channels:
+            raise UserError(
+                f"images must be pixels of {channels} channels, uint8, uint16, or floats in [0, 1]; received "
+                f"{images.dtype} {tuple(images.shape)}; gray ones need images.expand(-1, 3, -1, -1), or mean= and std= "
+                "of one value with augment={…}; PIL images convert('RGB')"
+            )
         seed = int(torch.randint(2**62, ()))
         generator = torch.Generator(images.device).manual_seed(seed + rank())
         return self.augment(images, generator)  # type: ignore[no-any-return]
@@ -115,12 +129,18 @@ class BatchedViews(nn.Module):
         Images are uint8 tensors, `ToTensor`'s floats, arrays (H, W, C) or PIL images, of one size. What else the items
         hold is collated as lightly does: numbers to a tensor, names to a list.
         """
+        if not items or not all(isinstance(item, (tuple, list)) for item in items):
+            got = "none" if not items else f"a {type(items[0]).__name__}"
+            raise UserError(f"items must be (image, label, …), at least (image,); received {got}")
         images, *rest = zip(*items, strict=True)
-        batch = torch.stack([_pixels(image) for image in images])
-        others = (
-            torch.tensor(values) if isinstance(values[0], (int, float)) else list(values) for values in rest
-        )
-        return (self(batch), *others)
+        pixels = [_pixels(image) for image in images]
+        shapes = sorted({tuple(image.shape) for image in pixels})
+        if len(shapes) > 1:
+            raise UserError(
+                f"images of a batch must be of one size; received {shapes[0]} and {shapes[-1]}; resize them in the "
+                "dataset's transform, Resize((SIDE, SIDE))"
+            )
+        return (self(torch.stack(pixels)), *map(_collated, rest))
 
 
 def _pixels(image: Any) -> Tensor:
@@ -131,12 +151,23 @@ def _pixels(image: Any) -> Tensor:
     return torch.from_numpy(array.reshape(*array.shape[:2], -1)).permute(2, 0, 1)
 
 
+def _collated(values: Sequence[Any]) -> Any:
+    """Returns numbers and tensors as one tensor, other values as a list."""
+    if isinstance(values[0], (int, float)):
+        return torch.tensor(values)
+    return default_collate(list(values)) if isinstance(values[0], (Tensor, np.generic)) else list(values)
+
+
 def _levels(images: Tensor) -> Tensor:
-    low, high = images.aminmax()
+    low, high = images.aminmax() if len(images) else (torch.zeros(()), torch.zeros(()))
     if not (low >= 0 and high <= 1):
+        fix = (
+            "divide them by 255"
+            if low >= 0 and high <= 255
+            else "leave Normalize out of the dataset's transform, as the views are normalised"
+        )
         raise UserError(
-            f"images must be pixels in [0, 1]; received values from {float(low):.3g} to {float(high):.3g}; leave "
-            "Normalize out of the dataset's transform, as the views are normalised"
+            f"images must be pixels in [0, 1]; received values from {float(low):.3g} to {float(high):.3g}; {fix}"
         )
     return (images * 255).round().to(torch.uint8)
 

@@ -31,6 +31,7 @@ class ScriptFacts:
     untrained_parts: tuple[str, ...] = ()  # modules with parameters, none of which the optimizer changes
     targets_moved: bool | None = None  # whether the target encoder's weights have changed
     initial: Mapping[str, float] | None = None  # metrics of the first step
+    identical_views: bool = False  # whether both views of each image have the same embedding, others another
     precision: str = ""  # of the training, where it is reduced
 
     @property
@@ -39,6 +40,8 @@ class ScriptFacts:
         graph, name = self.graph, self.predictor
         if graph is None:
             return ()
+        if graph.reaches_nothing:
+            return ("the loss has no gradient through the embeddings: are they those that it compares?",)
         beside = "through the embeddings beside it: no stop-gradient"
         way = beside if graph.reaches_embeddings else "through it alone: stop-gradient"
         found = (
@@ -46,12 +49,10 @@ class ScriptFacts:
             if not graph.has_predictor
             else f"the predictor is {name}, and the loss has a gradient {way}"
         )
-        return (
-            found,
-            "the loss compares the images of a batch"
-            if graph.couples_images
-            else "the loss compares no images",
-        )
+        if graph.unread:
+            return found, f"{graph.unread} stand between the embeddings and the loss"
+        compares = "the images of a batch" if graph.couples_images else "no images"
+        return found, f"the loss compares {compares}"
 
 
 Cause = Callable[[ScriptFacts], Remedy | None]
@@ -91,11 +92,14 @@ def _constant_inputs(facts: ScriptFacts) -> Remedy | None:
 
 
 def _identical_views(facts: ScriptFacts) -> Remedy | None:
-    if facts.initial is None or facts.initial.get("alignment", 1.0) > torch.finfo(torch.float32).eps:
+    eps = torch.finfo(torch.float32).eps
+    at_start = facts.initial is not None and facts.initial.get("alignment", 1.0) <= eps
+    if not (at_start or facts.identical_views):
         return None
     return Remedy(
         "identical views",
-        "both views of each image had the same embedding in the first step",
+        f"both views of each image {'had' if at_start else 'have'} the same embedding"
+        f"{' in the first step' if at_start else ''}",
         "draw the augmentation for each view by itself, and pass view 1 where view 0 was passed twice",
     )
 
@@ -121,9 +125,13 @@ def _target_gradient(facts: ScriptFacts) -> Remedy | None:
     )
 
 
+def _only_draws_together(graph: LossGraph) -> bool:
+    return graph.reaches_embeddings and not graph.couples_images and not graph.unread
+
+
 def _no_stop_gradient(facts: ScriptFacts) -> Remedy | None:
     graph = facts.graph
-    if graph is None or not graph.has_predictor or graph.couples_images or not graph.reaches_embeddings:
+    if graph is None or not graph.has_predictor or not _only_draws_together(graph):
         return None
     return Remedy(
         "no stop-gradient",
@@ -134,7 +142,7 @@ def _no_stop_gradient(facts: ScriptFacts) -> Remedy | None:
 
 def _nothing_keeps_apart(facts: ScriptFacts) -> Remedy | None:
     graph = facts.graph
-    if graph is None or graph.has_predictor or graph.couples_images or not graph.reaches_embeddings:
+    if graph is None or graph.has_predictor or not _only_draws_together(graph):
         return None
     return Remedy(
         "nothing keeps images apart",

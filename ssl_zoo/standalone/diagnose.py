@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from ssl_zoo.errors import UserError, shown
 from ssl_zoo.metrics import Embeddings
 from ssl_zoo.monitors.evidence import Evidence, is_finite, relative_alignment, residual_energy
 from ssl_zoo.monitors.learning import Distances
-from ssl_zoo.monitors.verdict import SETTLED_STEPS, Verdict, judge
+from ssl_zoo.monitors.verdict import SETTLED_STEPS, Verdict, is_collapsed, judge
 from ssl_zoo.standalone.causes import ScriptFacts, likely_cause
 from ssl_zoo.standalone.diagnosis import Diagnosis
 from ssl_zoo.standalone.graph import read_graph
@@ -59,6 +60,8 @@ def diagnose(
         UserError: the shapes are not (N, D) or differ, or N is below 16.
     """
     _check(z1, z2)
+    if before is not None and not isinstance(before, Diagnosis):
+        raise UserError(f"before must be what diagnose returned earlier; received {_kind(before)}")
     predicted = _both("predictions", predictions, z1)
     target = _both("targets", targets, z1)
     with_p = predicted if len(predicted) == 2 else (None, None)
@@ -133,6 +136,17 @@ def judged(
     if steps is not None and steps < SETTLED_STEPS and verdict.name in ("collapsed", "partially collapsed"):
         why = f"only {steps} steps, after which BN's running statistics are still those of its start: {verdict.reason}"
         verdict = Verdict("not learning", why)
+    if (
+        is_finite(metrics)
+        and not is_collapsed(metrics)
+        and "alignment" in metrics
+        and relative_alignment(metrics) <= IDENTICAL
+    ):
+        facts = replace(facts, identical_views=True)
+        if verdict.name == "healthy":
+            verdict = Verdict(
+                "not learning", f"views of an image are not told apart, they are one: {verdict.reason}"
+            )
     remedy = likely_cause(verdict.name, facts)
     return Diagnosis(
         verdict=verdict.name,
@@ -160,13 +174,10 @@ def _tells_learning(initial: Mapping[str, float]) -> bool:
 def _check(z1: Tensor, z2: Tensor) -> None:
     for z in (z1, z2):
         if not isinstance(z, Tensor) or not z.is_floating_point() or z.ndim != 2 or z.shape != z1.shape:
-            got = [
-                f"{each.dtype} {tuple(each.shape)}" if isinstance(each, Tensor) else shown(each)
-                for each in (z1, z2)
-            ]
+            got = [_kind(each) for each in (z1, z2)]
             raise UserError(
                 f"z1 and z2 must be floats of one shape (N, D), a vector per image; received {got[0]} and {got[1]}; "
-                "pass the projector's outputs, flatten(1) of pooled maps"
+                "pass the projector's outputs, flatten(1) of pooled maps, torch.as_tensor(…) of arrays"
             )
     if len(z1) < LEAST or z1.shape[1] < 2:
         raise UserError(
@@ -177,10 +188,10 @@ def _check(z1: Tensor, z2: Tensor) -> None:
 
 def _both(name: str, given: Tensor | tuple[Tensor, Tensor] | None, z: Tensor) -> tuple[Tensor, ...]:
     """Returns the tensors that were given, one or two of (N, D)."""
-    tensors = () if given is None else (given,) if isinstance(given, Tensor) else tuple(given)
+    tensors = () if given is None else tuple(given) if isinstance(given, (tuple, list)) else (given,)
     for tensor in tensors:
         if not isinstance(tensor, Tensor) or tensor.shape != z.shape or len(tensors) > 2:
-            got = tuple(tensor.shape) if isinstance(tensor, Tensor) else shown(tensor)
+            got = ", ".join(map(_kind, tensors))
             raise UserError(
                 f"{name} must be one tensor, or two, of z1's shape {tuple(z.shape)}; received {got}"
             )
@@ -190,8 +201,16 @@ def _both(name: str, given: Tensor | tuple[Tensor, Tensor] | None, z: Tensor) ->
 def _last(loss: Tensor | float | Sequence[float] | None) -> float | None:
     if loss is None:
         return None
-    values = [loss] if isinstance(loss, (Tensor, float, int)) else list(loss)
-    if not values or (isinstance(values[-1], Tensor) and values[-1].numel() != 1):
-        raise UserError(f"loss must be a number or a history of numbers; received {shown(loss)}")
-    last = values[-1]
-    return float(last.detach()) if isinstance(last, Tensor) else float(last) if last is not None else math.nan
+    last: Any = loss[-1] if isinstance(loss, (list, tuple)) and loss else loss
+    try:
+        return float(last.detach() if isinstance(last, Tensor) else last)
+    except (TypeError, ValueError, RuntimeError):
+        raise UserError(f"loss must be a number or a history of numbers; received {shown(loss)}") from None
+
+
+def _kind(value: object) -> str:
+    """Returns a received value for a message, arrays by type and shape."""
+    if isinstance(value, Tensor):
+        return f"{value.dtype} {tuple(value.shape)}"
+    shape = getattr(value, "shape", None)
+    return shown(value) if shape is None else f"{type(value).__name__} {shape}"

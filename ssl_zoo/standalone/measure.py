@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,38 @@ from ssl_zoo.monitors.evidence import is_finite
 from ssl_zoo.monitors.learning import Distances
 from ssl_zoo.standalone.watch import Watch
 
-__all__ = ["Measured", "measure", "measure_views"]
+__all__ = ["Losses", "Measured", "measure", "measure_views"]
+
+
+class Losses:
+    """Mean of the losses of an epoch, without those that are not finite unless the last is one.
+
+    A step whose loss was not finite may have been left out, as gradient scalers do, and the training be sound.
+    """
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Begins an epoch."""
+        self._sum: Tensor | float = 0.0
+        self._count: Tensor | int = 0
+        self._last: Tensor | None = None
+
+    def add(self, loss: Tensor) -> None:
+        """Adds the loss of a step, on its device: nothing waits for a GPU here."""
+        self._last = loss.detach().float().mean()
+        finite = self._last.isfinite()
+        self._sum = self._sum + torch.where(finite, self._last, 0.0)
+        self._count = self._count + finite
+
+    @property
+    def mean(self) -> float | None:
+        """The mean; None: no loss was seen."""
+        if self._last is None:
+            return None
+        last = float(self._last)
+        return float(self._sum) / float(self._count) if math.isfinite(last) else last
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,30 +70,36 @@ def measure_views(views: Sequence[Embeddings]) -> dict[str, float]:
     return {key: value for key, value in values.items() if computed()[key].views == 1}
 
 
-def measure(watch: Watch, losses: Sequence[Tensor], network: nn.Module) -> Measured:
+def measure(watch: Watch, losses: Losses, network: nn.Module) -> Measured | None:
     """Measures what a watch keeps. Of several processes each measures its own images; the figures are their means.
 
     All processes must call it. What they return is equal but for the distances.
 
     Args:
         watch: of the training steps.
-        losses: of the steps so far, scalars.
+        losses: of the steps so far.
         network: whose weights should be finite.
 
+    Returns:
+        The figures; None: a process has seen no step since the last time.
+
     Raises:
-        UserError: there are no two images to compare.
+        UserError: there are no two images to compare, in any process.
     """
-    groups = [group for group in watch.groups() if len(group[0].z) > 1]
-    figures = [each for mine in from_all([(len(g[0].z), measure_views(g)) for g in groups]) for each in mine]
-    if not figures or not groups:
+    kept = watch.groups()
+    groups = [group for group in kept if len(group[0].z) > 1]
+    each_process = from_all((bool(kept), [(len(g[0].z), measure_views(g)) for g in groups]))
+    if not all(some for some, _ in each_process):
+        return None
+    figures = [each for _, mine in each_process for each in mine]
+    if not all(mine for _, mine in each_process):
         raise UserError(
             "CollapseMonitor compares the images of a batch; received batches of one image; set a larger batch_size"
         )
     rows = sum(count for count, _ in figures)
     keys = [key for key in figures[0][1] if all(key in values for _, values in figures)]
     metrics = {key: sum(count * values[key] for count, values in figures) / rows for key in keys}
-    loss = float(torch.stack(list(losses)).float().mean()) if losses else None
-    known = [each for each in from_all(loss) if each is not None]
+    known = [each for each in from_all(losses.mean) if each is not None]
     return Measured(
         metrics=metrics,
         distances=_distances(groups) if is_finite(metrics) else None,

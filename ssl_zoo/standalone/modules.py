@@ -81,7 +81,7 @@ def untrained_parts(
 def fingerprint(module: nn.Module) -> float:
     """Returns a number that changes with the weights."""
     known = [p.detach() for p in module.parameters() if not isinstance(p, UninitializedParameter)]
-    return sum(float(p.double().abs().sum()) for p in known)
+    return sum(float(p.cpu().double().abs().sum()) for p in known)  # MPS has no float64
 
 
 def _listing(known: Iterable[str]) -> str:

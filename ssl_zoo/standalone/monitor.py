@@ -15,17 +15,16 @@ from typing import Any
 import pytorch_lightning as pl
 from torch import Tensor
 
-from ssl_zoo.errors import UserError
-from ssl_zoo.files.json_files import write_json
+from ssl_zoo.errors import UserError, shown
 from ssl_zoo.monitors.evidence import residual_energy
-from ssl_zoo.monitors.verdict import COLLAPSED_ENERGY, SETTLED_STEPS, has_fallen, is_collapsed
+from ssl_zoo.monitors.verdict import SETTLED_STEPS, has_fallen, is_collapsed
 from ssl_zoo.standalone.causes import ScriptFacts
 from ssl_zoo.standalone.diagnose import judged
 from ssl_zoo.standalone.diagnosis import Diagnosis
-from ssl_zoo.standalone.measure import measure
+from ssl_zoo.standalone.measure import Losses, measure
 from ssl_zoo.standalone.modules import find_modules, fingerprint, untrained_parts
+from ssl_zoo.standalone.results import Results
 from ssl_zoo.standalone.watch import Watch
-from ssl_zoo.terminal.console import Console
 
 __all__ = ["CollapseMonitor"]
 
@@ -54,7 +53,8 @@ class CollapseMonitor(pl.Callback):
         samples: images that are measured, in each process.
         stop: whether to end the training when it has collapsed, or diverged.
         patience: epochs in a row that must be collapsed for that.
-        out: JSON file for the results; by default collapse.json in the logger's folder, and none without a logger.
+        out: JSON file for the results, written anew after each epoch; by default collapse.json in the logger's folder,
+            and none without a logger.
         quiet: whether to print nothing.
 
     Attributes:
@@ -63,8 +63,8 @@ class CollapseMonitor(pl.Callback):
         collapsed_epoch: the first that was collapsed, counted from 1; None: none was.
 
     Raises:
-        UserError: when training starts, for a name that is no module; in the first step, if a module is not called or
-            returns something else.
+        UserError: `out` is a folder; when training starts, for a name that is no module; in the first step, if a module
+            returns something else than vectors; by the end of the first epoch, if it is not called.
     """
 
     def __init__(
@@ -91,7 +91,11 @@ class CollapseMonitor(pl.Callback):
         self.views_per_call, self.samples = views_per_call, samples
         self.stop, self.patience = stop, patience
         self.out = None if out is None else Path(out)
-        self.console = Console(quiet=quiet)
+        if self.out is not None and self.out.is_dir():
+            raise UserError(
+                f"out must be a file; received the folder {shown(str(out))}; e.g. out='collapse.json'"
+            )
+        self.quiet = quiet
         self._reset()
 
     def _reset(self) -> None:
@@ -100,6 +104,9 @@ class CollapseMonitor(pl.Callback):
         self.collapsed_epoch: int | None = None
         self._highest = 0.0  # residual energy so far
         self._in_a_row = 0  # epochs that were collapsed
+        self._continue()
+
+    def _continue(self) -> None:
         self._start: Diagnosis | None = None  # of the first step
         self._watch: Watch | None = None
 
@@ -110,15 +117,24 @@ class CollapseMonitor(pl.Callback):
 
     # Plain values only, so that a checkpoint never unpickles code.
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows, "highest": self._highest, "collapsed_epoch": self.collapsed_epoch}
+        return {
+            "rows": self.rows,
+            "highest": self._highest,
+            "collapsed_epoch": self.collapsed_epoch,
+            "in_a_row": self._in_a_row,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows, self._highest = state_dict["rows"], state_dict["highest"]
-        self.collapsed_epoch = state_dict["collapsed_epoch"]
+        self.collapsed_epoch, self._in_a_row = state_dict["collapsed_epoch"], state_dict["in_a_row"]
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        if stage == "fit":  # before a checkpoint's state is loaded
+        if stage != "fit":
+            return
+        if trainer.global_step == 0:  # also before a checkpoint's state is loaded
             self._reset()
+        else:  # the same trainer goes on
+            self._continue()
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._modules = find_modules(pl_module, self.names)
@@ -130,22 +146,29 @@ class CollapseMonitor(pl.Callback):
             images=self.samples,
             evaluate=not divided,
         )
-        self._losses: list[Tensor] = []
+        self._losses = Losses()
+        others = sum(isinstance(each, CollapseMonitor) for each in trainer.callbacks) > 1  # type: ignore[attr-defined]
+        self._results = Results(
+            self.out,
+            {role: name for role, (name, _) in self._modules.items()},
+            alone=not others,
+            quiet=self.quiet or not trainer.is_global_zero,
+        )
         self._untrained: tuple[str, ...] = ()
         self._targets_at_start = self._targets_now()
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        self._watched.recorder.begin()
+        if self._watched.wants_batches:
+            self._watched.recorder.begin()
         self._number = trainer.global_step
 
     def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
         watch = self._watched
-        if not watch.recorder.active:
+        if not (watch.recorder.active and watch.called):
             return
-        # What the backward pass calls is a repetition, of checkpointed activations.
-        watch.recorder.active = False
+        watch.recorder.pause()  # what the backward pass calls is a repetition, of checkpointed activations
         if not watch.examined:
             watch.examine(loss)
             parameters = (p for o in trainer.optimizers for group in o.param_groups for p in group["params"])
@@ -161,7 +184,11 @@ class CollapseMonitor(pl.Callback):
         watch = self._watched
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         if isinstance(loss, Tensor):
-            self._losses.append(loss.detach())
+            self._losses.add(loss)
+        if not watch.examined and not watch.called:
+            watch.skip(last=False)
+            watch.recorder.end()
+            return
         first = self._start is None and self._number == 0
         if not watch.examined:  # a script that calls loss.backward() by itself, and has changed the weights
             watch.examine(None)
@@ -176,11 +203,16 @@ class CollapseMonitor(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         watch, epoch = self._watched, trainer.current_epoch + 1
-        self.diagnosis = self._measured(trainer, epochs=epoch)
+        if not watch.examined:
+            watch.skip(last=True)
+        d = self._measured(trainer, epochs=epoch)
         watch.new_epoch()
-        d = self.diagnosis
+        if d is None:
+            return
+        self.diagnosis = d
         self.rows.append({"epoch": epoch, **({} if d.loss is None else {"loss": d.loss}), **d.metrics})
-        pl_module.log_dict({f"collapse/{key}": value for key, value in d.metrics.items()}, sync_dist=True)
+        name = self._results.name
+        pl_module.log_dict({f"{name}/{key}": value for key, value in d.metrics.items()}, sync_dist=True)
         energy = residual_energy(d.metrics)
         settled = watch.encoder is None or trainer.global_step >= SETTLED_STEPS
         collapsed = settled and has_fallen(energy, self._highest) and is_collapsed(d.metrics)
@@ -188,23 +220,23 @@ class CollapseMonitor(pl.Callback):
         self._in_a_row = self._in_a_row + 1 if collapsed else 0
         if collapsed and self.collapsed_epoch is None:
             self.collapsed_epoch = epoch
-            self._report(trainer, epoch, energy)
+            self._results.report(d, epoch, energy)
+        # Asked in all processes: rank zero broadcasts its logger's folder.
+        folder = trainer.log_dir if trainer.loggers else None
+        if trainer.is_global_zero:
+            self._results.write(folder, d, self.collapsed_epoch, self.rows)
         ends = self._in_a_row >= self.patience or d.verdict == "diverged"
         if self.stop and ends:
             trainer.should_stop = True
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        folder = (
-            trainer.log_dir if trainer.loggers else None
-        )  # asked in all processes: rank zero broadcasts it
-        if self.diagnosis is not None and trainer.is_global_zero:
-            self.console.print(self._closing())
-            self._write(self.out or (None if folder is None else Path(folder) / "collapse.json"))
-        self._remove()
+        self._end()
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
+        if isinstance(exception, KeyboardInterrupt):
+            self._end()
         self._remove()
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -217,20 +249,29 @@ class CollapseMonitor(pl.Callback):
 
     def _remove(self) -> None:
         if self._watch is not None:
-            self._watch.recorder.remove()
+            self._watch.recorder.end()
+
+    def _end(self) -> None:
+        """Prints the last diagnosis."""
+        if self.diagnosis is not None and self._watch is not None:
+            self._results.close(self.diagnosis, self._watch.mode)
+        self._remove()
 
     def _begin(self, trainer: pl.Trainer) -> None:
         """Measures the network of the first step."""
         self._start = self._measured(trainer, epochs=0)
+        assert self._start is not None, "a step has just been seen"
         self._highest = residual_energy(self._start.metrics)
 
     def _targets_now(self) -> float | None:
         return fingerprint(self._modules["targets"][1]) if "targets" in self._modules else None
 
-    def _measured(self, trainer: pl.Trainer, *, epochs: int) -> Diagnosis:
-        """Measures and judges what is kept, as a mean over the processes."""
+    def _measured(self, trainer: pl.Trainer, *, epochs: int) -> Diagnosis | None:
+        """Measures and judges what is kept, as a mean over the processes; None: there is nothing."""
         watch = self._watched
         measured = measure(watch, self._losses, trainer.lightning_module)
+        if measured is None:
+            return None
         facts = ScriptFacts(
             graph=watch.graph,
             predictor=self._name("predictions"),
@@ -238,7 +279,7 @@ class CollapseMonitor(pl.Callback):
             untrained_parts=self._untrained,
             targets_moved=None if epochs == 0 else self._targets_moved(),
             initial=None if self._start is None else self._start.metrics,
-            precision="" if "32" in str(trainer.precision) else str(trainer.precision),
+            precision="" if str(trainer.precision).startswith(("32", "64")) else str(trainer.precision),
         )
         evaluated = watch.encoder is not None
         return judged(
@@ -258,24 +299,3 @@ class CollapseMonitor(pl.Callback):
     def _targets_moved(self) -> bool | None:
         now = self._targets_now()
         return None if now is None else now != self._targets_at_start
-
-    def _report(self, trainer: pl.Trainer, epoch: int, energy: float) -> None:
-        assert self.diagnosis is not None
-        why = "" if self.diagnosis.cause is None else f"; likely cause: {self.diagnosis.cause}"
-        if trainer.is_global_zero:
-            self.console.print(
-                f"collapsed in epoch {epoch}: residual energy {energy:.2g} is below {COLLAPSED_ENERGY:.2g}{why}"
-            )
-
-    def _closing(self) -> str:
-        module = self._modules["embeddings"][0]
-        return f"\nCollapseMonitor, outputs of {module} in {self._watched.mode}\n{self.diagnosis}"
-
-    def _write(self, file: Path | None) -> None:
-        assert self.diagnosis is not None
-        if file is None:
-            return
-        file.parent.mkdir(parents=True, exist_ok=True)
-        modules = {role: name for role, (name, _) in self._modules.items()}
-        extra = {"modules": modules, "collapsed_epoch": self.collapsed_epoch, "epochs_measured": self.rows}
-        write_json(file, {**self.diagnosis.to_dict(), **extra})

@@ -30,36 +30,40 @@ class Call(NamedTuple):
 
 
 class Recorder:
-    """Records the calls of modules while it is active.
+    """Records the calls of modules while it is active, and has hooks on them no longer.
+
+    So what a script does between two steps, copying or pickling a module, meets none.
 
     Args:
         modules: by key.
     """
 
     def __init__(self, modules: Mapping[str, nn.Module]) -> None:
-        self.active = False
+        self.modules = dict(modules)
         self.calls: dict[str, list[Call]] = {key: [] for key in modules}
-        self._hooks: list[RemovableHandle] = [
-            module.register_forward_hook(self._hook(key)) for key, module in modules.items()
-        ]
+        self._hooks: list[RemovableHandle] = []
+
+    @property
+    def active(self) -> bool:
+        """Whether calls are recorded."""
+        return bool(self._hooks)
 
     def begin(self) -> None:
         """Begins a batch."""
-        self.active = True
-        self.forget()
+        self.end()
+        self._hooks = [module.register_forward_hook(self._hook(key)) for key, module in self.modules.items()]
 
-    def forget(self) -> None:
-        """Forgets the calls, and with them the graph and the memory that they hold."""
-        for calls in self.calls.values():
-            calls.clear()
-
-    def remove(self) -> None:
+    def pause(self) -> None:
         """Takes the hooks off."""
-        self.active = False
-        self.forget()
         for hook in self._hooks:
             hook.remove()
         self._hooks.clear()
+
+    def end(self) -> None:
+        """Takes the hooks off and forgets the calls, and with them the graph and the memory that they hold."""
+        self.pause()
+        for calls in self.calls.values():
+            calls.clear()
 
     def outputs(self, key: str) -> list[Tensor]:
         """Returns what a module has returned, call by call, with graph."""
@@ -67,7 +71,7 @@ class Recorder:
 
     def _hook(self, key: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            if self.active and not torch.is_inference_mode_enabled():  # nor is a measurement's call a step's
+            if not torch.is_inference_mode_enabled():  # a measurement's call is no step's
                 self.calls[key].append(Call(inputs[0] if inputs else None, output))
 
         return hook
@@ -89,12 +93,17 @@ class Encoder(NamedTuple):
         predictor = [] if self.predictor is None else [self.predictor]
         return nn.ModuleList([*(module for module, _ in self.chain), *predictor])
 
+    @property
+    def device(self) -> torch.device:
+        """Where the modules are."""
+        return next(self.parts.parameters()).device
+
     def embed(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Returns embeddings (N, D) of images (N, C, H, W) and their predictions, both on the CPU.
 
         The modules must be in evaluation mode. None: there is no predictor.
         """
-        device = next(self.parts.parameters()).device
+        device = self.device
         embedded, predicted = [], []
         for batch in torch.split(images, AT_ONCE):
             x = batch.to(device)

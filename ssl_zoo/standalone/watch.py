@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 import torch
 from torch import Tensor, nn
 
@@ -13,6 +15,9 @@ from ssl_zoo.standalone.last_steps import LastSteps, first_views
 from ssl_zoo.standalone.outputs import Encoder, Recorder, find_encoder, rows
 
 __all__ = ["Watch"]
+
+ROLES = ("embeddings", "predictions", "targets")
+UNCALLED = 32  # batches
 
 
 class Watch:
@@ -50,6 +55,17 @@ class Watch:
         self.steps = LastSteps(images)
         self.wanted = images
         self.examined = False
+        self._uncalled = 0  # batches in which the module was not called, before the first in which it was
+
+    @property
+    def called(self) -> bool:
+        """Whether this batch has called the module."""
+        return bool(self.recorder.calls["embeddings"])
+
+    @property
+    def wants_batches(self) -> bool:
+        """Whether further batches must be recorded."""
+        return self.encoder is None or self._count() < self.wanted
 
     @property
     def mode(self) -> str:
@@ -60,14 +76,9 @@ class Watch:
         """Reads the first batch, before its backward pass where the loss is given.
 
         Raises:
-            UserError: the module was not called, or returned no vectors.
+            UserError: the module returned no vectors.
         """
         recorder = self.recorder
-        if not recorder.calls["embeddings"]:
-            raise UserError(
-                f"CollapseMonitor listens to '{self.name}', which the training step did not call; name a module that "
-                "it calls: outputs='NAME'"
-            )
         for call in recorder.calls["embeddings"]:
             rows(self.name, call.y)
         if loss is not None:
@@ -75,8 +86,23 @@ class Watch:
             self.graph = read_graph(loss, *roles)
         if self.evaluate:
             self.encoder = find_encoder(recorder, self._modules, self._candidates)
+            if self.encoder is None:  # what may stand before the head is asked no more
+                recorder.modules = {role: self._modules[role] for role in self._modules if role in ROLES}
         self.examined = True
         self._keep_images()
+
+    def skip(self, *, last: bool) -> None:
+        """Notes a batch that has not called the module: a step may be skipped, or be that of another part.
+
+        Raises:
+            UserError: that was the last batch of an epoch, or the 32nd in a row, and none has called it.
+        """
+        self._uncalled += not last
+        if last or self._uncalled >= UNCALLED:
+            raise UserError(
+                f"CollapseMonitor listens to '{self.name}', which the training step did not call; name a module that "
+                "it calls: outputs='NAME'"
+            )
 
     def end_batch(self, number: int) -> None:
         """Keeps what is needed of a batch of the optimizer step `number`."""
@@ -88,21 +114,22 @@ class Watch:
             )
             if z:
                 self.steps.add(number, z, p)
-        recorder.active = False
-        recorder.forget()
-        if self.encoder is not None and self._count() >= self.wanted:
-            recorder.remove()
+        recorder.end()
 
     def keep_images(self) -> None:
         """Keeps the images of a further batch, until there are enough."""
-        if self.encoder is not None and self._count() < self.wanted:
+        if self.encoder is not None and self.wants_batches:
             self._keep_images()
 
     def groups(self) -> list[list[Embeddings]]:
         """Returns embeddings of two views, or of one, of images that are to be measured together."""
         if self.encoder is None:
             return list(self.steps.groups())
-        with evaluating(self.encoder.parts):
+        with (
+            evaluating(self.encoder.parts),
+            _undrawn(self.encoder.device),
+            torch.compiler.set_stance("force_eager"),
+        ):
             embedded = [
                 [self.encoder.embed(view) for view in views] for views in zip(*self.images, strict=True)
             ]
@@ -134,3 +161,8 @@ class Watch:
         ):
             room = self.wanted - self._count()
             self.images.append(tuple(view[:room].cpu().clone() for view in views))
+
+
+def _undrawn(device: torch.device) -> AbstractContextManager[None]:
+    """Sets random numbers back: some modules draw in evaluation mode too."""
+    return torch.random.fork_rng([device] if device.type == "cuda" else [])

@@ -24,7 +24,7 @@ from ssl_zoo.equation import Siamese
 from ssl_zoo.method import Method
 from ssl_zoo.metrics import Embeddings
 from ssl_zoo.parts.batchnorm import synchronize
-from ssl_zoo.standalone.measure import measure
+from ssl_zoo.standalone.measure import Losses, measure
 from ssl_zoo.testing.train_steps import Batch, state_of, train_steps
 
 IMAGES = 8
@@ -181,7 +181,10 @@ class Seen:
 
 def monitored(rank: int) -> dict[str, Any]:
     """The monitor's figures of this process's embeddings, as a mean over the processes."""
-    measured = measure(Seen(rank), [torch.tensor(float(rank))], torch.nn.Linear(2, 2))
+    losses = Losses()
+    losses.add(torch.tensor(float(rank)))
+    measured = measure(Seen(rank), losses, torch.nn.Linear(2, 2))
+    assert measured is not None
     return {"metrics": measured.metrics, "loss": measured.loss, "images": measured.images}
 
 

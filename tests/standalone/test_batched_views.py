@@ -82,6 +82,8 @@ def test_a_transform_that_was_made_is_read_back() -> None:
      ({"transform": ToTensor()}, "no RandomResizedCrop"),
      ({"transform": ToTensor(), "cj_prob": 1.0}, "settings go with the name"),
      ({"transform": "SimSiamTransform", "mean": (0.5,) * 3}, "mean and std go with augment"),
+     ({"transform": "SimSiamTransform", "size": 0}, "at least 1; received 0"),
+     ({"augment": {"size": 8}, "std": (0.5, 0.5, 0.0)}, "std must be above 0"),
      ({"augment": {"size": 8, "blurr": {}}}, "blur")],
 )  # fmt: skip
 def test_what_has_no_equal_is_refused(arguments: Any, message: str) -> None:
@@ -103,8 +105,34 @@ def test_views_follow_the_seed_and_any_form_of_the_images() -> None:
     assert own(IMAGES)[1].shape == (6, 3, 9, 9)
     with pytest.raises(UserError, match=r"pixels in \[0, 1\]; received values from -1 to 1"):
         views(IMAGES / 127.5 - 1)
-    with pytest.raises(UserError, match=r"one batch \(N, C, H, W\)"):
+    with pytest.raises(UserError, match=r"one tensor \(N, C, H, W\)"):
         views(IMAGES[0])
+    with pytest.raises(UserError, match="received values from 0 to 255; divide them by 255"):
+        views(torch.arange(256.0).expand(2, 3, 1, 256))
+    with pytest.raises(UserError, match=r"of 3 channels.*received torch.uint8 \(6, 1, 20, 20\); gray ones"):
+        views(IMAGES[:, :1])
+    with pytest.raises(UserError, match=r"received torch.int64"):
+        views(IMAGES.long())
+
+
+def test_a_compiled_step_makes_the_same_views() -> None:
+    views = BatchedViews("SimSiamTransform", input_size=8)
+    torch.manual_seed(0)
+    expected = views(IMAGES)[1] + 1
+    torch.manual_seed(0)
+    step = torch.compile(lambda images: views(images)[1] + 1, backend="eager")
+    assert torch.equal(step(IMAGES), expected)
+
+
+def test_collate_refuses_what_cannot_be_one_batch_and_keeps_labels_tensors() -> None:
+    views = BatchedViews("SimSiamTransform", input_size=8)
+    items = [(image, torch.tensor(label), np.int64(label)) for label, image in enumerate(IMAGES)]
+    _, labels, numbers = views.collate(items)
+    assert labels.tolist() == numbers.tolist() == list(range(6))
+    with pytest.raises(UserError, match=r"of one size; received \(3, 20, 10\) and \(3, 20, 20\); resize"):
+        views.collate([(IMAGES[0],), (IMAGES[1, :, :, :10],)])
+    with pytest.raises(UserError, match="items must be .image, label, .*; received a Tensor"):
+        views.collate(list(IMAGES))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", ["PIL", "array", "uint8", "float"])

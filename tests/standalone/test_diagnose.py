@@ -65,10 +65,47 @@ def test_against_the_start() -> None:
 def test_wrong_input_is_refused(arguments: Any, message: str) -> None:
     with pytest.raises(UserError, match=message):
         diagnose(*arguments)
-    with pytest.raises(UserError, match=r"predictions must be .* \(64, 8\); received \(64, 3\)"):
+    with pytest.raises(
+        UserError, match=r"predictions must be .* \(64, 8\); received torch.float32 \(64, 3\)"
+    ):
         diagnose(APART, NEAR, predictions=APART[:, :3])
     with pytest.raises(UserError, match="loss must be a number or a history"):
         diagnose(APART, NEAR, loss=[])
+    with pytest.raises(UserError, match="before must be what diagnose returned"):
+        diagnose(APART, NEAR, before={})  # type: ignore[arg-type]
+
+
+def test_a_view_that_was_passed_twice_is_no_healthy_pair() -> None:
+    twice = diagnose(APART, APART.clone())
+    assert (twice.verdict, str(twice.cause).partition(":")[0]) == ("not learning", "identical views")
+    assert diagnose(EQUAL, EQUAL).verdict == "collapsed"
+    assert "identical" not in str(diagnose(EQUAL, EQUAL).cause)
+
+
+class OwnBackward(torch.autograd.Function):
+    """InfoNCE whose backward pass is its own, as a compiled loss's is."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> Tensor:
+        return -(z @ z.T).logsumexp(1).mean()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+        return torch.zeros(N, D)
+
+
+def test_what_the_graph_does_not_show_is_not_stated() -> None:
+    (z0, z1), (p0, _), _ = outputs()
+    hidden = OwnBackward.apply(z0)  # type: ignore[no-untyped-call]
+    assert not any("no images" in each for each in diagnose(z0, z1, loss=hidden).evidence)
+    unnamed = diagnose(z0, z1, loss=-nn.functional.cosine_similarity(p0, z1.detach()).mean())
+    assert "trained layers stand between the embeddings and the loss" in unnamed.evidence
+    elsewhere = diagnose(z0.detach(), z1.detach(), loss=-nn.functional.cosine_similarity(z0, z1).mean())
+    assert elsewhere.evidence == (
+        "the loss has no gradient through the embeddings: are they those that it compares?",
+    )
+    by_hand = torch.exp((z0[:, None] * z1).sum(-1)).sum(1).log().mean()
+    assert "the loss compares the images of a batch" in diagnose(z0, z1, loss=by_hand).evidence
 
 
 def outputs() -> tuple[list[Tensor], list[Tensor], list[Tensor]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,13 @@ QUIET: dict[str, Any] = {
 }  # fmt: skip
 
 
+class DrawingPool(nn.AdaptiveAvgPool2d):
+    """Draws in evaluation mode too."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + 0.01 * torch.rand(1)
+
+
 class Siamese(pl.LightningModule):
     """SimSiam on tiny images, with the faults that are planted."""
 
@@ -30,7 +38,7 @@ class Siamese(pl.LightningModule):
         super().__init__()
         self.fault = fault
         self.backbone = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.1))
-        self.pool = nn.AdaptiveAvgPool2d(2)
+        self.pool = DrawingPool(2) if fault == "draws" else nn.AdaptiveAvgPool2d(2)
         self.projection_head = nn.Sequential(
             nn.Linear(32, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 16)
         )
@@ -40,6 +48,9 @@ class Siamese(pl.LightningModule):
         f = self.pool(self.backbone(x)).flatten(1)
         z: Tensor = self.projection_head(2.0 * f if self.fault == "in between" else f)
         return z
+
+    def on_train_epoch_end(self) -> None:
+        pickle.dumps(self.backbone)  # as some scripts do
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         (x,) = batch
@@ -74,7 +85,7 @@ def fit(fault: str = "", epochs: int = 2, monitor: CollapseMonitor | None = None
     [{}, {"accumulate_grad_batches": 2, "precision": "bf16-mixed"}],
     ids=["plain", "accumulated, bf16"],
 )
-@pytest.mark.parametrize("fault", ["", "in between"])
+@pytest.mark.parametrize("fault", ["", "in between", "draws"])
 def test_the_training_is_the_same_to_the_bit(fault: str, options: dict[str, Any]) -> None:
     monitor = CollapseMonitor(samples=48, quiet=True)
     with_it = fit(fault, monitor=monitor, **options)
@@ -83,7 +94,7 @@ def test_the_training_is_the_same_to_the_bit(fault: str, options: dict[str, Any]
     assert torch.equal(drawn, torch.rand(1))
     for (name, a), b in zip(with_it.state_dict().items(), without.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
-    assert monitor._watched.mode == ("training mode" if fault else "evaluation mode")
+    assert monitor._watched.mode == ("training mode" if fault == "in between" else "evaluation mode")
     assert not any(module._forward_hooks for module in with_it.modules())
     assert len(monitor.rows) == 2
 
@@ -146,6 +157,58 @@ def test_wrong_names_are_refused_with_what_there_is() -> None:
         fit("no predictor", monitor=CollapseMonitor("prediction_head", quiet=True))
     with pytest.raises(UserError, match="patience must be at least 1; received 0"):
         CollapseMonitor(patience=0)
+    with pytest.raises(UserError, match="out must be a file; received the folder"):
+        CollapseMonitor(out=Path())
+
+
+class Uneven(Siamese):
+    """Skips its first step, has a loss that is not finite but changes nothing, and is interrupted."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        if self.global_step == 0 and batch_idx == 0:
+            return None
+        if self.current_epoch == 2:
+            raise KeyboardInterrupt
+        loss = super().training_step(batch, batch_idx)
+        return loss * float("nan") if self.global_step == 3 else loss
+
+    def on_before_optimizer_step(self, optimizer: Any) -> None:
+        for parameter in self.parameters():
+            if parameter.grad is not None:
+                parameter.grad.nan_to_num_(0)
+
+
+def test_a_step_left_out_a_loss_of_nan_and_an_interrupt(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    monitor = CollapseMonitor(out=tmp_path / "c.json")
+    with pytest.raises((SystemExit, KeyboardInterrupt)):
+        pl.Trainer(max_epochs=5, callbacks=[monitor], **QUIET).fit(Uneven(), images())
+    assert [row["epoch"] for row in monitor.rows] == [1, 2]
+    assert monitor.diagnosis is not None
+    assert monitor.diagnosis.verdict != "diverged"
+    assert json.loads((tmp_path / "c.json").read_text(encoding="utf-8"))["epochs"] == 2
+    assert f"results: {tmp_path / 'c.json'}" in capsys.readouterr().out
+
+
+def test_two_monitors_of_a_training_keep_their_figures_apart() -> None:
+    torch.manual_seed(0)
+    monitors = [CollapseMonitor(name, quiet=True) for name in ("projection_head", "projection_head.0")]
+    trainer = pl.Trainer(max_epochs=1, callbacks=[*monitors], **QUIET)
+    trainer.fit(Siamese(), images())
+    for name, monitor in zip(("projection_head", "projection_head.0"), monitors, strict=True):
+        logged = trainer.callback_metrics[f"collapse-{name}/output_std_ratio"]
+        assert float(logged) == pytest.approx(monitor.rows[0]["output_std_ratio"], rel=1e-6)
+
+
+def test_a_trainer_that_goes_on_keeps_the_epochs_it_had() -> None:
+    monitor, model = CollapseMonitor(quiet=True), Siamese()
+    trainer = pl.Trainer(max_epochs=1, callbacks=[monitor], **QUIET)
+    trainer.fit(model, images())
+    trainer.fit_loop.max_epochs = 2
+    trainer.fit(model, images())
+    assert [row["epoch"] for row in monitor.rows] == [1, 2]
 
 
 def test_last_steps_of_equal_weights_are_measured_together_and_a_small_last_batch_with_them() -> None:
