@@ -131,7 +131,7 @@ def test_collate_refuses_what_cannot_be_one_batch_and_keeps_labels_tensors() -> 
     assert labels.tolist() == numbers.tolist() == list(range(6))
     with pytest.raises(UserError, match=r"of one size; received \(3, 20, 10\) and \(3, 20, 20\); resize"):
         views.collate([(IMAGES[0],), (IMAGES[1, :, :, :10],)])
-    with pytest.raises(UserError, match="items must be .image, label, .*; received a Tensor"):
+    with pytest.raises(UserError, match=r"items must be .image, label, .*; received a Tensor"):
         views.collate(list(IMAGES))  # type: ignore[arg-type]
 
 
