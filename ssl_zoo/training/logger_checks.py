@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import netrc
 import os
+import re
 from importlib.util import find_spec
 from urllib.parse import urlparse
 
 from ssl_zoo.config.schema import RECORDS, LoggingConfig, RunConfig
 from ssl_zoo.errors import UserError
 
-__all__ = ["check_loggers", "wandb_mode"]
+__all__ = ["check_loggers", "wandb_mode", "without_login"]
+
+
+def without_login(text: str) -> str:
+    """Leaves name and password out of the addresses in a text."""
+    return re.sub(r"(?<=://)[^/@\s]+@", "", text)
 
 
 def check_loggers(config: RunConfig) -> None:
@@ -96,8 +102,8 @@ def _check_mlflow(offline: bool | str) -> None:
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     if offline is True and uri.startswith(("http:", "https:", "databricks")):
         raise UserError(
-            f"trainer.logging.offline=true sends nothing, and MLFLOW_TRACKING_URI={uri} is a server; set it to a "
-            "database such as sqlite:///mlflow.db, unset it, or leave offline out"
+            f"trainer.logging.offline=true sends nothing; MLFLOW_TRACKING_URI={without_login(uri)} is a server; set "
+            "it to a database such as sqlite:///mlflow.db, unset it, or leave offline out"
         )
     if (not uri or uri.startswith("sqlite:")) and not _is_installed("sqlalchemy"):
         raise UserError(

@@ -62,6 +62,7 @@ def train(
 
     Raises:
         UserError: the overrides, or what they name, are wrong; nothing has been created.
+        Unfinished: the result is written, and a record of wandb, mlflow or trackio is not complete.
         Interrupted: Ctrl-C; the run is saved and `resume=auto` continues it.
     """
     with passing(overrides, data, test) as overrides:

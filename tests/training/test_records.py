@@ -6,10 +6,12 @@ The clients are the real ones, offline, and what they have written is read back.
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 from helpers.runs import overrides
@@ -18,13 +20,14 @@ import ssl_zoo
 from ssl_zoo.cli import main as cli
 from ssl_zoo.config.compose import compose
 from ssl_zoo.errors import Unfinished, UserError
+from ssl_zoo.files.locks import is_held
 from ssl_zoo.registry import resolve
 from ssl_zoo.suites.plan import Planner
 from ssl_zoo.suites.read import read_suite
 from ssl_zoo.training import attach, logger_checks
 from ssl_zoo.training.callbacks import LogRows
-from ssl_zoo.training.logger_checks import check_loggers, wandb_mode
-from ssl_zoo.training.loggers import Record, build
+from ssl_zoo.training.logger_checks import check_loggers, wandb_mode, without_login
+from ssl_zoo.training.loggers import Record, build, mlflow_client
 from ssl_zoo.training.loggers.client import Settings
 from ssl_zoo.training.loggers.wandb_file import history
 
@@ -115,6 +118,103 @@ def test_what_was_kept_is_sent_by_a_continuation_also_begun_without_a_network(tm
     assert third.conclude({}, [tmp_path / "result.json"], None, 4) is None
     assert [step for step, _ in server.stored_rows] == [1, 2, 3, 4]
     assert (server.begun, server.attached, server.ended) == (1, ["result.json"], False)
+
+
+def test_a_record_that_cannot_say_what_it_has_is_asked_again(tmp_path: Path) -> None:
+    """The server is back for the first request of a continuation, and away again for the second."""
+    server = Network()
+    first = Record(server, tmp_path, lambda line: None)
+    server.away = True
+    for step in (1, 2):
+        first.log_metrics({"loss": float(step)}, step)
+
+    class Halfway(Network):
+        def open(self, known: dict[str, Any] | None) -> dict[str, Any]:
+            self.away = False
+            identity = super().open(known)
+            self.away = True
+            return identity
+
+    halfway = Halfway()
+    second = Record(halfway, tmp_path, lambda line: None)
+    halfway.away = False
+    second.log_metrics({"loss": 3.0}, 3)
+    assert second.conclude({}, [], None, 3) is None
+    assert [step for step, _ in halfway.stored_rows] == [1, 2, 3]
+
+
+def test_figures_whose_answer_was_lost_are_not_sent_twice(tmp_path: Path) -> None:
+    class Mute(Network):
+        mute = False
+
+        def log(self, figures: Mapping[str, float], step: int) -> None:
+            super().log(figures, step)
+            if self.mute:
+                raise TimeoutError
+
+    server = Mute()
+    record = Record(server, tmp_path, lambda line: None)
+    record.log_metrics({"loss": 1.0}, 1)
+    server.mute = True
+    record.log_metrics({"loss": 2.0}, 2)
+    server.mute = False
+    record.log_metrics({"loss": 3.0}, 3)
+    assert record.conclude({}, [], None, 3) is None
+    assert [step for step, _ in server.stored_rows] == [1, 2, 3]
+
+
+class MlflowLogger:
+    """A double of Lightning's MLFlowLogger, whose first question for an experiment meets another process."""
+
+    held: ClassVar[list[bool]] = []
+    uris: ClassVar[list[str]] = []
+
+    def __init__(self, tracking_uri: str, **settings: Any) -> None:
+        self.asked, self.uri = 0, tracking_uri
+        self.uris.append(tracking_uri)
+        self._note()
+
+    def _note(self) -> None:
+        if self.uri.startswith("sqlite"):
+            self.held.append(is_held(Path(f"{self.uri.removeprefix('sqlite:///')}.begins")))
+
+    @property
+    def run_id(self) -> str:
+        self._note()
+        self.asked += 1
+        if self.asked == 1:
+            error = RuntimeError("there is one already")
+            error.error_code = "RESOURCE_ALREADY_EXISTS"  # type: ignore[attr-defined]
+            raise error
+        return "r1"
+
+    experiment = property(lambda self: SimpleNamespace(update_run=lambda *args, **named: None))
+
+    def log_hyperparams(self, values: Any) -> None:
+        pass
+
+
+def test_runs_that_begin_at_once_share_a_database_and_no_password_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = [f"sqlite:///{tmp_path / 'mlflow.db'}"]
+    module = SimpleNamespace(get_tracking_uri=lambda: uri[0], MlflowException=RuntimeError)
+    monkeypatch.setitem(sys.modules, "mlflow", module)
+    monkeypatch.setattr(mlflow_client.lightning, "MLFlowLogger", MlflowLogger)
+    settings = Settings(compose(["method=simsiam", "data=digits"]), tmp_path)
+    mlflow_client.Mlflow(settings).open(None)
+    assert MlflowLogger.held == [True, True, True], (
+        "one after another creates the database and the experiment"
+    )
+    assert not any(tmp_path.iterdir()), "nothing is left of that"
+    uri[0] = "https://name:secret@example.org/mlflow"
+    identity = mlflow_client.Mlflow(settings).open(None)
+    assert identity == {"run_id": "r1", "uri": "https://example.org/mlflow"}
+    mlflow_client.Mlflow(settings).open(identity)
+    assert MlflowLogger.uris[-1] == uri[0], "it is taken from the environment again"
+    assert (
+        without_login(f"API request to {uri[0]}/api failed") == f"API request to {identity['uri']}/api failed"
+    )
 
 
 def test_a_record_that_cannot_be_ended_says_why(tmp_path: Path) -> None:
@@ -227,6 +327,7 @@ def test_a_killed_run_goes_on_in_the_records_of_all_clients(
         f"trainer.loggers=[{','.join(names)}]",
         "trainer.log_every_steps=1",
         "trainer.logging.group=mine",
+        "trainer.logging.name='a row s0'",  # as a suite names it
         "trainer.logging.report=false",
         "monitor.baselines=false",
     )
@@ -295,8 +396,9 @@ def test_what_contradicts_is_refused_before_anything_starts(
     assert wandb_mode(True) == "offline"
     monkeypatch.setenv("WANDB_MODE", "disabled")
     assert "WANDB_MODE=disabled" in refused("trainer.loggers=wandb")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://example.org")
-    assert "is a server" in refused("trainer.loggers=mlflow", "trainer.logging.offline=true")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://name:secret@example.org")
+    message = refused("trainer.loggers=mlflow", "trainer.logging.offline=true")
+    assert "MLFLOW_TRACKING_URI=https://example.org is a server" in message
     installed.remove("sqlalchemy")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///runs.db")
     assert "needs the package sqlalchemy" in refused("trainer.loggers=mlflow")

@@ -42,7 +42,7 @@ class Client(Protocol):
         """Begins a record, or goes on with a known one; returns what finds it again."""
 
     def stored(self) -> dict[str, int] | None:
-        """Returns the last step of each figure in the record; None: it cannot be asked."""
+        """Returns the last step of each figure in the record; None: it cannot be asked, or not while it is writing."""
 
     def log(self, figures: Mapping[str, float], step: int) -> None:
         """Adds figures of a step."""

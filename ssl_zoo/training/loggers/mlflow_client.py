@@ -7,17 +7,21 @@ stay.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import loggers as lightning
 
+from ssl_zoo.files.locks import hold
+from ssl_zoo.training.logger_checks import without_login
 from ssl_zoo.training.loggers.client import Identity, Settings
 
 __all__ = ["Mlflow"]
 
+SQLITE = "sqlite:///"
 PATIENCE = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -41,21 +45,29 @@ class Mlflow:
         import mlflow
 
         logging = self.settings.logging
-        uri = known["uri"] if known else _absolute(mlflow.get_tracking_uri())
+        uri = _absolute(mlflow.get_tracking_uri())
+        if known and without_login(known["uri"]) != without_login(uri):
+            uri = known["uri"]
         tags = {"group": logging.group} if logging.group else {}
-        self.logger = logger = lightning.MLFlowLogger(
-            experiment_name=logging.project,
-            run_name=self.settings.name,
-            tracking_uri=uri,
-            tags=tags,
-            run_id=known["run_id"] if known else None,
-        )
-        self.run_id = str(logger.run_id)
+        with _alone(uri):  # the client creates the database, and its first question the experiment
+            self.logger = logger = lightning.MLFlowLogger(
+                experiment_name=logging.project,
+                run_name=self.settings.name,
+                tracking_uri=uri,
+                tags=tags,
+                run_id=known["run_id"] if known else None,
+            )
+            try:
+                self.run_id = str(logger.run_id)
+            except mlflow.MlflowException as error:  # another process has begun the experiment meanwhile
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                self.run_id = str(logger.run_id)
         if known:
             self._client.update_run(self.run_id, status="RUNNING")
         else:
             logger.log_hyperparams(self.settings.values)
-        return {"run_id": self.run_id, "uri": uri}
+        return {"run_id": self.run_id, "uri": without_login(uri)}
 
     @property
     def _client(self) -> Any:
@@ -93,11 +105,20 @@ class Mlflow:
         self._client.set_terminated(self.run_id, "KILLED" if failed else "FINISHED")
 
 
+@contextlib.contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    """Lets one process after another create a database and its tables: MLflow fails where two runs begin at once."""
+    if not uri.startswith(SQLITE):
+        yield
+        return
+    with hold(Path(f"{uri.removeprefix(SQLITE)}.begins"), wait=True):
+        yield
+
+
 def _absolute(uri: str) -> str:
     """Returns a URI that means the same from another working directory, where a run may be continued."""
-    sqlite = "sqlite:///"
-    if uri.startswith(sqlite):
-        return sqlite + str(Path(uri.removeprefix(sqlite)).absolute())
-    if "://" not in uri and not uri.startswith(("file:", "databricks", "uc")):
-        return Path(uri).absolute().as_uri()
+    if uri.startswith(SQLITE):
+        return SQLITE + str(Path(uri.removeprefix(SQLITE)).absolute())
+    if "://" not in uri and not uri.startswith(("file:/", "databricks", "uc")):
+        return Path(uri.removeprefix("file:")).absolute().as_uri()
     return uri

@@ -12,6 +12,7 @@ from pytorch_lightning import loggers as lightning
 from ssl_zoo.errors import UserError, shortened
 from ssl_zoo.files.json_files import write_json
 from ssl_zoo.run_dir.run_files import read_record
+from ssl_zoo.training.logger_checks import without_login
 from ssl_zoo.training.loggers.client import Client, quietly
 from ssl_zoo.training.loggers.journal import Journal, last_steps
 
@@ -47,13 +48,15 @@ class Record(lightning.Logger):
         self.unsent: list[tuple[int, dict[str, float]]] = []
         self.error: str | None = None
         self._open, self._next_attempt = False, 0.0
-        if self.identity is not None:
-            self._attempt(self._begin)
+        self._asks = self.identity is not None  # whether the client is asked what it has before more is sent
+        if self._asks:
+            self._attempt(self._send)
             return
         try:
             with quietly():
                 self._begin()
         except Exception as error:
+            self.close(failed=True)
             raise UserError(
                 f"trainer.loggers=[{client.name}] cannot begin a record: {_reason(error)}; mend that, or leave it out"
             ) from error
@@ -119,21 +122,28 @@ class Record(lightning.Logger):
         self._open = True
         if known is None:
             write_json(self.file, self.identity)
-            return
+
+    def _ask(self) -> None:
+        """Finds what the client lacks of the journal."""
         if (stored := self.client.stored()) is not None:
             rows = ((s, {k: v for k, v in row.items() if s > stored.get(k, -1)}) for s, row in self.journal)
             self.unsent = [(step, row) for step, row in rows if row]
             self.last = {
                 name: max(self.last.get(name, -1), stored.get(name, -1)) for name in {*self.last, *stored}
             }
+        self._asks = False
 
     def _send(self) -> None:
         if not self._open:
             self._begin()
+        if self._asks:
+            self._ask()
+        self._asks = bool(self.unsent)  # what fails may have been stored all the same, its answer lost
         while self.unsent:
             step, figures = self.unsent[0]
             self.client.log(figures, step)
             del self.unsent[0]
+        self._asks = False
 
     def _attempt(self, action: Callable[[], None]) -> None:
         """Tries something; a failure is reported once, and noted with when to try again."""
@@ -156,4 +166,4 @@ class Record(lightning.Logger):
 
 def _reason(error: Exception) -> str:
     lines = str(error).splitlines() or [""]
-    return shortened(f"{type(error).__name__}: {lines[0]}".rstrip(": ."), 300)
+    return shortened(without_login(f"{type(error).__name__}: {lines[0]}".rstrip(": .")), 300)

@@ -6,6 +6,7 @@ only warns where it cannot. So it is asked what it has, when a record goes on an
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -54,7 +55,10 @@ class Trackio:
         return rows
 
     def stored(self) -> dict[str, int] | None:
-        """Returns the last step of each figure, as the database has it."""
+        """Returns the last step of each figure, as the database has it; None: the thread may be writing."""
+        return None if self._last_step >= 0 else self._last_steps()
+
+    def _last_steps(self) -> dict[str, int]:
         last: dict[str, int] = {}
         for row in self._rows():
             for name in row.keys() - {"step", "timestamp"}:
@@ -72,13 +76,16 @@ class Trackio:
         """Adds the texts as a row, and attaches all files to the run."""
         import trackio
 
-        stored = self.stored() or {}
+        stored = self._last_steps()
         if new := {name: text for name, text in texts.items() if stored.get(name, -1) < step}:
             self.run.log(new, step=step)
             self._last_step = max(self._last_step, step)
         kinds = [(file, "result") for file in files] + ([(weights, "model")] if weights else [])
         for path, kind in kinds:
-            trackio.log_artifact(path, name=f"{self.identity['name']}-{path.stem}", type=kind)
+            name = re.sub(
+                r"[^A-Za-z0-9._-]+", "-", f"{self.identity['name']}-{path.stem}"
+            )  # all that it takes
+            trackio.log_artifact(path, name=name, type=kind)
 
     def close(self, failed: bool) -> None:
         """Ends the run, when the database has all figures.

@@ -42,6 +42,7 @@ class Wandb:
         self.settings = settings
         self.run: Any = None
         self.logger: lightning.WandbLogger | None = None
+        self._logged = False  # since the record was opened
 
     def open(self, known: Identity | None) -> Identity:
         """Begins or goes on, with the id of the first start; also offline or online as that, unless a key says so."""
@@ -74,7 +75,9 @@ class Wandb:
         return identity
 
     def stored(self) -> dict[str, int] | None:
-        """Returns the last step of each figure in the files of all starts; None where these are gone."""
+        """Returns the last step of each figure in the files of earlier starts; None where these are gone."""
+        if self._logged:
+            return None
         files = sorted(self.settings.run_dir.glob(f"wandb/*run-*/run-{self.run.id}.wandb"))
         here = Path(self.run.dir).parent
         if not (earlier := [file for file in files if file.parent != here]):
@@ -84,6 +87,7 @@ class Wandb:
     def log(self, figures: Mapping[str, float], step: int) -> None:
         """Passes figures to wandb's own process, which writes them."""
         assert self.logger is not None
+        self._logged = True
         self.logger.log_metrics(figures, step)
 
     def conclude(
