@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ssl_zoo.exporters.encoder import ExportedEncoder, ExportedFiles
 from ssl_zoo.run_dir.environment import git_commit, versions
 from ssl_zoo.run_dir.naming import differing_axes, variant
 
-__all__ = ["CONFIG", "card_text", "configuration", "write_card"]
+__all__ = ["CONFIG", "card_text", "configuration", "on_hub", "write_card"]
 
 CARD = "MODEL_CARD.md"
 CONFIG = "config.yaml"  # where it is not on the card
@@ -62,8 +63,11 @@ def _summary(encoder: ExportedEncoder) -> str:
     if encoder.weights == "random":
         lines.append("**These are the weights from before the training**, a baseline to compare others with.")
     elif not run.is_finished:
-        at = f"{run.position.epoch} of {config.epochs} epochs are done" + (
-            f", and {run.position.batch} batches of the next" if run.position.batch else ""
+        are = "is" if run.position.epoch == config.epochs == 1 else "are"
+        at = f"{run.position.epoch} of {_count(config.epochs, 'epoch')} {are} done" + (
+            f", and {_count(run.position.batch, 'batch', 'batches')} of the next"
+            if run.position.batch
+            else ""
         )
         lines.append(
             f"**Unfinished: {at}**; what the run measured at its end, if it came to one, is not of these."
@@ -80,6 +84,10 @@ def _summary(encoder: ExportedEncoder) -> str:
     else:
         lines.append(f"Verdict: **{result.get('verdict')}**. {result.get('verdict_reason')}")
     return "\n\n".join(lines)
+
+
+def _count(count: int, one: str, several: str = "") -> str:
+    return f"{count} {one if count == 1 else several or f'{one}s'}"
 
 
 def _training(encoder: ExportedEncoder) -> str:
@@ -174,8 +182,8 @@ def _recipe(encoder: ExportedEncoder, written: ExportedFiles) -> str:
         whole = f"{whole}:\n\n```yaml\n{configuration(encoder)}```"
     return "\n\n".join(
         [
-            f"{config.epochs} epochs, batches of {config.batch_size}{accumulated} images, {optimizer.name} at base "
-            f"rate {optimizer.lr:g} (scaling: {optimizer.lr_scaling}) with weight decay "
+            f"{_count(config.epochs, 'epoch')}, batches of {config.batch_size}{accumulated} images, {optimizer.name} "
+            f"at base rate {optimizer.lr:g} (scaling: {optimizer.lr_scaling}) with weight decay "
             f"{optimizer.weight_decay:g}, seed {config.seed}.",
             whole,
         ]
@@ -194,7 +202,14 @@ def configuration(encoder: ExportedEncoder) -> str:
     for key in ("train", "test"):
         if data.get(key):
             data[key] = "FOLDER"
+    if data.get("path") and not on_hub(data["path"]):
+        data["path"] = "FOLDER"
     return str(yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=110))
+
+
+def on_hub(path: str) -> bool:
+    """Whether a path is the name of a data set on the Hugging Face hub, and no folder of this machine."""
+    return re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", path) is not None and not Path(path).exists()
 
 
 def _limits(encoder: ExportedEncoder, measured: list[Figure], license: str | None) -> str:

@@ -12,6 +12,7 @@ __all__ = ["PREFIX", "download"]
 PREFIX = "hf:"
 FILES = ("config.json", "model.safetensors")
 COMMIT = r"[0-9a-f]{40}"
+REVISION = r"((?!.*\.\.)\w[\w./+-]*)?"  # a path of the cache is made of it
 
 
 def download(name: str) -> Path:
@@ -28,7 +29,7 @@ def download(name: str) -> Path:
     from huggingface_hub import hf_hub_download
 
     repo, _, revision = name.removeprefix(PREFIX).partition("@")
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo) or not re.fullmatch(REVISION, revision):
         raise UserError(
             f"hf:OWNER/NAME names a repository of the hub, hf:OWNER/NAME@REVISION one of its revisions; received "
             f"{shown(name)}"

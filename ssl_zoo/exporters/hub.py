@@ -14,7 +14,7 @@ from typing import Any
 
 from ssl_zoo.config.schema import DataConfig, ImportedConfig
 from ssl_zoo.errors import Unfinished, UserError
-from ssl_zoo.exporters.card import CONFIG, card_text, configuration
+from ssl_zoo.exporters.card import CONFIG, card_text, configuration, on_hub
 from ssl_zoo.exporters.card_figures import Figure, measured_figures, result_of
 from ssl_zoo.exporters.card_snippets import build_with_timm
 from ssl_zoo.exporters.encoder import ExportedEncoder, ExportedFiles
@@ -116,12 +116,7 @@ def _result(figure: Figure, data: DataConfig) -> Any:
 def _dataset(data: DataConfig) -> str | None:
     """Returns the name on the hub of the images; None where they are not there."""
     path = getattr(data, "path", None)
-    if (
-        data.source == "huggingface"
-        and path
-        and re.fullmatch(r"[\w.-]+/[\w.-]+", path)
-        and not Path(path).exists()
-    ):
+    if data.source == "huggingface" and path and on_hub(path):
         return str(path)
     return DATASETS.get(data.name)
 

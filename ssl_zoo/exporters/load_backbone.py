@@ -11,6 +11,7 @@ from torch import nn
 
 from ssl_zoo.backbone import build_backbone
 from ssl_zoo.config.schema import BackboneConfig
+from ssl_zoo.data.bands import WHITE
 from ssl_zoo.errors import UserError, unknown_name
 from ssl_zoo.exporters.encoder import encoder_of, is_fixed, pretrained_cfg
 from ssl_zoo.exporters.from_hub import PREFIX, download
@@ -64,16 +65,28 @@ def _exported(folder: Path, weights: str, size: int | None) -> LoadedBackbone:
         )
     try:
         written = load_json(folder / "config.json")
-        described, cfg = written["ssl_zoo"], written["pretrained_cfg"]
+        described, cfg = written["ssl_zoo"], dict(written["pretrained_cfg"])
         backbone = BackboneConfig(
-            name=described["architecture"], stem=described["stem"], **written.get("model_args", {})
+            name=described["architecture"],
+            stem=described["stem"],
+            num_heads=written.get("model_args", {}).get("num_heads"),
         )
         channels, exported_for = int(described["channels"]), int(described["size"])
         bit_depth = int(described.get("bit_depth", 8))  # earlier exports have none
         interpolation = {"bicubic": "bicubic"}.get(str(cfg.get("interpolation")), "bilinear")
         mean, std = tuple(map(float, described["mean"])), tuple(map(float, described["std"]))
+        if len(mean) != channels or len(std) != channels or min(std) <= 0 or bit_depth not in WHITE:
+            raise ValueError(f"mean, std and bit_depth do not describe images of {channels} channels")
         state = load_file(folder / "model.safetensors")
-    except (KeyError, TypeError, ValueError, OSError, SafetensorError) as error:
+    except (
+        AttributeError,
+        KeyError,
+        OverflowError,
+        TypeError,
+        ValueError,
+        OSError,
+        SafetensorError,
+    ) as error:
         raise UserError(
             f"'{folder}' must be a folder that ssl-zoo export format=timm made; it cannot be read as one "
             f"({type(error).__name__}: {error}); export the run again"
@@ -81,7 +94,7 @@ def _exported(folder: Path, weights: str, size: int | None) -> LoadedBackbone:
     size = exported_for if size is None else size
     if size != exported_for and is_fixed(backbone.name):
         raise UserError(
-            f"backbone '{backbone.name}' is built for one image size; received size={size}; leave it out or say "
+            f"backbone '{backbone.name}' is built for one image size; received size={size}; leave it out or set "
             f"size={exported_for}"
         )
     model = build_backbone(backbone, channels, size).model

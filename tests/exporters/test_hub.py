@@ -22,6 +22,7 @@ from huggingface_hub import ModelCard, constants
 from ssl_zoo.config.mapping import from_mapping
 from ssl_zoo.errors import Unfinished, UserError
 from ssl_zoo.exporters import hub
+from ssl_zoo.exporters.card import on_hub
 from ssl_zoo.exporters.load_backbone import load_backbone
 from ssl_zoo.exporters.run import export
 
@@ -144,6 +145,39 @@ def test_a_repository_and_its_revisions_are_downloaded(served: None, folder: Pat
         load_backbone(f"hf:{REPO}@{'c' * 40}")
     with pytest.raises(UserError, match=r"hf:OWNER/NAME@REVISION .* received 'hf:birds'"):
         load_backbone("hf:birds")
+    for revision in ("../../x", "/etc", "main\n", "-x"):
+        with pytest.raises(UserError, match="OWNER/NAME@REVISION"):
+            load_backbone(f"hf:{REPO}@{revision}")
+
+
+@pytest.mark.parametrize(
+    ("block", "key", "value"),
+    [
+        ("pretrained_cfg", None, None),
+        ("model_args", "pretrained", True),
+        ("ssl_zoo", "architecture", "hf-hub:someone/else"),
+        ("ssl_zoo", "size", float("inf")),
+        ("ssl_zoo", "std", [0, 0, 0]),
+        ("ssl_zoo", "mean", [0.5]),
+        ("ssl_zoo", "bit_depth", 12),
+    ],
+)
+def test_a_description_that_somebody_has_changed_is_refused_or_changes_nothing(
+    block: str, key: str | None, value: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(_repository(folder, "resnet"), tmp_path / "copy")
+    described = json.loads((tmp_path / "copy" / "config.json").read_text())
+    if key is None:
+        described[block] = value
+    else:
+        described.setdefault(block, {})[key] = value
+    (tmp_path / "copy" / "config.json").write_text(json.dumps(described))
+    if key == "pretrained":  # which would download another's weights first
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        load_backbone(tmp_path / "copy")
+        return
+    with pytest.raises(UserError, match=r"cannot be read as one|unknown backbone"):
+        load_backbone(tmp_path / "copy")
 
 
 def test_the_card_carries_what_was_measured(folder: Path) -> None:
@@ -162,6 +196,7 @@ def test_the_card_carries_what_was_measured(folder: Path) -> None:
     assert "87.7 %" in card.text
     assert f'timm.create_model("hf-hub:{REPO}", pretrained=True)' in card.text
     assert "The licence of the weights is mit" in card.text
+    assert "1 epoch, batches" in card.text
     assert "yaml" not in card.text.replace("config.yaml", ""), "the configuration is a file of its own"
 
 
@@ -184,6 +219,13 @@ def test_no_folder_of_the_machine_is_published(folder: Path) -> None:
     values = yaml.safe_load((_repository(folder, "resnet") / "config.yaml").read_text())
     assert from_mapping(values).backbone.name == "test_resnet"
     assert not (_repository(folder, "vit") / "result.json").exists(), "nothing was measured"
+
+
+def test_a_folder_of_parquet_files_is_not_published_and_a_name_on_the_hub_is(tmp_path: Path) -> None:
+    (tmp_path / "private").mkdir()
+    assert not on_hub(str(tmp_path / "private"))
+    assert not on_hub("private/*.parquet")
+    assert on_hub("uoft-cs/cifar10")
 
 
 def test_a_push_creates_and_uploads_and_a_failing_one_loses_nothing(
