@@ -200,7 +200,7 @@ def test_runs_that_begin_at_once_share_a_database_and_no_password_is_kept(
     uri = [f"sqlite:///{tmp_path / 'mlflow.db'}"]
     module = SimpleNamespace(get_tracking_uri=lambda: uri[0], MlflowException=RuntimeError)
     monkeypatch.setitem(sys.modules, "mlflow", module)
-    monkeypatch.setattr(mlflow_client.lightning, "MLFlowLogger", MlflowLogger)
+    monkeypatch.setattr("pytorch_lightning.loggers.MLFlowLogger", MlflowLogger)
     settings = Settings(compose(["method=simsiam", "data=digits"]), tmp_path)
     mlflow_client.Mlflow(settings).open(None)
     assert MlflowLogger.held == [True, True, True], (

@@ -22,10 +22,11 @@ from ssl_zoo.training.loggers.client import Identity, Settings
 __all__ = ["Mlflow"]
 
 SQLITE = "sqlite:///"
-PATIENCE = {
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+DEFAULTS = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # seconds, for which a training waits
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-}  # a training waits meanwhile
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # its import would report to its makers, also offline
+}
 
 
 class Mlflow:
@@ -40,7 +41,7 @@ class Mlflow:
 
     def open(self, known: Identity | None) -> Identity:
         """Begins a run with its configuration as parameters, or goes on with a known one."""
-        for name, value in PATIENCE.items():
+        for name, value in DEFAULTS.items():
             os.environ.setdefault(name, value)
         import mlflow
 
