@@ -14,18 +14,20 @@ BASH = r"""# bash completion of ssl-zoo. For this shell: source <(ssl-zoo comple
 _ssl_zoo() {
     # Words as they stand on the line: bash itself breaks them at `=` and `:`.
     local line=${COMP_LINE:0:COMP_POINT} IFS=$' \t\n' words word head
-    read -ra words <<< "$line"
-    [[ $line == *[[:space:]] ]] && words+=("")
+    read -a words <<< "$line"  # a space after a backslash is of its word
+    [[ $line == *[[:space:]] && $line != *\\[[:space:]] ]] && words+=("")
     word=${words[-1]}
     head=${word%"${word##*[=:]}"}
-    local IFS=$'\n' candidate
+    local candidate
     COMPREPLY=()
-    for candidate in $("${words[0]/#\~/$HOME}" __complete "${words[@]:1}" 2>/dev/null); do
+    while IFS= read -r candidate; do
         candidate=${candidate%%$'\t'*}
         [[ $candidate == *[.=/,] ]] && compopt -o nospace
         [[ $COMP_WORDBREAKS == *=* ]] && candidate=${candidate#"$head"}
-        COMPREPLY+=("${candidate// /\\ }")
-    done
+        # What the shell would read as more than letters is quoted.
+        [[ $candidate == *[\ \\\'\"\$\`\&\;\|\<\>\(\)\*\?\!]* ]] && printf -v candidate %q "$candidate"
+        COMPREPLY+=("$candidate")
+    done < <("${words[0]/#\~/$HOME}" __complete "${words[@]:1}" 2>/dev/null)
 }
 complete -F _ssl_zoo ssl-zoo
 """
@@ -53,7 +55,9 @@ FISH = r"""# fish completion of ssl-zoo. For this shell: ssl-zoo completion fish
 # For all: ssl-zoo completion fish > ~/.config/fish/completions/ssl-zoo.fish
 function __ssl_zoo_complete
     set -l words (commandline -opc)
-    $words[1] __complete $words[2..-1] (commandline -ct) 2>/dev/null
+    set -l word (commandline -ct | string unescape)
+    test (count $word) -eq 1; or set word (commandline -ct)
+    $words[1] __complete $words[2..-1] "$word" 2>/dev/null
 end
 complete -c ssl-zoo -f -a '(__ssl_zoo_complete)'
 """

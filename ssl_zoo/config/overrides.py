@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, Transformer
+from hydra.core.override_parser.types import Glob, Override, Transformer
 from hydra.errors import HydraException
 
 from ssl_zoo.errors import UserError, shown
@@ -19,6 +20,7 @@ __all__ = ["merge", "override_list", "read_override", "sweep_of", "to_nested", "
 
 # Of an override: characters of its key, and brackets that stand within one another, each at most.
 LONGEST_KEY, DEEPEST = 200, 16
+MOST_VALUES = 10_000  # of a key in a sweep
 _PARSER = OverridesParser.create()
 _BRACES = re.compile(r"[^\s\[\]{}()'\"$,\\][^\[\]{}()'\"$\\]*(\{[^{}()'\"$\\]+\}[^\[\]{}()'\"$\\]*)+")
 
@@ -67,10 +69,12 @@ def sweep_of(override: str) -> list[str]:
     """Returns the overrides that one with several values stands for, in Hydra's grammar; itself where it has one.
 
     Several values are `key=a,b`, `key=choice(a,b)` and `key=range(0,5)`; commas in brackets and quotes are of a value.
+    Hydra's `+key`, which adds a key, is the key itself, as in `read_override`.
 
     Raises:
-        UserError: it cannot be read, or its values are not to be counted or come in a random order.
+        UserError: it cannot be read, or its values are not to be counted, too many, or come in a random order.
     """
+    override = re.sub(r"^\+{1,2}", "", override)
     key = override.partition("=")[0]
     try:
         parsed = _parsed(override)
@@ -80,11 +84,20 @@ def sweep_of(override: str) -> list[str]:
     if not parsed.is_sweep_override():
         read_override(override)
         return [override]
-    if not parsed.is_discrete_sweep() or getattr(parsed.value(), "shuffle", False):
-        raise UserError(
-            f"a sweep has values to be counted, in an order; received '{override}'; write {key}=a,b or {key}=range(0,5)"
-        )
-    return [f"{key}={value}" for value in parsed.sweep_string_iterator()]
+    wanted = f"write {key}=a,b or {key}=range(0,5)"
+    if (
+        not parsed.is_discrete_sweep()
+        or isinstance(parsed.value(), Glob)
+        or getattr(parsed.value(), "shuffle", False)
+    ):
+        raise UserError(f"a sweep has values to be counted, in an order; received '{override}'; {wanted}")
+    try:
+        values = [*itertools.islice(parsed.sweep_string_iterator(), MOST_VALUES + 1)]
+    except ValueError as error:  # range(0,5,0)
+        raise UserError(f"a range has a step that is not 0; received '{override}'; {wanted}") from error
+    if not 0 < len(values) <= MOST_VALUES:
+        raise UserError(f"a sweep has 1 to {MOST_VALUES:,} values; received '{override}'; {wanted}")
+    return [f"{key}={value}" for value in values]
 
 
 def _parsed(override: str) -> Override:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 
@@ -65,7 +66,7 @@ def run_sweep(overrides: Sequence[str], *, silent: bool = False) -> tuple[SuiteR
 def _table(record: SuiteRecord) -> Table:
     """Returns the summary: mean ± standard deviation over the seeds of each row."""
     columns = [name for name in COLUMNS if any(aggregate_of(row, name).values for row in record.rows)]
-    title = f"{record.title}: mean ± std over {record.seeds_in_words}"
+    title = f"{record.title}: mean ± std over {_finished_seeds(record)}"
     table = Table(
         title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="bold"
     )
@@ -74,6 +75,14 @@ def _table(record: SuiteRecord) -> Table:
     for row in record.rows:
         table.add_row(row.name, *(str(aggregate_of(row, name)) for name in columns), _verdicts(row))
     return table
+
+
+def _finished_seeds(record: SuiteRecord) -> str:
+    """Returns the number of seeds over which rows are aggregated: `3 seeds`, `1 to 3 seeds`."""
+    finished = [
+        dataclasses.replace(row, runs=tuple(run for run in row.runs if run.finished)) for row in record.rows
+    ]
+    return dataclasses.replace(record, rows=tuple(finished)).seeds_in_words
 
 
 def _verdicts(row: RowRecord) -> str:

@@ -76,7 +76,7 @@ def read_sweep(overrides: Sequence[str]) -> tuple[SweepConfig, str | None, list[
     """
     settings, folder, rest = list[tuple[str, Any]](), None, list[str]()
     for override in override_list(overrides):
-        key = override.partition("=")[0]
+        key = override.partition("=")[0].lstrip("+")  # +key, as Hydra adds one, is the key
         if key == "run_dir":
             folder = read_override(override)[1]
             if not isinstance(folder, str) or not folder.strip():

@@ -9,14 +9,14 @@ from types import TracebackType
 
 from ssl_zoo.run_dir.metrics_csv import read_metrics
 from ssl_zoo.suites.launch_local import Failure, Worker
-from ssl_zoo.suites.options import FIRST_SEEDS, BenchConfig
+from ssl_zoo.suites.options import FIRST_SEEDS, BenchConfig, SweepConfig
 from ssl_zoo.suites.record import RunRecord
 from ssl_zoo.suites.rounds import Rounds
 from ssl_zoo.suites.time_limit import TimeLimit
 from ssl_zoo.suites.trial import Trial
 from ssl_zoo.terminal.progress import ProgressDisplay
 
-__all__ = ["SuiteProgress", "sentence_on_stopped_tuning", "sentences_on_ending"]
+__all__ = ["SuiteProgress", "sentence_on_stopped_tuning", "sentences_on_ending", "sentences_on_time_limit"]
 
 REFRESH = 2.0  # seconds between readings of the runs' metrics
 
@@ -123,9 +123,15 @@ def sentences_on_ending(config: BenchConfig, rounds: Rounds) -> list[str]:
         if rounds.limited:
             texts = "; ".join(" ".join(claim.text.split()) for claim in rounds.limited)
             sentences.append(f"max_seeds={config.max_seeds} left undecided: {texts}.")
-    if rounds.stopped:
-        sentences.append(
-            f"max_minutes={config.max_minutes:g} ended the suite: {rounds.total - rounds.ended} run(s) were not "
-            "started, as they would probably have ended later; the same command goes on."
-        )
-    return sentences
+    return [*sentences, *sentences_on_time_limit(config, rounds)]
+
+
+def sentences_on_time_limit(config: BenchConfig | SweepConfig, rounds: Rounds) -> list[str]:
+    """Describes how many runs the time limit has left out, if any."""
+    if not rounds.stopped:
+        return []
+    what = "suite" if isinstance(config, BenchConfig) else "sweep"
+    return [
+        f"max_minutes={config.max_minutes:g} ended the {what}: {rounds.total - rounds.ended} run(s) were not "
+        "started, as they would probably have ended later; the same command goes on."
+    ]

@@ -13,6 +13,7 @@ from ssl_zoo.files.folders import check_writable
 from ssl_zoo.suites.checks import check_runs_can_start
 from ssl_zoo.suites.collect import collect, data_in_words
 from ssl_zoo.suites.options import read_sweep
+from ssl_zoo.suites.progress import sentences_on_time_limit
 from ssl_zoo.suites.record import SuiteRecord
 from ssl_zoo.suites.results import Results
 from ssl_zoo.suites.rounds import Rounds
@@ -76,14 +77,20 @@ class SweepRun:
                 f"stopped; what is done stays done, and {rest}; to go on: {shlex.join(self.command)}",
                 getattr(stopped, "number", 0),
             ) from None
-        record = self.record()
+        ending = sentences_on_time_limit(self.config, rounds)
+        for sentence in ending:
+            self.messages.print(sentence, style="dim")
+        self.folder.mkdir(parents=True, exist_ok=True)  # where no run was started
+        record = self.record(ending)
         record.write(self.folder)
         return record
 
-    def record(self) -> SuiteRecord:
+    def record(self, remarks: Sequence[str] = ()) -> SuiteRecord:
         """Returns the record of the runs, done or not."""
         plan = self.plan
-        record = collect(plan.suite(), plan, plan.rows, self.trials, self.results, command=self.command)
+        record = collect(
+            plan.suite(), plan, plan.rows, self.trials, self.results, command=self.command, remarks=remarks
+        )
         words = dict.fromkeys(data_in_words(row) for row in plan.rows)
         return dataclasses.replace(record, data_in_words="; ".join(words))
 

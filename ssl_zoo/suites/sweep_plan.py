@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import math
 import re
 import shlex
 from collections.abc import Sequence
@@ -24,7 +25,8 @@ from ssl_zoo.suites.trial import Trial, slug
 
 __all__ = ["SweepPlan", "check_runs"]
 
-LONGEST = 120  # characters of a run directory's name
+LONGEST = 120  # bytes of a run directory's name, but for its seed and mark
+MOST_RUNS = 10_000
 TAKEN = {
     "run_dir": "is one folder, in which each run has its own",
     "resume": "is not needed: the same command goes on with what was begun; leave it out",
@@ -52,7 +54,7 @@ class SweepPlan:
     def __init__(self, overrides: Sequence[str]) -> None:
         values: dict[str, list[str]] = {}
         for override in overrides:
-            key = override.partition("=")[0]
+            key = override.partition("=")[0].lstrip("+")  # +key, as Hydra adds one, is the key
             if key in TAKEN:
                 raise UserError(f"{key} {TAKEN[key]}; received '{override}'")
             values[key] = sweep_of(override)
@@ -65,6 +67,8 @@ class SweepPlan:
         for listed in several.values():
             if len({repr(read_override(override)[1]) for override in listed}) < len(listed):
                 raise UserError(f"each value stands once; received {', '.join(listed)}; leave the second out")
+        if (count := math.prod(map(len, several.values()))) > MOST_RUNS:
+            raise UserError(f"a sweep has at most {MOST_RUNS:,} runs; received {count:,}; give fewer values")
         self.swept = list(several)
         self.base = [listed[0] for key, listed in values.items() if key not in several]
         self._values = values
@@ -170,7 +174,9 @@ def check_runs(folder: Path, trials: dict[str, list[Trial]]) -> None:
 def _name(overrides: Sequence[str]) -> str:
     """Returns a name for what sets a row apart: `method=byol,epochs=50`."""
     name = ",".join(re.sub(r"[^\w.+=-]", "-", re.sub("['\"]", "", override)) for override in overrides)
-    return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{_digest(overrides)}"
+    if len(letters := name.encode()) <= LONGEST:
+        return name
+    return f"{letters[:LONGEST].decode(errors='ignore')}-{_digest(overrides)}"
 
 
 def _folder(name: str) -> str:

@@ -154,11 +154,11 @@ def test_a_real_shell_completes(shell: str, tmp_path: Path) -> None:
     )
     program.chmod(0o755)
     script.write_text(script_for([shell]))
-    (tmp_path / "runs" / "only one").mkdir(parents=True)
-    typed = ["tra\tmethod=sims\tmethod.stop_g\tf\t", "report runs/o\t", "bench suite=simsiam_fi\t"]
+    (tmp_path / "runs" / "only one" / "it's $5").mkdir(parents=True)
+    typed = ["tra\tmethod=sims\tmethod.stop_g\tf\t", "report runs/o\ti\t", "bench suite=simsiam_fi\t"]
     expected = [
         "train method=simsiam method.stop_gradient=false",
-        "report runs/only one/",
+        "report runs/only one/it's $5/",
         "bench suite=simsiam_figure2",
     ]
     complete(["train", "m"])  # the table is kept: the first Tab is as quick as the others

@@ -10,10 +10,12 @@ import pytest
 from helpers.tiny_suites import TINY, in_process
 
 from ssl_zoo.cli.main import main
+from ssl_zoo.config.compose import compose
 from ssl_zoo.config.overrides import sweep_of
 from ssl_zoo.errors import UserError
 from ssl_zoo.reports.report import report
 from ssl_zoo.reports.sweep import sweep
+from ssl_zoo.suites.options import read_sweep
 from ssl_zoo.suites.record import read
 from ssl_zoo.suites.sweep_plan import SweepPlan
 
@@ -31,6 +33,8 @@ from ssl_zoo.suites.sweep_plan import SweepPlan
         ),
         ("data.train='a,b',c", ["data.train='a,b'", "data.train=c"]),
         ("data.train='a,b'", ["data.train='a,b'"]),
+        ("+seed=0,1", ["seed=0", "seed=1"]),
+        ("++epochs=2", ["epochs=2"]),
         ("augment.views={one:{size:8},two:{size:4}}", ["augment.views={one:{size:8},two:{size:4}}"]),
     ],
 )
@@ -53,6 +57,12 @@ def test_several_values_are_read_as_hydra_does(override: str, expected: list[str
         ("seed=0,1 threads=100000", "at most the number of cores"),
         ("seed=0,1 data=imagefolder data.train=missing", "none at 'missing'"),
         ("seed=0,[", "cannot be read"),
+        ("method=glob(sim*)", "values to be counted"),
+        ("seed=0,1 optimizer.lr=range(5,0)", "1 to 10,000 values"),
+        ("seed=range(0,1000000000000)", "1 to 10,000 values"),
+        ("seed=range(0,5,0)", "a step that is not 0"),
+        ("seed=range(0,200) epochs=range(1,100)", "at most 10,000 runs; received 19,800"),
+        ("seed=0,1 +resume=auto", "the same command goes on"),
     ],
 )
 def test_what_is_refused_and_creates_nothing(
@@ -76,6 +86,27 @@ def test_names_of_the_runs() -> None:
     assert [trial.name for trial in SweepPlan(["seed=3,1"]).trials()["simsiam"]] == ["seed-3", "seed-1"]
     long = SweepPlan([f"data.root={'x' * 200},{'x' * 201}"])
     assert all(len(trial.name) < 140 for group in long.trials().values() for trial in group)
+    wide = SweepPlan([f"data.root='{'字' * 80}/{'字' * 80}',b"])
+    assert all(len(trial.name.encode()) < 140 for group in wide.trials().values() for trial in group)
+
+
+def test_a_key_with_a_plus_is_the_key() -> None:
+    _, folder, overrides = read_sweep(["+seed=0,1", "+run_dir=mine", "++epochs=2"])
+    (group,) = SweepPlan(overrides).trials().values()
+    assert folder == "mine"
+    assert [(trial.config.seed, compose(trial.overrides).seed) for trial in group] == [(0, 0), (1, 1)]
+    assert group[0].config.epochs == 2
+
+
+def test_runs_that_a_time_limit_leaves_out_are_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = sweep([*TINY.split(), "seed=0,1", f"run_dir='{tmp_path / 'mine'}'", "max_minutes=1e-9"])
+    out, error = capsys.readouterr()
+    (remark,) = record.remarks
+    assert remark.startswith("max_minutes=1e-09 ended the sweep: 2 run(s) were not started")
+    assert remark in error
+    assert "mean ± std over 0 seeds" in " ".join(out.split())
 
 
 @pytest.mark.slow
