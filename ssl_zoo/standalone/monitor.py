@@ -18,11 +18,9 @@ from torch import Tensor
 from ssl_zoo.errors import UserError, shown
 from ssl_zoo.monitors.evidence import residual_energy
 from ssl_zoo.monitors.verdict import SETTLED_STEPS, has_fallen, is_collapsed
-from ssl_zoo.standalone.causes import ScriptFacts
-from ssl_zoo.standalone.diagnose import judged
 from ssl_zoo.standalone.diagnosis import Diagnosis
-from ssl_zoo.standalone.measure import Losses, measure
-from ssl_zoo.standalone.modules import find_modules, fingerprint, untrained_parts
+from ssl_zoo.standalone.judge import Judge
+from ssl_zoo.standalone.modules import find_modules
 from ssl_zoo.standalone.results import Results
 from ssl_zoo.standalone.watch import Watch
 
@@ -104,10 +102,6 @@ class CollapseMonitor(pl.Callback):
         self.collapsed_epoch: int | None = None
         self._highest = 0.0  # residual energy so far
         self._in_a_row = 0  # epochs that were collapsed
-        self._continue()
-
-    def _continue(self) -> None:
-        self._start: Diagnosis | None = None  # of the first step
         self._watch: Watch | None = None
 
     @property
@@ -129,33 +123,29 @@ class CollapseMonitor(pl.Callback):
         self.collapsed_epoch, self._in_a_row = state_dict["collapsed_epoch"], state_dict["in_a_row"]
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        if stage != "fit":
-            return
-        if trainer.global_step == 0:  # also before a checkpoint's state is loaded
+        if (
+            stage == "fit" and trainer.global_step == 0
+        ):  # before a checkpoint's state is loaded; else the trainer goes on
             self._reset()
-        else:  # the same trainer goes on
-            self._continue()
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._modules = find_modules(pl_module, self.names)
+        modules = find_modules(pl_module, self.names)
         divided = type(trainer.strategy).__name__.startswith(DIVIDING)
         self._watch = Watch(
             pl_module,
-            self._modules,
+            modules,
             views_per_call=self.views_per_call,
             images=self.samples,
             evaluate=not divided,
         )
-        self._losses = Losses()
+        self._judge = Judge(self._watch, modules)
         others = sum(isinstance(each, CollapseMonitor) for each in trainer.callbacks) > 1  # type: ignore[attr-defined]
         self._results = Results(
             self.out,
-            {role: name for role, (name, _) in self._modules.items()},
+            {role: name for role, (name, _) in modules.items()},
             alone=not others,
             quiet=self.quiet or not trainer.is_global_zero,
         )
-        self._untrained: tuple[str, ...] = ()
-        self._targets_at_start = self._targets_now()
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -171,10 +161,9 @@ class CollapseMonitor(pl.Callback):
         watch.recorder.pause()  # what the backward pass calls is a repetition, of checkpointed activations
         if not watch.examined:
             watch.examine(loss)
-            parameters = (p for o in trainer.optimizers for group in o.param_groups for p in group["params"])
-            self._untrained = untrained_parts(pl_module, self._modules, parameters)
+            self._judge.look(trainer)
             if watch.encoder is not None and self._number == 0:
-                self._begin(trainer)
+                self._highest = self._judge.begin(trainer)
         else:
             watch.keep_images()
 
@@ -184,28 +173,29 @@ class CollapseMonitor(pl.Callback):
         watch = self._watched
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         if isinstance(loss, Tensor):
-            self._losses.add(loss)
+            self._judge.losses.add(loss)
         if not watch.examined and not watch.called:
             watch.skip(last=False)
             watch.recorder.end()
             return
-        first = self._start is None and self._number == 0
+        first = self._judge.start is None and self._number == 0
         if not watch.examined:  # a script that calls loss.backward() by itself, and has changed the weights
             watch.examine(None)
         elif watch.recorder.active:
             watch.keep_images()
         watch.end_batch(self._number)
         if first and watch.encoder is None:
-            self._begin(trainer)
+            self._highest = self._judge.begin(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._losses.clear()
+        self._judge.losses.clear()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         watch, epoch = self._watched, trainer.current_epoch + 1
         if not watch.examined:
             watch.skip(last=True)
-        d = self._measured(trainer, epochs=epoch)
+        known = self._judge.start is not None or bool(self.rows)
+        d = self._judge.diagnose(trainer, epochs=epoch, highest=self._highest if known else None)
         watch.new_epoch()
         if d is None:
             return
@@ -256,46 +246,3 @@ class CollapseMonitor(pl.Callback):
         if self.diagnosis is not None and self._watch is not None:
             self._results.close(self.diagnosis, self._watch.mode)
         self._remove()
-
-    def _begin(self, trainer: pl.Trainer) -> None:
-        """Measures the network of the first step."""
-        self._start = self._measured(trainer, epochs=0)
-        assert self._start is not None, "a step has just been seen"
-        self._highest = residual_energy(self._start.metrics)
-
-    def _targets_now(self) -> float | None:
-        return fingerprint(self._modules["targets"][1]) if "targets" in self._modules else None
-
-    def _measured(self, trainer: pl.Trainer, *, epochs: int) -> Diagnosis | None:
-        """Measures and judges what is kept, as a mean over the processes; None: there is nothing."""
-        watch = self._watched
-        measured = measure(watch, self._losses, trainer.lightning_module)
-        if measured is None:
-            return None
-        facts = ScriptFacts(
-            graph=watch.graph,
-            predictor=self._name("predictions"),
-            targets=self._name("targets"),
-            untrained_parts=self._untrained,
-            targets_moved=None if epochs == 0 else self._targets_moved(),
-            initial=None if self._start is None else self._start.metrics,
-            precision="" if str(trainer.precision).startswith(("32", "64")) else str(trainer.precision),
-        )
-        evaluated = watch.encoder is not None
-        return judged(
-            facts,
-            measured,
-            self._start,
-            epochs=epochs,
-            start="first step",
-            highest=self._highest if self._start is not None or self.rows else None,
-            paired=evaluated,
-            steps=trainer.global_step if evaluated else None,
-        )
-
-    def _name(self, role: str) -> str | None:
-        return self._modules[role][0] if role in self._modules else None
-
-    def _targets_moved(self) -> bool | None:
-        now = self._targets_now()
-        return None if now is None else now != self._targets_at_start
