@@ -40,7 +40,7 @@ def find_modules(network: nn.Module, names: dict[str, str | None]) -> dict[str, 
     Raises:
         UserError: there is no module of that name, or none for the embeddings.
     """
-    known = dict(network.named_modules())
+    known = dict(network.named_modules(remove_duplicate=False))  # a module may have two names
     del known[""]
     found = {}
     for role, defaults in DEFAULTS.items():

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from ssl_zoo import CollapseMonitor, UserError
 from ssl_zoo.standalone.last_steps import LastSteps, first_views
+from ssl_zoo.standalone.modules import find_modules
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's, of loaders without workers and the like
 QUIET: dict[str, Any] = {
@@ -159,6 +160,13 @@ def test_wrong_names_are_refused_with_what_there_is() -> None:
         CollapseMonitor(patience=0)
     with pytest.raises(UserError, match="out must be a file; received the folder"):
         CollapseMonitor(out=Path())
+
+
+def test_a_module_of_two_names_is_found_by_either() -> None:
+    model = Siamese()
+    model.both = nn.Sequential(model.backbone, model.projection_head)
+    found = find_modules(model, {"embeddings": "both.1"})
+    assert found["embeddings"] == ("both.1", model.projection_head)
 
 
 class Uneven(Siamese):
