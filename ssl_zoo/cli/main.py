@@ -7,6 +7,7 @@ stopped is saved and its job requeued, 1 anything else.
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -44,8 +45,28 @@ def main(overrides: Sequence[str]) -> int:
         with signals_interrupt():
             _action(verb, overrides)(overrides)
     except BaseException as error:
-        return streams.exit_status(error, verb)
+        try:
+            return streams.exit_status(error, verb)
+        except Exception:
+            _name_plugin(error)
+            raise
     return 0
+
+
+def _name_plugin(error: BaseException) -> None:
+    """Ends a traceback, which Lightning makes long, by the line of the plugin that it came from."""
+    from ssl_zoo.registry import plugins
+
+    packages = {point.module.partition(".")[0] for point in plugins()}
+    frames = [
+        (frame, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__")).partition(".")[0] in packages
+    ]
+    if frames and sys.version_info >= (3, 11):
+        frame, line = frames[-1]
+        package = frame.f_globals["__name__"].partition(".")[0]
+        error.add_note(f"in the plugin {package}: {frame.f_code.co_filename}, line {line}")
 
 
 def _action(verb: str, overrides: Sequence[str]) -> Callable[[Sequence[str]], None]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -198,3 +200,18 @@ def test_help_of_every_verb(verb: str, capsys: pytest.CaptureFixture[str]) -> No
     whole = capsys.readouterr().out
     usage = texts[0].split("\n\n")[0]
     assert usage in whole
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="errors take no notes")
+def test_a_traceback_ends_by_the_line_of_the_plugin_that_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "someones_plugin.py").write_text("def loss(overrides):\n    return overrides.no_such_name\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    plugin = importlib.import_module("someones_plugin")
+    point = EntryPoint("mine", "someones_plugin:loss", "ssl_zoo.methods")
+    monkeypatch.setattr("ssl_zoo.registry.plugins", lambda: [point])
+    monkeypatch.setitem(VERBS, "train", lambda overrides: plugin.loss(overrides))
+    with pytest.raises(AttributeError) as raised:
+        main(["train", "method=mine"])
+    assert raised.value.__notes__ == [f"in the plugin someones_plugin: {plugin.__file__}, line 2"]
