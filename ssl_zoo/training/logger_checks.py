@@ -8,7 +8,7 @@ import re
 from importlib.util import find_spec
 from urllib.parse import urlparse
 
-from ssl_zoo.config.schema import RECORDS, LoggingConfig, RunConfig
+from ssl_zoo.config.schema import FORMER, RECORDS, LoggingConfig, RunConfig
 from ssl_zoo.errors import UserError
 
 __all__ = ["check_loggers", "wandb_mode", "without_login"]
@@ -26,6 +26,11 @@ def check_loggers(config: RunConfig) -> None:
         UserError: see above; a key of `trainer.logging` that no logger reads.
     """
     named, logging = config.trainer.loggers, config.trainer.logging
+    if former := [name for name in named if name in FORMER]:
+        raise UserError(
+            f"trainer.loggers takes csv, tensorboard, {', '.join(RECORDS)}; received {former[0]}, which earlier "
+            f"versions had; set trainer.loggers=[{','.join(name for name in named if name not in FORMER)}]"
+        )
     for name in (name for name in named if name in RECORDS):
         if not _is_installed(name):
             raise UserError(

@@ -404,6 +404,7 @@ def test_what_contradicts_is_refused_before_anything_starts(
     assert "needs the package sqlalchemy" in refused("trainer.loggers=mlflow")
     monkeypatch.setenv("TRACKIO_SPACE_ID", "user/space")
     assert "unset TRACKIO_SPACE_ID" in refused("trainer.loggers=trackio")
+    assert "set trainer.loggers=[csv]" in refused("trainer.loggers=[csv,NeptuneLogger]")
     assert "trainer.logging is read by wandb, mlflow, trackio" in refused("trainer.logging.group=mine")
     installed.clear()
     run = overrides("simsiam", f"run_dir={tmp_path / 'run'}", "trainer.loggers=wandb")

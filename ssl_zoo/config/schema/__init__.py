@@ -28,7 +28,7 @@ from ssl_zoo.config.schema.optimizer import OptimizerConfig
 from ssl_zoo.config.schema.run import RunConfig, RunSettings
 from ssl_zoo.config.schema.supervised import LabelsConfig
 from ssl_zoo.config.schema.targets import CenteringConfig, SharpeningConfig
-from ssl_zoo.config.schema.trainer import RECORDS, LoggingConfig, TrainerConfig
+from ssl_zoo.config.schema.trainer import FORMER, RECORDS, LoggingConfig, TrainerConfig
 from ssl_zoo.config.schema.types import (
     Count,
     Folder,
@@ -56,6 +56,7 @@ from ssl_zoo.config.schema.views import (
 
 __all__ = [
     "CRITERIA",
+    "FORMER",
     "RECORDS",
     "AffineConfig",
     "AugmentConfig",

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from ssl_zoo.config.schema.types import Count, section
 
-LoggerName = Literal["csv", "tensorboard", "wandb", "mlflow", "trackio"]
+LOGGERS = ("csv", "tensorboard", "wandb", "mlflow", "trackio")
+FORMER = (
+    "CometLogger",
+    "LitLogger",
+    "NeptuneLogger",
+)  # read of a run that has one, and no longer trained with
+LoggerName = Annotated[
+    Literal["csv", "tensorboard", "wandb", "mlflow", "trackio", "CometLogger", "LitLogger", "NeptuneLogger"],
+    WithJsonSchema({"enum": [*LOGGERS], "type": "string"}),
+]
 RECORDS = ("wandb", "mlflow", "trackio")  # whose records lie outside of the run directory, or go there
 EARLIER = {  # names that configurations of earlier versions hold: the classes of Lightning
     "CSVLogger": "csv",
