@@ -214,4 +214,4 @@ def test_a_traceback_ends_by_the_line_of_the_plugin_that_raised(
     monkeypatch.setitem(VERBS, "train", lambda overrides: plugin.loss(overrides))
     with pytest.raises(AttributeError) as raised:
         main(["train", "method=mine"])
-    assert raised.value.__notes__ == [f"in the plugin someones_plugin: {plugin.__file__}, line 2"]
+    assert vars(raised.value)["__notes__"] == [f"in the plugin someones_plugin: {plugin.__file__}, line 2"]
