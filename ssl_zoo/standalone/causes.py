@@ -44,10 +44,11 @@ class ScriptFacts:
             return ("the loss has no gradient through the embeddings: are they those that it compares?",)
         beside = "through the embeddings beside it: no stop-gradient"
         way = beside if graph.reaches_embeddings else "through it alone: stop-gradient"
+        named = "" if name in (None, "the predictor") else f", {name}"
         found = (
             "no predictor was found"
             if not graph.has_predictor
-            else f"the predictor is {name}, and the loss has a gradient {way}"
+            else f"the loss has a predictor{named}, and a gradient {way}"
         )
         if graph.unread:
             return found, f"{graph.unread} stand between the embeddings and the loss"

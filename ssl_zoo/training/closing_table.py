@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping
 
@@ -40,10 +41,11 @@ def closing_table(result: Result, title: str, initial: Mapping[str, float]) -> P
         table.add_column(column, justify="left" if not column else "right")
     base = result.baselines
     if result.linear_top1 is not None:
-        linear = f"{_percent(result.linear_top1)} ± {100 * (result.linear_top1_std or 0):.1f}"
+        std = result.linear_top1_std  # None where nothing was drawn, NaN of one draw
+        spread = "" if std is None or not math.isfinite(std) else f" ± {100 * std:.1f}"
         table.add_row(
             METRICS.get("linear_top1").title,
-            linear,
+            _percent(result.linear_top1) + spread,
             _percent(base.random_encoder_linear_top1),
             _percent(base.pixels_linear_top1),
         )

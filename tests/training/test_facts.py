@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -14,7 +15,7 @@ from rich.console import Console
 import ssl_zoo
 from ssl_zoo.config.compose import compose
 from ssl_zoo.metrics import measure_embeddings
-from ssl_zoo.run_dir.result import Result
+from ssl_zoo.run_dir.result import Baselines, Result
 from ssl_zoo.training.closing_table import closing_lines, closing_table
 from ssl_zoo.training.facts import gather_facts, reference_of
 from ssl_zoo.training.measurement import Measurement, Scores
@@ -78,6 +79,28 @@ def test_a_bad_verdict_is_explained_where_a_person_looks(tmp_path: Path) -> None
         f"{result.verdict.upper()} {result.verdict_reason}\nlikely cause: {result.cause}\nto try: {result.remedy}"
     )
     assert "likely cause" not in _shown(dataclasses.replace(result, verdict="healthy", cause=None))
+
+
+@pytest.mark.parametrize(
+    ("std", "shown"), [(0.046, "29.0 % ± 4.6"), (float("nan"), "29.0 %"), (None, "29.0 %")]
+)
+def test_the_closing_table_has_a_spread_only_where_labels_were_drawn_twice(
+    std: float | None, shown: str
+) -> None:
+    fields: dict[str, Any] = {field.name: None for field in dataclasses.fields(Result)}
+    fields |= {
+        "metrics": {},
+        "verdict": "healthy",
+        "verdict_reason": "",
+        "train_seconds": 0.0,
+        "peak_memory_mb": 0.0,
+    }
+    result = Result(
+        **fields | {"baselines": Baselines(), "run_dir": "run", "linear_top1": 0.29, "linear_top1_std": std}
+    )
+    [row] = [line for line in _shown(result).splitlines() if "linear probe" in line]
+    assert row.strip("│ ").split("  ")[-1].strip() == "-"  # of raw pixels, not measured
+    assert [cell.strip() for cell in row.strip("│ ").split("  ") if cell.strip()][1] == shown
 
 
 def _shown(result: Result) -> str:
