@@ -25,6 +25,7 @@ import json
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -213,6 +214,7 @@ def close() -> None:
     for process in _servers:
         with process:
             process.kill()
+        shutil.rmtree(Path(os.environ.pop(SERVER)).parent, ignore_errors=True)
 
 
 _servers = list[Any]()
