@@ -8,15 +8,9 @@ from pathlib import Path
 import pytest
 from helpers.documents import OURS, PAGES, ROOT, figures_without_command, steps_in, steps_of
 from helpers.example import install_example
-from helpers.followed_pages import (
-    COMPOSED,
-    FRAGMENTS,
-    NOT_FOLLOWED,
-    Problem,
-    Reader,
-    reason_in,
-    yaml_commands,
-)
+from helpers.followed_pages import Reader, yaml_commands
+from helpers.left_out import COMPOSED, FRAGMENTS, NOT_FOLLOWED, reason_in
+from helpers.page_checks import Problem
 
 pytestmark = pytest.mark.slow
 FOLLOWED = {page.relative_to(ROOT).as_posix(): steps for page in PAGES if (steps := steps_of(page))}
