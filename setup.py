@@ -1,9 +1,11 @@
 """Finds the packages of the distribution: ssl_zoo/, and the folders beside it that `package-dir` maps into it."""
 
 import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_namespace_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 
@@ -20,9 +22,19 @@ def index_readme() -> str:
     return re.sub(r'(\]\(|href=")(?!\w+:)', rf"\1{pages}", text)
 
 
+class BuildAnew(build_py):
+    """Copies the modules that the checkout has. An earlier build may have left others, which would be installed too."""
+
+    def run(self):
+        if not self.editable_mode:
+            shutil.rmtree(self.build_lib, ignore_errors=True)
+        super().run()
+
+
 engine = find_namespace_packages(include=["ssl_zoo", "ssl_zoo.*"])
 mapped = find_namespace_packages(include=["methods*", "configs*", "benchmarks*"])
 setup(
+    cmdclass={"build_py": BuildAnew},
     packages=[*engine, *(f"ssl_zoo.{name}" for name in mapped)],
     long_description=index_readme(),
     long_description_content_type="text/markdown",

@@ -120,6 +120,10 @@ def test_the_oldest_versions_are_the_lower_bounds() -> None:
 def test_the_tested_versions_are_allowed() -> None:
     tested = pinned("tested")
     wanted = [each for each in requirements() if each.name != "trackio"]  # wants an older Pillow
+    developers = [
+        Requirement(line) for group in ("dev", "docs") for line in PROJECT["optional-dependencies"][group]
+    ]
+    wanted += [each for each in developers if each.name != PROJECT["name"]]
     assert {each.name for each in wanted if plain(each.name) not in tested} == set()
     for each in wanted:
         assert each.specifier.contains(tested[plain(each.name)]), each
@@ -188,12 +192,31 @@ def test_issue_forms_ask_for_doctor_configuration_and_verdict() -> None:
     assert {"command", "doctor", "config", "verdict"} <= fields
 
 
-def test_the_page_of_the_index_has_whole_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+def set_up(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Returns what setup.py gives to setuptools."""
     given: dict[str, Any] = {}
     monkeypatch.setattr(setuptools, "setup", given.update)
     monkeypatch.chdir(ROOT)
     runpy.run_path(str(ROOT / "setup.py"))
-    page = given["long_description"]
+    return given
+
+
+def test_what_an_earlier_build_left_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = set_up(monkeypatch)["cmdclass"]["build_py"]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kept.py").touch()
+    left = tmp_path / "lib" / "left.py"
+    left.parent.mkdir()
+    left.touch()
+    command = build(setuptools.Distribution({"py_modules": ["kept"]}))
+    command.build_lib = str(left.parent)
+    command.ensure_finalized()
+    command.run()
+    assert [path.name for path in left.parent.iterdir()] == ["kept.py"]
+
+
+def test_the_page_of_the_index_has_whole_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = set_up(monkeypatch)["long_description"]
     links = re.findall(r"\]\(([^)\s]+)\)|(?:src|href|srcset)=\"([^\"]+)", page)
     assert len(links) > 10
     for link in ("".join(each) for each in links):
