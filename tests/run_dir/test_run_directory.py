@@ -188,7 +188,7 @@ def test_a_full_disk_leaves_nothing_of_a_run_that_has_saved_nothing(
     full_after(0, monkeypatch)
     run = tmp_path / "there" / "run"
     assert main(["train", *RUN, f"run_dir={run}"]) == 1
-    [printed] = capsys.readouterr().err.splitlines()
+    printed = capsys.readouterr().err.splitlines()[-1]  # below the lines of progress
     assert printed == (
         f"ssl-zoo: '{run}/checkpoints/last.ckpt': No space left on device; free some space, or write to another disk"
     )
@@ -202,7 +202,7 @@ def test_a_full_disk_keeps_what_was_saved_before(
     with monkeypatch.context() as patch:
         full_after(1, patch)
         assert main(["train", *RUN, f"run_dir={run}"]) == 1
-    [printed] = capsys.readouterr().err.splitlines()
+    printed = capsys.readouterr().err.splitlines()[-1]  # below the lines of progress
     assert printed.endswith(
         f"is kept; to continue: {shlex.join(['ssl-zoo', 'train', f'run_dir={run}', 'resume=auto'])}"
     )
