@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -224,13 +225,7 @@ class RunTable:
         return html_table(f"{len(self)} runs", self.columns, self.headings(), shown.cells(), foot)
 
     def _with(self, **changes: Any) -> RunTable:
-        values = {
-            "rows": self.rows,
-            "names": self.names,
-            "chosen": self.chosen,
-            "passed_over": self.passed_over,
-        }
-        return RunTable(**{**values, **changes})
+        return dataclasses.replace(self, **changes)
 
 
 def read_table(folders: Sequence[Path]) -> RunTable:

@@ -45,13 +45,6 @@ FLAGS = {
     "doctor": ("--speed",),
 }
 JSON = ("bench", "check", "config", "doctor", "eval", "list", "runs", "train")
-NAMED_IN = {
-    "method": "method",
-    "data": "data",
-    "recipe": "recipe",
-    "experiment": "experiment",
-    "protocol": "protocol",
-}
 
 
 def complete(words: Sequence[str]) -> list[Candidate]:
@@ -151,8 +144,8 @@ def _names(table: dict[str, Any], key: str) -> Iterable[str]:
         return list(table["backbones"])
     if key == "format":
         return list(table["formats"])
-    group = "protocol" if key == "evaluate" else NAMED_IN.get(key)
-    if group is None:
+    group = "protocol" if key == "evaluate" else key
+    if group not in (*GROUPS, "protocol"):
         return []
     names = _stems([folder / group for folder in folders])
     return [*names, *table["methods"]] if group == "method" else names

@@ -16,6 +16,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from ssl_zoo.files.writing import write_file
+
 __all__ = ["read_table"]
 
 PACKAGE = Path(__file__).parent.parent
@@ -51,9 +53,7 @@ def read_table() -> dict[str, Any]:
     table = _make()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        fresh = folder / f"completion-{os.getpid()}.tmp"
-        fresh.write_text(json.dumps({"stamp": stamp, "table": table}), encoding="utf-8")
-        os.replace(fresh, file)
+        write_file(file, json.dumps({"stamp": stamp, "table": table}))
     except OSError:  # a folder that cannot be written: each completion takes a second
         pass
     return table

@@ -33,8 +33,6 @@ GROUPS = {
     "protocols": "protocol",
 }
 
-WIDE = 10_000  # columns where there is no terminal to wrap for: a line for each name
-
 
 def show_list(overrides: Sequence[str], *, as_json: bool = False) -> None:
     """Prints a list, or all lists.
@@ -53,7 +51,7 @@ def show_list(overrides: Sequence[str], *, as_json: bool = False) -> None:
         raise UserError(f"list takes one kind and one pattern; received '{' '.join(overrides)}'")
     if what is not None and what not in known:
         raise unknown_name("list", what, known)
-    console, lists = Console(), dict[str, list[dict[str, str]]]()
+    console, lists = Console(wide=True), dict[str, list[dict[str, str]]]()
     for kind in known[:-1] if what is None else [what]:
         entries = _entries(kind, pattern)
         if not entries and what is None:
@@ -100,8 +98,6 @@ def _show(console: Console, kind: str, entries: Mapping[str, str | Text]) -> Non
     if kind == "backbones":
         console.print("\n".join(entries))
         return
-    if not console.is_terminal:
-        console.width = WIDE
     table = Table(
         title=kind, title_justify="left", title_style="bold", box=None, show_header=False, padding=(0, 2)
     )

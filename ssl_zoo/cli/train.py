@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ssl_zoo.cli.output import nothing_on_stdout, print_json, take_json
-from ssl_zoo.errors import UserError
+from ssl_zoo.errors import Unfinished, UserError
 
 if TYPE_CHECKING:
     from ssl_zoo.cluster.options import LaunchConfig
+    from ssl_zoo.suites.record import SuiteRecord
 
-__all__ = ["train"]
+__all__ = ["run_rows", "train"]
 
 MULTIRUN = {"-m", "--multirun"}
 
@@ -64,12 +65,25 @@ def _sweep(overrides: Sequence[str], as_json: bool) -> None:
     with requeueing(folder, "auto", resumes=True):
         from ssl_zoo.reports.sweep import run_sweep
 
-        with nothing_on_stdout(as_json):
-            record, failure = run_sweep(overrides)
-        if as_json:
-            print_json(dataclasses.asdict(record))
-        if failure is not None:
-            raise failure
+        run_rows(run_sweep, overrides, as_json)
+
+
+def run_rows(
+    run: Callable[[Sequence[str]], tuple[SuiteRecord, Unfinished | None]],
+    overrides: Sequence[str],
+    as_json: bool,
+) -> None:
+    """Runs a suite or a sweep, and prints its record as JSON where that is asked for.
+
+    Raises:
+        Unfinished: some of its runs failed.
+    """
+    with nothing_on_stdout(as_json):
+        record, failure = run(overrides)
+    if as_json:
+        print_json(dataclasses.asdict(record))
+    if failure is not None:
+        raise failure
 
 
 def _submit(launch: LaunchConfig, overrides: Sequence[str]) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ssl_zoo.cli.output import JSON, nothing_on_stdout, print_json, print_text, take_json
-from ssl_zoo.cli.train import train
+from ssl_zoo.cli.train import run_rows, train
 from ssl_zoo.errors import UserError
 
 __all__ = ["VERBS"]
@@ -43,12 +42,7 @@ def _bench(overrides: Sequence[str]) -> None:
     with requeueing(rows, "auto", resumes=True):
         from ssl_zoo.reports.bench import run_suite
 
-        with nothing_on_stdout(as_json):
-            record, failure = run_suite(overrides)
-        if as_json:
-            print_json(dataclasses.asdict(record))
-        if failure is not None:
-            raise failure
+        run_rows(run_suite, overrides, as_json)
 
 
 def _report(overrides: Sequence[str]) -> None:

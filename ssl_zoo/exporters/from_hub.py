@@ -46,8 +46,7 @@ def download(name: str) -> Path:
                 f"({type(error).__name__}: {reason}); check the name, the network, HF_HUB_OFFLINE, and 'hf auth login' "
                 "where it is private"
             ) from error
-        if re.fullmatch(
-            COMMIT, folder.name
-        ):  # both files of one commit, though the branch may move meanwhile
+        # Both files of one commit, though the branch may move meanwhile.
+        if re.fullmatch(COMMIT, folder.name):
             commit = folder.name
     return folder

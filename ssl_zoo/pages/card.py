@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -168,5 +168,5 @@ def card_html(card: Card) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    drawn = Card(**{**vars(card), "curves": [curve for curve in card.curves if curve.finite]})
+    drawn = replace(card, curves=[curve for curve in card.curves if curve.finite])
     return environment.get_template("card.html").render(card=drawn)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from ssl_zoo.errors import Unfinished
 from ssl_zoo.reports.outcomes import counted
 from ssl_zoo.reports.suite import write_report
 from ssl_zoo.suites.record import SuiteRecord
 from ssl_zoo.suites.run import SuiteRun
+from ssl_zoo.suites.runner import Runner
 from ssl_zoo.terminal.console import Console, styled
 
-__all__ = ["bench", "run_suite"]
+__all__ = ["bench", "print_ending", "run_suite", "unfinished"]
 
 COLOURS = {
     "holds": "green",
@@ -56,14 +58,27 @@ def run_suite(overrides: Sequence[str], *, silent: bool = False) -> tuple[SuiteR
         console.print(styled((f"{claim.state:>13}", COLOURS[claim.state]), f"  {claim.text}: {claim.why}"))
     if record.claims:
         console.print(f"claims: {counted(claim.state for claim in record.claims)}", style="bold")
+    print_ending(console, record, suite.folder, indent=7)
+    return record, unfinished(suite.runner)
+
+
+def print_ending(console: Console, record: SuiteRecord, folder: Path, *, indent: int = 0) -> None:
+    """Prints the runs that failed, and where the report is."""
     for row in record.rows:
         for run in row.runs:
             if run.error:
-                console.print(styled(("       failed", "red"), f"  {row.name}, seed {run.seed}: {run.error}"))
-    console.print(f"written: {suite.folder / 'report.html'}, report.md, results.csv")
-    if failed := len(suite.results.errors):
-        later = len(suite.runner.failed) - failed
-        blocked = f", and {later} that begin with their weights could not" if later else ""
-        again = "the others are done and reported; the same command tries again"
-        return record, Unfinished(f"{failed} run(s) failed{blocked}; {again}")
-    return record, None
+                failed = (f"{'':{indent}}failed", "red")
+                console.print(styled(failed, f"  {row.name}, seed {run.seed}: {run.error}"))
+    console.print(f"written: {folder / 'report.html'}, report.md, results.csv")
+
+
+def unfinished(runner: Runner) -> Unfinished | None:
+    """Returns what is raised where runs failed, else None."""
+    failed = len(runner.results.errors)
+    if not failed:
+        return None
+    later = len(runner.failed) - failed
+    blocked = f", and {later} that begin with their weights could not" if later else ""
+    return Unfinished(
+        f"{failed} run(s) failed{blocked}; the others are done and reported; the same command tries again"
+    )

@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from ssl_zoo.errors import Unfinished
+from ssl_zoo.reports.bench import print_ending, unfinished
 from ssl_zoo.reports.suite import write_report
 from ssl_zoo.suites.aggregate import aggregate_of, heading
 from ssl_zoo.suites.record import RowRecord, SuiteRecord
 from ssl_zoo.suites.sweep import SweepRun
-from ssl_zoo.terminal.console import Console, styled
+from ssl_zoo.terminal.console import Console
 
 __all__ = ["run_sweep", "sweep"]
 
-WIDE = 10_000  # columns where there is no terminal to wrap for
 COLUMNS = ("top1", "knn_top1", "output_std_ratio", "loss", "seconds")
 
 
@@ -44,23 +44,15 @@ def sweep(overrides: Sequence[str], *, silent: bool = False) -> SuiteRecord:
 
 def run_sweep(overrides: Sequence[str], *, silent: bool = False) -> tuple[SuiteRecord, Unfinished | None]:
     """Does what `sweep` does, and returns the record beside what it would raise where runs failed."""
-    console, planned = Console(quiet=silent), SweepRun(overrides, silent=silent)
+    console, planned = Console(quiet=silent, wide=True), SweepRun(overrides, silent=silent)
     if planned.config.dry_run:
         console.print("\n".join(planned.commands()))
         return planned.record(), None
     record = planned.run()
     write_report(record, planned.folder)
-    if not console.is_terminal:
-        console.width = WIDE
     console.print(_table(record))
-    for row in record.rows:
-        for run in row.runs:
-            if run.error:
-                console.print(styled(("failed", "red"), f"  {row.name}, seed {run.seed}: {run.error}"))
-    console.print(f"written: {planned.folder / 'report.html'}, report.md, results.csv")
-    again = "the others are done and reported; the same command tries again"
-    failed = f"{len(planned.runner.failed)} run(s) failed; {again}"
-    return record, Unfinished(failed) if planned.runner.failed else None
+    print_ending(console, record, planned.folder)
+    return record, unfinished(planned.runner)
 
 
 def _table(record: SuiteRecord) -> Table:

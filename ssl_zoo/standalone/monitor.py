@@ -26,11 +26,8 @@ from ssl_zoo.standalone.watch import Watch
 
 __all__ = ["CollapseMonitor"]
 
-DIVIDING = (
-    "FSDP",
-    "ModelParallel",
-    "DeepSpeed",
-)  # strategies that divide weights, whose modules cannot be called alone
+# Strategies that divide weights, whose modules cannot be called alone.
+DIVIDING = ("FSDP", "ModelParallel", "DeepSpeed")
 
 
 class CollapseMonitor(pl.Callback):
@@ -123,9 +120,8 @@ class CollapseMonitor(pl.Callback):
         self.collapsed_epoch, self._in_a_row = state_dict["collapsed_epoch"], state_dict["in_a_row"]
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        if (
-            stage == "fit" and trainer.global_step == 0
-        ):  # before a checkpoint's state is loaded; else the trainer goes on
+        # Before a checkpoint's state is loaded; a trainer that goes on has steps already.
+        if stage == "fit" and trainer.global_step == 0:
             self._reset()
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 from rich.text import Text
 
 from ssl_zoo.config.overrides import read_override
-from ssl_zoo.errors import Interrupted
 from ssl_zoo.files.folders import check_writable
 from ssl_zoo.hardware.device import pick_device
 from ssl_zoo.suites.checks import check_suite
@@ -98,7 +97,7 @@ class SuiteRun:
             self.messages.print(self._heading("", _flat({row: rounds.started(row) for row in rounds.trials})))
             self.runner.run(rounds, self.rows[0].config.trainer)
         except KeyboardInterrupt as stopped:
-            raise Interrupted(self._stop_message(), getattr(stopped, "number", 0)) from None
+            raise self.runner.interrupted(stopped, ["ssl-zoo", "bench", *self.overrides]) from None
         return self._finish(rounds, tuned, sentences_on_ending(self.config, rounds))
 
     def _finish(
@@ -205,11 +204,6 @@ class SuiteRun:
         config = self.suite.config
         rest = f" · {config.paper}, {config.section} · {len(unique)} runs, {done} of them done already"
         return styled((f"{what}{config.title}", "bold"), rest)
-
-    def _stop_message(self) -> str:
-        command = shlex.join(["ssl-zoo", "bench", *self.overrides])
-        rest = "the others go on there" if self.config.launcher == "slurm" else "those under way are saved"
-        return f"stopped; what is done stays done, and {rest}; to go on: {command}"
 
 
 def _flat(trials: Mapping[Any, Sequence[Trial]]) -> list[Trial]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ssl_zoo.config.schema import TrainerConfig
+from ssl_zoo.errors import Interrupted
 from ssl_zoo.hardware.device import pick_device
 from ssl_zoo.suites.launch_local import Failure, Slots, run_local
 from ssl_zoo.suites.launch_slurm import run_slurm
@@ -79,3 +82,9 @@ class Runner:
                 slurm, counts = self.config.slurm, progress.update_counts
                 run_slurm(rounds.take, runs, slurm, self.config.workers, on_tick=counts, on_end=on_end)
         self.failed |= rounds.failed
+
+    def interrupted(self, stopped: KeyboardInterrupt, command: Sequence[str]) -> Interrupted:
+        """Returns what is raised in place of Ctrl-C or a signal, with the command that goes on."""
+        rest = "the others go on there" if self.config.launcher == "slurm" else "those under way are saved"
+        message = f"stopped; what is done stays done, and {rest}; to go on: {shlex.join(command)}"
+        return Interrupted(message, getattr(stopped, "number", 0))

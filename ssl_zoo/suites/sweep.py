@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ssl_zoo.config.overrides import write_override
-from ssl_zoo.errors import Interrupted
 from ssl_zoo.files.folders import check_writable
 from ssl_zoo.suites.checks import check_runs_can_start
 from ssl_zoo.suites.collect import collect, data_in_words
@@ -70,13 +69,7 @@ class SweepRun:
         try:
             self.runner.run(rounds, self.plan.rows[0].config.trainer)
         except KeyboardInterrupt as stopped:
-            rest = (
-                "the others go on there" if self.config.launcher == "slurm" else "those under way are saved"
-            )
-            raise Interrupted(
-                f"stopped; what is done stays done, and {rest}; to go on: {shlex.join(self.command)}",
-                getattr(stopped, "number", 0),
-            ) from None
+            raise self.runner.interrupted(stopped, self.command) from None
         ending = sentences_on_time_limit(self.config, rounds)
         for sentence in ending:
             self.messages.print(sentence, style="dim")

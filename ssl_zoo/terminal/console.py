@@ -20,6 +20,8 @@ from ssl_zoo.terminal.streams import discard, write_plainly
 
 __all__ = ["Console", "styled"]
 
+WIDE = 10_000  # columns where there is no terminal to wrap for
+
 
 class Console(RichConsole):
     """Prints lines of text whole, however long; tables as wide as the terminal, their cells wrapped.
@@ -29,15 +31,18 @@ class Console(RichConsole):
     Args:
         quiet: print nothing.
         stderr: print to stderr, as messages and progress are, in place of stdout.
+        wide: wrap no cells of tables where there is no terminal.
     """
 
-    def __init__(self, *, quiet: bool = False, stderr: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, stderr: bool = False, wide: bool = False) -> None:
         stream = sys.stderr if stderr else sys.stdout
         if getattr(stream, "errors", None) == "strict" and not stream.encoding.lower().startswith("utf"):
             write_plainly(stream)  # in Python too, where a `·` must end no training
         super().__init__(quiet=quiet, stderr=stderr, markup=False, highlight=False, emoji=False)
         if self.is_dumb_terminal:  # to which rich gives 80 columns
             self.size = ConsoleDimensions(*shutil.get_terminal_size())
+        if wide and not self.is_terminal:
+            self.width = WIDE
 
     @property
     def redraws(self) -> bool:
